@@ -1,0 +1,2 @@
+//! volgate: a storage gate for Kubernetes.
+pub mod source;
