@@ -1,0 +1,151 @@
+use super::Meta;
+use super::fault::{FactsFault, Object, OrFault};
+use crate::model::{AccessMode, ObjectRef, Quantity, VolumeMode};
+use serde_json::Value;
+
+/// The class that a claim or volume names: three states that mean three things.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ClassName {
+    /// No field and no legacy annotation: a default may be filled in.
+    #[default]
+    Absent,
+    /// `""`: static binding to a volume without a class; never filled.
+    Empty,
+    /// A class by name.
+    Named(String),
+}
+
+impl ClassName {
+    /// The name, when there is one.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Named(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+/// The legacy way of naming a class, still honoured by Kubernetes.
+pub(crate) const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
+/// A PersistentVolumeClaim. Owned, because the caches keep it as well.
+#[derive(Debug, Clone, Default)]
+pub struct ClaimFacts {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid, empty before it is stored.
+    pub uid: String,
+    /// What it asks for.
+    pub spec: ClaimSpec,
+    /// Whether `status.phase` is Bound.
+    pub bound: bool,
+}
+
+/// What a claim asks for; a volumeClaimTemplate and an ephemeral volume's template have the same.
+#[derive(Debug, Clone, Default)]
+pub struct ClaimSpec {
+    /// `storageClassName`, or the legacy annotation.
+    pub class: ClassName,
+    /// Whether the class stands in the legacy annotation alone.
+    pub class_in_annotation: bool,
+    /// `volumeName`.
+    pub volume_name: Option<String>,
+    /// `accessModes`, with their text where it is not a known mode.
+    pub access_modes: Vec<Result<AccessMode, String>>,
+    /// `volumeMode`.
+    pub volume_mode: VolumeMode,
+    /// `resources.requests.storage`.
+    pub request: Option<Quantity>,
+    /// Whether `selector` is set.
+    pub has_selector: bool,
+    /// Whether `dataSource` or `dataSourceRef` is set.
+    pub has_data_source: bool,
+}
+
+impl ClaimFacts {
+    /// Reads a PersistentVolumeClaim.
+    ///
+    /// # Errors
+    /// The field that has a wrong type.
+    pub fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
+        let meta = Meta::read(object)?;
+        let phase = object.get("status").and_then(|status| status.get("phase")).and_then(Value::as_str);
+        Ok(Self {
+            namespace: id.namespace.clone().unwrap_or_default(),
+            name: id.name.clone(),
+            uid: meta.uid.unwrap_or_default().to_owned(),
+            spec: ClaimSpec::read(object, &meta)?,
+            bound: phase == Some("Bound"),
+        })
+    }
+}
+
+impl ClaimSpec {
+    /// Reads the `spec` beneath a claim or a claim template.
+    pub(crate) fn read(object: &Value, meta: &Meta<'_>) -> Result<Self, FactsFault> {
+        let annotation = meta.annotation(CLASS_ANNOTATION);
+        let Some(spec) = object.object_at("spec")? else {
+            let class = annotation.map_or(ClassName::Absent, class_name);
+            return Ok(Self { class_in_annotation: annotation.is_some(), class, ..Self::default() });
+        };
+        let read = || -> Result<Self, FactsFault> {
+            let field = spec.str_at("storageClassName")?;
+            Ok(Self {
+                class: field.or(annotation).map_or(ClassName::Absent, class_name),
+                class_in_annotation: field.is_none() && annotation.is_some(),
+                volume_name: spec.str_at("volumeName")?.filter(|name| !name.is_empty()).map(str::to_owned),
+                access_modes: access_modes(spec)?,
+                volume_mode: volume_mode(spec)?,
+                request: storage_request(spec)?,
+                has_selector: spec.object_at("selector")?.is_some(),
+                has_data_source: spec.object_at("dataSource")?.is_some()
+                    || spec.object_at("dataSourceRef")?.is_some(),
+            })
+        };
+        read().or_within("spec")
+    }
+}
+
+pub(super) fn class_name(text: &str) -> ClassName {
+    if text.is_empty() { ClassName::Empty } else { ClassName::Named(text.to_owned()) }
+}
+
+pub(super) fn access_modes(spec: &Value) -> Result<Vec<Result<AccessMode, String>>, FactsFault> {
+    let read = |item: &Value| match item.as_str() {
+        Some(text) => AccessMode::parse(text).ok_or_else(|| text.to_owned()),
+        None => Err(item.to_string()),
+    };
+    Ok(spec.list_at("accessModes")?.iter().map(read).collect())
+}
+
+pub(super) fn volume_mode(spec: &Value) -> Result<VolumeMode, FactsFault> {
+    match spec.str_at("volumeMode")? {
+        None | Some("" | "Filesystem") => Ok(VolumeMode::Filesystem),
+        Some("Block") => Ok(VolumeMode::Block),
+        Some(other) => {
+            Err(FactsFault::at("volumeMode", format!("must be Filesystem or Block, not {other:?}")))
+        }
+    }
+}
+
+fn storage_request(spec: &Value) -> Result<Option<Quantity>, FactsFault> {
+    let Some(resources) = spec.object_at("resources")? else { return Ok(None) };
+    let read = || match resources.object_at("requests")? {
+        Some(requests) => quantity_at(requests, "storage").or_within("requests"),
+        None => Ok(None),
+    };
+    read().or_within("resources")
+}
+
+/// A quantity written as text or as a number.
+pub(super) fn quantity_at(map: &Value, key: &'static str) -> Result<Option<Quantity>, FactsFault> {
+    let text = match map.get(key) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => std::borrow::Cow::Borrowed(text.as_str()),
+        Some(Value::Number(number)) => std::borrow::Cow::Owned(number.to_string()),
+        Some(_) => return Err(FactsFault::at(key, "must be a quantity such as 10Gi")),
+    };
+    Quantity::parse(&text).map(Some).map_err(|why| FactsFault::at(key, why))
+}

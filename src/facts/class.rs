@@ -1,0 +1,145 @@
+use super::Meta;
+use super::fault::{FactsFault, Object};
+use crate::model::ObjectRef;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What happens to a volume when its claim goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReclaimPolicy {
+    /// The volume and its data go as well; what a class means that says nothing.
+    #[default]
+    Delete,
+    /// Both stay until an administrator acts; what a hand-made volume means that says nothing.
+    Retain,
+    /// The data goes, the volume stays (deprecated).
+    Recycle,
+}
+
+impl ReclaimPolicy {
+    /// The policy of that name.
+    ///
+    /// # Errors
+    /// A fragment that names the policies that there are.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "Delete" => Ok(Self::Delete),
+            "Retain" => Ok(Self::Retain),
+            "Recycle" => Ok(Self::Recycle),
+            other => Err(format!("must be Delete, Retain or Recycle, not {other:?}")),
+        }
+    }
+
+    /// The name in Kubernetes' API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delete => "Delete",
+            Self::Retain => "Retain",
+            Self::Recycle => "Recycle",
+        }
+    }
+}
+
+/// When a claim of a class is bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BindingMode {
+    /// At once, wherever; what a class means that says nothing.
+    #[default]
+    Immediate,
+    /// When a pod that uses the claim is scheduled.
+    WaitForFirstConsumer,
+}
+
+/// A StorageClass. Owned, because the caches keep it as well.
+#[derive(Debug, Clone, Default)]
+pub struct ClassFacts {
+    /// Its name.
+    pub name: String,
+    /// Who makes its volumes.
+    pub provisioner: String,
+    /// `reclaimPolicy`.
+    pub reclaim: ReclaimPolicy,
+    /// `volumeBindingMode`.
+    pub binding: BindingMode,
+    /// `allowVolumeExpansion`.
+    pub expandable: bool,
+    /// Whether the annotation `storageclass.kubernetes.io/is-default-class` is true.
+    pub is_default: bool,
+    /// `parameters`.
+    pub parameters: BTreeMap<String, String>,
+    /// `mountOptions`.
+    pub mount_options: Vec<String>,
+    /// Whether `allowedTopologies` is set.
+    pub has_topologies: bool,
+}
+
+/// Provisioners that are known to make volumes which one node alone can use.
+const LOCAL_PROVISIONERS: [&str; 9] = [
+    "local-path.volgate.dev",
+    "rancher.io/local-path",
+    "kubernetes.io/no-provisioner",
+    "k8s.io/minikube-hostpath",
+    "openebs.io/local",
+    "topolvm.io",
+    "local.csi.openebs.io",
+    "zfs.csi.openebs.io",
+    "microk8s.io/hostpath",
+];
+
+/// The provisioner of classes whose volumes an administrator makes by hand.
+pub(crate) const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+
+impl ClassFacts {
+    /// Reads a StorageClass.
+    ///
+    /// # Errors
+    /// The field that has a wrong type.
+    pub fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
+        let meta = Meta::read(object)?;
+        let is_default = [
+            "storageclass.kubernetes.io/is-default-class",
+            "storageclass.beta.kubernetes.io/is-default-class",
+        ]
+        .iter()
+        .any(|key| meta.annotation(key) == Some("true"));
+        let parameters = object.map_at("parameters")?.into_iter().flatten();
+        Ok(Self {
+            name: id.name.clone(),
+            provisioner: object.str_at("provisioner")?.unwrap_or_default().to_owned(),
+            reclaim: match object.str_at("reclaimPolicy")? {
+                Some(text) => {
+                    ReclaimPolicy::parse(text).map_err(|why| FactsFault::at("reclaimPolicy", why))?
+                }
+                None => ReclaimPolicy::Delete,
+            },
+            binding: match object.str_at("volumeBindingMode")? {
+                None | Some("Immediate") => BindingMode::Immediate,
+                Some("WaitForFirstConsumer") => BindingMode::WaitForFirstConsumer,
+                Some(other) => {
+                    let why = format!("must be Immediate or WaitForFirstConsumer, not {other:?}");
+                    return Err(FactsFault::at("volumeBindingMode", why));
+                }
+            },
+            expandable: object.bool_at("allowVolumeExpansion")?,
+            is_default,
+            parameters: parameters.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
+            mount_options: object
+                .list_at("mountOptions")?
+                .iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect(),
+            has_topologies: !object.list_at("allowedTopologies")?.is_empty(),
+        })
+    }
+
+    /// Whether its volumes are known to be usable on one node alone.
+    pub fn is_local(&self) -> bool {
+        LOCAL_PROVISIONERS.contains(&self.provisioner.as_str())
+    }
+
+    /// Whether nobody makes its volumes but an administrator.
+    pub fn is_static(&self) -> bool {
+        self.provisioner == NO_PROVISIONER
+    }
+}

@@ -1,0 +1,179 @@
+//! Any workload, claim, volume or class → its storage facts, each with its field path.
+//!
+//! Facts borrow from the object's JSON; nothing is copied for the small pod that makes up most reviews.
+
+mod claim;
+mod class;
+mod container;
+mod fault;
+mod node;
+mod pod;
+mod pod_volume;
+mod storage;
+mod volume;
+mod workload;
+
+pub use claim::{ClaimFacts, ClaimSpec, ClassName};
+pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
+pub use container::{Container, Device, EnvVar, Mount, Section};
+pub use fault::FactsFault;
+pub use node::{NamespaceFacts, NodeFacts, OwnerFacts};
+pub use pod::PodFacts;
+pub use pod_volume::{PodVolume, VolumeSource};
+pub use storage::{Cover, Place, StorageMap, WritablePath, volume_fate};
+pub use volume::{VolumeFacts, VolumeKind};
+pub use workload::{ClaimTemplate, Workload, WorkloadKind};
+
+use crate::model::{Labels, ObjectRef};
+use fault::{Object, OrFault};
+use serde_json::{Map, Value};
+
+/// What rules are told of an object.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// Which object.
+    pub id: ObjectRef,
+    /// Its metadata.
+    pub meta: Meta<'a>,
+    /// What it says of storage.
+    pub subject: Subject<'a>,
+}
+
+/// What an object says of storage, by its kind.
+#[derive(Debug)]
+pub enum Subject<'a> {
+    /// Anything with a pod template, and Pods themselves.
+    Workload(Box<Workload<'a>>),
+    /// A PersistentVolumeClaim.
+    Claim(ClaimFacts),
+    /// A PersistentVolume.
+    Volume(VolumeFacts),
+    /// A StorageClass.
+    Class(ClassFacts),
+    /// A Namespace: looked up, not judged.
+    Namespace(NamespaceFacts),
+    /// A Node: looked up, not judged.
+    Node(NodeFacts),
+    /// A kind that volgate has nothing to say about.
+    Other,
+}
+
+/// Metadata that selectors and rules read.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Meta<'a> {
+    /// `metadata.labels`.
+    pub labels: Option<&'a Map<String, Value>>,
+    /// `metadata.annotations`.
+    pub annotations: Option<&'a Map<String, Value>>,
+    /// `metadata.uid`.
+    pub uid: Option<&'a str>,
+    /// The owner reference with `controller: true`: its kind, name and uid.
+    pub controller: Option<Owner<'a>>,
+    /// Whether `metadata.deletionTimestamp` is set.
+    pub deleting: bool,
+}
+
+/// The controller that an object says it belongs to.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    /// `StatefulSet`, `ReplicaSet`, …
+    pub kind: &'a str,
+    /// The owner's name.
+    pub name: &'a str,
+    /// The owner's uid.
+    pub uid: &'a str,
+}
+
+impl<'a> Meta<'a> {
+    /// The value of an annotation.
+    pub fn annotation(&self, key: &str) -> Option<&'a str> {
+        self.annotations?.get(key)?.as_str()
+    }
+
+    pub(crate) fn read(object: &'a Value) -> Result<Self, FactsFault> {
+        let Some(meta) = object.object_at("metadata")? else { return Ok(Self::default()) };
+        let read = || -> Result<Self, FactsFault> {
+            Ok(Self {
+                labels: meta.map_at("labels")?,
+                annotations: meta.map_at("annotations")?,
+                uid: meta.str_at("uid")?,
+                controller: meta
+                    .list_at("ownerReferences")?
+                    .iter()
+                    .find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))
+                    .and_then(|owner| {
+                        Some(Owner {
+                            kind: owner.get("kind")?.as_str()?,
+                            name: owner.get("name")?.as_str()?,
+                            uid: owner.get("uid").and_then(Value::as_str).unwrap_or_default(),
+                        })
+                    }),
+                deleting: meta.get("deletionTimestamp").is_some_and(|at| !at.is_null()),
+            })
+        };
+        read().or_within("metadata")
+    }
+}
+
+impl Labels for Meta<'_> {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.labels?.get(key)?.as_str()
+    }
+}
+
+/// The kinds that belong to no namespace, of those that volgate reads.
+const CLUSTER_SCOPED: [&str; 4] = ["PersistentVolume", "StorageClass", "Namespace", "Node"];
+
+impl<'a> Facts<'a> {
+    /// Reads the facts of one object (not of a `List`: its items are read one by one).
+    ///
+    /// `namespace` is the request's, and stands in where the object names none.
+    ///
+    /// # Errors
+    /// The field that has a type which Kubernetes would refuse.
+    pub fn read(object: &'a Value, namespace: Option<&str>) -> Result<Self, FactsFault> {
+        let api_version = object.str_at("apiVersion")?.unwrap_or_default();
+        let kind = object.str_at("kind")?.unwrap_or_default();
+        let meta = Meta::read(object)?;
+        let metadata = object.get("metadata");
+        let text =
+            |key| metadata.and_then(|m: &Value| m.get(key)).and_then(Value::as_str).filter(|s| !s.is_empty());
+        let name = match (text("name"), text("generateName")) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(prefix)) => format!("{prefix}*"),
+            (None, None) => String::new(),
+        };
+        let namespace = if CLUSTER_SCOPED.contains(&kind) {
+            None
+        } else {
+            text("namespace").or(namespace).map(str::to_owned).or_else(|| Some("default".to_owned()))
+        };
+        let id = ObjectRef { api_version: api_version.to_owned(), kind: kind.to_owned(), namespace, name };
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let subject = match (group, kind) {
+            ("", "PersistentVolumeClaim") => Subject::Claim(ClaimFacts::read(object, &id)?),
+            ("", "PersistentVolume") => Subject::Volume(VolumeFacts::read(object, &id)?),
+            ("storage.k8s.io", "StorageClass") => Subject::Class(ClassFacts::read(object, &id)?),
+            ("", "Namespace") => Subject::Namespace(NamespaceFacts::read(&id, &meta)),
+            ("", "Node") => Subject::Node(NodeFacts::read(&id, &meta)),
+            _ => match WorkloadKind::of(group, kind) {
+                Some(kind) => Subject::Workload(Box::new(Workload::read(object, kind)?)),
+                None => Subject::Other,
+            },
+        };
+        Ok(Self { id, meta, subject })
+    }
+
+    /// The namespace, or nothing for an object without one.
+    pub fn namespace(&self) -> &str {
+        self.id.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// The workload, when the object is one.
+    pub fn workload(&self) -> Option<&Workload<'a>> {
+        match &self.subject {
+            Subject::Workload(workload) => Some(workload),
+            _ => None,
+        }
+    }
+}

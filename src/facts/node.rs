@@ -1,0 +1,86 @@
+use super::Meta;
+use crate::model::{Labels, ObjectRef};
+use std::collections::BTreeMap;
+
+/// A namespace as selectors see it.
+#[derive(Debug, Clone, Default)]
+pub struct NamespaceFacts {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A node as affinities see it.
+#[derive(Debug, Clone, Default)]
+pub struct NodeFacts {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A controller that owns pods: what a pod inherits from it for selectors.
+#[derive(Debug, Clone, Default)]
+pub struct OwnerFacts {
+    /// `StatefulSet`, `ReplicaSet`, …
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its own controller's kind and name (a ReplicaSet's Deployment, a Job's CronJob).
+    pub controller: Option<(String, String)>,
+}
+
+fn owned(map: Option<&serde_json::Map<String, serde_json::Value>>) -> BTreeMap<String, String> {
+    map.into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+impl NamespaceFacts {
+    /// From a Namespace object's metadata. The label with the name, which the API server adds, is there always.
+    pub fn read(id: &ObjectRef, meta: &Meta<'_>) -> Self {
+        let mut labels = owned(meta.labels);
+        labels.entry("kubernetes.io/metadata.name".to_owned()).or_insert_with(|| id.name.clone());
+        Self { name: id.name.clone(), labels, annotations: owned(meta.annotations) }
+    }
+}
+
+impl NodeFacts {
+    /// From a Node object's metadata.
+    pub fn read(id: &ObjectRef, meta: &Meta<'_>) -> Self {
+        Self { name: id.name.clone(), labels: owned(meta.labels) }
+    }
+}
+
+impl OwnerFacts {
+    /// From a controller's metadata.
+    pub fn read(id: &ObjectRef, meta: &Meta<'_>) -> Self {
+        Self {
+            kind: id.kind.clone(),
+            name: id.name.clone(),
+            uid: meta.uid.unwrap_or_default().to_owned(),
+            labels: owned(meta.labels),
+            controller: meta.controller.map(|owner| (owner.kind.to_owned(), owner.name.to_owned())),
+        }
+    }
+}
+
+impl Labels for NamespaceFacts {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.labels.label(key)
+    }
+}
+
+impl Labels for NodeFacts {
+    fn label(&self, key: &str) -> Option<&str> {
+        self.labels.label(key)
+    }
+}

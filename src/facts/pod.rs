@@ -1,0 +1,69 @@
+use super::container::{Container, Section, each};
+use super::fault::{FactsFault, Object};
+use super::pod_volume::PodVolume;
+use crate::model::{FieldPath, NodeSelector};
+use serde_json::{Map, Value};
+
+/// A pod's spec, wherever it stands.
+#[derive(Debug)]
+pub struct PodFacts<'a> {
+    /// The steps to the spec: `spec`, `spec.template.spec`, …
+    pub(super) base: &'static [&'static str],
+    /// The JSON of the spec.
+    pub spec: &'a Value,
+    /// The pod's labels: the template's in a workload.
+    pub labels: Option<&'a Map<String, Value>>,
+    /// `volumes`.
+    pub volumes: Vec<PodVolume<'a>>,
+    /// All containers: init and sidecars, then main, then ephemeral ones.
+    pub containers: Vec<Container<'a>>,
+    /// `nodeName`.
+    pub node_name: Option<&'a str>,
+    /// `nodeSelector`.
+    pub node_selector: Option<&'a Map<String, Value>>,
+}
+
+impl<'a> PodFacts<'a> {
+    pub(super) fn read(
+        spec: &'a Value,
+        labels: Option<&'a Map<String, Value>>,
+        base: &'static [&'static str],
+    ) -> Result<Self, FactsFault> {
+        let mut containers = Vec::new();
+        for section in [Section::Init, Section::Main, Section::Ephemeral] {
+            containers.append(&mut each(spec, section.field(), |item, index| {
+                Container::read(item, section, index)
+            })?);
+        }
+        Ok(Self {
+            base,
+            spec,
+            labels,
+            volumes: each(spec, "volumes", PodVolume::read)?,
+            containers,
+            node_name: spec.str_at("nodeName")?.filter(|name| !name.is_empty()),
+            node_selector: spec.map_at("nodeSelector")?,
+        })
+    }
+
+    /// The field path of the spec.
+    pub fn path(&self) -> FieldPath {
+        self.base.iter().fold(FieldPath::root(), |path, key| path.key(*key))
+    }
+
+    /// The pod volume of that name.
+    pub fn volume(&self, name: &str) -> Option<&PodVolume<'a>> {
+        self.volumes.iter().find(|volume| volume.name == name)
+    }
+
+    /// The pod's own required node affinity.
+    pub fn required_affinity(&self) -> Option<NodeSelector> {
+        let required = self
+            .spec
+            .get("affinity")?
+            .get("nodeAffinity")?
+            .get("requiredDuringSchedulingIgnoredDuringExecution")
+            .filter(|required| !required.is_null())?;
+        Some(NodeSelector::parse(required))
+    }
+}

@@ -1,0 +1,190 @@
+use super::Meta;
+use super::claim::ClaimSpec;
+use super::fault::{FactsFault, Object, OrFault};
+use crate::model::{FieldPath, Quantity};
+use serde_json::Value;
+
+/// One entry of a pod's `volumes`.
+#[derive(Debug)]
+pub struct PodVolume<'a> {
+    /// Its index in `volumes`.
+    pub index: usize,
+    /// Its name.
+    pub name: &'a str,
+    /// What backs it.
+    pub source: VolumeSource<'a>,
+}
+
+/// What backs a pod volume. Every type of Kubernetes 1.37 is known by its field's name.
+#[derive(Debug)]
+pub enum VolumeSource<'a> {
+    /// `emptyDir`.
+    EmptyDir {
+        /// `medium` as written; `Memory` is tmpfs, `HugePages…` huge pages, anything else unknown.
+        medium: &'a str,
+        /// `sizeLimit`.
+        size_limit: Option<Quantity>,
+    },
+    /// `hostPath`.
+    HostPath {
+        /// The node's path as written.
+        path: &'a str,
+        /// `type`: `Directory`, `DirectoryOrCreate`, …
+        kind: &'a str,
+    },
+    /// `persistentVolumeClaim`.
+    Claim {
+        /// The claim's name.
+        name: &'a str,
+        /// `readOnly`.
+        read_only: bool,
+    },
+    /// `ephemeral`: a claim that is made for the pod and goes with it.
+    Ephemeral(Box<ClaimSpec>),
+    /// `csi`: a volume that a CSI driver makes for the pod.
+    Csi {
+        /// The driver's name.
+        driver: &'a str,
+        /// `readOnly`.
+        read_only: bool,
+    },
+    /// Content that Kubernetes writes: `configMap`, `secret`, `projected`, `downwardAPI`, `image`.
+    Content(&'static str),
+    /// Storage on the network, named in the pod itself.
+    Network {
+        /// The field's name.
+        kind: &'static str,
+        /// `readOnly`.
+        read_only: bool,
+    },
+    /// `gitRepo`: a clone in an emptyDir (removed from Kubernetes, still in its schema).
+    GitRepo,
+    /// No source at all: Kubernetes takes it for an emptyDir.
+    Unset,
+    /// A type that this version of volgate does not know.
+    Unknown(&'a str),
+}
+
+/// The pod volume types whose content Kubernetes writes.
+const CONTENT: [&str; 5] = ["configMap", "secret", "projected", "downwardAPI", "image"];
+
+/// The pod volume types that name storage on the network, most of them legacy.
+const NETWORK: [&str; 19] = [
+    "awsElasticBlockStore",
+    "azureDisk",
+    "azureFile",
+    "cephfs",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "flocker",
+    "gcePersistentDisk",
+    "glusterfs",
+    "iscsi",
+    "nfs",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "quobyte",
+    "rbd",
+    "scaleIO",
+    "storageos",
+    "vsphereVolume",
+];
+
+impl<'a> PodVolume<'a> {
+    pub(super) fn read(value: &'a Value, index: usize) -> Result<Self, FactsFault> {
+        let name = value.str_at("name")?.unwrap_or_default();
+        let source = value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .find(|(key, source)| key.as_str() != "name" && !source.is_null())
+            .map_or(Ok(VolumeSource::Unset), |(key, source)| VolumeSource::read(key, source))?;
+        Ok(Self { index, name, source })
+    }
+
+    /// Its path beneath the pod spec's path.
+    pub fn path(&self, pod: &FieldPath) -> FieldPath {
+        pod.key("volumes").index(self.index)
+    }
+
+    /// The path of its source, such as `spec.volumes[0].emptyDir`.
+    pub fn source_path(&self, pod: &FieldPath) -> FieldPath {
+        match self.source.field() {
+            Some(field) => self.path(pod).key(field.to_owned()),
+            None => self.path(pod),
+        }
+    }
+}
+
+impl<'a> VolumeSource<'a> {
+    fn read(key: &'a str, source: &'a Value) -> Result<Self, FactsFault> {
+        if !source.is_object() {
+            return Err(FactsFault::at(key.to_owned(), "must be a map"));
+        }
+        let read = || -> Result<Self, FactsFault> {
+            Ok(match key {
+                "emptyDir" => Self::EmptyDir {
+                    medium: source.str_at("medium")?.unwrap_or_default(),
+                    size_limit: super::claim::quantity_at(source, "sizeLimit")?,
+                },
+                "hostPath" => Self::HostPath {
+                    path: source.str_at("path")?.unwrap_or_default(),
+                    kind: source.str_at("type")?.unwrap_or_default(),
+                },
+                "persistentVolumeClaim" => Self::Claim {
+                    name: source.str_at("claimName")?.unwrap_or_default(),
+                    read_only: source.bool_at("readOnly")?,
+                },
+                "ephemeral" => Self::Ephemeral(Box::new(match source.object_at("volumeClaimTemplate")? {
+                    Some(template) => {
+                        let read = || ClaimSpec::read(template, &Meta::read(template)?);
+                        read().or_within("volumeClaimTemplate")?
+                    }
+                    None => ClaimSpec::default(),
+                })),
+                "csi" => Self::Csi {
+                    driver: source.str_at("driver")?.unwrap_or_default(),
+                    read_only: source.bool_at("readOnly")?,
+                },
+                "gitRepo" => Self::GitRepo,
+                _ => {
+                    if let Some(kind) = CONTENT.iter().find(|kind| **kind == key) {
+                        Self::Content(kind)
+                    } else if let Some(kind) = NETWORK.iter().find(|kind| **kind == key) {
+                        Self::Network { kind, read_only: source.bool_at("readOnly")? }
+                    } else {
+                        Self::Unknown(key)
+                    }
+                }
+            })
+        };
+        read().or_within(key.to_owned())
+    }
+
+    /// The field of the pod volume that holds the source.
+    pub fn field(&self) -> Option<&'a str> {
+        Some(match self {
+            Self::EmptyDir { .. } => "emptyDir",
+            Self::HostPath { .. } => "hostPath",
+            Self::Claim { .. } => "persistentVolumeClaim",
+            Self::Ephemeral(_) => "ephemeral",
+            Self::Csi { .. } => "csi",
+            Self::Content(kind) | Self::Network { kind, .. } => kind,
+            Self::GitRepo => "gitRepo",
+            Self::Unset => return None,
+            Self::Unknown(key) => key,
+        })
+    }
+
+    /// Whether every mount of it is read-only.
+    pub fn is_read_only(&self) -> bool {
+        match self {
+            Self::Claim { read_only, .. } | Self::Csi { read_only, .. } | Self::Network { read_only, .. } => {
+                *read_only
+            }
+            Self::Content(_) => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use super::claim::{access_modes, class_name, quantity_at, volume_mode};
+use super::fault::{FactsFault, Object, OrFault};
+use super::{ClassName, Meta, ReclaimPolicy};
+use crate::model::{AccessMode, NodeSelector, ObjectRef, Quantity, VolumeMode};
+use serde_json::Value;
+
+/// A PersistentVolume. Owned, because the caches keep it as well.
+#[derive(Debug, Clone, Default)]
+pub struct VolumeFacts {
+    /// Its name.
+    pub name: String,
+    /// `storageClassName`, or the legacy annotation.
+    pub class: ClassName,
+    /// What happens when its claim goes.
+    pub reclaim: ReclaimPolicy,
+    /// `accessModes`, with their text where it is not a known mode.
+    pub access_modes: Vec<Result<AccessMode, String>>,
+    /// `volumeMode`.
+    pub volume_mode: VolumeMode,
+    /// `capacity.storage`.
+    pub capacity: Option<Quantity>,
+    /// `nodeAffinity.required`: the nodes that can use it; none means all.
+    pub node_affinity: Option<NodeSelector>,
+    /// `claimRef`: namespace, name, uid.
+    pub claim: Option<(String, String, String)>,
+    /// Whether `status.phase` is Available, or there is no status and no claimRef yet.
+    pub available: bool,
+    /// What backs it.
+    pub kind: VolumeKind,
+    /// `mountOptions`.
+    pub mount_options: Vec<String>,
+}
+
+/// What backs a volume.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum VolumeKind {
+    /// `local`, with its path.
+    Local(String),
+    /// `hostPath`, with its path.
+    HostPath(String),
+    /// `csi`, with its driver.
+    Csi(String),
+    /// Another type, by its field's name.
+    Other(String),
+    /// No source at all.
+    #[default]
+    None,
+}
+
+/// The fields of a PersistentVolume's spec that are no volume source.
+const NOT_A_SOURCE: [&str; 9] = [
+    "accessModes",
+    "capacity",
+    "claimRef",
+    "mountOptions",
+    "nodeAffinity",
+    "persistentVolumeReclaimPolicy",
+    "storageClassName",
+    "volumeAttributesClassName",
+    "volumeMode",
+];
+
+impl VolumeFacts {
+    /// Reads a PersistentVolume.
+    ///
+    /// # Errors
+    /// The field that has a wrong type.
+    pub fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
+        let meta = Meta::read(object)?;
+        let Some(spec) = object.object_at("spec")? else {
+            return Ok(Self { name: id.name.clone(), ..Self::default() });
+        };
+        let phase = object.get("status").and_then(|status| status.get("phase")).and_then(Value::as_str);
+        let read = || -> Result<Self, FactsFault> {
+            let field = spec.str_at("storageClassName")?;
+            let class = field.or(meta.annotation(super::claim::CLASS_ANNOTATION));
+            let claim = spec.object_at("claimRef")?.map(|claim| {
+                let text = |key| claim.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+                (text("namespace"), text("name"), text("uid"))
+            });
+            let capacity = match spec.object_at("capacity")? {
+                Some(capacity) => quantity_at(capacity, "storage").or_within("capacity")?,
+                None => None,
+            };
+            let affinity = spec.object_at("nodeAffinity")?.and_then(|affinity| affinity.get("required"));
+            Ok(Self {
+                name: id.name.clone(),
+                // A volume without a class has the class "", and only claims with "" bind to it.
+                class: class.map_or(ClassName::Empty, class_name),
+                reclaim: match spec.str_at("persistentVolumeReclaimPolicy")? {
+                    Some(text) => ReclaimPolicy::parse(text)
+                        .map_err(|why| FactsFault::at("persistentVolumeReclaimPolicy", why))?,
+                    None => ReclaimPolicy::Retain,
+                },
+                access_modes: access_modes(spec)?,
+                volume_mode: volume_mode(spec)?,
+                capacity,
+                node_affinity: affinity.filter(|a| !a.is_null()).map(NodeSelector::parse),
+                available: phase.map_or(claim.is_none(), |phase| phase == "Available"),
+                claim,
+                kind: kind(spec)?,
+                mount_options: spec
+                    .list_at("mountOptions")?
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect(),
+            })
+        };
+        read().or_within("spec")
+    }
+}
+
+fn kind(spec: &Value) -> Result<VolumeKind, FactsFault> {
+    let text = |field: &'static str, key: &'static str| -> Result<Option<String>, FactsFault> {
+        match spec.object_at(field)? {
+            Some(source) => Ok(Some(source.str_at(key).or_within(field)?.unwrap_or_default().to_owned())),
+            None => Ok(None),
+        }
+    };
+    if let Some(path) = text("local", "path")? {
+        return Ok(VolumeKind::Local(path));
+    }
+    if let Some(path) = text("hostPath", "path")? {
+        return Ok(VolumeKind::HostPath(path));
+    }
+    if let Some(driver) = text("csi", "driver")? {
+        return Ok(VolumeKind::Csi(driver));
+    }
+    let other = spec
+        .as_object()
+        .into_iter()
+        .flatten()
+        .find(|(key, value)| value.is_object() && !NOT_A_SOURCE.contains(&key.as_str()));
+    Ok(other.map_or(VolumeKind::None, |(key, _)| VolumeKind::Other(key.clone())))
+}

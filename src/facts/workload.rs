@@ -1,0 +1,177 @@
+use super::claim::ClaimSpec;
+use super::container::each;
+use super::fault::{FactsFault, Object, OrFault};
+use super::{Meta, PodFacts};
+use crate::model::FieldPath;
+use serde_json::Value;
+
+/// The kinds that hold a pod's spec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // Kubernetes' own names
+pub enum WorkloadKind {
+    Pod,
+    PodTemplate,
+    ReplicationController,
+    ReplicaSet,
+    Deployment,
+    StatefulSet,
+    DaemonSet,
+    Job,
+    CronJob,
+}
+
+impl WorkloadKind {
+    /// The kind of that API group and name.
+    pub fn of(group: &str, kind: &str) -> Option<Self> {
+        Some(match (group, kind) {
+            ("", "Pod") => Self::Pod,
+            ("", "PodTemplate") => Self::PodTemplate,
+            ("", "ReplicationController") => Self::ReplicationController,
+            ("apps" | "extensions", "ReplicaSet") => Self::ReplicaSet,
+            ("apps" | "extensions", "Deployment") => Self::Deployment,
+            ("apps", "StatefulSet") => Self::StatefulSet,
+            ("apps" | "extensions", "DaemonSet") => Self::DaemonSet,
+            ("batch", "Job") => Self::Job,
+            ("batch", "CronJob") => Self::CronJob,
+            _ => return None,
+        })
+    }
+
+    /// The steps from the object to the pod's template: the one place that knows them.
+    fn template(self) -> &'static [&'static str] {
+        match self {
+            Self::Pod => &[],
+            Self::PodTemplate => &["template"],
+            Self::CronJob => &["spec", "jobTemplate", "spec", "template"],
+            _ => &["spec", "template"],
+        }
+    }
+
+    /// The steps from the object to the pod's spec.
+    fn pod_spec(self) -> &'static [&'static str] {
+        match self {
+            Self::Pod => &["spec"],
+            Self::PodTemplate => &["template", "spec"],
+            Self::CronJob => &["spec", "jobTemplate", "spec", "template", "spec"],
+            _ => &["spec", "template", "spec"],
+        }
+    }
+
+    /// Whether `replicas` says how many pods there are.
+    pub fn has_replicas(self) -> bool {
+        matches!(self, Self::ReplicationController | Self::ReplicaSet | Self::Deployment | Self::StatefulSet)
+    }
+}
+
+/// Anything that holds a pod's spec.
+#[derive(Debug)]
+pub struct Workload<'a> {
+    /// Which kind.
+    pub kind: WorkloadKind,
+    /// The pod.
+    pub pod: PodFacts<'a>,
+    /// `spec.replicas`; 1 where the kind has them and none are given.
+    pub replicas: i64,
+    /// `spec.strategy.type` of a Deployment, `RollingUpdate` by default.
+    pub strategy: Option<&'a str>,
+    /// `spec.volumeClaimTemplates` of a StatefulSet.
+    pub claim_templates: Vec<ClaimTemplate<'a>>,
+    /// `spec.persistentVolumeClaimRetentionPolicy` of a StatefulSet: whenDeleted and whenScaled.
+    pub claim_retention: Option<(&'a str, &'a str)>,
+    /// Whether a StatefulSet owns the pod, or it is one.
+    pub stateful_set: bool,
+}
+
+/// One `volumeClaimTemplates` entry.
+#[derive(Debug)]
+pub struct ClaimTemplate<'a> {
+    /// Its index.
+    pub index: usize,
+    /// Its name: a pod volume of that name is its claim.
+    pub name: &'a str,
+    /// What its claims ask for.
+    pub spec: ClaimSpec,
+}
+
+impl ClaimTemplate<'_> {
+    /// Its path in the StatefulSet.
+    pub fn path(&self) -> FieldPath {
+        FieldPath::root().key("spec").key("volumeClaimTemplates").index(self.index)
+    }
+}
+
+static EMPTY: Value = Value::Null;
+
+impl<'a> Workload<'a> {
+    pub(super) fn read(object: &'a Value, kind: WorkloadKind) -> Result<Self, FactsFault> {
+        let template = walk(object, kind.template())?;
+        let labels = Meta::read(template).map_err(|fault| prefixed(kind.template(), fault))?.labels;
+        let spec_steps = kind.pod_spec();
+        let pod_spec = walk(object, spec_steps)?;
+        let pod =
+            PodFacts::read(pod_spec, labels, spec_steps).map_err(|fault| prefixed(spec_steps, fault))?;
+        let spec = if kind == WorkloadKind::PodTemplate { &EMPTY } else { walk(object, &["spec"])? };
+        let owner = Meta::read(object)?.controller;
+        let read = || -> Result<Self, FactsFault> {
+            Ok(Self {
+                kind,
+                pod,
+                replicas: if kind.has_replicas() { spec.int_at("replicas")?.unwrap_or(1) } else { 1 },
+                strategy: (kind == WorkloadKind::Deployment).then(|| strategy(spec)).transpose()?,
+                claim_templates: if kind == WorkloadKind::StatefulSet {
+                    claim_templates(spec)?
+                } else {
+                    Vec::new()
+                },
+                claim_retention: spec.object_at("persistentVolumeClaimRetentionPolicy")?.map(|policy| {
+                    let text = |key| policy.get(key).and_then(Value::as_str).unwrap_or("Retain");
+                    (text("whenDeleted"), text("whenScaled"))
+                }),
+                stateful_set: kind == WorkloadKind::StatefulSet
+                    || owner.is_some_and(|owner| owner.kind == "StatefulSet"),
+            })
+        };
+        read().or_within("spec")
+    }
+
+    /// The claim template that stands behind a pod volume of that name.
+    pub fn claim_template(&self, name: &str) -> Option<&ClaimTemplate<'a>> {
+        self.claim_templates.iter().find(|template| template.name == name)
+    }
+}
+
+fn strategy(spec: &Value) -> Result<&str, FactsFault> {
+    match spec.object_at("strategy")? {
+        Some(strategy) => Ok(strategy.str_at("type").or_within("strategy")?.unwrap_or("RollingUpdate")),
+        None => Ok("RollingUpdate"),
+    }
+}
+
+fn claim_templates(spec: &Value) -> Result<Vec<ClaimTemplate<'_>>, FactsFault> {
+    each(spec, "volumeClaimTemplates", |item, index| {
+        let meta = Meta::read(item)?;
+        let name = match item.object_at("metadata")? {
+            Some(metadata) => metadata.str_at("name").or_within("metadata")?.unwrap_or_default(),
+            None => "",
+        };
+        Ok(ClaimTemplate { index, name, spec: ClaimSpec::read(item, &meta)? })
+    })
+}
+
+/// The object behind the steps; an absent one is an empty one.
+fn walk<'a>(object: &'a Value, steps: &'static [&'static str]) -> Result<&'a Value, FactsFault> {
+    let mut at = object;
+    for (depth, step) in steps.iter().copied().enumerate() {
+        at = match at.object_at(step) {
+            Ok(Some(next)) => next,
+            Ok(None) => return Ok(&EMPTY),
+            Err(fault) => return Err(prefixed(steps.get(..depth).unwrap_or_default(), fault)),
+        };
+    }
+    Ok(at)
+}
+
+fn prefixed(steps: &[&'static str], fault: FactsFault) -> FactsFault {
+    let base = steps.iter().fold(FieldPath::root(), |path, key| path.key(*key));
+    FactsFault { path: base.join(&fault.path), ..fault }
+}

@@ -1,0 +1,127 @@
+//! How rules learn of other objects: the informer cache in the webhook, the other manifests in `check`, a map in a test.
+
+use crate::facts::{ClaimFacts, ClassFacts, NamespaceFacts, NodeFacts, OwnerFacts, VolumeFacts};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The kinds of object that can be looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookupKind {
+    /// PersistentVolumeClaims.
+    Claim,
+    /// PersistentVolumes.
+    Volume,
+    /// StorageClasses.
+    Class,
+    /// Namespaces.
+    Namespace,
+    /// Nodes.
+    Node,
+}
+
+/// What is known of other objects. Answers at once, from memory.
+pub trait Lookup: Send + Sync {
+    /// Whether every object of the kind is known, so that one that is not found does not exist.
+    fn knows_all(&self, kind: LookupKind) -> bool;
+    /// A claim.
+    fn claim(&self, namespace: &str, name: &str) -> Option<Arc<ClaimFacts>>;
+    /// A volume.
+    fn volume(&self, name: &str) -> Option<Arc<VolumeFacts>>;
+    /// A class.
+    fn class(&self, name: &str) -> Option<Arc<ClassFacts>>;
+    /// The class that is marked as the cluster's default.
+    fn default_class(&self) -> Option<Arc<ClassFacts>>;
+    /// The volumes of a class that no claim has taken, in the order of their names.
+    fn available_volumes(&self, class: &str) -> Vec<Arc<VolumeFacts>>;
+    /// A namespace.
+    fn namespace(&self, name: &str) -> Option<Arc<NamespaceFacts>>;
+    /// A node.
+    fn node(&self, name: &str) -> Option<Arc<NodeFacts>>;
+    /// All nodes that are known.
+    fn nodes(&self) -> Vec<Arc<NodeFacts>>;
+    /// A controller that owns pods.
+    fn owner(&self, namespace: &str, kind: &str, name: &str) -> Option<Arc<OwnerFacts>>;
+}
+
+/// A lookup over plain maps: what `check` fills from files, and tests by hand.
+#[derive(Debug, Default, Clone)]
+pub struct MapLookup {
+    claims: BTreeMap<(String, String), Arc<ClaimFacts>>,
+    volumes: BTreeMap<String, Arc<VolumeFacts>>,
+    classes: BTreeMap<String, Arc<ClassFacts>>,
+    namespaces: BTreeMap<String, Arc<NamespaceFacts>>,
+    nodes: BTreeMap<String, Arc<NodeFacts>>,
+    owners: BTreeMap<(String, String, String), Arc<OwnerFacts>>,
+    complete: bool,
+}
+
+impl MapLookup {
+    /// Says that the maps hold the whole cluster, so that what is not found does not exist.
+    pub fn set_complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// Remembers an object if it is of a kind that can be looked up; a later one of the same name replaces it.
+    pub fn add(&mut self, facts: &crate::facts::Facts<'_>) {
+        use crate::facts::Subject;
+        match &facts.subject {
+            Subject::Claim(claim) => {
+                let key = (claim.namespace.clone(), claim.name.clone());
+                self.claims.insert(key, Arc::new(claim.clone()));
+            }
+            Subject::Volume(volume) => {
+                self.volumes.insert(volume.name.clone(), Arc::new(volume.clone()));
+            }
+            Subject::Class(class) => {
+                self.classes.insert(class.name.clone(), Arc::new(class.clone()));
+            }
+            Subject::Namespace(namespace) => {
+                self.namespaces.insert(namespace.name.clone(), Arc::new(namespace.clone()));
+            }
+            Subject::Node(node) => {
+                self.nodes.insert(node.name.clone(), Arc::new(node.clone()));
+            }
+            Subject::Workload(_) => {
+                let owner = OwnerFacts::read(&facts.id, &facts.meta);
+                let key = (facts.namespace().to_owned(), owner.kind.clone(), owner.name.clone());
+                self.owners.insert(key, Arc::new(owner));
+            }
+            Subject::Other => {}
+        }
+    }
+}
+
+impl Lookup for MapLookup {
+    fn knows_all(&self, _kind: LookupKind) -> bool {
+        self.complete
+    }
+    fn claim(&self, namespace: &str, name: &str) -> Option<Arc<ClaimFacts>> {
+        self.claims.get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+    fn volume(&self, name: &str) -> Option<Arc<VolumeFacts>> {
+        self.volumes.get(name).cloned()
+    }
+    fn class(&self, name: &str) -> Option<Arc<ClassFacts>> {
+        self.classes.get(name).cloned()
+    }
+    fn default_class(&self) -> Option<Arc<ClassFacts>> {
+        self.classes.values().find(|class| class.is_default).cloned()
+    }
+    fn available_volumes(&self, class: &str) -> Vec<Arc<VolumeFacts>> {
+        let of_class =
+            |volume: &&Arc<VolumeFacts>| volume.available && volume.class.name().unwrap_or("") == class;
+        self.volumes.values().filter(of_class).cloned().collect()
+    }
+    fn namespace(&self, name: &str) -> Option<Arc<NamespaceFacts>> {
+        self.namespaces.get(name).cloned()
+    }
+    fn node(&self, name: &str) -> Option<Arc<NodeFacts>> {
+        self.nodes.get(name).cloned()
+    }
+    fn nodes(&self) -> Vec<Arc<NodeFacts>> {
+        self.nodes.values().cloned().collect()
+    }
+    fn owner(&self, namespace: &str, kind: &str, name: &str) -> Option<Arc<OwnerFacts>> {
+        self.owners.get(&(namespace.to_owned(), kind.to_owned(), name.to_owned())).cloned()
+    }
+}

@@ -1,0 +1,19 @@
+//! Types parsed once, used by every room: object references, field paths, quantities, selectors, durability.
+
+mod access_mode;
+mod durability;
+mod fs_path;
+mod node_selector;
+mod object;
+mod path;
+mod quantity;
+mod selector;
+
+pub use access_mode::{AccessMode, VolumeMode};
+pub use durability::{Durability, Fate, Reach};
+pub use fs_path::FsPath;
+pub use node_selector::{NodeRequirement, NodeSelector, NodeTerm};
+pub use object::{ObjectRef, Operation};
+pub use path::{FieldPath, Segment};
+pub use quantity::Quantity;
+pub use selector::{LabelSelector, Labels, Requirement, SelectorOperator, SelectorPart};
