@@ -3,3 +3,10 @@
 pub mod facts;
 pub mod lookup;
 pub mod model;
+pub mod catalog;
+pub mod engine;
+pub mod patch;
+pub mod policy;
+pub mod rules;
+pub mod source;
+pub mod verdict;

@@ -1,4 +1,5 @@
 use super::container::{Container, Section, each};
+use super::Meta;
 use super::fault::{FactsFault, Object};
 use super::pod_volume::PodVolume;
 use crate::model::{FieldPath, NodeSelector};
@@ -13,6 +14,8 @@ pub struct PodFacts<'a> {
     pub spec: &'a Value,
     /// The pod's labels: the template's in a workload.
     pub labels: Option<&'a Map<String, Value>>,
+    /// The pod's annotations: the template's in a workload.
+    pub annotations: Option<&'a Map<String, Value>>,
     /// `volumes`.
     pub volumes: Vec<PodVolume<'a>>,
     /// All containers: init and sidecars, then main, then ephemeral ones.
@@ -26,7 +29,7 @@ pub struct PodFacts<'a> {
 impl<'a> PodFacts<'a> {
     pub(super) fn read(
         spec: &'a Value,
-        labels: Option<&'a Map<String, Value>>,
+        meta: Meta<'a>,
         base: &'static [&'static str],
     ) -> Result<Self, FactsFault> {
         let mut containers = Vec::new();
@@ -38,7 +41,8 @@ impl<'a> PodFacts<'a> {
         Ok(Self {
             base,
             spec,
-            labels,
+            labels: meta.labels,
+            annotations: meta.annotations,
             volumes: each(spec, "volumes", PodVolume::read)?,
             containers,
             node_name: spec.str_at("nodeName")?.filter(|name| !name.is_empty()),

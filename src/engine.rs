@@ -1,0 +1,227 @@
+//! Runs the rules: facts, policies and a lookup in; a verdict out. Pure.
+
+use crate::catalog::Catalog;
+use crate::facts::{Facts, FactsFault, StorageMap, Subject, Workload, WorkloadKind};
+use crate::lookup::Lookup;
+use crate::model::{FieldPath, Operation};
+use crate::patch::PatchBuilder;
+use crate::policy::{PolicySet, Subjects};
+use crate::rules::Draft;
+use crate::verdict::{Action, Finding, Verdict};
+use jiff::civil::Date;
+use json_patch::Patch;
+use serde_json::Value;
+
+/// What is judged: one object and what is being done to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Review<'a> {
+    /// What is being done.
+    pub operation: Operation,
+    /// The object as it would become.
+    pub object: &'a Value,
+    /// The object as it is, for an update.
+    pub old: Option<&'a Value>,
+    /// The request's namespace.
+    pub namespace: Option<&'a str>,
+    /// The subresource, such as `ephemeralcontainers`.
+    pub subresource: Option<&'a str>,
+    /// The whole request as JSON, for CEL; none in `check`.
+    pub request: Option<&'a Value>,
+}
+
+impl<'a> Review<'a> {
+    /// A new object, as `check` sees every manifest.
+    pub fn create(object: &'a Value) -> Self {
+        Self { operation: Operation::Create, object, old: None, namespace: None, subresource: None, request: None }
+    }
+}
+
+/// What the rules are told.
+pub struct Context<'a> {
+    /// The review.
+    pub review: &'a Review<'a>,
+    /// The object's facts.
+    pub facts: &'a Facts<'a>,
+    /// What selectors see of it.
+    pub subjects: &'a Subjects<'a>,
+    /// Other objects.
+    pub lookup: &'a dyn Lookup,
+    /// The catalog.
+    pub catalog: &'a Catalog,
+}
+
+impl<'a> Context<'a> {
+    /// The workload and what its paths lie on, when the object is one.
+    pub fn storage(&self) -> Option<(&'a Workload<'a>, StorageMap<'a, 'a>)> {
+        let workload = self.facts.workload()?;
+        Some((workload, StorageMap::new(workload, self.facts.namespace(), self.lookup)))
+    }
+}
+
+/// What a judgement rests on.
+#[derive(Clone, Copy)]
+pub struct Engine<'a> {
+    /// The policies.
+    pub policies: &'a PolicySet,
+    /// Other objects.
+    pub lookup: &'a dyn Lookup,
+    /// Today (UTC), for exceptions that end.
+    pub today: Date,
+}
+
+/// Which part of an object is up for judgement.
+enum Scope {
+    Nothing,
+    Everything,
+    /// Findings beneath this field alone: the rest was judged before and cannot be changed now.
+    Beneath(FieldPath),
+}
+
+impl Engine<'_> {
+    /// Mutates, then judges what came out: the verdict that a cluster comes to by way of both webhooks.
+    ///
+    /// # Errors
+    /// The field that has a wrong type.
+    pub fn judge(&self, review: &Review<'_>) -> Result<Verdict, FactsFault> {
+        let (patch, changed) = self.mutate(review)?;
+        let object = changed.as_ref().unwrap_or(review.object);
+        let findings = self.validate(&Review { object, ..*review })?;
+        Ok(Verdict { findings, patch })
+    }
+
+    /// What the mutating rules change, and the changed object when there is any change.
+    ///
+    /// # Errors
+    /// The field that has a wrong type.
+    pub fn mutate(&self, review: &Review<'_>) -> Result<(Patch, Option<Value>), FactsFault> {
+        let nothing = (Patch::default(), None);
+        if !matches!(review.operation, Operation::Create | Operation::Update) {
+            return Ok(nothing);
+        }
+        let facts = Facts::read(review.object, review.namespace)?;
+        // A pod's storage and affinity cannot change any more.
+        let fixed = review.operation == Operation::Update && is_pod(&facts);
+        if fixed || self.leaves_alone(&facts) {
+            return Ok(nothing);
+        }
+        let subjects = Subjects::new(&facts, self.lookup);
+        let context = self.context(review, &facts, &subjects);
+        let mut patch = PatchBuilder::new(review.object);
+        for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
+            for rule in &policy.rules {
+                if rule.action != Action::Audit && policy.excuse(&subjects, rule.id, self.today).is_none() {
+                    rule.rule.mutate(&context, &mut patch);
+                }
+            }
+        }
+        Ok(patch.finish())
+    }
+
+    /// What the checking rules find in the object as it stands.
+    ///
+    /// # Errors
+    /// The field that has a wrong type.
+    pub fn validate(&self, review: &Review<'_>) -> Result<Vec<Finding>, FactsFault> {
+        if !matches!(review.operation, Operation::Create | Operation::Update) {
+            return Ok(Vec::new());
+        }
+        let facts = Facts::read(review.object, review.namespace)?;
+        let scope = scope(review, &facts);
+        if matches!(scope, Scope::Nothing) || self.leaves_alone(&facts) {
+            return Ok(Vec::new());
+        }
+        let subjects = Subjects::new(&facts, self.lookup);
+        let context = self.context(review, &facts, &subjects);
+        let mut findings: Vec<Finding> = Vec::new();
+        let mut drafts: Vec<Draft> = Vec::new();
+        for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
+            for rule in &policy.rules {
+                rule.rule.check(&context, &mut drafts);
+                for draft in drafts.drain(..).filter(|draft| scope.admits(&draft.field)) {
+                    let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
+                    let excused = policy.excuse(&subjects, rule.id, self.today);
+                    add(&mut findings, draft.into_finding(rule.id, action, &policy.name, excused));
+                }
+            }
+        }
+        findings.sort_by(|a, b| {
+            let key = |f: &Finding| (f.excused.is_some(), std::cmp::Reverse(f.action));
+            key(a).cmp(&key(b)).then_with(|| a.field.cmp(&b.field)).then_with(|| a.rule.cmp(b.rule))
+        });
+        Ok(findings)
+    }
+
+    /// Objects that no policy is about, whatever it says.
+    fn leaves_alone(&self, facts: &Facts<'_>) -> bool {
+        // Refusing the deletion's finalizer updates would only keep the object for ever; a mirror pod runs anyway.
+        facts.meta.deleting
+            || facts.meta.annotation("kubernetes.io/config.mirror").is_some()
+            || self.policies.excludes(facts.id.namespace.as_deref())
+    }
+
+    fn context<'c>(
+        &'c self,
+        review: &'c Review<'c>,
+        facts: &'c Facts<'c>,
+        subjects: &'c Subjects<'c>,
+    ) -> Context<'c> {
+        Context { review, facts, subjects, lookup: self.lookup, catalog: self.policies.catalog() }
+    }
+}
+
+/// Adds a finding unless another policy found the same; of two, the one that stands and is stricter is kept.
+fn add(findings: &mut Vec<Finding>, finding: Finding) {
+    let same = findings
+        .iter_mut()
+        .find(|other| other.rule == finding.rule && other.field == finding.field && other.message == finding.message);
+    match same {
+        Some(other) => {
+            let weight = |f: &Finding| (f.excused.is_none(), f.action);
+            if weight(&finding) > weight(other) {
+                *other = finding;
+            }
+        }
+        None => findings.push(finding),
+    }
+}
+
+fn is_pod(facts: &Facts<'_>) -> bool {
+    facts.workload().is_some_and(|workload| workload.kind == WorkloadKind::Pod)
+}
+
+fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
+    let Some(old) = review.old.filter(|_| review.operation == Operation::Update) else { return Scope::Everything };
+    let spec = FieldPath::root().key("spec");
+    match &facts.subject {
+        Subject::Workload(workload) if workload.kind == WorkloadKind::Pod => match review.subresource {
+            Some("ephemeralcontainers") => Scope::Beneath(spec.key("ephemeralContainers")),
+            _ => Scope::Nothing,
+        },
+        // Of a claim, only its size can be changed by a person; the rest is the binding's own doing.
+        Subject::Claim(_) if request(old) == request(review.object) => Scope::Nothing,
+        Subject::Claim(_) => Scope::Beneath(spec.key("resources")),
+        // What backs them cannot be changed.
+        Subject::Volume(_) | Subject::Class(_) => Scope::Nothing,
+        _ if essence(old) == essence(review.object) => Scope::Nothing,
+        _ => Scope::Everything,
+    }
+}
+
+fn request(claim: &Value) -> Option<&Value> {
+    claim.get("spec")?.get("resources")?.get("requests")?.get("storage")
+}
+
+/// The fields of an object that a person writes to say what it is.
+fn essence(object: &Value) -> (Option<&Value>, Option<&Value>) {
+    (object.get("spec"), object.get("template"))
+}
+
+impl Scope {
+    fn admits(&self, field: &FieldPath) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Everything => true,
+            Self::Beneath(outer) => field.segments().starts_with(outer.segments()),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+use super::load::PolicyFault;
+use super::schema::{Exception, Match, SelfService, StoragePolicy};
+use crate::catalog::Entry;
+use crate::facts::{Facts, OwnerFacts, Subject};
+use crate::lookup::Lookup;
+use crate::model::{FieldPath, LabelSelector, Labels, SelectorPart};
+use crate::rules::{self, Rule};
+use crate::verdict::Action;
+use jiff::civil::Date;
+use std::sync::Arc;
+
+/// A policy that is ready to be applied.
+#[derive(Debug, Clone)]
+pub struct CompiledPolicy {
+    /// Its name.
+    pub name: String,
+    /// Which goes first where only one can.
+    pub priority: i32,
+    /// What it is about.
+    pub matches: Option<Match>,
+    /// What it is not about.
+    pub exclude: Vec<Match>,
+    /// Its rules.
+    pub rules: Vec<CompiledRule>,
+    /// Who is excused.
+    pub exceptions: Vec<CompiledException>,
+    /// How an object excuses itself.
+    pub self_service: Option<CompiledSelfService>,
+    /// What it adds to the catalog.
+    pub catalog: Vec<Entry>,
+}
+
+/// A rule with its action.
+#[derive(Debug, Clone)]
+pub struct CompiledRule {
+    /// Its id.
+    pub id: &'static str,
+    /// What a finding of it leads to.
+    pub action: Action,
+    /// The rule.
+    pub rule: Arc<dyn Rule>,
+    /// Where it stands in its policy.
+    pub field: FieldPath,
+}
+
+/// An exception that is ready to be applied.
+#[derive(Debug, Clone)]
+pub struct CompiledException {
+    subjects: Match,
+    rules: Vec<String>,
+    reason: String,
+    until: Option<Date>,
+}
+
+/// Self-service that is ready to be applied.
+#[derive(Debug, Clone)]
+pub struct CompiledSelfService(SelfService);
+
+impl CompiledPolicy {
+    /// Checks what a schema cannot, and compiles the rules.
+    ///
+    /// # Errors
+    /// Every fault that it has.
+    pub fn compile(policy: &StoragePolicy) -> Result<Self, Vec<PolicyFault>> {
+        let mut faults = Vec::new();
+        let spec_path = FieldPath::root().key("spec");
+        let spec = &policy.spec;
+        if let Some(matches) = &spec.matches {
+            match_faults(matches, &spec_path.key("match"), &mut faults);
+        }
+        for (index, exclude) in spec.exclude.iter().enumerate() {
+            match_faults(exclude, &spec_path.key("exclude").index(index), &mut faults);
+        }
+        let mut compiled = Vec::new();
+        for (index, entry) in spec.rules.iter().enumerate() {
+            let at = spec_path.key("rules").index(index);
+            if let Some((id, rule)) = rules::compile(entry, &at, &mut faults) {
+                let action = entry.action.unwrap_or(spec.action);
+                compiled.push(CompiledRule { id, action, rule, field: at });
+            }
+        }
+        let mut exceptions = Vec::new();
+        for (index, exception) in spec.exceptions.iter().enumerate() {
+            let at = spec_path.key("exceptions").index(index);
+            exceptions.push(CompiledException::compile(exception, &at, &mut faults));
+        }
+        if let Some(service) = &spec.self_service {
+            rule_faults(&service.rules, &spec_path.key("selfService").key("rules"), &mut faults);
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            name: policy.metadata.name.clone(),
+            priority: spec.priority,
+            matches: spec.matches.clone(),
+            exclude: spec.exclude.clone(),
+            rules: compiled,
+            exceptions,
+            self_service: spec.self_service.clone().map(CompiledSelfService),
+            catalog: spec.catalog.clone(),
+        })
+    }
+
+    /// Whether the policy is about that object.
+    pub fn is_about(&self, subjects: &Subjects<'_>) -> bool {
+        self.matches.as_ref().is_none_or(|matches| subjects.satisfy(matches))
+            && !self.exclude.iter().any(|exclude| subjects.satisfy(exclude))
+    }
+
+    /// Why an object is excused from a rule of this policy today.
+    pub fn excuse(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> Option<String> {
+        let exception = self.exceptions.iter().find(|exception| exception.excuses(subjects, rule, today));
+        if let Some(exception) = exception {
+            return Some(match exception.until {
+                Some(until) => format!("{} (until {until})", exception.reason),
+                None => exception.reason.clone(),
+            });
+        }
+        let service = &self.self_service.as_ref()?.0;
+        let reason = subjects.annotation(&service.annotation)?.trim();
+        let long_enough = reason.chars().count() >= service.least_length as usize;
+        let allowed = service.rules.iter().any(|id| id == rule);
+        (long_enough && allowed).then(|| format!("the object's own reason: {reason}"))
+    }
+}
+
+impl CompiledException {
+    fn compile(exception: &Exception, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Self {
+        let subjects = Match {
+            namespaces: exception.namespaces.clone(),
+            namespace_selector: exception.namespace_selector.clone(),
+            object_selector: exception.object_selector.clone(),
+            kinds: exception.kinds.clone(),
+        };
+        if subjects == Match::default() {
+            faults.push(PolicyFault::new(
+                at.clone(),
+                "excuses everything: say whom by objectSelector, namespaceSelector, namespaces or kinds, or take the \
+                 rule out of the policy",
+            ));
+        }
+        match_faults(&subjects, at, faults);
+        rule_faults(&exception.rules, &at.key("rules"), faults);
+        if exception.reason.trim().is_empty() {
+            faults.push(PolicyFault::new(at.key("reason"), "say in a few words why: it stands in the audit log"));
+        }
+        let until = exception.until.as_ref().and_then(|until| match until.parse::<Date>() {
+            Ok(date) => Some(date),
+            Err(_) => {
+                let message = format!("{until:?} is not a day: write it like 2027-03-31");
+                faults.push(PolicyFault::new(at.key("until"), message));
+                None
+            }
+        });
+        Self { subjects, rules: exception.rules.clone(), reason: exception.reason.trim().to_owned(), until }
+    }
+
+    fn excuses(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> bool {
+        self.until.is_none_or(|until| today <= until)
+            && (self.rules.is_empty() || self.rules.iter().any(|id| id == rule))
+            && subjects.satisfy(&self.subjects)
+    }
+}
+
+fn rule_faults(ids: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
+    let known: Vec<&str> = rules::all().iter().map(|rule| rule.id).collect();
+    for (index, id) in ids.iter().enumerate().filter(|(_, id)| !known.contains(&id.as_str())) {
+        let hint = match super::load::nearest(id, &known) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("the rules are {}", known.join(", ")),
+        };
+        faults.push(PolicyFault::new(at.index(index), format!("unknown rule {id:?}: {hint}")));
+    }
+}
+
+fn match_faults(matches: &Match, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
+    let selectors = [
+        ("namespaceSelector", &matches.namespace_selector),
+        ("objectSelector", &matches.object_selector),
+    ];
+    for (field, selector) in selectors {
+        if let Some(selector) = selector {
+            selector_faults(selector, &at.key(field), faults);
+        }
+    }
+}
+
+/// Tells what Kubernetes would refuse in a selector that stands at that field.
+pub(crate) fn selector_faults(selector: &LabelSelector, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
+    for (part, message) in selector.faults() {
+        let path = match part {
+            SelectorPart::Label(key) => at.key("matchLabels").key(key),
+            SelectorPart::Expression(index) => at.key("matchExpressions").index(index),
+        };
+        faults.push(PolicyFault::new(path, message));
+    }
+}
+
+/// Everything that selectors see of one object: its labels, its template's, its owners', its namespace's.
+pub struct Subjects<'a> {
+    facts: &'a Facts<'a>,
+    namespace: Option<Arc<crate::facts::NamespaceFacts>>,
+    owners: Vec<Arc<OwnerFacts>>,
+}
+
+impl<'a> Subjects<'a> {
+    /// Looks up the object's namespace and its owners.
+    pub fn new(facts: &'a Facts<'a>, lookup: &dyn Lookup) -> Self {
+        let namespace = facts.id.namespace.as_deref().map(|name| {
+            lookup.namespace(name).unwrap_or_else(|| {
+                let id = crate::model::ObjectRef { name: name.to_owned(), ..Default::default() };
+                Arc::new(crate::facts::NamespaceFacts::read(&id, &crate::facts::Meta::default()))
+            })
+        });
+        let mut owners = Vec::new();
+        let mut next = facts.meta.controller.map(|owner| (owner.kind.to_owned(), owner.name.to_owned()));
+        // A pod's ReplicaSet and its Deployment, a Job and its CronJob: two steps are all there are.
+        while let (Some((kind, name)), true) = (next, owners.len() < 2) {
+            let Some(owner) = lookup.owner(facts.namespace(), &kind, &name) else { break };
+            next = owner.controller.clone();
+            owners.push(owner);
+        }
+        Self { facts, namespace, owners }
+    }
+
+    /// The facts of the object's namespace.
+    pub fn namespace(&self) -> Option<&crate::facts::NamespaceFacts> {
+        self.namespace.as_deref()
+    }
+
+    /// Whether all parts that are given hold.
+    pub fn satisfy(&self, matches: &Match) -> bool {
+        let Match { namespaces, namespace_selector, object_selector, kinds } = matches;
+        (namespaces.is_empty() || namespaces.iter().any(|pattern| fits(pattern, self.facts.namespace())))
+            && namespace_selector.as_ref().is_none_or(|selector| match &self.namespace {
+                Some(namespace) => selector.matches(&**namespace),
+                None => *selector == LabelSelector::default(),
+            })
+            && object_selector.as_ref().is_none_or(|selector| self.labelled(selector))
+            && (kinds.is_empty() || kinds.iter().any(|kind| self.is_kind(kind)))
+    }
+
+    /// Whether the object's labels, its template's or one of its owners' satisfy the selector.
+    pub fn labelled(&self, selector: &LabelSelector) -> bool {
+        let template = match &self.facts.subject {
+            Subject::Workload(workload) => workload.pod.labels,
+            _ => None,
+        };
+        selector.matches(&self.facts.meta)
+            || template.is_some_and(|labels| selector.matches(&labels))
+            || self.owners.iter().any(|owner| selector.matches(&owner.labels as &dyn Labels))
+    }
+
+    fn is_kind(&self, kind: &str) -> bool {
+        self.facts.id.kind == kind
+            || self.facts.meta.controller.is_some_and(|owner| owner.kind == kind)
+            || self.owners.iter().any(|owner| owner.kind == kind)
+    }
+
+    fn annotation(&self, key: &str) -> Option<&str> {
+        let template = || {
+            let workload = self.facts.workload()?;
+            workload.pod.annotations?.get(key)?.as_str()
+        };
+        self.facts.meta.annotation(key).or_else(template)
+    }
+}
+
+/// Whether a name fits a pattern in which `*` at the end stands for any rest.
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => pattern == name,
+    }
+}

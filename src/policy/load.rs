@@ -1,0 +1,156 @@
+use super::compile::CompiledPolicy;
+use super::schema::{API_VERSION, KIND, StoragePolicy, schema};
+use crate::model::FieldPath;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{ValidationError, Validator};
+use serde_json::Value;
+use std::sync::LazyLock;
+
+/// One fault of a policy, with the field that it is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct PolicyFault {
+    /// Where.
+    pub path: FieldPath,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+impl PolicyFault {
+    /// A fault at that field.
+    pub fn new(path: FieldPath, message: impl Into<String>) -> Self {
+        Self { path, message: message.into() }
+    }
+}
+
+struct Schema {
+    json: Value,
+    validator: Validator,
+}
+
+static SCHEMA: LazyLock<Option<Schema>> = LazyLock::new(|| {
+    let json = schema().to_value();
+    let validator = jsonschema::options().should_validate_formats(false).build(&json).ok()?;
+    Some(Schema { json, validator })
+});
+
+/// Reads and compiles one policy.
+///
+/// # Errors
+/// Every fault that it has, in the order of the fields: unknown fields, wrong types, bad selectors, bad CEL, bad
+/// quantities.
+pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
+    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+    if text("kind") != KIND {
+        let message = format!("is not a policy: kind is {:?}, and a policy's is {KIND}", text("kind"));
+        return Err(vec![PolicyFault::new(FieldPath::root().key("kind"), message)]);
+    }
+    if text("apiVersion") != API_VERSION {
+        let message = format!("unknown version {:?}: write {API_VERSION}", text("apiVersion"));
+        return Err(vec![PolicyFault::new(FieldPath::root().key("apiVersion"), message)]);
+    }
+    let mut faults: Vec<PolicyFault> = Vec::new();
+    match SCHEMA.as_ref() {
+        Some(schema) => {
+            for error in schema.validator.iter_errors(value) {
+                explain(&error, value, &schema.json, &mut faults);
+            }
+        }
+        None => faults.push(PolicyFault::new(FieldPath::root(), "the built-in schema is broken; please report this")),
+    }
+    if faults.is_empty() {
+        match serde_json::from_value::<StoragePolicy>(value.clone()) {
+            Ok(policy) => match CompiledPolicy::compile(&policy) {
+                Ok(policy) => return Ok(policy),
+                Err(found) => faults = found,
+            },
+            Err(error) => faults.push(PolicyFault::new(FieldPath::root(), error.to_string())),
+        }
+    }
+    faults.sort();
+    faults.dedup();
+    Err(faults)
+}
+
+/// Puts a schema error into words that name the field and the way out.
+fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &mut Vec<PolicyFault>) {
+    let pointer = error.instance_path().to_string();
+    let path = path_of(&pointer, root);
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let known = error.schema_path().to_string();
+            let known = known.strip_suffix("/additionalProperties").unwrap_or_default();
+            let known: Vec<&str> = schema
+                .pointer(known)
+                .and_then(|part| part.get("properties"))
+                .and_then(Value::as_object)
+                .map(|fields| fields.keys().map(String::as_str).collect())
+                .unwrap_or_default();
+            for field in unexpected {
+                let near = nearest(field, &known);
+                let hint = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the fields here are {}", known.join(", ")),
+                };
+                let message = format!("unknown field `{field}`: {hint}");
+                faults.push(PolicyFault::new(path.key(field.clone()), message));
+            }
+        }
+        ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            faults.push(PolicyFault::new(path, format!("the field `{name}` is missing")));
+        }
+        ValidationErrorKind::Type { kind } => {
+            let wanted = match kind {
+                TypeKind::Single(kind) => kind.to_string(),
+                TypeKind::Multiple(kinds) => {
+                    kinds.into_iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(" or ")
+                }
+            };
+            let found = error.instance();
+            faults.push(PolicyFault::new(path, format!("must be of type {wanted}, not {found}")));
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<&str> =
+                options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let found = error.instance();
+            faults.push(PolicyFault::new(path, format!("must be one of {}, not {found}", options.join(", "))));
+        }
+        ValidationErrorKind::MinItems { .. } => {
+            faults.push(PolicyFault::new(path, "must have at least one item"));
+        }
+        ValidationErrorKind::MinLength { .. } => faults.push(PolicyFault::new(path, "must not be empty")),
+        _ => faults.push(PolicyFault::new(path, error.to_string())),
+    }
+}
+
+/// The field path of a JSON pointer into that value.
+fn path_of(pointer: &str, root: &Value) -> FieldPath {
+    let mut at = Some(root);
+    let mut path = FieldPath::root();
+    for token in pointer.split('/').skip(1) {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        let index = token.parse::<usize>().ok().filter(|_| at.is_some_and(Value::is_array));
+        match index {
+            Some(index) => {
+                path = path.index(index);
+                at = at.and_then(|value| value.get(index));
+            }
+            None => {
+                at = at.and_then(|value| value.get(&token));
+                path = path.key(token);
+            }
+        }
+    }
+    path
+}
+
+/// The known name that differs least, when it differs by little.
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), *candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 4))
+        .map(|(_, candidate)| candidate)
+}

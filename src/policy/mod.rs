@@ -1,0 +1,14 @@
+//! The StoragePolicy: one type for the file and the CRD, read with every fault at once, compiled to a [`PolicySet`].
+
+mod compile;
+mod load;
+mod schema;
+mod set;
+
+pub(crate) use compile::{fits, selector_faults};
+pub use compile::{CompiledException, CompiledPolicy, CompiledRule, CompiledSelfService, Subjects};
+pub use load::{PolicyFault, load};
+pub use schema::{
+    API_VERSION, Exception, KIND, Match, RuleEntry, SelfService, StoragePolicy, StoragePolicySpec, schema,
+};
+pub use set::{BASELINE, EXCLUDED_NAMESPACES, PolicySet, SetFault, embedded_baseline};

@@ -1,0 +1,206 @@
+use crate::catalog::Entry;
+use crate::model::LabelSelector;
+use crate::verdict::Action;
+use schemars::generate::SchemaSettings;
+use schemars::transform::{Transform, transform_subschemas};
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+pub use crate::rules::RuleEntry;
+
+/// The API version of a policy.
+pub const API_VERSION: &str = "volgate.dev/v1alpha1";
+/// The kind of a policy.
+pub const KIND: &str = "StoragePolicy";
+
+/// A StoragePolicy as a file or a cluster holds it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoragePolicy {
+    /// `volgate.dev/v1alpha1`.
+    pub api_version: String,
+    /// `StoragePolicy`.
+    pub kind: String,
+    /// The policy's name and whatever else metadata holds.
+    pub metadata: PolicyMetadata,
+    /// What the policy says.
+    pub spec: StoragePolicySpec,
+}
+
+/// The metadata of a policy that volgate reads.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct PolicyMetadata {
+    /// The policy's name; findings carry it.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Labels, annotations and the like.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// What storage must look like, for whom, and what happens when it does not.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoragePolicySpec {
+    /// What the policy is for, for its readers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Which of two policies goes first where only one can, as with a default class: the higher number; between
+    /// equals the name that sorts first. Denials do not depend on it: every policy that matches is applied.
+    #[serde(default)]
+    pub priority: i32,
+    /// What the policy is about. Absent: everything but the excluded namespaces.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matches: Option<Match>,
+    /// What it is not about, although `match` says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<Match>,
+    /// What a finding leads to, unless the rule has its own action.
+    #[serde(default)]
+    pub action: Action,
+    /// The rules.
+    #[schemars(length(min = 1))]
+    pub rules: Vec<RuleEntry>,
+    /// Who is excused, why and until when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exceptions: Vec<Exception>,
+    /// Lets an object excuse itself by a written reason, which then stands in the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_service: Option<SelfService>,
+    /// Images that hold data, in addition to the built-in catalog; they win over it. They count for every policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub catalog: Vec<Entry>,
+}
+
+/// What a policy is about: all parts that are given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Match {
+    /// Namespaces by name; `*` at the end stands for any rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// The labels of the object's namespace. Objects without a namespace satisfy it only when it is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
+    /// The labels of the object, of its pod template, or of the workload that owns it: one of them must satisfy it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_selector: Option<LabelSelector>,
+    /// Kinds, such as StatefulSet. A pod counts as its owner's kind as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<String>,
+}
+
+/// Someone who is excused from the rules of this policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Exception {
+    /// Namespaces by name; `*` at the end stands for any rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<String>,
+    /// The labels of the object's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
+    /// The labels of the object, of its pod template, or of the workload that owns it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_selector: Option<LabelSelector>,
+    /// Kinds, such as StatefulSet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<String>,
+    /// The rules that it excuses from, by id; none means all of this policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// Why; it stands in the audit log.
+    #[schemars(length(min = 1))]
+    pub reason: String,
+    /// The last day on which it holds (UTC), such as 2027-03-31. Absent: it holds for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date"))]
+    pub until: Option<String>,
+}
+
+/// Lets an object excuse itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SelfService {
+    /// The annotation whose text is the reason; on the object or on its pod template.
+    #[schemars(length(min = 1))]
+    pub annotation: String,
+    /// The rules that can be excused so, by id.
+    #[schemars(length(min = 1))]
+    pub rules: Vec<String>,
+    /// The least number of characters that a reason must have.
+    #[serde(default = "least_reason")]
+    pub least_length: u32,
+}
+
+fn least_reason() -> u32 {
+    10
+}
+
+/// The JSON Schema of a policy: without references and without `null`, so that it serves the CRD as well.
+pub fn schema() -> Schema {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.with_transform(NoNull).into_generator().into_root_schema_for::<StoragePolicy>();
+    schema.remove("title");
+    schema
+}
+
+/// Takes `null` out of the alternatives of optional fields: in a policy an absent field is left out.
+#[derive(Debug, Clone)]
+struct NoNull;
+
+impl Transform for NoNull {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        let null = Value::String("null".to_owned());
+        if let Some(Value::Array(types)) = schema.get_mut("type") {
+            types.retain(|kind| *kind != null);
+            if let [only] = types.as_slice() {
+                let only = only.clone();
+                schema.insert("type".to_owned(), only);
+            }
+        }
+        for key in ["anyOf", "oneOf"] {
+            let Some(Value::Array(branches)) = schema.get_mut(key) else { continue };
+            branches.retain(|branch| branch.get("type") != Some(&null));
+            if let [Value::Object(only)] = branches.as_slice() {
+                let only = only.clone();
+                schema.remove(key);
+                for (name, value) in only {
+                    schema.ensure_object().entry(name).or_insert(value);
+                }
+            } else {
+                merge_constants(schema, key);
+            }
+        }
+        if schema.get("default").is_some_and(Value::is_null) {
+            schema.remove("default");
+        }
+    }
+}
+
+/// `oneOf` documented constants is what schemars makes of an enum; an `enum` says the same, and every reader knows it.
+fn merge_constants(schema: &mut Schema, key: &str) {
+    let Some(Value::Array(branches)) = schema.get(key) else { return };
+    let mut options = Vec::new();
+    let mut notes = Vec::new();
+    for branch in branches {
+        match (branch.get("const"), branch.get("enum")) {
+            (Some(value), _) => {
+                if let (Some(text), Some(note)) = (value.as_str(), branch.get("description").and_then(Value::as_str)) {
+                    notes.push(format!("{text}: {note}"));
+                }
+                options.push(value.clone());
+            }
+            (None, Some(Value::Array(values))) => options.extend(values.iter().cloned()),
+            _ => return,
+        }
+    }
+    let described = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+    let description = std::iter::once(described.to_owned()).chain(notes).collect::<Vec<_>>().join("\n");
+    schema.remove(key);
+    schema.insert("type".to_owned(), Value::String("string".to_owned()));
+    schema.insert("enum".to_owned(), Value::Array(options));
+    schema.insert("description".to_owned(), Value::String(description.trim().to_owned()));
+}

@@ -1,0 +1,123 @@
+use super::compile::CompiledPolicy;
+use super::load::load;
+use crate::catalog::Catalog;
+use crate::model::FieldPath;
+use std::sync::LazyLock;
+
+/// The namespaces that no policy is about: without them a cluster does not come up again.
+pub const EXCLUDED_NAMESPACES: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "volgate-system"];
+
+/// All policies of a run, in the order in which they are applied.
+#[derive(Debug)]
+pub struct PolicySet {
+    policies: Vec<CompiledPolicy>,
+    catalog: Catalog,
+    excluded: Vec<String>,
+}
+
+/// Two policies that cannot both be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SetFault {
+    /// The policy at which it shows; the index in the list that was given.
+    pub policy: usize,
+    /// The other one.
+    pub other: usize,
+    /// The field of `policy`.
+    pub field: FieldPath,
+    /// What contradicts, and the way out.
+    pub message: String,
+}
+
+impl PolicySet {
+    /// Puts policies together.
+    ///
+    /// # Errors
+    /// Every pair of policies with the same name, and every pair that contradict each other.
+    pub fn build(mut policies: Vec<CompiledPolicy>) -> Result<Self, Vec<SetFault>> {
+        let mut faults = Vec::new();
+        for (index, policy) in policies.iter().enumerate() {
+            for (other_index, other) in policies.iter().enumerate().take(index) {
+                let fault = |field: FieldPath, message: String| SetFault {
+                    policy: index,
+                    other: other_index,
+                    field,
+                    message,
+                };
+                if policy.name == other.name {
+                    let message = format!("there are two policies named {:?}: rename one", policy.name);
+                    faults.push(fault(FieldPath::root().key("metadata").key("name"), message));
+                }
+                faults.extend(contradictions(policy, other).map(|(field, message)| fault(field, message)));
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        policies.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
+        let extra: Vec<_> = policies.iter().flat_map(|policy| policy.catalog.iter().cloned()).collect();
+        Ok(Self {
+            policies,
+            catalog: Catalog::with(extra),
+            excluded: EXCLUDED_NAMESPACES.map(str::to_owned).to_vec(),
+        })
+    }
+
+    /// Leaves out a further namespace.
+    pub fn exclude_namespace(&mut self, name: &str) {
+        self.excluded.push(name.to_owned());
+    }
+
+    /// The policies, the one that goes first first.
+    pub fn policies(&self) -> &[CompiledPolicy] {
+        &self.policies
+    }
+
+    /// The catalog with what the policies add to it.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Whether no policy is about that namespace.
+    pub fn excludes(&self, namespace: Option<&str>) -> bool {
+        namespace.is_some_and(|namespace| self.excluded.iter().any(|name| name == namespace))
+    }
+}
+
+/// What two policies demand that cannot both hold. Only policies that go first neither way and are about the same
+/// objects for sure are held against each other.
+fn contradictions<'a>(
+    policy: &'a CompiledPolicy,
+    other: &'a CompiledPolicy,
+) -> impl Iterator<Item = (FieldPath, String)> + 'a {
+    let same_subjects = policy.priority == other.priority
+        && (policy.matches == other.matches || policy.matches.is_none() || other.matches.is_none())
+        && policy.exclude == other.exclude;
+    let pairs = policy.rules.iter().flat_map(move |rule| other.rules.iter().map(move |against| (rule, against)));
+    pairs.filter(move |(rule, against)| same_subjects && rule.id == against.id).filter_map(move |(rule, against)| {
+        let why = rule.rule.contradicts(against.rule.as_any())?;
+        let message = format!(
+            "policies {:?} and {:?} contradict each other in {}: {why}; give one of them a higher `priority` or a \
+             narrower `match`",
+            other.name, policy.name, rule.id
+        );
+        Some((rule.field.clone(), message))
+    })
+}
+
+/// The baseline as text: `policies/baseline.yaml`.
+pub const BASELINE: &str = include_str!("../../policies/baseline.yaml");
+
+static EMBEDDED: LazyLock<Result<CompiledPolicy, String>> = LazyLock::new(|| {
+    let mut documents = crate::source::parse(BASELINE).into_iter();
+    let document = documents.next().ok_or("the built-in baseline is empty")?.map_err(|error| error.to_string())?;
+    load(&document.value).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+});
+
+/// The policy that is used when none is given.
+///
+/// # Errors
+/// What is wrong with the built-in baseline; a test keeps that from happening.
+pub fn embedded_baseline() -> Result<CompiledPolicy, String> {
+    EMBEDDED.clone()
+}

@@ -1,0 +1,133 @@
+use super::Rule;
+use crate::engine::Context;
+use crate::facts::{ClaimSpec, ClassName, Subject, VolumeSource};
+use crate::lookup::Lookup;
+use crate::model::{FieldPath, Operation};
+use crate::patch::PatchBuilder;
+use crate::policy::PolicyFault;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Fills in the class of a claim that names none.
+///
+/// A claim without `storageClassName` waits for ever in a cluster without a default class, and lands on whatever the
+/// default is in the others. This rule fills the field in claims, in a StatefulSet's volumeClaimTemplates and in
+/// generic ephemeral volumes. A claim that names a volume gets that volume's class. `""` asks for a volume without
+/// a class and stays, as does every name and the legacy annotation `volume.beta.kubernetes.io/storage-class`. On an
+/// update that leaves the field out, the old value is carried over, since it cannot be changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Params {
+    /// The class.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Other classes for some namespaces; `*` at the end of a namespace stands for any rest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub namespaces: BTreeMap<String, String>,
+}
+
+impl super::Params for Params {
+    const ID: &'static str = "default-class";
+    const FIELD: &'static str = "defaultClass";
+
+    fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
+        for (namespace, class) in &self.namespaces {
+            if class.is_empty() {
+                let path = at.key("namespaces").key(namespace.clone());
+                faults.push(PolicyFault::new(path, "must name a class; leave the namespace out to fill in none"));
+            }
+        }
+        Arc::new(DefaultClass(self.clone()))
+    }
+}
+
+#[derive(Debug)]
+struct DefaultClass(Params);
+
+impl Rule for DefaultClass {
+    fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
+        match &context.facts.subject {
+            Subject::Claim(claim) => self.fill(context, patch, &claim.spec, &FieldPath::root()),
+            Subject::Workload(workload) => {
+                for template in &workload.claim_templates {
+                    self.fill(context, patch, &template.spec, &template.path());
+                }
+                let pod = workload.pod.path();
+                for volume in &workload.pod.volumes {
+                    if let VolumeSource::Ephemeral(spec) = &volume.source {
+                        let template = volume.source_path(&pod).key("volumeClaimTemplate");
+                        self.fill(context, patch, spec, &template);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn contradicts(&self, other: &dyn Any) -> Option<String> {
+        let Params { name, namespaces } = &other.downcast_ref::<Self>()?.0;
+        if *name != self.0.name {
+            return Some(format!("one fills in the class {name:?}, the other {:?}", self.0.name));
+        }
+        namespaces.iter().find_map(|(namespace, class)| {
+            let ours = self.0.namespaces.get(namespace).filter(|ours| *ours != class)?;
+            Some(format!("for namespace {namespace:?} one fills in the class {class:?}, the other {ours:?}"))
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl DefaultClass {
+    fn fill(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>, spec: &ClaimSpec, at: &FieldPath) {
+        let field = at.key("spec").key("storageClassName");
+        // An earlier policy may have filled it already.
+        if spec.class != ClassName::Absent || patch.get(&field).is_some() {
+            return;
+        }
+        let class = match context.review.operation {
+            Operation::Update => match old_class(context, at, &field) {
+                // The object was stored without one: the field cannot be changed now, but for an ephemeral volume's.
+                None if !is_ephemeral(at) => return,
+                None => self.class_for(context, spec),
+                old => old,
+            },
+            _ => self.class_for(context, spec),
+        };
+        if let Some(class) = class {
+            patch.set(&field, Value::String(class));
+        }
+    }
+
+    /// The class to fill in; none where a named volume's class is not known or is `""`.
+    fn class_for(&self, context: &Context<'_>, spec: &ClaimSpec) -> Option<String> {
+        if let Some(volume) = &spec.volume_name {
+            return Some(match &context.lookup.volume(volume)?.class {
+                ClassName::Named(class) => class.clone(),
+                // A volume without a class binds to claims that ask for none, which an absent field would not.
+                ClassName::Empty | ClassName::Absent => String::new(),
+            });
+        }
+        let namespace = context.facts.namespace();
+        let own = self.0.namespaces.iter().filter(|(pattern, _)| crate::policy::fits(pattern, namespace));
+        let own = own.max_by_key(|(pattern, _)| pattern.trim_end_matches('*').len());
+        Some(own.map_or(&self.0.name, |(_, class)| class).clone())
+    }
+}
+
+fn is_ephemeral(at: &FieldPath) -> bool {
+    at.to_string().contains(".ephemeral.")
+}
+
+fn old_class(context: &Context<'_>, at: &FieldPath, field: &FieldPath) -> Option<String> {
+    let old = PatchBuilder::new(context.review.old?);
+    // Templates are compared by place: neither their order nor their number can change.
+    old.get(&at.key("spec"))?;
+    Some(old.get(field)?.as_str()?.to_owned())
+}

@@ -1,0 +1,162 @@
+//! One file a rule: what it is, its parameters, its check, its patch, its manual page as doc comment, its tests.
+
+use crate::engine::Context;
+use crate::model::FieldPath;
+use crate::patch::PatchBuilder;
+use crate::policy::PolicyFault;
+use crate::verdict::{Action, Finding};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// A rule with its parameters, ready to be applied. Both sides do nothing unless a rule says otherwise.
+pub trait Rule: Debug + Send + Sync + Any {
+    /// Changes the object. Must do nothing to an object that is already as wanted.
+    fn mutate(&self, _context: &Context<'_>, _patch: &mut PatchBuilder<'_>) {}
+
+    /// Tells what is wrong with the object.
+    fn check(&self, _context: &Context<'_>, _findings: &mut Vec<Draft>) {}
+
+    /// Why this rule and the same rule of another policy for the same objects cannot both be satisfied.
+    fn contradicts(&self, _other: &dyn Any) -> Option<String> {
+        None
+    }
+
+    /// For [`Rule::contradicts`].
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// The parameters of a rule as a policy has them. The doc comment of the type is the rule's manual page.
+pub trait Params: JsonSchema {
+    /// The rule's id, such as `durable-data`.
+    const ID: &'static str;
+    /// The field of a policy's rule, such as `durableData`.
+    const FIELD: &'static str;
+
+    /// Checks what a schema cannot, tells the faults of the parameters that stand at `at`, and makes the rule.
+    fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule>;
+}
+
+/// A finding before the engine puts rule, action and policy to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The field that earned it.
+    pub field: FieldPath,
+    /// What is wrong and why it matters.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// Other fields that explain it.
+    pub related: Vec<(FieldPath, String)>,
+    /// The strictest action that it may lead to, where it is less than an error.
+    pub at_most: Option<Action>,
+}
+
+impl Draft {
+    /// A finding at that field.
+    pub fn new(field: FieldPath, message: impl Into<String>) -> Self {
+        Self { field, message: message.into(), help: None, related: Vec::new(), at_most: None }
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Points to another field that explains it.
+    #[must_use]
+    pub fn related(mut self, field: FieldPath, note: impl Into<String>) -> Self {
+        self.related.push((field, note.into()));
+        self
+    }
+
+    /// Keeps it from leading to more than that action.
+    #[must_use]
+    pub fn at_most(mut self, action: Action) -> Self {
+        self.at_most = Some(action);
+        self
+    }
+
+    pub(crate) fn into_finding(
+        self,
+        rule: &'static str,
+        action: Action,
+        policy: &str,
+        excused: Option<String>,
+    ) -> Finding {
+        let Self { field, message, help, related, at_most: _ } = self;
+        Finding { rule, action, policy: policy.to_owned(), message, help, field, related, excused }
+    }
+}
+
+/// What is known of a rule without its parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct RuleInfo {
+    /// Its id.
+    pub id: &'static str,
+    /// Its field in a policy.
+    pub field: &'static str,
+    /// The JSON Schema of its parameters, whose description is its manual page.
+    pub schema: fn() -> schemars::Schema,
+}
+
+macro_rules! registry {
+    ($($module:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        /// One rule of a policy: exactly one of the fields that name rules, and its own action if it has one.
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "camelCase", deny_unknown_fields)]
+        pub struct RuleEntry {
+            /// What a finding of this rule leads to, in place of the policy's action.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub action: Option<Action>,
+            $(
+                #[allow(missing_docs)] // the parameters' own doc comment is the schema's description
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub $module: Option<$module::Params>,
+            )*
+        }
+
+        /// All rules, in the order of the registry.
+        pub fn all() -> &'static [RuleInfo] {
+            &[$(RuleInfo {
+                id: <$module::Params as Params>::ID,
+                field: <$module::Params as Params>::FIELD,
+                schema: || schemars::schema_for!($module::Params),
+            }),*]
+        }
+
+        /// Compiles the one rule of an entry that stands at `at`.
+        pub(crate) fn compile(
+            entry: &RuleEntry,
+            at: &FieldPath,
+            faults: &mut Vec<PolicyFault>,
+        ) -> Option<(&'static str, Arc<dyn Rule>)> {
+            let mut given: Vec<(&'static str, &'static str, Arc<dyn Rule>)> = Vec::new();
+            $(if let Some(params) = &entry.$module {
+                let (id, field) = (<$module::Params as Params>::ID, <$module::Params as Params>::FIELD);
+                given.push((id, field, params.compile(&at.key(field), faults)));
+            })*
+            if given.len() > 1 {
+                let names: Vec<&str> = given.iter().map(|(_, field, _)| *field).collect();
+                let message = format!("one entry holds one rule, and here are {}: give each its own `-`", names.join(" and "));
+                faults.push(PolicyFault::new(at.clone(), message));
+            }
+            if given.is_empty() {
+                let names: Vec<&str> = all().iter().map(|rule| rule.field).collect();
+                let message = format!("names no rule: write one of {}", names.join(", "));
+                faults.push(PolicyFault::new(at.clone(), message));
+            }
+            given.into_iter().next().map(|(id, _, rule)| (id, rule))
+        }
+    };
+}
+
+registry! {
+    default_class,
+}

@@ -1,0 +1,77 @@
+//! What comes out of a review: findings and the patch.
+
+use crate::model::FieldPath;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a finding leads to. Ordered: a later one is stricter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, Default)]
+pub enum Action {
+    /// Written to the audit log alone.
+    Audit,
+    /// Admitted, and told to the user.
+    Warn,
+    /// Refused.
+    #[default]
+    Deny,
+}
+
+impl Action {
+    /// The name in a policy.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Audit => "Audit",
+            Self::Warn => "Warn",
+            Self::Deny => "Deny",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One result of a rule, with the field that it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule's id, such as `durable-data`.
+    pub rule: &'static str,
+    /// What it leads to.
+    pub action: Action,
+    /// The policy that asked for it.
+    pub policy: String,
+    /// What is wrong and why it matters: one sentence.
+    pub message: String,
+    /// What to do about it: one sentence, or nothing.
+    pub help: Option<String>,
+    /// The field that earned it.
+    pub field: FieldPath,
+    /// Other fields of the same object that explain it.
+    pub related: Vec<(FieldPath, String)>,
+    /// Why an exception or a written reason excuses it. An excused finding is for the audit log alone.
+    pub excused: Option<String>,
+}
+
+/// All findings and the patch of one review.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Verdict {
+    /// The findings, the strictest first, then by field.
+    pub findings: Vec<Finding>,
+    /// What mutation changes; empty when nothing.
+    pub patch: json_patch::Patch,
+}
+
+impl Verdict {
+    /// The findings that are not excused.
+    pub fn standing(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.excused.is_none())
+    }
+
+    /// Whether the object is refused.
+    pub fn denied(&self) -> bool {
+        self.standing().any(|finding| finding.action == Action::Deny)
+    }
+}
