@@ -32,7 +32,14 @@ pub struct Review<'a> {
 impl<'a> Review<'a> {
     /// A new object, as `check` sees every manifest.
     pub fn create(object: &'a Value) -> Self {
-        Self { operation: Operation::Create, object, old: None, namespace: None, subresource: None, request: None }
+        Self {
+            operation: Operation::Create,
+            object,
+            old: None,
+            namespace: None,
+            subresource: None,
+            request: None,
+        }
     }
 }
 
@@ -171,9 +178,9 @@ impl Engine<'_> {
 
 /// Adds a finding unless another policy found the same; of two, the one that stands and is stricter is kept.
 fn add(findings: &mut Vec<Finding>, finding: Finding) {
-    let same = findings
-        .iter_mut()
-        .find(|other| other.rule == finding.rule && other.field == finding.field && other.message == finding.message);
+    let same = findings.iter_mut().find(|other| {
+        other.rule == finding.rule && other.field == finding.field && other.message == finding.message
+    });
     match same {
         Some(other) => {
             let weight = |f: &Finding| (f.excused.is_none(), f.action);
@@ -190,7 +197,9 @@ fn is_pod(facts: &Facts<'_>) -> bool {
 }
 
 fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
-    let Some(old) = review.old.filter(|_| review.operation == Operation::Update) else { return Scope::Everything };
+    let Some(old) = review.old.filter(|_| review.operation == Operation::Update) else {
+        return Scope::Everything;
+    };
     let spec = FieldPath::root().key("spec");
     match &facts.subject {
         Subject::Workload(workload) if workload.kind == WorkloadKind::Pod => match review.subresource {

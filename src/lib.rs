@@ -1,10 +1,10 @@
 //! volgate: a storage gate for Kubernetes. The core is pure; the rooms behind features do the I/O.
 
+pub mod catalog;
+pub mod engine;
 pub mod facts;
 pub mod lookup;
 pub mod model;
-pub mod catalog;
-pub mod engine;
 pub mod patch;
 pub mod policy;
 pub mod rules;

@@ -44,8 +44,8 @@ pub struct Container<'a> {
     pub args: Vec<&'a str>,
     /// `workingDir`.
     pub working_dir: Option<&'a str>,
-    /// `env`, in order.
-    pub env: Vec<EnvVar<'a>>,
+    /// `env`, in order: the name, and the value unless `valueFrom` brings it.
+    pub env: Vec<(&'a str, Option<&'a str>)>,
     /// Whether `envFrom` brings in variables that are not known here.
     pub has_env_from: bool,
     /// `volumeMounts`.
@@ -56,15 +56,6 @@ pub struct Container<'a> {
     pub read_only_root: bool,
     /// `resources.limits.memory`.
     pub memory_limit: Option<Quantity>,
-}
-
-/// One environment variable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EnvVar<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Its value; none when `valueFrom` brings it.
-    pub value: Option<&'a str>,
 }
 
 /// One volume mount.
@@ -106,13 +97,11 @@ impl<'a> Container<'a> {
             args: texts(value, "args")?,
             working_dir: value.str_at("workingDir")?,
             env: each(value, "env", |item, _| {
-                Ok(EnvVar {
-                    name: item.str_at("name")?.unwrap_or_default(),
-                    value: match item.object_at("valueFrom")? {
-                        Some(_) => None,
-                        None => Some(item.str_at("value")?.unwrap_or_default()),
-                    },
-                })
+                let value = match item.object_at("valueFrom")? {
+                    Some(_) => None,
+                    None => Some(item.str_at("value")?.unwrap_or_default()),
+                };
+                Ok((item.str_at("name")?.unwrap_or_default(), value))
             })?,
             has_env_from: !value.list_at("envFrom")?.is_empty(),
             mounts: each(value, "volumeMounts", |item, index| {

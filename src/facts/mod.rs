@@ -15,7 +15,7 @@ mod workload;
 
 pub use claim::{ClaimFacts, ClaimSpec, ClassName};
 pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
-pub use container::{Container, Device, EnvVar, Mount, Section};
+pub use container::{Container, Device, Mount, Section};
 pub use fault::FactsFault;
 pub use node::{NamespaceFacts, NodeFacts, OwnerFacts};
 pub use pod::PodFacts;

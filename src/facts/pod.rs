@@ -1,5 +1,5 @@
-use super::container::{Container, Section, each};
 use super::Meta;
+use super::container::{Container, Section, each};
 use super::fault::{FactsFault, Object};
 use super::pod_volume::PodVolume;
 use crate::model::{FieldPath, NodeSelector};

@@ -108,8 +108,7 @@ impl<'a> Workload<'a> {
         let meta = Meta::read(template).map_err(|fault| prefixed(kind.template(), fault))?;
         let spec_steps = kind.pod_spec();
         let pod_spec = walk(object, spec_steps)?;
-        let pod =
-            PodFacts::read(pod_spec, meta, spec_steps).map_err(|fault| prefixed(spec_steps, fault))?;
+        let pod = PodFacts::read(pod_spec, meta, spec_steps).map_err(|fault| prefixed(spec_steps, fault))?;
         let spec = if kind == WorkloadKind::PodTemplate { &EMPTY } else { walk(object, &["spec"])? };
         let owner = Meta::read(object)?.controller;
         let read = || -> Result<Self, FactsFault> {

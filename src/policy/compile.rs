@@ -143,7 +143,10 @@ impl CompiledException {
         match_faults(&subjects, at, faults);
         rule_faults(&exception.rules, &at.key("rules"), faults);
         if exception.reason.trim().is_empty() {
-            faults.push(PolicyFault::new(at.key("reason"), "say in a few words why: it stands in the audit log"));
+            faults.push(PolicyFault::new(
+                at.key("reason"),
+                "say in a few words why: it stands in the audit log",
+            ));
         }
         let until = exception.until.as_ref().and_then(|until| match until.parse::<Date>() {
             Ok(date) => Some(date),
@@ -175,10 +178,8 @@ fn rule_faults(ids: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
 }
 
 fn match_faults(matches: &Match, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
-    let selectors = [
-        ("namespaceSelector", &matches.namespace_selector),
-        ("objectSelector", &matches.object_selector),
-    ];
+    let selectors =
+        [("namespaceSelector", &matches.namespace_selector), ("objectSelector", &matches.object_selector)];
     for (field, selector) in selectors {
         if let Some(selector) = selector {
             selector_faults(selector, &at.key(field), faults);

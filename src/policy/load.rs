@@ -56,7 +56,8 @@ pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
                 explain(&error, value, &schema.json, &mut faults);
             }
         }
-        None => faults.push(PolicyFault::new(FieldPath::root(), "the built-in schema is broken; please report this")),
+        None => faults
+            .push(PolicyFault::new(FieldPath::root(), "the built-in schema is broken; please report this")),
     }
     if faults.is_empty() {
         match serde_json::from_value::<StoragePolicy>(value.clone()) {
@@ -114,7 +115,8 @@ fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &m
             let options: Vec<&str> =
                 options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             let found = error.instance();
-            faults.push(PolicyFault::new(path, format!("must be one of {}, not {found}", options.join(", "))));
+            faults
+                .push(PolicyFault::new(path, format!("must be one of {}, not {found}", options.join(", "))));
         }
         ValidationErrorKind::MinItems { .. } => {
             faults.push(PolicyFault::new(path, "must have at least one item"));
@@ -149,7 +151,9 @@ fn path_of(pointer: &str, root: &Value) -> FieldPath {
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), *candidate))
+        .map(|candidate| {
+            (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), *candidate)
+        })
         .min()
         .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 4))
         .map(|(_, candidate)| candidate)

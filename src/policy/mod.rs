@@ -5,8 +5,8 @@ mod load;
 mod schema;
 mod set;
 
-pub(crate) use compile::{fits, selector_faults};
 pub use compile::{CompiledException, CompiledPolicy, CompiledRule, CompiledSelfService, Subjects};
+pub(crate) use compile::{fits, selector_faults};
 pub use load::{PolicyFault, load};
 pub use schema::{
     API_VERSION, Exception, KIND, Match, RuleEntry, SelfService, StoragePolicy, StoragePolicySpec, schema,

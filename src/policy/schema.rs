@@ -188,7 +188,9 @@ fn merge_constants(schema: &mut Schema, key: &str) {
     for branch in branches {
         match (branch.get("const"), branch.get("enum")) {
             (Some(value), _) => {
-                if let (Some(text), Some(note)) = (value.as_str(), branch.get("description").and_then(Value::as_str)) {
+                if let (Some(text), Some(note)) =
+                    (value.as_str(), branch.get("description").and_then(Value::as_str))
+                {
                     notes.push(format!("{text}: {note}"));
                 }
                 options.push(value.clone());

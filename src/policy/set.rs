@@ -5,7 +5,8 @@ use crate::model::FieldPath;
 use std::sync::LazyLock;
 
 /// The namespaces that no policy is about: without them a cluster does not come up again.
-pub const EXCLUDED_NAMESPACES: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "volgate-system"];
+pub const EXCLUDED_NAMESPACES: [&str; 4] =
+    ["kube-system", "kube-public", "kube-node-lease", "volgate-system"];
 
 /// All policies of a run, in the order in which they are applied.
 #[derive(Debug)]
@@ -93,7 +94,8 @@ fn contradictions<'a>(
     let same_subjects = policy.priority == other.priority
         && (policy.matches == other.matches || policy.matches.is_none() || other.matches.is_none())
         && policy.exclude == other.exclude;
-    let pairs = policy.rules.iter().flat_map(move |rule| other.rules.iter().map(move |against| (rule, against)));
+    let pairs =
+        policy.rules.iter().flat_map(move |rule| other.rules.iter().map(move |against| (rule, against)));
     pairs.filter(move |(rule, against)| same_subjects && rule.id == against.id).filter_map(move |(rule, against)| {
         let why = rule.rule.contradicts(against.rule.as_any())?;
         let message = format!(
@@ -110,8 +112,10 @@ pub const BASELINE: &str = include_str!("../../policies/baseline.yaml");
 
 static EMBEDDED: LazyLock<Result<CompiledPolicy, String>> = LazyLock::new(|| {
     let mut documents = crate::source::parse(BASELINE).into_iter();
-    let document = documents.next().ok_or("the built-in baseline is empty")?.map_err(|error| error.to_string())?;
-    load(&document.value).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    let document =
+        documents.next().ok_or("the built-in baseline is empty")?.map_err(|error| error.to_string())?;
+    load(&document.value)
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 });
 
 /// The policy that is used when none is given.

@@ -1,7 +1,6 @@
 use super::Rule;
 use crate::engine::Context;
 use crate::facts::{ClaimSpec, ClassName, Subject, VolumeSource};
-use crate::lookup::Lookup;
 use crate::model::{FieldPath, Operation};
 use crate::patch::PatchBuilder;
 use crate::policy::PolicyFault;
@@ -130,4 +129,75 @@ fn old_class(context: &Context<'_>, at: &FieldPath, field: &FieldPath) -> Option
     // Templates are compared by place: neither their order nor their number can change.
     old.get(&at.key("spec"))?;
     Some(old.get(field)?.as_str()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{judge, judge_update};
+    use serde_json::{Value, json};
+
+    fn rule() -> Value {
+        json!([{"defaultClass": {"name": "local-path", "namespaces": {"db": "fast", "db-*": "slow"}}}])
+    }
+
+    fn claim(namespace: &str, spec: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+               "metadata": {"name": "c", "namespace": namespace}, "spec": spec})
+    }
+
+    fn filled(context: &[Value], object: &Value) -> Value {
+        serde_json::to_value(judge(rule(), context, object).patch).unwrap()
+    }
+
+    #[test]
+    fn fills_the_three_states_as_they_mean() {
+        let add = |class: &str| json!([{"op": "add", "path": "/spec/storageClassName", "value": class}]);
+        assert_eq!(filled(&[], &claim("default", json!({}))), add("local-path"));
+        assert_eq!(filled(&[], &claim("db", json!({}))), add("fast"));
+        assert_eq!(filled(&[], &claim("db-1", json!({}))), add("slow"));
+        assert_eq!(filled(&[], &claim("default", json!({"storageClassName": ""}))), json!([]));
+        assert_eq!(filled(&[], &claim("default", json!({"storageClassName": "x"}))), json!([]));
+        let mut legacy = claim("default", json!({}));
+        legacy["metadata"]["annotations"] = json!({"volume.beta.kubernetes.io/storage-class": "old"});
+        assert_eq!(filled(&[], &legacy), json!([]));
+    }
+
+    #[test]
+    fn takes_the_class_of_a_named_volume() {
+        let volume = |class: Value| {
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"},
+                   "spec": {"storageClassName": class}})
+        };
+        let claim = claim("default", json!({"volumeName": "pv"}));
+        assert_eq!(filled(&[volume(json!("slow"))], &claim)[0]["value"], "slow");
+        assert_eq!(filled(&[volume(Value::Null)], &claim)[0]["value"], "");
+        assert_eq!(filled(&[], &claim), json!([]), "the volume is not known");
+    }
+
+    #[test]
+    fn fills_templates_and_ephemeral_volumes() {
+        let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {
+            "template": {"spec": {"containers": [], "volumes": [
+                {"name": "e", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}]}},
+            "volumeClaimTemplates": [{"metadata": {"name": "a"}, "spec": {}},
+                                     {"metadata": {"name": "b"}, "spec": {"storageClassName": ""}}]}});
+        let patch = filled(&[], &set);
+        assert_eq!(patch[0]["path"], "/spec/volumeClaimTemplates/0/spec/storageClassName");
+        assert_eq!(
+            patch[1]["path"],
+            "/spec/template/spec/volumes/0/ephemeral/volumeClaimTemplate/spec/storageClassName"
+        );
+        assert_eq!(patch.as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn carries_the_old_class_over_on_an_update() {
+        let patch = |old: Value| {
+            let verdict = judge_update(rule(), &[], &claim("default", old), &claim("default", json!({})));
+            serde_json::to_value(verdict.patch).unwrap()
+        };
+        assert_eq!(patch(json!({"storageClassName": "fast"}))[0]["value"], "fast");
+        assert_eq!(patch(json!({"storageClassName": ""}))[0]["value"], "");
+        assert_eq!(patch(json!({})), json!([]), "what was stored without a class stays so");
+    }
 }

@@ -160,3 +160,67 @@ macro_rules! registry {
 registry! {
     default_class,
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! What the rules' own tests need: a policy as JSON, objects as JSON, and the verdict.
+
+    use crate::engine::{Engine, Review};
+    use crate::facts::Facts;
+    use crate::lookup::MapLookup;
+    use crate::model::Operation;
+    use crate::policy::{PolicyFault, PolicySet, load};
+    use crate::verdict::Verdict;
+    use serde_json::{Value, json};
+
+    /// A policy that holds just these rules (`[{"hostPath": {…}}]`), with action Deny.
+    pub(crate) fn policy(rules: Value) -> Result<PolicySet, Vec<PolicyFault>> {
+        let policy = json!({
+            "apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy",
+            "metadata": {"name": "test"}, "spec": {"rules": rules}
+        });
+        Ok(PolicySet::build(vec![load(&policy)?]).unwrap())
+    }
+
+    /// The faults of a policy that holds just these rules, as text.
+    pub(crate) fn faults(rules: Value) -> Vec<String> {
+        policy(rules).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+    }
+
+    /// The verdict on a new object, where `context` is what the cluster holds. Its patch applied once more must
+    /// change nothing.
+    pub(crate) fn judge(rules: Value, context: &[Value], object: &Value) -> Verdict {
+        judge_review(rules, context, &Review::create(object))
+    }
+
+    /// The verdict on an update.
+    pub(crate) fn judge_update(rules: Value, context: &[Value], old: &Value, object: &Value) -> Verdict {
+        judge_review(
+            rules,
+            context,
+            &Review { operation: Operation::Update, old: Some(old), ..Review::create(object) },
+        )
+    }
+
+    fn judge_review(rules: Value, context: &[Value], review: &Review<'_>) -> Verdict {
+        let policies = policy(rules).unwrap();
+        let mut lookup = MapLookup::default();
+        lookup.set_complete();
+        for object in context {
+            lookup.add(&Facts::read(object, None).unwrap());
+        }
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        let verdict = engine.judge(review).unwrap();
+        let mut patched = review.object.clone();
+        json_patch::patch(&mut patched, &verdict.patch).unwrap();
+        let again = engine.judge(&Review { object: &patched, ..*review }).unwrap();
+        assert_eq!(again.patch.0, [], "a second application must be empty");
+        assert_eq!(again.findings, verdict.findings, "the patched object must be judged the same");
+        verdict
+    }
+
+    /// The findings as `action field: message`.
+    pub(crate) fn lines(verdict: &Verdict) -> Vec<String> {
+        verdict.findings.iter().map(|f| format!("{} {}: {}", f.action, f.field, f.message)).collect()
+    }
+}

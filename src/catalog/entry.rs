@@ -1,0 +1,228 @@
+//! The schema of the catalog: what is known of one stateful product.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The catalog file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CatalogFile {
+    /// What this file is, for its readers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The products.
+    pub entries: Vec<Entry>,
+}
+
+/// One stateful product: its images, where it keeps its data, and what makes it hold none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Entry {
+    /// The product's name, as messages say it.
+    #[schemars(length(min = 1))]
+    pub product: String,
+    /// Why the entry is as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The images. `redis`: any repository with this last segment. `library/registry`: the official image and its
+    /// mirrors only. `vendor/name`: repositories that end in these segments. `postgresql-#`: a last segment that
+    /// carries a version, as in `rhel9/postgresql-16`.
+    #[schemars(length(min = 1), inner(regex(pattern = PATTERN)))]
+    pub images: Vec<String>,
+    /// Images that the patterns above match and that are something else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = PATTERN)))]
+    pub except: Vec<String>,
+    /// False takes the images out of the catalog: a policy says that they hold no data.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub stateful: bool,
+    /// The directories that hold data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<DataDir>,
+    /// The data directories that the image declares with VOLUME. containerd mounts a fresh volume, which dies with
+    /// the container, at each of them that has no mount at exactly its path: a claim at the parent does not help.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^/")))]
+    pub image_volumes: Vec<String>,
+    /// The image's working directory, against which relative data directories are resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^/"))]
+    pub working_dir: Option<String>,
+    /// Environment variables that hold further arguments, such as `REDIS_EXTRA_FLAGS`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args_env: Vec<String>,
+    /// Programs in the image that only talk to a server. A container that runs nothing else holds no data.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<String>,
+    /// When given, the product holds data only when this holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stateful_when: Option<StatefulWhen>,
+    /// The ways to make the product a mere cache; one of them is enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cache_when: Vec<CacheWhen>,
+    /// When one of these holds, the default directories are a guess: a configuration file may have moved them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncertain_when: Vec<Condition>,
+    /// Writable paths that are not data: sockets, temporary files, logs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^/")))]
+    pub scratch: Vec<String>,
+    /// What is different for some images, versions or ways to start. Of those that apply, the later ones win.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Variant>,
+}
+
+/// What is different for some images, versions or ways to start; what it leaves out is as in its entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Variant {
+    /// Why the variant exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The images, in addition to the entry's; none: the variant is about the entry's own images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = PATTERN)))]
+    pub images: Vec<String>,
+    /// The first major version it is about, as the tag tells it. A tag that tells no version never fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<u32>,
+    /// The first major version it is no longer about. A tag that tells no version never fits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below: Option<u32>,
+    /// Conditions that must all hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<Condition>,
+    /// In place of the entry's `data`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Vec<DataDir>>,
+    /// In place of the entry's `imageVolumes`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(inner(regex(pattern = "^/"))))]
+    pub image_volumes: Option<Vec<String>>,
+    /// In place of the entry's `statefulWhen`; an empty `any` means always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stateful_when: Option<StatefulWhen>,
+    /// In place of the entry's `cacheWhen`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_when: Option<Vec<CacheWhen>>,
+}
+
+/// A directory that holds data, and what moves it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DataDir {
+    /// Where it is by default. Absent: the directory exists only when something below names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub path: Option<String>,
+    /// What it holds, or why it is where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Environment variables that name it, the strongest first: `PGDATA`, or `$(NAME)/data` for a directory in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(length(min = 1)))]
+    pub env: Vec<String>,
+    /// Arguments that name it; they win over the environment. `--dir` stands for `--dir X`, `--dir=X`, `-dir X` and
+    /// `-dir=X`; `-c data_directory` stands for `-c data_directory=X`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^-")))]
+    pub flags: Vec<String>,
+    /// Bare arguments that name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positional: Option<Positional>,
+    /// How a value above is read.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub value: ValueForm,
+    /// A configuration file decides the path, so the default is a guess.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub configured: bool,
+}
+
+/// Bare arguments that name data directories: `/data` in `minio server --quiet /data`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Positional {
+    /// The word they come after.
+    #[schemars(length(min = 1))]
+    pub after: String,
+    /// Flags that take no value; after every other flag, the next word is its value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub switches: Vec<String>,
+}
+
+/// How the value of a variable or an argument names a directory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ValueForm {
+    /// One path.
+    #[default]
+    Path,
+    /// Paths with commas between them.
+    List,
+    /// `path=/data,size=80%`, or the path alone.
+    Spec,
+    /// A path, or a URL's path; `{1...4}` stands for each of its numbers.
+    Disks,
+}
+
+/// When a product that often holds no data does hold some.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StatefulWhen {
+    /// One of these is enough.
+    pub any: Vec<Condition>,
+    /// What it is when none holds, for the message: "core NATS keeps messages in memory only".
+    pub otherwise: String,
+}
+
+/// One way to make the product a mere cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CacheWhen {
+    /// Why it holds no data then, for the message.
+    #[schemars(length(min = 1))]
+    pub why: String,
+    /// Conditions that must all hold.
+    #[schemars(length(min = 1))]
+    pub all: Vec<Condition>,
+}
+
+/// A condition about one argument, one bare word or one environment variable. A value that cannot be known, because
+/// it comes from a Secret or a ConfigMap, meets no condition.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Condition {
+    /// The argument it is about, written as in a data directory's `flags`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^-"))]
+    pub flag: Option<String>,
+    /// The bare word among the arguments it is about; `*.conf` is any word with that end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub word: Option<String>,
+    /// The environment variable it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub env: Option<String>,
+    /// The values it may have, in any case of letters, every time it is given. None listed: any value will do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub is: Vec<String>,
+    /// Whether its absence meets the condition too (with values listed), or alone does (without).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub absent: bool,
+}
+
+/// An image pattern: segments of lower-case letters, digits and `. _ -`, perhaps with `-#` at the end.
+const PATTERN: &str = "^[a-z0-9]([a-z0-9._:-]*[a-z0-9])?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*(-#)?$";
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,0 +1,208 @@
+//! Image references, and the patterns by which the catalog names images.
+
+/// An image reference, taken apart without copying: `registry/path:tag@digest`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageRef<'a> {
+    /// The registry host with its port, as written; `docker.io` when none is written.
+    pub registry: &'a str,
+    /// The repository path as written, without the registry: `team/redis`, or `redis` alone.
+    pub path: &'a str,
+    /// The tag, when one is written.
+    pub tag: Option<&'a str>,
+    /// The digest with its algorithm (`sha256:…`), when one is written.
+    pub digest: Option<&'a str>,
+}
+
+impl<'a> ImageRef<'a> {
+    /// Takes a reference apart; `None` when it has no repository path.
+    ///
+    /// The first segment is a registry by the rule that container runtimes share: it holds a `.` or a `:`, or it is
+    /// `localhost`.
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let text = text.trim();
+        let (name, digest) = match text.split_once('@') {
+            Some((name, digest)) => (name, Some(digest)),
+            None => (text, None),
+        };
+        let (registry, rest) = match name.split_once('/') {
+            Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest),
+            _ => ("docker.io", name),
+        };
+        let (path, tag) = match rest.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
+            _ => (rest, None),
+        };
+        let path = path.trim_matches('/');
+        (!path.is_empty()).then_some(Self { registry, path, tag, digest })
+    }
+
+    /// The last segment of the path: `redis` of `team/redis`.
+    pub fn name(&self) -> &'a str {
+        self.path.rsplit('/').next().unwrap_or(self.path)
+    }
+
+    /// The major version that the tag tells: `16` of `16.4-alpine`, `17` of `latest-pg17`; `None` of `latest`, of no
+    /// tag and of a name.
+    pub fn major(&self) -> Option<u32> {
+        let tag = self.tag?;
+        // Extensions of Postgres put their own version first and the server's behind "pg": 0.8.0-pg17.
+        let postgres = tag.match_indices("pg").find_map(|(at, _)| leading_number(tag.get(at + 2..)?));
+        postgres.or_else(|| leading_number(tag.strip_prefix('v').unwrap_or(tag)))
+    }
+}
+
+fn leading_number(text: &str) -> Option<u32> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text.get(..end)?.parse().ok()
+}
+
+/// A compiled image pattern of the catalog.
+///
+/// - `redis` (one segment): the path's last segment is this, whatever stands before it. `mycorp/redis` very probably
+///   is redis, and data lost is worse than a question asked; `redis-exporter` is another word, so it does not match.
+/// - `library/registry`: the official image only, for names that are everyday words: the path is exactly the name, or
+///   it ends in `library/name`, as a mirror writes it.
+/// - `vendor/name`, `host/vendor/name`: the path ends in these whole segments, so that a mirror's or a pull-through
+///   cache's prefix does no harm.
+/// - `postgresql-#`: the last segment is this name, a dash, and something that begins with a digit
+///   (`rhel9/postgresql-16`, `sclorg/postgresql-15-c9s`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pattern {
+    text: String,
+    name_at: usize,
+    versioned: bool,
+}
+
+impl Pattern {
+    pub(super) fn new(text: &str) -> Self {
+        let versioned = text.ends_with("-#");
+        let text = text.strip_suffix("-#").unwrap_or(text);
+        let name_at = text.rfind('/').map_or(0, |slash| slash + 1);
+        Self { text: text.to_owned(), name_at, versioned }
+    }
+
+    /// What the index files this pattern under: the last segment, or its stem when versioned.
+    pub(super) fn key(&self) -> &str {
+        self.text.get(self.name_at..).unwrap_or_default()
+    }
+
+    pub(super) fn versioned(&self) -> bool {
+        self.versioned
+    }
+
+    /// The more segments, the more exactly a pattern names its image.
+    pub(super) fn weight(&self) -> usize {
+        self.text.split('/').count()
+    }
+
+    pub(super) fn matches(&self, image: &ImageRef<'_>) -> bool {
+        let name = image.name();
+        let name_fits = if self.versioned { stem(name) == Some(self.key()) } else { name == self.key() };
+        if !name_fits {
+            return false;
+        }
+        let prefix = self.text.get(..self.name_at).unwrap_or_default().trim_end_matches('/');
+        if prefix.is_empty() || (prefix == "library" && image.path == name) {
+            return true;
+        }
+        let mut written = image.path.rsplit('/').skip(1).chain(std::iter::once(image.registry));
+        prefix.rsplit('/').all(|segment| written.next() == Some(segment))
+    }
+}
+
+/// The stem of a name that carries a version: `postgresql` of `postgresql-16-c9s`.
+pub(super) fn stem(name: &str) -> Option<&str> {
+    let at = name.match_indices('-').find_map(|(at, _)| {
+        let next = name.as_bytes().get(at + 1)?;
+        next.is_ascii_digit().then_some(at)
+    })?;
+    name.get(..at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_come_apart() {
+        for (text, registry, path, tag, digest) in [
+            ("redis", "docker.io", "redis", None, None),
+            ("redis:7", "docker.io", "redis", Some("7"), None),
+            ("bitnami/redis", "docker.io", "bitnami/redis", None, None),
+            (
+                "docker.io/library/redis:7@sha256:ab",
+                "docker.io",
+                "library/redis",
+                Some("7"),
+                Some("sha256:ab"),
+            ),
+            ("localhost:5000/team/redis:7", "localhost:5000", "team/redis", Some("7"), None),
+            ("localhost/redis", "localhost", "redis", None, None),
+            ("registry.corp:5000/redis", "registry.corp:5000", "redis", None, None),
+            (
+                "registry.corp/mirror/docker.io/library/redis",
+                "registry.corp",
+                "mirror/docker.io/library/redis",
+                None,
+                None,
+            ),
+            ("quay.io/a/b/c@sha256:00", "quay.io", "a/b/c", None, Some("sha256:00")),
+            (" redis:7 ", "docker.io", "redis", Some("7"), None),
+        ] {
+            assert_eq!(ImageRef::parse(text), Some(ImageRef { registry, path, tag, digest }), "{text}");
+        }
+        for text in ["", "  ", ":7", "@sha256:00", "quay.io/"] {
+            assert_eq!(ImageRef::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_major_version_is_read_from_the_tag() {
+        for (image, major) in [
+            ("postgres:18", Some(18)),
+            ("postgres:17.2-bookworm", Some(17)),
+            ("postgres:v16", Some(16)),
+            ("postgres", None),
+            ("postgres:latest", None),
+            ("postgres@sha256:00", None),
+            ("postgres:alpine", None),
+            ("pgvector/pgvector:pg18", Some(18)),
+            ("pgvector/pgvector:0.8.0-pg17", Some(17)),
+            ("timescale/timescaledb:latest-pg16", Some(16)),
+            ("postgis/postgis:18-3.6", Some(18)),
+            ("postgres:99999999999", None),
+        ] {
+            assert_eq!(ImageRef::parse(image).unwrap().major(), major, "{image}");
+        }
+    }
+
+    #[test]
+    fn patterns_match_whole_segments() {
+        for (pattern, image, expected) in [
+            ("redis", "redis", true),
+            ("redis", "registry.corp/mirror/library/redis:7", true),
+            ("redis", "mycorp/redis", true),
+            ("redis", "mycorp/redis-exporter", false),
+            ("redis", "mycorp/redis_exporter", false),
+            ("redis", "redis/redisinsight", false),
+            ("bitnami/redis", "docker.io/bitnami/redis:7", true),
+            ("bitnami/redis", "123.dkr.ecr.eu-west-1.amazonaws.com/docker-hub/bitnami/redis", true),
+            ("bitnami/redis", "notbitnami/redis", false),
+            ("bitnami/redis", "redis", false),
+            ("library/registry", "registry:2", true),
+            ("library/registry", "localhost:5000/registry:2", true),
+            ("library/registry", "public.ecr.aws/docker/library/registry:2", true),
+            ("library/registry", "mycorp/registry", false),
+            ("mcr.microsoft.com/mssql/server", "mcr.microsoft.com/mssql/server:2022-latest", true),
+            ("mcr.microsoft.com/mssql/server", "mirror.corp/mcr.microsoft.com/mssql/server", true),
+            ("mcr.microsoft.com/mssql/server", "example.com/mssql/server", false),
+            ("postgresql-#", "registry.redhat.io/rhel9/postgresql-16", true),
+            ("postgresql-#", "quay.io/sclorg/postgresql-15-c9s", true),
+            ("postgresql-#", "mycorp/postgresql-exporter", false),
+            ("postgresql-#", "mycorp/postgresql-ha-15", false),
+        ] {
+            let image_ref = ImageRef::parse(image).unwrap();
+            assert_eq!(Pattern::new(pattern).matches(&image_ref), expected, "{pattern} on {image}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The catalog of stateful images: which images keep data, where, and what makes one a mere cache.
+//!
+//! The knowledge is data, `catalog.json`; a policy extends it with entries of the same type. Looking a container up
+//! does no I/O: one hash of the image's last path segment finds the entries that can match.
+mod argv;
+mod client;
+mod entry;
+mod image;
+mod resolve;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+pub use entry::{
+    CacheWhen, CatalogFile, Condition, DataDir, Entry, Positional, StatefulWhen, ValueForm, Variant,
+};
+pub use image::ImageRef;
+use image::{Pattern, stem};
+pub use resolve::{ContainerView, DataPlace, MovedBy, Origin, Statefulness};
+
+const EMBEDDED: &str = include_str!("catalog.json");
+
+/// The stateful images, ready to be looked up.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    entries: Vec<Entry>,
+    names: HashMap<String, Vec<Candidate>>,
+    /// Patterns whose last segment carries a version, by its stem; apart, so that a look-up needs no new key.
+    stems: HashMap<String, Vec<Candidate>>,
+}
+
+/// A pattern of an entry.
+#[derive(Debug)]
+struct Candidate {
+    entry: usize,
+    extension: bool,
+    /// As the entry writes it.
+    text: String,
+    pattern: Pattern,
+    except: Vec<Pattern>,
+}
+
+impl Catalog {
+    /// The catalog that is built in.
+    pub fn embedded() -> &'static Self {
+        // That the file can be read is a property of the build, which the tests check; an empty catalog is what is
+        // left of an impossible fault.
+        static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
+            let file: CatalogFile = serde_json::from_str(EMBEDDED).unwrap_or_default();
+            Catalog::build(file.entries, Vec::new())
+        });
+        &CATALOG
+    }
+
+    /// The built-in catalog with a policy's own entries. Where one of these names an image, the built-in ones say
+    /// nothing of it any more; with `stateful: false` the image counts as not listed.
+    pub fn with(extra: Vec<Entry>) -> Self {
+        Self::build(Self::embedded().entries.clone(), extra)
+    }
+
+    /// The entries, the built-in ones first.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry for an image, if the catalog has one. An entry that takes images out is one too.
+    pub fn entry(&self, image: &str) -> Option<&Entry> {
+        let image = ImageRef::parse(image)?;
+        self.entries.get(self.find(&image)?.entry)
+    }
+
+    /// Whether a container keeps data, and where.
+    pub fn classify<'a>(&'a self, container: &ContainerView<'a>) -> Statefulness<'a> {
+        let Some(image) = ImageRef::parse(container.image) else { return Statefulness::NotListed };
+        let Some(found) = self.find(&image) else { return Statefulness::NotListed };
+        match self.entries.get(found.entry) {
+            Some(entry) => resolve::resolve(entry, &found.text, &image, container),
+            None => Statefulness::NotListed,
+        }
+    }
+
+    fn build(embedded: Vec<Entry>, extra: Vec<Entry>) -> Self {
+        let first_extra = embedded.len();
+        let mut catalog = Self { entries: embedded, ..Self::default() };
+        catalog.entries.extend(extra);
+        for (index, entry) in catalog.entries.iter().enumerate() {
+            let variants = entry.variants.iter().flat_map(|variant| &variant.images);
+            for text in entry.images.iter().chain(variants) {
+                let pattern = Pattern::new(text);
+                let map = if pattern.versioned() { &mut catalog.stems } else { &mut catalog.names };
+                map.entry(pattern.key().to_owned()).or_default().push(Candidate {
+                    entry: index,
+                    extension: index >= first_extra,
+                    text: text.clone(),
+                    pattern,
+                    except: entry.except.iter().map(|text| Pattern::new(text)).collect(),
+                });
+            }
+        }
+        catalog
+    }
+
+    /// The candidate that names the image most exactly; an extension's before a built-in one.
+    fn find(&self, image: &ImageRef<'_>) -> Option<&Candidate> {
+        let name = image.name();
+        let named = self.names.get(name);
+        let versioned = stem(name).and_then(|stem| self.stems.get(stem));
+        named
+            .into_iter()
+            .chain(versioned)
+            .flatten()
+            .filter(|candidate| candidate.pattern.matches(image))
+            .filter(|candidate| !candidate.except.iter().any(|except| except.matches(image)))
+            .max_by_key(|candidate| (candidate.extension, candidate.pattern.weight()))
+    }
+}
+
+#[cfg(test)]
+mod tests;
