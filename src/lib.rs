@@ -1,6 +1,7 @@
 //! volgate: a storage gate for Kubernetes. The core is pure; the rooms behind features do the I/O.
 
 pub mod catalog;
+pub mod data;
 pub mod engine;
 pub mod facts;
 pub mod lookup;

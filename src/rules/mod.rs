@@ -159,6 +159,7 @@ macro_rules! registry {
 
 registry! {
     default_class,
+    durable_data,
 }
 
 #[cfg(test)]

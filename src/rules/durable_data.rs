@@ -1,0 +1,266 @@
+use super::{Draft, Rule};
+use crate::data::{Data, DataPath, Why, has_durable, writable_mounts};
+use crate::engine::Context;
+use crate::facts::{Place, StorageMap, VolumeSource, Workload};
+use crate::model::{Durability, FieldPath, LabelSelector};
+use crate::policy::{PolicyFault, selector_faults};
+use crate::verdict::Action;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Refuses stateful workloads whose data dies too early.
+///
+/// Every path that a container can write to has a durability, the smallest thing whose end loses the data:
+/// `container` (the writable layer), `memory` (tmpfs), `pod` (emptyDir, ephemeral volumes), `node` (hostPath),
+/// `claim` (a claim whose volume is deleted with it), `volume` (a claim whose volume is retained). This rule asks
+/// that the data of stateful workloads have at least the durability `require`.
+///
+/// A workload is stateful, and these of its paths are its data, when the image of a container is in the catalog
+/// (`volgate explain` shows what was found), when a StatefulSet owns it (its writable mounts; with no durable mount
+/// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so.
+///
+/// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`. Where a claim
+/// or class is not known, the answer is a warning and not a guess.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Params {
+    /// The least durability that data must have.
+    #[serde(default = "claim")]
+    pub require: Durability,
+    /// The most that a StatefulSet of unknown images without any durable mount leads to.
+    #[serde(default)]
+    pub stateful_sets: StatefulSets,
+    /// Paths that are not data, with all that lies beneath them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^/")))]
+    pub scratch: Vec<String>,
+    /// Workloads that are stateful because this policy says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<NamedData>,
+}
+
+/// The most that a StatefulSet without any durable mount leads to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StatefulSets {
+    /// Whatever the rule's action is.
+    Deny,
+    /// A warning at most.
+    #[default]
+    Warn,
+    /// The audit log at most.
+    Audit,
+    /// Nothing.
+    Ignore,
+}
+
+/// Paths that a policy calls data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NamedData {
+    /// Whose: the labels of the workload, its pod template or its owner. Absent: everyone's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_selector: Option<LabelSelector>,
+    /// The paths, in every container of it.
+    #[schemars(length(min = 1), inner(regex(pattern = "^/")))]
+    pub paths: Vec<String>,
+}
+
+fn claim() -> Durability {
+    Durability::Claim
+}
+
+impl super::Params for Params {
+    const ID: &'static str = "durable-data";
+    const FIELD: &'static str = "durableData";
+
+    fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
+        for (index, named) in self.data.iter().enumerate() {
+            if let Some(selector) = &named.object_selector {
+                selector_faults(selector, &at.key("data").index(index).key("objectSelector"), faults);
+            }
+        }
+        if self.require == Durability::Container {
+            let message = "`container` is the least there is, so that this rule would never find anything: write \
+                           claim, or take the rule out";
+            faults.push(PolicyFault::new(at.key("require"), message));
+        }
+        Arc::new(DurableData(self.clone()))
+    }
+}
+
+#[derive(Debug)]
+struct DurableData(Params);
+
+impl Rule for DurableData {
+    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+        let Some((workload, storage)) = context.storage() else { return };
+        let mut data = Data::of_products(workload, storage, context.catalog, &self.0.scratch);
+        let by_catalog = !data.paths.is_empty() || !data.caches.is_empty();
+        for named in &self.0.data {
+            if named.object_selector.as_ref().is_none_or(|selector| context.subjects.labelled(selector)) {
+                for path in &named.paths {
+                    data.add_named(workload, storage, path);
+                }
+            }
+        }
+        for path in data.paths.iter().filter(|path| !path.cover.read_only) {
+            findings.extend(self.judge(workload, path));
+        }
+        if workload.stateful_set && !by_catalog {
+            self.judge_set(workload, storage, findings);
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl DurableData {
+    fn judge(&self, workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Draft> {
+        let fate = data.cover.fate;
+        let require = self.0.require;
+        if fate.least >= require || matches!(data.cover.place, Place::Missing) {
+            return None;
+        }
+        let pod = workload.pod.path();
+        let owner = match data.why {
+            Why::Product { name, moved_by: None } => format!("{name} keeps its data in {}", data.path),
+            Why::Product { name, moved_by: Some(by) } => {
+                format!("{name} keeps its data in {} (set by {by})", data.path)
+            }
+            Why::Policy | Why::StatefulSet => format!("the policy calls {} data", data.path),
+        };
+        let place = describe(data);
+        let field = field(&pod, data);
+        let claim_help = format!(
+            "mount a PersistentVolumeClaim at {}: add it to `volumes` (or, in a StatefulSet, to \
+             `volumeClaimTemplates`) and mount it with `mountPath: {}`",
+            data.hidden_by.unwrap_or(data.path.as_str()),
+            data.hidden_by.unwrap_or(data.path.as_str()),
+        );
+        let mut draft = if fate.most < require {
+            let lost = fate.least.lost_when();
+            let help = match fate.most {
+                Durability::Claim => "use a class or volume with reclaim policy Retain".to_owned(),
+                _ => claim_help,
+            };
+            Draft::new(field, format!("{owner}, {place}: lost when {lost}")).help(help)
+        } else {
+            Draft::new(
+                field,
+                format!("{owner}, {place}: whether that lasts is not known ({} or {})", fate.least, fate.most),
+            )
+            .help("give volgate the claim, class or volume it lies on (in CI: `--context`), or name a class")
+            .at_most(Action::Warn)
+        };
+        if let Some(mount) = data.cover.mount {
+            draft = draft.related(data.container.mount_path(&pod, mount), format!("{} is mounted here", mount.path));
+        }
+        for mount in &data.container.mounts {
+            if data.cover.mount.is_none() && data.path.covers(&mount.path) && mount.path != data.path {
+                draft = draft.related(
+                    data.container.mount_path(&pod, mount),
+                    format!("only {} is covered, not {}", mount.path, data.path),
+                );
+            } else if data.hidden_by.is_some() && mount.path.covers(&data.path) {
+                draft = draft.related(
+                    data.container.mount_path(&pod, mount),
+                    format!("this mount of {} does not reach it", mount.path),
+                );
+            }
+        }
+        Some(draft)
+    }
+
+    /// A StatefulSet of images that the catalog does not know.
+    fn judge_set(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, findings: &mut Vec<Draft>) {
+        let most = match self.0.stateful_sets {
+            StatefulSets::Deny => Action::Deny,
+            StatefulSets::Warn => Action::Warn,
+            StatefulSets::Audit => Action::Audit,
+            StatefulSets::Ignore => return,
+        };
+        let pod = workload.pod.path();
+        let mounts = writable_mounts(workload, storage, &self.0.scratch);
+        let durable = workload.pod.containers.iter().any(|container| has_durable(&storage, container));
+        let weak = mounts.iter().filter(|data| data.cover.fate.most < self.0.require);
+        if durable {
+            // Something lasts: what else it mounts is most often scratch, so this is for the audit log.
+            findings.extend(weak.map(|data| {
+                let lost = data.cover.fate.most.lost_when();
+                let message = format!("{} of a StatefulSet, {}: lost when {lost}", data.path, describe(data));
+                Draft::new(field(&pod, data), message)
+                    .help("if it is data, use a volumeClaimTemplate; if not, name it in the rule's `scratch`")
+                    .at_most(Action::Audit)
+            }));
+            return;
+        }
+        let (field, message) = match mounts.first() {
+            Some(data) => (
+                field(&pod, data),
+                format!(
+                    "this StatefulSet has no durable mount: {}, {}: lost when {}",
+                    data.path,
+                    describe(data),
+                    data.cover.fate.most.lost_when()
+                ),
+            ),
+            None => (
+                pod.clone(),
+                "this StatefulSet has no durable mount: whatever it writes is lost when the container restarts".to_owned(),
+            ),
+        };
+        findings.push(
+            Draft::new(field, message)
+                .help(
+                    "add a volumeClaimTemplate and mount it where the data lies; if it keeps none, a Deployment does, \
+                     or an exception with the reason",
+                )
+                .at_most(most),
+        );
+    }
+}
+
+/// Where the data lies, to stand behind its path and a comma.
+fn describe(data: &DataPath<'_, '_>) -> String {
+    if let Some(volume) = data.hidden_by {
+        return format!(
+            "which the image declares as its own VOLUME {volume} with no mount at exactly that path, so that the \
+             runtime puts a fresh volume there"
+        );
+    }
+    match data.cover.place {
+        Place::WritableLayer => "which is in the container's writable layer".to_owned(),
+        Place::Missing => "which lies on a pod volume that does not exist".to_owned(),
+        Place::Template(template) => format!("which lies on the claims of template {:?}", template.name),
+        Place::Volume(volume) => match &volume.source {
+            VolumeSource::EmptyDir { medium: "Memory", .. } => {
+                format!("which lies on tmpfs (emptyDir {:?} with medium Memory)", volume.name)
+            }
+            VolumeSource::EmptyDir { medium: "", .. } => format!("which lies on the emptyDir {:?}", volume.name),
+            VolumeSource::EmptyDir { medium, .. } => {
+                format!("which lies on the emptyDir {:?} with medium {medium:?}", volume.name)
+            }
+            VolumeSource::Unset => {
+                format!("which lies on {:?}, a pod volume with no source and so an emptyDir", volume.name)
+            }
+            VolumeSource::HostPath { path, .. } => format!("which lies on the hostPath {path} of one node"),
+            VolumeSource::Ephemeral(_) => format!("which lies on the generic ephemeral volume {:?}", volume.name),
+            VolumeSource::Csi { driver, .. } => format!("which lies on an inline volume of the CSI driver {driver}"),
+            VolumeSource::Claim { name, .. } => format!("which lies on the claim {name:?}"),
+            source => format!("which lies on the {} volume {:?}", source.field().unwrap_or("unknown"), volume.name),
+        },
+    }
+}
+
+/// The field that puts the data where it lies.
+fn field(pod: &FieldPath, data: &DataPath<'_, '_>) -> FieldPath {
+    match data.cover.place {
+        Place::WritableLayer | Place::Missing => data.container.path(pod).key("image"),
+        Place::Volume(volume) => volume.source_path(pod),
+        Place::Template(template) => template.path(),
+    }
+}
