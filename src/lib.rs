@@ -1,2 +1,3 @@
 //! volgate: a storage gate for Kubernetes.
+pub mod model;
 pub mod source;
