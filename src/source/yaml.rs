@@ -15,6 +15,9 @@ use super::{Document, Notice};
 
 const SEPARATOR: &str = "---";
 
+/// Where `!!` tags live.
+const CORE: &str = "tag:yaml.org,2002:";
+
 /// Reads all documents of `text` from byte `from` on.
 pub(super) fn parse(text: &str, from: usize, documents: &mut Vec<Result<Document, SourceError>>) {
     let mut start = from;
@@ -137,7 +140,7 @@ impl<'t> Reader<'t> {
         if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
             place = self.block_scalar(place);
         }
-        if is_key && plain && text == "<<" && tag.is_none_or(|tag| tag.core_suffix() == Some("merge")) {
+        if is_key && plain && text == "<<" && tag.is_none_or(|tag| tag.suffix_in_namespace(CORE).as_deref() == Some("merge")) {
             builder.key(text.into_owned(), place, true);
             return Ok(());
         }
@@ -292,7 +295,7 @@ fn tagged<'t>(
     builder: &mut Builder,
 ) -> Result<(Scalar, Cow<'t, str>), SourceError> {
     let read = scalar::resolve(&text);
-    let fits = match (tag.core_suffix(), read) {
+    let fits = match (tag.suffix_in_namespace(CORE).as_deref(), read) {
         (Some("str" | "timestamp"), _) => return Ok((Scalar::Text, text)),
         (Some("binary"), _) => {
             let bytes = scalar::base64(&text)
