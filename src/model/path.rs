@@ -160,11 +160,8 @@ impl FromStr for FieldPath {
         let mut path = Self::root();
         let mut rest = text;
         while !rest.is_empty() {
-            let fault = |reason| FieldPathError {
-                text: text.to_owned(),
-                reason,
-                offset: text.len() - rest.len(),
-            };
+            let fault =
+                |reason| FieldPathError { text: text.to_owned(), reason, offset: text.len() - rest.len() };
             if let Some(inner) = rest.strip_prefix('[') {
                 let (segment, after) = bracketed(inner).map_err(fault)?;
                 path.0.push(segment);
@@ -219,13 +216,7 @@ mod tests {
     use super::*;
 
     fn mount_path() -> FieldPath {
-        FieldPath::root()
-            .key("spec")
-            .key("containers")
-            .index(0)
-            .key("volumeMounts")
-            .index(1)
-            .key("mountPath")
+        FieldPath::root().key("spec").key("containers").index(0).key("volumeMounts").index(1).key("mountPath")
     }
 
     #[test]

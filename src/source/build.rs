@@ -3,11 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-use serde_json::map::{Entry, Map};
 use serde_json::Value;
+use serde_json::map::{Entry, Map};
 
 use super::error::{SourceError, SourceErrorKind};
-use super::span::{Form, Place, SpanTree, small};
+use super::span::{Form, NO_KEY, Place, SpanTree, small};
 use super::{Document, Notice};
 
 /// How deep objects and arrays may stand in one another.
@@ -240,7 +240,7 @@ impl Builder {
     fn node(&mut self, written: Written) -> usize {
         let (name, key) = match self.open.last() {
             Some(Open { value: Container::Map { key: Some(key), .. }, .. }) => (key.name.as_str(), key.place),
-            _ => ("", Place::default()),
+            _ => ("", NO_KEY),
         };
         self.tree.open(written.form, key, name, written.place)
     }
@@ -297,10 +297,7 @@ impl Builder {
         before: Size,
         height: usize,
     ) -> Result<(), SourceError> {
-        let size = Size {
-            values: self.made.values - before.values,
-            bytes: self.made.bytes - before.bytes,
-        };
+        let size = Size { values: self.made.values - before.values, bytes: self.made.bytes - before.bytes };
         // Anchors inside anchors are copied once for each level.
         self.kept += size.values;
         if self.kept > MAX_ALIASED + 4 * self.made.values {
@@ -316,18 +313,14 @@ impl Builder {
     }
 
     /// Carries out `<<: value`. As in go-yaml v2, a merge overrides the fields written before it.
-    fn merge(
-        &mut self,
-        value: Value,
-        node: usize,
-        written: Written,
-        key: Place,
-    ) -> Result<(), SourceError> {
+    fn merge(&mut self, value: Value, node: usize, written: Written, key: Place) -> Result<(), SourceError> {
         let maps = match value {
             Value::Object(map) => vec![map],
-            Value::Array(items) if written.form != Form::Alias => {
-                items.into_iter().map(into_map).collect::<Option<Vec<_>>>().ok_or_else(|| want_map(written.place))?
-            }
+            Value::Array(items) if written.form != Form::Alias => items
+                .into_iter()
+                .map(into_map)
+                .collect::<Option<Vec<_>>>()
+                .ok_or_else(|| want_map(written.place))?,
             _ => return Err(want_map(written.place)),
         };
         // Of several maps, the first counts.

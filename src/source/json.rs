@@ -48,7 +48,12 @@ pub(super) fn parse(text: &str, documents: &mut Vec<Result<Document, SourceError
 }
 
 /// Reads the rest as YAML. If that fails too, the fault is that of the language it is more likely to be.
-fn fall_back(text: &str, from: usize, error: SourceError, documents: &mut Vec<Result<Document, SourceError>>) {
+fn fall_back(
+    text: &str,
+    from: usize,
+    error: SourceError,
+    documents: &mut Vec<Result<Document, SourceError>>,
+) {
     let first = documents.len();
     yaml::parse(text, from, documents);
     let inside = slice(text, from..text.len()).trim_start().strip_prefix('{');
@@ -79,7 +84,12 @@ fn explain(text: &str, start: usize) -> SourceError {
         _ => ("not a JSON value".to_owned(), 0),
     };
     let offset = (start + offset).min(text.len());
-    SourceError::new(SourceErrorKind::Json, offset, message, "check the commas, quotes and brackets before this place")
+    SourceError::new(
+        SourceErrorKind::Json,
+        offset,
+        message,
+        "check the commas, quotes and brackets before this place",
+    )
 }
 
 /// Why the walk stopped.

@@ -5,8 +5,10 @@
 //! granit-parser finds the structure, [`scalar`] decides what an unquoted word means.
 
 mod build;
+mod edit;
 mod error;
 mod json;
+mod render;
 mod scalar;
 mod span;
 mod text;
@@ -18,6 +20,7 @@ use serde_json::Value;
 
 use crate::model::FieldPath;
 
+pub use edit::{EditError, edit};
 pub use error::{SourceError, SourceErrorKind};
 pub use span::{FieldSpan, SpanTree};
 pub use text::{Position, Source};

@@ -73,6 +73,9 @@ impl FieldSpan {
     }
 }
 
+/// The key of what has none: items of an array and the root.
+pub(super) const NO_KEY: Place = Place { start: 0, end: 0 };
+
 impl Place {
     pub(super) fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
@@ -143,11 +146,9 @@ impl SpanTree {
     pub(super) fn child(&self, index: usize, segment: &Segment) -> Option<usize> {
         match segment {
             Segment::Index(wanted) => self.children(index).nth(*wanted).map(|(at, _)| at),
-            Segment::Key(key) => self
-                .children(index)
-                .filter(|(_, node)| self.name(node) == key)
-                .last()
-                .map(|(at, _)| at),
+            Segment::Key(key) => {
+                self.children(index).filter(|(_, node)| self.name(node) == key).last().map(|(at, _)| at)
+            }
         }
     }
 
@@ -179,7 +180,7 @@ impl SpanTree {
         let Some(node) = self.node(at) else {
             return FieldSpan { value: 0..0, key: None, exact: false };
         };
-        let key = (node.key != Place::default()).then(|| node.key.range());
+        let key = (node.key != NO_KEY).then(|| node.key.range());
         FieldSpan { value: node.value.range(), key, exact }
     }
 }

@@ -107,7 +107,11 @@ pub(super) fn check(text: &str) -> Result<(), SourceError> {
     let control = |c: &char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r');
     let found = text.char_indices().find(|(_, c)| control(c));
     found.map_or(Ok(()), |(offset, c)| {
-        let what = if c == '\0' { "a NUL byte".to_owned() } else { format!("control character 0x{:02x}", u32::from(c)) };
+        let what = if c == '\0' {
+            "a NUL byte".to_owned()
+        } else {
+            format!("control character 0x{:02x}", u32::from(c))
+        };
         Err(SourceError::new(
             SourceErrorKind::Encoding,
             offset,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use granit_parser::{Event, ErrorKind, Options, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag};
+use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag};
 use serde_json::Value;
 
 use super::build::{Builder, Written, place, too_deep};
@@ -51,7 +51,8 @@ fn next_separator(text: &str) -> Option<usize> {
 
 /// Reads the one document in `range` of `text`; `None` if there is none.
 pub(super) fn parse_one(text: &str, range: Range<usize>) -> Result<Option<Document>, SourceError> {
-    let reader = Reader { text, chunk: slice(text, range.clone()), base: range.start, end_of_last: range.start };
+    let reader =
+        Reader { text, chunk: slice(text, range.clone()), base: range.start, end_of_last: range.start };
     reader.read(range)
 }
 
@@ -140,7 +141,11 @@ impl<'t> Reader<'t> {
         if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
             place = self.block_scalar(place);
         }
-        if is_key && plain && text == "<<" && tag.is_none_or(|tag| tag.suffix_in_namespace(CORE).as_deref() == Some("merge")) {
+        if is_key
+            && plain
+            && text == "<<"
+            && tag.is_none_or(|tag| tag.suffix_in_namespace(CORE).as_deref() == Some("merge"))
+        {
             builder.key(text.into_owned(), place, true);
             return Ok(());
         }
@@ -258,7 +263,8 @@ impl<'t> Reader<'t> {
         let before = slice(self.text, self.base..offset);
         let line = before.rfind('\n').map_or(0, |at| at + 1);
         let indentation = slice(before, line..before.len());
-        indentation.trim().is_empty() && slice(self.text, self.base + line..self.text.len()).trim_start_matches(' ').starts_with('\t')
+        indentation.trim().is_empty()
+            && slice(self.text, self.base + line..self.text.len()).trim_start_matches(' ').starts_with('\t')
     }
 
     /// Says so if the fault comes from a Helm template that was not rendered.
@@ -329,8 +335,9 @@ fn value(read: Scalar, text: Cow<'_, str>, place: Place) -> Result<Value, Source
         Scalar::Bool(bool) => bool.into(),
         Scalar::Int(int) => int.into(),
         Scalar::Big(big) => big.into(),
-        Scalar::Float(float) => scalar::float_value(float)
-            .ok_or_else(|| unsupported(place, format!("JSON has no number {text}"), "quote it if a string is meant"))?,
+        Scalar::Float(float) => scalar::float_value(float).ok_or_else(|| {
+            unsupported(place, format!("JSON has no number {text}"), "quote it if a string is meant")
+        })?,
         Scalar::Text => Value::String(text.into_owned()),
     })
 }
@@ -342,7 +349,8 @@ fn key_name(read: Scalar, text: Cow<'_, str>, place: Place) -> Result<String, So
         Scalar::Int(int) => int.to_string(),
         Scalar::Float(float) => scalar::float_key(float),
         Scalar::Null | Scalar::Big(_) => {
-            let message = if text.is_empty() { "a key is empty".to_owned() } else { format!("{text} cannot be a key") };
+            let message =
+                if text.is_empty() { "a key is empty".to_owned() } else { format!("{text} cannot be a key") };
             return Err(unsupported(place, message, "quote the key if a string is meant"));
         }
     })
