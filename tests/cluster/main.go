@@ -49,7 +49,7 @@ func main() {
 		etcdmain.Main(os.Args)
 	case "kubectl":
 		// As in k8s.io/kubernetes/cmd/kubectl: verbosity must be known before the command is built.
-		_ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
+		_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
 		if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
 			cmdutil.CheckErr(err)
 		}
