@@ -264,3 +264,129 @@ fn field(pod: &FieldPath, data: &DataPath<'_, '_>) -> FieldPath {
         Place::Template(template) => template.path(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{faults, judge, lines};
+    use serde_json::{Value, json};
+
+    fn pod(spec: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "redis", "namespace": "default"}, "spec": spec})
+    }
+
+    fn found(params: Value, context: &[Value], object: &Value) -> Vec<String> {
+        lines(&judge(json!([{"durableData": params}]), context, object))
+    }
+
+    fn redis(mount: Value, volume: Value) -> Value {
+        pod(json!({"containers": [{"name": "redis", "image": "redis:7", "volumeMounts": [mount]}], "volumes": [volume]}))
+    }
+
+    #[test]
+    fn the_writable_layer_dies_with_the_container() {
+        let bare = pod(json!({"containers": [{"name": "redis", "image": "redis"}]}));
+        assert_eq!(
+            found(json!({}), &[], &bare),
+            [
+                "Deny spec.containers[0].image: redis keeps its data in /data, which is in the container's writable \
+                 layer: lost when the container restarts"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mount_beneath_the_data_does_not_cover_it() {
+        let object = redis(json!({"name": "v", "mountPath": "/data/redis"}), json!({"name": "v", "emptyDir": {}}));
+        let verdict = judge(json!([{"durableData": {}}]), &[], &object);
+        assert_eq!(verdict.findings[0].field.to_string(), "spec.containers[0].image");
+        assert_eq!(verdict.findings[0].related[0].1, "only /data/redis is covered, not /data");
+    }
+
+    #[test]
+    fn every_kind_of_volume_has_its_durability() {
+        let mount = json!({"name": "v", "mountPath": "/data"});
+        let on = |source: Value| {
+            let mut volume = source;
+            volume["name"] = json!("v");
+            found(json!({}), &[], &redis(mount.clone(), volume)).join("")
+        };
+        assert!(on(json!({"emptyDir": {}})).contains("lost when the pod ends"));
+        assert!(on(json!({"emptyDir": {"medium": "Memory"}})).contains("tmpfs"));
+        assert!(on(json!({"hostPath": {"path": "/srv"}})).contains("scheduled elsewhere"));
+        assert!(on(json!({"ephemeral": {"volumeClaimTemplate": {"spec": {}}}})).contains("lost when the pod ends"));
+        assert!(on(json!({"csi": {"driver": "x"}})).contains("lost when the pod ends"));
+        assert_eq!(on(json!({"persistentVolumeClaim": {"claimName": "c"}})), "");
+        assert_eq!(on(json!({"nfs": {"server": "s", "path": "/"}})), "");
+        assert_eq!(on(json!({"configMap": {"name": "c"}})), "", "nothing can be written there");
+    }
+
+    #[test]
+    fn require_volume_looks_at_the_reclaim_policy() {
+        let class = |reclaim: &str| {
+            json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "c"},
+                   "provisioner": "x", "reclaimPolicy": reclaim})
+        };
+        let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "c", "namespace": "default"}, "spec": {"storageClassName": "c"}});
+        let object = redis(
+            json!({"name": "v", "mountPath": "/data"}),
+            json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}),
+        );
+        let on = |context: &[Value]| found(json!({"require": "volume"}), context, &object).join("");
+        assert!(on(&[claim.clone(), class("Delete")]).starts_with("Deny"));
+        assert_eq!(on(&[claim.clone(), class("Retain")]), "");
+        assert!(on(&[claim]).starts_with("Warn"), "the class is not known");
+        assert!(on(&[]).starts_with("Warn"), "the claim is not known");
+    }
+
+    #[test]
+    fn a_stateful_set_without_a_durable_mount_is_a_warning() {
+        let set = |volumes: Value, templates: Value, mounts: Value| {
+            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {
+                "template": {"spec": {"containers": [{"name": "c", "image": "corp/app", "volumeMounts": mounts}],
+                                      "volumes": volumes}},
+                "volumeClaimTemplates": templates}})
+        };
+        let mounts = json!([{"name": "v", "mountPath": "/srv/app"}, {"name": "t", "mountPath": "/tmp"}]);
+        let scratch = json!({"name": "t", "emptyDir": {}});
+        let on_empty = set(json!([{"name": "v", "emptyDir": {}}, scratch]), json!([]), mounts.clone());
+        assert!(found(json!({}), &[], &on_empty)[0].starts_with("Warn spec.template.spec.volumes[0].emptyDir"));
+        assert!(found(json!({"statefulSets": "Deny"}), &[], &on_empty)[0].starts_with("Deny"));
+        assert!(found(json!({"statefulSets": "Ignore"}), &[], &on_empty).is_empty());
+        let on_claim = set(json!([scratch]), json!([{"metadata": {"name": "v"}, "spec": {}}]), mounts);
+        assert!(found(json!({}), &[], &on_claim).is_empty());
+        assert!(found(json!({}), &[], &set(json!([]), json!([]), json!([])))[0].starts_with("Warn spec.template.spec:"));
+    }
+
+    #[test]
+    fn a_policy_can_call_paths_data() {
+        let mut object = pod(json!({"containers": [{"name": "c", "image": "corp/app"}]}));
+        object["metadata"]["labels"] = json!({"tier": "data"});
+        let params = |tier: &str| {
+            json!({"data": [{"objectSelector": {"matchLabels": {"tier": tier}}, "paths": ["/srv"]}]})
+        };
+        assert!(found(params("data"), &[], &object)[0].contains("the policy calls /srv data"));
+        assert!(found(params("web"), &[], &object).is_empty());
+    }
+
+    #[test]
+    fn a_mount_above_an_image_volume_does_not_keep_it() {
+        let object = pod(json!({
+            "containers": [{"name": "pg", "image": "postgres:16",
+                            "volumeMounts": [{"name": "v", "mountPath": "/var/lib/postgresql"}]}],
+            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}));
+        assert!(found(json!({}), &[], &object)[0].contains("VOLUME /var/lib/postgresql/data"));
+    }
+
+    #[test]
+    fn a_cache_is_not_stateful() {
+        let object = pod(json!({"containers": [
+            {"name": "redis", "image": "redis", "args": ["--save", "", "--appendonly", "no"]}]}));
+        assert!(found(json!({}), &[], &object).is_empty());
+    }
+
+    #[test]
+    fn asking_for_nothing_is_a_fault() {
+        assert!(faults(json!([{"durableData": {"require": "container"}}]))[0].contains("would never find anything"));
+    }
+}
