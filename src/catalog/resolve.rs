@@ -156,7 +156,8 @@ fn choose<'a>(entry: &'a Entry, pattern: &str, image: &ImageRef<'_>, argv: &Argv
     for variant in &entry.variants {
         let about =
             if variant.images.is_empty() { own } else { variant.images.iter().any(|known| known == pattern) };
-        if !about || !all_hold(&variant.when, argv) {
+        let tagged = |part: &String| image.tag.is_some_and(|tag| tag.contains(part.as_str()));
+        if !about || !variant.tag_contains.as_ref().is_none_or(tagged) || !all_hold(&variant.when, argv) {
             continue;
         }
         match in_range(variant, image.major()) {
@@ -205,7 +206,7 @@ fn holds(condition: &Condition, argv: &Argv<'_>) -> bool {
     let mut take = |value: Option<&str>| {
         given = true;
         fits &= condition.is.is_empty()
-            || value.is_some_and(|value| condition.is.iter().any(|known| known.eq_ignore_ascii_case(value)));
+            || value.is_some_and(|value| condition.is.iter().any(|known| value_is(value, known)));
     };
     if let Some(flag) = &condition.flag {
         for (value, _) in flag_values(argv, flag) {
@@ -230,11 +231,21 @@ fn holds(condition: &Condition, argv: &Argv<'_>) -> bool {
     if given { fits && !(condition.absent && condition.is.is_empty()) } else { condition.absent }
 }
 
-fn word_is(word: &Word<'_>, pattern: &str) -> bool {
-    match pattern.strip_prefix('*') {
-        Some(end) => word.text.ends_with(end) && !word.text.starts_with('-'),
-        None => word.text == pattern || (word.text.contains('/') && program(&word.text) == pattern),
+fn value_is(value: &str, pattern: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => value.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
+        None => value.eq_ignore_ascii_case(pattern),
     }
+}
+
+fn word_is(word: &Word<'_>, pattern: &str) -> bool {
+    if let Some(end) = pattern.strip_prefix('*') {
+        return word.text.ends_with(end) && !is_flag(&word.text);
+    }
+    if let Some(start) = pattern.strip_suffix('*') {
+        return word.text.starts_with(start);
+    }
+    word.text == pattern || (word.text.contains('/') && program(&word.text) == pattern)
 }
 
 /// The value of an argument.
@@ -252,7 +263,7 @@ fn flag_values<'w, 'a>(argv: &'w Argv<'a>, flag: &'w str) -> impl Iterator<Item 
         None => (flag, None),
     };
     argv.words.iter().enumerate().filter_map(move |(at, word)| {
-        let rest = after_flag(&word.text, flag)?;
+        let rest = after_flag(&word.text, flag, key.is_some())?;
         // With a key, the value is in the attached text or in the next word, behind `key=`.
         let (holder, text) = match (rest, key) {
             (Rest::Attached(text), _) => (word, Some(text)),
@@ -284,25 +295,22 @@ enum Rest<'w> {
     Nothing,
 }
 
-fn after_flag<'w>(word: &'w str, flag: &str) -> Option<Rest<'w>> {
+fn after_flag<'w>(word: &'w str, flag: &str, keyed: bool) -> Option<Rest<'w>> {
     if !word.starts_with('-') {
         return None;
     }
     let name = flag.trim_start_matches('-');
-    if name.len() == 1 {
-        // POSIX short options: -D /x, -D/x, -Epath.data=/x.
-        let rest = word.strip_prefix('-')?.strip_prefix(name)?;
-        return match rest {
-            "" => Some(Rest::Nothing),
-            _ => Some(Rest::Attached(rest.strip_prefix('=').unwrap_or(rest))),
-        };
+    // Go's flags take one dash or two, and no program uses the two with different meanings; short options have one.
+    let bare = if name.len() == 1 { word.strip_prefix('-')? } else { word.trim_start_matches('-') };
+    let rest = bare.strip_prefix(name)?;
+    if rest.is_empty() {
+        return Some(Rest::Nothing);
     }
-    // Go's flags take one dash or two, and no program uses the two with different meanings.
-    let rest = word.trim_start_matches('-').strip_prefix(name)?;
-    match rest.strip_prefix('=') {
-        Some(value) => Some(Rest::Attached(value)),
-        None => rest.is_empty().then_some(Rest::Nothing),
+    if let Some(value) = rest.strip_prefix('=') {
+        return Some(Rest::Attached(value));
     }
+    // Short options may have their value attached: -D/x, -Epath.data=/x. A long option, -server, is not such a thing.
+    (name.len() == 1 && (keyed || rest.starts_with(['/', '.']))).then_some(Rest::Attached(rest))
 }
 
 /// Adds the places of one data directory: where an argument, else a variable, else the default puts it.
@@ -417,10 +425,18 @@ fn read(value: &str, form: ValueForm) -> Vec<String> {
     paths.into_iter().filter(|path| !path.is_empty()).map(str::to_owned).collect()
 }
 
-/// `/data` of `http://minio-0.minio:9000/data`; anything else as it is.
+/// `/data` of `http://minio-0.minio:9000/data` and of `file:/data`; anything else as it is.
 fn url_path(text: &str) -> &str {
-    let Some((_, rest)) = text.split_once("://") else { return text };
-    rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/")
+    let from_slash = |rest: &'_ str| rest.find('/').map(|slash| text.len() - rest.len() + slash);
+    let start = match text.split_once("://") {
+        Some((_, rest)) => from_slash(rest),
+        None => text.find(":/").map(|colon| colon + 1),
+    };
+    match start {
+        Some(start) => text.get(start..).unwrap_or(text),
+        None if text.contains("://") => "/",
+        None => text,
+    }
 }
 
 /// How many directories one value may stand for; more would be a mistake or an attack.
