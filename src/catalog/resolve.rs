@@ -106,10 +106,10 @@ struct Chosen<'a> {
     cache_when: &'a [CacheWhen],
 }
 
-/// Evaluates an entry for a container whose image matched `pattern` of it.
+/// Evaluates an entry for a container whose image is what `variants` of it are about.
 pub(super) fn resolve<'a>(
     entry: &'a Entry,
-    pattern: &str,
+    variants: &[usize],
     image: &ImageRef<'_>,
     container: &ContainerView<'a>,
 ) -> Statefulness<'a> {
@@ -121,7 +121,7 @@ pub(super) fn resolve<'a>(
     if let Some(program) = only_client(&argv, &entry.clients, !container.command.is_empty()) {
         return Statefulness::Client { product, program };
     }
-    let chosen = choose(entry, pattern, image, &argv);
+    let chosen = choose(entry, variants, image, &argv);
     if let Some(when) = chosen.stateful_when
         && !when.any.is_empty()
         && !when.any.iter().any(|condition| holds(condition, &argv))
@@ -144,23 +144,20 @@ pub(super) fn resolve<'a>(
     Statefulness::Stateful { product, data, scratch: &entry.scratch }
 }
 
-fn choose<'a>(entry: &'a Entry, pattern: &str, image: &ImageRef<'_>, argv: &Argv<'_>) -> Chosen<'a> {
+fn choose<'a>(entry: &'a Entry, variants: &[usize], image: &ImageRef<'_>, argv: &Argv<'_>) -> Chosen<'a> {
     let mut chosen = Chosen {
         data: &entry.data,
         image_volumes: &entry.image_volumes,
         stateful_when: entry.stateful_when.as_ref(),
         cache_when: &entry.cache_when,
     };
-    let own = entry.images.iter().any(|known| known == pattern);
     let mut unsure_layout = false;
-    for variant in &entry.variants {
-        let about =
-            if variant.images.is_empty() { own } else { variant.images.iter().any(|known| known == pattern) };
+    for variant in variants.iter().filter_map(|index| entry.variants.get(*index)) {
         let tagged = |part: &String| image.tag.is_some_and(|tag| tag.contains(part.as_str()));
-        if !about || !variant.tag_contains.as_ref().is_none_or(tagged) || !all_hold(&variant.when, argv) {
+        if !variant.tag_contains.as_ref().is_none_or(tagged) || !all_hold(&variant.when, argv) {
             continue;
         }
-        match in_range(variant, image.major()) {
+        match in_range(variant, image) {
             Some(true) => {}
             Some(false) => continue,
             None => {
@@ -189,11 +186,11 @@ fn choose<'a>(entry: &'a Entry, pattern: &str, image: &ImageRef<'_>, argv: &Argv
 }
 
 /// Whether a variant is about a version; `None` when that cannot be said.
-fn in_range(variant: &Variant, major: Option<u32>) -> Option<bool> {
+fn in_range(variant: &Variant, image: &ImageRef<'_>) -> Option<bool> {
     if variant.since.is_none() && variant.below.is_none() {
         return Some(true);
     }
-    let major = major?;
+    let major = image.major()?;
     Some(variant.since.is_none_or(|since| major >= since) && variant.below.is_none_or(|below| major < below))
 }
 
