@@ -150,7 +150,7 @@ fn lookup<'a>(env: &'a [(&'a str, Option<&'a str>)], name: &str, depth: u8) -> E
 /// Fills in `$(VAR)` as Kubernetes does: `$$` is a dollar sign, and a name that nothing sets stays as it is written.
 /// The second part is false when a value cannot be known.
 fn expand<'a>(text: &'a str, env: &'a [(&'a str, Option<&'a str>)], depth: u8) -> (Cow<'a, str>, bool) {
-    if !text.contains("$(") && !text.contains("$$") {
+    if !text.contains('$') {
         return (Cow::Borrowed(text), true);
     }
     let (mut out, mut known, mut rest) = (String::with_capacity(text.len()), true, text);
