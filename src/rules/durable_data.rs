@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(
             found(json!({}), &[], &bare),
             [
-                "Deny spec.containers[0].image: redis keeps its data in /data, which is in the container's writable \
+                "Deny spec.containers[0].image: Redis keeps its data in /data, which is in the container's writable \
                  layer: lost when the container restarts"
             ]
         );
