@@ -1,6 +1,7 @@
 //! volgate: a storage gate for Kubernetes. The core is pure; the rooms behind features do the I/O.
 
 pub mod catalog;
+pub mod check;
 pub mod data;
 pub mod engine;
 pub mod facts;
@@ -8,6 +9,7 @@ pub mod lookup;
 pub mod model;
 pub mod patch;
 pub mod policy;
+pub mod report;
 pub mod rules;
 pub mod source;
 pub mod verdict;

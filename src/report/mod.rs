@@ -1,0 +1,7 @@
+//! One file an output format, over the same two inputs: what came of the run, and the texts.
+
+mod human;
+mod json;
+
+pub use human::{human, summary_line};
+pub use json::json;
