@@ -461,17 +461,21 @@ fn absolute(path: &str, working_dir: Option<&str>) -> (String, bool) {
         Some(base) => (base, true),
         None => ("", false),
     };
-    let mut segments: Vec<&str> = Vec::new();
+    let mut plain = String::with_capacity(base.len() + path.len() + 2);
     for segment in base.split('/').chain(path.split('/')) {
         match segment {
             "" | "." => {}
-            ".." => {
-                segments.pop();
+            ".." => plain.truncate(plain.rfind('/').unwrap_or(0)),
+            _ => {
+                plain.push('/');
+                plain.push_str(segment);
             }
-            _ => segments.push(segment),
         }
     }
-    (format!("/{}", segments.join("/")), certain)
+    if plain.is_empty() {
+        plain.push('/');
+    }
+    (plain, certain)
 }
 
 fn volume_over<'a>(volumes: &'a [String], path: &str) -> Option<&'a str> {
