@@ -249,7 +249,8 @@ impl Run<'_> {
             });
         }
         report.findings.sort_by(|a, b| {
-            let key = |l: &Located| (l.spot.clone(), std::cmp::Reverse(effective(&l.finding)), l.finding.rule);
+            let key =
+                |l: &Located| (l.spot.clone(), std::cmp::Reverse(effective(&l.finding)), l.finding.rule);
             key(a).cmp(&key(b))
         });
         report
@@ -259,7 +260,9 @@ impl Run<'_> {
         let review = Review { namespace: Some(self.namespace), ..Review::create(manifest.value) };
         match engine.judge(&review) {
             Ok(verdict) => {
-                let object = Facts::read(manifest.value, Some(self.namespace)).map(|facts| facts.id).unwrap_or_default();
+                let object = Facts::read(manifest.value, Some(self.namespace))
+                    .map(|facts| facts.id)
+                    .unwrap_or_default();
                 for finding in verdict.findings {
                     report.findings.push(Located {
                         spot: manifest.spot(&finding.field),
@@ -287,7 +290,7 @@ impl Run<'_> {
     }
 
     /// All objects that rules can look up. Claims stand in it as mutation leaves them, as in a cluster.
-    fn lookup(&self, inputs: &[Input]) -> MapLookup {
+    pub(crate) fn lookup(&self, inputs: &[Input]) -> MapLookup {
         let mut lookup = MapLookup::default();
         if self.complete {
             lookup.set_complete();
@@ -304,7 +307,8 @@ impl Run<'_> {
             if !matches!(facts.subject, Subject::Claim(_)) {
                 continue;
             }
-            let engine = Engine { policies: self.policies, lookup: &lookup as &dyn Lookup, today: self.today };
+            let engine =
+                Engine { policies: self.policies, lookup: &lookup as &dyn Lookup, today: self.today };
             let review = Review { namespace: Some(self.namespace), ..Review::create(manifest.value) };
             if let Ok((_, Some(changed))) = engine.mutate(&review)
                 && let Ok(facts) = Facts::read(&changed, Some(self.namespace))
@@ -316,7 +320,7 @@ impl Run<'_> {
     }
 }
 
-fn read_faults(inputs: &[Input], report: &mut Report<'_>) {
+pub(crate) fn read_faults(inputs: &[Input], report: &mut Report<'_>) {
     for (index, input) in inputs.iter().enumerate() {
         for error in input.errors() {
             let end = (error.offset + 1).min(input.source.text.len());
@@ -360,7 +364,8 @@ pub fn apply(input: usize, text: &str, report: &Report<'_>) -> Result<String, Ed
 /// The operations of an object's patch as operations on the document that holds it.
 fn within(at: &FieldPath, patch: &Patch) -> Vec<PatchOperation> {
     let outer = at.to_json_pointer();
-    let moved = |path: &PointerBuf| PointerBuf::parse(format!("{outer}{path}")).unwrap_or_else(|_| path.clone());
+    let moved =
+        |path: &PointerBuf| PointerBuf::parse(format!("{outer}{path}")).unwrap_or_else(|_| path.clone());
     let operations = patch.0.iter().cloned().map(|operation| match operation {
         PatchOperation::Add(mut add) => {
             add.path = moved(&add.path);

@@ -2,8 +2,10 @@
 
 pub mod catalog;
 pub mod check;
+pub mod cli;
 pub mod data;
 pub mod engine;
+pub mod explain;
 pub mod facts;
 pub mod lookup;
 pub mod model;

@@ -84,7 +84,8 @@ fn snippet<'i>(
 ) -> Option<Snippet<'i, annotate_snippets::Annotation<'i>>> {
     let source = &inputs.get(spot.input)?.source;
     let text: &str = &source.text;
-    let related: Vec<&(Spot, String)> = related.iter().filter(|(other, _)| other.input == spot.input).collect();
+    let related: Vec<&(Spot, String)> =
+        related.iter().filter(|(other, _)| other.input == spot.input).collect();
     let starts = related.iter().map(|(other, _)| other.start).chain([spot.start]);
     let ends = related.iter().map(|(other, _)| other.end).chain([spot.end]);
     let from = starts.min().unwrap_or(0).min(text.len());

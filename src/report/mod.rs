@@ -2,6 +2,8 @@
 
 mod human;
 mod json;
+mod table;
 
 pub use human::{human, summary_line};
 pub use json::json;
+pub use table::table;
