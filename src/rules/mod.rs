@@ -160,6 +160,7 @@ macro_rules! registry {
 registry! {
     default_class,
     durable_data,
+    reclaim_policy,
 }
 
 #[cfg(test)]
