@@ -67,6 +67,7 @@ struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     fn read(mut self, range: Range<usize>) -> Result<Option<Document>, SourceError> {
+        self.check_breaks()?;
         let mut options = Options::default();
         options.emit_comments = false;
         // What libyaml, and so go-yaml, does with a byte-order mark.
@@ -89,6 +90,24 @@ impl<'t> Reader<'t> {
             }
         }
         Ok(builder.finish(range))
+    }
+
+    /// Refuses the line breaks of YAML 1.1 that YAML 1.2 does not have: kubectl would read another text,
+    /// such as a field where a person sees a comment.
+    fn check_breaks(&self) -> Result<(), SourceError> {
+        if self.chunk.is_ascii() {
+            return Ok(());
+        }
+        let found = self.chunk.char_indices().find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'));
+        found.map_or(Ok(()), |(at, c)| {
+            let code = u32::from(c);
+            Err(SourceError::new(
+                SourceErrorKind::Encoding,
+                self.base + at,
+                format!("kubectl breaks the line at this character, U+{code:04X}, and other readers do not"),
+                format!("remove it, or write \"\\u{code:04x}\" in double quotes"),
+            ))
+        })
     }
 
     fn event(&mut self, event: Event<'t>, span: &Span, builder: &mut Builder) -> Result<(), SourceError> {
@@ -247,12 +266,13 @@ impl<'t> Reader<'t> {
 
     /// The tab that the parser complains of: it names the start of the scalar before.
     fn tab_after(&self, offset: usize) -> usize {
-        let rest = slice(self.text, offset..self.base + self.chunk.len());
-        let mut start = 0;
+        let line = slice(self.text, self.base..offset).rfind('\n').map_or(self.base, |at| self.base + at + 1);
+        let rest = slice(self.text, line..self.base + self.chunk.len());
+        let mut start = line;
         for line in rest.split_inclusive('\n') {
             let indentation = line.len() - line.trim_start_matches([' ', '\t']).len();
             if let Some(tab) = slice(line, 0..indentation).find('\t') {
-                return offset + start + tab;
+                return start + tab;
             }
             start += line.len();
         }
