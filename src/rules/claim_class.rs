@@ -1,4 +1,4 @@
-use super::support::{existing, fits_any, includes, one_of, overlap, pattern_faults};
+use super::support::{fits_any, includes, one_of, overlap, pattern_faults};
 use super::{Draft, Rule};
 use crate::engine::Context;
 use crate::facts::{ClaimSite, ClassName};
@@ -116,7 +116,7 @@ impl Rule for ClaimClass {
 
 impl ClaimClass {
     fn judge(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<Draft> {
-        let field = existing(context, site.class_field());
+        let field = site.class_field();
         match &site.spec.class {
             ClassName::Named(class) => {
                 if let Some(why) = self.refuses(class) {
@@ -251,7 +251,7 @@ mod tests {
     fn an_absent_class_is_the_clusters_default() {
         let of = |context: &[Value], params: Value| found(params, context, &claim(json!({})));
         let refused = of(&[class("gp2", "true")], json!({"allow": ["local-path"]}));
-        assert!(refused[0].starts_with("Deny spec: names no class, and the cluster's default is \"gp2\""));
+        assert!(refused[0].starts_with("Deny spec.storageClassName: names no class, and the cluster's default is \"gp2\""));
         assert_eq!(of(&[class("gp2", "true")], json!({"allow": ["gp2"]})), [""; 0]);
         assert!(of(&[class("gp2", "false")], json!({}))[0].contains("has no default"));
         assert_eq!(of(&[], json!({"mustExist": false})), [""; 0]);
@@ -265,7 +265,7 @@ mod tests {
             let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 1, 1) };
             lines(&engine.judge(&Review::create(object)).unwrap())
         };
-        assert!(of(json!({"allow": ["a"]}), &claim(json!({})))[0].starts_with("Warn spec: "));
+        assert!(of(json!({"allow": ["a"]}), &claim(json!({})))[0].starts_with("Warn spec.storageClassName: "));
         assert_eq!(of(json!({"deny": ["a"]}), &claim(json!({}))), [""; 0]);
         assert_eq!(of(json!({}), &named("whatever")), [""; 0]);
     }

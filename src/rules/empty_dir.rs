@@ -1,4 +1,4 @@
-use super::support::{existing, quantity};
+use super::support::quantity;
 use super::{Draft, Rule};
 use crate::engine::Context;
 use crate::facts::{Container, PodFacts, PodVolume, Section, VolumeSource};
@@ -104,7 +104,7 @@ impl EmptyDir {
         let name = volume.name;
         match medium {
             "" => {
-                let field = existing(context, source.key("sizeLimit"));
+                let field = source.key("sizeLimit");
                 let Some(size) = size_limit.filter(|size| size.value() > 0) else {
                     let message = format!(
                         "emptyDir {name:?} has no size limit: it can fill the node's disk, and the kubelet then \
@@ -147,7 +147,7 @@ impl EmptyDir {
             return Some(Draft::new(source.key("medium"), message).help("leave `medium` out for the node's disk"));
         }
         let held = MemoryLimit::of(pod, name);
-        let field = existing(context, source.key("sizeLimit"));
+        let field = source.key("sizeLimit");
         let Some(size) = size_limit.filter(|size| size.value() > 0) else {
             let message = match &held {
                 Some(held) => format!(

@@ -1,4 +1,4 @@
-use super::support::{existing, one_of};
+use super::support::one_of;
 use super::{Draft, Rule};
 use crate::engine::Context;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
@@ -205,7 +205,7 @@ impl HostPath {
             let message = format!("{name} opens {clean} of the node and {given}, where the policy wants {wanted}");
             let at = field.parent().unwrap_or_default().key("type");
             findings.push(
-                Draft::new(existing(context, at), message)
+                Draft::new(at, message)
                     .related(field.clone(), "the path that the policy allows for that type alone")
                     .help(format!("write `type: {wanted}`")),
             );
@@ -253,7 +253,7 @@ fn writable_mounts(context: &Context<'_>, workload: &Workload<'_>, volume: &PodV
     containers
         .flat_map(|container| container.mounts.iter().map(move |mount| (container, mount)))
         .filter(|(_, mount)| mount.volume == volume.name && !mount.read_only)
-        .map(|(container, mount)| existing(context, container.mount_path(&pod, mount).key("readOnly")))
+        .map(|(container, mount)| container.mount_path(&pod, mount).key("readOnly"))
         .collect()
 }
 

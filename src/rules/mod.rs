@@ -166,6 +166,10 @@ registry! {
     host_path,
     empty_dir,
     claim_class,
+    claim_size,
+    access_modes,
+    volume_mode,
+    binding_mode,
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
-//! What several rules need: patterns, quantities and lists in a policy, and the field to point at.
+//! What several rules need: patterns, quantities and lists in a policy, in messages.
 
-use crate::engine::Context;
 use crate::model::{FieldPath, Quantity};
-use crate::patch::PatchBuilder;
 use crate::policy::{PolicyFault, fits};
 use std::collections::BTreeMap;
 
@@ -79,15 +77,6 @@ pub(super) fn class_samples<'m, T>(
 ) -> impl Iterator<Item = Option<&'m str>> {
     let patterns = a.keys().chain(b.keys());
     std::iter::once(None).chain(patterns.map(|pattern| Some(pattern.strip_suffix('*').unwrap_or(pattern))))
-}
-
-/// The field itself where the object has it, and otherwise the nearest thing above it that is there: what a person
-/// can be shown.
-pub(super) fn existing(context: &Context<'_>, field: FieldPath) -> FieldPath {
-    let object = PatchBuilder::new(context.review.object);
-    let mut field = field;
-    while object.get(&field).is_none() && field.pop().is_some() {}
-    field
 }
 
 /// `a, b or c`.
