@@ -225,7 +225,20 @@ fn holds(condition: &Condition, argv: &Argv<'_>) -> bool {
             Env::Value(value) => take(Some(&value)),
         }
     }
-    if given { fits && !(condition.absent && condition.is.is_empty()) } else { condition.absent }
+    if given {
+        return fits && !(condition.absent && condition.is.is_empty());
+    }
+    condition.absent && (condition.env.is_some() || !has_unknown_arguments(argv))
+}
+
+/// Whether a word that is no flag's value is unknown: `$EXTRA_ARGS` may hold any argument, `--requirepass $PASS` not.
+fn has_unknown_arguments(argv: &Argv<'_>) -> bool {
+    let mut after_flag = false;
+    argv.words.iter().any(|word| {
+        let free = !word.known && !after_flag && !is_flag(&word.text);
+        after_flag = is_flag(&word.text) && !word.text.contains('=');
+        free
+    })
 }
 
 fn value_is(value: &str, pattern: &str) -> bool {
@@ -461,17 +474,21 @@ fn absolute(path: &str, working_dir: Option<&str>) -> (String, bool) {
         Some(base) => (base, true),
         None => ("", false),
     };
-    let mut segments: Vec<&str> = Vec::new();
+    let mut plain = String::with_capacity(base.len() + path.len() + 2);
     for segment in base.split('/').chain(path.split('/')) {
         match segment {
             "" | "." => {}
-            ".." => {
-                segments.pop();
+            ".." => plain.truncate(plain.rfind('/').unwrap_or(0)),
+            _ => {
+                plain.push('/');
+                plain.push_str(segment);
             }
-            _ => segments.push(segment),
         }
     }
-    (format!("/{}", segments.join("/")), certain)
+    if plain.is_empty() {
+        plain.push('/');
+    }
+    (plain, certain)
 }
 
 fn volume_over<'a>(volumes: &'a [String], path: &str) -> Option<&'a str> {

@@ -1,7 +1,7 @@
 use super::{Draft, Rule};
 use crate::data::{Data, DataPath, Why, has_durable, writable_mounts};
 use crate::engine::Context;
-use crate::facts::{Place, StorageMap, VolumeSource, Workload};
+use crate::facts::{Cover, Mount, Place, StorageMap, VolumeSource, Workload};
 use crate::model::{Durability, FieldPath, LabelSelector};
 use crate::policy::{PolicyFault, selector_faults};
 use crate::verdict::Action;
@@ -106,7 +106,7 @@ impl Rule for DurableData {
             }
         }
         for path in data.paths.iter().filter(|path| !path.cover.read_only) {
-            findings.extend(self.judge(workload, path));
+            findings.extend(self.judge(workload, storage, path));
         }
         if workload.stateful_set && !by_catalog {
             self.judge_set(workload, storage, findings);
@@ -119,7 +119,7 @@ impl Rule for DurableData {
 }
 
 impl DurableData {
-    fn judge(&self, workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Draft> {
+    fn judge(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, data: &DataPath<'_, '_>) -> Option<Draft> {
         let fate = data.cover.fate;
         let require = self.0.require;
         if fate.least >= require || matches!(data.cover.place, Place::Missing) {
@@ -133,7 +133,13 @@ impl DurableData {
             }
             Why::Policy | Why::StatefulSet => format!("the policy calls {} data", data.path),
         };
-        let place = describe(data);
+        let mut place = describe(data);
+        let partial: Vec<String> = partial_mounts(data, storage)
+            .map(|(mount, cover)| format!("{}, which {},", mount.path, lies(&cover)))
+            .collect();
+        if !partial.is_empty() {
+            place.push_str(&format!(" (only {} is covered)", partial.join(" and ")));
+        }
         let field = field(&pod, data);
         let claim_help = format!(
             "mount a PersistentVolumeClaim at {}: add it to `volumes` (or, in a StatefulSet, to \
@@ -159,18 +165,14 @@ impl DurableData {
         if let Some(mount) = data.cover.mount {
             draft = draft.related(data.container.mount_path(&pod, mount), format!("{} is mounted here", mount.path));
         }
-        for mount in &data.container.mounts {
-            if data.cover.mount.is_none() && data.path.covers(&mount.path) && mount.path != data.path {
-                draft = draft.related(
-                    data.container.mount_path(&pod, mount),
-                    format!("only {} is covered, not {}", mount.path, data.path),
-                );
-            } else if data.hidden_by.is_some() && mount.path.covers(&data.path) {
-                draft = draft.related(
-                    data.container.mount_path(&pod, mount),
-                    format!("this mount of {} does not reach it", mount.path),
-                );
-            }
+        for (mount, _) in partial_mounts(data, storage) {
+            let note = format!("only {} is covered, not {}", mount.path, data.path);
+            draft = draft.related(data.container.mount_path(&pod, mount), note);
+        }
+        let above = data.container.mounts.iter().filter(|mount| mount.path.covers(&data.path));
+        for mount in above.filter(|_| data.hidden_by.is_some()) {
+            let note = format!("this mount of {} does not reach it", mount.path);
+            draft = draft.related(data.container.mount_path(&pod, mount), note);
         }
         Some(draft)
     }
@@ -224,34 +226,51 @@ impl DurableData {
     }
 }
 
+/// The mounts beneath a path in the writable layer: what someone took for enough.
+fn partial_mounts<'w, 'a>(
+    data: &'w DataPath<'w, 'a>,
+    storage: StorageMap<'w, 'a>,
+) -> impl Iterator<Item = (&'w Mount<'a>, Cover<'w, 'a>)> {
+    let in_layer = data.cover.mount.is_none() && data.hidden_by.is_none();
+    let beneath = data.container.mounts.iter().filter(|mount| data.path.covers(&mount.path));
+    beneath
+        .filter(move |mount| in_layer && mount.path != data.path)
+        .map(move |mount| (mount, storage.mount_cover(mount)))
+        .filter(|(_, cover)| !cover.read_only)
+}
+
 /// Where the data lies, to stand behind its path and a comma.
 fn describe(data: &DataPath<'_, '_>) -> String {
-    if let Some(volume) = data.hidden_by {
-        return format!(
+    match data.hidden_by {
+        Some(volume) => format!(
             "which the image declares as its own VOLUME {volume} with no mount at exactly that path, so that the \
              runtime puts a fresh volume there"
-        );
+        ),
+        None => format!("which {}", lies(&data.cover)),
     }
-    match data.cover.place {
-        Place::WritableLayer => "which is in the container's writable layer".to_owned(),
-        Place::Missing => "which lies on a pod volume that does not exist".to_owned(),
-        Place::Template(template) => format!("which lies on the claims of template {:?}", template.name),
+}
+
+fn lies(cover: &Cover<'_, '_>) -> String {
+    match cover.place {
+        Place::WritableLayer => "is in the container's writable layer".to_owned(),
+        Place::Missing => "lies on a pod volume that does not exist".to_owned(),
+        Place::Template(template) => format!("lies on the claims of template {:?}", template.name),
         Place::Volume(volume) => match &volume.source {
             VolumeSource::EmptyDir { medium: "Memory", .. } => {
-                format!("which lies on tmpfs (emptyDir {:?} with medium Memory)", volume.name)
+                format!("lies on tmpfs (emptyDir {:?} with medium Memory)", volume.name)
             }
-            VolumeSource::EmptyDir { medium: "", .. } => format!("which lies on the emptyDir {:?}", volume.name),
+            VolumeSource::EmptyDir { medium: "", .. } => format!("lies on the emptyDir {:?}", volume.name),
             VolumeSource::EmptyDir { medium, .. } => {
-                format!("which lies on the emptyDir {:?} with medium {medium:?}", volume.name)
+                format!("lies on the emptyDir {:?} with medium {medium:?}", volume.name)
             }
             VolumeSource::Unset => {
-                format!("which lies on {:?}, a pod volume with no source and so an emptyDir", volume.name)
+                format!("lies on {:?}, a pod volume with no source and so an emptyDir", volume.name)
             }
-            VolumeSource::HostPath { path, .. } => format!("which lies on the hostPath {path} of one node"),
-            VolumeSource::Ephemeral(_) => format!("which lies on the generic ephemeral volume {:?}", volume.name),
-            VolumeSource::Csi { driver, .. } => format!("which lies on an inline volume of the CSI driver {driver}"),
-            VolumeSource::Claim { name, .. } => format!("which lies on the claim {name:?}"),
-            source => format!("which lies on the {} volume {:?}", source.field().unwrap_or("unknown"), volume.name),
+            VolumeSource::HostPath { path, .. } => format!("lies on the hostPath {path} of one node"),
+            VolumeSource::Ephemeral(_) => format!("lies on the generic ephemeral volume {:?}", volume.name),
+            VolumeSource::Csi { driver, .. } => format!("lies on an inline volume of the CSI driver {driver}"),
+            VolumeSource::Claim { name, .. } => format!("lies on the claim {name:?}"),
+            source => format!("lies on the {} volume {:?}", source.field().unwrap_or("unknown"), volume.name),
         },
     }
 }
@@ -288,7 +307,7 @@ mod tests {
         assert_eq!(
             found(json!({}), &[], &bare),
             [
-                "Deny spec.containers[0].image: redis keeps its data in /data, which is in the container's writable \
+                "Deny spec.containers[0].image: Redis keeps its data in /data, which is in the container's writable \
                  layer: lost when the container restarts"
             ]
         );

@@ -170,6 +170,7 @@ registry! {
     access_modes,
     volume_mode,
     binding_mode,
+    reclaim_policy,
 }
 
 #[cfg(test)]
