@@ -136,7 +136,7 @@ impl AccessModes {
                 }
                 Ok(mode @ (AccessMode::ReadWriteMany | AccessMode::ReadOnlyMany)) => {
                     if let Some(class) = &local {
-                        findings.push(cannot_share(context, site, at, *mode, class));
+                        findings.push(cannot_share(site, at, *mode, class));
                     }
                 }
                 Ok(AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod) => {}
@@ -160,23 +160,15 @@ impl AccessModes {
     }
 }
 
-fn cannot_share(
-    context: &Context<'_>,
-    site: &ClaimSite<'_>,
-    at: FieldPath,
-    mode: AccessMode,
-    class: &ClassFacts,
-) -> Draft {
+fn cannot_share(site: &ClaimSite<'_>, at: FieldPath, mode: AccessMode, class: &ClassFacts) -> Draft {
     let message = format!(
         "asks for {mode}, but the volumes of class {:?} ({}) can be used on one node alone: the claim stays Pending, \
          or pods on other nodes do not see the data",
         class.name, class.provisioner
     );
-    let draft = Draft::new(at, message).help("write ReadWriteOnce, or take a class whose storage is on the network");
-    match site.class_field() {
-        field if field == site.class_field() => draft.related(field, "the class"),
-        _ => draft,
-    }
+    Draft::new(at, message)
+        .related(site.class_field(), "the class")
+        .help("write ReadWriteOnce, or take a class whose storage is on the network")
 }
 
 #[cfg(test)]

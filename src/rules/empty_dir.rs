@@ -81,7 +81,7 @@ impl Rule for EmptyDir {
     fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
         let Some(workload) = context.facts.workload() else { return };
         for volume in &workload.pod.volumes {
-            findings.extend(self.judge(context, &workload.pod, volume));
+            findings.extend(self.judge(&workload.pod, volume));
         }
     }
 
@@ -94,13 +94,14 @@ impl Rule for EmptyDir {
 const MEDIA: [&str; 2] = ["Memory", "HugePages"];
 
 impl EmptyDir {
-    fn judge(&self, context: &Context<'_>, pod: &PodFacts<'_>, volume: &PodVolume<'_>) -> Option<Draft> {
+    fn judge(&self, pod: &PodFacts<'_>, volume: &PodVolume<'_>) -> Option<Draft> {
         let (medium, size_limit) = match &volume.source {
             VolumeSource::EmptyDir { medium, size_limit } => (*medium, size_limit.as_ref()),
             VolumeSource::Unset => ("", None),
             _ => return None,
         };
-        let source = volume.source_path(&pod.path());
+        // The API server makes an emptyDir of a volume without a type.
+        let source = volume.path(&pod.path()).key("emptyDir");
         let name = volume.name;
         match medium {
             "" => {
@@ -118,7 +119,7 @@ impl EmptyDir {
                 };
                 too_large(name, size, self.max_size.as_ref(), field)
             }
-            "Memory" => self.judge_memory(context, pod, volume, size_limit, &source),
+            "Memory" => self.judge_memory(pod, volume, size_limit, &source),
             other if is_huge_pages(other) => None,
             other => {
                 let message = format!(
@@ -135,7 +136,6 @@ impl EmptyDir {
 
     fn judge_memory(
         &self,
-        context: &Context<'_>,
         pod: &PodFacts<'_>,
         volume: &PodVolume<'_>,
         size_limit: Option<&Quantity>,
@@ -270,8 +270,8 @@ mod tests {
 
     #[test]
     fn a_size_limit_is_needed_on_disk() {
-        expect(&found(json!({}), json!({"emptyDir": {}}), json!([])), "spec.volumes[0].emptyDir", "no size limit");
-        expect(&found(json!({}), json!({}), json!([])), "spec.volumes[0]", "no size limit");
+        expect(&found(json!({}), json!({"emptyDir": {}}), json!([])), "spec.volumes[0].emptyDir.sizeLimit", "no size limit");
+        expect(&found(json!({}), json!({}), json!([])), "spec.volumes[0].emptyDir.sizeLimit", "no size limit");
         let zero = json!({"emptyDir": {"sizeLimit": 0}});
         expect(&found(json!({}), zero, json!([])), "spec.volumes[0].emptyDir.sizeLimit", "no size limit");
         assert_eq!(found(json!({}), json!({"emptyDir": {"sizeLimit": "1Gi"}}), json!([])), [""; 0]);
@@ -298,8 +298,8 @@ mod tests {
         };
         let limited = |memory: &str| writer(json!({"memory": memory}));
         let field = "spec.volumes[0].emptyDir.sizeLimit";
-        expect(&of(Value::Null, json!([writer(json!({}))])), "spec.volumes[0].emptyDir", "all memory that the node");
-        expect(&of(Value::Null, json!([limited("1Gi")])), "spec.volumes[0].emptyDir", "(1Gi at most)");
+        expect(&of(Value::Null, json!([writer(json!({}))])), field, "all memory that the node");
+        expect(&of(Value::Null, json!([limited("1Gi")])), field, "(1Gi at most)");
         assert_eq!(of(json!("1Gi"), json!([limited("1Gi")])), [""; 0]);
         expect(&of(json!("2Gi"), json!([limited("1Gi")])), field, "OOM-killed before it is full");
         assert_eq!(of(json!("2Gi"), json!([limited("1Gi"), limited("1Gi")])), [""; 0], "together");

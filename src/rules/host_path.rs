@@ -143,7 +143,7 @@ impl Rule for HostPath {
                         let field = volume.source_path(&pod).key("path");
                         let asked =
                             Asked { path, field, name: format!("pod volume {:?}", volume.name), kind: Some(kind) };
-                        self.judge(context, &asked, findings, || writable_mounts(context, workload, volume));
+                        self.judge(&asked, findings, || writable_mounts(workload, volume));
                     }
                 }
             }
@@ -161,7 +161,7 @@ impl Rule for HostPath {
                     }
                     _ => return,
                 };
-                self.judge(context, &asked, findings, || vec![asked.field.clone()]);
+                self.judge(&asked, findings, || vec![asked.field.clone()]);
             }
             _ => {}
         }
@@ -176,7 +176,6 @@ impl HostPath {
     /// Judges one path; `writable` tells the fields that make it writable.
     fn judge(
         &self,
-        context: &Context<'_>,
         asked: &Asked<'_>,
         findings: &mut Vec<Draft>,
         writable: impl Fn() -> Vec<FieldPath>,
@@ -246,8 +245,8 @@ impl HostPath {
     }
 }
 
-/// The fields because of which a pod volume can be written to: each mount's `readOnly`, or the mount without one.
-fn writable_mounts(context: &Context<'_>, workload: &Workload<'_>, volume: &PodVolume<'_>) -> Vec<FieldPath> {
+/// The fields because of which a pod volume can be written to: the `readOnly` of each such mount.
+fn writable_mounts(workload: &Workload<'_>, volume: &PodVolume<'_>) -> Vec<FieldPath> {
     let pod = workload.pod.path();
     let containers = workload.pod.containers.iter();
     containers
@@ -319,7 +318,7 @@ mod tests {
             {"name": "other", "mountPath": "/d"}]);
         let verdict = judge(rule(), &[], &pod(json!({"path": "/var/log/pods"}), mounts.clone()));
         let fields: Vec<String> = verdict.findings.iter().map(|f| f.field.to_string()).collect();
-        assert_eq!(fields, ["spec.containers[0].volumeMounts[1]", "spec.containers[0].volumeMounts[2].readOnly"]);
+        assert_eq!(fields, ["spec.containers[0].volumeMounts[1].readOnly", "spec.containers[0].volumeMounts[2].readOnly"]);
         assert!(verdict.findings[0].message.contains("/var/log/ of the node only read-only"), "{verdict:?}");
         assert_eq!(verdict.findings[0].related[0].0.to_string(), "spec.volumes[0].hostPath.path");
         // An entry without readOnly admits what another would not.
@@ -333,7 +332,7 @@ mod tests {
         let wrong = of(json!({"path": "/run/containerd.sock", "type": "File"}));
         assert!(wrong[0].starts_with("Deny spec.volumes[0].hostPath.type: "), "{wrong:?}");
         let absent = of(json!({"path": "/run/containerd.sock"}));
-        assert!(absent[0].starts_with("Deny spec.volumes[0].hostPath: "), "{absent:?}");
+        assert!(absent[0].starts_with("Deny spec.volumes[0].hostPath.type: "), "{absent:?}");
     }
 
     #[test]

@@ -94,10 +94,11 @@ impl VolumeModeRule {
         let message = format!(
             "asks for a block device of class {class:?}, which makes file systems only ({why}): the claim stays Pending"
         );
-        let draft = Draft::new(site.field("volumeMode"), message)
-            .help("leave `volumeMode` out and mount the claim by `volumeMounts`, or take a class that makes devices");
-        let field = site.class_field();
-        Some(if existing(context, field.clone()) == field { draft.related(field, "the class") } else { draft })
+        Some(
+            Draft::new(site.field("volumeMode"), message).related(site.class_field(), "the class").help(
+                "leave `volumeMode` out and mount the claim by `volumeMounts`, or take a class that makes devices",
+            ),
+        )
     }
 }
 
@@ -108,15 +109,13 @@ fn other_than_volume(context: &Context<'_>, site: &ClaimSite<'_>) -> Option<Draf
     if asked == has {
         return None;
     }
-    let named = site.field("volumeName");
-    let field = site.field("volumeMode");
     let message =
         format!("asks for volume mode {asked}, but volume {name:?} has {has}: they are never bound to each other");
-    let help = format!("write `volumeMode: {has}`, or name another volume");
-    Some(match field == site.field("volumeMode") {
-        true => Draft::new(field, message).related(named, "the volume").help(help),
-        false => Draft::new(named, message).help(help),
-    })
+    Some(
+        Draft::new(site.field("volumeMode"), message)
+            .related(site.field("volumeName"), "the volume")
+            .help(format!("write `volumeMode: {has}`, or name another volume")),
+    )
 }
 
 /// Holds a container's mounts and devices against what is behind them.
@@ -177,12 +176,12 @@ struct Behind {
 impl Behind {
     fn of(context: &Context<'_>, pod: &FieldPath, place: Place<'_, '_>) -> Option<Self> {
         let volume = match place {
-            Place::Template(template) => return Some(Self::site(context, &ClaimSite::template(template))),
+            Place::Template(template) => return Some(Self::site(&ClaimSite::template(template))),
             Place::Volume(volume) => volume,
             Place::WritableLayer | Place::Missing => return None,
         };
         if let Some(site) = ClaimSite::ephemeral(volume, pod) {
-            return Some(Self::site(context, &site));
+            return Some(Self::site(&site));
         }
         let field = volume.source_path(pod);
         match &volume.source {
@@ -199,7 +198,7 @@ impl Behind {
         }
     }
 
-    fn site(context: &Context<'_>, site: &ClaimSite<'_>) -> Self {
+    fn site(site: &ClaimSite<'_>) -> Self {
         let name = match site.kind {
             ClaimSiteKind::Template(_) => "the claim of its template",
             ClaimSiteKind::Ephemeral(_) | ClaimSiteKind::Claim => "the claim made for the pod",
@@ -305,7 +304,7 @@ mod tests {
                             "spec": {"volumeMode": "Block"}});
         let of = |spec: Value| fields(&found(json!({}), std::slice::from_ref(&volume), &claim("c", spec)));
         assert_eq!(of(json!({"volumeName": "pv", "volumeMode": "Filesystem"})), ["spec.volumeMode"]);
-        assert_eq!(of(json!({"volumeName": "pv"})), ["spec.volumeName"]);
+        assert_eq!(of(json!({"volumeName": "pv"})), ["spec.volumeMode"]);
         assert_eq!(of(json!({"volumeName": "pv", "volumeMode": "Block"})), [""; 0]);
         assert_eq!(of(json!({"volumeName": "other"})), [""; 0]);
     }

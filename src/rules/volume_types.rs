@@ -129,7 +129,7 @@ impl Rule for VolumeTypes {
 impl VolumeTypes {
     fn judge(&self, workload: &Workload<'_>, volume: &PodVolume<'_>, pod: &FieldPath) -> Option<Draft> {
         let name = volume.name;
-        let field = volume.source_path(pod);
+        let field = volume.path(pod).key(volume.source.field().unwrap_or("emptyDir").to_owned());
         if let VolumeSource::Unknown(kind) = volume.source {
             let known: Vec<&str> = VolumeSource::types().collect();
             let message = format!(
