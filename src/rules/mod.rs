@@ -104,6 +104,8 @@ pub struct RuleInfo {
     pub schema: fn() -> schemars::Schema,
 }
 
+mod support;
+
 macro_rules! registry {
     ($($module:ident),* $(,)?) => {
         $(mod $module;)*
@@ -160,6 +162,14 @@ macro_rules! registry {
 registry! {
     default_class,
     durable_data,
+    volume_types,
+    host_path,
+    empty_dir,
+    claim_class,
+    claim_size,
+    access_modes,
+    volume_mode,
+    binding_mode,
     reclaim_policy,
 }
 
