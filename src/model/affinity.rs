@@ -1,7 +1,7 @@
 //! The algebra of node selectors: conjunction, implication, contradiction. It speaks of all nodes that could be, so it
 //! needs to know none of them.
 
-use super::node_selector::{NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
+use super::node_selector::{HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl NodeSelector {
@@ -9,18 +9,13 @@ impl NodeSelector {
     /// node can satisfy both; `None` when it takes more than `limit` terms.
     pub fn and(&self, other: &Self, limit: usize) -> Option<Self> {
         let pairs = self.terms.iter().flat_map(|ours| other.terms.iter().map(move |theirs| ours.and(theirs)));
-        let mut terms: Vec<NodeTerm> = Vec::new();
-        for term in pairs.flatten() {
-            if terms.iter().any(|kept| term.implies(kept)) {
-                continue;
-            }
-            terms.retain(|kept| !kept.implies(&term));
-            if terms.len() == limit {
-                return None;
-            }
-            terms.push(term);
-        }
-        Some(Self { terms })
+        absorb(pairs.flatten(), limit)
+    }
+
+    /// The same without what is superfluous: contradictory terms, terms that another one covers, requirements that
+    /// another one covers. `None` when more than `limit` terms are left.
+    pub fn simplify(&self, limit: usize) -> Option<Self> {
+        absorb(self.terms.iter().filter_map(|term| term.and(term)), limit)
     }
 
     /// What either of the selectors matches. Terms that list values of one label alone become one term.
@@ -51,6 +46,15 @@ impl NodeSelector {
     /// Whether no node that could be satisfies it.
     pub fn is_contradictory(&self) -> bool {
         self.terms.iter().all(NodeTerm::is_contradictory)
+    }
+
+    /// Whether every term names its nodes one by one, so that a node that is yet to come satisfies none.
+    pub fn names_nodes(&self) -> bool {
+        let named = |requirement: &NodeRequirement| requirement.operator == "In";
+        self.terms.iter().all(|term| {
+            term.match_expressions.iter().any(|requirement| requirement.key == HOSTNAME && named(requirement))
+                || term.match_fields.iter().any(named)
+        })
     }
 
     /// Whether each term lies within one term of the other, so that every node it matches the other matches too.
@@ -110,6 +114,22 @@ impl From<NodeTerm> for NodeSelector {
     fn from(term: NodeTerm) -> Self {
         Self { terms: vec![term] }
     }
+}
+
+/// The terms that no other one covers; `None` when they are more than `limit`.
+fn absorb(all: impl Iterator<Item = NodeTerm>, limit: usize) -> Option<NodeSelector> {
+    let mut terms: Vec<NodeTerm> = Vec::new();
+    for term in all {
+        if terms.iter().any(|kept| term.implies(kept)) {
+            continue;
+        }
+        terms.retain(|kept| !kept.implies(&term));
+        if terms.len() == limit {
+            return None;
+        }
+        terms.push(term);
+    }
+    Some(NodeSelector { terms })
 }
 
 /// The requirements without those that another one covers, in their order.
@@ -395,14 +415,18 @@ mod tests {
                 prop_assert_eq!(all.matches(name, &labels), wanted, "{} {:?}: {}", name, labels, all);
             }
             prop_assert!(all.implies(&own) && all.implies(&a) && all.implies(&b), "a second pinning would change it");
-            prop_assert_eq!(all.and(&a, usize::MAX).unwrap(), all);
+            prop_assert_eq!(all.and(&a, usize::MAX).unwrap(), all.clone());
+            prop_assert_eq!(all.simplify(usize::MAX).unwrap(), all);
         }
 
         #[test]
         fn the_union_matches_what_either_matches(a in any_selector(), b in any_selector()) {
             let any = NodeSelector::any_of([a.clone(), b.clone()]);
+            let simple = any.simplify(usize::MAX).unwrap();
             for (name, labels) in nodes() {
-                prop_assert_eq!(any.matches(name, &labels), a.matches(name, &labels) || b.matches(name, &labels));
+                let wanted = a.matches(name, &labels) || b.matches(name, &labels);
+                prop_assert_eq!(any.matches(name, &labels), wanted);
+                prop_assert_eq!(simple.matches(name, &labels), wanted, "{}", simple);
             }
         }
 

@@ -158,7 +158,11 @@ macro_rules! registry {
 }
 
 registry! {
+    dangling,
     default_class,
+    pin_to_volume,
+    shared_writer,
+    volume_reachable,
 }
 
 #[cfg(test)]
