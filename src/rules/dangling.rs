@@ -200,3 +200,121 @@ fn missing_volume(context: &Context<'_>, name: Option<&str>, claim: &FieldPath, 
         .at_most(Action::Warn);
     findings.push(finding);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{judge, lines, policy};
+    use crate::engine::{Engine, Review};
+    use crate::lookup::MapLookup;
+    use serde_json::{Value, json};
+
+    fn found(context: &[Value], object: &Value) -> Vec<String> {
+        lines(&judge(json!([{"dangling": {}}]), context, object))
+    }
+
+    fn starts(found: &[String], wanted: &[&str]) {
+        assert_eq!(found.len(), wanted.len(), "{found:#?}");
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!(found.starts_with(wanted), "{found}\nis not\n{wanted}");
+        }
+    }
+
+    fn pod(container: Value, volumes: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "db"},
+               "spec": {"containers": [container], "volumes": volumes}})
+    }
+
+    fn set(name: &str) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": "db"}, "spec": {
+            "template": {"spec": {"containers": [{"name": "c", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}]}},
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}]}})
+    }
+
+    #[test]
+    fn mounts_and_devices_that_name_nothing() {
+        let container = json!({"name": "c", "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "x", "mountPath": "/x"}],
+                               "volumeDevices": [{"name": "disk", "devicePath": "/dev/xvda"}]});
+        let found_all = found(&[], &pod(container, json!([{"name": "data", "emptyDir": {}}])));
+        starts(
+            &found_all,
+            &[
+                r#"Deny spec.containers[0].volumeDevices[0].name: the block device of container "c" names the pod volume "disk""#,
+                r#"Deny spec.containers[0].volumeMounts[1].name: the mount of container "c" names the pod volume "x""#,
+            ],
+        );
+        assert_eq!(found(&[], &set("s")), [""; 0], "a claim template is a pod volume");
+    }
+
+    #[test]
+    fn volumes_and_templates_that_nothing_mounts() {
+        let init = json!({"name": "i", "volumeDevices": [{"name": "used", "devicePath": "/dev/xvda"}]});
+        let mut object = pod(json!({"name": "c"}), json!([{"name": "used", "emptyDir": {}}, {"name": "left", "emptyDir": {}}]));
+        object["spec"]["initContainers"] = json!([init]);
+        starts(&found(&[], &object), &[r#"Warn spec.volumes[1].name: no container mounts the pod volume "left""#]);
+        let mut set = set("s");
+        set["spec"]["volumeClaimTemplates"].as_array_mut().unwrap().push(json!({"metadata": {"name": "wal"}, "spec": {}}));
+        starts(&found(&[], &set), &[r#"Warn spec.volumeClaimTemplates[1].metadata.name: no container mounts the claim template "wal""#]);
+    }
+
+    #[test]
+    fn two_mounts_at_one_path() {
+        let container = json!({"name": "c", "volumeMounts": [
+            {"name": "a", "mountPath": "/data"}, {"name": "b", "mountPath": "/data/"}, {"name": "b", "mountPath": "/data/b"}]});
+        let volumes = json!([{"name": "a", "emptyDir": {}}, {"name": "b", "emptyDir": {}}]);
+        starts(
+            &found(&[], &pod(container, volumes)),
+            &[r#"Deny spec.containers[0].volumeMounts[1].mountPath: container "c" mounts both "a" and "b" at /data"#],
+        );
+    }
+
+    fn uses_claim(name: &str) -> Value {
+        pod(
+            json!({"name": "c", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}),
+            json!([{"name": "data", "persistentVolumeClaim": {"claimName": name}}]),
+        )
+    }
+
+    fn claim(namespace: &str, spec: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "there", "namespace": namespace}, "spec": spec})
+    }
+
+    #[test]
+    fn claims_that_exist_nowhere() {
+        assert_eq!(found(&[claim("db", json!({}))], &uses_claim("there")), [""; 0]);
+        starts(
+            &found(&[claim("other", json!({}))], &uses_claim("there")),
+            &[r#"Warn spec.volumes[0].persistentVolumeClaim.claimName: claim "there" exists nowhere in the cluster (namespace "db")"#],
+        );
+        // Without a cluster, what was given is all that is known.
+        let policies = policy(json!([{"dangling": {}}])).unwrap();
+        let engine = Engine { policies: &policies, lookup: &MapLookup::default(), today: jiff::civil::date(2026, 11, 23) };
+        let verdict = engine.judge(&Review::create(&uses_claim("there"))).unwrap();
+        assert!(verdict.findings[0].message.contains("exists nowhere in what was given"), "{:?}", verdict.findings);
+    }
+
+    #[test]
+    fn claims_that_a_stateful_set_makes() {
+        assert_eq!(found(&[set("redis")], &uses_claim("data-redis-0")), [""; 0]);
+        assert_eq!(found(&[set("redis-x")], &uses_claim("data-redis-x-11")), [""; 0]);
+        for other in ["data-redis", "data-redis-", "data-redis-a", "wal-redis-0", "data-other-0"] {
+            assert_eq!(found(&[set("redis")], &uses_claim(other)).len(), 1, "{other}");
+        }
+        let mut own = uses_claim("data-p");
+        assert_eq!(found(&[], &own).len(), 1);
+        own["metadata"]["ownerReferences"] = json!([{"kind": "StatefulSet", "name": "s", "controller": true}]);
+        assert_eq!(found(&[], &own), [""; 0], "the set has made it, the cache is behind");
+        own["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = json!("backup");
+        assert_eq!(found(&[], &own).len(), 1);
+    }
+
+    #[test]
+    fn volumes_that_a_claim_names() {
+        let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"}, "spec": {}});
+        let claim = claim("db", json!({"volumeName": "pv"}));
+        assert_eq!(found(&[volume], &claim), [""; 0]);
+        starts(&found(&[], &claim), &[r#"Warn spec.volumeName: volume "pv" exists nowhere"#]);
+        let mut set = set("s");
+        set["spec"]["volumeClaimTemplates"][0]["spec"]["volumeName"] = json!("pv");
+        starts(&found(&[], &set), &["Warn spec.volumeClaimTemplates[0].spec.volumeName: volume"]);
+    }
+}

@@ -141,3 +141,151 @@ fn pinned(
 fn with_labels(own: &NodeSelector, labels: &NodeTerm) -> NodeSelector {
     NodeSelector { terms: own.terms.iter().filter_map(|term| term.and(labels)).collect() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{faults, judge, judge_update, lines};
+    use serde_json::{Value, json};
+
+    fn rule() -> Value {
+        json!([{"pinToVolume": {}}])
+    }
+
+    fn is_in(key: &str, values: &[&str]) -> Value {
+        json!({"key": key, "operator": "In", "values": values})
+    }
+
+    fn host(nodes: &[&str]) -> Value {
+        json!({"matchExpressions": [is_in("kubernetes.io/hostname", nodes)]})
+    }
+
+    /// A bound claim and its volume with that affinity.
+    fn bound(claim: &str, terms: Value) -> [Value; 2] {
+        let affinity = if terms.is_null() { Value::Null } else { json!({"required": {"nodeSelectorTerms": terms}}) };
+        [
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": claim, "namespace": "default"},
+                   "spec": {"volumeName": format!("pv-{claim}")}, "status": {"phase": "Bound"}}),
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("pv-{claim}")},
+                   "spec": {"nodeAffinity": affinity, "claimRef": {"namespace": "default", "name": claim}},
+                   "status": {"phase": "Bound"}}),
+        ]
+    }
+
+    fn pod(claims: &[&str], spec: Value) -> Value {
+        let volumes: Vec<Value> = claims
+            .iter()
+            .map(|name| json!({"name": format!("v-{name}"), "persistentVolumeClaim": {"claimName": name}}))
+            .collect();
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+                             "spec": {"containers": [], "volumes": volumes}});
+        pod["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        pod
+    }
+
+    fn own(terms: Value) -> Value {
+        json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}})
+    }
+
+    fn patch(context: &[Value], pod: &Value) -> Value {
+        let verdict = judge(rule(), context, pod);
+        assert_eq!(lines(&verdict), [""; 0]);
+        serde_json::to_value(verdict.patch).unwrap()
+    }
+
+    const TERMS: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+
+    #[test]
+    fn writes_the_affinity_of_a_bound_volume() {
+        let context = bound("b", json!([host(&["node-b"])]));
+        let added = patch(&context, &pod(&["b"], json!({})));
+        let wanted = own(json!([host(&["node-b"])]))["affinity"].clone();
+        assert_eq!(added, json!([{"op": "add", "path": "/spec/affinity", "value": wanted}]));
+        let preferred = json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}});
+        let added = patch(&context, &pod(&["b"], preferred));
+        assert_eq!(added[0]["path"], TERMS.rsplit_once('/').unwrap().0, "what is there stays");
+    }
+
+    #[test]
+    fn combines_with_the_pods_own_terms_and_all_volumes() {
+        let zone = |zone: &str| json!({"matchExpressions": [is_in("zone", &[zone])]});
+        let context = [bound("b", json!([host(&["b", "c"])])), bound("z", json!([zone("x"), zone("y")]))].concat();
+        let linux = is_in("os", &["linux"]);
+        let terms = json!([{"matchExpressions": [linux]}, {"matchExpressions": [is_in("kubernetes.io/hostname", &["d"])]}]);
+        let replaced = patch(&context, &pod(&["b", "z"], own(terms)));
+        let b = is_in("kubernetes.io/hostname", &["b", "c"]);
+        // The volume's two terms have become one list; the own term for node d fits no volume.
+        let wanted = json!([{"matchExpressions": [linux, b, is_in("zone", &["x", "y"])]}]);
+        assert_eq!(replaced, json!([{"op": "replace", "path": TERMS, "value": wanted}]));
+    }
+
+    #[test]
+    fn leaves_alone_what_needs_no_pinning() {
+        let context = bound("b", json!([host(&["node-b"])]));
+        let unchanged = |pod: Value| assert_eq!(patch(&context, &pod), json!([]), "{pod}");
+        unchanged(pod(&["b"], json!({"nodeName": "node-b"})));
+        unchanged(pod(&["b"], json!({"nodeSelector": {"kubernetes.io/hostname": "node-b"}})));
+        unchanged(pod(&["b"], own(json!([host(&["node-b"])]))));
+        unchanged(pod(&["b"], json!({"nodeSelector": {"kubernetes.io/hostname": "node-a"}})));
+        unchanged(pod(&["b"], own(json!([host(&["node-a"]), {}]))));
+        unchanged(pod(&["unknown"], json!({})));
+        let ephemeral = json!([{"name": "e", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}]);
+        unchanged(pod(&[], json!({"volumes": ephemeral})));
+        assert_eq!(patch(&bound("n", Value::Null), &pod(&["n"], json!({}))), json!([]), "any node can use it");
+        let set = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+                         "spec": {"template": pod(&["b"], json!({}))}});
+        unchanged(set);
+        let old = pod(&["b"], json!({}));
+        assert_eq!(judge_update(rule(), &context, &old, &old).patch.0, []);
+    }
+
+    #[test]
+    fn unites_the_free_volumes_of_a_static_class() {
+        let volume = |name: &str, node: &str, size: &str, more: Value| {
+            let mut spec = json!({"storageClassName": "local", "capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"],
+                                  "nodeAffinity": {"required": {"nodeSelectorTerms": [host(&[node])]}}});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec,
+                   "status": {"phase": if name == "taken" {"Bound"} else {"Available"}}})
+        };
+        let mut context = vec![
+            json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local"},
+                   "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}),
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "default"},
+                   "spec": {"storageClassName": "local", "accessModes": ["ReadWriteOnce"],
+                            "resources": {"requests": {"storage": "5Gi"}}}}),
+            volume("big", "n1", "10Gi", json!({})),
+            volume("fits", "n2", "5Gi", json!({})),
+            volume("small", "n3", "1Gi", json!({})),
+            volume("block", "n4", "5Gi", json!({"volumeMode": "Block"})),
+            volume("shared", "n5", "5Gi", json!({"accessModes": ["ReadWriteMany"]})),
+            volume("taken", "n6", "5Gi", json!({"claimRef": {"namespace": "default", "name": "x"}})),
+            volume("reserved", "n7", "5Gi", json!({"claimRef": {"namespace": "default", "name": "x"}})),
+        ];
+        let value = |context: &[Value]| patch(context, &pod(&["c"], json!({})))[0]["value"].clone();
+        assert_eq!(value(&context), own(json!([host(&["n1", "n2"])]))["affinity"]);
+        context.push(volume("own", "n8", "5Gi", json!({"claimRef": {"namespace": "default", "name": "c"}})));
+        assert_eq!(value(&context), own(json!([host(&["n8"])]))["affinity"], "reserved for this very claim");
+        context.pop();
+        context.push(volume("any", "n9", "5Gi", json!({"nodeAffinity": null})));
+        assert_eq!(value(&context), Value::Null, "one of them can be used anywhere");
+    }
+
+    #[test]
+    fn warns_instead_of_writing_too_many_terms() {
+        let term = |key: &str, n: usize| json!({"matchExpressions": [is_in(key, &[&n.to_string()]), is_in("os", &["linux"])]});
+        let terms = |key: &str| json!((0..3).map(|n| term(key, n)).collect::<Vec<_>>());
+        let context = bound("b", terms("rack"));
+        let rules = |max: usize| json!([{"pinToVolume": {"maxTerms": max}}]);
+        let verdict = judge(rules(8), &context, &pod(&["b"], own(terms("row"))));
+        assert_eq!(verdict.patch.0, []);
+        let lines = lines(&verdict);
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with("Warn spec.affinity.nodeAffinity.required"), "{lines:?}");
+        assert!(lines[0].contains("more than 8 node selector terms"), "{lines:?}");
+        let verdict = judge(rules(9), &context, &pod(&["b"], own(terms("row"))));
+        assert_eq!((verdict.patch.0.len(), verdict.findings.len()), (1, 0));
+        let verdict = judge(rules(2), &context, &pod(&["b"], json!({})));
+        assert_eq!(verdict.findings[0].field.to_string(), "spec.volumes[0].persistentVolumeClaim");
+        assert_eq!(faults(rules(0)).len(), 1);
+    }
+}

@@ -258,3 +258,150 @@ fn keeps_data<'c>(
     });
     here.then_some(product)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{judge, lines};
+    use crate::engine::{Engine, Review};
+    use crate::facts::Facts;
+    use crate::lookup::MapLookup;
+    use crate::policy::{PolicySet, load};
+    use serde_json::{Value, json};
+
+    fn claim(modes: &[&str]) -> Value {
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "shared", "namespace": "default"},
+               "spec": {"accessModes": modes}})
+    }
+
+    fn template(mount: Value) -> Value {
+        json!({"spec": {"containers": [{"name": "c", "image": "example.org/app", "volumeMounts": [mount]}],
+               "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "shared"}}]}})
+    }
+
+    fn mount() -> Value {
+        json!({"name": "data", "mountPath": "/var/lib/db/data"})
+    }
+
+    fn workload(kind: &str, spec: Value) -> Value {
+        let mut spec = spec;
+        if kind == "CronJob" {
+            spec["jobTemplate"]["spec"]["template"] = template(mount());
+        } else {
+            spec["template"] = template(mount());
+        }
+        let group = if kind.ends_with("Job") { "batch/v1" } else { "apps/v1" };
+        json!({"apiVersion": group, "kind": kind, "metadata": {"name": "w"}, "spec": spec})
+    }
+
+    fn found(modes: &[&str], object: &Value) -> Vec<String> {
+        lines(&judge(json!([{"sharedWriter": {}}]), &[claim(modes)], object))
+    }
+
+    fn action(modes: &[&str], object: &Value) -> String {
+        let found = found(modes, object);
+        assert!(found.len() < 2, "{found:?}");
+        found.first().map_or_else(String::new, |line| line.split(' ').next().unwrap().to_owned())
+    }
+
+    const ONCE: &[&str] = &["ReadWriteOnce"];
+    const ONE_POD: &[&str] = &["ReadWriteOncePod"];
+
+    #[test]
+    fn several_replicas_on_one_claim() {
+        let three = json!({"replicas": 3});
+        let finding = found(ONCE, &workload("Deployment", three.clone()));
+        assert!(
+            finding[0].starts_with(
+                r#"Deny spec.template.spec.volumes[0].persistentVolumeClaim.claimName: 3 replicas write to one claim, "shared", which is ReadWriteOnce"#
+            ),
+            "{finding:?}"
+        );
+        for kind in ["ReplicaSet", "StatefulSet"] {
+            assert_eq!(action(ONCE, &workload(kind, three.clone())), "Deny", "{kind}");
+            assert_eq!(action(ONCE, &workload(kind, json!({}))), "", "{kind}");
+        }
+        assert_eq!(action(ONCE, &workload("DaemonSet", json!({}))), "Deny");
+        assert_eq!(action(ONE_POD, &workload("StatefulSet", three.clone())), "Deny");
+        assert_eq!(action(&["ReadWriteMany"], &workload("Deployment", three.clone())), "");
+        assert_eq!(action(&["ReadWriteOnce", "ReadWriteMany"], &workload("Deployment", three.clone())), "");
+        assert_eq!(action(&["ReadOnlyMany"], &workload("Deployment", three.clone())), "");
+        assert_eq!(lines(&judge(json!([{"sharedWriter": {}}]), &[], &workload("Deployment", three))), [""; 0], "not known");
+    }
+
+    #[test]
+    fn only_writers_count() {
+        let mut set = workload("StatefulSet", json!({"replicas": 2}));
+        let mounted = |mount: Value| {
+            let mut set = set.clone();
+            set["spec"]["template"] = template(mount);
+            action(ONCE, &set)
+        };
+        assert_eq!(mounted(json!({"name": "data", "mountPath": "/data", "readOnly": true})), "");
+        assert_eq!(mounted(json!({"name": "other", "mountPath": "/data"})), "");
+        let own = json!({"name": "data", "mountPath": "/data", "subPathExpr": "$(POD_NAME)"});
+        assert_eq!(mounted(own), "Warn", "each pod has its own directory");
+        assert_eq!(mounted(json!({"name": "data", "mountPath": "/data", "subPath": "x"})), "Deny");
+        set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {}}]);
+        assert_eq!(action(ONCE, &set), "", "each pod has its own claim");
+        let mut read_only = workload("Deployment", json!({"replicas": 2}));
+        read_only["spec"]["template"]["spec"]["volumes"][0]["persistentVolumeClaim"]["readOnly"] = json!(true);
+        assert_eq!(action(ONCE, &read_only), "");
+        let mut device = workload("Deployment", json!({"replicas": 2}));
+        device["spec"]["template"]["spec"]["containers"][0] =
+            json!({"name": "c", "volumeDevices": [{"name": "data", "devicePath": "/dev/xvda"}]});
+        assert_eq!(action(ONCE, &device), "Deny");
+    }
+
+    #[test]
+    fn a_rolling_update_of_one_replica() {
+        let rolling = |strategy: Value| workload("Deployment", json!({"strategy": strategy}));
+        let update = |surge: Value, unavailable: Value| {
+            rolling(json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}))
+        };
+        let default = workload("Deployment", json!({}));
+        assert_eq!(action(ONCE, &default), "Warn");
+        assert_eq!(action(ONCE, &rolling(json!({"type": "Recreate"}))), "");
+        assert_eq!(action(ONCE, &workload("Deployment", json!({"replicas": 0}))), "");
+        for none in [json!(0), json!("0%")] {
+            assert_eq!(action(ONCE, &update(none.clone(), json!(1))), "");
+            assert_eq!(action(ONE_POD, &update(none, json!(0))), "", "the controller then stops one first");
+        }
+        assert_eq!(action(ONCE, &update(json!("1%"), json!(0))), "Warn");
+        assert_eq!(action(ONE_POD, &default), "Deny");
+        assert_eq!(action(ONE_POD, &update(json!(1), json!("100%"))), "", "the old pod goes first");
+    }
+
+    #[test]
+    fn a_rolling_update_of_a_database() {
+        let entry = json!([{"product": "Example DB", "images": ["example-db"], "data": [{"path": "/var/lib/db/data"}]}]);
+        let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "test"},
+                            "spec": {"rules": [{"sharedWriter": {}}], "catalog": entry}});
+        let policies = PolicySet::build(vec![load(&policy).unwrap()]).unwrap();
+        let mut lookup = MapLookup::default();
+        let claim = claim(ONCE);
+        lookup.add(&Facts::read(&claim, None).unwrap());
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        let mut deployment = workload("Deployment", json!({}));
+        deployment["spec"]["template"]["spec"]["containers"][0]["image"] = json!("example-db:1");
+        let found = |object: &Value| lines(&engine.judge(&Review::create(object)).unwrap());
+        let line = &found(&deployment)[0];
+        assert!(line.starts_with("Deny ") && line.contains("two Example DB processes"), "{line}");
+        // Its data lies elsewhere: what is shared is something else.
+        deployment["spec"]["template"]["spec"]["containers"][0]["volumeMounts"][0]["mountPath"] = json!("/backup");
+        assert!(found(&deployment)[0].starts_with("Warn "));
+    }
+
+    #[test]
+    fn jobs_are_a_warning() {
+        assert_eq!(action(ONCE, &workload("Job", json!({}))), "");
+        assert_eq!(action(ONCE, &workload("Job", json!({"parallelism": 2}))), "Warn");
+        assert_eq!(action(ONCE, &workload("Job", json!({"parallelism": 2, "completions": 1}))), "");
+        assert_eq!(action(ONCE, &workload("CronJob", json!({}))), "Warn");
+        assert_eq!(action(ONCE, &workload("CronJob", json!({"concurrencyPolicy": "Allow"}))), "Warn");
+        assert_eq!(action(ONCE, &workload("CronJob", json!({"concurrencyPolicy": "Forbid"}))), "");
+        let parallel = json!({"concurrencyPolicy": "Forbid", "jobTemplate": {"spec": {"parallelism": 2}}});
+        assert_eq!(action(ONCE, &workload("CronJob", parallel)), "Warn");
+        let verdict = judge(json!([{"sharedWriter": {}}]), &[claim(ONCE)], &workload("CronJob", json!({})));
+        assert_eq!(verdict.findings[0].related[0].0.to_string(), "spec.concurrencyPolicy");
+    }
+}

@@ -67,6 +67,9 @@ impl Rule for VolumeReachable {
             Some(name) => judged.node_name(name, context.lookup.node(name).as_deref(), findings),
             None => {
                 judged.own_selectors(findings);
+                if findings.len() == before {
+                    judged.everything_apart(findings);
+                }
                 if findings.len() == before && context.lookup.knows_all(LookupKind::Node) {
                     judged.no_node(&context.lookup.nodes(), findings);
                 }
@@ -143,7 +146,6 @@ impl Judged<'_> {
     fn own_selectors(&self, findings: &mut Vec<Draft>) {
         let labels = self.pod.node_selector_term().map(NodeSelector::from);
         let own = self.pod.required_affinity();
-        let before = findings.len();
         for claim in self.claims.iter().filter(|claim| !claim.nodes.is_contradictory()) {
             let apart = |selector: &&NodeSelector| {
                 !selector.is_contradictory() && selector.contradicts(&claim.nodes)
@@ -156,11 +158,11 @@ impl Judged<'_> {
                 findings.push(self.own_selector(claim, "the required node affinity", own, field));
             }
         }
-        if findings.len() == before
-            && let Some(nodes) = self.everything()
-            && nodes.terms.is_empty()
-            && !self.own_alone().is_contradictory()
-        {
+    }
+
+    /// What no single pair explains.
+    fn everything_apart(&self, findings: &mut Vec<Draft>) {
+        if self.everything().is_some_and(|nodes| nodes.terms.is_empty()) && !self.own_alone().is_contradictory() {
             findings.push(self.together(format!("no node can run {}", self.who)));
         }
     }
@@ -297,4 +299,169 @@ fn settle<'c>(finding: Draft, claims: impl IntoIterator<Item = &'c TiedClaim<'c,
 
 fn soften(finding: Draft, certain: bool) -> Draft {
     if certain { finding } else { finding.at_most(Action::Warn) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{judge, lines};
+    use crate::verdict::Verdict;
+    use serde_json::{Value, json};
+
+    fn is_in(key: &str, value: &str) -> Value {
+        json!({"key": key, "operator": "In", "values": [value]})
+    }
+
+    /// A claim, bound to its volume unless it waits, whose volume needs that label.
+    fn claim(name: &str, key: &str, value: &str, bound: bool) -> [Value; 2] {
+        let spec = if bound { json!({"volumeName": format!("pv-{name}")}) } else { json!({"storageClassName": "local"}) };
+        let terms = json!([{"matchExpressions": [is_in(key, value)]}]);
+        [
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "default"}, "spec": spec}),
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("pv-{name}")},
+                   "spec": {"storageClassName": "local", "nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}}),
+        ]
+    }
+
+    fn node(name: &str, labels: Value) -> Value {
+        let mut labels = labels;
+        labels["kubernetes.io/hostname"] = json!(name);
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}})
+    }
+
+    fn on_host(name: &str, node: &str) -> [Value; 2] {
+        claim(name, "kubernetes.io/hostname", node, true)
+    }
+
+    fn spec(claims: &[&str], more: Value) -> Value {
+        let volumes: Vec<Value> =
+            claims.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}})).collect();
+        let mut spec = json!({"containers": [], "volumes": volumes});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    }
+
+    fn verdict(context: &[Value], claims: &[&str], more: Value) -> Verdict {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec(claims, more)});
+        judge(json!([{"volumeReachable": {}}]), context, &pod)
+    }
+
+    /// `action field` of every finding.
+    fn places(verdict: &Verdict) -> Vec<String> {
+        verdict.findings.iter().map(|f| format!("{} {}", f.action, f.field)).collect()
+    }
+
+    fn affinity(terms: Value) -> Value {
+        json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}})
+    }
+
+    #[test]
+    fn two_claims_on_different_nodes() {
+        let context = [on_host("a", "n1"), on_host("b", "n2"), on_host("c", "n1")].concat();
+        let found = verdict(&context, &["a", "b", "c"], json!({}));
+        assert_eq!(
+            lines(&found),
+            [
+                r#"Deny spec.volumes[1].persistentVolumeClaim.claimName: no node can run this pod: it uses claim "a" on volume "pv-a" (kubernetes.io/hostname=n1) and claim "b" on volume "pv-b" (kubernetes.io/hostname=n2), which share none"#,
+                r#"Deny spec.volumes[2].persistentVolumeClaim.claimName: no node can run this pod: it uses claim "b" on volume "pv-b" (kubernetes.io/hostname=n2) and claim "c" on volume "pv-c" (kubernetes.io/hostname=n1), which share none"#,
+            ]
+        );
+        let (related, note) = &found.findings[0].related[0];
+        assert_eq!(related.to_string(), "spec.volumes[0].persistentVolumeClaim.claimName");
+        assert!(note.contains("pv-a"));
+        assert_eq!(verdict(&context, &["a", "c"], json!({})).findings, []);
+    }
+
+    #[test]
+    fn node_name_is_held_to_the_nodes_labels() {
+        // The label of node n2 is not its name.
+        let mut nodes = [node("n1", json!({})), node("n2", json!({}))];
+        nodes[1]["metadata"]["labels"]["kubernetes.io/hostname"] = json!("host-2");
+        let context = [&on_host("a", "host-2")[..], &nodes].concat();
+        assert_eq!(verdict(&context, &["a"], json!({"nodeName": "n2"})).findings, []);
+        let found = verdict(&context, &["a"], json!({"nodeName": "n1"}));
+        assert_eq!(places(&found), ["Deny spec.nodeName"]);
+        assert!(found.findings[0].message.contains(r#"claim "a" on volume "pv-a""#), "{:?}", found.findings);
+        let found = verdict(&context, &["a"], json!({"nodeName": "n3"}));
+        assert_eq!(places(&found), ["Warn spec.nodeName"], "only its name is known");
+        assert_eq!(verdict(&context, &["a"], json!({"nodeName": "host-2"})).findings, []);
+    }
+
+    #[test]
+    fn own_selectors_that_leave_out_the_volume() {
+        let context = on_host("a", "n1");
+        let found = verdict(&context, &["a"], json!({"nodeSelector": {"disk": "ssd", "kubernetes.io/hostname": "n2"}}));
+        assert_eq!(places(&found), [r#"Deny spec.nodeSelector["kubernetes.io/hostname"]"#]);
+        let terms = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+        let one = json!([{"matchExpressions": [is_in("disk", "ssd"), is_in("kubernetes.io/hostname", "n2")]}]);
+        let found = verdict(&context, &["a"], affinity(one));
+        assert_eq!(places(&found), [format!("Deny {terms}[0].matchExpressions[1]")]);
+        let two = json!([{"matchExpressions": [is_in("kubernetes.io/hostname", "n2")]},
+                         {"matchExpressions": [is_in("kubernetes.io/hostname", "n3")]}]);
+        assert_eq!(places(&verdict(&context, &["a"], affinity(two))), [format!("Deny {terms}")]);
+        let or = json!([{"matchExpressions": [is_in("kubernetes.io/hostname", "n2")]},
+                        {"matchExpressions": [is_in("disk", "ssd")]}]);
+        assert_eq!(verdict(&context, &["a"], affinity(or)).findings, []);
+    }
+
+    #[test]
+    fn what_only_all_together_contradict() {
+        let terms = |node: &str, zone: &str| json!({"matchExpressions": [is_in("kubernetes.io/hostname", node), is_in("zone", zone)]});
+        let mut context = on_host("a", "n1");
+        context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"] = json!([terms("n1", "x"), terms("n2", "y")]);
+        let mut more = affinity(json!([{"matchExpressions": [is_in("kubernetes.io/hostname", "n1")]}]));
+        more["nodeSelector"] = json!({"zone": "y"});
+        let found = verdict(&context, &["a"], more);
+        assert_eq!(found.findings.len(), 1);
+        assert!(found.findings[0].message.contains("no node satisfies all of that"), "{:?}", found.findings);
+        // That the pod contradicts itself is not the volumes' doing.
+        let mut more = affinity(json!([{"matchExpressions": [is_in("disk", "ssd")]}]));
+        more["nodeSelector"] = json!({"disk": "hdd"});
+        assert_eq!(verdict(&context, &["a"], more).findings, []);
+    }
+
+    #[test]
+    fn the_nodes_that_there_are() {
+        let gone = [&on_host("a", "gone")[..], &[node("n1", json!({}))]].concat();
+        let found = verdict(&gone, &["a"], json!({}));
+        assert_eq!(places(&found), ["Deny spec.volumes[0].persistentVolumeClaim.claimName"]);
+        assert!(found.findings[0].message.contains("no node of this cluster satisfies"), "{:?}", found.findings);
+        let zone = [&claim("z", "zone", "x", true)[..], &[node("n1", json!({"zone": "y"}))]].concat();
+        let found = verdict(&zone, &["z"], json!({}));
+        assert_eq!(places(&found), ["Warn spec.volumes[0].persistentVolumeClaim.claimName"], "a node may come");
+        let nodes = [node("n1", json!({"disk": "hdd"})), node("n2", json!({"disk": "ssd"}))];
+        let here = [&on_host("a", "n1")[..], &nodes].concat();
+        assert_eq!(verdict(&here, &["a"], json!({"nodeSelector": {"disk": "hdd"}})).findings, []);
+        assert_eq!(places(&verdict(&here, &["a"], json!({"nodeSelector": {"disk": "ssd"}}))), ["Deny spec.nodeSelector"]);
+        assert_eq!(verdict(&here, &["a"], json!({"nodeSelector": {"disk": "tape"}})).findings, [], "not the volume's doing");
+    }
+
+    #[test]
+    fn a_claim_that_waits_is_a_warning() {
+        let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local"},
+                           "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"});
+        let context = [&claim("w", "kubernetes.io/hostname", "n1", false)[..], &[class]].concat();
+        let found = verdict(&context, &["w"], json!({"nodeSelector": {"kubernetes.io/hostname": "n2"}}));
+        assert_eq!(places(&found), [r#"Warn spec.nodeSelector["kubernetes.io/hostname"]"#]);
+    }
+
+    #[test]
+    fn a_volume_that_allows_no_node() {
+        let mut context = on_host("a", "n1");
+        let expressions = &mut context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"];
+        expressions.as_array_mut().unwrap().push(is_in("kubernetes.io/hostname", "n2"));
+        let found = verdict(&context, &["a"], json!({"nodeName": "n1"}));
+        assert_eq!(places(&found), ["Deny spec.volumes[0].persistentVolumeClaim.claimName"]);
+    }
+
+    #[test]
+    fn workloads_are_judged_at_their_template() {
+        let context = [on_host("a", "n1"), on_host("b", "n2")].concat();
+        let mut set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"},
+                             "spec": {"template": {"spec": spec(&["a", "b"], json!({}))}}});
+        let judged = |set: &Value| judge(json!([{"volumeReachable": {}}]), &context, set);
+        assert_eq!(places(&judged(&set)), ["Deny spec.template.spec.volumes[1].persistentVolumeClaim.claimName"]);
+        assert!(judged(&set).findings[0].message.starts_with("no node can run its pods"));
+        set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "b"}, "spec": {}}]);
+        assert_eq!(judged(&set).findings, [], "the template's claim takes the pod volume's place");
+    }
 }
