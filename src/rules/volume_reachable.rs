@@ -182,9 +182,9 @@ impl Judged<'_> {
     /// The label that contradicts the claim all alone, or else the whole map.
     fn label_path(&self, labels: &NodeSelector, claim: &TiedClaim<'_, '_>) -> FieldPath {
         let map = self.at.key("nodeSelector");
-        let labels = labels.terms.iter().flat_map(|term| &term.match_expressions);
-        let culprit = labels.cloned().find(|label| contradicts_alone(label, claim));
-        culprit.map_or_else(|| map.clone(), |label| map.key(label.key))
+        let mut labels = labels.terms.iter().flat_map(|term| &term.match_expressions);
+        let culprit = labels.find(|label| contradicts_alone(label, claim));
+        culprit.map_or_else(|| map.clone(), |label| map.key(label.key.clone()))
     }
 
     /// The expression that contradicts the claim all alone where there is but one term, or else the terms.
