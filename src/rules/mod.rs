@@ -160,7 +160,9 @@ macro_rules! registry {
 registry! {
     dangling,
     default_class,
+    durable_data,
     pin_to_volume,
+    reclaim_policy,
     shared_writer,
     volume_reachable,
 }
