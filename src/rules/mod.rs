@@ -162,15 +162,19 @@ macro_rules! registry {
 registry! {
     default_class,
     durable_data,
-    volume_types,
+    pin_to_volume,
+    volume_reachable,
     host_path,
+    volume_types,
     empty_dir,
     claim_class,
     claim_size,
     access_modes,
     volume_mode,
-    binding_mode,
     reclaim_policy,
+    binding_mode,
+    shared_writer,
+    dangling,
 }
 
 #[cfg(test)]
