@@ -460,8 +460,8 @@ mod tests {
         for n in 0..100 {
             index.nodes.apply(NodeFacts { name: format!("n{n}"), ..NodeFacts::default() });
         }
+        let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            let stop = AtomicBool::new(false);
             let reader = scope.spawn(|| {
                 let mut least = usize::MAX;
                 while !stop.load(Relaxed) {
