@@ -12,7 +12,7 @@ use support::{Cluster, Options, User, wait_until};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use volgate::cluster::{Caches, PolicySource, PolicyWatch, role_rules};
+use volgate::cluster::{Caches, ClusterPolicies, PolicySource, PolicyWatch, role_rules};
 use volgate::facts::Facts;
 use volgate::lookup::{Lookup, LookupKind, MapLookup};
 
@@ -338,14 +338,21 @@ async fn a_watch_that_fell_behind_lists_anew_and_the_cache_is_never_empty_meanwh
     until("the claims follow too", || lookup.claim("relist", "goes").is_none()).await;
 }
 
+async fn settled(
+    policies: &mut watch::Receiver<ClusterPolicies>,
+    holds: impl FnMut(&ClusterPolicies) -> bool,
+) -> ClusterPolicies {
+    let now = tokio::time::timeout(LIMIT, policies.wait_for(holds)).await;
+    now.unwrap().unwrap().clone()
+}
+
 #[tokio::test]
 async fn policies_come_when_the_crd_does() {
     let Some(cluster) = cluster() else { return };
     let admin = cluster.client(ADMIN);
     let watch = PolicyWatch::start(admin.clone());
     let mut policies = watch.receiver();
-    let limit = |future| tokio::time::timeout(LIMIT, future);
-    limit(policies.wait_for(|now| now.source == PolicySource::NoCrd)).await.unwrap().unwrap();
+    settled(&mut policies, |now| now.source == PolicySource::NoCrd).await;
 
     let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     put(&admin, &json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -354,7 +361,7 @@ async fn policies_come_when_the_crd_does() {
             "names": {"kind": "StoragePolicy", "plural": "storagepolicies", "singular": "storagepolicy"},
             "versions": [{"name": "v1alpha1", "served": true, "storage": true, "schema": {"openAPIV3Schema": any}}]}}))
     .await;
-    limit(policies.wait_for(|now| now.source == PolicySource::Watched)).await.unwrap().unwrap();
+    settled(&mut policies, |now| now.source == PolicySource::Watched).await;
 
     let policy = |name: &str, rule: Value| {
         json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": name},
@@ -364,18 +371,14 @@ async fn policies_come_when_the_crd_does() {
     put(&admin, &policy("good", good.clone())).await;
     put(&admin, &policy("bad", json!({"defaultClas": {}}))).await;
     put(&admin, &policy("turns", good)).await;
-    limit(policies.wait_for(|now| now.policies.len() == 3)).await.unwrap().unwrap();
+    settled(&mut policies, |now| now.policies.len() == 3).await;
     put(&admin, &policy("turns", json!({"defaultClass": {"nam": ""}}))).await;
     let now =
-        limit(policies.wait_for(|now| now.policies.iter().filter(|p| !p.faults.is_empty()).count() == 2))
-            .await
-            .unwrap()
-            .unwrap()
-            .clone();
+        settled(&mut policies, |now| now.policies.iter().filter(|p| !p.faults.is_empty()).count() == 2).await;
     let seen: Vec<_> = now.policies.iter().map(|p| (p.name.as_str(), p.compiled.is_some())).collect();
     assert_eq!(seen, [("bad", false), ("good", true), ("turns", true)]);
     delete(&admin, &policy("good", json!({}))).await;
-    limit(policies.wait_for(|now| now.policies.len() == 2)).await.unwrap().unwrap();
+    settled(&mut policies, |now| now.policies.len() == 2).await;
 }
 
 #[tokio::test]

@@ -198,7 +198,8 @@ impl Fault {
                  [{group:?}], resources: [{resource}], verbs: [list, watch]}} (the API server says: {})",
                 status.message
             )),
-            Some(status) if status.is_not_found() => {
+            // Of an unknown group the answer is plain text, which has a code and no reason.
+            Some(status) if status.code == 404 => {
                 let of = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
                 let text = format!("failed to {verb} {resource}: the API server does not know them in {of}");
                 // A cluster without the CRD is no fault: the policy watch says so once.
@@ -256,7 +257,10 @@ mod tests {
             fault.text
         );
         assert_eq!(fault.level, Level::Fault);
-        let fault = Fault::of(&watcher::Error::InitialListFailed(answer(404, "NotFound")), POLICIES);
+        let fault = Fault::of(
+            &watcher::Error::InitialListFailed(answer(404, "Failed to parse error data")),
+            POLICIES,
+        );
         assert_eq!((fault.level, fault.missing), (Level::Expected, true));
         let expired = Status::failure("too old", "Expired").with_code(410);
         let fault = Fault::of(&watcher::Error::WatchError(Box::new(expired)), VOLUMES);
