@@ -193,12 +193,12 @@ impl Fault {
         let Watched { group, version, resource, .. } = watched;
         let fault = |text: String| Self { text, missing: false, level: Level::Fault };
         match status {
-            Some(status) if status.is_forbidden() => fault(format!(
+            Some(status) if status.code == 403 => fault(format!(
                 "failed to {verb} {resource}: volgate is not allowed to. Add this to its ClusterRole: {{apiGroups: \
                  [{group:?}], resources: [{resource}], verbs: [list, watch]}} (the API server says: {})",
                 status.message
             )),
-            // Of an unknown group the answer is plain text, which has a code and no reason.
+            // Of an unknown group the answer is plain text: only the code is the API server's own.
             Some(status) if status.code == 404 => {
                 let of = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
                 let text = format!("failed to {verb} {resource}: the API server does not know them in {of}");
