@@ -1,4 +1,7 @@
 //! The caches against a real API server: that they hold what it holds, say what they lack, and survive what breaks.
+// A panic is how a test fails, in its helpers too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod support;
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule};

@@ -1,4 +1,7 @@
 //! The webhook configurations on a real API server: it takes them, and a webhook that is down never locks the cluster.
+// A panic is how a test fails, in its helpers too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 mod support;
 
 use k8s_openapi::api::admissionregistration::v1::{
