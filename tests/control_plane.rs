@@ -4,6 +4,8 @@ mod support;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use kube::api::{Api, PostParams};
 use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::cluster::{ADMIN, DEVELOPER};
 use support::{Cluster, Options, wait_until};
@@ -34,7 +36,8 @@ async fn keeps_a_config_map() {
 async fn answers_kubectl_and_knows_its_users() {
     let Some(cluster) = Cluster::shared() else { return };
     cluster.namespace("kubectl", &[("tier", "test")]).await;
-    let applied = cluster.kubectl(&["apply", "-n", "kubectl", "-f", "-"], Some(CLAIM_AND_POD)).await;
+    let manifest = CLAIM_AND_POD.replace("waiting", "nobody-has-it"); // or it takes the volume of the test below
+    let applied = cluster.kubectl(&["apply", "-n", "kubectl", "-f", "-"], Some(&manifest)).await;
     assert!(applied.success, "{applied}");
     let named =
         cluster.kubectl_as(DEVELOPER, &["-n", "kubectl", "get", "pod,claim", "-o", "name"], None).await;
@@ -100,6 +103,51 @@ async fn a_cluster_of_ones_own_takes_options_and_leaves_nothing_behind() {
     drop(cluster);
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err(), "the API server is gone");
     assert_eq!(dir.exists(), std::env::var("VOLGATE_KEEP_CLUSTER").is_ok_and(|value| value == "1"));
+}
+
+#[test]
+fn a_killed_test_leaves_no_process_and_no_directory_behind() {
+    let note = support::Scratch::new("killed").unwrap();
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_test_that_is_killed", "--ignored", "--nocapture"])
+        .env("NOTE", note.path())
+        .env_remove("VOLGATE_KEEP_CLUSTER")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let note = note.path().join("note");
+    let text = poll(|| std::fs::read_to_string(&note).ok().filter(|text| text.ends_with('\n')))
+        .expect("the victim starts its process within 30 s");
+    let (pid, dir) = text.trim().split_once(' ').unwrap();
+    let (process, dir) = (Path::new("/proc").join(pid), Path::new(dir));
+    assert!(process.exists() && dir.exists(), "{text}");
+    victim.kill().unwrap(); // SIGKILL: nothing of it runs any more, no Drop either
+    victim.wait().unwrap();
+    let gone = poll(|| (!process.exists() && !dir.exists()).then_some(()));
+    assert!(gone.is_some(), "30 s later there still is the process {pid} or {}", dir.display());
+}
+
+#[test]
+#[ignore = "the test above runs it, to kill it"]
+fn the_test_that_is_killed() {
+    let Some(note) = std::env::var_os("NOTE").map(PathBuf::from) else { return };
+    let scratch = support::Scratch::new("victim").unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"echo "$$ $0" >"$1"; exec sleep 600"#]).arg(scratch.path()).arg(note.join("note"));
+    // Not on the main thread, and that thread ends: what is spawned must not depend on it.
+    let log = scratch.path().join("log");
+    let process = std::thread::spawn(move || support::Process::spawn("sleeper", &command, &log).unwrap());
+    process.join().unwrap().wait().unwrap();
+}
+
+/// Asks again and again, for half a minute.
+fn poll<T>(probe: impl Fn() -> Option<T>) -> Option<T> {
+    (0..300).find_map(|_| {
+        probe().or_else(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            None
+        })
+    })
 }
 
 #[test]

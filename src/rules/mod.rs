@@ -159,6 +159,8 @@ macro_rules! registry {
 
 registry! {
     default_class,
+    durable_data,
+    reclaim_policy,
 }
 
 #[cfg(test)]

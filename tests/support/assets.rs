@@ -107,16 +107,17 @@ fn go_version(sources: &Path) -> Result<String, String> {
             sources.display(),
             String::from_utf8_lossy(&output.stderr).trim()
         ))),
-        Err(e) if e.kind() == ErrorKind::NotFound => Err(how_to_go_on("there is no `go` in PATH")),
+        Err(e) if e.kind() == ErrorKind::NotFound => Err(how_to_go_on("there is no `go` in PATH.")),
         Err(e) => Err(how_to_go_on(&format!("failed to run `go`: {e}"))),
     }
 }
 
 fn how_to_go_on(fault: &str) -> String {
     format!(
-        "this test needs a Kubernetes control plane, which is built with Go, and {fault}.\n\
+        "this test needs a Kubernetes control plane, which is built with Go, and {fault}\n\
          One of these helps:\n\
-         - install Go 1.26 or newer, and run the test again (about 6 minutes the first time, then kept in target/cluster);\n\
+         - install Go 1.26 or newer, and run the test again (it downloads modules and takes \
+         6 to 9 minutes the first time; the result is kept in target/cluster);\n\
          - set KUBEBUILDER_ASSETS to a directory with {};\n\
          - set VOLGATE_SKIP_CLUSTER_TESTS=1 to skip every test that needs a control plane (they then prove nothing).",
         NAMES.join(", ")
@@ -163,12 +164,15 @@ fn lock(path: &Path) -> Result<File, String> {
 fn build(sources: &Path, cache: &Path, wanted: &Path) -> Result<(), String> {
     let started = Instant::now();
     say(
-        "building the Kubernetes test control plane with Go, about 6 minutes the first time, then kept in target/cluster",
+        "building the Kubernetes test control plane with Go, 6 to 9 minutes the first time, then kept in target/cluster",
     );
-    let half = cache.join("building");
+    // A Go that outlived its killed test may still be writing into its own directory: take another name, remove that.
+    let half = cache.join(format!("building-{}", std::process::id()));
     let fail = |what: &str, e: std::io::Error| format!("failed to {what} {}: {e}", half.display());
-    if half.exists() {
-        fs::remove_dir_all(&half).map_err(|e| fail("clear", e))?;
+    for entry in fs::read_dir(cache).map_err(|e| fail("look beside", e))?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("building-") {
+            fs::remove_dir_all(entry.path()).map_err(|e| fail("clear what was left beside", e))?;
+        }
     }
     fs::create_dir_all(&half).map_err(|e| fail("create", e))?;
     let output = Command::new("go")
@@ -184,7 +188,7 @@ fn build(sources: &Path, cache: &Path, wanted: &Path) -> Result<(), String> {
         let stderr = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<&str> = stderr.lines().collect();
         let tail = lines[lines.len().saturating_sub(15)..].join("\n");
-        return Err(how_to_go_on(&format!("`go build` failed in {} with\n{tail}\n", sources.display())));
+        return Err(how_to_go_on(&format!("`go build` failed in {}:\n{tail}\n", sources.display())));
     }
     for name in NAMES {
         std::os::unix::fs::symlink("cluster", half.join(name)).map_err(|e| fail("fill", e))?;

@@ -21,6 +21,7 @@
 
 pub mod assets;
 pub mod cluster;
+pub mod fixtures;
 pub mod process;
 
 pub use assets::{assets, binary};
