@@ -3,6 +3,8 @@
 pub mod catalog;
 pub mod check;
 pub mod cli;
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod data;
 pub mod engine;
 pub mod explain;
