@@ -1,6 +1,8 @@
 //! volgate: a storage gate for Kubernetes. The core is pure; the rooms behind features do the I/O.
 
+pub mod admission;
 pub mod catalog;
+pub mod cli;
 pub mod engine;
 pub mod facts;
 pub mod lookup;
@@ -8,5 +10,9 @@ pub mod model;
 pub mod patch;
 pub mod policy;
 pub mod rules;
+#[cfg(feature = "serve")]
+pub mod server;
 pub mod source;
+#[cfg(feature = "serve")]
+pub mod tls;
 pub mod verdict;
