@@ -2,13 +2,17 @@
 
 pub mod admission;
 pub mod catalog;
+pub mod check;
 pub mod cli;
+pub mod data;
 pub mod engine;
+pub mod explain;
 pub mod facts;
 pub mod lookup;
 pub mod model;
 pub mod patch;
 pub mod policy;
+pub mod report;
 pub mod rules;
 #[cfg(feature = "serve")]
 pub mod server;

@@ -150,7 +150,7 @@ fn lookup<'a>(env: &'a [(&'a str, Option<&'a str>)], name: &str, depth: u8) -> E
 /// Fills in `$(VAR)` as Kubernetes does: `$$` is a dollar sign, and a name that nothing sets stays as it is written.
 /// The second part is false when a value cannot be known.
 fn expand<'a>(text: &'a str, env: &'a [(&'a str, Option<&'a str>)], depth: u8) -> (Cow<'a, str>, bool) {
-    if !text.contains("$(") && !text.contains("$$") {
+    if !text.contains('$') {
         return (Cow::Borrowed(text), true);
     }
     let (mut out, mut known, mut rest) = (String::with_capacity(text.len()), true, text);
@@ -241,6 +241,11 @@ fn split<'e>(script: &str, env: &dyn Fn(&str) -> Env<'e>) -> Vec<Piece> {
                 after
             }
             '#' if !splitter.open => after.find('\n').and_then(|end| after.get(end..)).unwrap_or(""),
+            // 2>&1 and &>file send output somewhere and end nothing.
+            '&' if splitter.text.ends_with(['>', '<']) || after.starts_with('>') => {
+                splitter.add("&");
+                after
+            }
             ';' | '&' | '|' | '\n' | '(' | ')' => {
                 splitter.end();
                 after
@@ -382,6 +387,10 @@ mod tests {
             ("a 'b c' \"d e\" f\\ g", vec!["a", "b c", "d e", "f g", ";"]),
             ("a \\\n  b", vec!["a", "b", ";"]),
             ("a; b && c || d | e &", vec!["a", ";", "b", ";", "c", ";", "d", ";", "e", ";"]),
+            (
+                "a >/dev/null 2>&1; b &>c && d",
+                vec!["a", ">/dev/null", "2>&1", ";", "b", "&>c", ";", "d", ";"],
+            ),
             ("a # comment; b\nc", vec!["a", ";", "c", ";"]),
             ("a x#y", vec!["a", "x#y", ";"]),
             ("a $DIR/b ${DIR} \"${SUB}\"", vec!["a", "/x/b", "/x", "/x/sub", ";"]),

@@ -89,6 +89,10 @@ pub struct Variant {
     /// The first major version it is no longer about. A tag that tells no version never fits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub below: Option<u32>,
+    /// Text that the tag must contain, as `rootless` in `1.22-rootless`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub tag_contains: Option<String>,
     /// Conditions that must all hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub when: Vec<Condition>,
@@ -161,7 +165,8 @@ pub enum ValueForm {
     List,
     /// `path=/data,size=80%`, or the path alone.
     Spec,
-    /// A path, or a URL's path; `{1...4}` stands for each of its numbers.
+    /// Paths with spaces between them, each perhaps as a URL (`http://host/data`, `file:/data`); `{1...4}` stands for
+    /// each of its numbers.
     Disks,
 }
 
@@ -188,7 +193,7 @@ pub struct CacheWhen {
 }
 
 /// A condition about one argument, one bare word or one environment variable. A value that cannot be known, because
-/// it comes from a Secret or a ConfigMap, meets no condition.
+/// it comes from a Secret or a ConfigMap, is none of the values that a condition lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Condition {
@@ -196,7 +201,8 @@ pub struct Condition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^-"))]
     pub flag: Option<String>,
-    /// The bare word among the arguments it is about; `*.conf` is any word with that end.
+    /// The bare word among the arguments it is about; `*.conf` is any word with that end, and `file:*` any
+    /// with that beginning. A program's name stands for its path as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub word: Option<String>,
@@ -204,7 +210,8 @@ pub struct Condition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub env: Option<String>,
-    /// The values it may have, in any case of letters, every time it is given. None listed: any value will do.
+    /// The values it may have, in any case of letters, every time it is given; `type=mem*` is any value with that
+    /// beginning. None listed: any value will do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub is: Vec<String>,
     /// Whether its absence meets the condition too (with values listed), or alone does (without).
@@ -213,7 +220,7 @@ pub struct Condition {
 }
 
 /// An image pattern: segments of lower-case letters, digits and `. _ -`, perhaps with `-#` at the end.
-const PATTERN: &str = "^[a-z0-9]([a-z0-9._:-]*[a-z0-9])?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*(-#)?$";
+const PATTERN: &str = "^([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*[a-z0-9._-]*[a-z0-9](-#)?$";
 
 fn yes() -> bool {
     true

@@ -46,7 +46,12 @@ impl<'a> ImageRef<'a> {
     pub fn major(&self) -> Option<u32> {
         let tag = self.tag?;
         // Extensions of Postgres put their own version first and the server's behind "pg": 0.8.0-pg17.
-        let postgres = tag.match_indices("pg").find_map(|(at, _)| leading_number(tag.get(at + 2..)?));
+        let postgres = tag
+            .as_bytes()
+            .windows(2)
+            .enumerate()
+            .filter(|(_, pair)| *pair == b"pg")
+            .find_map(|(at, _)| leading_number(tag.get(at + 2..)?));
         postgres.or_else(|| leading_number(tag.strip_prefix('v').unwrap_or(tag)))
     }
 }
@@ -70,6 +75,7 @@ fn leading_number(text: &str) -> Option<u32> {
 pub(super) struct Pattern {
     text: String,
     name_at: usize,
+    weight: usize,
     versioned: bool,
 }
 
@@ -78,7 +84,7 @@ impl Pattern {
         let versioned = text.ends_with("-#");
         let text = text.strip_suffix("-#").unwrap_or(text);
         let name_at = text.rfind('/').map_or(0, |slash| slash + 1);
-        Self { text: text.to_owned(), name_at, versioned }
+        Self { text: text.to_owned(), name_at, weight: text.split('/').count(), versioned }
     }
 
     /// What the index files this pattern under: the last segment, or its stem when versioned.
@@ -92,7 +98,7 @@ impl Pattern {
 
     /// The more segments, the more exactly a pattern names its image.
     pub(super) fn weight(&self) -> usize {
-        self.text.split('/').count()
+        self.weight
     }
 
     pub(super) fn matches(&self, image: &ImageRef<'_>) -> bool {

@@ -34,8 +34,8 @@ pub struct Catalog {
 struct Candidate {
     entry: usize,
     extension: bool,
-    /// As the entry writes it.
-    text: String,
+    /// The entry's variants that are about images of this pattern.
+    variants: Vec<usize>,
     pattern: Pattern,
     except: Vec<Pattern>,
 }
@@ -74,7 +74,7 @@ impl Catalog {
         let Some(image) = ImageRef::parse(container.image) else { return Statefulness::NotListed };
         let Some(found) = self.find(&image) else { return Statefulness::NotListed };
         match self.entries.get(found.entry) {
-            Some(entry) => resolve::resolve(entry, &found.text, &image, container),
+            Some(entry) => resolve::resolve(entry, &found.variants, &image, container),
             None => Statefulness::NotListed,
         }
     }
@@ -91,7 +91,7 @@ impl Catalog {
                 map.entry(pattern.key().to_owned()).or_default().push(Candidate {
                     entry: index,
                     extension: index >= first_extra,
-                    text: text.clone(),
+                    variants: variants_about(entry, text),
                     pattern,
                     except: entry.except.iter().map(|text| Pattern::new(text)).collect(),
                 });
@@ -113,6 +113,15 @@ impl Catalog {
             .filter(|candidate| !candidate.except.iter().any(|except| except.matches(image)))
             .max_by_key(|candidate| (candidate.extension, candidate.pattern.weight()))
     }
+}
+
+/// The variants of an entry that are about the images of one of its patterns, in their order.
+fn variants_about(entry: &Entry, pattern: &String) -> Vec<usize> {
+    let own = entry.images.contains(pattern);
+    let about = |variant: &Variant| {
+        if variant.images.is_empty() { own } else { variant.images.contains(pattern) }
+    };
+    entry.variants.iter().enumerate().filter(|(_, variant)| about(variant)).map(|(index, _)| index).collect()
 }
 
 #[cfg(test)]

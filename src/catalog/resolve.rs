@@ -106,10 +106,10 @@ struct Chosen<'a> {
     cache_when: &'a [CacheWhen],
 }
 
-/// Evaluates an entry for a container whose image matched `pattern` of it.
+/// Evaluates an entry for a container whose image is what `variants` of it are about.
 pub(super) fn resolve<'a>(
     entry: &'a Entry,
-    pattern: &str,
+    variants: &[usize],
     image: &ImageRef<'_>,
     container: &ContainerView<'a>,
 ) -> Statefulness<'a> {
@@ -121,7 +121,7 @@ pub(super) fn resolve<'a>(
     if let Some(program) = only_client(&argv, &entry.clients, !container.command.is_empty()) {
         return Statefulness::Client { product, program };
     }
-    let chosen = choose(entry, pattern, image, &argv);
+    let chosen = choose(entry, variants, image, &argv);
     if let Some(when) = chosen.stateful_when
         && !when.any.is_empty()
         && !when.any.iter().any(|condition| holds(condition, &argv))
@@ -144,22 +144,20 @@ pub(super) fn resolve<'a>(
     Statefulness::Stateful { product, data, scratch: &entry.scratch }
 }
 
-fn choose<'a>(entry: &'a Entry, pattern: &str, image: &ImageRef<'_>, argv: &Argv<'_>) -> Chosen<'a> {
+fn choose<'a>(entry: &'a Entry, variants: &[usize], image: &ImageRef<'_>, argv: &Argv<'_>) -> Chosen<'a> {
     let mut chosen = Chosen {
         data: &entry.data,
         image_volumes: &entry.image_volumes,
         stateful_when: entry.stateful_when.as_ref(),
         cache_when: &entry.cache_when,
     };
-    let own = entry.images.iter().any(|known| known == pattern);
     let mut unsure_layout = false;
-    for variant in &entry.variants {
-        let about =
-            if variant.images.is_empty() { own } else { variant.images.iter().any(|known| known == pattern) };
-        if !about || !all_hold(&variant.when, argv) {
+    for variant in variants.iter().filter_map(|index| entry.variants.get(*index)) {
+        let tagged = |part: &String| image.tag.is_some_and(|tag| tag.contains(part.as_str()));
+        if !variant.tag_contains.as_ref().is_none_or(tagged) || !all_hold(&variant.when, argv) {
             continue;
         }
-        match in_range(variant, image.major()) {
+        match in_range(variant, image) {
             Some(true) => {}
             Some(false) => continue,
             None => {
@@ -188,11 +186,11 @@ fn choose<'a>(entry: &'a Entry, pattern: &str, image: &ImageRef<'_>, argv: &Argv
 }
 
 /// Whether a variant is about a version; `None` when that cannot be said.
-fn in_range(variant: &Variant, major: Option<u32>) -> Option<bool> {
+fn in_range(variant: &Variant, image: &ImageRef<'_>) -> Option<bool> {
     if variant.since.is_none() && variant.below.is_none() {
         return Some(true);
     }
-    let major = major?;
+    let major = image.major()?;
     Some(variant.since.is_none_or(|since| major >= since) && variant.below.is_none_or(|below| major < below))
 }
 
@@ -205,7 +203,7 @@ fn holds(condition: &Condition, argv: &Argv<'_>) -> bool {
     let mut take = |value: Option<&str>| {
         given = true;
         fits &= condition.is.is_empty()
-            || value.is_some_and(|value| condition.is.iter().any(|known| known.eq_ignore_ascii_case(value)));
+            || value.is_some_and(|value| condition.is.iter().any(|known| value_is(value, known)));
     };
     if let Some(flag) = &condition.flag {
         for (value, _) in flag_values(argv, flag) {
@@ -227,14 +225,37 @@ fn holds(condition: &Condition, argv: &Argv<'_>) -> bool {
             Env::Value(value) => take(Some(&value)),
         }
     }
-    if given { fits && !(condition.absent && condition.is.is_empty()) } else { condition.absent }
+    if given {
+        return fits && !(condition.absent && condition.is.is_empty());
+    }
+    condition.absent && (condition.env.is_some() || !has_unknown_arguments(argv))
+}
+
+/// Whether a word that is no flag's value is unknown: `$EXTRA_ARGS` may hold any argument, `--requirepass $PASS` not.
+fn has_unknown_arguments(argv: &Argv<'_>) -> bool {
+    let mut after_flag = false;
+    argv.words.iter().any(|word| {
+        let free = !word.known && !after_flag && !is_flag(&word.text);
+        after_flag = is_flag(&word.text) && !word.text.contains('=');
+        free
+    })
+}
+
+fn value_is(value: &str, pattern: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => value.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
+        None => value.eq_ignore_ascii_case(pattern),
+    }
 }
 
 fn word_is(word: &Word<'_>, pattern: &str) -> bool {
-    match pattern.strip_prefix('*') {
-        Some(end) => word.text.ends_with(end) && !word.text.starts_with('-'),
-        None => word.text == pattern || (word.text.contains('/') && program(&word.text) == pattern),
+    if let Some(end) = pattern.strip_prefix('*') {
+        return word.text.ends_with(end) && !is_flag(&word.text);
     }
+    if let Some(start) = pattern.strip_suffix('*') {
+        return word.text.starts_with(start);
+    }
+    word.text == pattern || (word.text.contains('/') && program(&word.text) == pattern)
 }
 
 /// The value of an argument.
@@ -252,7 +273,7 @@ fn flag_values<'w, 'a>(argv: &'w Argv<'a>, flag: &'w str) -> impl Iterator<Item 
         None => (flag, None),
     };
     argv.words.iter().enumerate().filter_map(move |(at, word)| {
-        let rest = after_flag(&word.text, flag)?;
+        let rest = after_flag(&word.text, flag, key.is_some())?;
         // With a key, the value is in the attached text or in the next word, behind `key=`.
         let (holder, text) = match (rest, key) {
             (Rest::Attached(text), _) => (word, Some(text)),
@@ -284,25 +305,22 @@ enum Rest<'w> {
     Nothing,
 }
 
-fn after_flag<'w>(word: &'w str, flag: &str) -> Option<Rest<'w>> {
+fn after_flag<'w>(word: &'w str, flag: &str, keyed: bool) -> Option<Rest<'w>> {
     if !word.starts_with('-') {
         return None;
     }
     let name = flag.trim_start_matches('-');
-    if name.len() == 1 {
-        // POSIX short options: -D /x, -D/x, -Epath.data=/x.
-        let rest = word.strip_prefix('-')?.strip_prefix(name)?;
-        return match rest {
-            "" => Some(Rest::Nothing),
-            _ => Some(Rest::Attached(rest.strip_prefix('=').unwrap_or(rest))),
-        };
+    // Go's flags take one dash or two, and no program uses the two with different meanings; short options have one.
+    let bare = if name.len() == 1 { word.strip_prefix('-')? } else { word.trim_start_matches('-') };
+    let rest = bare.strip_prefix(name)?;
+    if rest.is_empty() {
+        return Some(Rest::Nothing);
     }
-    // Go's flags take one dash or two, and no program uses the two with different meanings.
-    let rest = word.trim_start_matches('-').strip_prefix(name)?;
-    match rest.strip_prefix('=') {
-        Some(value) => Some(Rest::Attached(value)),
-        None => rest.is_empty().then_some(Rest::Nothing),
+    if let Some(value) = rest.strip_prefix('=') {
+        return Some(Rest::Attached(value));
     }
+    // Short options may have their value attached: -D/x, -Epath.data=/x. A long option, -server, is not such a thing.
+    (name.len() == 1 && (keyed || rest.starts_with(['/', '.']))).then_some(Rest::Attached(rest))
 }
 
 /// Adds the places of one data directory: where an argument, else a variable, else the default puts it.
@@ -417,10 +435,18 @@ fn read(value: &str, form: ValueForm) -> Vec<String> {
     paths.into_iter().filter(|path| !path.is_empty()).map(str::to_owned).collect()
 }
 
-/// `/data` of `http://minio-0.minio:9000/data`; anything else as it is.
+/// `/data` of `http://minio-0.minio:9000/data` and of `file:/data`; anything else as it is.
 fn url_path(text: &str) -> &str {
-    let Some((_, rest)) = text.split_once("://") else { return text };
-    rest.find('/').and_then(|slash| rest.get(slash..)).unwrap_or("/")
+    let from_slash = |rest: &'_ str| rest.find('/').map(|slash| text.len() - rest.len() + slash);
+    let start = match text.split_once("://") {
+        Some((_, rest)) => from_slash(rest),
+        None => text.find(":/").map(|colon| colon + 1),
+    };
+    match start {
+        Some(start) => text.get(start..).unwrap_or(text),
+        None if text.contains("://") => "/",
+        None => text,
+    }
 }
 
 /// How many directories one value may stand for; more would be a mistake or an attack.
@@ -448,17 +474,21 @@ fn absolute(path: &str, working_dir: Option<&str>) -> (String, bool) {
         Some(base) => (base, true),
         None => ("", false),
     };
-    let mut segments: Vec<&str> = Vec::new();
+    let mut plain = String::with_capacity(base.len() + path.len() + 2);
     for segment in base.split('/').chain(path.split('/')) {
         match segment {
             "" | "." => {}
-            ".." => {
-                segments.pop();
+            ".." => plain.truncate(plain.rfind('/').unwrap_or(0)),
+            _ => {
+                plain.push('/');
+                plain.push_str(segment);
             }
-            _ => segments.push(segment),
         }
     }
-    (format!("/{}", segments.join("/")), certain)
+    if plain.is_empty() {
+        plain.push('/');
+    }
+    (plain, certain)
 }
 
 fn volume_over<'a>(volumes: &'a [String], path: &str) -> Option<&'a str> {

@@ -14,6 +14,6 @@ pub use durability::{Durability, Fate, Reach};
 pub use fs_path::FsPath;
 pub use node_selector::{NodeRequirement, NodeSelector, NodeTerm};
 pub use object::{ObjectRef, Operation};
-pub use path::{FieldPath, Segment};
+pub use path::{FieldPath, FieldPathError, Segment};
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Labels, Requirement, SelectorOperator, SelectorPart};

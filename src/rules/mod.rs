@@ -164,6 +164,8 @@ macro_rules! registry {
 
 registry! {
     default_class,
+    durable_data,
+    reclaim_policy,
 }
 
 #[cfg(test)]

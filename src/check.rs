@@ -1,0 +1,382 @@
+//! The dry run: manifests in, the verdict that a cluster would give out, each finding at its line. Pure.
+
+use crate::engine::{Engine, Review};
+use crate::facts::{Facts, Subject};
+use crate::lookup::{Lookup, MapLookup};
+use crate::model::{FieldPath, ObjectRef};
+use crate::policy::PolicySet;
+use crate::source::{Document, EditError, Source, SourceError, edit, parse};
+use crate::verdict::{Action, Finding};
+use jiff::civil::Date;
+use json_patch::{Patch, PatchOperation, jsonptr::PointerBuf};
+use serde_json::Value;
+use std::ops::Range;
+
+/// A text and its documents.
+#[derive(Debug)]
+pub struct Input {
+    /// The text.
+    pub source: Source,
+    /// Whether it was named by the user, and not merely found in a folder: then every document must be an object.
+    pub named: bool,
+    documents: Vec<Result<Document, SourceError>>,
+}
+
+impl Input {
+    /// Reads the documents of a text.
+    pub fn new(source: Source, named: bool) -> Self {
+        let documents = parse(&source.text);
+        Self { source, named, documents }
+    }
+
+    /// Reads the documents of bytes that may not be text.
+    pub fn from_bytes(name: &str, bytes: &[u8], named: bool) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::new(Source::new(name, text), named),
+            Err(_) => {
+                let documents = crate::source::parse_bytes(bytes);
+                Self { source: Source::new(name, String::from_utf8_lossy(bytes)), named, documents }
+            }
+        }
+    }
+
+    /// The documents, as far as they could be read.
+    pub fn documents(&self) -> impl Iterator<Item = &Document> {
+        self.documents.iter().filter_map(|document| document.as_ref().ok())
+    }
+
+    /// What could not be read.
+    pub fn errors(&self) -> impl Iterator<Item = &SourceError> {
+        self.documents.iter().filter_map(|document| document.as_ref().err())
+    }
+}
+
+/// One object of the run: a document, or an item of a `List` in one.
+#[derive(Debug, Clone)]
+pub struct Manifest<'i> {
+    /// Which input, by index.
+    pub input: usize,
+    /// The document that it stands in.
+    pub document: &'i Document,
+    /// Where in the document: the root, or `items[3]`.
+    pub at: FieldPath,
+    /// The object.
+    pub value: &'i Value,
+}
+
+/// Where something stands in an input.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spot {
+    /// Which input, by index.
+    pub input: usize,
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
+}
+
+/// A finding with its object and its place.
+#[derive(Debug, Clone)]
+pub struct Located {
+    /// The finding.
+    pub finding: Finding,
+    /// The object.
+    pub object: ObjectRef,
+    /// The field's place.
+    pub spot: Spot,
+    /// The places of the fields that explain it.
+    pub related: Vec<(Spot, String)>,
+}
+
+/// What mutation changes in one object.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The object.
+    pub object: ObjectRef,
+    /// Its index in [`Report::manifests`].
+    pub manifest: usize,
+    /// The patch, relative to the object.
+    pub patch: Patch,
+}
+
+/// Something that kept volgate from judging.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where, when it has a place.
+    pub spot: Option<Spot>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// All that came of a run.
+#[derive(Debug, Default)]
+pub struct Report<'i> {
+    /// Every object that was looked at.
+    pub manifests: Vec<Manifest<'i>>,
+    /// The findings, by file, line and column.
+    pub findings: Vec<Located>,
+    /// What mutation would change.
+    pub changes: Vec<Change>,
+    /// What could not be judged.
+    pub faults: Vec<Fault>,
+    /// What a reader should know, though it is no fault.
+    pub notices: Vec<(Spot, String)>,
+    /// Documents in folders that are no Kubernetes objects.
+    pub skipped: usize,
+}
+
+/// How many findings of each action.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Summary {
+    /// Objects that were judged.
+    pub objects: usize,
+    /// Objects that would be refused.
+    pub denied: usize,
+    /// Objects with warnings that are not refused.
+    pub warned: usize,
+    /// Objects with findings for the audit log alone.
+    pub audited: usize,
+}
+
+impl Report<'_> {
+    /// How many objects fared how; each counts once, for the strictest of its findings.
+    pub fn summary(&self) -> Summary {
+        let mut strictest = std::collections::BTreeMap::new();
+        for located in &self.findings {
+            // Two objects can have the same name in a run, so that the document counts as well.
+            let key = (located.spot.input, &located.object);
+            let action = effective(&located.finding);
+            let entry = strictest.entry(key).or_insert(action);
+            *entry = action.max(*entry);
+        }
+        let count = |action| strictest.values().filter(|found| **found == action).count();
+        Summary {
+            objects: self.manifests.len(),
+            denied: count(Action::Deny),
+            warned: count(Action::Warn),
+            audited: count(Action::Audit),
+        }
+    }
+}
+
+/// What a finding leads to in the end: an excused one is for the audit log alone.
+pub fn effective(finding: &Finding) -> Action {
+    if finding.excused.is_some() { Action::Audit } else { finding.action }
+}
+
+/// The objects of the inputs; a `List` counts as its items.
+pub fn manifests(inputs: &[Input]) -> Vec<Manifest<'_>> {
+    let mut found = Vec::new();
+    for (input, read) in inputs.iter().enumerate() {
+        for document in read.documents() {
+            expand(Manifest { input, document, at: FieldPath::root(), value: &document.value }, &mut found);
+        }
+    }
+    found
+}
+
+fn expand<'i>(manifest: Manifest<'i>, found: &mut Vec<Manifest<'i>>) {
+    let kind = manifest.value.get("kind").and_then(Value::as_str).unwrap_or_default();
+    match manifest.value.get("items").and_then(Value::as_array) {
+        Some(items) if kind.ends_with("List") => {
+            let at = manifest.at.key("items");
+            for (index, value) in items.iter().enumerate() {
+                expand(Manifest { at: at.index(index), value, ..manifest.clone() }, found);
+            }
+        }
+        _ => found.push(manifest),
+    }
+}
+
+impl Manifest<'_> {
+    /// The place of a field of this object.
+    pub fn spot(&self, field: &FieldPath) -> Spot {
+        let span = self.document.span(&self.at.join(field)).point();
+        Spot { input: self.input, start: span.start, end: span.end }
+    }
+
+    fn is_object(&self) -> bool {
+        let has = |key: &str| self.value.get(key).is_some_and(Value::is_string);
+        has("apiVersion") && has("kind")
+    }
+}
+
+/// What a run is about, besides the inputs.
+pub struct Run<'r> {
+    /// The policies.
+    pub policies: &'r PolicySet,
+    /// Objects of the cluster: looked up and not judged.
+    pub context: &'r [Input],
+    /// Whether `context` holds the whole cluster, so that what is not found does not exist.
+    pub complete: bool,
+    /// The namespace of objects that name none.
+    pub namespace: &'r str,
+    /// Today (UTC).
+    pub today: Date,
+}
+
+impl Run<'_> {
+    /// Judges all objects of the inputs; they see each other and the context.
+    pub fn check<'i>(&self, inputs: &'i [Input]) -> Report<'i> {
+        let mut report = Report::default();
+        read_faults(inputs, &mut report);
+        for input in self.context {
+            for error in input.errors() {
+                // The context has no place in the report's inputs, so that the name goes into the message.
+                let at = input.source.position(error.offset);
+                let message = format!("{}:{}:{}: {error}", input.source.name, at.line, at.column);
+                report.faults.push(Fault { spot: None, message, help: None });
+            }
+        }
+        let lookup = self.lookup(inputs);
+        let engine = Engine { policies: self.policies, lookup: &lookup, today: self.today };
+        for manifest in manifests(inputs) {
+            if manifest.is_object() {
+                self.judge(&engine, manifest, &mut report);
+                continue;
+            }
+            let named = inputs.get(manifest.input).is_some_and(|input| input.named);
+            if !named {
+                report.skipped += 1;
+                continue;
+            }
+            report.faults.push(Fault {
+                spot: Some(manifest.spot(&FieldPath::root())),
+                message: "this is no Kubernetes object: it has no apiVersion and kind".to_owned(),
+                help: Some("give a manifest, or a folder, in which other files are passed over".to_owned()),
+            });
+        }
+        report.findings.sort_by(|a, b| {
+            let key =
+                |l: &Located| (l.spot.clone(), std::cmp::Reverse(effective(&l.finding)), l.finding.rule);
+            key(a).cmp(&key(b))
+        });
+        report
+    }
+
+    fn judge<'i>(&self, engine: &Engine<'_>, manifest: Manifest<'i>, report: &mut Report<'i>) {
+        let review = Review { namespace: Some(self.namespace), ..Review::create(manifest.value) };
+        match engine.judge(&review) {
+            Ok(verdict) => {
+                let object = Facts::read(manifest.value, Some(self.namespace))
+                    .map(|facts| facts.id)
+                    .unwrap_or_default();
+                for finding in verdict.findings {
+                    report.findings.push(Located {
+                        spot: manifest.spot(&finding.field),
+                        related: finding
+                            .related
+                            .iter()
+                            .map(|(field, note)| (manifest.spot(field), note.clone()))
+                            .collect(),
+                        object: object.clone(),
+                        finding,
+                    });
+                }
+                if !verdict.patch.0.is_empty() {
+                    let manifest = report.manifests.len();
+                    report.changes.push(Change { object, manifest, patch: verdict.patch });
+                }
+            }
+            Err(fault) => report.faults.push(Fault {
+                spot: Some(manifest.spot(&fault.path)),
+                message: format!("failed to read this object: {fault}"),
+                help: Some("a cluster would refuse it as well; correct the field".to_owned()),
+            }),
+        }
+        report.manifests.push(manifest);
+    }
+
+    /// All objects that rules can look up. Claims stand in it as mutation leaves them, as in a cluster.
+    pub(crate) fn lookup(&self, inputs: &[Input]) -> MapLookup {
+        let mut lookup = MapLookup::default();
+        if self.complete {
+            lookup.set_complete();
+        }
+        let context = manifests(self.context);
+        let judged = manifests(inputs);
+        for manifest in context.iter().chain(&judged) {
+            if let Ok(facts) = Facts::read(manifest.value, Some(self.namespace)) {
+                lookup.add(&facts);
+            }
+        }
+        for manifest in &judged {
+            let Ok(facts) = Facts::read(manifest.value, Some(self.namespace)) else { continue };
+            if !matches!(facts.subject, Subject::Claim(_)) {
+                continue;
+            }
+            let engine =
+                Engine { policies: self.policies, lookup: &lookup as &dyn Lookup, today: self.today };
+            let review = Review { namespace: Some(self.namespace), ..Review::create(manifest.value) };
+            if let Ok((_, Some(changed))) = engine.mutate(&review)
+                && let Ok(facts) = Facts::read(&changed, Some(self.namespace))
+            {
+                lookup.add(&facts);
+            }
+        }
+        lookup
+    }
+}
+
+pub(crate) fn read_faults(inputs: &[Input], report: &mut Report<'_>) {
+    for (index, input) in inputs.iter().enumerate() {
+        for error in input.errors() {
+            let end = (error.offset + 1).min(input.source.text.len());
+            let message = error.message.clone();
+            let help = Some(error.help.to_string());
+            let spot = Some(Spot { input: index, start: error.offset.min(end), end });
+            report.faults.push(Fault { spot, message, help });
+        }
+        for document in input.documents() {
+            for notice in &document.notices {
+                let Range { start, end } = notice.span;
+                report.notices.push((Spot { input: index, start, end }, notice.message.clone()));
+            }
+        }
+    }
+}
+
+/// The text of an input with the changes of the report applied, comments and layout kept.
+///
+/// # Errors
+/// If a change cannot be written into the text without harm.
+pub fn apply(input: usize, text: &str, report: &Report<'_>) -> Result<String, EditError> {
+    let mut text = text.to_owned();
+    let mut changes: Vec<(&Manifest<'_>, &Change)> = report
+        .changes
+        .iter()
+        .filter_map(|change| Some((report.manifests.get(change.manifest)?, change)))
+        .filter(|(manifest, _)| manifest.input == input)
+        .collect();
+    // From the end, so that the places of the documents before stay true; one document's changes at once.
+    changes.sort_by_key(|(manifest, _)| std::cmp::Reverse(manifest.document.span.start));
+    for group in changes.chunk_by(|(a, _), (b, _)| a.document.span.start == b.document.span.start) {
+        let patch = group.iter().flat_map(|(manifest, change)| within(&manifest.at, &change.patch)).collect();
+        if let Some((manifest, _)) = group.first() {
+            text = edit(&text, manifest.document, &Patch(patch))?;
+        }
+    }
+    Ok(text)
+}
+
+/// The operations of an object's patch as operations on the document that holds it.
+fn within(at: &FieldPath, patch: &Patch) -> Vec<PatchOperation> {
+    let outer = at.to_json_pointer();
+    let moved =
+        |path: &PointerBuf| PointerBuf::parse(format!("{outer}{path}")).unwrap_or_else(|_| path.clone());
+    let operations = patch.0.iter().cloned().map(|operation| match operation {
+        PatchOperation::Add(mut add) => {
+            add.path = moved(&add.path);
+            PatchOperation::Add(add)
+        }
+        PatchOperation::Replace(mut replace) => {
+            replace.path = moved(&replace.path);
+            PatchOperation::Replace(replace)
+        }
+        // volgate's own patches hold nothing else.
+        other => other,
+    });
+    operations.collect()
+}

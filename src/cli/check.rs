@@ -1,0 +1,158 @@
+use super::{DENIED, FAILED, input, policies};
+use crate::check::{Input, Report, Run, apply};
+use crate::report;
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use similar::TextDiff;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Judge manifests as the cluster would
+///
+/// Objects of one run see each other: claims, classes, volumes, namespaces. Exit status 0: nothing denied,
+/// 1: something denied, 2: something could not be judged (unreadable input, bad policy).
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Files, folders (all .yaml, .yml and .json in them), or - for stdin
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Policy files or folders; without any, the built-in baseline
+    #[arg(long, short, value_name = "PATH")]
+    policy: Vec<PathBuf>,
+    /// Objects of the cluster that are looked up and not judged, as `kubectl get -o yaml` prints them; what is not
+    /// among them or the manifests counts as not there
+    #[arg(long, value_name = "PATH")]
+    context: Vec<PathBuf>,
+    /// The namespace of objects that name none
+    #[arg(long, short, default_value = "default")]
+    namespace: String,
+    /// The form of the report
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// Where the report goes, in place of stdout
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Show what mutation would change, as a diff
+    #[arg(long)]
+    diff: bool,
+    /// Write what mutation would change into the files, comments and layout kept; stdin goes to stdout
+    #[arg(long)]
+    fix: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// For people, in the manner of a compiler
+    Human,
+    /// For programs; the form is stable
+    Json,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let policies = policies::read(&args.policy)?;
+    let inputs = input::read(&args.paths)?;
+    let context = input::read(&args.context)?;
+    let run = Run {
+        policies: &policies.set,
+        context: &context,
+        complete: !args.context.is_empty(),
+        namespace: &args.namespace,
+        today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
+    };
+    let report = run.check(&inputs);
+    // With stdin fixed to stdout, the report must not stand among the manifests.
+    let fixes_stdin = args.fix && args.paths.iter().any(|path| path.as_os_str() == "-");
+    let to_terminal =
+        if fixes_stdin { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
+    let colour = to_terminal && args.output.is_none() && std::env::var_os("NO_COLOR").is_none();
+    let mut text = match args.format {
+        Format::Human => {
+            let notice = policies.notice.map(|notice| format!("{notice}\n")).unwrap_or_default();
+            format!("{}{notice}{}\n", report::human(&report, &inputs, colour), report::summary_line(&report))
+        }
+        Format::Json => format!("{:#}\n", report::json(&report, &inputs)),
+    };
+    let mut failed = !report.faults.is_empty();
+    if args.diff || args.fix {
+        for (index, input) in inputs.iter().enumerate() {
+            let old: &str = &input.source.text;
+            match apply(index, old, &report) {
+                Ok(new) => {
+                    if args.diff && new != old {
+                        let name = &input.source.name;
+                        let diff =
+                            TextDiff::from_lines(old, &new).unified_diff().header(name, name).to_string();
+                        // JSON must stay JSON.
+                        match args.format {
+                            Format::Human => text = format!("{diff}\n{text}"),
+                            Format::Json => eprint!("{diff}"),
+                        }
+                    }
+                    if args.fix {
+                        write_fixed(input, old, &new)?;
+                    }
+                }
+                Err(error) => {
+                    eprintln!("volgate: {}: {error}", input.source.name);
+                    failed = true;
+                }
+            }
+        }
+    }
+    match &args.output {
+        Some(path) => replace(path, &text)?,
+        None if fixes_stdin => std::io::stderr().write_all(text.as_bytes())?,
+        None => std::io::stdout().write_all(text.as_bytes())?,
+    }
+    Ok(exit_code(&report, failed))
+}
+
+fn exit_code(report: &Report<'_>, failed: bool) -> ExitCode {
+    if failed {
+        ExitCode::from(FAILED)
+    } else if report.summary().denied > 0 {
+        ExitCode::from(DENIED)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn write_fixed(input: &Input, old: &str, new: &str) -> Result<()> {
+    if input.source.name == input::STDIN {
+        return Ok(std::io::stdout().write_all(new.as_bytes())?);
+    }
+    if old == new {
+        return Ok(());
+    }
+    replace(Path::new(&input.source.name), new)
+}
+
+/// Writes a file whole or not at all, with the rights that it had.
+fn replace(path: &Path, text: &str) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        // A link stays a link, and what it points to is replaced; a pipe or device is written to as it is.
+        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let rights = std::fs::metadata(&target).ok();
+        if rights.as_ref().is_some_and(|meta| !meta.is_file()) {
+            return std::fs::write(&target, text);
+        }
+        let folder =
+            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().permissions(default_rights()).tempfile_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        if let Some(meta) = rights {
+            file.as_file().set_permissions(meta.permissions())?;
+        }
+        file.as_file().sync_all()?;
+        file.persist(&target)?;
+        Ok(())
+    };
+    write().with_context(|| format!("failed to write {}", path.display()))
+}
+
+/// What a new file gets before the umask takes its part.
+fn default_rights() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::Permissions::from_mode(0o666)
+}

@@ -1,0 +1,59 @@
+use super::{FAILED, input, policies};
+use crate::check::{Fault, Run};
+use crate::explain::{Row, explain};
+use crate::report;
+use anyhow::Result;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Show the durability of every path that the pods of a manifest can write to
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Files, folders, or - for stdin
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Policy files or folders: their additions to the catalog count, and their defaults
+    #[arg(long, short, value_name = "PATH")]
+    policy: Vec<PathBuf>,
+    /// Objects of the cluster that are looked up
+    #[arg(long, value_name = "PATH")]
+    context: Vec<PathBuf>,
+    /// The namespace of objects that name none
+    #[arg(long, short, default_value = "default")]
+    namespace: String,
+    /// The form of the table
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// A table for people
+    Text,
+    /// For programs
+    Json,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let policies = policies::read(&args.policy)?;
+    let inputs = input::read(&args.paths)?;
+    let context = input::read(&args.context)?;
+    let run = Run {
+        policies: &policies.set,
+        context: &context,
+        complete: !args.context.is_empty(),
+        namespace: &args.namespace,
+        today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
+    };
+    let (rows, faults): (Vec<Row>, Vec<Fault>) = explain(&run, &inputs);
+    match args.format {
+        Format::Text => print!("{}", report::table(&rows)),
+        Format::Json => println!("{:#}", serde_json::json!({"paths": rows})),
+    }
+    if faults.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = crate::check::Report { faults, ..Default::default() };
+    eprint!("{}", report::human(&report, &inputs, false));
+    Ok(ExitCode::from(FAILED))
+}

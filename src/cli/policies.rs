@@ -1,0 +1,114 @@
+//! Policy files as a policy set, or every fault that they have.
+
+use super::input;
+use crate::check::{Fault, Input, Report, Spot, manifests};
+use crate::model::FieldPath;
+use crate::policy::{KIND, PolicySet, embedded_baseline, load};
+use crate::report::human;
+use anyhow::{Result, anyhow};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What came of policy files.
+pub(crate) struct Loaded {
+    /// The policies.
+    pub(crate) set: PolicySet,
+    /// What a reader should know of them.
+    pub(crate) notice: Option<String>,
+}
+
+/// Reads policy files and folders; with none given, the built-in baseline.
+///
+/// # Errors
+/// Every fault of every file at once, with file, line and column. One bad file among good ones is an error: a gate
+/// with half of its policies is open where nobody looks.
+pub(crate) fn read(paths: &[PathBuf]) -> Result<Loaded> {
+    if paths.is_empty() {
+        let baseline =
+            embedded_baseline().map_err(|fault| anyhow!("failed to load the built-in baseline: {fault}"))?;
+        let set = PolicySet::build(vec![baseline]).map_err(|faults| anyhow!("{faults:?}"))?;
+        let notice = "no --policy given: the built-in baseline is used";
+        return Ok(Loaded { set, notice: Some(notice.to_owned()) });
+    }
+    let inputs = input::read(paths)?;
+    build(&inputs)
+        .map_err(|faults| {
+            let count = faults.len();
+            let report = Report { faults, ..Report::default() };
+            let s = if count == 1 { "" } else { "s" };
+            anyhow!(
+                "failed to load the policies: {count} fault{s}\n\n{}",
+                human(&report, &inputs, false).trim_end()
+            )
+        })
+        .map(|set| Loaded { set, notice: None })
+}
+
+fn build(inputs: &[Input]) -> Result<PolicySet, Vec<Fault>> {
+    let mut faults = Vec::new();
+    for (index, input) in inputs.iter().enumerate() {
+        for error in input.errors() {
+            let end = (error.offset + 1).min(input.source.text.len());
+            faults.push(Fault {
+                spot: Some(Spot { input: index, start: error.offset.min(end), end }),
+                message: error.message.clone(),
+                help: Some(error.help.to_string()),
+            });
+        }
+    }
+    let mut policies = Vec::new();
+    let mut places = Vec::new();
+    for manifest in manifests(inputs) {
+        let named = inputs.get(manifest.input).is_some_and(|input| input.named);
+        // A folder of policies may hold their tests as well, and a kustomization.
+        if !named && manifest.value.get("kind").and_then(Value::as_str) != Some(KIND) {
+            continue;
+        }
+        match load(manifest.value) {
+            Ok(policy) => {
+                policies.push(policy);
+                places.push(manifest);
+            }
+            Err(found) => faults.extend(found.into_iter().map(|fault| Fault {
+                spot: Some(manifest.spot(&fault.path)),
+                message: fault.to_string(),
+                help: None,
+            })),
+        }
+    }
+    if policies.is_empty() && faults.is_empty() {
+        let message = format!("there is no {KIND} in the files given");
+        faults.push(Fault {
+            spot: None,
+            message,
+            help: Some("leave --policy out to use the baseline".to_owned()),
+        });
+    }
+    let set = PolicySet::build(policies).map_err(|found| {
+        found
+            .into_iter()
+            .map(|fault| {
+                let other = places.get(fault.other).map(|manifest| {
+                    let spot = manifest.spot(&FieldPath::root().key("metadata").key("name"));
+                    let source = inputs.get(spot.input).map(|input| &input.source);
+                    source.map_or_else(String::new, |source| {
+                        format!("{}:{}", source.name, source.position(spot.start).line)
+                    })
+                });
+                Fault {
+                    spot: places.get(fault.policy).map(|manifest| manifest.spot(&fault.field)),
+                    message: fault.message,
+                    help: other.map(|other| format!("the other policy stands at {other}")),
+                }
+            })
+            .collect::<Vec<_>>()
+    });
+    match set {
+        Ok(set) if faults.is_empty() => Ok(set),
+        Ok(_) => Err(faults),
+        Err(found) => {
+            faults.extend(found);
+            Err(faults)
+        }
+    }
+}

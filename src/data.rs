@@ -1,0 +1,179 @@
+//! Which paths of a workload hold data that must last: the catalog's, a StatefulSet's, and those that a policy names.
+
+use crate::catalog::{Catalog, ContainerView, DataPlace, Statefulness};
+use crate::facts::{Container, Cover, Place, Section, StorageMap, Workload};
+use crate::model::{Durability, Fate, FsPath, Reach};
+
+/// Paths that hold nothing worth keeping in any image.
+const SCRATCH: [&str; 9] =
+    ["/tmp", "/var/tmp", "/run", "/var/run", "/var/cache", "/var/log", "/dev", "/proc", "/var/lock"];
+
+/// A path that holds data which must last.
+#[derive(Debug)]
+pub struct DataPath<'w, 'a> {
+    /// The container.
+    pub container: &'w Container<'a>,
+    /// The path.
+    pub path: FsPath<'w>,
+    /// What covers it.
+    pub cover: Cover<'w, 'a>,
+    /// Why it is data.
+    pub why: Why<'w>,
+    /// Set where a mount lies above the path and yet does not keep it: the image declares this VOLUME, over which
+    /// the runtime mounts a volume of its own.
+    pub hidden_by: Option<&'w str>,
+}
+
+/// Why a path is data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why<'w> {
+    /// A product of the catalog keeps its data there.
+    Product {
+        /// The product's name.
+        name: &'w str,
+        /// The argument or variable that put it there; none for the default.
+        moved_by: Option<&'w str>,
+    },
+    /// It is a writable mount of a StatefulSet.
+    StatefulSet,
+    /// A policy names it.
+    Policy,
+}
+
+/// What a workload keeps.
+#[derive(Debug, Default)]
+pub struct Data<'w, 'a> {
+    /// The paths that hold data.
+    pub paths: Vec<DataPath<'w, 'a>>,
+    /// Products that are set up to keep nothing, with the reason.
+    pub caches: Vec<(&'w str, &'w str)>,
+}
+
+impl<'w, 'a> Data<'w, 'a> {
+    /// What the catalog says of the containers. `scratch` paths are left out.
+    pub fn of_products(
+        workload: &'w Workload<'a>,
+        storage: StorageMap<'w, 'a>,
+        catalog: &'w Catalog,
+        scratch: &[String],
+    ) -> Self {
+        let mut data = Self::default();
+        for container in &workload.pod.containers {
+            match catalog.classify(&view(container)) {
+                Statefulness::NotListed | Statefulness::Client { .. } => {}
+                Statefulness::Cache { product, why } => data.caches.push((product, why)),
+                Statefulness::Stateful { product, data: places, .. } => {
+                    for place in &places {
+                        let path = FsPath::new(&place.path).into_owned();
+                        if is_scratch(&path, scratch) {
+                            continue;
+                        }
+                        let (cover, hidden_by) = cover_of_place(&storage, container, place);
+                        // An init container's own layer is gone before the others start: no server keeps data there.
+                        let in_layer = matches!(cover.place, Place::WritableLayer);
+                        if container.section == Section::Init && in_layer {
+                            continue;
+                        }
+                        if !place.certain && may_lie_elsewhere(&storage, container) {
+                            continue;
+                        }
+                        let moved_by = place.moved_by.map(|moved| moved.name);
+                        let why = Why::Product { name: product, moved_by };
+                        data.paths.push(DataPath { container, path, cover, why, hidden_by });
+                    }
+                }
+            }
+        }
+        data
+    }
+
+    /// Adds a path that a policy names, in every container that runs beside the others.
+    pub fn add_named(&mut self, workload: &'w Workload<'a>, storage: StorageMap<'w, 'a>, path: &'w str) {
+        let path = FsPath::new(path);
+        for container in
+            workload.pod.containers.iter().filter(|c| matches!(c.section, Section::Main | Section::Sidecar))
+        {
+            let cover = storage.cover(container, &path);
+            let known =
+                self.paths.iter().any(|data| data.container.name == container.name && data.path == path);
+            if !known {
+                self.paths.push(DataPath {
+                    container,
+                    path: path.clone(),
+                    cover,
+                    why: Why::Policy,
+                    hidden_by: None,
+                });
+            }
+        }
+    }
+}
+
+/// The writable mounts of the containers that are not scratch: what a StatefulSet keeps when nothing else is known.
+pub fn writable_mounts<'w, 'a>(
+    workload: &'w Workload<'a>,
+    storage: StorageMap<'w, 'a>,
+    scratch: &[String],
+) -> Vec<DataPath<'w, 'a>> {
+    let lasting = |container: &&Container<'_>| matches!(container.section, Section::Main | Section::Sidecar);
+    let containers = workload.pod.containers.iter().filter(lasting);
+    containers
+        .flat_map(|container| container.mounts.iter().map(move |mount| (container, mount)))
+        .map(|(container, mount)| DataPath {
+            container,
+            path: mount.path.clone(),
+            cover: storage.mount_cover(mount),
+            why: Why::StatefulSet,
+            hidden_by: None,
+        })
+        .filter(|data| !data.cover.read_only && !is_scratch(&data.path, scratch))
+        .collect()
+}
+
+/// Whether the container has a writable device or mount that outlives its pod.
+pub fn has_durable(storage: &StorageMap<'_, '_>, container: &Container<'_>) -> bool {
+    let lasts = |cover: Cover<'_, '_>| !cover.read_only && cover.fate.most >= Durability::Claim;
+    container.mounts.iter().any(|mount| lasts(storage.mount_cover(mount)))
+        || container.devices.iter().any(|device| lasts(storage.device_cover(device)))
+}
+
+/// A guessed path is no ground to complain about a container that has somewhere else to keep its data.
+fn may_lie_elsewhere(storage: &StorageMap<'_, '_>, container: &Container<'_>) -> bool {
+    has_durable(storage, container)
+}
+
+/// What covers a product's directory. A mount above a VOLUME that the image declares does not keep it: containerd
+/// mounts a fresh volume at each VOLUME that has no mount at exactly its path (`volumeMounts` in its CRI server).
+fn cover_of_place<'w, 'a>(
+    storage: &StorageMap<'w, 'a>,
+    container: &'w Container<'a>,
+    place: &DataPlace<'w>,
+) -> (Cover<'w, 'a>, Option<&'w str>) {
+    let cover = storage.cover(container, &FsPath::new(&place.path));
+    let (Some(volume), Some(mount)) = (place.image_volume, cover.mount) else {
+        // The writable layer may be read-only, but a VOLUME of the image is not.
+        let read_only = cover.read_only && !(cover.mount.is_none() && place.image_volume.is_some());
+        return (Cover { read_only, ..cover }, None);
+    };
+    if FsPath::new(volume).covers(&mount.path) {
+        return (cover, None);
+    }
+    let fate = Fate::certain(Durability::Container, Reach::SomeNodes);
+    (Cover { mount: None, place: Place::WritableLayer, read_only: false, fate }, Some(volume))
+}
+
+fn is_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
+    let holds = |outer: &str| FsPath::new(outer).covers(path);
+    SCRATCH.into_iter().any(holds) || scratch.iter().any(|outer| holds(outer))
+}
+
+/// A container as the catalog wants to see it.
+pub fn view<'w>(container: &'w Container<'_>) -> ContainerView<'w> {
+    ContainerView {
+        image: container.image,
+        command: &container.command,
+        args: &container.args,
+        env: &container.env,
+        working_dir: container.working_dir,
+    }
+}

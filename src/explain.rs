@@ -1,0 +1,140 @@
+//! The durability table of manifests: what a person wants to see of a pod. Pure.
+
+use crate::check::{Fault, Input, Report, Run, manifests, read_faults};
+use crate::data::{Data, Why};
+use crate::facts::{Facts, Place, Section, StorageMap};
+use crate::model::{Durability, FieldPath, ObjectRef, Reach};
+use serde::Serialize;
+
+/// One path of one container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Row {
+    /// The object.
+    pub object: ObjectRef,
+    /// The container.
+    pub container: String,
+    /// `init`, `sidecar`, `main` or `ephemeral`.
+    pub section: &'static str,
+    /// The path; `/` for the writable layer.
+    pub path: String,
+    /// The least durability that is possible.
+    pub durability: Durability,
+    /// The greatest durability that is possible; the same when it is certain.
+    pub at_most: Durability,
+    /// What has to happen for the data to be lost.
+    pub lost_when: &'static str,
+    /// Where the data can be used from.
+    pub reach: Reach,
+    /// What backs it: `writable layer`, `emptyDir cache`, `claim data`, …
+    pub volume: String,
+    /// Whose data lies there, when it is data that must last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_of: Option<String>,
+    /// The field that puts it there.
+    pub field: String,
+    /// The file.
+    pub file: String,
+    /// The line of the field, from 1.
+    pub line: usize,
+}
+
+/// The table of every workload among the inputs, and what could not be read.
+pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
+    let mut report = Report::default();
+    read_faults(inputs, &mut report);
+    let lookup = run.lookup(inputs);
+    let mut rows = Vec::new();
+    for manifest in manifests(inputs) {
+        let facts = match Facts::read(manifest.value, Some(run.namespace)) {
+            Ok(facts) => facts,
+            Err(fault) => {
+                let message = format!("failed to read this object: {fault}");
+                report.faults.push(Fault { spot: Some(manifest.spot(&fault.path)), message, help: None });
+                continue;
+            }
+        };
+        let Some(workload) = facts.workload() else { continue };
+        let storage = StorageMap::new(workload, facts.namespace(), &lookup);
+        let data = Data::of_products(workload, storage, run.policies.catalog(), &[]);
+        let source = inputs.get(manifest.input).map(|input| &input.source);
+        let mut push = |row: Row, field: &FieldPath| {
+            let line = source.map_or(0, |source| source.position(manifest.spot(field).start).line);
+            let file = source.map(|source| source.name.clone()).unwrap_or_default();
+            rows.push(Row { line, file, field: field.to_string(), ..row });
+        };
+        let pod = workload.pod.path();
+        for path in storage.table() {
+            let owner = data.paths.iter().find(|data| {
+                data.container.name == path.container.name
+                    && data.path.as_str() == path.path
+                    && data.cover.mount.is_some() == path.cover.mount.is_some()
+            });
+            let row = row(
+                &facts,
+                path.container.name,
+                path.container.section,
+                &path.path,
+                &path.cover,
+                owner.map(|data| &data.why),
+            );
+            push(row, &path.field);
+        }
+        // A data directory that is no mount of its own is a row as well: it is what the table is looked at for.
+        for data in &data.paths {
+            let is_mount = data.container.mounts.iter().any(|mount| mount.path == data.path);
+            if !is_mount {
+                let row = row(
+                    &facts,
+                    data.container.name,
+                    data.container.section,
+                    data.path.as_str(),
+                    &data.cover,
+                    Some(&data.why),
+                );
+                push(row, &data.container.path(&pod).key("image"));
+            }
+        }
+    }
+    (rows, report.faults)
+}
+
+fn row(
+    facts: &Facts<'_>,
+    container: &str,
+    section: Section,
+    path: &str,
+    cover: &crate::facts::Cover<'_, '_>,
+    why: Option<&Why<'_>>,
+) -> Row {
+    let volume = match cover.place {
+        Place::WritableLayer => "writable layer".to_owned(),
+        Place::Missing => "missing".to_owned(),
+        Place::Template(template) => format!("claim template {}", template.name),
+        Place::Volume(volume) => format!("{} {}", volume.source.field().unwrap_or("emptyDir"), volume.name),
+    };
+    Row {
+        object: facts.id.clone(),
+        container: container.to_owned(),
+        section: match section {
+            Section::Init => "init",
+            Section::Sidecar => "sidecar",
+            Section::Main => "main",
+            Section::Ephemeral => "ephemeral",
+        },
+        path: path.to_owned(),
+        durability: cover.fate.least,
+        at_most: cover.fate.most,
+        lost_when: cover.fate.least.lost_when(),
+        reach: cover.fate.reach,
+        volume,
+        data_of: why.map(|why| match why {
+            Why::Product { name, .. } => (*name).to_owned(),
+            Why::StatefulSet => "StatefulSet".to_owned(),
+            Why::Policy => "policy".to_owned(),
+        }),
+        field: String::new(),
+        file: String::new(),
+        line: 0,
+    }
+}

@@ -1,0 +1,411 @@
+use super::{Draft, Rule};
+use crate::data::{Data, DataPath, Why, has_durable, writable_mounts};
+use crate::engine::Context;
+use crate::facts::{Cover, Mount, Place, StorageMap, VolumeSource, Workload};
+use crate::model::{Durability, FieldPath, LabelSelector};
+use crate::policy::{PolicyFault, selector_faults};
+use crate::verdict::Action;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Refuses stateful workloads whose data dies too early.
+///
+/// Every path that a container can write to has a durability, the smallest thing whose end loses the data:
+/// `container` (the writable layer), `memory` (tmpfs), `pod` (emptyDir, ephemeral volumes), `node` (hostPath),
+/// `claim` (a claim whose volume is deleted with it), `volume` (a claim whose volume is retained). This rule asks
+/// that the data of stateful workloads have at least the durability `require`.
+///
+/// A workload is stateful, and these of its paths are its data, when the image of a container is in the catalog
+/// (`volgate explain` shows what was found), when a StatefulSet owns it (its writable mounts; with no durable mount
+/// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so.
+///
+/// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`. Where a claim
+/// or class is not known, the answer is a warning and not a guess.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Params {
+    /// The least durability that data must have.
+    #[serde(default = "claim")]
+    pub require: Durability,
+    /// The most that a StatefulSet of unknown images without any durable mount leads to.
+    #[serde(default)]
+    pub stateful_sets: StatefulSets,
+    /// Paths that are not data, with all that lies beneath them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^/")))]
+    pub scratch: Vec<String>,
+    /// Workloads that are stateful because this policy says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<NamedData>,
+}
+
+/// The most that a StatefulSet without any durable mount leads to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum StatefulSets {
+    /// Whatever the rule's action is.
+    Deny,
+    /// A warning at most.
+    #[default]
+    Warn,
+    /// The audit log at most.
+    Audit,
+    /// Nothing.
+    Ignore,
+}
+
+/// Paths that a policy calls data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NamedData {
+    /// Whose: the labels of the workload, its pod template or its owner. Absent: everyone's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_selector: Option<LabelSelector>,
+    /// The paths, in every container of it.
+    #[schemars(length(min = 1), inner(regex(pattern = "^/")))]
+    pub paths: Vec<String>,
+}
+
+fn claim() -> Durability {
+    Durability::Claim
+}
+
+impl super::Params for Params {
+    const ID: &'static str = "durable-data";
+    const FIELD: &'static str = "durableData";
+
+    fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
+        for (index, named) in self.data.iter().enumerate() {
+            if let Some(selector) = &named.object_selector {
+                selector_faults(selector, &at.key("data").index(index).key("objectSelector"), faults);
+            }
+        }
+        if self.require == Durability::Container {
+            let message = "`container` is the least there is, so that this rule would never find anything: write \
+                           claim, or take the rule out";
+            faults.push(PolicyFault::new(at.key("require"), message));
+        }
+        Arc::new(DurableData(self.clone()))
+    }
+}
+
+#[derive(Debug)]
+struct DurableData(Params);
+
+impl Rule for DurableData {
+    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+        let Some((workload, storage)) = context.storage() else { return };
+        let mut data = Data::of_products(workload, storage, context.catalog, &self.0.scratch);
+        let by_catalog = !data.paths.is_empty() || !data.caches.is_empty();
+        for named in &self.0.data {
+            if named.object_selector.as_ref().is_none_or(|selector| context.subjects.labelled(selector)) {
+                for path in &named.paths {
+                    data.add_named(workload, storage, path);
+                }
+            }
+        }
+        for path in data.paths.iter().filter(|path| !path.cover.read_only) {
+            findings.extend(self.judge(workload, storage, path));
+        }
+        if workload.stateful_set && !by_catalog {
+            self.judge_set(workload, storage, findings);
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl DurableData {
+    fn judge(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, data: &DataPath<'_, '_>) -> Option<Draft> {
+        let fate = data.cover.fate;
+        let require = self.0.require;
+        if fate.least >= require || matches!(data.cover.place, Place::Missing) {
+            return None;
+        }
+        let pod = workload.pod.path();
+        let owner = match data.why {
+            Why::Product { name, moved_by: None } => format!("{name} keeps its data in {}", data.path),
+            Why::Product { name, moved_by: Some(by) } => {
+                format!("{name} keeps its data in {} (set by {by})", data.path)
+            }
+            Why::Policy | Why::StatefulSet => format!("the policy calls {} data", data.path),
+        };
+        let mut place = describe(data);
+        let partial: Vec<String> = partial_mounts(data, storage)
+            .map(|(mount, cover)| format!("{}, which {},", mount.path, lies(&cover)))
+            .collect();
+        if !partial.is_empty() {
+            place.push_str(&format!(" (only {} is covered)", partial.join(" and ")));
+        }
+        let field = field(&pod, data);
+        let claim_help = format!(
+            "mount a PersistentVolumeClaim at {}: add it to `volumes` (or, in a StatefulSet, to \
+             `volumeClaimTemplates`) and mount it with `mountPath: {}`",
+            data.hidden_by.unwrap_or(data.path.as_str()),
+            data.hidden_by.unwrap_or(data.path.as_str()),
+        );
+        let mut draft = if fate.most < require {
+            let lost = fate.least.lost_when();
+            let help = match fate.most {
+                Durability::Claim => "use a class or volume with reclaim policy Retain".to_owned(),
+                _ => claim_help,
+            };
+            Draft::new(field, format!("{owner}, {place}: lost when {lost}")).help(help)
+        } else {
+            Draft::new(
+                field,
+                format!("{owner}, {place}: whether that lasts is not known ({} or {})", fate.least, fate.most),
+            )
+            .help("give volgate the claim, class or volume it lies on (in CI: `--context`), or name a class")
+            .at_most(Action::Warn)
+        };
+        if let Some(mount) = data.cover.mount {
+            draft = draft.related(data.container.mount_path(&pod, mount), format!("{} is mounted here", mount.path));
+        }
+        for (mount, _) in partial_mounts(data, storage) {
+            let note = format!("only {} is covered, not {}", mount.path, data.path);
+            draft = draft.related(data.container.mount_path(&pod, mount), note);
+        }
+        let above = data.container.mounts.iter().filter(|mount| mount.path.covers(&data.path));
+        for mount in above.filter(|_| data.hidden_by.is_some()) {
+            let note = format!("this mount of {} does not reach it", mount.path);
+            draft = draft.related(data.container.mount_path(&pod, mount), note);
+        }
+        Some(draft)
+    }
+
+    /// A StatefulSet of images that the catalog does not know.
+    fn judge_set(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, findings: &mut Vec<Draft>) {
+        let most = match self.0.stateful_sets {
+            StatefulSets::Deny => Action::Deny,
+            StatefulSets::Warn => Action::Warn,
+            StatefulSets::Audit => Action::Audit,
+            StatefulSets::Ignore => return,
+        };
+        let pod = workload.pod.path();
+        let mounts = writable_mounts(workload, storage, &self.0.scratch);
+        let durable = workload.pod.containers.iter().any(|container| has_durable(&storage, container));
+        let weak = mounts.iter().filter(|data| data.cover.fate.most < self.0.require);
+        if durable {
+            // Something lasts: what else it mounts is most often scratch, so this is for the audit log.
+            findings.extend(weak.map(|data| {
+                let lost = data.cover.fate.most.lost_when();
+                let message = format!("{} of a StatefulSet, {}: lost when {lost}", data.path, describe(data));
+                Draft::new(field(&pod, data), message)
+                    .help("if it is data, use a volumeClaimTemplate; if not, name it in the rule's `scratch`")
+                    .at_most(Action::Audit)
+            }));
+            return;
+        }
+        let (field, message) = match mounts.first() {
+            Some(data) => (
+                field(&pod, data),
+                format!(
+                    "this StatefulSet has no durable mount: {}, {}: lost when {}",
+                    data.path,
+                    describe(data),
+                    data.cover.fate.most.lost_when()
+                ),
+            ),
+            None => (
+                pod.clone(),
+                "this StatefulSet has no durable mount: whatever it writes is lost when the container restarts".to_owned(),
+            ),
+        };
+        findings.push(
+            Draft::new(field, message)
+                .help(
+                    "add a volumeClaimTemplate and mount it where the data lies; if it keeps none, a Deployment does, \
+                     or an exception with the reason",
+                )
+                .at_most(most),
+        );
+    }
+}
+
+/// The mounts beneath a path in the writable layer: what someone took for enough.
+fn partial_mounts<'w, 'a>(
+    data: &'w DataPath<'w, 'a>,
+    storage: StorageMap<'w, 'a>,
+) -> impl Iterator<Item = (&'w Mount<'a>, Cover<'w, 'a>)> {
+    let in_layer = data.cover.mount.is_none() && data.hidden_by.is_none();
+    let beneath = data.container.mounts.iter().filter(|mount| data.path.covers(&mount.path));
+    beneath
+        .filter(move |mount| in_layer && mount.path != data.path)
+        .map(move |mount| (mount, storage.mount_cover(mount)))
+        .filter(|(_, cover)| !cover.read_only)
+}
+
+/// Where the data lies, to stand behind its path and a comma.
+fn describe(data: &DataPath<'_, '_>) -> String {
+    match data.hidden_by {
+        Some(volume) => format!(
+            "which the image declares as its own VOLUME {volume} with no mount at exactly that path, so that the \
+             runtime puts a fresh volume there"
+        ),
+        None => format!("which {}", lies(&data.cover)),
+    }
+}
+
+fn lies(cover: &Cover<'_, '_>) -> String {
+    match cover.place {
+        Place::WritableLayer => "is in the container's writable layer".to_owned(),
+        Place::Missing => "lies on a pod volume that does not exist".to_owned(),
+        Place::Template(template) => format!("lies on the claims of template {:?}", template.name),
+        Place::Volume(volume) => match &volume.source {
+            VolumeSource::EmptyDir { medium: "Memory", .. } => {
+                format!("lies on tmpfs (emptyDir {:?} with medium Memory)", volume.name)
+            }
+            VolumeSource::EmptyDir { medium: "", .. } => format!("lies on the emptyDir {:?}", volume.name),
+            VolumeSource::EmptyDir { medium, .. } => {
+                format!("lies on the emptyDir {:?} with medium {medium:?}", volume.name)
+            }
+            VolumeSource::Unset => {
+                format!("lies on {:?}, a pod volume with no source and so an emptyDir", volume.name)
+            }
+            VolumeSource::HostPath { path, .. } => format!("lies on the hostPath {path} of one node"),
+            VolumeSource::Ephemeral(_) => format!("lies on the generic ephemeral volume {:?}", volume.name),
+            VolumeSource::Csi { driver, .. } => format!("lies on an inline volume of the CSI driver {driver}"),
+            VolumeSource::Claim { name, .. } => format!("lies on the claim {name:?}"),
+            source => format!("lies on the {} volume {:?}", source.field().unwrap_or("unknown"), volume.name),
+        },
+    }
+}
+
+/// The field that puts the data where it lies.
+fn field(pod: &FieldPath, data: &DataPath<'_, '_>) -> FieldPath {
+    match data.cover.place {
+        Place::WritableLayer | Place::Missing => data.container.path(pod).key("image"),
+        Place::Volume(volume) => volume.source_path(pod),
+        Place::Template(template) => template.path(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{faults, judge, lines};
+    use serde_json::{Value, json};
+
+    fn pod(spec: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "redis", "namespace": "default"}, "spec": spec})
+    }
+
+    fn found(params: Value, context: &[Value], object: &Value) -> Vec<String> {
+        lines(&judge(json!([{"durableData": params}]), context, object))
+    }
+
+    fn redis(mount: Value, volume: Value) -> Value {
+        pod(json!({"containers": [{"name": "redis", "image": "redis:7", "volumeMounts": [mount]}], "volumes": [volume]}))
+    }
+
+    #[test]
+    fn the_writable_layer_dies_with_the_container() {
+        let bare = pod(json!({"containers": [{"name": "redis", "image": "redis"}]}));
+        assert_eq!(
+            found(json!({}), &[], &bare),
+            [
+                "Deny spec.containers[0].image: Redis keeps its data in /data, which is in the container's writable \
+                 layer: lost when the container restarts"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mount_beneath_the_data_does_not_cover_it() {
+        let object = redis(json!({"name": "v", "mountPath": "/data/redis"}), json!({"name": "v", "emptyDir": {}}));
+        let verdict = judge(json!([{"durableData": {}}]), &[], &object);
+        assert_eq!(verdict.findings[0].field.to_string(), "spec.containers[0].image");
+        assert_eq!(verdict.findings[0].related[0].1, "only /data/redis is covered, not /data");
+    }
+
+    #[test]
+    fn every_kind_of_volume_has_its_durability() {
+        let mount = json!({"name": "v", "mountPath": "/data"});
+        let on = |source: Value| {
+            let mut volume = source;
+            volume["name"] = json!("v");
+            found(json!({}), &[], &redis(mount.clone(), volume)).join("")
+        };
+        assert!(on(json!({"emptyDir": {}})).contains("lost when the pod ends"));
+        assert!(on(json!({"emptyDir": {"medium": "Memory"}})).contains("tmpfs"));
+        assert!(on(json!({"hostPath": {"path": "/srv"}})).contains("scheduled elsewhere"));
+        assert!(on(json!({"ephemeral": {"volumeClaimTemplate": {"spec": {}}}})).contains("lost when the pod ends"));
+        assert!(on(json!({"csi": {"driver": "x"}})).contains("lost when the pod ends"));
+        assert_eq!(on(json!({"persistentVolumeClaim": {"claimName": "c"}})), "");
+        assert_eq!(on(json!({"nfs": {"server": "s", "path": "/"}})), "");
+        assert_eq!(on(json!({"configMap": {"name": "c"}})), "", "nothing can be written there");
+    }
+
+    #[test]
+    fn require_volume_looks_at_the_reclaim_policy() {
+        let class = |reclaim: &str| {
+            json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "c"},
+                   "provisioner": "x", "reclaimPolicy": reclaim})
+        };
+        let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "c", "namespace": "default"}, "spec": {"storageClassName": "c"}});
+        let object = redis(
+            json!({"name": "v", "mountPath": "/data"}),
+            json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}),
+        );
+        let on = |context: &[Value]| found(json!({"require": "volume"}), context, &object).join("");
+        assert!(on(&[claim.clone(), class("Delete")]).starts_with("Deny"));
+        assert_eq!(on(&[claim.clone(), class("Retain")]), "");
+        assert!(on(&[claim]).starts_with("Warn"), "the class is not known");
+        assert!(on(&[]).starts_with("Warn"), "the claim is not known");
+    }
+
+    #[test]
+    fn a_stateful_set_without_a_durable_mount_is_a_warning() {
+        let set = |volumes: Value, templates: Value, mounts: Value| {
+            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {
+                "template": {"spec": {"containers": [{"name": "c", "image": "corp/app", "volumeMounts": mounts}],
+                                      "volumes": volumes}},
+                "volumeClaimTemplates": templates}})
+        };
+        let mounts = json!([{"name": "v", "mountPath": "/srv/app"}, {"name": "t", "mountPath": "/tmp"}]);
+        let scratch = json!({"name": "t", "emptyDir": {}});
+        let on_empty = set(json!([{"name": "v", "emptyDir": {}}, scratch]), json!([]), mounts.clone());
+        assert!(found(json!({}), &[], &on_empty)[0].starts_with("Warn spec.template.spec.volumes[0].emptyDir"));
+        assert!(found(json!({"statefulSets": "Deny"}), &[], &on_empty)[0].starts_with("Deny"));
+        assert!(found(json!({"statefulSets": "Ignore"}), &[], &on_empty).is_empty());
+        let on_claim = set(json!([scratch]), json!([{"metadata": {"name": "v"}, "spec": {}}]), mounts);
+        assert!(found(json!({}), &[], &on_claim).is_empty());
+        assert!(found(json!({}), &[], &set(json!([]), json!([]), json!([])))[0].starts_with("Warn spec.template.spec:"));
+    }
+
+    #[test]
+    fn a_policy_can_call_paths_data() {
+        let mut object = pod(json!({"containers": [{"name": "c", "image": "corp/app"}]}));
+        object["metadata"]["labels"] = json!({"tier": "data"});
+        let params = |tier: &str| {
+            json!({"data": [{"objectSelector": {"matchLabels": {"tier": tier}}, "paths": ["/srv"]}]})
+        };
+        assert!(found(params("data"), &[], &object)[0].contains("the policy calls /srv data"));
+        assert!(found(params("web"), &[], &object).is_empty());
+    }
+
+    #[test]
+    fn a_mount_above_an_image_volume_does_not_keep_it() {
+        let object = pod(json!({
+            "containers": [{"name": "pg", "image": "postgres:16",
+                            "volumeMounts": [{"name": "v", "mountPath": "/var/lib/postgresql"}]}],
+            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}));
+        assert!(found(json!({}), &[], &object)[0].contains("VOLUME /var/lib/postgresql/data"));
+    }
+
+    #[test]
+    fn a_cache_is_not_stateful() {
+        let object = pod(json!({"containers": [
+            {"name": "redis", "image": "redis", "args": ["--save", "", "--appendonly", "no"]}]}));
+        assert!(found(json!({}), &[], &object).is_empty());
+    }
+
+    #[test]
+    fn asking_for_nothing_is_a_fault() {
+        assert!(faults(json!([{"durableData": {"require": "container"}}]))[0].contains("would never find anything"));
+    }
+}

@@ -1,0 +1,159 @@
+use super::{Draft, Rule};
+use crate::data::{Data, DataPath, writable_mounts};
+use crate::engine::Context;
+use crate::facts::{Place, Workload};
+use crate::model::{Durability, FieldPath};
+use crate::policy::PolicyFault;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Refuses stateful data that goes when its claim goes.
+///
+/// With reclaim policy Delete, one `kubectl delete pvc`, a deleted namespace or a Helm uninstall takes the data along.
+/// This rule looks at the data of stateful workloads (those that `durable-data` knows, and the templates of a
+/// StatefulSet) and refuses a claim whose class or volume has reclaim policy Delete, and a StatefulSet whose
+/// `persistentVolumeClaimRetentionPolicy` deletes the claims.
+///
+/// Bad: postgres on a class with `reclaimPolicy: Delete`; `whenScaled: Delete` on a StatefulSet of a database.
+/// Good: a class with `reclaimPolicy: Retain`. Claims whose class is not known are passed over: `durable-data` with
+/// `require: volume` warns of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Params {
+    /// Whether the class or volume must retain the data.
+    #[serde(default = "yes")]
+    pub volumes: bool,
+    /// Whether a StatefulSet must retain its claims.
+    #[serde(default = "yes")]
+    pub claims: bool,
+    /// Paths that are not data, with all that lies beneath them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^/")))]
+    pub scratch: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl super::Params for Params {
+    const ID: &'static str = "reclaim-policy";
+    const FIELD: &'static str = "reclaimPolicy";
+
+    fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
+        if !self.volumes && !self.claims {
+            let message = "asks for nothing with both `volumes` and `claims` false: take the rule out";
+            faults.push(PolicyFault::new(at.clone(), message));
+        }
+        Arc::new(ReclaimPolicy(self.clone()))
+    }
+}
+
+#[derive(Debug)]
+struct ReclaimPolicy(Params);
+
+impl Rule for ReclaimPolicy {
+    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+        let Some((workload, storage)) = context.storage() else { return };
+        let known = Data::of_products(workload, storage, context.catalog, &self.0.scratch);
+        let mut paths = known.paths;
+        if paths.is_empty() && known.caches.is_empty() && workload.stateful_set {
+            paths = writable_mounts(workload, storage, &self.0.scratch);
+        }
+        if self.0.volumes {
+            let doomed = paths.iter().filter(|data| data.cover.fate.most == Durability::Claim);
+            findings.extend(doomed.filter_map(|data| volume_finding(workload, data)));
+        }
+        if self.0.claims && paths.iter().any(|data| matches!(data.cover.place, Place::Template(_))) {
+            retention_findings(workload, findings);
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Draft> {
+    let pod = workload.pod.path();
+    let (field, what) = match data.cover.place {
+        Place::Template(template) => {
+            let class = template.path().key("spec").key("storageClassName");
+            (class, format!("the claims of template {:?}", template.name))
+        }
+        Place::Volume(volume) => (volume.source_path(&pod), format!("the claim of pod volume {:?}", volume.name)),
+        Place::WritableLayer | Place::Missing => return None,
+    };
+    let message = format!(
+        "{} is data on {what}, whose reclaim policy is Delete: lost when {}",
+        data.path,
+        data.cover.fate.most.lost_when()
+    );
+    Some(Draft::new(field, message).help("use a class with `reclaimPolicy: Retain`, or set it on the volume"))
+}
+
+fn retention_findings(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
+    let Some((deleted, scaled)) = workload.claim_retention else { return };
+    let at = FieldPath::root().key("spec").key("persistentVolumeClaimRetentionPolicy");
+    let cases = [
+        ("whenDeleted", deleted, "this StatefulSet is deleted"),
+        ("whenScaled", scaled, "this StatefulSet is scaled down"),
+    ];
+    for (field, _, when) in cases.into_iter().filter(|(_, policy, _)| *policy == "Delete") {
+        let message = format!("its claims are data and are deleted when {when}");
+        findings.push(Draft::new(at.key(field), message).help(format!("write `{field}: Retain`, the default")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{faults, judge, lines};
+    use serde_json::{Value, json};
+
+    fn set(retention: Value) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {
+            "persistentVolumeClaimRetentionPolicy": retention,
+            "template": {"spec": {"containers": [{"name": "c", "image": "postgres:16", "volumeMounts": [
+                {"name": "d", "mountPath": "/var/lib/postgresql/data"}]}]}},
+            "volumeClaimTemplates": [{"metadata": {"name": "d"}, "spec": {"storageClassName": "c"}}]}})
+    }
+
+    fn class(reclaim: &str) -> Value {
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "c"},
+               "provisioner": "x", "reclaimPolicy": reclaim})
+    }
+
+    fn found(params: Value, context: &[Value], object: &Value) -> Vec<String> {
+        lines(&judge(json!([{"reclaimPolicy": params}]), context, object))
+    }
+
+    #[test]
+    fn a_delete_class_loses_the_data_with_the_claim() {
+        let findings = found(json!({}), &[class("Delete")], &set(json!({})));
+        assert_eq!(
+            findings,
+            [
+                "Deny spec.volumeClaimTemplates[0].spec.storageClassName: /var/lib/postgresql/data is data on the \
+                 claims of template \"d\", whose reclaim policy is Delete: lost when the claim is deleted"
+            ]
+        );
+        assert!(found(json!({}), &[class("Retain")], &set(json!({}))).is_empty());
+        assert!(found(json!({}), &[], &set(json!({}))).is_empty(), "the class is not known");
+    }
+
+    #[test]
+    fn a_retention_policy_that_deletes_claims_is_found() {
+        let retention = json!({"whenDeleted": "Delete", "whenScaled": "Delete"});
+        let findings = found(json!({}), &[class("Retain")], &set(retention.clone()));
+        assert_eq!(findings.len(), 2);
+        assert!(findings[0].contains("whenDeleted") && findings[1].contains("whenScaled"), "{findings:?}");
+        assert!(found(json!({"claims": false}), &[class("Retain")], &set(retention)).is_empty());
+    }
+
+    #[test]
+    fn asking_for_nothing_is_a_fault() {
+        assert_eq!(faults(json!([{"reclaimPolicy": {"claims": false, "volumes": false}}])).len(), 1);
+    }
+}

@@ -1,0 +1,167 @@
+//! A text, its lines, and whether it is text at all.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use super::error::{SourceError, SourceErrorKind};
+
+/// One text with a name.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The file's path as given, or `<stdin>`.
+    pub name: String,
+    /// All of the text. Not to be changed after the first position was asked for.
+    pub text: Arc<str>,
+    /// Where each line starts, in bytes; found when first needed.
+    lines: OnceLock<Vec<usize>>,
+}
+
+/// A place in a text as people count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
+}
+
+impl Source {
+    /// A text under a name.
+    #[must_use]
+    pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
+        Self { name: name.into(), text: text.into(), lines: OnceLock::new() }
+    }
+
+    /// The line and column of a byte; one beyond the end of the text is at its end.
+    #[must_use]
+    pub fn position(&self, byte: usize) -> Position {
+        let byte = byte.min(self.text.len());
+        let line = self.lines().partition_point(|start| *start <= byte);
+        let start = line.checked_sub(1).and_then(|index| self.lines().get(index)).copied().unwrap_or(0);
+        // Counting by byte, so that a byte inside a character is in that character's column.
+        let before = self.text.as_bytes().get(start..byte).unwrap_or_default();
+        let columns = before.iter().filter(|byte| !is_continuation(**byte)).count();
+        let inside = self.text.as_bytes().get(byte).copied().is_some_and(is_continuation);
+        // A byte-order mark has no width.
+        let mark = usize::from(start == 0 && before.starts_with(BOM));
+        Position { line, column: columns + usize::from(!inside) - mark.min(columns) }
+    }
+
+    /// Line `number`, from 1, without its line break.
+    #[must_use]
+    pub fn line(&self, number: usize) -> Option<&str> {
+        let index = number.checked_sub(1)?;
+        let start = *self.lines().get(index)?;
+        let end = self.lines().get(number).copied().unwrap_or(self.text.len());
+        let line = self.text.get(start..end)?;
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        Some(line.strip_suffix('\r').unwrap_or(line))
+    }
+
+    fn lines(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
+            let breaks = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect()
+        })
+    }
+}
+
+const BOM: &[u8] = "\u{FEFF}".as_bytes();
+
+fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
+}
+
+/// Bytes as UTF-8 text, or a fault that names the first byte that is not.
+pub(super) fn decode(bytes: &[u8]) -> Result<&str, SourceError> {
+    let fault = |offset, message: String, help| {
+        Err(SourceError::new(SourceErrorKind::Encoding, offset, message, help))
+    };
+    if matches!(bytes, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
+        return fault(0, "this is UTF-16".to_owned(), "save the file as UTF-8");
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text),
+        Err(error) => {
+            let offset = error.valid_up_to();
+            let byte = bytes.get(offset).copied().unwrap_or_default();
+            fault(offset, format!("byte {offset} (0x{byte:02x}) is not UTF-8"), "save the file as UTF-8")
+        }
+    }
+}
+
+/// Refuses what no manifest may hold: control characters, and more text than spans can count.
+pub(super) fn check(text: &str) -> Result<(), SourceError> {
+    if u32::try_from(text.len()).is_err() {
+        return Err(SourceError::new(
+            SourceErrorKind::Limit,
+            0,
+            "the text is over 4 GiB",
+            "split it into several files",
+        ));
+    }
+    // Nearly all text passes this loop, which the compiler makes a fast one.
+    if !text.bytes().any(|byte| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r') || byte == 0x7F) {
+        return Ok(());
+    }
+    let control = |c: &char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r');
+    let found = text.char_indices().find(|(_, c)| control(c));
+    found.map_or(Ok(()), |(offset, c)| {
+        let what = if c == '\0' {
+            "a NUL byte".to_owned()
+        } else {
+            format!("control character 0x{:02x}", u32::from(c))
+        };
+        Err(SourceError::new(
+            SourceErrorKind::Encoding,
+            offset,
+            format!("{what} stands at byte {offset}"),
+            "remove it, or write it as an escape in double quotes",
+        ))
+    })
+}
+
+/// `text[range]`, or nothing where the range is outside.
+pub(super) fn slice(text: &str, range: Range<usize>) -> &str {
+    text.get(range).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_characters() {
+        let source = Source::new("a.yaml", "é: ü\r\nb: 2\n");
+        let at = |byte| {
+            let Position { line, column } = source.position(byte);
+            (line, column)
+        };
+        assert_eq!(at(0), (1, 1));
+        assert_eq!(at(1), (1, 1));
+        assert_eq!(at(2), (1, 2));
+        assert_eq!(at(4), (1, 4));
+        assert_eq!(at(8), (2, 1));
+        assert_eq!(at(11), (2, 4));
+        assert_eq!(at(13), (3, 1));
+        assert_eq!(at(999), (3, 1));
+    }
+
+    #[test]
+    fn a_byte_order_mark_has_no_column() {
+        let source = Source::new("a.yaml", "\u{FEFF}a: 1");
+        assert_eq!(source.position(0), Position { line: 1, column: 1 });
+        assert_eq!(source.position(3), Position { line: 1, column: 1 });
+        assert_eq!(source.position(6), Position { line: 1, column: 4 });
+    }
+
+    #[test]
+    fn lines_come_without_their_break() {
+        let source = Source::new("a.yaml", "a\r\n\nb");
+        assert_eq!(source.line(0), None);
+        assert_eq!(source.line(1), Some("a"));
+        assert_eq!(source.line(2), Some(""));
+        assert_eq!(source.line(3), Some("b"));
+        assert_eq!(source.line(4), None);
+    }
+}

@@ -1,0 +1,199 @@
+//! The Kubernetes binaries: taken from `KUBEBUILDER_ASSETS`, or built from `tests/cluster` with Go and kept in `target/`.
+
+use super::say;
+use std::fs::{self, File, TryLockError};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+/// The version of Kubernetes that `tests/cluster/go.mod` names.
+pub const KUBERNETES_VERSION: &str = "v1.37.2";
+
+/// The names the one binary answers to. `main.go` has the same list.
+const NAMES: [&str; 8] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+    "yaml2json",
+];
+
+/// The directory that holds a binary for each of kube-apiserver, etcd, kubectl and so on.
+///
+/// `KUBEBUILDER_ASSETS` wins when it is set and not empty. Otherwise the binaries are built, once for each content of
+/// `tests/cluster` and Go version; of several processes that start at once one builds and the others wait for it.
+///
+/// # Errors
+/// A text for a person: what is missing and how to go on.
+pub fn assets() -> Result<PathBuf, String> {
+    static ASSETS: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    ASSETS.get_or_init(find_or_build).clone()
+}
+
+/// The path of one of the binaries.
+///
+/// # Errors
+/// As [`assets`]; or the directory has no such binary, as when `KUBEBUILDER_ASSETS` holds the three that envtest brings.
+pub fn binary(name: &str) -> Result<PathBuf, String> {
+    let path = assets()?.join(name);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(format!(
+        "there is no {}. If KUBEBUILDER_ASSETS is set, its directory must hold {}; unset it to have all of them built \
+         from tests/cluster (needs Go)",
+        path.display(),
+        NAMES.join(", ")
+    ))
+}
+
+/// Reads YAML as kubectl does: one line for each document, `{"json":…}` or `{"error":"…"}`. The argument `--strict` makes a
+/// duplicate key an error. Each call is a process: give it many documents at once.
+///
+/// # Errors
+/// As [`binary`], or the program failed as a whole.
+pub fn yaml2json(args: &[&str], yaml: &str) -> Result<Vec<String>, String> {
+    let mut command = Command::new(binary("yaml2json")?);
+    command.args(args);
+    let output = super::run(command, Some(yaml)).map_err(|e| format!("failed to run yaml2json: {e}"))?;
+    if !output.success {
+        return Err(format!("yaml2json failed: {output}"));
+    }
+    Ok(output.stdout.lines().map(str::to_owned).collect())
+}
+
+fn find_or_build() -> Result<PathBuf, String> {
+    if let Some(given) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()) {
+        let given = PathBuf::from(given);
+        if !given.is_dir() {
+            return Err(format!(
+                "KUBEBUILDER_ASSETS is {}, which is no directory. Correct it, or unset it to have the control plane \
+                 built from tests/cluster (needs Go)",
+                given.display()
+            ));
+        }
+        return Ok(given);
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = root.join("tests/cluster");
+    let cache = root.join("target/cluster");
+    let wanted = cache.join(fingerprint(&sources, &go_version(&sources)?)?);
+    if wanted.is_dir() {
+        return Ok(wanted);
+    }
+    fs::create_dir_all(&cache).map_err(|e| format!("failed to create {}: {e}", cache.display()))?;
+    let _lock = lock(&cache.join("lock"))?;
+    if !wanted.is_dir() {
+        build(&sources, &cache, &wanted)?;
+    }
+    Ok(wanted)
+}
+
+/// The version of the Go that would build, as one line; it is run where the go.mod is, as that may pick a toolchain.
+fn go_version(sources: &Path) -> Result<String, String> {
+    let output = Command::new("go").arg("version").current_dir(sources).stdin(Stdio::null()).output();
+    match output {
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        }
+        Ok(output) => Err(how_to_go_on(&format!(
+            "`go version` failed in {}: {}",
+            sources.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))),
+        Err(e) if e.kind() == ErrorKind::NotFound => Err(how_to_go_on("there is no `go` in PATH.")),
+        Err(e) => Err(how_to_go_on(&format!("failed to run `go`: {e}"))),
+    }
+}
+
+fn how_to_go_on(fault: &str) -> String {
+    format!(
+        "this test needs a Kubernetes control plane, which is built with Go, and {fault}\n\
+         One of these helps:\n\
+         - install Go 1.26 or newer, and run the test again (it downloads modules and takes \
+         6 to 9 minutes the first time; the result is kept in target/cluster);\n\
+         - set KUBEBUILDER_ASSETS to a directory with {};\n\
+         - set VOLGATE_SKIP_CLUSTER_TESTS=1 to skip every test that needs a control plane (they then prove nothing).",
+        NAMES.join(", ")
+    )
+}
+
+/// A name for what would be built: it changes when the sources, the flags or Go do.
+fn fingerprint(sources: &Path, go: &str) -> Result<String, String> {
+    let mut hasher = DefaultHasher::new();
+    for name in ["go.mod", "go.sum", "main.go"] {
+        let path = sources.join(name);
+        fs::read(&path).map_err(|e| format!("failed to read {}: {e}", path.display()))?.hash(&mut hasher);
+    }
+    (go, NAMES, linker_flags()).hash(&mut hasher);
+    Ok(format!("{:016x}", hasher.finish()))
+}
+
+/// Stripped, and with the version in it: without it clients see `v0.0.0-master`.
+fn linker_flags() -> String {
+    let mut parts = KUBERNETES_VERSION.trim_start_matches('v').split('.');
+    let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let package = "k8s.io/component-base/version";
+    format!(
+        "-s -w -X {package}.gitVersion={KUBERNETES_VERSION} -X {package}.gitMajor={major} \
+         -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean"
+    )
+}
+
+fn lock(path: &Path) -> Result<File, String> {
+    let fail = |e: std::io::Error| format!("failed to lock {}: {e}", path.display());
+    let file = File::create(path).map_err(fail)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            say("waiting for another test process, which builds the Kubernetes test control plane");
+            file.lock().map_err(fail)?;
+        }
+        Err(TryLockError::Error(e)) => return Err(fail(e)),
+    }
+    Ok(file)
+}
+
+/// Builds beside the wanted directory and renames, so that the directory is there whole or not at all.
+fn build(sources: &Path, cache: &Path, wanted: &Path) -> Result<(), String> {
+    let started = Instant::now();
+    say(
+        "building the Kubernetes test control plane with Go, 6 to 9 minutes the first time, then kept in target/cluster",
+    );
+    // A Go that outlived its killed test may still be writing into its own directory: take another name, remove that.
+    let half = cache.join(format!("building-{}", std::process::id()));
+    let fail = |what: &str, e: std::io::Error| format!("failed to {what} {}: {e}", half.display());
+    for entry in fs::read_dir(cache).map_err(|e| fail("look beside", e))?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("building-") {
+            fs::remove_dir_all(entry.path()).map_err(|e| fail("clear what was left beside", e))?;
+        }
+    }
+    fs::create_dir_all(&half).map_err(|e| fail("create", e))?;
+    let output = Command::new("go")
+        .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", &linker_flags(), "-o"])
+        .arg(half.join("cluster"))
+        .arg(".")
+        .current_dir(sources)
+        .env("CGO_ENABLED", "0") // no C compiler is needed
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| how_to_go_on(&format!("failed to run `go build`: {e}")))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<&str> = stderr.lines().collect();
+        let tail = lines[lines.len().saturating_sub(15)..].join("\n");
+        return Err(how_to_go_on(&format!("`go build` failed in {}:\n{tail}\n", sources.display())));
+    }
+    for name in NAMES {
+        std::os::unix::fs::symlink("cluster", half.join(name)).map_err(|e| fail("fill", e))?;
+    }
+    fs::rename(&half, wanted).map_err(|e| fail("rename", e))?;
+    say(&format!("built in {} s", started.elapsed().as_secs()));
+    Ok(())
+}
