@@ -24,6 +24,11 @@ pub trait Rule: Debug + Send + Sync + Any {
         None
     }
 
+    /// Whether it reads [`Review::request`](crate::engine::Review::request), which is otherwise left undecoded.
+    fn reads_request(&self) -> bool {
+        false
+    }
+
     /// For [`Rule::contradicts`].
     fn as_any(&self) -> &dyn Any;
 }
