@@ -7,6 +7,7 @@ mod set;
 
 pub use compile::{CompiledException, CompiledPolicy, CompiledRule, CompiledSelfService, Subjects};
 pub(crate) use compile::{fits, selector_faults};
+pub(crate) use load::nearest;
 pub use load::{PolicyFault, load};
 pub use schema::{
     API_VERSION, Exception, KIND, Match, RuleEntry, SelfService, StoragePolicy, StoragePolicySpec, schema,

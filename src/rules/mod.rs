@@ -158,6 +158,7 @@ macro_rules! registry {
 }
 
 registry! {
+    cel,
     default_class,
 }
 
@@ -202,7 +203,8 @@ pub(crate) mod testing {
         )
     }
 
-    fn judge_review(rules: Value, context: &[Value], review: &Review<'_>) -> Verdict {
+    /// The verdict on any review.
+    pub(crate) fn judge_review(rules: Value, context: &[Value], review: &Review<'_>) -> Verdict {
         let policies = policy(rules).unwrap();
         let mut lookup = MapLookup::default();
         lookup.set_complete();
