@@ -4,7 +4,7 @@ use crate::model::FieldPath;
 use crate::policy::PolicyFault;
 use kube_cel::cel::{Context as CelContext, IdedExpr, Value};
 use library::{LIBRARY, RUN, Run};
-use program::{Kind, Program, why};
+use program::{Kind, Known, Program, why};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -42,7 +42,7 @@ mod values;
 ///     given `name`, `class`, `size` and, as a number, `bytes`.
 ///
 /// An expression has at most 4096 bytes, 24 levels of nesting and 3 loops inside each other. On one object a rule takes at
-/// most 1,000,000 steps (about one for each part of a loop's body for each item, or each value copied); what takes more
+/// most 250,000 steps (about one for each part of a loop's body for each item, or each value copied); what takes more
 /// is a finding. On an update, Kubernetes' own limits stand: a claim is judged again for its size alone, so that only
 /// findings beneath `spec.resources` count, and an ephemeral container for those beneath `spec.ephemeralContainers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -97,7 +97,7 @@ impl super::Params for Params {
     const FIELD: &'static str = "cel";
 
     fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
-        let mut compile = |text: &str, known: &[&str], at: &FieldPath, wanted: Kind| match program::compile(text, known) {
+        let mut compile = |text: &str, known: &[Known<'_>], at: &FieldPath, wanted: Kind| match program::compile(text, known) {
             Ok(program) if program.kind == wanted || program.kind == Kind::Unknown || wanted == Kind::Unknown => {
                 Some(program)
             }
@@ -111,13 +111,13 @@ impl super::Params for Params {
                 None
             }
         };
-        let mut known: Vec<&str> = Vec::new();
+        let mut known: Vec<Known<'_>> = Vec::new();
         let mut variables = Vec::new();
         for (index, variable) in self.variables.iter().enumerate() {
             let at = at.key("variables").index(index).key("expression");
             let program = compile(&variable.expression, &known, &at, Kind::Unknown);
+            known.push(Known { name: &variable.name, depth: program.as_ref().map_or(0, |program| program.depth) });
             variables.push((variable.name.clone(), program));
-            known.push(&variable.name);
         }
         let expression = compile(&self.expression, &known, &at.key("expression"), Kind::Truth);
         let when = self.when.as_ref().and_then(|text| compile(text, &known, &at.key("when"), Kind::Truth));

@@ -18,6 +18,7 @@ pub(super) mod internal {
     pub(crate) const ADD: &str = "@add";
     pub(crate) const ALL: &str = "@all";
     pub(crate) const CHARGED: &str = "@charged";
+    pub(crate) const EQUAL: &str = "@equal";
     pub(crate) const EXISTS: &str = "@exists";
     pub(crate) const EXISTS_ONE: &str = "@existsOne";
     pub(crate) const HAS: &str = "@has";
@@ -115,6 +116,7 @@ pub(super) static LIBRARY: LazyLock<Context<'static>> = LazyLock::new(|| {
     context.add_function(internal::ADD, add);
     context.add_function(internal::ALL, all);
     context.add_function(internal::CHARGED, charged);
+    context.add_function(internal::EQUAL, equal);
     context.add_function(internal::EXISTS, exists);
     context.add_function(internal::EXISTS_ONE, exists_one);
     context.add_function(internal::HAS, has);
@@ -270,7 +272,9 @@ fn map(ftx: &FunctionContext<'_, '_>) -> ResolveResult {
     each(ftx, |scope| {
         let kept = condition.map(|condition| truth(scope.resolve(condition)?)).transpose()?;
         if kept.unwrap_or(true) {
-            values.push(scope.resolve(value)?);
+            let value = Value::resolve_val(value, scope)?;
+            charge(ftx, limits::weight(value.as_ref()))?;
+            values.push(Value::try_from(value.as_ref())?);
         }
         Ok(true)
     })?;
@@ -281,6 +285,15 @@ fn charged(ftx: &FunctionContext<'_, '_>) -> ResolveResult {
     let value = argument(ftx, 0)?;
     charge(ftx, limits::weight(value.as_ref()))?;
     Value::try_from(value.as_ref())
+}
+
+fn equal(ftx: &FunctionContext<'_, '_>) -> ResolveResult {
+    let (left, right) = (argument(ftx, 0)?, argument(ftx, 1)?);
+    let large = |value: &dyn Val| value.as_iterable().is_some() || value.downcast_ref::<CelString>().is_some();
+    if large(left.as_ref()) && large(right.as_ref()) {
+        charge(ftx, limits::weight(left.as_ref()))?;
+    }
+    Ok(Value::Bool(left.as_ref() == right.as_ref()))
 }
 
 fn add(ftx: &FunctionContext<'_, '_>) -> ResolveResult {

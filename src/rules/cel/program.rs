@@ -22,10 +22,10 @@ pub(super) struct Program {
     pub(super) expression: IdedExpr,
     /// Which of [`GLOBALS`] it uses.
     pub(super) globals: BTreeSet<&'static str>,
-    /// Which of the rule's own variables it uses.
-    pub(super) variables: BTreeSet<String>,
     /// What it comes to, where that shows without evaluating it.
     pub(super) kind: Kind,
+    /// How deep its evaluation goes, the variables that it uses included.
+    pub(super) depth: usize,
 }
 
 /// What an expression comes to.
@@ -37,11 +37,20 @@ pub(super) enum Kind {
     Unknown,
 }
 
-/// Compiles an expression, which can use the variables of these names.
+/// A variable that an expression can use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'v> {
+    /// Its name.
+    pub(super) name: &'v str,
+    /// How deep its evaluation goes.
+    pub(super) depth: usize,
+}
+
+/// Compiles an expression, which can use these variables.
 ///
 /// # Errors
 /// Every fault that shows without evaluating it, as a fragment with the line and column.
-pub(super) fn compile(text: &str, variables: &[&str]) -> Result<Program, Vec<String>> {
+pub(super) fn compile(text: &str, variables: &[Known<'_>]) -> Result<Program, Vec<String>> {
     if text.len() > limits::LENGTH {
         return Err(vec![format!(
             "is {} bytes long, and {} is the limit: split it into `variables` or rules",
@@ -58,16 +67,13 @@ pub(super) fn compile(text: &str, variables: &[&str]) -> Result<Program, Vec<Str
     compiled.unwrap_or_else(|error| Err(vec![format!("failed to parse the expression: {error}")]))
 }
 
-fn parse(text: &str, variables: &[&str]) -> Result<Program, Vec<String>> {
+fn parse(text: &str, variables: &[Known<'_>]) -> Result<Program, Vec<String>> {
     let parser = Parser::new().max_recursion_depth(limits::NESTING).enable_optional_syntax(true);
     let tree = parser.parse(text).map_err(|errors| syntax(&errors))?;
     let mut lowering = Lowering { text, variables, scope: Vec::new(), faults: Vec::new(), found: Program::empty() };
-    let tree_depth = depth(&tree);
-    if tree_depth > limits::DEPTH {
-        return Err(vec![format!(
-            "is {tree_depth} steps deep, and {} is the limit: split it into `variables`",
-            limits::DEPTH
-        )]);
+    // Before anything else goes through it, and is cut off before it leaves this thread's stack.
+    if depth(&tree, &[]) > limits::DEPTH {
+        return Err(vec![too_deep()]);
     }
     let kind = kind(&tree);
     let expression = lowering.lower(tree);
@@ -75,27 +81,41 @@ fn parse(text: &str, variables: &[&str]) -> Result<Program, Vec<String>> {
         lowering.faults.dedup();
         return Err(lowering.faults);
     }
-    Ok(Program { expression, kind, ..lowering.found })
+    let depth = depth(&expression, variables);
+    if depth > limits::DEPTH {
+        return Err(vec![too_deep()]);
+    }
+    Ok(Program { expression, kind, depth, ..lowering.found })
+}
+
+fn too_deep() -> String {
+    format!(
+        "is more than {} steps deep, counting the variables that it uses: shorten its chains of fields or operators",
+        limits::DEPTH
+    )
 }
 
 fn syntax(errors: &ParseErrors) -> Vec<String> {
-    let told = errors.errors.iter().map(|error| {
-        let inner = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
-        if inner.contains("Recursion limit") {
-            return format!("nests more than {} levels deep: split it into `variables`", limits::NESTING);
-        }
-        let message = error.msg.trim_start_matches("Syntax error: ");
-        // What the parser would have taken instead is a list of every token that there is.
-        let message = message.split(" expecting ").next().unwrap_or(message);
-        format!("failed to parse it at line {}, column {}: {message}", error.pos.0, error.pos.1)
-    });
-    let mut told: Vec<String> = told.collect();
-    told.dedup();
-    told
+    // Those behind the first follow from it more often than not.
+    let Some(error) = errors.errors.first() else { return vec!["failed to parse it".to_owned()] };
+    let inner = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
+    if inner.contains("Recursion limit") {
+        return vec![format!("nests more than {} levels deep: split it into `variables`", limits::NESTING)];
+    }
+    let message = error.msg.trim_start_matches("Syntax error: ");
+    // What the parser would have taken instead is a list of every token that there is.
+    let message = message.split(" expecting ").next().unwrap_or(message);
+    vec![format!("failed to parse it at line {}, column {}: {message}", error.pos.0, error.pos.1)]
 }
 
-fn depth(tree: &IdedExpr) -> usize {
-    1 + children(&tree.expr).into_iter().map(depth).max().unwrap_or(0)
+fn depth(tree: &IdedExpr, variables: &[Known<'_>]) -> usize {
+    if let Expr::Call(CallExpr { func_name, args, .. }) = &tree.expr
+        && func_name == internal::VARIABLE
+        && let Some(Expr::Literal(LiteralValue::String(name))) = args.first().map(|name| &name.expr)
+    {
+        return 1 + variables.iter().find(|known| known.name == name.inner()).map_or(0, |known| known.depth);
+    }
+    1 + children(&tree.expr).into_iter().map(|child| depth(child, variables)).max().unwrap_or(0)
 }
 
 fn size(tree: &IdedExpr) -> i64 {
@@ -179,8 +199,8 @@ impl Program {
         Self {
             expression: IdedExpr::default(),
             globals: BTreeSet::new(),
-            variables: BTreeSet::new(),
             kind: Kind::Unknown,
+            depth: 0,
         }
     }
 }
@@ -190,7 +210,7 @@ impl Program {
 /// - loops, sums and `in` keep count of what they cost, and a loop takes time in proportion to its rounds.
 struct Lowering<'t> {
     text: &'t str,
-    variables: &'t [&'t str],
+    variables: &'t [Known<'t>],
     /// The items of the loops that stand around.
     scope: Vec<String>,
     faults: Vec<String>,
@@ -215,14 +235,15 @@ impl Lowering<'_> {
             Expr::Call(call) => self.call(call),
             Expr::Comprehension(parts) => self.repeat(*parts),
             Expr::List(mut list) => {
-                list.elements = self.lower_all(list.elements);
+                list.elements = self.arguments(list.elements);
                 Expr::List(list)
             }
             Expr::Map(mut map) => {
                 for entry in &mut map.entries {
                     if let EntryExpr::MapEntry(entry) = &mut entry.expr {
                         entry.key = self.lower(std::mem::take(&mut entry.key));
-                        entry.value = self.lower(std::mem::take(&mut entry.value));
+                        let value = self.lower(std::mem::take(&mut entry.value));
+                        entry.value = self.counted(value);
                     }
                 }
                 Expr::Map(map)
@@ -245,6 +266,10 @@ impl Lowering<'_> {
         trees.into_iter().map(|tree| self.lower(tree)).collect()
     }
 
+    fn knows(&self, variable: &str) -> bool {
+        self.variables.iter().any(|known| known.name == variable)
+    }
+
     fn bound(&self, name: &str) -> bool {
         self.scope.iter().any(|bound| bound == name)
     }
@@ -262,7 +287,7 @@ impl Lowering<'_> {
             known.extend(self.scope.iter().map(String::as_str));
             let hint = match nearest(name, &known) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None if self.variables.contains(&name) => format!("write variables.{name}"),
+                None if self.knows(name) => format!("write variables.{name}"),
                 None => format!("there are {} and variables.<name>", GLOBALS.join(", ")),
             };
             self.fault(name, format!("unknown variable `{name}`: {hint}"));
@@ -288,14 +313,14 @@ impl Lowering<'_> {
     }
 
     fn variable(&mut self, name: &str) {
-        if self.variables.contains(&name) {
-            self.found.variables.insert(name.to_owned());
+        if self.knows(name) {
             return;
         }
-        let hint = match nearest(name, self.variables) {
+        let known: Vec<&str> = self.variables.iter().map(|known| known.name).collect();
+        let hint = match nearest(name, &known) {
             Some(near) => format!("did you mean variables.{near}?"),
-            None if self.variables.is_empty() => "no variable stands before this expression".to_owned(),
-            None => format!("those before this expression are {}", self.variables.join(", ")),
+            None if known.is_empty() => "no variable stands before this expression".to_owned(),
+            None => format!("those before this expression are {}", known.join(", ")),
         };
         self.fault(name, format!("unknown variable `variables.{name}`: {hint}"));
     }
@@ -315,7 +340,17 @@ impl Lowering<'_> {
         match (func_name.as_str(), target) {
             (operators::ADD, None) => call(internal::ADD, self.lower_all(args)),
             (operators::IN, None) => call(internal::WITHIN, self.lower_all(args)),
-            (operators::OPT_SELECT, None) => call(operators::OPT_INDEX, self.lower_all(args)),
+            (operators::OPT_SELECT | operators::OPT_INDEX, None) => {
+                let made = call(operators::OPT_INDEX, self.lower_all(args));
+                self.counted(IdedExpr { id: 0, expr: made }).expr
+            }
+            (operators::EQUALS | operators::NOT_EQUALS, None) if !self.scope.is_empty() => {
+                let equal = call(internal::EQUAL, self.lower_all(args));
+                match func_name.as_str() {
+                    operators::EQUALS => equal,
+                    _ => call(operators::LOGICAL_NOT, vec![IdedExpr { id: 0, expr: equal }]),
+                }
+            }
             // In Kubernetes it hides a type from the checker, and here there is no checker.
             ("dyn", None) if args.len() == 1 => match self.lower_all(args).pop() {
                 Some(only) => only.expr,

@@ -223,7 +223,7 @@ fn tells_what_cannot_be_at_load() {
     told("[1].all(object, true)", "rename it");
     told("[1].all(x, [1].all(x, true))", "rename it");
     told("Foo{a: 1} == null", "makes a message");
-    told("object.spec.list.all(x)", "unknown function `all`");
+    told("object.spec.list.every()", "unknown function `every`");
     told("1 + 1 - 1", "must come to true or false");
     told("'text'", "must come to true or false");
     let both = faults(json!([{"cel": {"name": "n", "expression": "objekt == zzz", "field": "spec..x",
@@ -273,7 +273,7 @@ fn refuses_what_nests_too_deep_without_a_stack_overflow() {
     assert!(program::compile(loops, &[]).unwrap_err()[0].contains("more than 3 loops"));
 }
 
-/// The deepest expressions that are accepted, on half the stack of a tokio thread.
+/// The deepest expressions that are accepted, on three quarters of the stack of a tokio thread (without optimisation).
 #[test]
 fn evaluates_the_deepest_on_a_small_stack() {
     let deep = |start: &str, step: &str, end: &str| {
@@ -298,7 +298,7 @@ fn evaluates_the_deepest_on_a_small_stack() {
             assert!(found.iter().all(|line| !line.contains("broke off")), "{expression}: {found:?}");
         }
     };
-    std::thread::Builder::new().stack_size(1 << 20).spawn(run).unwrap().join().unwrap();
+    std::thread::Builder::new().stack_size(1536 << 10).spawn(run).unwrap().join().unwrap();
 }
 
 #[test]
@@ -314,23 +314,31 @@ fn what_takes_too_long_is_a_finding_and_not_a_wait() {
         "object.spec.n.all(x, object.spec.list.size() == 1000 && size(object.spec.list.map(y, y)) > x)",
         "object.spec.n.all(x, object.spec.text.contains('y') == false && object.spec.text.upperAscii() != '')",
         "object.spec.list.map(x, object.spec.list).distinct().size() == 1",
+        "object.spec.n.all(x, [object.spec.list, object.spec.list].size() == 2)",
+        "object.spec.n.all(x, {'a': object.spec.list}.size() == 1)",
+        "object.spec.n.all(x, object.?spec.?list.hasValue())",
+        "object.spec.n.all(x, object.spec.list == object.spec.list)",
+        "object.spec.n.all(x, object.spec.list != [x])",
+        "object.spec.n.all(x, x in object.spec.n)",
         "lists.range(1000000000).size() > 0",
         "object.spec.text.replace('', object.spec.text).size() > 0",
         "object.spec.text.split('').join(object.spec.text).size() > 0",
-        "sets.equivalent(lists.range(100000), lists.range(100000).map(x, -x))",
+        "sets.equivalent(lists.range(10000), lists.range(10000))",
         "true || object.spec.n.all(x, true)",
     ] {
         let found = finds(expression, &object);
         match expression.starts_with("true") {
             true => assert_eq!(found, [""; 0]),
-            false => assert!(found[0].contains("takes more than 1000000 steps"), "{expression}: {found:?}"),
+            false => {
+                assert!(found.iter().any(|f| f.contains("takes more than 250000 steps")), "{expression}: {found:?}");
+            }
         }
     }
     // Each stops within the limit; all of them together, without optimisation, with other tests beside them.
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     // An `||` cannot hide it.
     let hidden = "object.spec.n.all(x, object.spec.n.all(y, object.spec.n.all(z, x >= 0))) || true";
-    assert!(finds(hidden, &object)[0].contains("takes more than 1000000 steps"));
+    assert!(finds(hidden, &object)[0].contains("takes more than 250000 steps"));
     // One loop over all of it is no trouble.
     holds("object.spec.list.all(x, x.env.all(e, e.name == 'a' && size(e.value) == 1))", &object);
     holds("object.spec.list.map(x, x.name).filter(n, n != 'y').size() == 1000", &object);
@@ -338,15 +346,32 @@ fn what_takes_too_long_is_a_finding_and_not_a_wait() {
 
 #[test]
 fn a_text_that_doubles_is_stopped() {
-    let variables: Vec<Value> = (0..30)
+    let variables: Vec<Value> = (0..12)
         .map(|n| match n {
-            0 => json!({"name": "v0", "expression": "'0123456789abcdef'"}),
+            0 => json!({"name": "v0", "expression": "object.spec.text"}),
             n => json!({"name": format!("v{n}"), "expression": format!("variables.v{0} + variables.v{0}", n - 1)}),
         })
         .collect();
-    let rules = json!([{"cel": {"name": "n", "expression": "variables.v29 != ''", "variables": variables}}]);
-    let verdict = judge(rules, &[], &claim(json!({})));
+    let rules = json!([{"cel": {"name": "n", "expression": "variables.v11 != ''", "variables": variables}}]);
+    let verdict = judge(rules, &[], &claim(json!({"text": "x".repeat(100_000)})));
     assert!(verdict.findings[0].message.contains("takes more than"), "{:?}", verdict.findings);
+}
+
+#[test]
+fn a_chain_of_variables_is_as_deep_as_it_is_long() {
+    let variables: Vec<Value> = (0..32)
+        .map(|n| match n {
+            0 => json!({"name": "v0", "expression": "1"}),
+            n => json!({"name": format!("v{n}"), "expression": format!("1 + (2 + variables.v{})", n - 1)}),
+        })
+        .collect();
+    let found = faults(json!([{"cel": {"name": "n", "expression": "variables.v31 > 0", "variables": variables}}]));
+    assert!(found.iter().any(|fault| fault.contains("counting the variables")), "{found:?}");
+}
+
+#[test]
+fn a_panic_of_the_library_is_a_finding() {
+    fails("'%.99999999999f'.format([1.0]) != ''", &claim(json!({})), "");
 }
 
 #[test]
@@ -370,13 +395,14 @@ fn every_function_exists() {
 
 #[test]
 fn nothing_else_than_the_used_variables_is_made() {
-    let compiled = program::compile("request.operation == 'CREATE' || variables.a", &["a", "b"]).unwrap();
+    let compiled = program::compile("request.operation == 'CREATE'", &[]).unwrap();
     assert_eq!(compiled.globals.into_iter().collect::<Vec<_>>(), ["request"]);
     assert_eq!(compiled.kind, Kind::Truth);
     assert_eq!(values::convert(&json!(u64::MAX)).type_of().to_string(), "uint");
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(100))]
     #[test]
     fn any_text_gets_an_answer(text in ".{0,60}") {
         let _ = program::compile(&text, &[]);
@@ -389,7 +415,7 @@ proptest::proptest! {
         "quantity", "timestamp", "duration", "matches", "lists.range", "substring", "split", "sum", "first", "format",
     ]), 0..14)) {
         let text = tokens.join(" ").replace(" . ", ".").replace(" (", "(");
-        if program::compile(&text, &[]).is_ok() {
+        if program::compile(&text, &[]).is_ok_and(|program| matches!(program.kind, Kind::Truth | Kind::Unknown)) {
             let _ = finds(&text, &claim(json!({"list": [1]})));
         }
     }
