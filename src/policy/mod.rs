@@ -6,10 +6,13 @@ mod schema;
 mod set;
 
 pub use compile::{CompiledException, CompiledPolicy, CompiledRule, CompiledSelfService, Subjects};
-pub(crate) use compile::{fits, selector_faults};
+pub(crate) use compile::{fits, kind_faults, selector_faults};
 pub(crate) use load::nearest;
 pub use load::{PolicyFault, load};
 pub use schema::{
     API_VERSION, Exception, KIND, Match, RuleEntry, SelfService, StoragePolicy, StoragePolicySpec, schema,
 };
 pub use set::{BASELINE, EXCLUDED_NAMESPACES, PolicySet, SetFault, embedded_baseline};
+
+#[cfg(test)]
+mod tests;

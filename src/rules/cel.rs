@@ -1,7 +1,7 @@
 use super::{Draft, Rule};
 use crate::engine::Context;
 use crate::model::FieldPath;
-use crate::policy::PolicyFault;
+use crate::policy::{PolicyFault, kind_faults};
 use kube_cel::cel::{Context as CelContext, IdedExpr, Value};
 use library::{LIBRARY, RUN, Run};
 use program::{Kind, Known, Program, why};
@@ -123,6 +123,7 @@ impl super::Params for Params {
         let when = self.when.as_ref().and_then(|text| compile(text, &known, &at.key("when"), Kind::Truth));
         let message = self.message_expression.as_ref();
         let message = message.and_then(|text| compile(text, &known, &at.key("messageExpression"), Kind::Text));
+        kind_faults(&self.kinds, &at.key("kinds"), faults);
         if self.variables.len() > limits::VARIABLES {
             let message = format!("has {} items, and {} is the limit", self.variables.len(), limits::VARIABLES);
             faults.push(PolicyFault::new(at.key("variables"), message));
