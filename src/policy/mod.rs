@@ -1,12 +1,14 @@
 //! The StoragePolicy: one type for the file and the CRD, read with every fault at once, compiled to a [`PolicySet`].
 
 mod compile;
+mod crd;
 mod load;
 mod schema;
 mod set;
 
 pub use compile::{CompiledException, CompiledPolicy, CompiledRule, CompiledSelfService, Subjects};
 pub(crate) use compile::{fits, kind_faults, selector_faults};
+pub use crd::{crd, crd_yaml, schema_json};
 pub(crate) use load::nearest;
 pub use load::{PolicyFault, load};
 pub use schema::{

@@ -60,7 +60,7 @@ pub struct StoragePolicySpec {
     #[serde(default)]
     pub action: Action,
     /// The rules.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 64))]
     pub rules: Vec<RuleEntry>,
     /// Who is excused, why and until when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
