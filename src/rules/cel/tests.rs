@@ -402,7 +402,7 @@ fn nothing_else_than_the_used_variables_is_made() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(100))]
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() })]
     #[test]
     fn any_text_gets_an_answer(text in ".{0,60}") {
         let _ = program::compile(&text, &[]);
