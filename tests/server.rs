@@ -7,10 +7,11 @@
 mod harness;
 
 use axum::body::Body;
-use axum::http::{StatusCode, Version};
+use axum::http::{Request, StatusCode, Version};
 use harness::{Client, Gate, Unsized, review};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tower::ServiceExt;
 use volgate::server::{Limits, Shutdown};
 use volgate::tls::{Authority, CertificateSource, Step};
 
@@ -34,6 +35,18 @@ async fn both_versions_of_http_are_answered() {
         let body: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body["response"]["allowed"], true, "denying is the other webhook's part: {body}");
     }
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn the_router_needs_no_socket() {
+    let gate = Gate::start().await;
+    let request = Request::post("/validate").header("content-type", "application/json");
+    let request = request.body(Body::from(review("deny"))).unwrap();
+    let response = volgate::server::router(gate.state.clone()).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let body = axum::body::to_bytes(response.into_body(), MIB).await.unwrap();
+    assert!(String::from_utf8_lossy(&body).contains("test-rule: spec: is not liked (policy test)"));
     gate.stop().await;
 }
 
@@ -213,12 +226,12 @@ async fn readiness_names_what_is_missing() {
         text,
         "[+]caches ok\n[+]certificate ok\n[+]policies ok\n[+]shutdown ok\nreadyz check passed\n"
     );
-    gate.world.wait_for("claims");
+    gate.world.wait_for("the first list of claims is under way");
     gate.world.pass_days(400);
     gate.state.policies.store(volgate::policy::PolicySet::build(Vec::new()).unwrap().into());
     let (status, text) = gate.health("/readyz").await;
     assert_eq!(status, 503);
-    assert!(text.contains("[-]caches failed: waiting for claims\n"), "{text}");
+    assert!(text.contains("[-]caches failed: the first list of claims is under way\n"), "{text}");
     assert!(text.contains("[-]certificate failed: the certificate expired on "), "{text}");
     assert!(text.contains("[-]policies failed: there is no policy"), "{text}");
     assert!(text.ends_with("readyz check failed\n"), "{text}");

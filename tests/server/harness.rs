@@ -71,7 +71,7 @@ fn policies() -> PolicySet {
 }
 
 /// A review of a new pod whose label `do` has that value.
-pub fn review(label: &str) -> String {
+pub(crate) fn review(label: &str) -> String {
     json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "a-uid", "kind": {"group": "", "version": "v1", "kind": "Pod"}, "operation": "CREATE",
         "namespace": "shop", "name": "web", "object": {
@@ -84,16 +84,16 @@ pub fn review(label: &str) -> String {
 
 /// The time and the caches, as a test wants them.
 #[derive(Debug, Default)]
-pub struct World {
+pub(crate) struct World {
     days: AtomicI64,
     waiting: Mutex<Vec<String>>,
 }
 
 impl World {
-    pub fn pass_days(&self, days: i64) {
+    pub(crate) fn pass_days(&self, days: i64) {
         self.days.fetch_add(days, Ordering::Relaxed);
     }
-    pub fn wait_for(&self, kind: &str) {
+    pub(crate) fn wait_for(&self, kind: &str) {
         self.waiting.lock().unwrap().push(kind.to_owned());
     }
 }
@@ -110,10 +110,10 @@ impl CacheState for Caches {
 }
 
 /// A running webhook.
-pub struct Gate {
-    pub webhook: SocketAddr,
-    pub state: Arc<State>,
-    pub world: Arc<World>,
+pub(crate) struct Gate {
+    pub(crate) webhook: SocketAddr,
+    pub(crate) state: Arc<State>,
+    pub(crate) world: Arc<World>,
     health: SocketAddr,
     ca: String,
     stop: Option<oneshot::Sender<()>>,
@@ -121,18 +121,18 @@ pub struct Gate {
 }
 
 impl Gate {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let shutdown = Shutdown { delay: Duration::ZERO, grace: Duration::from_secs(1) };
         Self::with(Limits::default(), shutdown).await
     }
 
-    pub async fn with(limits: Limits, shutdown: Shutdown) -> Self {
+    pub(crate) async fn with(limits: Limits, shutdown: Shutdown) -> Self {
         let source = CertificateSource::own(vec!["localhost".into()], Clock::system().now()).unwrap();
         let ca = source.ca_bundle().unwrap();
         Self::with_source(source, ca, limits, shutdown).await.0
     }
 
-    pub async fn with_source(
+    pub(crate) async fn with_source(
         source: CertificateSource,
         ca: String,
         limits: Limits,
@@ -159,27 +159,27 @@ impl Gate {
         (Self { webhook, state, world, health, ca, stop: Some(stop), task }, follower)
     }
 
-    pub fn begin_stop(&mut self) {
+    pub(crate) fn begin_stop(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
-    pub async fn ended(self) {
+    pub(crate) async fn ended(self) {
         self.task.await.unwrap().unwrap();
     }
 
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.begin_stop();
         self.task.abort();
     }
 
-    pub async fn http1(&self) -> Client {
+    pub(crate) async fn http1(&self) -> Client {
         let stream = self.connect(b"http/1.1").await;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Client::One(sender)
     }
 
-    pub async fn http2(&self) -> Client {
+    pub(crate) async fn http2(&self) -> Client {
         let stream = self.connect(b"h2").await;
         let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
@@ -188,7 +188,7 @@ impl Gate {
     }
 
     /// The certificate that a new connection gets.
-    pub async fn served_certificate(&self) -> CertificateDer<'static> {
+    pub(crate) async fn served_certificate(&self) -> CertificateDer<'static> {
         let stream = self.connect(b"h2").await;
         stream.get_ref().1.peer_certificates().unwrap()[0].clone()
     }
@@ -210,7 +210,7 @@ impl Gate {
         stream
     }
 
-    pub async fn health(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn health(&self, path: &str) -> (u16, String) {
         let stream = TcpStream::connect(self.health).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
@@ -220,7 +220,7 @@ impl Gate {
         (status, text(response.into_body()).await)
     }
 
-    pub async fn metrics(&self) -> String {
+    pub(crate) async fn metrics(&self) -> String {
         let (status, text) = self.health("/metrics").await;
         assert_eq!(status, 200);
         text
@@ -228,17 +228,17 @@ impl Gate {
 }
 
 /// One connection to the webhook.
-pub enum Client {
+pub(crate) enum Client {
     One(http1::SendRequest<Body>),
     Two(http2::SendRequest<Body>),
 }
 
 impl Client {
-    pub async fn post(&mut self, path: &str, body: String) -> (response::Parts, String) {
+    pub(crate) async fn post(&mut self, path: &str, body: String) -> (response::Parts, String) {
         self.send("POST", path, "application/json", Body::from(body)).await
     }
 
-    pub async fn send(
+    pub(crate) async fn send(
         &mut self,
         method: &str,
         path: &str,
@@ -267,13 +267,13 @@ async fn text(body: Incoming) -> String {
 }
 
 /// A body that does not tell its length, or never comes.
-pub struct Unsized(Option<Full<Bytes>>);
+pub(crate) struct Unsized(Option<Full<Bytes>>);
 
 impl Unsized {
-    pub fn new(bytes: Vec<u8>) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
         Self(Some(Full::new(bytes.into())))
     }
-    pub fn never() -> Self {
+    pub(crate) fn never() -> Self {
         Self(None)
     }
 }
