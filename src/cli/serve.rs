@@ -5,7 +5,7 @@ use crate::lookup::{Lookup, MapLookup};
 use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State};
 use crate::tls::{CertificateSource, Follower, Step};
 use anyhow::{Context, Result, bail};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -296,6 +296,7 @@ async fn stopped() {
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     // It fails only where a log has been started before, which then serves as well.
     let _ = match format {
         LogFormat::Text => log.with_target(false).try_init(),
