@@ -46,6 +46,12 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
     let lookup = run.lookup(inputs);
     let mut rows = Vec::new();
     for manifest in manifests(inputs) {
+        if !manifest.is_object() {
+            if inputs.get(manifest.input).is_some_and(|input| input.named) {
+                report.faults.push(manifest.no_object());
+            }
+            continue;
+        }
         let facts = match Facts::read(manifest.value, Some(run.namespace)) {
             Ok(facts) => facts,
             Err(fault) => {

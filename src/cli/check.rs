@@ -1,6 +1,7 @@
-use super::{DENIED, FAILED, input, policies};
+use super::{DENIED, FAILED, complain, input, policies, say};
 use crate::check::{Input, Report, Run, apply};
 use crate::report;
+use crate::source::SourceErrorKind;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use similar::TextDiff;
@@ -69,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let mut text = match args.format {
         Format::Human => {
             let notice = policies.notice.map(|notice| format!("{notice}\n")).unwrap_or_default();
-            format!("{}{notice}{}\n", report::human(&report, &inputs, colour), report::summary_line(&report))
+            format!("{}{notice}{}\n", report::human(&report, &inputs, colour), report::summary_line(&report, args.fix))
         }
         Format::Json => format!("{:#}\n", report::json(&report, &inputs)),
     };
@@ -86,7 +87,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
                         // JSON must stay JSON.
                         match args.format {
                             Format::Human => text = format!("{diff}\n{text}"),
-                            Format::Json => eprint!("{diff}"),
+                            Format::Json => complain(&diff),
                         }
                     }
                     if args.fix {
@@ -94,7 +95,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
                     }
                 }
                 Err(error) => {
-                    eprintln!("volgate: {}: {error}", input.source.name);
+                    complain(&format!("volgate: {}: {error}\n", input.source.name));
                     failed = true;
                 }
             }
@@ -102,8 +103,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     }
     match &args.output {
         Some(path) => replace(path, &text)?,
-        None if fixes_stdin => std::io::stderr().write_all(text.as_bytes())?,
-        None => std::io::stdout().write_all(text.as_bytes())?,
+        None if fixes_stdin => complain(&text),
+        None => say(&text)?,
     }
     Ok(exit_code(&report, failed))
 }
@@ -120,7 +121,9 @@ fn exit_code(report: &Report<'_>, failed: bool) -> ExitCode {
 
 fn write_fixed(input: &Input, old: &str, new: &str) -> Result<()> {
     if input.source.name == input::STDIN {
-        return Ok(std::io::stdout().write_all(new.as_bytes())?);
+        // What is not UTF-8 cannot be given back as it was.
+        let is_text = input.errors().all(|error| error.kind != SourceErrorKind::Encoding);
+        return if is_text { say(new) } else { Ok(()) };
     }
     if old == new {
         return Ok(());

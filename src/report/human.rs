@@ -54,8 +54,8 @@ pub fn human(report: &Report<'_>, inputs: &[Input], colour: bool) -> String {
     text
 }
 
-/// The last line: how many objects fared how.
-pub fn summary_line(report: &Report<'_>) -> String {
+/// The last line: how many objects fared how. `fixed` says that the changes were written.
+pub fn summary_line(report: &Report<'_>, fixed: bool) -> String {
     let summary = report.summary();
     let objects = if summary.objects == 1 { "object" } else { "objects" };
     let mut line = format!(
@@ -64,10 +64,17 @@ pub fn summary_line(report: &Report<'_>) -> String {
     );
     if !report.changes.is_empty() {
         let changed = report.changes.len();
-        line.push_str(&format!("; {changed} would be changed (see --diff)"));
+        line.push_str(&match fixed {
+            true => format!("; {changed} changed"),
+            false => format!("; {changed} would be changed (see --diff)"),
+        });
     }
     if report.skipped > 0 {
-        line.push_str(&format!("; {} documents that are no Kubernetes objects passed over", report.skipped));
+        let what = match report.skipped {
+            1 => "1 document that is no Kubernetes object".to_owned(),
+            skipped => format!("{skipped} documents that are no Kubernetes objects"),
+        };
+        line.push_str(&format!("; {what} passed over"));
     }
     if !report.faults.is_empty() {
         line.push_str(&format!("; {} could not be judged", report.faults.len()));

@@ -108,7 +108,9 @@ impl Rule for DurableData {
         for path in data.paths.iter().filter(|path| !path.cover.read_only) {
             findings.extend(self.judge(workload, storage, path));
         }
-        if workload.stateful_set && !by_catalog {
+        // A container without an image is part of a patch: what it mounts stands elsewhere.
+        let whole = workload.pod.containers.iter().all(|container| !container.image.is_empty());
+        if workload.stateful_set && !by_catalog && whole {
             self.judge_set(workload, storage, findings);
         }
     }
@@ -374,7 +376,11 @@ mod tests {
         assert!(found(json!({"statefulSets": "Ignore"}), &[], &on_empty).is_empty());
         let on_claim = set(json!([scratch]), json!([{"metadata": {"name": "v"}, "spec": {}}]), mounts);
         assert!(found(json!({}), &[], &on_claim).is_empty());
-        assert!(found(json!({}), &[], &set(json!([]), json!([]), json!([])))[0].starts_with("Warn spec.template.spec:"));
+        let bare = set(json!([]), json!([]), json!([]));
+        assert!(found(json!({}), &[], &bare)[0].starts_with("Warn spec.template.spec:"));
+        let mut patch = bare.clone();
+        patch["spec"]["template"]["spec"]["containers"][0].as_object_mut().unwrap().remove("image");
+        assert_eq!(found(json!({}), &[], &patch), [""; 0], "a part of a StatefulSet, as an overlay has it");
     }
 
     #[test]
