@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 use volgate::check::{Input, Run};
 use volgate::policy::{PolicySet, embedded_baseline};
-use volgate::source::{Source, parse};
+use volgate::source::parse;
 
 const MANIFESTS: usize = 5_000;
 const ROUNDS: usize = 7;
@@ -33,12 +33,16 @@ fn compare(name: &str, policies: &PolicySet, texts: &[String]) {
             black_box(parse(text));
         }
     });
-    let named = || texts.iter().enumerate().map(|(index, text)| (format!("{index}.yaml"), text.as_str()));
+    let files: Vec<(String, Vec<u8>, bool)> = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| (format!("{index}.yaml"), text.clone().into_bytes(), false))
+        .collect();
     let full = best(|| {
-        let inputs = Input::read_all(named().map(|(name, text)| (name, text.as_bytes(), false)).collect());
+        let inputs = Input::read_all(&files);
         black_box(run(policies).check(&inputs).summary());
     });
-    let inputs: Vec<Input> = named().map(|(name, text)| Input::new(Source::new(name, text), false)).collect();
+    let inputs = Input::read_all(&files);
     let judged = best(|| {
         black_box(run(policies).check(&inputs).summary());
     });
@@ -68,7 +72,12 @@ fn best(mut work: impl FnMut()) -> Duration {
 fn manifest(index: usize) -> String {
     match index % 8 {
         0 | 1 => deployment(index, "registry.example/team/api:1.4", "cache", "emptyDir: {}"),
-        2 => deployment(index, "redis:7", "data", &format!("persistentVolumeClaim: {{claimName: claim-{index}}}")),
+        2 => deployment(
+            index,
+            "redis:7",
+            "data",
+            &format!("persistentVolumeClaim: {{claimName: claim-{index}}}"),
+        ),
         3 => stateful_set(index),
         4 => format!(
             "apiVersion: v1\nkind: Pod\nmetadata:\n  name: pod-{index}\n  namespace: shop\n  labels:\n    app: pod-{index}\n\

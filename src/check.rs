@@ -43,8 +43,8 @@ impl Input {
 
     /// Reads many texts at once, on all cores, and returns them in their order. Each is its name, its bytes and
     /// whether it was named by the user.
-    pub fn read_all(files: Vec<(String, &[u8], bool)>) -> Vec<Self> {
-        in_parallel(&files, |(name, bytes, named)| Self::from_bytes(name, bytes, *named))
+    pub fn read_all(texts: &[(String, Vec<u8>, bool)]) -> Vec<Self> {
+        in_parallel(texts, |(name, bytes, named)| Self::from_bytes(name, bytes, *named))
     }
 
     /// The documents, as far as they could be read.
@@ -182,7 +182,10 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
     std::thread::scope(|scope| {
         let start = |share| scope.spawn(move || items_of(share, work));
         let threads: Vec<_> = items.chunks(items.len().div_ceil(shares)).map(start).collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
     })
 }
 
@@ -283,6 +286,7 @@ impl Run<'_> {
             }
             report.faults.push(manifest.no_object());
         }
+        report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
         report.findings.sort_by(|a, b| {
             let key =
                 |l: &Located| (l.spot.clone(), std::cmp::Reverse(effective(&l.finding)), l.finding.rule);
@@ -374,7 +378,8 @@ pub(crate) fn read_faults(inputs: &[Input], report: &mut Report<'_>) {
                 if !std::mem::take(&mut first_template) {
                     continue;
                 }
-                message.push_str(&format!("; so are {} more documents of this file", templates - 1));
+                let places = if templates == 2 { "place" } else { "places" };
+                message.push_str(&format!("; {} more {places} in this file", templates - 1));
             }
             let end = (error.offset + 1).min(input.source.text.len());
             let help = Some(error.help.to_string());

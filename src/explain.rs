@@ -62,7 +62,9 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
         };
         let Some(workload) = facts.workload() else { continue };
         let storage = StorageMap::new(workload, facts.namespace(), &lookup);
-        let data = Data::of_products(workload, storage, run.policies.catalog(), &[]);
+        let catalog = run.policies.catalog();
+        let mut data = Data::of_products(workload, storage, catalog, &[]);
+        data.add_resembling(workload, storage, catalog, &[]);
         let source = inputs.get(manifest.input).map(|input| &input.source);
         let mut push = |row: Row, field: &FieldPath| {
             let line = source.map_or(0, |source| source.position(manifest.spot(field).start).line);
@@ -102,6 +104,7 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
             }
         }
     }
+    report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
     (rows, report.faults)
 }
 
@@ -136,6 +139,7 @@ fn row(
         volume,
         data_of: why.map(|why| match why {
             Why::Product { name, .. } => (*name).to_owned(),
+            Why::Resembles { name } => format!("{name}?"),
             Why::StatefulSet => "StatefulSet".to_owned(),
             Why::Policy => "policy".to_owned(),
         }),

@@ -66,15 +66,22 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let fixes_stdin = args.fix && args.paths.iter().any(|path| path.as_os_str() == "-");
     let to_terminal =
         if fixes_stdin { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
-    let colour = to_terminal && args.output.is_none() && std::env::var_os("NO_COLOR").is_none();
+    let colour = to_terminal
+        && args.output.is_none()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut text = match args.format {
         Format::Human => {
             let notice = policies.notice.map(|notice| format!("{notice}\n")).unwrap_or_default();
-            format!("{}{notice}{}\n", report::human(&report, &inputs, colour), report::summary_line(&report, args.fix))
+            format!(
+                "{}{notice}{}\n",
+                report::human(&report, &inputs, colour),
+                report::summary_line(&report, args.fix)
+            )
         }
         Format::Json => format!("{:#}\n", report::json(&report, &inputs)),
     };
     let mut failed = !report.faults.is_empty();
+    let mut diffs = String::new();
     if args.diff || args.fix {
         for (index, input) in inputs.iter().enumerate() {
             let old: &str = &input.source.text;
@@ -82,13 +89,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
                 Ok(new) => {
                     if args.diff && new != old {
                         let name = &input.source.name;
-                        let diff =
-                            TextDiff::from_lines(old, &new).unified_diff().header(name, name).to_string();
-                        // JSON must stay JSON.
-                        match args.format {
-                            Format::Human => text = format!("{diff}\n{text}"),
-                            Format::Json => complain(&diff),
-                        }
+                        let diff = TextDiff::from_lines(old, &new);
+                        diffs.push_str(&diff.unified_diff().header(name, name).to_string());
                     }
                     if args.fix {
                         write_fixed(input, old, &new)?;
@@ -99,6 +101,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
                     failed = true;
                 }
             }
+        }
+    }
+    if !diffs.is_empty() {
+        // JSON must stay JSON.
+        match args.format {
+            Format::Human => text = format!("{diffs}\n{text}"),
+            Format::Json => complain(&diffs),
         }
     }
     match &args.output {

@@ -50,13 +50,13 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         Format::Text => say(&report::table(&rows))?,
         Format::Json => say(&format!("{:#}\n", serde_json::json!({"paths": rows})))?,
     }
-    if rows.is_empty() && matches!(args.format, Format::Text) {
+    if rows.is_empty() && faults.is_empty() && matches!(args.format, Format::Text) {
         complain("volgate: there is no pod, and nothing with a pod template, in what was given\n");
     }
     if faults.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
     let report = crate::check::Report { faults, ..Default::default() };
-    complain(&report::human(&report, &inputs, false));
+    complain(&format!("{}\n", report::human(&report, &inputs, false).trim_end()));
     Ok(ExitCode::from(FAILED))
 }
