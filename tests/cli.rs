@@ -4,5 +4,7 @@
 #[test]
 fn sessions() {
     let cases = trycmd::TestCases::new();
+    // Help is as wide as the terminal.
+    cases.env("COLUMNS", "100");
     cases.case("tests/cli/*.trycmd").case("tests/cli/*.toml");
 }

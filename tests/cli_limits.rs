@@ -1,6 +1,8 @@
 //! The command line on what nobody wants to keep as a file: endless nesting, bombs, bytes that are no text, huge
 //! lines, a reader that goes away.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // helpers of tests
+
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;

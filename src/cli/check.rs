@@ -66,9 +66,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let fixes_stdin = args.fix && args.paths.iter().any(|path| path.as_os_str() == "-");
     let to_terminal =
         if fixes_stdin { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
-    let colour = to_terminal
-        && args.output.is_none()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour = to_terminal && args.output.is_none() && wants_colour();
     let mut text = match args.format {
         Format::Human => {
             let notice = policies.notice.map(|notice| format!("{notice}\n")).unwrap_or_default();
@@ -116,6 +114,12 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         None => say(&text)?,
     }
     Ok(exit_code(&report, failed))
+}
+
+/// Whether neither <https://no-color.org> nor the terminal's type speaks against colour.
+fn wants_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn exit_code(report: &Report<'_>, failed: bool) -> ExitCode {

@@ -19,7 +19,9 @@ use std::sync::Arc;
 ///
 /// A workload is stateful, and these of its paths are its data, when the image of a container is in the catalog
 /// (`volgate explain` shows what was found), when a StatefulSet owns it (its writable mounts; with no durable mount
-/// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so.
+/// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so. An image that
+/// is not in the catalog, with a pod volume that ends with the pod mounted where a product of the catalog keeps its
+/// data (an emptyDir at `/var/lib/mysql`), is a warning.
 ///
 /// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`. Where a claim
 /// or class is not known, the answer is a warning and not a guess.
