@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             }
         },
     };
-    print!("{text}");
+    super::say(&text)?;
     Ok(ExitCode::SUCCESS)
 }
 
