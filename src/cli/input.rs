@@ -37,7 +37,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Input>> {
 }
 
 /// What the files behind those paths hold, to tell whether it has changed.
-#[cfg(feature = "serve")]
+#[cfg(feature = "cluster")]
 pub(super) fn contents(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut contents = Vec::new();
     for path in paths {

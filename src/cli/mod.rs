@@ -3,9 +3,11 @@
 mod check;
 mod explain;
 mod input;
+#[cfg(feature = "cluster")]
+mod link;
 mod policies;
 mod rules;
-#[cfg(feature = "serve")]
+#[cfg(feature = "cluster")]
 mod serve;
 
 use anyhow::Context;
@@ -31,7 +33,9 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Rules(rules::Args),
-    #[cfg(feature = "serve")]
+    /// Print the CustomResourceDefinition of StoragePolicy
+    Crd,
+    #[cfg(feature = "cluster")]
     Serve(Box<serve::Args>),
 }
 
@@ -41,7 +45,11 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Rules(args) => rules::run(&args),
-        #[cfg(feature = "serve")]
+        Command::Crd => {
+            print!("{}", crate::policy::crd_yaml());
+            Ok(ExitCode::SUCCESS)
+        }
+        #[cfg(feature = "cluster")]
         Command::Serve(args) => serve::run(&args),
     };
     match outcome {

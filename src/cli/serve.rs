@@ -1,7 +1,10 @@
 //! `volgate serve`: the webhook, from its arguments to the end of the process.
 
+use super::link::Link;
 use super::{input, policies};
+use crate::cluster::{self, ClusterPolicies, Endpoint, Registration};
 use crate::lookup::{Lookup, MapLookup};
+use crate::policy::CompiledPolicy;
 use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State};
 use crate::tls::{CertificateSource, Follower, Step};
 use anyhow::{Context, Result, bail};
@@ -13,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
+/// The port of the Service by which the API server reaches the webhook.
+const SERVICE_PORT: u16 = 443;
 /// How often certificates and policies are compared with their files.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -101,12 +106,6 @@ enum LogFormat {
     Json,
 }
 
-/// What serving needs of a cluster.
-struct Link {
-    lookup: Arc<dyn Lookup>,
-    caches: Arc<dyn CacheState>,
-}
-
 /// Serves until SIGTERM or Ctrl-C.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     start_log(args.log_format);
@@ -122,11 +121,9 @@ async fn serve(args: &Args) -> Result<()> {
         );
     }
     let clock = Clock::system();
-    let mut watched = WatchedPolicies::new(&args.policy)?;
-    let policies::Loaded { set, notice } = policies::read(&args.policy)?;
-    if let Some(notice) = notice {
-        tracing::info!("{notice}");
-    }
+    let watched = WatchedPolicies::new(&args.policy)?;
+    let files = policies_of(&args.policy)?;
+    let (set, _) = policies::assemble(&files, &[])?;
     let mut follower = Follower::start(certificate_source(args, &clock)?, clock.now())?;
     let ca = ca_bundle(args, &follower)?;
     if args.print_ca {
@@ -138,12 +135,17 @@ async fn serve(args: &Args) -> Result<()> {
     // Bound before the cluster is reached, so that a port that is taken shows at once.
     let webhook = listen(args.listen)?;
     let health = listen(args.health_listen)?;
-    let link = link(args)?;
+    let registration = if args.register { Some(registration(args, ca)?) } else { None };
+    let link = if args.standalone { None } else { Some(Link::start().await?) };
+    let (lookup, caches): (Arc<dyn Lookup>, Arc<dyn CacheState>) = match &link {
+        Some(link) => (link.lookup(), link.caches()),
+        None => (Arc::new(MapLookup::default()), Arc::new(NoCaches)),
+    };
     let limits = Limits {
         request_time: Duration::from_secs(args.timeout.into()),
         concurrent: args.max_concurrent.into(),
     };
-    let state = State::new(set, link.lookup, link.caches, follower.certificates(), clock.clone(), limits);
+    let state = State::new(set, lookup, caches, follower.certificates(), clock.clone(), limits);
     tracing::info!(
         policies = state.policies.load().policies().len(),
         "volgate {} serves {} and health on {}",
@@ -152,21 +154,37 @@ async fn serve(args: &Args) -> Result<()> {
         args.health_listen
     );
 
+    let mut policies = Policies { watched, files, cluster: link.as_ref().map(Link::policies) };
     let looking = tokio::spawn({
         let state = state.clone();
         async move {
             let mut ticks = tokio::time::interval(LOOK);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
-                ticks.tick().await;
-                // A few small files: reading them takes less than handing them to another thread.
-                look_at_certificate(&mut follower, &state);
-                watched.look(&state);
+                tokio::select! {
+                    // A few small files: reading them takes less than handing them to another thread.
+                    _ = ticks.tick() => {
+                        look_at_certificate(&mut follower, &state);
+                        policies.look(&state);
+                    }
+                    () = policies.cluster_changed() => policies.put_together(&state),
+                }
             }
         }
     });
+    let registering = async {
+        if let (Some(link), Some(registration)) = (&link, registration) {
+            link.register(registration).await;
+        }
+        std::future::pending::<()>().await;
+    };
     let shutdown = Shutdown { delay: Duration::from_secs(args.drain_delay.into()), ..Shutdown::default() };
-    let served = crate::server::serve(state, webhook, health, stopped(), shutdown).await;
+    let serving = crate::server::serve(state, webhook, health, stopped(), shutdown);
+    let served = tokio::select! {
+        served = serving => served,
+        // It goes on for ever: serving ends first.
+        () = registering => Ok(()),
+    };
     looking.abort();
     served?;
     tracing::info!("every request is answered; the end");
@@ -204,14 +222,29 @@ fn ca_bundle(args: &Args, follower: &Follower) -> Result<Option<String>> {
     }
 }
 
-/// The cluster, or nothing in its place.
-fn link(args: &Args) -> Result<Link> {
-    if !args.standalone {
-        bail!(
-            "failed to reach a cluster: this build has no part for it; add --standalone to judge without one"
-        );
-    }
-    Ok(Link { lookup: Arc::new(MapLookup::default()), caches: Arc::new(NoCaches) })
+fn registration(args: &Args, ca: Option<String>) -> Result<Registration> {
+    let endpoint = match (&args.service, &args.url) {
+        (Some(Service { namespace, name }), _) => {
+            Endpoint::Service { namespace: namespace.clone(), name: name.clone(), port: SERVICE_PORT }
+        }
+        (None, Some(url)) => Endpoint::Url(url.clone()),
+        (None, None) => bail!(
+            "failed to register: the API server must know the way: give --service NAMESPACE/NAME, or --url for a \
+             webhook outside of the cluster"
+        ),
+    };
+    let ca = ca.context("failed to register: with --tls-cert the CA must be given by --tls-ca")?;
+    let failure_policy = match args.failure_policy {
+        FailurePolicy::Fail => cluster::FailurePolicy::Fail,
+        FailurePolicy::Ignore => cluster::FailurePolicy::Ignore,
+    };
+    let own = args.service.iter().map(|service| service.namespace.clone()).collect();
+    Ok(Registration {
+        failure_policy,
+        timeout_seconds: args.timeout,
+        excluded_namespaces: own,
+        ..Registration::new(endpoint, ca.into_bytes())
+    })
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {
@@ -244,8 +277,9 @@ impl WatchedPolicies {
         Ok(Self { paths: paths.to_vec(), seen: input::contents(paths)?, unreadable: false })
     }
 
-    /// Takes over what has changed. What is bad changes nothing but the log and a metric, and is told once.
-    fn look(&mut self, state: &State) {
+    /// The policies of the files when those have changed. What is bad changes nothing but the log and a metric, and is
+    /// told once.
+    fn look(&mut self, state: &State) -> Option<Vec<CompiledPolicy>> {
         let refuse = |fault: anyhow::Error| {
             state.metrics.policy_reload_errors.inc();
             tracing::error!("{fault:#}; the old policies stay in force");
@@ -256,22 +290,78 @@ impl WatchedPolicies {
                 if !std::mem::replace(&mut self.unreadable, true) {
                     refuse(fault);
                 }
-                return;
+                return None;
             }
         };
         self.unreadable = false;
         if now == self.seen {
-            return;
+            return None;
         }
         self.seen = now;
-        match policies::read(&self.paths) {
-            Ok(policies::Loaded { set, .. }) => {
-                tracing::info!(policies = set.policies().len(), "the policies have changed");
-                state.policies.store(Arc::new(set));
-            }
-            Err(fault) => refuse(fault),
+        policies_of(&self.paths).map_err(refuse).ok()
+    }
+}
+
+/// The policies of files and cluster, and what they were made from.
+struct Policies {
+    watched: WatchedPolicies,
+    files: Vec<CompiledPolicy>,
+    cluster: Option<tokio::sync::watch::Receiver<ClusterPolicies>>,
+}
+
+impl Policies {
+    fn look(&mut self, state: &State) {
+        if let Some(files) = self.watched.look(state) {
+            self.files = files;
+            self.put_together(state);
         }
     }
+
+    /// Ends when the cluster's policies are others than before; without a cluster never.
+    async fn cluster_changed(&mut self) {
+        let changed = match &mut self.cluster {
+            Some(cluster) => cluster.changed().await.is_ok(),
+            None => false,
+        };
+        if !changed {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn put_together(&mut self, state: &State) {
+        let cluster: Vec<CompiledPolicy> = match &mut self.cluster {
+            Some(cluster) => cluster
+                .borrow_and_update()
+                .policies
+                .iter()
+                .filter_map(|policy| policy.compiled.clone())
+                .collect(),
+            None => Vec::new(),
+        };
+        match policies::assemble(&self.files, &cluster) {
+            Ok((set, left_out)) => {
+                for fault in left_out {
+                    state.metrics.policy_reload_errors.inc();
+                    tracing::error!("{fault}");
+                }
+                let names: Vec<&str> = set.policies().iter().map(|policy| policy.name.as_str()).collect();
+                tracing::info!("the policies in force: {}", names.join(", "));
+                state.policies.store(Arc::new(set));
+            }
+            Err(fault) => {
+                state.metrics.policy_reload_errors.inc();
+                tracing::error!("{fault:#}; the old policies stay in force");
+            }
+        }
+    }
+}
+
+/// The policies of the files that were given; none when none were.
+fn policies_of(paths: &[PathBuf]) -> Result<Vec<CompiledPolicy>> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(policies::read(paths)?.set.policies().to_vec())
 }
 
 /// Ends with SIGTERM, as kubelet sends it, or with Ctrl-C.
@@ -387,7 +477,7 @@ mod tests {
         let file = folder.path().join("policy.yaml");
         fs::write(&file, policy("first")).unwrap();
         let paths = [folder.path().to_owned()];
-        let mut watched = WatchedPolicies::new(&paths).unwrap();
+        let watched = WatchedPolicies::new(&paths).unwrap();
         let source = CertificateSource::own(vec!["localhost".into()], 0).unwrap();
         let state = State::new(
             policies::read(&paths).unwrap().set,
