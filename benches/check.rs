@@ -71,6 +71,7 @@ fn best(mut work: impl FnMut()) -> Duration {
 /// A mix as a cluster has it: stateless Deployments and Services, ConfigMaps, databases with claims and without.
 fn manifest(index: usize) -> String {
     match index % 8 {
+        0 if index.is_multiple_of(80) => deployment(index, "redis:7", "data", "emptyDir: {}"),
         0 | 1 => deployment(index, "registry.example/team/api:1.4", "cache", "emptyDir: {}"),
         2 => deployment(
             index,

@@ -1,12 +1,12 @@
 //! The dry run: manifests in, the verdict that a cluster would give out, each finding at its line. Pure.
 
 use crate::engine::{Engine, Review};
-use crate::facts::{Facts, Subject};
+use crate::facts::{Facts, FactsFault};
 use crate::lookup::{Lookup, MapLookup};
 use crate::model::{FieldPath, ObjectRef};
 use crate::policy::PolicySet;
 use crate::source::{Document, EditError, Source, SourceError, SourceErrorKind, edit, parse};
-use crate::verdict::{Action, Finding};
+use crate::verdict::{Action, Finding, Verdict};
 use jiff::civil::Date;
 use json_patch::{Patch, PatchOperation, jsonptr::PointerBuf};
 use serde_json::Value;
@@ -229,6 +229,11 @@ impl Manifest<'_> {
         Spot { input: self.input, start: span.start, end: span.end }
     }
 
+    fn is_claim(&self) -> bool {
+        let is = |key: &str, text: &str| self.value.get(key).and_then(Value::as_str) == Some(text);
+        is("apiVersion", "v1") && is("kind", "PersistentVolumeClaim")
+    }
+
     /// The fault of a document that was named and is no object.
     pub(crate) fn no_object(&self) -> Fault {
         Fault {
@@ -274,17 +279,19 @@ impl Run<'_> {
         }
         let lookup = self.lookup(inputs);
         let engine = Engine { policies: self.policies, lookup: &lookup, today: self.today };
-        for manifest in manifests(inputs) {
-            if manifest.is_object() {
-                self.judge(&engine, manifest, &mut report);
-                continue;
+        let manifests = manifests(inputs);
+        let verdicts = in_parallel(&manifests, |manifest| {
+            let review = Review { namespace: Some(self.namespace), ..Review::create(manifest.value) };
+            manifest.is_object().then(|| engine.judge(&review))
+        });
+        for (manifest, verdict) in manifests.into_iter().zip(verdicts) {
+            match verdict {
+                Some(verdict) => self.add(manifest, verdict, &mut report),
+                None if inputs.get(manifest.input).is_some_and(|input| input.named) => {
+                    report.faults.push(manifest.no_object());
+                }
+                None => report.skipped += 1,
             }
-            let named = inputs.get(manifest.input).is_some_and(|input| input.named);
-            if !named {
-                report.skipped += 1;
-                continue;
-            }
-            report.faults.push(manifest.no_object());
         }
         report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
         report.findings.sort_by(|a, b| {
@@ -295,9 +302,8 @@ impl Run<'_> {
         report
     }
 
-    fn judge<'i>(&self, engine: &Engine<'_>, manifest: Manifest<'i>, report: &mut Report<'i>) {
-        let review = Review { namespace: Some(self.namespace), ..Review::create(manifest.value) };
-        match engine.judge(&review) {
+    fn add<'i>(&self, manifest: Manifest<'i>, verdict: Result<Verdict, FactsFault>, report: &mut Report<'i>) {
+        match verdict {
             Ok(verdict) => {
                 let object = Facts::identify(manifest.value, Some(self.namespace));
                 for finding in verdict.findings {
@@ -340,11 +346,7 @@ impl Run<'_> {
                 lookup.add(&facts);
             }
         }
-        for manifest in &judged {
-            let Ok(facts) = Facts::read(manifest.value, Some(self.namespace)) else { continue };
-            if !matches!(facts.subject, Subject::Claim(_)) {
-                continue;
-            }
+        for manifest in judged.iter().filter(|manifest| manifest.is_claim()) {
             let engine =
                 Engine { policies: self.policies, lookup: &lookup as &dyn Lookup, today: self.today };
             let review = Review { namespace: Some(self.namespace), ..Review::create(manifest.value) };

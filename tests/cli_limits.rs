@@ -150,6 +150,18 @@ fn fixing_keeps_rights_and_links() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left lying about");
 }
 
+#[cfg(unix)]
+#[test]
+fn links_to_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("pod.yaml"), POD).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path().join("notes")).unwrap();
+    let check = || volgate(&["check", folder.path().to_str().unwrap()], b"");
+    assert_eq!(check().status.code(), Some(1), "not a manifest");
+    std::os::unix::fs::symlink("nowhere", folder.path().join("claim.yaml")).unwrap();
+    assert_eq!(check().status.code(), Some(2), "a manifest that cannot be read");
+}
+
 #[test]
 fn a_report_goes_into_a_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::check::Input;
 use anyhow::{Context, Result, bail};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
@@ -63,11 +63,22 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
     for entry in walk.filter_entry(|entry| entry.depth() == 0 || !hidden(entry.file_name())) {
+        // A link to nowhere that would not be read anyway is nobody's business.
+        let is_stray = |error: &walkdir::Error| {
+            let nowhere = error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound);
+            nowhere && error.path().is_some_and(|path| !is_manifest(path))
+        };
+        if entry.as_ref().is_err_and(is_stray) {
+            continue;
+        }
         let entry = entry.with_context(|| format!("failed to walk {}", folder.display()))?;
-        let ending = entry.path().extension().and_then(|ending| ending.to_str());
-        if entry.file_type().is_file() && matches!(ending, Some("yaml" | "yml" | "json")) {
+        if entry.file_type().is_file() && is_manifest(entry.path()) {
             found.push(entry.into_path());
         }
     }
     Ok(found)
+}
+
+fn is_manifest(path: &Path) -> bool {
+    matches!(path.extension().and_then(|ending| ending.to_str()), Some("yaml" | "yml" | "json"))
 }
