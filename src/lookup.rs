@@ -1,7 +1,7 @@
 //! How rules learn of other objects: the informer cache in the webhook, the other manifests in `check`, a map in a test.
 
 use crate::facts::{ClaimFacts, ClassFacts, NamespaceFacts, NodeFacts, OwnerFacts, VolumeFacts};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The kinds of object that can be looked up.
@@ -41,6 +41,11 @@ pub trait Lookup: Send + Sync {
     fn nodes(&self) -> Vec<Arc<NodeFacts>>;
     /// A controller that owns pods.
     fn owner(&self, namespace: &str, kind: &str, name: &str) -> Option<Arc<OwnerFacts>>;
+    /// Whether a StatefulSet that is known will make a claim of that name. Only `check` needs the answer: in a
+    /// cluster the claims are there as soon as the set's pods are.
+    fn claim_to_come(&self, _namespace: &str, _claim: &str) -> bool {
+        false
+    }
 }
 
 /// A lookup over plain maps: what `check` fills from files, and tests by hand.
@@ -52,6 +57,8 @@ pub struct MapLookup {
     namespaces: BTreeMap<String, Arc<NamespaceFacts>>,
     nodes: BTreeMap<String, Arc<NodeFacts>>,
     owners: BTreeMap<(String, String, String), Arc<OwnerFacts>>,
+    /// Namespace and `<template>-<set>` of every StatefulSet's claims.
+    set_claims: BTreeSet<(String, String)>,
     complete: bool,
 }
 
@@ -81,7 +88,11 @@ impl MapLookup {
             Subject::Node(node) => {
                 self.nodes.insert(node.name.clone(), Arc::new(node.clone()));
             }
-            Subject::Workload(_) => {
+            Subject::Workload(workload) => {
+                for template in &workload.claim_templates {
+                    let claims = format!("{}-{}", template.name, facts.id.name);
+                    self.set_claims.insert((facts.namespace().to_owned(), claims));
+                }
                 let owner = OwnerFacts::read(&facts.id, &facts.meta);
                 let key = (facts.namespace().to_owned(), owner.kind.clone(), owner.name.clone());
                 self.owners.insert(key, Arc::new(owner));
@@ -123,5 +134,12 @@ impl Lookup for MapLookup {
     }
     fn owner(&self, namespace: &str, kind: &str, name: &str) -> Option<Arc<OwnerFacts>> {
         self.owners.get(&(namespace.to_owned(), kind.to_owned(), name.to_owned())).cloned()
+    }
+    fn claim_to_come(&self, namespace: &str, claim: &str) -> bool {
+        claim.rsplit_once('-').is_some_and(|(claims, ordinal)| {
+            !ordinal.is_empty()
+                && ordinal.bytes().all(|b| b.is_ascii_digit())
+                && self.set_claims.contains(&(namespace.to_owned(), claims.to_owned()))
+        })
     }
 }

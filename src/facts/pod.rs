@@ -2,7 +2,7 @@ use super::Meta;
 use super::container::{Container, Section, each};
 use super::fault::{FactsFault, Object};
 use super::pod_volume::PodVolume;
-use crate::model::{FieldPath, NodeSelector};
+use crate::model::{FieldPath, NodeRequirement, NodeSelector, NodeTerm};
 use serde_json::{Map, Value};
 
 /// A pod's spec, wherever it stands.
@@ -58,6 +58,20 @@ impl<'a> PodFacts<'a> {
     /// The pod volume of that name.
     pub fn volume(&self, name: &str) -> Option<&PodVolume<'a>> {
         self.volumes.iter().find(|volume| volume.name == name)
+    }
+
+    /// `nodeSelector` as a term; nothing when it is empty.
+    pub fn node_selector_term(&self) -> Option<NodeTerm> {
+        let labels = self.node_selector?.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
+        let match_expressions: Vec<_> =
+            labels.map(|(key, value)| NodeRequirement::is_in(key, value)).collect();
+        (!match_expressions.is_empty()).then_some(NodeTerm { match_expressions, match_fields: Vec::new() })
+    }
+
+    /// The path of the terms of its required node affinity.
+    pub fn affinity_terms_path(&self) -> FieldPath {
+        let affinity = self.path().key("affinity").key("nodeAffinity");
+        affinity.key("requiredDuringSchedulingIgnoredDuringExecution").key("nodeSelectorTerms")
     }
 
     /// The pod's own required node affinity.

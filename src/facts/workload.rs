@@ -74,6 +74,15 @@ pub struct Workload<'a> {
     pub replicas: i64,
     /// `spec.strategy.type` of a Deployment, `RollingUpdate` by default.
     pub strategy: Option<&'a str>,
+    /// How many pods beyond `replicas` a Deployment's rolling update makes: `maxSurge`, 25% rounded up by default.
+    pub max_surge: i64,
+    /// How many of `replicas` a Deployment's rolling update may stop first: `maxUnavailable`, 25% rounded down by
+    /// default.
+    pub max_unavailable: i64,
+    /// How many pods of a Job, or of one run of a CronJob, run at a time: `parallelism`, at most `completions`.
+    pub parallelism: i64,
+    /// `spec.concurrencyPolicy` of a CronJob, `Allow` by default.
+    pub concurrency: Option<&'a str>,
     /// `spec.volumeClaimTemplates` of a StatefulSet.
     pub claim_templates: Vec<ClaimTemplate<'a>>,
     /// `spec.persistentVolumeClaimRetentionPolicy` of a StatefulSet: whenDeleted and whenScaled.
@@ -111,11 +120,28 @@ impl<'a> Workload<'a> {
         let pod = PodFacts::read(pod_spec, meta, spec_steps).map_err(|fault| prefixed(spec_steps, fault))?;
         let spec = if kind == WorkloadKind::PodTemplate { &EMPTY } else { walk(object, &["spec"])? };
         let owner = Meta::read(object)?.controller;
+        let job = match kind {
+            WorkloadKind::Job => walk(object, &["spec"])?,
+            WorkloadKind::CronJob => walk(object, &["spec", "jobTemplate", "spec"])?,
+            _ => &EMPTY,
+        };
+        let parallelism = parallelism(job).map_err(|fault| match kind {
+            WorkloadKind::CronJob => prefixed(&["spec", "jobTemplate", "spec"], fault),
+            _ => prefixed(&["spec"], fault),
+        })?;
         let read = || -> Result<Self, FactsFault> {
+            let replicas = if kind.has_replicas() { spec.int_at("replicas")?.unwrap_or(1) } else { 1 };
+            let (max_surge, max_unavailable) = rolling_update(spec, replicas);
             Ok(Self {
                 kind,
                 pod,
-                replicas: if kind.has_replicas() { spec.int_at("replicas")?.unwrap_or(1) } else { 1 },
+                replicas,
+                max_surge,
+                max_unavailable,
+                parallelism,
+                concurrency: (kind == WorkloadKind::CronJob)
+                    .then(|| Ok(spec.str_at("concurrencyPolicy")?.unwrap_or("Allow")))
+                    .transpose()?,
                 strategy: (kind == WorkloadKind::Deployment).then(|| strategy(spec)).transpose()?,
                 claim_templates: if kind == WorkloadKind::StatefulSet {
                     claim_templates(spec)?
@@ -144,6 +170,30 @@ fn strategy(spec: &Value) -> Result<&str, FactsFault> {
         Some(strategy) => Ok(strategy.str_at("type").or_within("strategy")?.unwrap_or("RollingUpdate")),
         None => Ok("RollingUpdate"),
     }
+}
+
+/// `maxSurge` and `maxUnavailable` in pods, as the Deployment controller takes them.
+fn rolling_update(spec: &Value, replicas: i64) -> (i64, i64) {
+    let field = |key| spec.get("strategy")?.get("rollingUpdate")?.get(key);
+    let part = |key, up: bool| {
+        let percent = match field(key) {
+            Some(Value::Number(number)) => return number.as_i64().unwrap_or(0),
+            Some(Value::String(text)) => text.strip_suffix('%').and_then(|number| number.parse().ok()),
+            _ => None,
+        };
+        let hundredths = replicas.saturating_mul(percent.unwrap_or(25));
+        hundredths.div_euclid(100) + i64::from(up && hundredths.rem_euclid(100) != 0)
+    };
+    match (part("maxSurge", true), part("maxUnavailable", false)) {
+        // Nothing would ever move.
+        (0, 0) => (0, 1),
+        parts => parts,
+    }
+}
+
+fn parallelism(job: &Value) -> Result<i64, FactsFault> {
+    let parallelism = job.int_at("parallelism")?.unwrap_or(1);
+    Ok(job.int_at("completions")?.map_or(parallelism, |completions| parallelism.min(completions)))
 }
 
 fn claim_templates(spec: &Value) -> Result<Vec<ClaimTemplate<'_>>, FactsFault> {

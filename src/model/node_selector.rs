@@ -3,6 +3,11 @@ use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
 
+/// The label that tells one node from another.
+pub const HOSTNAME: &str = "kubernetes.io/hostname";
+/// The one field of a node that a selector can name.
+pub const NODE_NAME: &str = "metadata.name";
+
 /// A node selector as node affinity has it: one of its terms must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodeSelector {
@@ -62,12 +67,16 @@ impl NodeTerm {
         Self { match_expressions: list("matchExpressions"), match_fields: list("matchFields") }
     }
 
+    /// Whether it has no requirement at all, so that it matches nothing.
+    pub fn is_empty(&self) -> bool {
+        self.match_expressions.is_empty() && self.match_fields.is_empty()
+    }
+
     /// Whether the node satisfies all of it. An empty term matches nothing, as in Kubernetes.
     pub fn matches(&self, node_name: &str, labels: &dyn Labels) -> bool {
-        let empty = self.match_expressions.is_empty() && self.match_fields.is_empty();
-        !empty
+        !self.is_empty()
             && self.match_expressions.iter().all(|r| r.matches(labels.label(&r.key)))
-            && self.match_fields.iter().all(|r| r.matches((r.key == "metadata.name").then_some(node_name)))
+            && self.match_fields.iter().all(|r| r.matches((r.key == NODE_NAME).then_some(node_name)))
     }
 }
 

@@ -158,9 +158,13 @@ macro_rules! registry {
 }
 
 registry! {
+    dangling,
     default_class,
     durable_data,
+    pin_to_volume,
     reclaim_policy,
+    shared_writer,
+    volume_reachable,
 }
 
 #[cfg(test)]

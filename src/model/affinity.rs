@@ -1,0 +1,442 @@
+//! The algebra of node selectors: conjunction, implication, contradiction. It speaks of all nodes that could be, so it
+//! needs to know none of them.
+
+use super::node_selector::{HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl NodeSelector {
+    /// What both selectors match, without the terms that are contradictory or that another term covers. Empty when no
+    /// node can satisfy both; `None` when it takes more than `limit` terms.
+    pub fn and(&self, other: &Self, limit: usize) -> Option<Self> {
+        let pairs = self.terms.iter().flat_map(|ours| other.terms.iter().map(move |theirs| ours.and(theirs)));
+        absorb(pairs.flatten(), limit)
+    }
+
+    /// The same without what is superfluous: contradictory terms, terms that another one covers, requirements that
+    /// another one covers. `None` when more than `limit` terms are left.
+    pub fn simplify(&self, limit: usize) -> Option<Self> {
+        absorb(self.terms.iter().filter_map(|term| term.and(term)), limit)
+    }
+
+    /// What either of the selectors matches. Terms that list values of one label alone become one term.
+    pub fn any_of(selectors: impl IntoIterator<Item = Self>) -> Self {
+        let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut terms: Vec<NodeTerm> = Vec::new();
+        for term in selectors.into_iter().flat_map(|selector| selector.terms) {
+            match (term.match_expressions.as_slice(), term.match_fields.as_slice()) {
+                ([only], []) if only.operator == "In" => {
+                    listed.entry(only.key.clone()).or_default().extend(only.values.iter().cloned());
+                }
+                _ if terms.contains(&term) => {}
+                _ => terms.push(term),
+            }
+        }
+        let merged = listed.into_iter().map(|(key, values)| {
+            let values = values.into_iter().collect();
+            NodeRequirement { key, operator: "In".to_owned(), values }.into()
+        });
+        Self { terms: merged.chain(terms).collect() }
+    }
+
+    /// Whether no node that could be satisfies both.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        self.terms.iter().all(|ours| other.terms.iter().all(|theirs| ours.and(theirs).is_none()))
+    }
+
+    /// Whether no node that could be satisfies it.
+    pub fn is_contradictory(&self) -> bool {
+        self.terms.iter().all(NodeTerm::is_contradictory)
+    }
+
+    /// Whether every term names its nodes one by one, so that a node that is yet to come satisfies none.
+    pub fn names_nodes(&self) -> bool {
+        let named = |requirement: &NodeRequirement| requirement.operator == "In";
+        self.terms.iter().all(|term| {
+            term.match_expressions.iter().any(|requirement| requirement.key == HOSTNAME && named(requirement))
+                || term.match_fields.iter().any(named)
+        })
+    }
+
+    /// Whether each term lies within one term of the other, so that every node it matches the other matches too.
+    pub fn implies(&self, other: &Self) -> bool {
+        self.terms.iter().all(|ours| other.terms.iter().any(|theirs| ours.implies(theirs)))
+    }
+}
+
+impl NodeTerm {
+    /// What both terms match, without the requirements that another one covers; `None` when no node can.
+    pub fn and(&self, other: &Self) -> Option<Self> {
+        if self.is_empty() || other.is_empty() {
+            return None;
+        }
+        let both = Self {
+            match_expressions: reduced(
+                self.match_expressions.iter().chain(&other.match_expressions),
+                Over::Labels,
+            ),
+            match_fields: reduced(self.match_fields.iter().chain(&other.match_fields), Over::Fields),
+        };
+        (!both.is_contradictory()).then_some(both)
+    }
+
+    /// Whether every node that could be and that this term matches, the other matches too.
+    pub fn implies(&self, other: &Self) -> bool {
+        let within = |outer: &[NodeRequirement], inner: &[NodeRequirement], over| {
+            outer.iter().all(|requirement| {
+                let alone = Domain::of([requirement], over, &requirement.key);
+                Domain::of(inner, over, &requirement.key).within(&alone)
+            })
+        };
+        let holds = !other.is_empty()
+            && within(&other.match_expressions, &self.match_expressions, Over::Labels)
+            && within(&other.match_fields, &self.match_fields, Over::Fields);
+        holds || self.is_contradictory()
+    }
+
+    /// Whether no node that could be satisfies it.
+    pub fn is_contradictory(&self) -> bool {
+        let empty = |requirements: &[NodeRequirement], over| {
+            requirements.iter().any(|r| Domain::of(requirements, over, &r.key).is_empty())
+        };
+        self.is_empty()
+            || empty(&self.match_expressions, Over::Labels)
+            || empty(&self.match_fields, Over::Fields)
+    }
+}
+
+impl From<NodeRequirement> for NodeTerm {
+    fn from(requirement: NodeRequirement) -> Self {
+        Self { match_expressions: vec![requirement], match_fields: Vec::new() }
+    }
+}
+
+impl From<NodeTerm> for NodeSelector {
+    fn from(term: NodeTerm) -> Self {
+        Self { terms: vec![term] }
+    }
+}
+
+/// The terms that no other one covers; `None` when they are more than `limit`.
+fn absorb(all: impl Iterator<Item = NodeTerm>, limit: usize) -> Option<NodeSelector> {
+    let mut terms: Vec<NodeTerm> = Vec::new();
+    for term in all {
+        if terms.iter().any(|kept| term.implies(kept)) {
+            continue;
+        }
+        terms.retain(|kept| !kept.implies(&term));
+        if terms.len() == limit {
+            return None;
+        }
+        terms.push(term);
+    }
+    Some(NodeSelector { terms })
+}
+
+/// The requirements without those that another one covers, in their order.
+fn reduced<'a>(all: impl Iterator<Item = &'a NodeRequirement>, over: Over) -> Vec<NodeRequirement> {
+    let covers = |outer: &NodeRequirement, inner: &NodeRequirement| {
+        outer.key == inner.key
+            && Domain::of([inner], over, &inner.key).within(&Domain::of([outer], over, &outer.key))
+    };
+    let mut kept: Vec<&NodeRequirement> = Vec::new();
+    for requirement in all {
+        if !kept.iter().any(|other| covers(requirement, other)) {
+            kept.retain(|other| !covers(other, requirement));
+            kept.push(requirement);
+        }
+    }
+    kept.into_iter().cloned().collect()
+}
+
+/// What requirements are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Labels,
+    Fields,
+}
+
+/// The values of one label or field that satisfy some requirements.
+#[derive(Debug)]
+struct Domain<'a> {
+    /// Whether it may be missing.
+    absent: bool,
+    /// Whether it may be there at all.
+    present: bool,
+    /// The only values, if they are listed.
+    listed: Option<BTreeSet<&'a str>>,
+    denied: BTreeSet<&'a str>,
+    above: Option<i64>,
+    below: Option<i64>,
+}
+
+impl<'a> Domain<'a> {
+    fn of(requirements: impl IntoIterator<Item = &'a NodeRequirement>, over: Over, key: &str) -> Self {
+        // Every node has a name, and no other field can be selected.
+        let mut domain = Self {
+            absent: over == Over::Labels || key != NODE_NAME,
+            present: over == Over::Labels || key == NODE_NAME,
+            listed: None,
+            denied: BTreeSet::new(),
+            above: None,
+            below: None,
+        };
+        for requirement in requirements.into_iter().filter(|requirement| requirement.key == key) {
+            domain.narrow(requirement);
+        }
+        domain
+    }
+
+    fn narrow(&mut self, requirement: &'a NodeRequirement) {
+        let values = || requirement.values.iter().map(String::as_str);
+        if !matches!(requirement.operator.as_str(), "NotIn" | "DoesNotExist") {
+            self.absent = false;
+        }
+        match requirement.operator.as_str() {
+            "In" => {
+                self.listed = Some(match self.listed.take() {
+                    Some(listed) => values().filter(|value| listed.contains(value)).collect(),
+                    None => values().collect(),
+                });
+            }
+            "NotIn" => self.denied.extend(values()),
+            "Exists" => {}
+            "DoesNotExist" => self.present = false,
+            operator @ ("Gt" | "Lt") => match requirement.values.as_slice() {
+                [value] => match value.parse::<i64>() {
+                    Ok(bound) if operator == "Gt" => {
+                        self.above = Some(self.above.map_or(bound, |above| above.max(bound)));
+                    }
+                    Ok(bound) => self.below = Some(self.below.map_or(bound, |below| below.min(bound))),
+                    Err(_) => self.present = false,
+                },
+                _ => self.present = false,
+            },
+            // Kubernetes refuses it; it matches nothing.
+            _ => self.present = false,
+        }
+    }
+
+    fn holds(&self, value: &str) -> bool {
+        let within = |bound: Option<i64>, holds: fn(i64, i64) -> bool| match bound {
+            Some(bound) => value.parse::<i64>().is_ok_and(|number| holds(number, bound)),
+            None => true,
+        };
+        self.present
+            && self.listed.as_ref().is_none_or(|listed| listed.contains(value))
+            && !self.denied.contains(value)
+            && within(self.above, |number, bound| number > bound)
+            && within(self.below, |number, bound| number < bound)
+    }
+
+    fn has_value(&self) -> bool {
+        match &self.listed {
+            Some(listed) => listed.iter().any(|value| self.holds(value)),
+            // A number can be written in more ways than can be denied (7, 07, 007).
+            None => {
+                let (above, below) = (self.above.unwrap_or(i64::MIN), self.below.unwrap_or(i64::MAX));
+                let unbounded = self.above.is_none() || self.below.is_none();
+                self.present && (above < below) && (unbounded || above + 1 < below)
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.absent && !self.has_value()
+    }
+
+    fn within(&self, outer: &Self) -> bool {
+        if self.absent && !outer.absent {
+            return false;
+        }
+        if !self.has_value() {
+            return true;
+        }
+        match &self.listed {
+            Some(listed) => listed.iter().all(|value| !self.holds(value) || outer.holds(value)),
+            None => {
+                outer.present
+                    && outer.listed.is_none()
+                    && outer.denied.iter().all(|value| !self.holds(value))
+                    && outer.above.is_none_or(|bound| self.above.is_some_and(|above| above >= bound))
+                    && outer.below.is_none_or(|bound| self.below.is_some_and(|below| below <= bound))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn selector(terms: Value) -> NodeSelector {
+        NodeSelector::parse(&json!({"nodeSelectorTerms": terms}))
+    }
+
+    fn term(expressions: Value) -> NodeTerm {
+        NodeTerm::parse(&json!({"matchExpressions": expressions}))
+    }
+
+    fn is_in(key: &str, values: &[&str]) -> Value {
+        json!({"key": key, "operator": "In", "values": values})
+    }
+
+    #[test]
+    fn drops_contradictory_and_covered_terms() {
+        let own = selector(json!([
+            {"matchExpressions": [is_in("host", &["a", "b"]), is_in("os", &["linux"])]},
+            {"matchExpressions": [is_in("host", &["c"])]},
+            {"matchExpressions": [is_in("host", &["a"]), is_in("os", &["linux"]), is_in("disk", &["ssd"])]}]));
+        let volume = selector(json!([{"matchExpressions": [is_in("host", &["a"])]}]));
+        // The first term's host is covered by the volume's, the second contradicts it, the third is within the first.
+        let wanted =
+            selector(json!([{"matchExpressions": [is_in("os", &["linux"]), is_in("host", &["a"])]}]));
+        assert_eq!(own.and(&volume, 64), Some(wanted.clone()));
+        assert_eq!(wanted.and(&volume, 64), Some(wanted.clone()));
+        assert!(wanted.implies(&volume) && !own.implies(&volume));
+        assert!(own.contradicts(&selector(json!([{"matchExpressions": [is_in("host", &["d"])]}]))));
+        assert!(own.contradicts(&selector(json!([{}]))), "an empty term matches nothing");
+    }
+
+    #[test]
+    fn stops_at_the_limit() {
+        let terms = |key: &str| {
+            let terms: Vec<Value> =
+                (0..3).map(|n| json!({"matchExpressions": [is_in(key, &[&format!("v{n}")])]})).collect();
+            selector(json!(terms))
+        };
+        assert_eq!(terms("a").and(&terms("b"), 8), None);
+        assert_eq!(terms("a").and(&terms("b"), 9).unwrap().terms.len(), 9);
+        assert_eq!(terms("a").and(&terms("a"), 3), Some(terms("a")), "only what is left counts");
+    }
+
+    #[test]
+    fn unites_lists_of_one_label() {
+        let one = selector(json!([{"matchExpressions": [is_in("host", &["b"])]}]));
+        let two = selector(json!([{"matchExpressions": [is_in("host", &["a", "b"])]},
+                                  {"matchExpressions": [is_in("zone", &["z"]), is_in("host", &["c"])]}]));
+        let wanted = selector(json!([{"matchExpressions": [is_in("host", &["a", "b"])]},
+                                     {"matchExpressions": [is_in("zone", &["z"]), is_in("host", &["c"])]}]));
+        assert_eq!(NodeSelector::any_of([one, two.clone(), two]), wanted);
+    }
+
+    #[test]
+    fn knows_the_corners_of_numbers_and_names() {
+        let gt = |n: &str| json!({"key": "cpu", "operator": "Gt", "values": [n]});
+        let lt = |n: &str| json!({"key": "cpu", "operator": "Lt", "values": [n]});
+        assert!(term(json!([gt("4"), lt("5")])).is_contradictory());
+        assert!(!term(json!([gt("4"), lt("6")])).is_contradictory());
+        assert!(term(json!([gt("9223372036854775807")])).is_contradictory());
+        assert!(!term(json!([gt("-9223372036854775808")])).is_contradictory());
+        assert!(term(json!([gt("4")])).implies(&term(json!([{"key": "cpu", "operator": "Exists"}]))));
+        assert!(term(json!([gt("x")])).is_contradictory());
+        let field = |name: &str, operator: &str| {
+            NodeTerm::parse(
+                &json!({"matchFields": [{"key": "metadata.name", "operator": operator, "values": [name]}]}),
+            )
+        };
+        assert_eq!(field("a", "In").and(&field("b", "In")), None);
+        assert_eq!(field("a", "In").and(&field("b", "NotIn")), Some(field("a", "In")));
+        // A label of that name is another thing than the field.
+        let label = term(json!([is_in("metadata.name", &["b"])]));
+        assert!(field("a", "In").and(&label).is_some());
+    }
+
+    /// Few keys and values, so that requirements meet; among the nodes' values are some that no requirement names.
+    fn requirement() -> impl Strategy<Value = NodeRequirement> {
+        let operators = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
+        let values = proptest::sample::subsequence(vec!["1", "2", "3", "a"], 1..=3);
+        (proptest::sample::select(vec!["k", "l"]), proptest::sample::select(operators.to_vec()), values)
+            .prop_map(|(key, operator, values)| {
+                let take = match operator {
+                    "Exists" | "DoesNotExist" => 0,
+                    "Gt" | "Lt" => 1,
+                    _ => values.len(),
+                };
+                let values = values.into_iter().take(take).map(str::to_owned).collect();
+                NodeRequirement { key: key.to_owned(), operator: operator.to_owned(), values }
+            })
+    }
+
+    fn field() -> impl Strategy<Value = NodeRequirement> {
+        (proptest::sample::select(vec!["In", "NotIn"]), proptest::sample::select(vec!["n0", "n1"])).prop_map(
+            |(operator, name)| NodeRequirement {
+                key: NODE_NAME.to_owned(),
+                operator: operator.to_owned(),
+                values: vec![name.to_owned()],
+            },
+        )
+    }
+
+    fn any_term() -> impl Strategy<Value = NodeTerm> {
+        let expressions = proptest::collection::vec(requirement(), 0..4);
+        (expressions, proptest::collection::vec(field(), 0..2))
+            .prop_map(|(match_expressions, match_fields)| NodeTerm { match_expressions, match_fields })
+    }
+
+    fn any_selector() -> impl Strategy<Value = NodeSelector> {
+        proptest::collection::vec(any_term(), 1..4).prop_map(|terms| NodeSelector { terms })
+    }
+
+    /// Every node that the requirements above can tell apart, with values beyond all that they name.
+    fn nodes() -> Vec<(&'static str, BTreeMap<String, String>)> {
+        let values = [
+            None,
+            Some("0"),
+            Some("1"),
+            Some("01"),
+            Some("2"),
+            Some("02"),
+            Some("3"),
+            Some("4"),
+            Some("a"),
+            Some("z"),
+        ];
+        let mut nodes = Vec::new();
+        for name in ["n0", "n1", "n2"] {
+            for k in values {
+                for l in values {
+                    let labels = [("k", k), ("l", l)].into_iter();
+                    let labels = labels.filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
+                    nodes.push((name, labels.collect()));
+                }
+            }
+        }
+        nodes
+    }
+
+    proptest! {
+        #[test]
+        fn the_conjunction_matches_what_both_match(own in any_selector(), a in any_selector(), b in any_selector()) {
+            let all = own.and(&a, usize::MAX).unwrap().and(&b, usize::MAX).unwrap();
+            for (name, labels) in nodes() {
+                let wanted = own.matches(name, &labels) && a.matches(name, &labels) && b.matches(name, &labels);
+                prop_assert_eq!(all.matches(name, &labels), wanted, "{} {:?}: {}", name, labels, all);
+            }
+            prop_assert!(all.implies(&own) && all.implies(&a) && all.implies(&b), "a second pinning would change it");
+            prop_assert_eq!(all.and(&a, usize::MAX).unwrap(), all.clone());
+            prop_assert_eq!(all.simplify(usize::MAX).unwrap(), all);
+        }
+
+        #[test]
+        fn the_union_matches_what_either_matches(a in any_selector(), b in any_selector()) {
+            let any = NodeSelector::any_of([a.clone(), b.clone()]);
+            let simple = any.simplify(usize::MAX).unwrap();
+            for (name, labels) in nodes() {
+                let wanted = a.matches(name, &labels) || b.matches(name, &labels);
+                prop_assert_eq!(any.matches(name, &labels), wanted);
+                prop_assert_eq!(simple.matches(name, &labels), wanted, "{}", simple);
+            }
+        }
+
+        #[test]
+        fn implication_and_contradiction_are_exact(a in any_term(), b in any_term()) {
+            let within = nodes().iter().all(|(name, labels)| !a.matches(name, labels) || b.matches(name, labels));
+            prop_assert_eq!(a.implies(&b), within);
+            let apart = !nodes().iter().any(|(name, labels)| a.matches(name, labels) && b.matches(name, labels));
+            prop_assert_eq!(a.and(&b).is_none(), apart);
+            prop_assert_eq!(NodeSelector::from(a).contradicts(&b.into()), apart);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+use super::{Draft, Rule};
+use crate::engine::Context;
+use crate::facts::{ClaimFacts, Container, Subject, VolumeSource, Workload, WorkloadKind};
+use crate::lookup::LookupKind;
+use crate::model::FieldPath;
+use crate::policy::PolicyFault;
+use crate::verdict::Action;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Finds names that lead nowhere: mounts without a pod volume, pod volumes without a mount, claims that do not exist.
+///
+/// Each is most often a name that was changed in one place only. The pod then waits in Pending or ContainerCreating
+/// with nothing but an event to say why, or, worse, runs and writes its data beside the volume that was meant for it.
+/// The API server refuses some of it in some kinds and lets it pass in others: a StatefulSet's mounts are checked only
+/// when its pods are made.
+///
+/// Refused are a mount or block device that names no pod volume (nor claim template), and two mounts of a container at
+/// the same path, of which only one is seen. Warnings at most are a pod volume or claim template that nothing mounts,
+/// a claim that exists nowhere (it may be made after its pod), and a volume that a claim names and that is not there.
+///
+/// ```yaml
+/// # bad: the mount says "data", the volume "redis-data"
+/// containers: [{name: redis, volumeMounts: [{name: data, mountPath: /data}]}]
+/// volumes: [{name: redis-data, persistentVolumeClaim: {claimName: redis}}]
+/// # good
+/// containers: [{name: redis, volumeMounts: [{name: redis-data, mountPath: /data}]}]
+/// volumes: [{name: redis-data, persistentVolumeClaim: {claimName: redis}}]
+/// ```
+///
+/// Claims that Kubernetes makes itself are not missed: those of a StatefulSet's templates, also where another workload
+/// uses them by name, and those of generic ephemeral volumes. It does not look for ConfigMaps, Secrets or paths on a
+/// node, and not inside `subPath`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Params {}
+
+impl super::Params for Params {
+    const ID: &'static str = "dangling";
+    const FIELD: &'static str = "dangling";
+
+    fn compile(&self, _at: &FieldPath, _faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
+        Arc::new(Dangling)
+    }
+}
+
+#[derive(Debug)]
+struct Dangling;
+
+impl Rule for Dangling {
+    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+        match &context.facts.subject {
+            Subject::Workload(workload) => {
+                for container in &workload.pod.containers {
+                    mounts(workload, container, findings);
+                    same_path(workload, container, findings);
+                }
+                unused(workload, findings);
+                missing_claims(context, workload, findings);
+                for template in &workload.claim_templates {
+                    missing_volume(context, template.spec.volume_name.as_deref(), &template.path(), findings);
+                }
+            }
+            Subject::Claim(ClaimFacts { spec, .. }) => {
+                missing_volume(context, spec.volume_name.as_deref(), &FieldPath::root(), findings);
+            }
+            _ => {}
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The names that a mount can use.
+fn names<'w>(workload: &'w Workload<'_>) -> impl Iterator<Item = &'w str> {
+    let volumes = workload.pod.volumes.iter().map(|volume| volume.name);
+    volumes.chain(workload.claim_templates.iter().map(|template| template.name))
+}
+
+/// What a container uses: the pod volume's name, the field, and `mount` or `block device`.
+fn uses<'w>(
+    workload: &Workload<'_>,
+    container: &'w Container<'_>,
+) -> impl Iterator<Item = (&'w str, FieldPath, &'static str)> {
+    let at = container.path(&workload.pod.path());
+    let (mounts, devices) = (at.key("volumeMounts"), at.key("volumeDevices"));
+    let mounted = container.mounts.iter().map(move |m| (m.volume, mounts.index(m.index), "mount"));
+    mounted.chain(container.devices.iter().map(move |d| (d.volume, devices.index(d.index), "block device")))
+}
+
+fn mounts(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Vec<Draft>) {
+    for (name, field, what) in uses(workload, container) {
+        if names(workload).any(|known| known == name) {
+            continue;
+        }
+        let message = format!(
+            "the {what} of container {:?} names the pod volume {name:?}, which does not exist: no pod can be made from \
+             this",
+            container.name
+        );
+        let all: Vec<String> = names(workload).map(|known| format!("{known:?}")).collect();
+        let help = match all.as_slice() {
+            [] => format!("add {name:?} to the pod's `volumes`"),
+            _ => format!("write one of {}, or add {name:?} to the pod's `volumes`", all.join(", ")),
+        };
+        findings.push(Draft::new(field.key("name"), message).help(help));
+    }
+}
+
+fn same_path(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Vec<Draft>) {
+    let pod = workload.pod.path();
+    for (at, mount) in container.mounts.iter().enumerate() {
+        let first = container.mounts.iter().take(at).find(|other| other.path == mount.path);
+        let Some(first) = first else { continue };
+        let message = format!(
+            "container {:?} mounts both {:?} and {:?} at {}: the later one hides the other, and data goes to one of \
+             them alone",
+            container.name, first.volume, mount.volume, mount.path
+        );
+        let finding = Draft::new(container.mount_path(&pod, mount).key("mountPath"), message)
+            .related(container.mount_path(&pod, first).key("mountPath"), "the first mount at this path")
+            .help("give each mount a path of its own, or remove one");
+        findings.push(finding);
+    }
+}
+
+/// Pod volumes and claim templates that no container uses.
+fn unused(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
+    let pod = workload.pod.path();
+    let used = |name: &str| {
+        workload.pod.containers.iter().any(|container| uses(workload, container).any(|(used, ..)| used == name))
+    };
+    for volume in workload.pod.volumes.iter().filter(|volume| !used(volume.name)) {
+        let message = format!(
+            "no container mounts the pod volume {:?}: what was meant to lie on it lies somewhere else",
+            volume.name
+        );
+        let help = "mount it with `volumeMounts` where the data is, or remove it";
+        findings.push(Draft::new(volume.path(&pod).key("name"), message).help(help).at_most(Action::Warn));
+    }
+    for template in workload.claim_templates.iter().filter(|template| !used(template.name)) {
+        let message = format!(
+            "no container mounts the claim template {:?}: every replica gets a claim that stays empty, and its data \
+             lies somewhere else",
+            template.name
+        );
+        let help = "mount it with `volumeMounts` where the data is, or remove it";
+        let field = template.path().key("metadata").key("name");
+        findings.push(Draft::new(field, message).help(help).at_most(Action::Warn));
+    }
+}
+
+fn missing_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut Vec<Draft>) {
+    let namespace = context.facts.namespace();
+    for volume in &workload.pod.volumes {
+        let VolumeSource::Claim { name, .. } = volume.source else { continue };
+        let made = workload.claim_template(volume.name).is_some()
+            || is_set_claim(context, workload, volume.name, name)
+            || context.lookup.claim_to_come(namespace, name);
+        if made || context.lookup.claim(namespace, name).is_some() {
+            continue;
+        }
+        let place = match context.lookup.knows_all(LookupKind::Claim) {
+            true => "in the cluster",
+            false => "in what was given",
+        };
+        let message = format!(
+            "claim {name:?} exists nowhere {place} (namespace {namespace:?}): the pod stays Pending until there is one"
+        );
+        let finding = Draft::new(volume.source_path(&workload.pod.path()).key("claimName"), message)
+            .help("correct the name, or create the claim in the pod's own namespace")
+            .at_most(Action::Warn);
+        findings.push(finding);
+    }
+}
+
+/// Whether the StatefulSet of a pod has made the claim for it; the cache may not know it yet.
+fn is_set_claim(context: &Context<'_>, workload: &Workload<'_>, volume: &str, claim: &str) -> bool {
+    workload.kind == WorkloadKind::Pod
+        && workload.stateful_set
+        && claim.strip_prefix(volume).and_then(|rest| rest.strip_prefix('-')) == Some(&context.facts.id.name)
+}
+
+/// A claim that names a volume binds to that one or to none.
+fn missing_volume(context: &Context<'_>, name: Option<&str>, claim: &FieldPath, findings: &mut Vec<Draft>) {
+    let Some(name) = name.filter(|_| context.lookup.knows_all(LookupKind::Volume)) else { return };
+    if context.lookup.volume(name).is_some() {
+        return;
+    }
+    let message = format!(
+        "volume {name:?} exists nowhere in the cluster, and a claim that names a volume binds to no other: it stays \
+         Pending"
+    );
+    let finding = Draft::new(claim.key("spec").key("volumeName"), message)
+        .help("correct the name, or leave `volumeName` out so that a volume is found or made")
+        .at_most(Action::Warn);
+    findings.push(finding);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{judge, lines, policy};
+    use crate::engine::{Engine, Review};
+    use crate::lookup::MapLookup;
+    use serde_json::{Value, json};
+
+    fn found(context: &[Value], object: &Value) -> Vec<String> {
+        lines(&judge(json!([{"dangling": {}}]), context, object))
+    }
+
+    fn starts(found: &[String], wanted: &[&str]) {
+        assert_eq!(found.len(), wanted.len(), "{found:#?}");
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!(found.starts_with(wanted), "{found}\nis not\n{wanted}");
+        }
+    }
+
+    fn pod(container: Value, volumes: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "db"},
+               "spec": {"containers": [container], "volumes": volumes}})
+    }
+
+    fn set(name: &str) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": "db"}, "spec": {
+            "template": {"spec": {"containers": [{"name": "c", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}]}},
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}]}})
+    }
+
+    #[test]
+    fn mounts_and_devices_that_name_nothing() {
+        let container = json!({"name": "c", "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "x", "mountPath": "/x"}],
+                               "volumeDevices": [{"name": "disk", "devicePath": "/dev/xvda"}]});
+        let found_all = found(&[], &pod(container, json!([{"name": "data", "emptyDir": {}}])));
+        starts(
+            &found_all,
+            &[
+                r#"Deny spec.containers[0].volumeDevices[0].name: the block device of container "c" names the pod volume "disk""#,
+                r#"Deny spec.containers[0].volumeMounts[1].name: the mount of container "c" names the pod volume "x""#,
+            ],
+        );
+        assert_eq!(found(&[], &set("s")), [""; 0], "a claim template is a pod volume");
+    }
+
+    #[test]
+    fn volumes_and_templates_that_nothing_mounts() {
+        let init = json!({"name": "i", "volumeDevices": [{"name": "used", "devicePath": "/dev/xvda"}]});
+        let mut object = pod(json!({"name": "c"}), json!([{"name": "used", "emptyDir": {}}, {"name": "left", "emptyDir": {}}]));
+        object["spec"]["initContainers"] = json!([init]);
+        starts(&found(&[], &object), &[r#"Warn spec.volumes[1].name: no container mounts the pod volume "left""#]);
+        let mut set = set("s");
+        set["spec"]["volumeClaimTemplates"].as_array_mut().unwrap().push(json!({"metadata": {"name": "wal"}, "spec": {}}));
+        starts(&found(&[], &set), &[r#"Warn spec.volumeClaimTemplates[1].metadata.name: no container mounts the claim template "wal""#]);
+    }
+
+    #[test]
+    fn two_mounts_at_one_path() {
+        let container = json!({"name": "c", "volumeMounts": [
+            {"name": "a", "mountPath": "/data"}, {"name": "b", "mountPath": "/data/"}, {"name": "b", "mountPath": "/data/b"}]});
+        let volumes = json!([{"name": "a", "emptyDir": {}}, {"name": "b", "emptyDir": {}}]);
+        starts(
+            &found(&[], &pod(container, volumes)),
+            &[r#"Deny spec.containers[0].volumeMounts[1].mountPath: container "c" mounts both "a" and "b" at /data"#],
+        );
+    }
+
+    fn uses_claim(name: &str) -> Value {
+        pod(
+            json!({"name": "c", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}),
+            json!([{"name": "data", "persistentVolumeClaim": {"claimName": name}}]),
+        )
+    }
+
+    fn claim(namespace: &str, spec: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "there", "namespace": namespace}, "spec": spec})
+    }
+
+    #[test]
+    fn claims_that_exist_nowhere() {
+        assert_eq!(found(&[claim("db", json!({}))], &uses_claim("there")), [""; 0]);
+        starts(
+            &found(&[claim("other", json!({}))], &uses_claim("there")),
+            &[r#"Warn spec.volumes[0].persistentVolumeClaim.claimName: claim "there" exists nowhere in the cluster (namespace "db")"#],
+        );
+        // Without a cluster, what was given is all that is known.
+        let policies = policy(json!([{"dangling": {}}])).unwrap();
+        let engine = Engine { policies: &policies, lookup: &MapLookup::default(), today: jiff::civil::date(2026, 11, 23) };
+        let verdict = engine.judge(&Review::create(&uses_claim("there"))).unwrap();
+        assert!(verdict.findings[0].message.contains("exists nowhere in what was given"), "{:?}", verdict.findings);
+    }
+
+    #[test]
+    fn claims_that_a_stateful_set_makes() {
+        assert_eq!(found(&[set("redis")], &uses_claim("data-redis-0")), [""; 0]);
+        assert_eq!(found(&[set("redis-x")], &uses_claim("data-redis-x-11")), [""; 0]);
+        for other in ["data-redis", "data-redis-", "data-redis-a", "wal-redis-0", "data-other-0"] {
+            assert_eq!(found(&[set("redis")], &uses_claim(other)).len(), 1, "{other}");
+        }
+        let mut own = uses_claim("data-p");
+        assert_eq!(found(&[], &own).len(), 1);
+        own["metadata"]["ownerReferences"] = json!([{"kind": "StatefulSet", "name": "s", "controller": true}]);
+        assert_eq!(found(&[], &own), [""; 0], "the set has made it, the cache is behind");
+        own["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = json!("backup");
+        assert_eq!(found(&[], &own).len(), 1);
+    }
+
+    #[test]
+    fn volumes_that_a_claim_names() {
+        let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"}, "spec": {}});
+        let claim = claim("db", json!({"volumeName": "pv"}));
+        assert_eq!(found(&[volume], &claim), [""; 0]);
+        starts(&found(&[], &claim), &[r#"Warn spec.volumeName: volume "pv" exists nowhere"#]);
+        let mut set = set("s");
+        set["spec"]["volumeClaimTemplates"][0]["spec"]["volumeName"] = json!("pv");
+        starts(&found(&[], &set), &["Warn spec.volumeClaimTemplates[0].spec.volumeName: volume"]);
+    }
+}

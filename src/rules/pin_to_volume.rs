@@ -1,0 +1,291 @@
+use super::{Draft, Rule};
+use crate::engine::Context;
+use crate::facts::{PodFacts, TiedClaim, Workload, WorkloadKind, tied_claims};
+use crate::model::{FieldPath, NodeSelector, NodeTerm, Operation};
+use crate::patch::PatchBuilder;
+use crate::policy::PolicyFault;
+use crate::verdict::Action;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::any::Any;
+use std::sync::Arc;
+
+/// Writes into a new pod which nodes its volumes can be used from.
+///
+/// A local volume ties its pods to its node, but nothing in the pod says so: autoscalers, deschedulers, people and
+/// every scheduler that does not look at volumes read the pod alone. This rule adds the node affinity of the pod's
+/// volumes to `requiredDuringSchedulingIgnoredDuringExecution`, when the pod is created. A claim that names its volume
+/// brings that volume's affinity; one that waits for a volume of a static class (`kubernetes.io/no-provisioner`)
+/// brings the affinities of all free volumes that would do. The pod's own terms stay in force: each is combined with
+/// each of the volumes', and combinations that no node can satisfy are left out.
+///
+/// ```yaml
+/// # before: the claim's volume lies on node-b, the pod may go to any Linux node
+/// nodeAffinity:
+///   requiredDuringSchedulingIgnoredDuringExecution:
+///     nodeSelectorTerms:
+///     - matchExpressions: [{key: kubernetes.io/os, operator: In, values: [linux]}]
+/// # after
+/// nodeAffinity:
+///   requiredDuringSchedulingIgnoredDuringExecution:
+///     nodeSelectorTerms:
+///     - matchExpressions:
+///       - {key: kubernetes.io/os, operator: In, values: [linux]}
+///       - {key: kubernetes.io/hostname, operator: In, values: [node-b]}
+/// ```
+///
+/// It does not touch workloads (their claims may move while the template stays), pods with `spec.nodeName`, and pods
+/// that already say as much. It says nothing for volumes without affinity, generic ephemeral volumes and claims that
+/// are not known. Where pod and volumes contradict each other it changes nothing: `volume-reachable` refuses such a
+/// pod.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Params {
+    /// The most `nodeSelectorTerms` that a pod may end up with. A pod that would need more stays as it is and gets a
+    /// warning; the scheduler keeps to its volumes all the same.
+    #[serde(default = "max_terms")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub max_terms: usize,
+}
+
+fn max_terms() -> usize {
+    64
+}
+
+impl super::Params for Params {
+    const ID: &'static str = "pin-to-volume";
+    const FIELD: &'static str = "pinToVolume";
+
+    fn compile(&self, _at: &FieldPath, _faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
+        Arc::new(PinToVolume(self.clone()))
+    }
+}
+
+#[derive(Debug)]
+struct PinToVolume(Params);
+
+impl Rule for PinToVolume {
+    fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
+        let Some(workload) = new_pod(context) else { return };
+        let claims = tied_claims(workload, context.facts.namespace(), context.lookup);
+        if let Some(nodes) = pinned(&workload.pod, &claims, self.0.max_terms).ok().flatten() {
+            patch.set(&workload.pod.affinity_terms_path(), json!(nodes.terms));
+        }
+    }
+
+    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+        let Some(workload) = new_pod(context) else { return };
+        let claims = tied_claims(workload, context.facts.namespace(), context.lookup);
+        let (pod, limit) = (&workload.pod, self.0.max_terms);
+        let (Err(TooManyTerms), Some(first)) = (pinned(pod, &claims, limit), claims.first()) else { return };
+        let claim = first.pod_volume.source_path(&pod.path());
+        let field = if pod.required_affinity().is_some() { pod.affinity_terms_path() } else { claim.clone() };
+        let message = format!(
+            "the pod is not pinned to its volumes: together with {first} it would need more than {limit} node selector \
+             terms, so nothing in the pod says where it can run; the scheduler keeps to the volumes all the same"
+        );
+        let finding = Draft::new(field, message)
+            .related(claim, "the first of its claims that not every node can use")
+            .help("write fewer `nodeSelectorTerms` (one with a list of values for several that differ in one label), or raise `maxTerms`")
+            .at_most(Action::Warn);
+        findings.push(finding);
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The pod, when it is a new one that is still to be scheduled.
+fn new_pod<'c>(context: &Context<'c>) -> Option<&'c Workload<'c>> {
+    let workload = context.facts.workload()?;
+    let new = context.review.operation == Operation::Create && workload.kind == WorkloadKind::Pod;
+    (new && workload.pod.node_name.is_none()).then_some(workload)
+}
+
+/// It would take more terms than the policy allows.
+#[derive(Debug)]
+struct TooManyTerms;
+
+/// The selector that pins the pod; nothing when it is pinned already, or no node can satisfy all of it.
+fn pinned(
+    pod: &PodFacts<'_>,
+    claims: &[TiedClaim<'_, '_>],
+    limit: usize,
+) -> Result<Option<NodeSelector>, TooManyTerms> {
+    let own = pod.required_affinity();
+    let labels = pod.node_selector_term();
+    let says = match (&own, &labels) {
+        (Some(own), Some(labels)) => Some(with_labels(own, labels)),
+        (Some(own), None) => Some(own.clone()),
+        (None, labels) => labels.clone().map(NodeSelector::from),
+    };
+    let mut open = claims.iter().filter(|claim| !says.as_ref().is_some_and(|says| says.implies(&claim.nodes)));
+    let Some(first) = open.next() else { return Ok(None) };
+    let mut nodes = match &own {
+        // Told before any work is done: a pod may bring thousands.
+        Some(own) if own.terms.len() > limit => return Err(TooManyTerms),
+        Some(own) => own.and(&first.nodes, limit),
+        None => first.nodes.simplify(limit),
+    }
+    .ok_or(TooManyTerms)?;
+    for claim in open {
+        nodes = nodes.and(&claim.nodes, limit).ok_or(TooManyTerms)?;
+    }
+    let possible = labels.is_none_or(|labels| !nodes.contradicts(&labels.into()));
+    Ok((possible && !nodes.terms.is_empty()).then_some(nodes))
+}
+
+/// The terms, each with the labels; those that contradict them are left out.
+fn with_labels(own: &NodeSelector, labels: &NodeTerm) -> NodeSelector {
+    NodeSelector { terms: own.terms.iter().filter_map(|term| term.and(labels)).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{faults, judge, judge_update, lines};
+    use serde_json::{Value, json};
+
+    fn rule() -> Value {
+        json!([{"pinToVolume": {}}])
+    }
+
+    fn is_in(key: &str, values: &[&str]) -> Value {
+        json!({"key": key, "operator": "In", "values": values})
+    }
+
+    fn host(nodes: &[&str]) -> Value {
+        json!({"matchExpressions": [is_in("kubernetes.io/hostname", nodes)]})
+    }
+
+    /// A bound claim and its volume with that affinity.
+    fn bound(claim: &str, terms: Value) -> [Value; 2] {
+        let affinity = if terms.is_null() { Value::Null } else { json!({"required": {"nodeSelectorTerms": terms}}) };
+        [
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": claim, "namespace": "default"},
+                   "spec": {"volumeName": format!("pv-{claim}")}, "status": {"phase": "Bound"}}),
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("pv-{claim}")},
+                   "spec": {"nodeAffinity": affinity, "claimRef": {"namespace": "default", "name": claim}},
+                   "status": {"phase": "Bound"}}),
+        ]
+    }
+
+    fn pod(claims: &[&str], spec: Value) -> Value {
+        let volumes: Vec<Value> = claims
+            .iter()
+            .map(|name| json!({"name": format!("v-{name}"), "persistentVolumeClaim": {"claimName": name}}))
+            .collect();
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+                             "spec": {"containers": [], "volumes": volumes}});
+        pod["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        pod
+    }
+
+    fn own(terms: Value) -> Value {
+        json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}})
+    }
+
+    fn patch(context: &[Value], pod: &Value) -> Value {
+        let verdict = judge(rule(), context, pod);
+        assert_eq!(lines(&verdict), [""; 0]);
+        serde_json::to_value(verdict.patch).unwrap()
+    }
+
+    const TERMS: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+
+    #[test]
+    fn writes_the_affinity_of_a_bound_volume() {
+        let context = bound("b", json!([host(&["node-b"])]));
+        let added = patch(&context, &pod(&["b"], json!({})));
+        let wanted = own(json!([host(&["node-b"])]))["affinity"].clone();
+        assert_eq!(added, json!([{"op": "add", "path": "/spec/affinity", "value": wanted}]));
+        let preferred = json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}});
+        let added = patch(&context, &pod(&["b"], preferred));
+        assert_eq!(added[0]["path"], TERMS.rsplit_once('/').unwrap().0, "what is there stays");
+    }
+
+    #[test]
+    fn combines_with_the_pods_own_terms_and_all_volumes() {
+        let zone = |zone: &str| json!({"matchExpressions": [is_in("zone", &[zone])]});
+        let context = [bound("b", json!([host(&["b", "c"])])), bound("z", json!([zone("x"), zone("y")]))].concat();
+        let linux = is_in("os", &["linux"]);
+        let terms = json!([{"matchExpressions": [linux]}, {"matchExpressions": [is_in("kubernetes.io/hostname", &["d"])]}]);
+        let replaced = patch(&context, &pod(&["b", "z"], own(terms)));
+        let b = is_in("kubernetes.io/hostname", &["b", "c"]);
+        // The volume's two terms have become one list; the own term for node d fits no volume.
+        let wanted = json!([{"matchExpressions": [linux, b, is_in("zone", &["x", "y"])]}]);
+        assert_eq!(replaced, json!([{"op": "replace", "path": TERMS, "value": wanted}]));
+    }
+
+    #[test]
+    fn leaves_alone_what_needs_no_pinning() {
+        let context = bound("b", json!([host(&["node-b"])]));
+        let unchanged = |pod: Value| assert_eq!(patch(&context, &pod), json!([]), "{pod}");
+        unchanged(pod(&["b"], json!({"nodeName": "node-b"})));
+        unchanged(pod(&["b"], json!({"nodeSelector": {"kubernetes.io/hostname": "node-b"}})));
+        unchanged(pod(&["b"], own(json!([host(&["node-b"])]))));
+        unchanged(pod(&["b"], json!({"nodeSelector": {"kubernetes.io/hostname": "node-a"}})));
+        unchanged(pod(&["b"], own(json!([host(&["node-a"]), {}]))));
+        unchanged(pod(&["unknown"], json!({})));
+        let ephemeral = json!([{"name": "e", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}]);
+        unchanged(pod(&[], json!({"volumes": ephemeral})));
+        assert_eq!(patch(&bound("n", Value::Null), &pod(&["n"], json!({}))), json!([]), "any node can use it");
+        let set = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+                         "spec": {"template": pod(&["b"], json!({}))}});
+        unchanged(set);
+        let old = pod(&["b"], json!({}));
+        assert_eq!(judge_update(rule(), &context, &old, &old).patch.0, []);
+    }
+
+    #[test]
+    fn unites_the_free_volumes_of_a_static_class() {
+        let volume = |name: &str, node: &str, size: &str, more: Value| {
+            let mut spec = json!({"storageClassName": "local", "capacity": {"storage": size}, "accessModes": ["ReadWriteOnce"],
+                                  "nodeAffinity": {"required": {"nodeSelectorTerms": [host(&[node])]}}});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec,
+                   "status": {"phase": if name == "taken" {"Bound"} else {"Available"}}})
+        };
+        let mut context = vec![
+            json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local"},
+                   "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}),
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "default"},
+                   "spec": {"storageClassName": "local", "accessModes": ["ReadWriteOnce"],
+                            "resources": {"requests": {"storage": "5Gi"}}}}),
+            volume("big", "n1", "10Gi", json!({})),
+            volume("fits", "n2", "5Gi", json!({})),
+            volume("small", "n3", "1Gi", json!({})),
+            volume("block", "n4", "5Gi", json!({"volumeMode": "Block"})),
+            volume("shared", "n5", "5Gi", json!({"accessModes": ["ReadWriteMany"]})),
+            volume("taken", "n6", "5Gi", json!({"claimRef": {"namespace": "default", "name": "x"}})),
+            volume("reserved", "n7", "5Gi", json!({"claimRef": {"namespace": "default", "name": "x"}})),
+        ];
+        let value = |context: &[Value]| patch(context, &pod(&["c"], json!({})))[0]["value"].clone();
+        assert_eq!(value(&context), own(json!([host(&["n1", "n2"])]))["affinity"]);
+        context.push(volume("own", "n8", "5Gi", json!({"claimRef": {"namespace": "default", "name": "c"}})));
+        assert_eq!(value(&context), own(json!([host(&["n8"])]))["affinity"], "reserved for this very claim");
+        context.pop();
+        context.push(volume("any", "n9", "5Gi", json!({"nodeAffinity": null})));
+        assert_eq!(value(&context), Value::Null, "one of them can be used anywhere");
+    }
+
+    #[test]
+    fn warns_instead_of_writing_too_many_terms() {
+        let term = |key: &str, n: usize| json!({"matchExpressions": [is_in(key, &[&n.to_string()]), is_in("os", &["linux"])]});
+        let terms = |key: &str| json!((0..3).map(|n| term(key, n)).collect::<Vec<_>>());
+        let context = bound("b", terms("rack"));
+        let rules = |max: usize| json!([{"pinToVolume": {"maxTerms": max}}]);
+        let verdict = judge(rules(8), &context, &pod(&["b"], own(terms("row"))));
+        assert_eq!(verdict.patch.0, []);
+        let lines = lines(&verdict);
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with("Warn spec.affinity.nodeAffinity.required"), "{lines:?}");
+        assert!(lines[0].contains("more than 8 node selector terms"), "{lines:?}");
+        let verdict = judge(rules(9), &context, &pod(&["b"], own(terms("row"))));
+        assert_eq!((verdict.patch.0.len(), verdict.findings.len()), (1, 0));
+        let verdict = judge(rules(2), &context, &pod(&["b"], json!({})));
+        assert_eq!(verdict.findings[0].field.to_string(), "spec.volumes[0].persistentVolumeClaim");
+        assert_eq!(faults(rules(0)).len(), 1);
+    }
+}

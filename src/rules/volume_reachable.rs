@@ -1,0 +1,467 @@
+use super::{Draft, Rule};
+use crate::engine::Context;
+use crate::facts::{NodeFacts, PodFacts, TiedClaim, WorkloadKind, tied_claims};
+use crate::lookup::LookupKind;
+use crate::model::{FieldPath, HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
+use crate::policy::PolicyFault;
+use crate::verdict::Action;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::any::Any;
+use std::sync::Arc;
+
+/// Refuses a pod that no node can run, because of where its volumes are.
+///
+/// A volume with node affinity can be used from some nodes only. A pod that asks for another node, or for two volumes
+/// that share no node, stays Pending (or, with `spec.nodeName`, in ContainerCreating) for ever, and only an event on
+/// the pod says why. This rule says so at once, at the pod and at the workload that would make it. It compares the
+/// volumes' node affinity with each other, with `nodeName`, with `nodeSelector` and with the required node affinity;
+/// then, where the nodes are known, with the nodes that there are.
+///
+/// ```yaml
+/// # bad: the claim's volume lies on node-b
+/// spec:
+///   nodeSelector: {kubernetes.io/hostname: node-a}
+///   volumes: [{name: data, persistentVolumeClaim: {claimName: data-on-node-b}}]
+/// # good: the scheduler follows the volume
+/// spec:
+///   volumes: [{name: data, persistentVolumeClaim: {claimName: data-on-node-b}}]
+/// ```
+///
+/// It is a warning at most where things may still change by themselves: a claim that is not bound yet, a node that is
+/// not known, and volumes tied to a zone rather than to nodes, in which an autoscaler may make a node. It looks at no
+/// taints, resources or pod (anti-)affinity, and not at the claims that a StatefulSet's templates will make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Params {}
+
+impl super::Params for Params {
+    const ID: &'static str = "volume-reachable";
+    const FIELD: &'static str = "volumeReachable";
+
+    fn compile(&self, _at: &FieldPath, _faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
+        Arc::new(VolumeReachable)
+    }
+}
+
+#[derive(Debug)]
+struct VolumeReachable;
+
+impl Rule for VolumeReachable {
+    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+        let Some(workload) = context.facts.workload() else { return };
+        let claims = tied_claims(workload, context.facts.namespace(), context.lookup);
+        if claims.is_empty() {
+            return;
+        }
+        let pod = &workload.pod;
+        let judged = Judged {
+            who: if workload.kind == WorkloadKind::Pod { "this pod" } else { "its pods" },
+            at: pod.path(),
+            pod,
+            claims: &claims,
+        };
+        let before = findings.len();
+        judged.claims_apart(findings);
+        match pod.node_name {
+            Some(name) => judged.node_name(name, context.lookup.node(name).as_deref(), findings),
+            None => {
+                judged.own_selectors(findings);
+                if findings.len() == before {
+                    judged.everything_apart(findings);
+                }
+                if findings.len() == before && context.lookup.knows_all(LookupKind::Node) {
+                    judged.no_node(&context.lookup.nodes(), findings);
+                }
+            }
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+const FOLLOW: &str = "leave it out and let the scheduler follow the volume, or use a claim whose volume lies there";
+
+struct Judged<'j> {
+    who: &'static str,
+    at: FieldPath,
+    pod: &'j PodFacts<'j>,
+    claims: &'j [TiedClaim<'j, 'j>],
+}
+
+impl Judged<'_> {
+    fn claim_path(&self, claim: &TiedClaim<'_, '_>) -> FieldPath {
+        claim.pod_volume.source_path(&self.at).key("claimName")
+    }
+
+    /// Volumes that match no node by themselves, and claims that share no node.
+    fn claims_apart(&self, findings: &mut Vec<Draft>) {
+        for (index, claim) in self.claims.iter().enumerate() {
+            if claim.nodes.is_contradictory() {
+                let message = format!("no node can run {}: {claim} allows none", self.who);
+                let help = "correct the `nodeAffinity` of the volume, or use another claim";
+                findings.push(settle(Draft::new(self.claim_path(claim), message).help(help), [claim]));
+                continue;
+            }
+            let before = self.claims.iter().take(index).filter(|other| !other.nodes.is_contradictory());
+            for other in before.filter(|other| other.nodes.contradicts(&claim.nodes)) {
+                let message = format!("no node can run {}: it uses {other} and {claim}, which share none", self.who);
+                let finding = Draft::new(self.claim_path(claim), message)
+                    .related(self.claim_path(other), format!("the other: {other}"))
+                    .help(
+                        "use claims whose volumes share a node; a new claim of a WaitForFirstConsumer class gets its \
+                         volume beside the other when the pod is scheduled",
+                    );
+                findings.push(settle(finding, [other, claim]));
+            }
+        }
+    }
+
+    /// `nodeName` goes past the scheduler, so that nothing but this looks at the volumes.
+    fn node_name(&self, name: &str, node: Option<&NodeFacts>, findings: &mut Vec<Draft>) {
+        for claim in self.claims.iter().filter(|claim| !claim.nodes.is_contradictory()) {
+            let reached = match node {
+                Some(node) => claim.nodes.matches(&node.name, &node.labels),
+                None => !claim.nodes.contradicts(&presumed(name)),
+            };
+            if reached {
+                continue;
+            }
+            let unknown = if node.is_some() { "" } else { " (a node that is not known here)" };
+            let message = format!(
+                "`nodeName` puts {} on node {name:?}{unknown}, which cannot use {claim}: the volume is never mounted",
+                self.who
+            );
+            let finding = Draft::new(self.at.key("nodeName"), message)
+                .related(self.claim_path(claim), format!("{claim}"))
+                .help(FOLLOW);
+            let finding = if node.is_some() { finding } else { finding.at_most(Action::Warn) };
+            findings.push(settle(finding, [claim]));
+        }
+    }
+
+    /// `nodeSelector` and required node affinity that leave out every node of a volume.
+    fn own_selectors(&self, findings: &mut Vec<Draft>) {
+        let labels = self.pod.node_selector_term().map(NodeSelector::from);
+        let own = self.pod.required_affinity();
+        for claim in self.claims.iter().filter(|claim| !claim.nodes.is_contradictory()) {
+            let apart = |selector: &&NodeSelector| {
+                !selector.is_contradictory() && selector.contradicts(&claim.nodes)
+            };
+            if let Some(labels) = labels.as_ref().filter(apart) {
+                findings.push(self.own_selector(claim, "`nodeSelector`", labels, self.label_path(labels, claim)));
+            }
+            if let Some(own) = own.as_ref().filter(apart) {
+                let field = self.expression_path(own, claim);
+                findings.push(self.own_selector(claim, "the required node affinity", own, field));
+            }
+        }
+    }
+
+    /// What no single pair explains.
+    fn everything_apart(&self, findings: &mut Vec<Draft>) {
+        if self.everything().is_some_and(|nodes| nodes.terms.is_empty()) && !self.own_alone().is_contradictory() {
+            findings.push(self.together(format!("no node can run {}", self.who)));
+        }
+    }
+
+    fn own_selector(
+        &self,
+        claim: &TiedClaim<'_, '_>,
+        what: &str,
+        selector: &NodeSelector,
+        field: FieldPath,
+    ) -> Draft {
+        let message = format!("no node can run {}: {what} wants {selector}, but it uses {claim}", self.who);
+        let finding = Draft::new(field, message).related(self.claim_path(claim), format!("{claim}")).help(FOLLOW);
+        settle(finding, [claim])
+    }
+
+    /// The label that contradicts the claim all alone, or else the whole map.
+    fn label_path(&self, labels: &NodeSelector, claim: &TiedClaim<'_, '_>) -> FieldPath {
+        let map = self.at.key("nodeSelector");
+        let mut labels = labels.terms.iter().flat_map(|term| &term.match_expressions);
+        let culprit = labels.find(|label| contradicts_alone(label, claim));
+        culprit.map_or_else(|| map.clone(), |label| map.key(label.key.clone()))
+    }
+
+    /// The expression that contradicts the claim all alone where there is but one term, or else the terms.
+    fn expression_path(&self, own: &NodeSelector, claim: &TiedClaim<'_, '_>) -> FieldPath {
+        let terms = self.pod.affinity_terms_path();
+        let [only] = own.terms.as_slice() else { return terms };
+        let index = only.match_expressions.iter().position(|expression| contradicts_alone(expression, claim));
+        index.map_or_else(|| terms.clone(), |index| terms.index(0).key("matchExpressions").index(index))
+    }
+
+    /// Where the nodes are known: none of them satisfies a volume, or everything at once.
+    fn no_node(&self, nodes: &[Arc<NodeFacts>], findings: &mut Vec<Draft>) {
+        // An empty cluster is one that is being made.
+        if nodes.is_empty() {
+            return;
+        }
+        let any = |holds: &dyn Fn(&NodeFacts) -> bool| nodes.iter().any(|node| holds(node));
+        let before = findings.len();
+        for claim in self.claims {
+            if any(&|node| claim.nodes.matches(&node.name, &node.labels)) {
+                continue;
+            }
+            let message = format!(
+                "no node of this cluster satisfies {claim}, so {} would stay Pending: the node is gone, or has lost \
+                 the label",
+                self.who
+            );
+            let help = "bring the node or its label back, or restore the data into a new claim";
+            let finding = Draft::new(self.claim_path(claim), message).help(help);
+            findings.push(soften(settle(finding, [claim]), claim.names_nodes()));
+        }
+        let own = |node: &NodeFacts| self.own_alone().matches(&node.name, &node.labels);
+        let all = |node: &NodeFacts| {
+            own(node) && self.claims.iter().all(|claim| claim.nodes.matches(&node.name, &node.labels))
+        };
+        // Where the pod's own wishes alone find no node, its volumes are not the reason.
+        if findings.len() == before && any(&own) && !any(&all) {
+            let finding = self.together(format!("no node of this cluster can run {}", self.who));
+            findings.push(soften(finding, self.claims.iter().any(TiedClaim::names_nodes)));
+        }
+    }
+
+    /// The finding that no single pair explains.
+    fn together(&self, what: String) -> Draft {
+        let claims: Vec<String> = self.claims.iter().map(ToString::to_string).collect();
+        let own = self.own_alone();
+        let (field, wishes) = if self.pod.required_affinity().is_some() {
+            (self.pod.affinity_terms_path(), format!("; the pod itself wants {own}"))
+        } else if self.pod.node_selector_term().is_some() {
+            (self.at.key("nodeSelector"), format!("; the pod itself wants {own}"))
+        } else {
+            (self.at.key("volumes"), String::new())
+        };
+        let message = format!("{what}: it uses {}{wishes}, and no node satisfies all of that", claims.join(" and "));
+        let help = "widen `nodeSelector` and the required node affinity, or use claims whose volumes share a node";
+        let mut finding = Draft::new(field, message).help(help);
+        for claim in self.claims {
+            finding = finding.related(self.claim_path(claim), format!("{claim}"));
+        }
+        settle(finding, self.claims)
+    }
+
+    /// What the pod itself wants of a node, its volumes aside; any node at all where it wants nothing.
+    fn own_alone(&self) -> NodeSelector {
+        let labels = self.pod.node_selector_term();
+        match (self.pod.required_affinity(), labels) {
+            (Some(own), Some(labels)) => {
+                NodeSelector { terms: own.terms.iter().filter_map(|term| term.and(&labels)).collect() }
+            }
+            (Some(own), None) => own,
+            (None, Some(labels)) => labels.into(),
+            (None, None) => any_node(),
+        }
+    }
+
+    /// Everything at once; nothing when it takes too many terms to tell.
+    fn everything(&self) -> Option<NodeSelector> {
+        const LIMIT: usize = 256;
+        let mut nodes = self.own_alone();
+        for claim in self.claims {
+            nodes = nodes.and(&claim.nodes, LIMIT)?;
+        }
+        Some(nodes)
+    }
+}
+
+/// Every node has a name.
+fn any_node() -> NodeSelector {
+    let key = NODE_NAME.to_owned();
+    let named = NodeRequirement { key, operator: "Exists".to_owned(), values: Vec::new() };
+    NodeTerm { match_expressions: Vec::new(), match_fields: vec![named] }.into()
+}
+
+/// What can be supposed of a node of which the name alone is known.
+fn presumed(name: &str) -> NodeSelector {
+    NodeTerm {
+        match_expressions: vec![NodeRequirement::is_in(HOSTNAME, name)],
+        match_fields: vec![NodeRequirement::is_in(NODE_NAME, name)],
+    }
+    .into()
+}
+
+fn contradicts_alone(requirement: &NodeRequirement, claim: &TiedClaim<'_, '_>) -> bool {
+    NodeSelector::from(NodeTerm::from(requirement.clone())).contradicts(&claim.nodes)
+}
+
+/// A claim that is not bound yet may still get another volume.
+fn settle<'c>(finding: Draft, claims: impl IntoIterator<Item = &'c TiedClaim<'c, 'c>>) -> Draft {
+    let settled = claims.into_iter().all(|claim| claim.settled);
+    soften(finding, settled)
+}
+
+fn soften(finding: Draft, certain: bool) -> Draft {
+    if certain { finding } else { finding.at_most(Action::Warn) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{judge, lines};
+    use crate::verdict::Verdict;
+    use serde_json::{Value, json};
+
+    fn is_in(key: &str, value: &str) -> Value {
+        json!({"key": key, "operator": "In", "values": [value]})
+    }
+
+    /// A claim, bound to its volume unless it waits, whose volume needs that label.
+    fn claim(name: &str, key: &str, value: &str, bound: bool) -> [Value; 2] {
+        let spec = if bound { json!({"volumeName": format!("pv-{name}")}) } else { json!({"storageClassName": "local"}) };
+        let terms = json!([{"matchExpressions": [is_in(key, value)]}]);
+        [
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "default"}, "spec": spec}),
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("pv-{name}")},
+                   "spec": {"storageClassName": "local", "nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}}),
+        ]
+    }
+
+    fn node(name: &str, labels: Value) -> Value {
+        let mut labels = labels;
+        labels["kubernetes.io/hostname"] = json!(name);
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}})
+    }
+
+    fn on_host(name: &str, node: &str) -> [Value; 2] {
+        claim(name, "kubernetes.io/hostname", node, true)
+    }
+
+    fn spec(claims: &[&str], more: Value) -> Value {
+        let volumes: Vec<Value> =
+            claims.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}})).collect();
+        let mut spec = json!({"containers": [], "volumes": volumes});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    }
+
+    fn verdict(context: &[Value], claims: &[&str], more: Value) -> Verdict {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec(claims, more)});
+        judge(json!([{"volumeReachable": {}}]), context, &pod)
+    }
+
+    /// `action field` of every finding.
+    fn places(verdict: &Verdict) -> Vec<String> {
+        verdict.findings.iter().map(|f| format!("{} {}", f.action, f.field)).collect()
+    }
+
+    fn affinity(terms: Value) -> Value {
+        json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}})
+    }
+
+    #[test]
+    fn two_claims_on_different_nodes() {
+        let context = [on_host("a", "n1"), on_host("b", "n2"), on_host("c", "n1")].concat();
+        let found = verdict(&context, &["a", "b", "c"], json!({}));
+        assert_eq!(
+            lines(&found),
+            [
+                r#"Deny spec.volumes[1].persistentVolumeClaim.claimName: no node can run this pod: it uses claim "a" on volume "pv-a" (kubernetes.io/hostname=n1) and claim "b" on volume "pv-b" (kubernetes.io/hostname=n2), which share none"#,
+                r#"Deny spec.volumes[2].persistentVolumeClaim.claimName: no node can run this pod: it uses claim "b" on volume "pv-b" (kubernetes.io/hostname=n2) and claim "c" on volume "pv-c" (kubernetes.io/hostname=n1), which share none"#,
+            ]
+        );
+        let (related, note) = &found.findings[0].related[0];
+        assert_eq!(related.to_string(), "spec.volumes[0].persistentVolumeClaim.claimName");
+        assert!(note.contains("pv-a"));
+        assert_eq!(verdict(&context, &["a", "c"], json!({})).findings, []);
+    }
+
+    #[test]
+    fn node_name_is_held_to_the_nodes_labels() {
+        // The label of node n2 is not its name.
+        let mut nodes = [node("n1", json!({})), node("n2", json!({}))];
+        nodes[1]["metadata"]["labels"]["kubernetes.io/hostname"] = json!("host-2");
+        let context = [&on_host("a", "host-2")[..], &nodes].concat();
+        assert_eq!(verdict(&context, &["a"], json!({"nodeName": "n2"})).findings, []);
+        let found = verdict(&context, &["a"], json!({"nodeName": "n1"}));
+        assert_eq!(places(&found), ["Deny spec.nodeName"]);
+        assert!(found.findings[0].message.contains(r#"claim "a" on volume "pv-a""#), "{:?}", found.findings);
+        let found = verdict(&context, &["a"], json!({"nodeName": "n3"}));
+        assert_eq!(places(&found), ["Warn spec.nodeName"], "only its name is known");
+        assert_eq!(verdict(&context, &["a"], json!({"nodeName": "host-2"})).findings, []);
+    }
+
+    #[test]
+    fn own_selectors_that_leave_out_the_volume() {
+        let context = on_host("a", "n1");
+        let found = verdict(&context, &["a"], json!({"nodeSelector": {"disk": "ssd", "kubernetes.io/hostname": "n2"}}));
+        assert_eq!(places(&found), [r#"Deny spec.nodeSelector["kubernetes.io/hostname"]"#]);
+        let terms = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+        let one = json!([{"matchExpressions": [is_in("disk", "ssd"), is_in("kubernetes.io/hostname", "n2")]}]);
+        let found = verdict(&context, &["a"], affinity(one));
+        assert_eq!(places(&found), [format!("Deny {terms}[0].matchExpressions[1]")]);
+        let two = json!([{"matchExpressions": [is_in("kubernetes.io/hostname", "n2")]},
+                         {"matchExpressions": [is_in("kubernetes.io/hostname", "n3")]}]);
+        assert_eq!(places(&verdict(&context, &["a"], affinity(two))), [format!("Deny {terms}")]);
+        let or = json!([{"matchExpressions": [is_in("kubernetes.io/hostname", "n2")]},
+                        {"matchExpressions": [is_in("disk", "ssd")]}]);
+        assert_eq!(verdict(&context, &["a"], affinity(or)).findings, []);
+    }
+
+    #[test]
+    fn what_only_all_together_contradict() {
+        let terms = |node: &str, zone: &str| json!({"matchExpressions": [is_in("kubernetes.io/hostname", node), is_in("zone", zone)]});
+        let mut context = on_host("a", "n1");
+        context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"] = json!([terms("n1", "x"), terms("n2", "y")]);
+        let mut more = affinity(json!([{"matchExpressions": [is_in("kubernetes.io/hostname", "n1")]}]));
+        more["nodeSelector"] = json!({"zone": "y"});
+        let found = verdict(&context, &["a"], more);
+        assert_eq!(found.findings.len(), 1);
+        assert!(found.findings[0].message.contains("no node satisfies all of that"), "{:?}", found.findings);
+        // That the pod contradicts itself is not the volumes' doing.
+        let mut more = affinity(json!([{"matchExpressions": [is_in("disk", "ssd")]}]));
+        more["nodeSelector"] = json!({"disk": "hdd"});
+        assert_eq!(verdict(&context, &["a"], more).findings, []);
+    }
+
+    #[test]
+    fn the_nodes_that_there_are() {
+        let gone = [&on_host("a", "gone")[..], &[node("n1", json!({}))]].concat();
+        let found = verdict(&gone, &["a"], json!({}));
+        assert_eq!(places(&found), ["Deny spec.volumes[0].persistentVolumeClaim.claimName"]);
+        assert!(found.findings[0].message.contains("no node of this cluster satisfies"), "{:?}", found.findings);
+        let zone = [&claim("z", "zone", "x", true)[..], &[node("n1", json!({"zone": "y"}))]].concat();
+        let found = verdict(&zone, &["z"], json!({}));
+        assert_eq!(places(&found), ["Warn spec.volumes[0].persistentVolumeClaim.claimName"], "a node may come");
+        let nodes = [node("n1", json!({"disk": "hdd"})), node("n2", json!({"disk": "ssd"}))];
+        let here = [&on_host("a", "n1")[..], &nodes].concat();
+        assert_eq!(verdict(&here, &["a"], json!({"nodeSelector": {"disk": "hdd"}})).findings, []);
+        assert_eq!(places(&verdict(&here, &["a"], json!({"nodeSelector": {"disk": "ssd"}}))), ["Deny spec.nodeSelector"]);
+        assert_eq!(verdict(&here, &["a"], json!({"nodeSelector": {"disk": "tape"}})).findings, [], "not the volume's doing");
+    }
+
+    #[test]
+    fn a_claim_that_waits_is_a_warning() {
+        let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local"},
+                           "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"});
+        let context = [&claim("w", "kubernetes.io/hostname", "n1", false)[..], &[class]].concat();
+        let found = verdict(&context, &["w"], json!({"nodeSelector": {"kubernetes.io/hostname": "n2"}}));
+        assert_eq!(places(&found), [r#"Warn spec.nodeSelector["kubernetes.io/hostname"]"#]);
+    }
+
+    #[test]
+    fn a_volume_that_allows_no_node() {
+        let mut context = on_host("a", "n1");
+        let expressions = &mut context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"];
+        expressions.as_array_mut().unwrap().push(is_in("kubernetes.io/hostname", "n2"));
+        let found = verdict(&context, &["a"], json!({"nodeName": "n1"}));
+        assert_eq!(places(&found), ["Deny spec.volumes[0].persistentVolumeClaim.claimName"]);
+    }
+
+    #[test]
+    fn workloads_are_judged_at_their_template() {
+        let context = [on_host("a", "n1"), on_host("b", "n2")].concat();
+        let mut set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"},
+                             "spec": {"template": {"spec": spec(&["a", "b"], json!({}))}}});
+        let judged = |set: &Value| judge(json!([{"volumeReachable": {}}]), &context, set);
+        assert_eq!(places(&judged(&set)), ["Deny spec.template.spec.volumes[1].persistentVolumeClaim.claimName"]);
+        assert!(judged(&set).findings[0].message.starts_with("no node can run its pods"));
+        set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "b"}, "spec": {}}]);
+        assert_eq!(judged(&set).findings, [], "the template's claim takes the pod volume's place");
+    }
+}
