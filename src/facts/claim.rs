@@ -46,9 +46,9 @@ pub struct ClaimFacts {
 /// What a claim asks for; a volumeClaimTemplate and an ephemeral volume's template have the same.
 #[derive(Debug, Clone, Default)]
 pub struct ClaimSpec {
-    /// `storageClassName`, or the legacy annotation.
+    /// The legacy annotation, or else `storageClassName`: the annotation wins, as Kubernetes has it.
     pub class: ClassName,
-    /// Whether the class stands in the legacy annotation alone.
+    /// Whether the class is the legacy annotation's.
     pub class_in_annotation: bool,
     /// `volumeName`.
     pub volume_name: Option<String>,
@@ -93,8 +93,8 @@ impl ClaimSpec {
         let read = || -> Result<Self, FactsFault> {
             let field = spec.str_at("storageClassName")?;
             Ok(Self {
-                class: field.or(annotation).map_or(ClassName::Absent, class_name),
-                class_in_annotation: field.is_none() && annotation.is_some(),
+                class: annotation.or(field).map_or(ClassName::Absent, class_name),
+                class_in_annotation: annotation.is_some(),
                 volume_name: spec.str_at("volumeName")?.filter(|name| !name.is_empty()).map(str::to_owned),
                 access_modes: access_modes(spec)?,
                 volume_mode: volume_mode(spec)?,
@@ -114,7 +114,10 @@ pub(super) fn class_name(text: &str) -> ClassName {
 
 pub(super) fn access_modes(spec: &Value) -> Result<Vec<Result<AccessMode, String>>, FactsFault> {
     let read = |item: &Value| match item.as_str() {
-        Some(text) => AccessMode::parse(text).ok_or_else(|| text.to_owned()),
+        // An abbreviation is kubectl's way to show a mode; the API server refuses it in an object.
+        Some(text) => {
+            AccessMode::parse(text).filter(|mode| mode.as_str() == text).ok_or_else(|| text.to_owned())
+        }
         None => Err(item.to_string()),
     };
     Ok(spec.list_at("accessModes")?.iter().map(read).collect())

@@ -74,7 +74,7 @@ pub struct ClassFacts {
 }
 
 /// Provisioners that are known to make volumes which one node alone can use.
-const LOCAL_PROVISIONERS: [&str; 9] = [
+const LOCAL_PROVISIONERS: [&str; 10] = [
     "local-path.volgate.dev",
     "rancher.io/local-path",
     "kubernetes.io/no-provisioner",
@@ -84,6 +84,26 @@ const LOCAL_PROVISIONERS: [&str; 9] = [
     "local.csi.openebs.io",
     "zfs.csi.openebs.io",
     "microk8s.io/hostpath",
+    "docker.io/hostpath",
+];
+
+/// Provisioners that are known to make directories or shares and no block devices; `*` at the start stands for the
+/// prefix that an operator puts before the driver's name.
+const FILESYSTEM_PROVISIONERS: [&str; 14] = [
+    "local-path.volgate.dev",
+    "rancher.io/local-path",
+    "k8s.io/minikube-hostpath",
+    "microk8s.io/hostpath",
+    "docker.io/hostpath",
+    "nfs.csi.k8s.io",
+    "smb.csi.k8s.io",
+    "k8s-sigs.io/nfs-subdir-external-provisioner",
+    "cluster.local/nfs-subdir-external-provisioner",
+    "cluster.local/nfs-server-provisioner",
+    "efs.csi.aws.com",
+    "file.csi.azure.com",
+    "filestore.csi.storage.gke.io",
+    "*cephfs.csi.ceph.com",
 ];
 
 /// The provisioner of classes whose volumes an administrator makes by hand.
@@ -136,6 +156,14 @@ impl ClassFacts {
     /// Whether its volumes are known to be usable on one node alone.
     pub fn is_local(&self) -> bool {
         LOCAL_PROVISIONERS.contains(&self.provisioner.as_str())
+    }
+
+    /// Whether its provisioner is known to make no block devices.
+    pub fn is_filesystem_only(&self) -> bool {
+        FILESYSTEM_PROVISIONERS.iter().any(|known| match known.strip_prefix('*') {
+            Some(driver) => self.provisioner.ends_with(driver),
+            None => self.provisioner == *known,
+        })
     }
 
     /// Whether nobody makes its volumes but an administrator.

@@ -3,6 +3,7 @@
 //! Facts borrow from the object's JSON; nothing is copied for the small pod that makes up most reviews.
 
 mod claim;
+mod claim_site;
 mod class;
 mod container;
 mod fault;
@@ -15,6 +16,7 @@ mod volume;
 mod workload;
 
 pub use claim::{ClaimFacts, ClaimSpec, ClassName};
+pub use claim_site::{ClaimSite, ClaimSiteKind};
 pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
 pub use container::{Container, Device, Mount, Section};
 pub use fault::FactsFault;

@@ -118,6 +118,14 @@ impl<'a> PodVolume<'a> {
 }
 
 impl<'a> VolumeSource<'a> {
+    /// The field names of all pod volume types of Kubernetes 1.37.
+    pub fn types() -> impl Iterator<Item = &'static str> {
+        ["emptyDir", "hostPath", "persistentVolumeClaim", "ephemeral", "csi", "gitRepo"]
+            .into_iter()
+            .chain(CONTENT)
+            .chain(NETWORK)
+    }
+
     fn read(key: &'a str, source: &'a Value) -> Result<Self, FactsFault> {
         if !source.is_object() {
             return Err(FactsFault::at(key.to_owned(), "must be a map"));

@@ -1,8 +1,8 @@
 //! Durability and reach of every path that a pod can write to.
 
 use super::{
-    ClaimSpec, ClaimTemplate, ClassName, Container, Device, Mount, PodVolume, ReclaimPolicy, VolumeFacts,
-    VolumeSource, Workload,
+    ClaimSpec, ClaimTemplate, Container, Device, Mount, PodVolume, ReclaimPolicy, VolumeFacts, VolumeSource,
+    Workload,
 };
 use crate::lookup::Lookup;
 use crate::model::{Durability, Fate, FieldPath, FsPath, Reach};
@@ -136,13 +136,8 @@ impl<'w, 'a> StorageMap<'w, 'a> {
         if let Some(name) = &spec.volume_name {
             return self.lookup.volume(name).map_or(UNKNOWN_CLAIM, |volume| volume_fate(&volume));
         }
-        let class = match &spec.class {
-            ClassName::Named(name) => self.lookup.class(name),
-            // Static binding: volumes without a class, made by hand; which one is not known yet.
-            ClassName::Empty => return UNKNOWN_CLAIM,
-            ClassName::Absent => self.lookup.default_class(),
-        };
-        let Some(class) = class else { return UNKNOWN_CLAIM };
+        // With the class "" it is one of the volumes that are made by hand; which one is not known yet.
+        let Some(class) = spec.class_facts(self.lookup) else { return UNKNOWN_CLAIM };
         if class.is_static() {
             return self.static_fate(&class.name);
         }

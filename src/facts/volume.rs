@@ -9,7 +9,7 @@ use serde_json::Value;
 pub struct VolumeFacts {
     /// Its name.
     pub name: String,
-    /// `storageClassName`, or the legacy annotation.
+    /// The legacy annotation, or else `storageClassName`.
     pub class: ClassName,
     /// What happens when its claim goes.
     pub reclaim: ReclaimPolicy,
@@ -73,7 +73,8 @@ impl VolumeFacts {
         let phase = object.get("status").and_then(|status| status.get("phase")).and_then(Value::as_str);
         let read = || -> Result<Self, FactsFault> {
             let field = spec.str_at("storageClassName")?;
-            let class = field.or(meta.annotation(super::claim::CLASS_ANNOTATION));
+            // The annotation wins, as Kubernetes has it.
+            let class = meta.annotation(super::claim::CLASS_ANNOTATION).or(field);
             let claim = spec.object_at("claimRef")?.map(|claim| {
                 let text = |key| claim.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
                 (text("namespace"), text("name"), text("uid"))

@@ -1,6 +1,7 @@
 use super::Rule;
+use super::support::best_fit;
 use crate::engine::Context;
-use crate::facts::{ClaimSpec, ClassName, Subject, VolumeSource};
+use crate::facts::{ClaimSite, ClaimSiteKind, ClaimSpec, ClassName};
 use crate::model::{FieldPath, Operation};
 use crate::patch::PatchBuilder;
 use crate::policy::PolicyFault;
@@ -49,21 +50,8 @@ struct DefaultClass(Params);
 
 impl Rule for DefaultClass {
     fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
-        match &context.facts.subject {
-            Subject::Claim(claim) => self.fill(context, patch, &claim.spec, &FieldPath::root()),
-            Subject::Workload(workload) => {
-                for template in &workload.claim_templates {
-                    self.fill(context, patch, &template.spec, &template.path());
-                }
-                let pod = workload.pod.path();
-                for volume in &workload.pod.volumes {
-                    if let VolumeSource::Ephemeral(spec) = &volume.source {
-                        let template = volume.source_path(&pod).key("volumeClaimTemplate");
-                        self.fill(context, patch, spec, &template);
-                    }
-                }
-            }
-            _ => {}
+        for site in context.facts.claim_sites() {
+            self.fill(context, patch, &site);
         }
     }
 
@@ -84,20 +72,20 @@ impl Rule for DefaultClass {
 }
 
 impl DefaultClass {
-    fn fill(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>, spec: &ClaimSpec, at: &FieldPath) {
-        let field = at.key("spec").key("storageClassName");
+    fn fill(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>, site: &ClaimSite<'_>) {
+        let field = site.field("storageClassName");
         // An earlier policy may have filled it already.
-        if spec.class != ClassName::Absent || patch.get(&field).is_some() {
+        if site.spec.class != ClassName::Absent || patch.get(&field).is_some() {
             return;
         }
         let class = match context.review.operation {
-            Operation::Update => match old_class(context, at, &field) {
+            Operation::Update => match old_class(context, &site.path, &field) {
                 // The object was stored without one: the field cannot be changed now, but for an ephemeral volume's.
-                None if !is_ephemeral(at) => return,
-                None => self.class_for(context, spec),
+                None if !matches!(site.kind, ClaimSiteKind::Ephemeral(_)) => return,
+                None => self.class_for(context, site.spec),
                 old => old,
             },
-            _ => self.class_for(context, spec),
+            _ => self.class_for(context, site.spec),
         };
         if let Some(class) = class {
             patch.set(&field, Value::String(class));
@@ -114,14 +102,8 @@ impl DefaultClass {
             });
         }
         let namespace = context.facts.namespace();
-        let own = self.0.namespaces.iter().filter(|(pattern, _)| crate::policy::fits(pattern, namespace));
-        let own = own.max_by_key(|(pattern, _)| pattern.trim_end_matches('*').len());
-        Some(own.map_or(&self.0.name, |(_, class)| class).clone())
+        Some(best_fit(&self.0.namespaces, namespace).unwrap_or(&self.0.name).clone())
     }
-}
-
-fn is_ephemeral(at: &FieldPath) -> bool {
-    at.to_string().contains(".ephemeral.")
 }
 
 fn old_class(context: &Context<'_>, at: &FieldPath, field: &FieldPath) -> Option<String> {

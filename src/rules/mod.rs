@@ -104,6 +104,8 @@ pub struct RuleInfo {
     pub schema: fn() -> schemars::Schema,
 }
 
+mod support;
+
 macro_rules! registry {
     ($($module:ident),* $(,)?) => {
         $(mod $module;)*
@@ -162,6 +164,14 @@ registry! {
     default_class,
     durable_data,
     pin_to_volume,
+    volume_types,
+    host_path,
+    empty_dir,
+    claim_class,
+    claim_size,
+    access_modes,
+    volume_mode,
+    binding_mode,
     reclaim_policy,
     shared_writer,
     volume_reachable,

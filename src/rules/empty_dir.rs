@@ -1,0 +1,348 @@
+use super::support::quantity;
+use super::{Draft, Rule};
+use crate::engine::Context;
+use crate::facts::{Container, PodFacts, PodVolume, Section, VolumeSource};
+use crate::model::{FieldPath, Quantity};
+use crate::policy::{PolicyFault, nearest};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::any::Any;
+use std::sync::Arc;
+
+/// Bounds the scratch space of pods.
+///
+/// An emptyDir without `sizeLimit` takes the node's disk until the kubelet evicts pods, and not only the guilty one.
+/// With `medium: Memory` it is a tmpfs: what is written there counts as the memory of the container that wrote it, so
+/// that a size limit above the containers' memory limits ends in an OOM kill before the volume is full, and a tmpfs
+/// with no limit on either side may take all memory that the node has for pods. So a tmpfs needs a `sizeLimit`
+/// whatever `requireSizeLimit` says, and one that the memory limits of the containers that write to it can hold. A
+/// medium that the kubelet does not know keeps the pod from starting, and is always a finding.
+///
+/// ```yaml
+/// - emptyDir: {maxSize: 10Gi, maxMemory: 1Gi}
+/// ```
+/// Bad: `emptyDir: {}`, `emptyDir: {medium: memory}`, `emptyDir: {medium: Memory, sizeLimit: 2Gi}` beside
+/// `limits: {memory: 1Gi}`. Good: `emptyDir: {sizeLimit: 2Gi}`.
+///
+/// A `sizeLimit` of 0 is none. A pod volume without a type is an emptyDir without a limit. Huge pages are bounded by
+/// the containers' own limits, and need no size. The rule does not count `ephemeral-storage` limits of containers,
+/// and does not excuse volumes by their names, which any author can choose: that is for a policy's `exceptions`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Params {
+    /// Whether every emptyDir on disk needs a `sizeLimit`.
+    #[serde(default = "yes")]
+    pub require_size_limit: bool,
+    /// The largest `sizeLimit`, such as `10Gi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<String>,
+    /// Whether `medium: Memory` may be used.
+    #[serde(default = "yes")]
+    pub allow_memory: bool,
+    /// The largest `sizeLimit` with `medium: Memory`. Absent: `maxSize`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_memory: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl super::Params for Params {
+    const ID: &'static str = "empty-dir";
+    const FIELD: &'static str = "emptyDir";
+
+    fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
+        let max_size = quantity(self.max_size.as_deref(), &at.key("maxSize"), faults);
+        let max_memory = quantity(self.max_memory.as_deref(), &at.key("maxMemory"), faults);
+        if self.max_memory.is_some() && !self.allow_memory {
+            let message = "has no effect, because `allowMemory` is false: take one of them out";
+            faults.push(PolicyFault::new(at.key("maxMemory"), message));
+        }
+        Arc::new(EmptyDir {
+            require_size_limit: self.require_size_limit,
+            allow_memory: self.allow_memory,
+            max_memory: max_memory.or_else(|| max_size.clone()),
+            max_size,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct EmptyDir {
+    require_size_limit: bool,
+    allow_memory: bool,
+    max_size: Option<Quantity>,
+    max_memory: Option<Quantity>,
+}
+
+impl Rule for EmptyDir {
+    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+        let Some(workload) = context.facts.workload() else { return };
+        for volume in &workload.pod.volumes {
+            findings.extend(self.judge(&workload.pod, volume));
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// The media that the kubelet knows; huge pages of a size (`HugePages-2Mi`) besides.
+const MEDIA: [&str; 2] = ["Memory", "HugePages"];
+
+impl EmptyDir {
+    fn judge(&self, pod: &PodFacts<'_>, volume: &PodVolume<'_>) -> Option<Draft> {
+        let (medium, size_limit) = match &volume.source {
+            VolumeSource::EmptyDir { medium, size_limit } => (*medium, size_limit.as_ref()),
+            VolumeSource::Unset => ("", None),
+            _ => return None,
+        };
+        // The API server makes an emptyDir of a volume without a type.
+        let source = volume.path(&pod.path()).key("emptyDir");
+        let name = volume.name;
+        match medium {
+            "" => {
+                let field = source.key("sizeLimit");
+                let Some(size) = size_limit.filter(|size| size.value() > 0) else {
+                    let message = format!(
+                        "emptyDir {name:?} has no size limit: it can fill the node's disk, and the kubelet then \
+                         evicts other pods as well"
+                    );
+                    let help = match &self.max_size {
+                        Some(max) => format!("set `sizeLimit`, at most {max}"),
+                        None => "set `sizeLimit`, such as 1Gi".to_owned(),
+                    };
+                    return self.require_size_limit.then(|| Draft::new(field, message).help(help));
+                };
+                too_large(name, size, self.max_size.as_ref(), field)
+            }
+            "Memory" => self.judge_memory(pod, volume, size_limit, &source),
+            other if is_huge_pages(other) => None,
+            other => {
+                let message = format!(
+                    "emptyDir {name:?} has the medium {other:?}, which the kubelet does not know: the pod never starts"
+                );
+                let help = match nearest(other, &MEDIA) {
+                    Some(near) => format!("did you mean `{near}`? Leave the field out for the node's disk"),
+                    None => "write `Memory` for a tmpfs, or leave the field out for the node's disk".to_owned(),
+                };
+                Some(Draft::new(source.key("medium"), message).help(help))
+            }
+        }
+    }
+
+    fn judge_memory(
+        &self,
+        pod: &PodFacts<'_>,
+        volume: &PodVolume<'_>,
+        size_limit: Option<&Quantity>,
+        source: &FieldPath,
+    ) -> Option<Draft> {
+        let name = volume.name;
+        if !self.allow_memory {
+            let message = format!("emptyDir {name:?} is kept in memory, which the policy does not allow");
+            return Some(Draft::new(source.key("medium"), message).help("leave `medium` out for the node's disk"));
+        }
+        let held = MemoryLimit::of(pod, name);
+        let field = source.key("sizeLimit");
+        let Some(size) = size_limit.filter(|size| size.value() > 0) else {
+            let message = match &held {
+                Some(held) => format!(
+                    "emptyDir {name:?} is kept in memory and has no size limit: what is written there counts as the \
+                     containers' own memory ({} at most), and they are OOM-killed when it is full",
+                    held.text
+                ),
+                None => format!(
+                    "emptyDir {name:?} is kept in memory without a size limit, and no memory limit holds it: it may \
+                     take all memory that the node has for pods"
+                ),
+            };
+            return Some(Draft::new(field, message).help("set `sizeLimit`, below the memory limit of the container"));
+        };
+        if let Some(held) = held.filter(|held| size.value() > held.bytes) {
+            let message = format!(
+                "emptyDir {name:?} is kept in memory and may hold {size}, but the memory limits of those who write \
+                 to it allow {}: they are OOM-killed before it is full",
+                held.text
+            );
+            let draft = Draft::new(field, message).help(format!(
+                "lower `sizeLimit` well below {}, or raise the memory limits",
+                held.text
+            ));
+            return Some(held.fields.into_iter().fold(draft, |draft, at| draft.related(at, "the memory limit")));
+        }
+        too_large(name, size, self.max_memory.as_ref(), field)
+    }
+}
+
+fn too_large(name: &str, size: &Quantity, max: Option<&Quantity>, field: FieldPath) -> Option<Draft> {
+    let max = max.filter(|max| size > max)?;
+    let message = format!("emptyDir {name:?} may hold {size}: the most that the policy allows is {max}");
+    Some(Draft::new(field, message).help(format!("set `sizeLimit` to {max} or less; use an ephemeral volume for more")))
+}
+
+/// As the kubelet has it: `HugePages`, or `HugePages-` and a page size.
+fn is_huge_pages(medium: &str) -> bool {
+    match medium.strip_prefix("HugePages") {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix('-').is_some_and(|size| Quantity::parse(size).is_ok()),
+        None => false,
+    }
+}
+
+/// How much memory those who write to a pod volume may use together.
+struct MemoryLimit {
+    bytes: i128,
+    text: String,
+    fields: Vec<FieldPath>,
+}
+
+impl MemoryLimit {
+    /// None where nothing limits it, or nobody writes to it.
+    fn of(pod: &PodFacts<'_>, volume: &str) -> Option<Self> {
+        let writes = |container: &&Container<'_>| {
+            // Ephemeral containers have no resources of their own.
+            container.section != Section::Ephemeral
+                && container.mounts.iter().any(|mount| mount.volume == volume && !mount.read_only)
+        };
+        let writers: Vec<&Container<'_>> = pod.containers.iter().filter(writes).collect();
+        let containers = writers.iter().map(|container| container.memory_limit.as_ref());
+        let limits: Option<Vec<&Quantity>> = containers.collect();
+        let own = limits.filter(|limits| !limits.is_empty()).map(|limits| {
+            // Init containers run before the others, one by one.
+            let (init, beside): (Vec<_>, Vec<_>) =
+                writers.iter().zip(limits).partition(|(container, _)| container.section == Section::Init);
+            let most = init.iter().map(|(_, limit)| limit.value()).max().unwrap_or(0);
+            let together: i128 = beside.iter().map(|(_, limit)| limit.value()).sum();
+            let text = match (init.as_slice(), beside.as_slice()) {
+                ([], [(_, only)]) | ([(_, only)], []) => only.to_string(),
+                _ => format!("{} bytes", most.max(together)),
+            };
+            let limit = |c: &&Container<'_>| c.path(&pod.path()).key("resources").key("limits").key("memory");
+            Self { bytes: most.max(together), text, fields: writers.iter().map(limit).collect() }
+        });
+        let whole = pod_memory_limit(pod.spec).filter(|_| !writers.is_empty()).map(|limit| Self {
+            bytes: limit.value(),
+            text: limit.to_string(),
+            fields: vec![pod.path().key("resources").key("limits").key("memory")],
+        });
+        [own, whole].into_iter().flatten().min_by_key(|limit| limit.bytes)
+    }
+}
+
+/// `spec.resources.limits.memory` of the pod as a whole.
+fn pod_memory_limit(spec: &Value) -> Option<Quantity> {
+    match spec.get("resources")?.get("limits")?.get("memory")? {
+        Value::String(text) => Quantity::parse(text).ok(),
+        Value::Number(number) => Quantity::parse(&number.to_string()).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{faults, judge, lines};
+    use serde_json::{Value, json};
+
+    fn pod(source: Value, containers: Value) -> Value {
+        let mut volume = json!({"name": "v"});
+        volume.as_object_mut().unwrap().extend(source.as_object().unwrap().clone());
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+               "spec": {"containers": containers, "volumes": [volume]}})
+    }
+
+    fn writer(memory: Value) -> Value {
+        json!({"name": "c", "resources": {"limits": memory}, "volumeMounts": [{"name": "v", "mountPath": "/v"}]})
+    }
+
+    fn found(params: Value, source: Value, containers: Value) -> Vec<String> {
+        lines(&judge(json!([{"emptyDir": params}]), &[], &pod(source, containers)))
+    }
+
+    #[track_caller]
+    fn expect(found: &[String], field: &str, part: &str) {
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(&format!("Deny {field}: ")) && found[0].contains(part), "{found:?}");
+    }
+
+    #[test]
+    fn a_size_limit_is_needed_on_disk() {
+        expect(&found(json!({}), json!({"emptyDir": {}}), json!([])), "spec.volumes[0].emptyDir.sizeLimit", "no size limit");
+        expect(&found(json!({}), json!({}), json!([])), "spec.volumes[0].emptyDir.sizeLimit", "no size limit");
+        let zero = json!({"emptyDir": {"sizeLimit": 0}});
+        expect(&found(json!({}), zero, json!([])), "spec.volumes[0].emptyDir.sizeLimit", "no size limit");
+        assert_eq!(found(json!({}), json!({"emptyDir": {"sizeLimit": "1Gi"}}), json!([])), [""; 0]);
+        assert_eq!(found(json!({"requireSizeLimit": false}), json!({"emptyDir": {}}), json!([])), [""; 0]);
+        assert_eq!(found(json!({}), json!({"hostPath": {"path": "/"}}), json!([])), [""; 0]);
+    }
+
+    #[test]
+    fn sizes_have_a_maximum_for_each_medium() {
+        let params = json!({"maxSize": "1Gi", "maxMemory": "100M"});
+        let on = |medium: &str, size: &str| json!({"emptyDir": {"medium": medium, "sizeLimit": size}});
+        let field = "spec.volumes[0].emptyDir.sizeLimit";
+        assert_eq!(found(params.clone(), on("", "1024Mi"), json!([])), [""; 0]);
+        expect(&found(params.clone(), on("", "1025Mi"), json!([])), field, "is 1Gi");
+        expect(&found(params, on("Memory", "101M"), json!([])), field, "is 100M");
+        expect(&found(json!({"maxSize": "1Gi"}), on("Memory", "2Gi"), json!([])), field, "is 1Gi");
+    }
+
+    #[test]
+    fn memory_is_held_by_the_memory_limits() {
+        let of = |size: Value, containers: Value| {
+            let source = json!({"emptyDir": {"medium": "Memory", "sizeLimit": size}});
+            found(json!({"requireSizeLimit": false}), source, containers)
+        };
+        let limited = |memory: &str| writer(json!({"memory": memory}));
+        let field = "spec.volumes[0].emptyDir.sizeLimit";
+        expect(&of(Value::Null, json!([writer(json!({}))])), field, "all memory that the node");
+        expect(&of(Value::Null, json!([limited("1Gi")])), field, "(1Gi at most)");
+        assert_eq!(of(json!("1Gi"), json!([limited("1Gi")])), [""; 0]);
+        expect(&of(json!("2Gi"), json!([limited("1Gi")])), field, "OOM-killed before it is full");
+        assert_eq!(of(json!("2Gi"), json!([limited("1Gi"), limited("1Gi")])), [""; 0], "together");
+        assert_eq!(of(json!("2Gi"), json!([limited("1Gi"), writer(json!({}))])), [""; 0], "one has no limit");
+        assert_eq!(of(json!("2Gi"), json!([{"name": "other", "resources": {"limits": {"memory": "1Gi"}}}])), [""; 0]);
+    }
+
+    #[test]
+    fn init_containers_and_the_whole_pod_count_as_they_run() {
+        let source = json!({"emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}});
+        let mut object = pod(source, json!([writer(json!({"memory": "1Gi"}))]));
+        object["spec"]["initContainers"] = json!([writer(json!({"memory": "1Gi"}))]);
+        let rule = json!([{"emptyDir": {}}]);
+        assert_eq!(judge(rule.clone(), &[], &object).findings.len(), 1, "one after the other");
+        object["spec"]["initContainers"][0]["restartPolicy"] = json!("Always");
+        assert_eq!(judge(rule.clone(), &[], &object).findings, [], "a sidecar runs beside");
+        object["spec"]["resources"] = json!({"limits": {"memory": "1Gi"}});
+        let verdict = judge(rule, &[], &object);
+        assert_eq!(verdict.findings[0].related[0].0.to_string(), "spec.resources.limits.memory");
+    }
+
+    #[test]
+    fn media_must_be_known() {
+        let of = |params: Value, medium: &str| {
+            let source = json!({"emptyDir": {"medium": medium, "sizeLimit": "1Mi"}});
+            judge(json!([{"emptyDir": params}]), &[], &pod(source, json!([])))
+        };
+        let field = "spec.volumes[0].emptyDir.medium";
+        for medium in ["HugePages", "HugePages-2Mi", "Memory"] {
+            assert_eq!(of(json!({}), medium).findings, [], "{medium}");
+        }
+        for medium in ["memory", "HugePages-big", "HugePages2Mi", "SSD"] {
+            expect(&lines(&of(json!({}), medium)), field, "never starts");
+        }
+        assert!(of(json!({}), "memory").findings[0].help.as_deref().unwrap().contains("`Memory`"));
+        expect(&lines(&of(json!({"allowMemory": false}), "Memory")), field, "does not allow");
+    }
+
+    #[test]
+    fn a_bad_policy_is_refused() {
+        let of = |params: Value| faults(json!([{"emptyDir": params}]));
+        assert!(of(json!({"maxSize": "10GB"}))[0].contains("maxSize: \"10GB\" is not a quantity"));
+        assert!(of(json!({"maxMemory": "0"}))[0].contains("must be more than 0"));
+        assert_eq!(of(json!({"maxMemory": "1Gi", "allowMemory": false})).len(), 1);
+    }
+}

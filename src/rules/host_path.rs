@@ -1,0 +1,365 @@
+use super::support::one_of;
+use super::{Draft, Rule};
+use crate::engine::Context;
+use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
+use crate::model::{FieldPath, FsPath};
+use crate::policy::PolicyFault;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+/// Says which paths of a node pods may see.
+///
+/// A hostPath volume is the node's own file system: with the wrong path a pod reads the kubelet's credentials, with a
+/// writable one it can own the node, and data kept there is lost from sight when the pod is scheduled elsewhere. Only
+/// the paths of `allow` and what lies beneath them may be mounted; with an empty list none. Paths are compared by
+/// whole segments after cleaning, so that `/data` does not admit `/database`; a path with `..` is refused outright.
+///
+/// ```yaml
+/// - hostPath:
+///     allow:
+///       - {path: /var/log, readOnly: true}
+///       - {path: /run/containerd/containerd.sock, types: [Socket]}
+/// ```
+/// Bad: `hostPath: {path: /}`, or `/var/log` mounted without `readOnly: true`.
+/// Good: `hostPath: {path: /var/log/pods}` with `volumeMounts: [{name: logs, mountPath: /logs, readOnly: true}]`.
+///
+/// PersistentVolumes with `hostPath` are judged as well. Whoever claims one can write to it, so that an entry with
+/// `readOnly` admits none; a provisioner that makes such volumes needs its base directory in the list. The rule does
+/// not see symbolic links: a pod that may write beneath an allowed path can place one that leads elsewhere. Nor does
+/// `readOnly` reach file systems that the node has mounted beneath the path (`recursiveReadOnly` does).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Params {
+    /// The paths that may be mounted. None when empty.
+    #[serde(default)]
+    pub allow: Vec<AllowedPath>,
+    /// Whether PersistentVolumes of type `local` are held to the list as well. `types` does not count for them.
+    #[serde(default)]
+    pub local_volumes: bool,
+}
+
+/// One path of a node that may be mounted, with what lies beneath it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AllowedPath {
+    /// The path, from `/`.
+    pub path: String,
+    /// Whether every mount of it must be read-only.
+    #[serde(default)]
+    pub read_only: bool,
+    /// The types that the volume must name one of. Empty: any, and none as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<HostPathType>,
+}
+
+/// What the kubelet checks or makes at a hostPath before it mounts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(missing_docs)] // Kubernetes' own names
+pub enum HostPathType {
+    DirectoryOrCreate,
+    Directory,
+    FileOrCreate,
+    File,
+    Socket,
+    CharDevice,
+    BlockDevice,
+}
+
+impl HostPathType {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::DirectoryOrCreate => "DirectoryOrCreate",
+            Self::Directory => "Directory",
+            Self::FileOrCreate => "FileOrCreate",
+            Self::File => "File",
+            Self::Socket => "Socket",
+            Self::CharDevice => "CharDevice",
+            Self::BlockDevice => "BlockDevice",
+        }
+    }
+}
+
+impl fmt::Display for HostPathType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for AllowedPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)?;
+        if self.read_only {
+            f.write_str(" (read-only)")?;
+        }
+        if !self.types.is_empty() {
+            write!(f, " (of type {})", one_of(&self.types))?;
+        }
+        Ok(())
+    }
+}
+
+impl super::Params for Params {
+    const ID: &'static str = "host-path";
+    const FIELD: &'static str = "hostPath";
+
+    fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
+        for (index, entry) in self.allow.iter().enumerate() {
+            let field = at.key("allow").index(index).key("path");
+            if climbs(&entry.path) {
+                faults.push(PolicyFault::new(field, format!("{:?} has `..`: write the path it means", entry.path)));
+            } else if !entry.path.starts_with('/') {
+                faults.push(PolicyFault::new(field, format!("{:?} must start with `/`", entry.path)));
+            }
+        }
+        Arc::new(HostPath(self.clone()))
+    }
+}
+
+#[derive(Debug)]
+struct HostPath(Params);
+
+/// A path of the node that an object asks for.
+struct Asked<'o> {
+    path: &'o str,
+    /// The field with the path.
+    field: FieldPath,
+    /// What is named in messages.
+    name: String,
+    /// The type; nothing where types do not count.
+    kind: Option<&'o str>,
+}
+
+impl Rule for HostPath {
+    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+        match &context.facts.subject {
+            Subject::Workload(workload) => {
+                let pod = workload.pod.path();
+                for volume in &workload.pod.volumes {
+                    if let VolumeSource::HostPath { path, kind } = volume.source {
+                        let field = volume.source_path(&pod).key("path");
+                        let asked =
+                            Asked { path, field, name: format!("pod volume {:?}", volume.name), kind: Some(kind) };
+                        self.judge(&asked, findings, || writable_mounts(workload, volume));
+                    }
+                }
+            }
+            Subject::Volume(volume) => {
+                let spec = FieldPath::root().key("spec");
+                let name = format!("volume {:?}", volume.name);
+                let kind = context.review.object.pointer("/spec/hostPath/type").and_then(Value::as_str);
+                let asked = match &volume.kind {
+                    VolumeKind::HostPath(path) => {
+                        let field = spec.key("hostPath").key("path");
+                        Asked { path, field, name, kind: Some(kind.unwrap_or_default()) }
+                    }
+                    VolumeKind::Local(path) if self.0.local_volumes => {
+                        Asked { path, field: spec.key("local").key("path"), name, kind: None }
+                    }
+                    _ => return,
+                };
+                self.judge(&asked, findings, || vec![asked.field.clone()]);
+            }
+            _ => {}
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl HostPath {
+    /// Judges one path; `writable` tells the fields that make it writable.
+    fn judge(
+        &self,
+        asked: &Asked<'_>,
+        findings: &mut Vec<Draft>,
+        writable: impl Fn() -> Vec<FieldPath>,
+    ) {
+        let Asked { path, field, name, kind } = asked;
+        if climbs(path) {
+            let message = format!("{name} has `..` in its path {path:?}, which hides what of the node it opens");
+            findings.push(Draft::new(field.clone(), message).help("write the path that it means, without `..`"));
+            return;
+        }
+        let clean = FsPath::new(path);
+        let covering: Vec<&AllowedPath> =
+            self.0.allow.iter().filter(|entry| FsPath::new(&entry.path).covers(&clean)).collect();
+        if covering.is_empty() {
+            let message = format!("{name} opens {clean} of the node, which the policy does not allow");
+            findings.push(Draft::new(field.clone(), message).help(self.allowed()));
+            return;
+        }
+        let typed: Vec<&AllowedPath> = covering.iter().copied().filter(|entry| admits_type(entry, *kind)).collect();
+        let Some(nearest) = typed.iter().copied().max_by_key(|entry| FsPath::new(&entry.path).as_str().len()) else {
+            let wanted = one_of(covering.iter().flat_map(|entry| &entry.types));
+            let given = match kind.filter(|kind| !kind.is_empty()) {
+                Some(kind) => format!("is of type {kind}"),
+                None => "names no type".to_owned(),
+            };
+            let message = format!("{name} opens {clean} of the node and {given}, where the policy wants {wanted}");
+            let at = field.parent().unwrap_or_default().key("type");
+            findings.push(
+                Draft::new(at, message)
+                    .related(field.clone(), "the path that the policy allows for that type alone")
+                    .help(format!("write `type: {wanted}`")),
+            );
+            return;
+        };
+        if typed.iter().any(|entry| !entry.read_only) {
+            return;
+        }
+        for at in writable() {
+            if at == *field {
+                let message = format!(
+                    "{name} opens {clean} of the node, and whoever claims it can write there; the policy allows {} \
+                     only read-only",
+                    nearest.path
+                );
+                findings.push(
+                    Draft::new(at, message).help(format!("mount {clean} with readOnly: true in the pod that needs it")),
+                );
+            } else {
+                let message = format!(
+                    "{name} is mounted writable here; the policy allows {} of the node only read-only",
+                    nearest.path
+                );
+                findings.push(
+                    Draft::new(at, message)
+                        .related(field.clone(), format!("opens {clean} of the node"))
+                        .help("set `readOnly: true` on the mount"),
+                );
+            }
+        }
+    }
+
+    fn allowed(&self) -> String {
+        if self.0.allow.is_empty() {
+            return "keep data on a PersistentVolumeClaim: the policy allows no path of the node".to_owned();
+        }
+        format!("keep data on a PersistentVolumeClaim; of the node the policy allows {}", one_of(&self.0.allow))
+    }
+}
+
+/// The fields because of which a pod volume can be written to: the `readOnly` of each such mount.
+fn writable_mounts(workload: &Workload<'_>, volume: &PodVolume<'_>) -> Vec<FieldPath> {
+    let pod = workload.pod.path();
+    let containers = workload.pod.containers.iter();
+    containers
+        .flat_map(|container| container.mounts.iter().map(move |mount| (container, mount)))
+        .filter(|(_, mount)| mount.volume == volume.name && !mount.read_only)
+        .map(|(container, mount)| container.mount_path(&pod, mount).key("readOnly"))
+        .collect()
+}
+
+fn admits_type(entry: &AllowedPath, kind: Option<&str>) -> bool {
+    entry.types.is_empty() || kind.is_none_or(|kind| entry.types.iter().any(|allowed| allowed.as_str() == kind))
+}
+
+/// Whether a path has a `..` segment, on Windows nodes as well.
+fn climbs(path: &str) -> bool {
+    path.split(['/', '\\']).any(|segment| segment == "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{faults, judge, lines};
+    use serde_json::{Value, json};
+
+    fn rule() -> Value {
+        json!([{"hostPath": {"localVolumes": true, "allow": [
+            {"path": "/var/log/", "readOnly": true},
+            {"path": "/var/log/mine"},
+            {"path": "/run/containerd.sock", "types": ["Socket"]}]}}])
+    }
+
+    fn pod(source: Value, mounts: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {
+            "containers": [{"name": "c", "volumeMounts": mounts}],
+            "volumes": [{"name": "v", "hostPath": source}]}})
+    }
+
+    fn found(path: &str) -> Vec<String> {
+        lines(&judge(rule(), &[], &pod(json!({"path": path}), json!([]))))
+    }
+
+    #[test]
+    fn paths_are_compared_by_whole_segments() {
+        for path in ["/var/log", "/var/log/pods", "//var/./log/", "/var/log/mine/x"] {
+            assert_eq!(found(path), [""; 0], "{path}");
+        }
+        for path in ["/", "/var", "/var/logs", "/var/logmine", "", "var"] {
+            let lines = found(path);
+            assert!(lines[0].starts_with("Deny spec.volumes[0].hostPath.path: "), "{path}: {lines:?}");
+            assert!(lines[0].contains("does not allow"), "{path}: {lines:?}");
+        }
+        let none = judge(json!([{"hostPath": {}}]), &[], &pod(json!({"path": "/tmp"}), json!([])));
+        assert_eq!(none.findings.len(), 1);
+    }
+
+    #[test]
+    fn a_path_that_climbs_is_refused_outright() {
+        for path in ["/var/log/../log", "/var/log/..", r"/var/log/a\..\b"] {
+            assert!(found(path)[0].contains("has `..`"), "{path}");
+        }
+        assert_eq!(found("/var/log/..data"), [""; 0]);
+    }
+
+    #[test]
+    fn read_only_means_every_mount() {
+        let mounts = json!([
+            {"name": "v", "mountPath": "/a", "readOnly": true},
+            {"name": "v", "mountPath": "/b"},
+            {"name": "v", "mountPath": "/c", "readOnly": false},
+            {"name": "other", "mountPath": "/d"}]);
+        let verdict = judge(rule(), &[], &pod(json!({"path": "/var/log/pods"}), mounts.clone()));
+        let fields: Vec<String> = verdict.findings.iter().map(|f| f.field.to_string()).collect();
+        assert_eq!(fields, ["spec.containers[0].volumeMounts[1].readOnly", "spec.containers[0].volumeMounts[2].readOnly"]);
+        assert!(verdict.findings[0].message.contains("/var/log/ of the node only read-only"), "{verdict:?}");
+        assert_eq!(verdict.findings[0].related[0].0.to_string(), "spec.volumes[0].hostPath.path");
+        // An entry without readOnly admits what another would not.
+        assert_eq!(judge(rule(), &[], &pod(json!({"path": "/var/log/mine"}), mounts)).findings, []);
+    }
+
+    #[test]
+    fn types_must_be_named() {
+        let of = |source: Value| lines(&judge(rule(), &[], &pod(source, json!([]))));
+        assert_eq!(of(json!({"path": "/run/containerd.sock", "type": "Socket"})), [""; 0]);
+        let wrong = of(json!({"path": "/run/containerd.sock", "type": "File"}));
+        assert!(wrong[0].starts_with("Deny spec.volumes[0].hostPath.type: "), "{wrong:?}");
+        let absent = of(json!({"path": "/run/containerd.sock"}));
+        assert!(absent[0].starts_with("Deny spec.volumes[0].hostPath.type: "), "{absent:?}");
+    }
+
+    #[test]
+    fn volumes_are_judged_and_never_read_only() {
+        let volume = |spec: Value| {
+            let object =
+                json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"}, "spec": spec});
+            lines(&judge(rule(), &[], &object))
+        };
+        assert_eq!(volume(json!({"hostPath": {"path": "/var/log/mine/a"}})), [""; 0]);
+        let read_only = volume(json!({"hostPath": {"path": "/var/log/pods"}}));
+        assert!(read_only[0].starts_with("Deny spec.hostPath.path: "), "{read_only:?}");
+        assert!(read_only[0].contains("whoever claims it can write"), "{read_only:?}");
+        assert!(volume(json!({"hostPath": {"path": "/etc"}}))[0].contains("does not allow"));
+        assert!(volume(json!({"local": {"path": "/mnt/a"}}))[0].starts_with("Deny spec.local.path: "));
+        assert_eq!(volume(json!({"csi": {"driver": "x"}})), [""; 0]);
+        let local = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"},
+                           "spec": {"local": {"path": "/mnt/a"}}});
+        assert_eq!(judge(json!([{"hostPath": {}}]), &[], &local).findings, []);
+    }
+
+    #[test]
+    fn a_policy_must_name_whole_paths() {
+        let of = |path: &str| faults(json!([{"hostPath": {"allow": [{"path": path}]}}]));
+        assert!(of("var/log")[0].contains("must start with `/`"));
+        assert!(of("/var/../etc")[0].contains("has `..`"));
+        assert_eq!(of("/"), [""; 0]);
+        assert!(faults(json!([{"hostPath": {"allow": [{"path": "/a", "types": ["Dir"]}]}}]))[0].contains("one of"));
+    }
+}

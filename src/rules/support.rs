@@ -1,0 +1,127 @@
+//! What several rules need: patterns, quantities and lists in a policy, in messages.
+
+use crate::model::{FieldPath, Quantity};
+use crate::policy::{PolicyFault, fits};
+use std::collections::BTreeMap;
+
+/// Reads a quantity of a policy that must be more than nothing; tells the fault otherwise.
+pub(super) fn quantity(
+    text: Option<&str>,
+    at: &FieldPath,
+    faults: &mut Vec<PolicyFault>,
+) -> Option<Quantity> {
+    match Quantity::parse(text?) {
+        Ok(quantity) if quantity.value() > 0 => Some(quantity),
+        Ok(quantity) => {
+            faults.push(PolicyFault::new(at.clone(), format!("must be more than {quantity}")));
+            None
+        }
+        Err(why) => {
+            faults.push(PolicyFault::new(at.clone(), why));
+            None
+        }
+    }
+}
+
+/// Tells of patterns in which `*` stands anywhere but at the end, where it would be taken as written.
+pub(super) fn pattern_faults(patterns: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
+    for (index, pattern) in patterns.iter().enumerate() {
+        pattern_fault(pattern, &at.index(index), faults);
+    }
+}
+
+/// The same of one pattern.
+pub(super) fn pattern_fault(pattern: &str, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
+    if pattern.strip_suffix('*').unwrap_or(pattern).contains('*') {
+        let message = format!("{pattern:?}: `*` stands for any rest and can only be the last character");
+        faults.push(PolicyFault::new(at.clone(), message));
+    }
+}
+
+/// Whether a name fits one of the patterns.
+pub(super) fn fits_any(patterns: &[String], name: &str) -> bool {
+    patterns.iter().any(|pattern| fits(pattern, name))
+}
+
+/// Whether there is a name that fits both patterns.
+pub(super) fn overlap(a: &str, b: &str) -> bool {
+    match (a.strip_suffix('*'), b.strip_suffix('*')) {
+        (Some(a), Some(b)) => a.starts_with(b) || b.starts_with(a),
+        _ => fits(a, b) || fits(b, a),
+    }
+}
+
+/// Whether every name that fits `inner` fits `outer`.
+pub(super) fn includes(outer: &str, inner: &str) -> bool {
+    match (outer.strip_suffix('*'), inner.strip_suffix('*')) {
+        (None, Some(_)) => false,
+        (_, None) => fits(outer, inner),
+        (Some(outer), Some(inner)) => inner.starts_with(outer),
+    }
+}
+
+/// The value of the pattern that fits the name most closely.
+pub(super) fn best_fit<'m, T>(values: &'m BTreeMap<String, T>, name: &str) -> Option<&'m T> {
+    let fitting = values.iter().filter(|(pattern, _)| fits(pattern, name));
+    let best = fitting.max_by_key(|(pattern, _)| match pattern.strip_suffix('*') {
+        Some(prefix) => (prefix.len(), false),
+        None => (pattern.len(), true),
+    });
+    best.map(|(_, value)| value)
+}
+
+/// A name for each kind of class that two maps of patterns tell apart: each pattern's own, and any other.
+pub(super) fn class_samples<'m, T>(
+    a: &'m BTreeMap<String, T>,
+    b: &'m BTreeMap<String, T>,
+) -> impl Iterator<Item = Option<&'m str>> {
+    let patterns = a.keys().chain(b.keys());
+    std::iter::once(None).chain(patterns.map(|pattern| Some(pattern.strip_suffix('*').unwrap_or(pattern))))
+}
+
+/// `a, b or c`.
+pub(super) fn one_of<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+    let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    match items.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => items.concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_meet_and_include() {
+        for (a, b, meet, inside) in [
+            ("fast", "fast", true, true),
+            ("fast", "slow", false, false),
+            ("fast*", "fast-ssd", true, true),
+            ("fast-ssd", "fast*", true, false),
+            ("fast*", "fast-s*", true, true),
+            ("fast-s*", "fast*", true, false),
+            ("a*", "b*", false, false),
+            ("*", "", true, true),
+        ] {
+            assert_eq!(overlap(a, b), meet, "{a} {b}");
+            assert_eq!(overlap(b, a), meet, "{b} {a}");
+            assert_eq!(includes(a, b), inside, "{a} includes {b}");
+        }
+    }
+
+    #[test]
+    fn the_closest_pattern_wins() {
+        let values =
+            BTreeMap::from([("*", 1), ("db*", 2), ("db", 3), ("db-x*", 4)].map(|(k, v)| (k.to_owned(), v)));
+        for (name, wanted) in [("web", 1), ("db1", 2), ("db", 3), ("db-x1", 4)] {
+            assert_eq!(best_fit(&values, name), Some(&wanted), "{name}");
+        }
+    }
+
+    #[test]
+    fn lists_read_as_a_sentence() {
+        assert_eq!(one_of(["a"]), "a");
+        assert_eq!(one_of(["a", "b", "c"]), "a, b or c");
+    }
+}

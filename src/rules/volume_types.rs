@@ -1,0 +1,307 @@
+use super::support::{fits_any, one_of, pattern_faults};
+use super::{Draft, Rule};
+use crate::engine::Context;
+use crate::facts::{PodVolume, VolumeSource, Workload, WorkloadKind};
+use crate::model::FieldPath;
+use crate::policy::{PolicyFault, nearest};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Says which types of pod volume may be used.
+///
+/// A pod that names its storage itself (`nfs`, `iscsi`, `hostPath`, an inline `csi` volume) goes past classes, claims,
+/// quotas and whoever hands out storage. This rule names the types that are allowed, or those that are not, by their
+/// field in a pod's `volumes`. A type that Kubernetes 1.37 does not have is always a finding: the API server drops
+/// the field, and the pod gets an empty emptyDir in place of its data. A pod volume without a type counts as
+/// `emptyDir`, which is what Kubernetes makes of it.
+///
+/// ```yaml
+/// - volumeTypes:
+///     allow: [configMap, secret, projected, downwardAPI, emptyDir, persistentVolumeClaim, csi]
+///     csiDrivers: {allow: [secrets-store.csi.k8s.io]}
+/// ```
+/// Bad: `volumes: [{name: data, nfs: {server: nas, path: /data}}]`.
+/// Good: `volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]`.
+///
+/// The service account token that the API server itself puts into pods is let through whatever the list says. The
+/// rule does not look at what lies behind a claim, nor at the paths of hostPath volumes: that is `hostPath`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Params {
+    /// The types that may be used, and no others; `[]` allows none. Not beside `deny`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<String>>,
+    /// The types that may not be used. Not beside `allow`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deny: Option<Vec<String>>,
+    /// Which drivers inline `csi` volumes may use. Absent: every driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csi_drivers: Option<CsiDrivers>,
+}
+
+/// The drivers of inline `csi` volumes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CsiDrivers {
+    /// The drivers that may be used, and no others; `*` at the end stands for any rest.
+    pub allow: Vec<String>,
+}
+
+impl super::Params for Params {
+    const ID: &'static str = "volume-types";
+    const FIELD: &'static str = "volumeTypes";
+
+    fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
+        match (&self.allow, &self.deny) {
+            (Some(_), Some(_)) => {
+                let message = "has both `allow` and `deny`: keep one; what `allow` does not name is refused anyway";
+                faults.push(PolicyFault::new(at.clone(), message));
+            }
+            (None, None) if self.csi_drivers.is_none() => {
+                faults.push(PolicyFault::new(at.clone(), "says nothing: write `allow`, `deny` or `csiDrivers`"));
+            }
+            _ => {}
+        }
+        let known: Vec<&str> = VolumeSource::types().collect();
+        for (field, types) in [("allow", &self.allow), ("deny", &self.deny)] {
+            for (index, name) in types.iter().flatten().enumerate() {
+                if !known.contains(&name.as_str()) {
+                    let hint = match nearest(name, &known) {
+                        Some(near) => format!("did you mean {near}?"),
+                        None => format!("the types are {}", known.join(", ")),
+                    };
+                    let message = format!("unknown pod volume type {name:?}: {hint}");
+                    faults.push(PolicyFault::new(at.key(field).index(index), message));
+                }
+            }
+        }
+        if let Some(drivers) = &self.csi_drivers {
+            let field = at.key("csiDrivers");
+            pattern_faults(&drivers.allow, &field.key("allow"), faults);
+            if !self.permits("csi") {
+                let message = "has no effect, because the type csi is refused: allow csi, or take this out";
+                faults.push(PolicyFault::new(field, message));
+            }
+        }
+        Arc::new(VolumeTypes(self.clone()))
+    }
+}
+
+impl Params {
+    fn permits(&self, name: &str) -> bool {
+        let names = |list: &Option<Vec<String>>| list.as_ref().map(|list| list.iter().any(|item| item == name));
+        names(&self.allow).unwrap_or(true) && !names(&self.deny).unwrap_or(false)
+    }
+
+    fn permitted(&self) -> BTreeSet<&'static str> {
+        VolumeSource::types().filter(|name| self.permits(name)).collect()
+    }
+}
+
+#[derive(Debug)]
+struct VolumeTypes(Params);
+
+impl Rule for VolumeTypes {
+    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+        let Some(workload) = context.facts.workload() else { return };
+        let pod = workload.pod.path();
+        findings.extend(workload.pod.volumes.iter().filter_map(|volume| self.judge(workload, volume, &pod)));
+    }
+
+    fn contradicts(&self, other: &dyn Any) -> Option<String> {
+        let other = &other.downcast_ref::<Self>()?.0;
+        let (ours, theirs) = (self.0.permitted(), other.permitted());
+        if ours.is_empty() || theirs.is_empty() || !ours.is_disjoint(&theirs) {
+            return None;
+        }
+        Some("what one allows the other refuses, so that no pod volume of any type is left".to_owned())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl VolumeTypes {
+    fn judge(&self, workload: &Workload<'_>, volume: &PodVolume<'_>, pod: &FieldPath) -> Option<Draft> {
+        let name = volume.name;
+        let field = volume.path(pod).key(volume.source.field().unwrap_or("emptyDir").to_owned());
+        if let VolumeSource::Unknown(kind) = volume.source {
+            let known: Vec<&str> = VolumeSource::types().collect();
+            let message = format!(
+                "pod volume {name:?} has the type {kind:?}, which Kubernetes 1.37 does not have: the API server drops \
+                 the field, and the pod gets an empty emptyDir in its place"
+            );
+            return Some(Draft::new(field, message).help(match nearest(kind, &known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("use {}", self.alternatives()),
+            }));
+        }
+        let kind = volume.source.field().unwrap_or("emptyDir");
+        if !self.0.permits(kind) {
+            if is_api_access(workload, volume) {
+                return None;
+            }
+            let message = format!("pod volume {name:?} is of type {kind}, which the policy does not allow");
+            return Some(Draft::new(field, message).help(format!("use {}", self.alternatives())));
+        }
+        let (VolumeSource::Csi { driver, .. }, Some(drivers)) = (&volume.source, &self.0.csi_drivers) else {
+            return None;
+        };
+        if fits_any(&drivers.allow, driver) {
+            return None;
+        }
+        let message = format!("pod volume {name:?} is made by CSI driver {driver:?}, which the policy does not allow");
+        Some(Draft::new(field.key("driver"), message).help(match drivers.allow.is_empty() {
+            true => "use a persistentVolumeClaim: no driver may make inline volumes".to_owned(),
+            false => format!("use a persistentVolumeClaim, or the driver {}", one_of(&drivers.allow)),
+        }))
+    }
+
+    /// What to use in place of a refused type, the better known types only where the list would be long.
+    fn alternatives(&self) -> String {
+        let permitted = match &self.0.allow {
+            Some(allow) if allow.is_empty() => return "no pod volumes: the policy allows none".to_owned(),
+            Some(allow) => one_of(allow),
+            None => one_of(
+                ["persistentVolumeClaim", "ephemeral", "emptyDir"].into_iter().filter(|name| self.0.permits(name)),
+            ),
+        };
+        if permitted.is_empty() { "a type that the policy does not refuse".to_owned() } else { permitted }
+    }
+}
+
+/// Whether this is the token volume that the ServiceAccount admission plugin puts into a pod, and nothing more: its
+/// name alone could be anyone's.
+fn is_api_access(workload: &Workload<'_>, volume: &PodVolume<'_>) -> bool {
+    if workload.kind != WorkloadKind::Pod || !volume.name.starts_with("kube-api-access-") {
+        return false;
+    }
+    let projected = workload.pod.spec.get("volumes").and_then(|volumes| volumes.get(volume.index)?.get("projected"));
+    let sources = projected.and_then(|projected| projected.get("sources")?.as_array());
+    sources.is_some_and(|sources| sources.iter().all(is_api_access_part))
+}
+
+fn is_api_access_part(source: &Value) -> bool {
+    let Some((kind, content)) = source.as_object().filter(|map| map.len() == 1).and_then(|map| map.iter().next())
+    else {
+        return false;
+    };
+    match kind.as_str() {
+        // A token for another audience is the author's own wish.
+        "serviceAccountToken" => content.get("audience").is_none_or(Value::is_null),
+        "configMap" => content.get("name").and_then(Value::as_str) == Some("kube-root-ca.crt"),
+        "downwardAPI" => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{faults, judge, lines, policy};
+    use serde_json::{Value, json};
+
+    fn pod(volumes: Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+               "spec": {"containers": [{"name": "c"}], "volumes": volumes}})
+    }
+
+    fn found(params: Value, volumes: Value) -> Vec<String> {
+        lines(&judge(json!([{"volumeTypes": params}]), &[], &pod(volumes)))
+    }
+
+    #[test]
+    fn an_allow_list_refuses_the_rest() {
+        let params = json!({"allow": ["configMap", "emptyDir"]});
+        let volumes = json!([{"name": "a", "emptyDir": {}}, {"name": "b", "nfs": {}}, {"name": "c"}]);
+        assert_eq!(
+            found(params.clone(), volumes),
+            ["Deny spec.volumes[1].nfs: pod volume \"b\" is of type nfs, which the policy does not allow"]
+        );
+        assert_eq!(found(json!({"allow": []}), json!([{"name": "c"}])).len(), 1, "no type is an emptyDir");
+        let verdict = judge(json!([{"volumeTypes": params}]), &[], &pod(json!([{"name": "b", "nfs": {}}])));
+        assert_eq!(verdict.findings[0].help.as_deref(), Some("use configMap or emptyDir"));
+    }
+
+    #[test]
+    fn a_deny_list_refuses_what_it_names() {
+        let params = json!({"deny": ["gitRepo", "hostPath"]});
+        let volumes = json!([{"name": "a", "gitRepo": {}}, {"name": "b", "nfs": {}}]);
+        assert_eq!(found(params, volumes).len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_type_is_always_a_finding() {
+        let verdict = judge(
+            json!([{"volumeTypes": {"deny": ["hostPath"]}}]),
+            &[],
+            &pod(json!([{"name": "a", "emptydir": {}}])),
+        );
+        assert!(lines(&verdict)[0].starts_with("Deny spec.volumes[0].emptydir: "), "{verdict:?}");
+        assert_eq!(verdict.findings[0].help.as_deref(), Some("did you mean `emptyDir`?"));
+    }
+
+    #[test]
+    fn inline_csi_drivers_can_be_chosen() {
+        let params = json!({"csiDrivers": {"allow": ["secrets-store.csi.k8s.io", "csi.example.*"]}});
+        let volume = |driver: &str| json!([{"name": "a", "csi": {"driver": driver}}]);
+        assert_eq!(found(params.clone(), volume("secrets-store.csi.k8s.io")).len(), 0);
+        assert_eq!(found(params.clone(), volume("csi.example.com")).len(), 0);
+        assert!(found(params, volume("evil.example"))[0].starts_with("Deny spec.volumes[0].csi.driver: "));
+    }
+
+    #[test]
+    fn the_injected_token_passes_and_no_imitation() {
+        let token = |name: &str, more: Value| {
+            let mut sources = json!([
+                {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
+                {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+                {"downwardAPI": {"items": []}}]);
+            sources.as_array_mut().unwrap().push(more);
+            json!([{"name": name, "projected": {"sources": sources}}])
+        };
+        let params = json!({"allow": ["emptyDir"]});
+        let nothing_more = json!({"downwardAPI": {}});
+        assert_eq!(found(params.clone(), token("kube-api-access-x7k2p", nothing_more.clone())).len(), 0);
+        assert_eq!(found(params.clone(), token("mine", nothing_more)).len(), 1);
+        let secret = json!({"secret": {"name": "root"}});
+        assert_eq!(found(params.clone(), token("kube-api-access-x7k2p", secret)).len(), 1);
+        let audience = json!({"serviceAccountToken": {"audience": "vault"}});
+        assert_eq!(found(params, token("kube-api-access-x7k2p", audience)).len(), 1);
+    }
+
+    #[test]
+    fn a_policy_that_cannot_be_meant_is_refused() {
+        let of = |params: Value| faults(json!([{"volumeTypes": params}]));
+        assert_eq!(
+            of(json!({"allow": ["hostpath"]})),
+            ["spec.rules[0].volumeTypes.allow[0]: unknown pod volume type \"hostpath\": did you mean hostPath?"]
+        );
+        assert_eq!(of(json!({})).len(), 1);
+        assert_eq!(of(json!({"allow": ["csi"], "deny": ["nfs"]})).len(), 1);
+        assert_eq!(of(json!({"allow": ["nfs"], "csiDrivers": {"allow": []}})).len(), 1);
+        assert_eq!(of(json!({"csiDrivers": {"allow": ["*.k8s.io"]}})).len(), 1);
+    }
+
+    #[test]
+    fn all_types_of_kubernetes_1_37_are_known() {
+        let types: Vec<&str> = crate::facts::VolumeSource::types().collect();
+        assert_eq!(types.len(), 30, "{types:?}");
+        assert!(policy(json!([{"volumeTypes": {"allow": types}}])).is_ok());
+    }
+
+    #[test]
+    fn two_policies_may_leave_nothing() {
+        let rule = |params: Value| {
+            policy(json!([{"volumeTypes": params}])).unwrap().policies()[0].rules[0].rule.clone()
+        };
+        let allows = |types: Value| rule(json!({"allow": types}));
+        assert!(allows(json!(["nfs"])).contradicts(allows(json!(["emptyDir"])).as_any()).is_some());
+        assert!(allows(json!(["nfs"])).contradicts(rule(json!({"deny": ["nfs"]})).as_any()).is_some());
+        assert!(allows(json!(["nfs", "csi"])).contradicts(allows(json!(["csi"])).as_any()).is_none());
+    }
+}
