@@ -29,7 +29,7 @@ pub trait Lookup: Send + Sync {
     fn volume(&self, name: &str) -> Option<Arc<VolumeFacts>>;
     /// A class.
     fn class(&self, name: &str) -> Option<Arc<ClassFacts>>;
-    /// The class that is marked as the cluster's default.
+    /// The class that is marked as the cluster's default; of several the newest.
     fn default_class(&self) -> Option<Arc<ClassFacts>>;
     /// The volumes of a class that no claim has taken, in the order of their names.
     fn available_volumes(&self, class: &str) -> Vec<Arc<VolumeFacts>>;
@@ -116,7 +116,7 @@ impl Lookup for MapLookup {
         self.classes.get(name).cloned()
     }
     fn default_class(&self) -> Option<Arc<ClassFacts>> {
-        self.classes.values().find(|class| class.is_default).cloned()
+        ClassFacts::default_of(self.classes.values()).cloned()
     }
     fn available_volumes(&self, class: &str) -> Vec<Arc<VolumeFacts>> {
         let of_class =

@@ -1,5 +1,8 @@
 //! Every text in `tests/yaml` is read as kubectl reads it; see the README there.
 
+// Clippy takes helper functions of a test for no test.
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;

@@ -36,6 +36,19 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Input>> {
     Ok(inputs)
 }
 
+/// What the files behind those paths hold, to tell whether it has changed.
+#[cfg(feature = "serve")]
+pub(super) fn contents(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut contents = Vec::new();
+    for path in paths {
+        for file in if path.is_dir() { files(path)? } else { vec![path.clone()] } {
+            let bytes = std::fs::read(&file).with_context(|| format!("failed to read {}", file.display()))?;
+            contents.push((file, bytes));
+        }
+    }
+    Ok(contents)
+}
+
 fn file_input(path: &Path, named: bool) -> Result<Input> {
     let bytes = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
     Ok(Input::from_bytes(&path.to_string_lossy(), &bytes, named))

@@ -5,6 +5,8 @@ mod explain;
 mod input;
 mod policies;
 mod rules;
+#[cfg(feature = "serve")]
+mod serve;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -27,6 +29,8 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Rules(rules::Args),
+    #[cfg(feature = "serve")]
+    Serve(Box<serve::Args>),
 }
 
 /// Runs the command line and says how it went.
@@ -35,6 +39,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Rules(args) => rules::run(&args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(&args),
     };
     match outcome {
         Ok(code) => code,

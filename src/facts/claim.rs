@@ -29,7 +29,7 @@ impl ClassName {
 pub(crate) const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// A PersistentVolumeClaim. Owned, because the caches keep it as well.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ClaimFacts {
     /// Its namespace.
     pub namespace: String,
@@ -44,7 +44,7 @@ pub struct ClaimFacts {
 }
 
 /// What a claim asks for; a volumeClaimTemplate and an ephemeral volume's template have the same.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ClaimSpec {
     /// The legacy annotation, or else `storageClassName`: the annotation wins, as Kubernetes has it.
     pub class: ClassName,

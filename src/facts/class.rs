@@ -3,6 +3,7 @@ use super::fault::{FactsFault, Object};
 use crate::model::ObjectRef;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What happens to a volume when its claim goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,7 +52,7 @@ pub enum BindingMode {
 }
 
 /// A StorageClass. Owned, because the caches keep it as well.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ClassFacts {
     /// Its name.
     pub name: String,
@@ -71,6 +72,9 @@ pub struct ClassFacts {
     pub mount_options: Vec<String>,
     /// Whether `allowedTopologies` is set.
     pub has_topologies: bool,
+    /// `metadata.creationTimestamp` as the API server writes it (UTC, so that texts sort as times do); empty before it
+    /// is stored.
+    pub created: String,
 }
 
 /// Provisioners that are known to make volumes which one node alone can use.
@@ -150,7 +154,21 @@ impl ClassFacts {
                 .map(str::to_owned)
                 .collect(),
             has_topologies: !object.list_at("allowedTopologies")?.is_empty(),
+            created: object
+                .get("metadata")
+                .and_then(|meta| meta.get("creationTimestamp"))
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
         })
+    }
+
+    /// The cluster's default among these: of several that are marked the newest, then the one that sorts first, as
+    /// Kubernetes has it (`GetDefaultClass` in `pkg/volume/util/storageclass.go`).
+    pub fn default_of<'a>(classes: impl Iterator<Item = &'a Arc<Self>>) -> Option<&'a Arc<Self>> {
+        classes
+            .filter(|class| class.is_default)
+            .max_by(|a, b| a.created.cmp(&b.created).then_with(|| b.name.cmp(&a.name)))
     }
 
     /// Whether its volumes are known to be usable on one node alone.

@@ -3,7 +3,7 @@ use crate::model::{Labels, ObjectRef};
 use std::collections::BTreeMap;
 
 /// A namespace as selectors see it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct NamespaceFacts {
     /// Its name.
     pub name: String,
@@ -14,7 +14,7 @@ pub struct NamespaceFacts {
 }
 
 /// A node as affinities see it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct NodeFacts {
     /// Its name.
     pub name: String,
@@ -23,10 +23,12 @@ pub struct NodeFacts {
 }
 
 /// A controller that owns pods: what a pod inherits from it for selectors.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct OwnerFacts {
     /// `StatefulSet`, `ReplicaSet`, …
     pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
     /// Its name.
     pub name: String,
     /// Its uid.
@@ -65,6 +67,7 @@ impl OwnerFacts {
     pub fn read(id: &ObjectRef, meta: &Meta<'_>) -> Self {
         Self {
             kind: id.kind.clone(),
+            namespace: id.namespace.clone().unwrap_or_default(),
             name: id.name.clone(),
             uid: meta.uid.unwrap_or_default().to_owned(),
             labels: owned(meta.labels),

@@ -5,7 +5,7 @@ use crate::model::{AccessMode, NodeSelector, ObjectRef, Quantity, VolumeMode};
 use serde_json::Value;
 
 /// A PersistentVolume. Owned, because the caches keep it as well.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct VolumeFacts {
     /// Its name.
     pub name: String,

@@ -79,6 +79,11 @@ impl PolicySet {
         &self.catalog
     }
 
+    /// Whether some rule reads the request around the object.
+    pub fn reads_request(&self) -> bool {
+        self.policies.iter().flat_map(|policy| &policy.rules).any(|rule| rule.rule.reads_request())
+    }
+
     /// Whether no policy is about that namespace.
     pub fn excludes(&self, namespace: Option<&str>) -> bool {
         namespace.is_some_and(|namespace| self.excluded.iter().any(|name| name == namespace))

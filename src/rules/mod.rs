@@ -24,6 +24,11 @@ pub trait Rule: Debug + Send + Sync + Any {
         None
     }
 
+    /// Whether it reads [`Review::request`](crate::engine::Review::request), which is otherwise left undecoded.
+    fn reads_request(&self) -> bool {
+        false
+    }
+
     /// For [`Rule::contradicts`].
     fn as_any(&self) -> &dyn Any;
 }
@@ -160,21 +165,21 @@ macro_rules! registry {
 }
 
 registry! {
-    dangling,
     default_class,
     durable_data,
     pin_to_volume,
-    volume_types,
+    volume_reachable,
     host_path,
+    volume_types,
     empty_dir,
     claim_class,
     claim_size,
     access_modes,
     volume_mode,
-    binding_mode,
     reclaim_policy,
+    binding_mode,
     shared_writer,
-    volume_reachable,
+    dangling,
 }
 
 #[cfg(test)]

@@ -109,6 +109,12 @@ impl Builder {
         matches!(self.open.last(), Some(Open { value: Container::Map { key: None, .. }, .. }))
     }
 
+    /// Whether the next value stands between brackets or braces.
+    pub(super) fn is_inside_flow(&self) -> bool {
+        let node = self.open.last().and_then(|open| self.tree.node(open.node));
+        node.is_some_and(|node| matches!(node.form, Form::FlowMap | Form::FlowSeq))
+    }
+
     /// Says something of the document that is no fault.
     pub(super) fn note(&mut self, message: String, place: Place) {
         self.notices.push(Notice { message, span: place.range() });

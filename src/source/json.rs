@@ -83,7 +83,11 @@ fn explain(text: &str, start: usize) -> SourceError {
         }
         _ => ("not a JSON value".to_owned(), 0),
     };
-    let offset = (start + offset).min(text.len());
+    let mut offset = (start + offset).min(text.len());
+    // serde_json counts bytes and may stop inside a character.
+    while !text.is_char_boundary(offset) {
+        offset -= 1;
+    }
     SourceError::new(
         SourceErrorKind::Json,
         offset,
@@ -203,8 +207,16 @@ impl Walk<'_> {
         while matches!(self.peek(), Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
             self.at += 1;
         }
-        let number: serde_json::Number =
-            serde_json::from_str(slice(self.text, start..self.at)).map_err(|_| Fault::Syntax)?;
+        let digits = slice(self.text, start..self.at);
+        if digits.parse::<f64>().is_ok_and(f64::is_infinite) {
+            return Err(Fault::Refused(SourceError::new(
+                SourceErrorKind::Json,
+                start,
+                format!("number {digits} is out of range"),
+                "write a smaller one",
+            )));
+        }
+        let number: serde_json::Number = serde_json::from_str(digits).map_err(|_| Fault::Syntax)?;
         // As kubectl sends it on: 1.0 is 1.
         let whole = number.as_f64().filter(|_| number.is_f64()).and_then(float_value);
         Ok(whole.unwrap_or(Value::Number(number)))

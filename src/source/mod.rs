@@ -2,7 +2,7 @@
 //!
 //! A text that starts with `{` is read as JSON first and as YAML if that fails. All other text is cut
 //! into documents at lines that start with `---`, and each is read by the rules of sigs.k8s.io/yaml:
-//! granit-parser finds the structure, [`scalar`] decides what an unquoted word means.
+//! granit-parser finds the structure, `scalar` decides what an unquoted word means.
 
 mod build;
 mod edit;

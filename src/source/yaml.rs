@@ -67,6 +67,7 @@ struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     fn read(mut self, range: Range<usize>) -> Result<Option<Document>, SourceError> {
+        self.check_breaks()?;
         let mut options = Options::default();
         options.emit_comments = false;
         // What libyaml, and so go-yaml, does with a byte-order mark.
@@ -89,6 +90,24 @@ impl<'t> Reader<'t> {
             }
         }
         Ok(builder.finish(range))
+    }
+
+    /// Refuses the line breaks of YAML 1.1 that YAML 1.2 does not have: kubectl would read another text,
+    /// such as a field where a person sees a comment.
+    fn check_breaks(&self) -> Result<(), SourceError> {
+        if self.chunk.is_ascii() {
+            return Ok(());
+        }
+        let found = self.chunk.char_indices().find(|(_, c)| matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}'));
+        found.map_or(Ok(()), |(at, c)| {
+            let code = u32::from(c);
+            Err(SourceError::new(
+                SourceErrorKind::Encoding,
+                self.base + at,
+                format!("kubectl breaks the line at this character, U+{code:04X}, and other readers do not"),
+                format!("remove it, or write \"\\u{code:04x}\" in double quotes"),
+            ))
+        })
     }
 
     fn event(&mut self, event: Event<'t>, span: &Span, builder: &mut Builder) -> Result<(), SourceError> {
@@ -141,11 +160,7 @@ impl<'t> Reader<'t> {
         if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
             place = self.block_scalar(place);
         }
-        if is_key
-            && plain
-            && text == "<<"
-            && tag.is_none_or(|tag| tag.suffix_in_namespace(CORE).as_deref() == Some("merge"))
-        {
+        if is_key && plain && text == "<<" && tag.is_none_or(is_merge_tag) {
             builder.key(text.into_owned(), place, true);
             return Ok(());
         }
@@ -154,6 +169,13 @@ impl<'t> Reader<'t> {
             None => (Scalar::Text, text),
             Some(tag) => tagged(tag, text, place, builder)?,
         };
+        if is_key && plain {
+            self.check_colon(&text, place)?;
+        }
+        if plain && text.starts_with('?') && builder.is_inside_flow() {
+            let message = "kubectl takes a `?` in brackets or braces for the sign of a key";
+            return Err(unsupported(place, message, "put the word in quotes"));
+        }
         if is_key {
             let bytes = text.len();
             let name = key_name(read, text, place)?;
@@ -165,6 +187,18 @@ impl<'t> Reader<'t> {
         }
         let value = value(read, text, place)?;
         builder.scalar(value, Written { form: Form::Scalar, place, anchor })
+    }
+
+    /// Refuses `{a:, …}`: to kubectl the colon is part of the key there, to YAML 1.2 it is not.
+    fn check_colon(&self, key: &str, place: Place) -> Result<(), SourceError> {
+        let after = slice(self.text, place.end as usize..self.base + self.chunk.len()).trim_start();
+        match after.as_bytes() {
+            [b':', b',' | b'}' | b']', ..] => {
+                let message = format!("kubectl takes the colon for a part of the key {key:?}");
+                Err(unsupported(place, message, "put a space after the colon"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn place(&self, span: &Span) -> Place {
@@ -247,12 +281,13 @@ impl<'t> Reader<'t> {
 
     /// The tab that the parser complains of: it names the start of the scalar before.
     fn tab_after(&self, offset: usize) -> usize {
-        let rest = slice(self.text, offset..self.base + self.chunk.len());
-        let mut start = 0;
+        let line = slice(self.text, self.base..offset).rfind('\n').map_or(self.base, |at| self.base + at + 1);
+        let rest = slice(self.text, line..self.base + self.chunk.len());
+        let mut start = line;
         for line in rest.split_inclusive('\n') {
             let indentation = line.len() - line.trim_start_matches([' ', '\t']).len();
             if let Some(tab) = slice(line, 0..indentation).find('\t') {
-                return offset + start + tab;
+                return start + tab;
             }
             start += line.len();
         }
@@ -293,6 +328,16 @@ fn is_header(line: &str, at: usize) -> bool {
     alone && (rest.trim().is_empty() || rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'))
 }
 
+/// Whether `<<` with this tag is a merge key still.
+fn is_merge_tag(tag: &Tag) -> bool {
+    is_non_specific(tag) || tag.suffix_in_namespace(CORE).as_deref() == Some("merge")
+}
+
+/// Whether the tag is `!`, which says nothing.
+fn is_non_specific(tag: &Tag) -> bool {
+    matches!((tag.handle(), tag.suffix()), ("!", "") | ("", "!"))
+}
+
 /// Reads a scalar with a tag, as go-yaml v2 does: a tag it does not know makes a string.
 fn tagged<'t>(
     tag: &Tag,
@@ -319,7 +364,7 @@ fn tagged<'t>(
             return Err(unsupported(place, message, "correct the value or remove the tag"));
         }
         _ => {
-            if !(tag.handle() == "!" && tag.suffix().is_empty()) {
+            if !is_non_specific(tag) {
                 let message = format!("unknown tag {}: the value is read as a string", tag.original());
                 builder.note(message, place);
             }

@@ -1,0 +1,32 @@
+//! The engine alone: facts, verdict and patch with the baseline policy, after the JSON is parsed.
+//!
+//! `cargo bench --no-default-features --bench engine`
+
+#[path = "support.rs"]
+mod support;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use std::hint::black_box;
+use volgate::engine::{Engine, Review};
+use volgate::policy::{PolicySet, embedded_baseline};
+
+fn engine(criterion: &mut Criterion) {
+    let policies = PolicySet::build(vec![embedded_baseline().unwrap()]).unwrap();
+    let lookup = support::lookup();
+    let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+    let mut group = criterion.benchmark_group("engine");
+    let cases = [
+        ("pod of 2 containers", support::pod(2)),
+        ("pod of 30 containers", support::pod(30)),
+        ("denied redis pod", support::bare_redis()),
+        ("claim", support::claim()),
+    ];
+    for (name, object) in cases {
+        let review = Review::create(&object);
+        group.bench_function(name, |bencher| bencher.iter(|| engine.judge(black_box(&review)).unwrap()));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, engine);
+criterion_main!(benches);

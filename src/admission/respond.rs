@@ -1,0 +1,430 @@
+//! Verdict → AdmissionReview: message, warnings, audit annotations, patch; and what metrics and log are told.
+
+use super::API_VERSION;
+use super::envelope::Request;
+use super::kinds::{OTHER_KIND, judged as judged_kind};
+use crate::model::Operation;
+use crate::verdict::{Action, Finding, Verdict};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The length of a warning, in characters: the API server cuts longer ones.
+pub const MAX_WARNING: usize = 256;
+/// The number of warnings in one answer; the API server drops what exceeds 4,096 characters in all.
+pub const MAX_WARNINGS: usize = 10;
+/// The number of findings that a denial spells out.
+const MAX_DENIALS: usize = 20;
+/// The length of one finding in a denial, in characters.
+const MAX_DENIAL: usize = 2_000;
+/// The length of an audit annotation's value, in characters.
+const MAX_ANNOTATION: usize = 1_000;
+
+/// An answer, ready to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The HTTP status: 200, or 400 where there is no uid to answer under.
+    pub status: u16,
+    /// The content type of the body.
+    pub content_type: &'static str,
+    /// The AdmissionReview, or a line of text with status 400.
+    pub body: Vec<u8>,
+    /// What metrics and log are told.
+    pub outcome: Outcome,
+}
+
+/// What became of a review. All but the note is bounded, so that it can be a metric's label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// `CREATE`, `UPDATE`, `DELETE`, `CONNECT`, or `unknown`.
+    pub operation: &'static str,
+    /// A judged kind, or [`OTHER_KIND`].
+    pub kind: &'static str,
+    /// What was answered.
+    pub verdict: VerdictLabel,
+    /// The findings, excused ones included.
+    pub findings: Vec<Tally>,
+    /// For the log: which object was refused or could not be read, and why.
+    pub note: Option<String>,
+}
+
+/// One finding as metrics count it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// The rule's id.
+    pub rule: &'static str,
+    /// `deny`, `warn`, `audit` or `excused`.
+    pub action: &'static str,
+}
+
+/// What was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum VerdictLabel {
+    /// Admitted as it is.
+    Allowed,
+    /// Admitted with changes.
+    Patched,
+    /// Admitted with warnings.
+    Warned,
+    /// Refused by a policy.
+    Denied,
+    /// Admitted unread: no policy is about it.
+    Skipped,
+    /// Refused because it could not be read.
+    Unreadable,
+}
+
+impl VerdictLabel {
+    /// The name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Patched => "patched",
+            Self::Warned => "warned",
+            Self::Denied => "denied",
+            Self::Skipped => "skipped",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReviewOut<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    audit_annotations: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Status {
+    status: &'static str,
+    reason: &'static str,
+    code: u16,
+    message: String,
+}
+
+impl<'a> Response<'a> {
+    fn allowed(uid: &'a str) -> Self {
+        Self {
+            uid,
+            allowed: true,
+            status: None,
+            patch: None,
+            patch_type: None,
+            audit_annotations: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn denied(uid: &'a str, code: u16, reason: &'static str, message: String) -> Self {
+        let status = Status { status: "Failure", reason, code, message };
+        Self { allowed: false, status: Some(status), ..Self::allowed(uid) }
+    }
+}
+
+/// No uid: nothing to answer under.
+pub(super) fn nameless(fault: Option<&str>) -> Answer {
+    let fault = fault.unwrap_or("request.uid is missing");
+    let text = format!(
+        "failed to read the review: {fault}; without a uid there is nothing to answer under: post an AdmissionReview \
+         of {API_VERSION}, as the API server does\n"
+    );
+    Answer {
+        status: 400,
+        content_type: "text/plain; charset=utf-8",
+        outcome: Outcome {
+            operation: UNKNOWN_OPERATION,
+            kind: OTHER_KIND,
+            verdict: VerdictLabel::Unreadable,
+            findings: Vec::new(),
+            note: Some(text.trim_end().to_owned()),
+        },
+        body: text.into_bytes(),
+    }
+}
+
+/// A review that cannot be read, under its uid.
+pub(super) fn unreadable(request: &Request<'_>, fault: &str) -> Answer {
+    let fault = cut(fault, MAX_DENIAL);
+    let message = format!(
+        "failed to read the review: {fault}; the object is refused, since no policy could judge it. If the API server \
+         sent this, please report it to volgate's maintainers"
+    );
+    let note = format!("{}: {fault}", subject(request));
+    let response = Response::denied(&request.uid, 400, "BadRequest", message);
+    send(request, response, VerdictLabel::Unreadable, Vec::new(), Some(note))
+}
+
+/// A review that no policy is about.
+pub(super) fn skipped(request: &Request<'_>) -> Answer {
+    send(request, Response::allowed(&request.uid), VerdictLabel::Skipped, Vec::new(), None)
+}
+
+/// A review that was judged.
+pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
+    let mut note = None;
+    let mut response = if verdict.denied() {
+        let message = denial(verdict);
+        note = Some(format!("{}: {message}", subject(request)));
+        Response::denied(&request.uid, 403, "Forbidden", message)
+    } else {
+        Response::allowed(&request.uid)
+    };
+    response.warnings = warnings(verdict);
+    response.audit_annotations = annotations(&verdict.findings);
+    // A patch is a list of plain JSON values, which cannot fail to be written.
+    if response.allowed
+        && !verdict.patch.0.is_empty()
+        && let Ok(patch) = serde_json::to_vec(&verdict.patch)
+    {
+        response.patch = Some(STANDARD.encode(patch));
+        response.patch_type = Some("JSONPatch");
+    }
+    let label = if !response.allowed {
+        VerdictLabel::Denied
+    } else if response.patch.is_some() {
+        VerdictLabel::Patched
+    } else if !response.warnings.is_empty() {
+        VerdictLabel::Warned
+    } else {
+        VerdictLabel::Allowed
+    };
+    let tallies = verdict.findings.iter().map(|f| Tally { rule: f.rule, action: fate(f) }).collect();
+    send(request, response, label, tallies, note)
+}
+
+const UNKNOWN_OPERATION: &str = "unknown";
+
+fn send(
+    request: &Request<'_>,
+    response: Response<'_>,
+    verdict: VerdictLabel,
+    findings: Vec<Tally>,
+    note: Option<String>,
+) -> Answer {
+    let review = ReviewOut { api_version: API_VERSION, kind: "AdmissionReview", response };
+    Answer {
+        status: 200,
+        content_type: "application/json",
+        // Texts and booleans alone: writing them cannot fail.
+        body: serde_json::to_vec(&review).unwrap_or_default(),
+        outcome: Outcome {
+            operation: Operation::parse(&request.operation).map_or(UNKNOWN_OPERATION, Operation::as_str),
+            kind: judged_kind(&request.group, &request.kind).map_or(OTHER_KIND, |judged| judged.kind),
+            verdict,
+            findings,
+            note,
+        },
+    }
+}
+
+/// Which object a line of the log is about.
+fn subject(request: &Request<'_>) -> String {
+    let Request { uid, kind, name, operation, .. } = request;
+    let place = request.namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
+    cut(&format!("{operation} {kind} {place}{name} (request {uid})"), MAX_DENIAL)
+}
+
+/// What becomes of a finding.
+fn fate(finding: &Finding) -> &'static str {
+    match (&finding.excused, finding.action) {
+        (Some(_), _) => "excused",
+        (None, Action::Deny) => "deny",
+        (None, Action::Warn) => "warn",
+        (None, Action::Audit) => "audit",
+    }
+}
+
+/// `rule: field: message; help (policy name)`.
+fn line(finding: &Finding) -> String {
+    let mut line = format!("{}: ", finding.rule);
+    if !finding.field.is_root() {
+        line.push_str(&format!("{}: ", finding.field));
+    }
+    line.push_str(&finding.message);
+    if let Some(help) = &finding.help {
+        line.push_str("; ");
+        line.push_str(help);
+    }
+    line.push_str(&format!(" (policy {})", finding.policy));
+    line
+}
+
+/// One finding stands on the line itself, several each on their own.
+fn denial(verdict: &Verdict) -> String {
+    let lines: Vec<String> = verdict
+        .standing()
+        .filter(|finding| finding.action == Action::Deny)
+        .map(|finding| cut(&line(finding), MAX_DENIAL))
+        .collect();
+    if let [only] = lines.as_slice() {
+        return only.clone();
+    }
+    let mut text = format!("{} findings", lines.len());
+    for line in lines.iter().take(MAX_DENIALS) {
+        text.push_str("\n- ");
+        text.push_str(line);
+    }
+    if let Some(more) = lines.len().checked_sub(MAX_DENIALS).filter(|more| *more > 0) {
+        text.push_str(&format!("\n… and {more} more"));
+    }
+    text
+}
+
+fn warnings(verdict: &Verdict) -> Vec<String> {
+    let mut warnings: Vec<String> = verdict
+        .standing()
+        .filter(|finding| finding.action == Action::Warn)
+        .map(|finding| {
+            // They travel in an HTTP header, which has no room for line ends and the like.
+            let line = line(finding).replace(char::is_control, " ");
+            cut(&line, MAX_WARNING)
+        })
+        .collect();
+    if warnings.len() > MAX_WARNINGS {
+        let more = warnings.len() - (MAX_WARNINGS - 1);
+        warnings.truncate(MAX_WARNINGS - 1);
+        warnings.push(format!("… and {more} more warnings"));
+    }
+    warnings
+}
+
+/// For each fate the rules with their policies, as `rule=policy` or, where it is excused, `rule=policy/reason`.
+fn annotations(findings: &[Finding]) -> BTreeMap<&'static str, String> {
+    let mut annotations: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    for finding in findings {
+        let key = match fate(finding) {
+            "deny" => "denied",
+            "warn" => "warned",
+            "audit" => "audited",
+            fate => fate,
+        };
+        let mut text = format!("{}={}", finding.rule, finding.policy);
+        if let Some(reason) = &finding.excused {
+            text.push('/');
+            text.push_str(reason);
+        }
+        let texts = annotations.entry(key).or_default();
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    annotations.into_iter().map(|(key, texts)| (key, cut(&texts.join("; "), MAX_ANNOTATION))).collect()
+}
+
+/// At most `max` characters, the last of them `…` where something is left out.
+fn cut(text: &str, max: usize) -> String {
+    if text.len() <= max || text.chars().nth(max).is_none() {
+        return text.to_owned();
+    }
+    text.chars().take(max - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::FieldPath;
+
+    fn finding(action: Action, message: &str) -> Finding {
+        Finding {
+            rule: "durable-data",
+            action,
+            policy: "baseline".into(),
+            message: message.into(),
+            help: Some("use a claim".into()),
+            field: FieldPath::root().key("spec").key("volumes").index(0),
+            related: Vec::new(),
+            excused: None,
+        }
+    }
+
+    fn verdict(findings: Vec<Finding>) -> Verdict {
+        Verdict { findings, patch: json_patch::Patch::default() }
+    }
+
+    #[test]
+    fn one_denial_is_one_line() {
+        let text = denial(&verdict(vec![finding(Action::Deny, "data dies with the pod")]));
+        assert_eq!(
+            text,
+            "durable-data: spec.volumes[0]: data dies with the pod; use a claim (policy baseline)"
+        );
+    }
+
+    #[test]
+    fn many_denials_are_listed_and_bounded() {
+        let findings = (0..25).map(|n| finding(Action::Deny, &format!("fault {n}"))).collect();
+        let text = denial(&verdict(findings));
+        assert!(text.starts_with("25 findings\n- durable-data: spec.volumes[0]: fault 0;"), "{text}");
+        assert!(text.ends_with("fault 19; use a claim (policy baseline)\n… and 5 more"), "{text}");
+    }
+
+    #[test]
+    fn excused_findings_deny_and_warn_nothing() {
+        let excused = Finding { excused: Some("a cache".into()), ..finding(Action::Deny, "x") };
+        let request = Request { uid: "u".into(), ..Request::default() };
+        let answer = judged(&request, &verdict(vec![excused]));
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(
+            body["response"],
+            serde_json::json!({
+                "uid": "u", "allowed": true, "auditAnnotations": {"excused": "durable-data=baseline/a cache"}
+            })
+        );
+        assert_eq!(answer.outcome.findings, [Tally { rule: "durable-data", action: "excused" }]);
+        assert_eq!(answer.outcome.verdict, VerdictLabel::Allowed);
+    }
+
+    #[test]
+    fn warnings_are_cut_between_characters_and_hold_no_line_ends() {
+        let long = "ä\n".repeat(300);
+        let warnings = warnings(&verdict(vec![finding(Action::Warn, &long); 12]));
+        assert_eq!(warnings.len(), MAX_WARNINGS);
+        assert_eq!(warnings[9], "… and 3 more warnings");
+        assert_eq!(warnings[0].chars().count(), MAX_WARNING);
+        assert!(warnings[0].ends_with('…') && !warnings[0].contains('\n'), "{}", warnings[0]);
+    }
+
+    #[test]
+    fn ten_warnings_are_all_told() {
+        let warnings = warnings(&verdict(vec![finding(Action::Warn, "x"); 10]));
+        assert_eq!(warnings.len(), 10);
+        assert!(warnings.iter().all(|warning| warning.starts_with("durable-data")), "{warnings:?}");
+    }
+
+    #[test]
+    fn annotations_name_each_rule_once_and_are_bounded() {
+        let mut findings = vec![finding(Action::Deny, "a"), finding(Action::Deny, "b")];
+        findings.push(finding(Action::Audit, "c"));
+        findings.push(Finding { excused: Some("y".repeat(5_000)), ..finding(Action::Warn, "d") });
+        let annotations = annotations(&findings);
+        assert_eq!(annotations["denied"], "durable-data=baseline");
+        assert_eq!(annotations["audited"], "durable-data=baseline");
+        assert_eq!(annotations["excused"].chars().count(), MAX_ANNOTATION);
+    }
+
+    #[test]
+    fn a_cut_keeps_what_fits() {
+        assert_eq!(cut("äöü", 3), "äöü");
+        assert_eq!(cut("äöüß", 3), "äö…");
+    }
+}

@@ -1,0 +1,349 @@
+use super::*;
+use crate::lookup::MapLookup;
+use crate::policy::{CompiledPolicy, CompiledRule, PolicySet};
+use crate::rules::testing::policy;
+use crate::rules::{Draft, Rule};
+use crate::verdict::Action;
+use proptest::prelude::*;
+use serde_json::json;
+use std::any::Any;
+use std::sync::{Arc, Mutex};
+
+/// Finds a fault in every object, and remembers the request that it was told of.
+#[derive(Debug, Default)]
+struct Objector {
+    requests: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Rule for Objector {
+    fn check(&self, context: &crate::engine::Context<'_>, findings: &mut Vec<Draft>) {
+        self.requests.lock().unwrap().extend(context.review.request.cloned());
+        findings
+            .push(Draft::new(crate::model::FieldPath::root().key("spec"), "is objected to").help("give up"));
+    }
+    fn reads_request(&self) -> bool {
+        true
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn objecting(action: Action, rule: Objector) -> PolicySet {
+    let at = crate::model::FieldPath::root();
+    let rule = CompiledRule { id: "objector", action, rule: Arc::new(rule), field: at };
+    PolicySet::build(vec![CompiledPolicy {
+        name: "strict".into(),
+        priority: 0,
+        matches: None,
+        exclude: Vec::new(),
+        rules: vec![rule],
+        exceptions: Vec::new(),
+        self_service: None,
+        catalog: Vec::new(),
+    }])
+    .unwrap()
+}
+
+fn defaults() -> PolicySet {
+    policy(json!([{"defaultClass": {"name": "local-path"}}])).unwrap()
+}
+
+type Entry = fn(&[u8], &Engine<'_>) -> Answer;
+
+fn send(entry: Entry, policies: &PolicySet, body: &[u8]) -> Answer {
+    let lookup = MapLookup::default();
+    entry(body, &Engine { policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) })
+}
+
+fn claim() -> Value {
+    json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "shop"}, "spec": {}})
+}
+
+fn review(object: Value) -> Value {
+    let kind = object["kind"].as_str().unwrap_or("PersistentVolumeClaim").to_owned();
+    json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+        "kind": {"group": "", "version": "v1", "kind": kind},
+        "namespace": "shop", "name": "data", "operation": "CREATE",
+        "userInfo": {"username": "alice"}, "object": object, "oldObject": null, "dryRun": true
+    }})
+}
+
+fn post(entry: Entry, policies: &PolicySet, review: &Value) -> (Value, Outcome) {
+    let answer = send(entry, policies, review.to_string().as_bytes());
+    assert_eq!((answer.status, answer.content_type), (200, "application/json"));
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(body["apiVersion"], "admission.k8s.io/v1");
+    assert_eq!(body["kind"], "AdmissionReview");
+    (body["response"].clone(), answer.outcome)
+}
+
+/// The message of the refusal that a review with a fault must get under its uid.
+fn refusal(review: &Value) -> String {
+    refusal_of(review.to_string().as_bytes())
+}
+
+fn refusal_of(body: &[u8]) -> String {
+    let policies = defaults();
+    let mut messages = Vec::new();
+    for entry in [mutate as Entry, validate] {
+        let answer = send(entry, &policies, body);
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(body["response"]["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
+        assert_eq!(body["response"]["allowed"], false);
+        assert_eq!(body["response"]["status"]["code"], 400);
+        assert_eq!(answer.outcome.verdict, VerdictLabel::Unreadable);
+        messages.push(body["response"]["status"]["message"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(messages[0], messages[1]);
+    assert!(messages[0].starts_with("failed to read the review: "), "{}", messages[0]);
+    messages.remove(0)
+}
+
+#[test]
+fn a_claim_without_a_class_is_patched() {
+    let (response, outcome) = post(mutate, &defaults(), &review(claim()));
+    let patch = base64::Engine::decode(
+        &base64::engine::general_purpose::STANDARD,
+        response["patch"].as_str().unwrap(),
+    )
+    .unwrap();
+    assert_eq!(
+        serde_json::from_slice::<Value>(&patch).unwrap(),
+        json!([{"op": "add", "path": "/spec/storageClassName", "value": "local-path"}])
+    );
+    assert_eq!(response["patchType"], "JSONPatch");
+    assert_eq!(response["allowed"], true);
+    assert_eq!(
+        (outcome.operation, outcome.kind, outcome.verdict),
+        ("CREATE", "PersistentVolumeClaim", VerdictLabel::Patched)
+    );
+}
+
+#[test]
+fn an_empty_patch_is_left_out() {
+    let mut object = claim();
+    object["spec"]["storageClassName"] = json!("fast");
+    let (response, outcome) = post(mutate, &defaults(), &review(object));
+    assert_eq!(response, json!({"uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "allowed": true}));
+    assert_eq!(outcome.verdict, VerdictLabel::Allowed);
+}
+
+#[test]
+fn a_denial_names_rule_field_help_and_policy() {
+    let (response, outcome) = post(validate, &objecting(Action::Deny, Objector::default()), &review(claim()));
+    assert_eq!(
+        response,
+        json!({
+            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "allowed": false,
+            "status": {
+                "status": "Failure", "code": 403, "reason": "Forbidden",
+                "message": "objector: spec: is objected to; give up (policy strict)"
+            },
+            "auditAnnotations": {"denied": "objector=strict"}
+        })
+    );
+    let note = outcome.note.unwrap();
+    assert!(note.starts_with("CREATE PersistentVolumeClaim shop/data (request 705ab4f5"), "{note}");
+}
+
+#[test]
+fn a_warning_admits() {
+    let (response, outcome) = post(validate, &objecting(Action::Warn, Objector::default()), &review(claim()));
+    assert_eq!(response["allowed"], true);
+    assert_eq!(response["warnings"], json!(["objector: spec: is objected to; give up (policy strict)"]));
+    assert_eq!(response["auditAnnotations"], json!({"warned": "objector=strict"}));
+    assert_eq!(outcome.findings, [Tally { rule: "objector", action: "warn" }]);
+}
+
+#[test]
+fn a_rule_that_asks_for_the_request_gets_it_without_the_objects() {
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let policies = objecting(Action::Audit, Objector { requests: requests.clone() });
+    post(validate, &policies, &review(claim()));
+    let request = requests.lock().unwrap().pop().unwrap();
+    assert_eq!(request["userInfo"]["username"], "alice");
+    assert_eq!((request.get("object"), request.get("oldObject")), (None, None));
+}
+
+#[test]
+fn what_no_policy_is_about_is_admitted_unread() {
+    let policies = objecting(Action::Deny, Objector::default());
+    let mut foreign = review(json!("no object at all"));
+    foreign["request"]["kind"] = json!({"group": "apps", "version": "v1", "kind": "Pod"});
+    let mut delete = review(Value::Null);
+    delete["request"]["operation"] = json!("DELETE");
+    let mut excluded = review(json!("no object at all"));
+    excluded["request"]["namespace"] = json!("kube-system");
+    for review in [foreign, delete, excluded] {
+        let (response, outcome) = post(validate, &policies, &review);
+        assert_eq!(response["allowed"], true, "{review}");
+        assert_eq!(outcome.verdict, VerdictLabel::Skipped);
+    }
+}
+
+#[test]
+fn a_kind_that_is_not_judged_has_a_bounded_label() {
+    let mut foreign = review(claim());
+    foreign["request"]["kind"]["kind"] = json!("Surprise");
+    foreign["request"]["operation"] = json!("DELETE");
+    let (_, outcome) = post(validate, &defaults(), &foreign);
+    assert_eq!((outcome.operation, outcome.kind), ("DELETE", OTHER_KIND));
+}
+
+#[test]
+fn every_workload_kind_is_judged() {
+    for JudgedKind { group, kind } in JUDGED {
+        let storage = matches!(kind, "PersistentVolumeClaim" | "PersistentVolume" | "StorageClass");
+        assert!(storage || crate::facts::WorkloadKind::of(group, kind).is_some(), "{kind}");
+    }
+    assert!(kinds::judged("extensions", "Deployment").is_some());
+    assert!(kinds::judged("extensions", "StorageClass").is_none());
+}
+
+#[test]
+fn faults_are_told_under_the_uid() {
+    let with = |change: fn(&mut Value)| {
+        let mut review = review(claim());
+        change(&mut review);
+        refusal(&review)
+    };
+    let says = |message: String, part: &str| assert!(message.contains(part), "{message}");
+    says(with(|r| r["apiVersion"] = json!("admission.k8s.io/v1beta1")), "admissionReviewVersions: [v1]");
+    says(with(|r| r["kind"] = json!("Review")), "must be AdmissionReview");
+    says(with(|r| r["request"]["operation"] = json!("PATCH")), "request.operation is \"PATCH\"");
+    says(with(|r| r["request"]["object"] = Value::Null), "request.object is missing");
+    says(with(|r| r["request"]["object"] = json!([])), "request.object is no map");
+    says(with(|r| r["request"]["object"]["spec"] = json!([])), "spec: must be a map, not a list");
+    says(with(|r| r["request"]["object"]["kind"] = json!("Pod")), "request.kind says");
+    says(
+        with(|r| r["request"]["namespace"] = json!(5)),
+        "request.namespace: invalid type: integer `5`, expected a string",
+    );
+}
+
+#[test]
+fn an_update_with_a_bad_old_object_is_refused() {
+    let mut update = review(claim());
+    update["request"]["operation"] = json!("UPDATE");
+    update["request"]["oldObject"] = json!("x");
+    assert!(refusal(&update).contains("request.oldObject is no map"));
+}
+
+#[test]
+fn bodies_that_are_broken_behind_the_uid_are_answered_under_it() {
+    let says = |body: Vec<u8>, part: &str| {
+        let message = refusal_of(&body);
+        assert!(message.contains(part), "{message}");
+    };
+    let uid = r#"{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002", "operation": "CREATE", "namespace": "shop",
+        "kind": {"kind": "PersistentVolumeClaim"}, "object": "#;
+    let body = |object: &[u8]| [uid.as_bytes(), object, b"}}"].concat();
+    says(uid.as_bytes().to_vec(), "EOF");
+    says(body(b"{\"kind\": \"Persistent"), "EOF");
+    says(body(b"{\"a\": \"\0\"}"), "control character");
+    says(body(b"{\0}"), "key must be a string");
+    says(body(b"{\"a\": \"\xff\xfe\"}"), "the body is not UTF-8 at byte ");
+    says(body(b"{\"a\": 1e999}"), "number out of range");
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    says(body(format!("{{\"spec\": {deep}}}").as_bytes()), "nested deeper than 128");
+    let mut trailing = body(b"{}");
+    trailing.extend(b" x");
+    says(trailing, "trailing characters");
+}
+
+#[test]
+fn a_uid_behind_a_bad_object_is_found() {
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let body = format!(
+        r#"{{"request": {{"object": {{"spec": {deep}}}, "kind": {{"kind": "Pod"}}, "operation": "CREATE",
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002"}}, "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1"}}"#
+    );
+    assert!(refusal_of(body.as_bytes()).contains("nested deeper"));
+}
+
+#[test]
+fn without_a_uid_the_answer_is_text() {
+    let without = |body: &[u8], part: &str| {
+        let answer = send(validate, &defaults(), body);
+        let text = String::from_utf8(answer.body).unwrap();
+        assert_eq!((answer.status, answer.content_type), (400, "text/plain; charset=utf-8"), "{text}");
+        assert!(text.contains(part), "{text}");
+    };
+    without(b"", "EOF");
+    without(b"\0", "expected value");
+    without(b"\xff", "not UTF-8 at byte 0");
+    without(b"[]", "invalid type: sequence");
+    without(b"{}", "request.uid is missing");
+    without(b"{\"request\": null}", "request.uid is missing");
+    without(b"{\"request\": {\"uid\": \"\"}}", "request.uid is missing");
+    without(b"{\"request\": {\"uid\": 7}}", "expected a string");
+    without("[".repeat(10_000).as_bytes(), "invalid type: sequence");
+    without(b"apiVersion: v1", "expected value");
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(
+                prop_oneof![
+                    ".{0,6}",
+                    Just("spec".to_owned()),
+                    Just("metadata".to_owned()),
+                    Just("volumes".to_owned())
+                ],
+                inner,
+                0..4
+            )
+            .prop_map(|map| Value::from_iter(map)),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_answered(body in prop::collection::vec(any::<u8>(), 0..400)) {
+        for entry in [mutate as Entry, validate] {
+            let answer = send(entry, &defaults(), &body);
+            prop_assert!(answer.status == 400 || answer.status == 200);
+            prop_assert!(!answer.body.is_empty());
+        }
+    }
+
+    #[test]
+    fn any_field_may_be_anything_and_the_uid_comes_back(
+        field in prop::sample::select(vec!["kind", "namespace", "name", "operation", "object", "oldObject", "subResource"]),
+        value in json_value(),
+    ) {
+        let mut review = review(claim());
+        review["request"][field] = value;
+        for entry in [mutate as Entry, validate] {
+            let (response, _) = post(entry, &defaults(), &review);
+            prop_assert_eq!(&response["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
+        }
+    }
+
+    #[test]
+    fn a_torn_or_damaged_body_keeps_its_uid(cut in 0usize..400, byte in any::<u8>(), tear in any::<bool>()) {
+        let mut request = review(claim())["request"].take();
+        let uid = request.as_object_mut().unwrap().remove("uid").unwrap();
+        let head = format!(r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":{uid},"#);
+        let mut body = format!("{head}{}}}", request.to_string().trim_start_matches('{')).into_bytes();
+        let at = (head.len() + cut).min(body.len() - 1);
+        if tear { body.truncate(at) } else { body[at] = byte }
+        let answer = send(validate, &defaults(), &body);
+        prop_assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        let response: Value = serde_json::from_slice(&answer.body).unwrap();
+        prop_assert_eq!(&response["response"]["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
+    }
+}

@@ -1,0 +1,324 @@
+//! `volgate serve`: the webhook, from its arguments to the end of the process.
+
+use super::{input, policies};
+use crate::lookup::{Lookup, MapLookup};
+use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State};
+use crate::tls::{CertificateSource, Follower, Step};
+use anyhow::{Context, Result, bail};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+/// How often certificates and policies are compared with their files.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Answers the API server's reviews.
+///
+/// The webhook listens with TLS on --listen, and /livez, /readyz and /metrics are on --health-listen in the clear.
+/// Certificates and policies may change on disk while it runs. On SIGTERM readiness fails first, and what still comes
+/// in is answered for --drain-delay. The log goes to stderr; RUST_LOG sets how much of it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Policy files and folders; without any, the built-in baseline
+    #[arg(long, value_name = "PATH")]
+    policy: Vec<PathBuf>,
+    /// Where the webhook listens, with TLS
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
+    listen: SocketAddr,
+    /// Where health and metrics are, in the clear
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    health_listen: SocketAddr,
+    /// The certificate chain (PEM); followed when it changes. Without it volgate issues its own
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// The CA that signed --tls-cert (PEM), for --register and --print-ca
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_ca: Option<PathBuf>,
+    /// A DNS name or IP address of the issued certificate, besides those of --service and --url
+    #[arg(long, value_name = "NAME", conflicts_with = "tls_cert")]
+    dns_name: Vec<String>,
+    /// Print the CA's certificate (PEM), for a webhook configuration's caBundle, to stdout
+    #[arg(long)]
+    print_ca: bool,
+    /// No cluster: rules know nothing but the object itself
+    #[arg(long)]
+    standalone: bool,
+    /// Write the webhook configurations to the cluster
+    #[arg(long, conflicts_with = "standalone")]
+    register: bool,
+    /// The Service by which the API server reaches the webhook
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = service)]
+    service: Option<Service>,
+    /// The URL by which it does, outside of the cluster
+    #[arg(long, value_name = "URL", conflicts_with = "service", value_parser = url)]
+    url: Option<String>,
+    /// What becomes of a request when volgate does not answer
+    #[arg(long, value_enum, default_value_t)]
+    failure_policy: FailurePolicy,
+    /// How long a review may take, in seconds; the API server is told the same
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=30))]
+    timeout: u8,
+    /// How long requests are taken after SIGTERM, in seconds: endpoints go away with a delay
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    drain_delay: u16,
+    /// How many reviews are read and judged at once; each can hold 7 MiB
+    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    max_concurrent: u16,
+    /// How the log is written
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// A Service of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Service {
+    namespace: String,
+    name: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum FailurePolicy {
+    /// It is refused
+    #[default]
+    Fail,
+    /// It goes through unjudged
+    Ignore,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// What serving needs of a cluster.
+struct Link {
+    lookup: Arc<dyn Lookup>,
+    caches: Arc<dyn CacheState>,
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    start_log(args.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("failed to start the runtime")?.block_on(serve(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(args: &Args) -> Result<()> {
+    if args.policy.iter().any(|path| path.as_os_str() == "-") {
+        bail!(
+            "failed to follow stdin: --policy takes files and folders here, which are read again as they change"
+        );
+    }
+    let clock = Clock::system();
+    let mut watched = WatchedPolicies { paths: args.policy.clone(), seen: input::contents(&args.policy)? };
+    let policies::Loaded { set, notice } = policies::read(&args.policy)?;
+    if let Some(notice) = notice {
+        tracing::info!("{notice}");
+    }
+    let mut follower = Follower::start(certificate_source(args, &clock)?, clock.now())?;
+    let ca = ca_bundle(args, &follower)?;
+    if args.print_ca {
+        let Some(ca) = &ca else {
+            bail!("failed to print the CA: with --tls-cert it must be given by --tls-ca")
+        };
+        print!("{ca}");
+    }
+    // Bound before the cluster is reached, so that a port that is taken shows at once.
+    let webhook = listen(args.listen)?;
+    let health = listen(args.health_listen)?;
+    let link = link(args)?;
+    let limits = Limits {
+        request_time: Duration::from_secs(args.timeout.into()),
+        concurrent: args.max_concurrent.into(),
+    };
+    let state = State::new(set, link.lookup, link.caches, follower.certificates(), clock.clone(), limits);
+    tracing::info!(
+        policies = state.policies.load().policies().len(),
+        "volgate {} serves {} and health on {}",
+        env!("CARGO_PKG_VERSION"),
+        args.listen,
+        args.health_listen
+    );
+
+    let looking = tokio::spawn({
+        let state = state.clone();
+        async move {
+            let mut ticks = tokio::time::interval(LOOK);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                // A few small files: reading them takes less than handing them to another thread.
+                look_at_certificate(&mut follower, &state);
+                watched.look(&state);
+            }
+        }
+    });
+    let shutdown = Shutdown { delay: Duration::from_secs(args.drain_delay.into()), ..Shutdown::default() };
+    let served = crate::server::serve(state, webhook, health, stopped(), shutdown).await;
+    looking.abort();
+    served?;
+    tracing::info!("every request is answered; the end");
+    Ok(())
+}
+
+fn certificate_source(args: &Args, clock: &Clock) -> Result<CertificateSource> {
+    if let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) {
+        return Ok(CertificateSource::Files { certificate: certificate.clone(), key: key.clone() });
+    }
+    Ok(CertificateSource::own(certificate_names(args), clock.now())?)
+}
+
+/// The names by which the webhook is called.
+fn certificate_names(args: &Args) -> Vec<String> {
+    let mut names = args.dns_name.clone();
+    if let Some(Service { namespace, name }) = &args.service {
+        names.push(format!("{name}.{namespace}.svc"));
+        names.push(format!("{name}.{namespace}.svc.cluster.local"));
+    }
+    names.extend(args.url.as_deref().and_then(host).map(str::to_owned));
+    if names.is_empty() {
+        names.extend(["localhost".to_owned(), "127.0.0.1".to_owned()]);
+    }
+    names
+}
+
+fn ca_bundle(args: &Args, follower: &Follower) -> Result<Option<String>> {
+    match &args.tls_ca {
+        Some(path) => {
+            let text = std::fs::read_to_string(path);
+            text.map(Some).with_context(|| format!("failed to read {}", path.display()))
+        }
+        None => Ok(follower.source().ca_bundle()),
+    }
+}
+
+/// The cluster, or nothing in its place.
+fn link(args: &Args) -> Result<Link> {
+    if !args.standalone {
+        bail!(
+            "failed to reach a cluster: this build has no part for it; add --standalone to judge without one"
+        );
+    }
+    Ok(Link { lookup: Arc::new(MapLookup::default()), caches: Arc::new(NoCaches) })
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| format!("failed to listen on {address}"))
+}
+
+fn look_at_certificate(follower: &mut Follower, state: &State) {
+    match follower.step(state.clock.now()) {
+        Step::Same => {}
+        Step::Taken => tracing::info!("a new certificate is served"),
+        Step::Kept { fault, known } => {
+            state.metrics.certificate_reload_errors.inc();
+            // Once is enough: the next look is seconds away.
+            if !known {
+                tracing::warn!("{fault}; the old certificate is kept");
+            }
+        }
+    }
+}
+
+/// Policy files, as they were when they were last looked at.
+struct WatchedPolicies {
+    paths: Vec<PathBuf>,
+    seen: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl WatchedPolicies {
+    /// Takes over what has changed. What is bad changes nothing but the log and a metric.
+    fn look(&mut self, state: &State) {
+        let fault = match input::contents(&self.paths) {
+            Ok(now) if now == self.seen => return,
+            Ok(now) => {
+                self.seen = now;
+                match policies::read(&self.paths) {
+                    Ok(policies::Loaded { set, .. }) => {
+                        tracing::info!(policies = set.policies().len(), "the policies have changed");
+                        state.policies.store(Arc::new(set));
+                        return;
+                    }
+                    Err(fault) => fault,
+                }
+            }
+            Err(fault) => {
+                // They were there before; what is seen next is a change, whatever it is.
+                let first = !std::mem::take(&mut self.seen).is_empty();
+                if !first {
+                    return;
+                }
+                fault
+            }
+        };
+        state.metrics.policy_reload_errors.inc();
+        tracing::error!("{fault:#}; the old policies stay in force");
+    }
+}
+
+/// Ends with SIGTERM, as kubelet sends it, or with Ctrl-C.
+async fn stopped() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::error!("failed to listen for SIGTERM: {error}; an end will cut off requests");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = terminated => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // It fails only where a log has been started before, which then serves as well.
+    let _ = match format {
+        LogFormat::Text => log.with_target(false).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+}
+
+fn service(text: &str) -> Result<Service, String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(Service { namespace: namespace.to_owned(), name: name.to_owned() })
+        }
+        _ => Err("must be a namespace and a name, such as volgate-system/volgate".to_owned()),
+    }
+}
+
+fn url(text: &str) -> Result<String, String> {
+    match host(text) {
+        Some(_) => Ok(text.trim_end_matches('/').to_owned()),
+        None => Err("must be an https URL, such as https://192.0.2.1:8443".to_owned()),
+    }
+}
+
+/// The host of an https URL.
+fn host(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("https://")?;
+    let authority = rest.split('/').next()?;
+    let host = match authority.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next()?,
+        None => authority.split(':').next()?,
+    };
+    Some(host).filter(|host| !host.is_empty())
+}

@@ -1,0 +1,435 @@
+//! The webhook configurations: built by a pure function, applied at start or printed into `manifests/`.
+//!
+//! # When volgate is down
+//! Three webhooks stand in the validating configuration, because what happens when nobody answers differs:
+//!
+//! | webhook | is asked about | when volgate is down |
+//! | --- | --- | --- |
+//! | `workloads.volgate.dev` | what people and tools create or change in a namespace | refused ([`FailurePolicy::Fail`]) |
+//! | `controllers.volgate.dev` | what Kubernetes' own controllers make of that: pods, ReplicaSets, Jobs, claims | goes through |
+//! | `volumes.volgate.dev` | new PersistentVolumes and StorageClasses | goes through |
+//!
+//! Refusing is the secure choice for the first, and Kyverno's default too: with `Ignore` (Gatekeeper's default) whoever
+//! applies a manifest during a restart of volgate gets past every rule, unseen. Nothing is lost by a refusal: `kubectl`,
+//! Helm and GitOps say so and try again.
+//!
+//! The second goes through because its parents were judged when they were stored: a node that dies takes pods along, and
+//! their replacements must not wait for volgate, least of all those of a network plugin in a namespace of its own. Who
+//! asks is known from the request's user, which nobody can forge. Where the controller manager runs under another name than
+//! Kubernetes gives it (not `--use-service-account-credentials`, not `system:kube-controller-manager`), its requests are the
+//! first webhook's.
+//!
+//! The third goes through because `namespaceSelector` protects nothing that has no namespace: a provisioner must be able to
+//! make the volume of a claim in kube-system. Claims and pods that use such a volume or class are judged all the same.
+//! The mutating configuration lacks it, since no rule changes volumes or classes.
+//!
+//! The excluded namespaces are left out altogether: kube-system and volgate's own come up without volgate. Nodes, leases
+//! and certificate requests match no rule.
+
+use super::{ClusterError, chain};
+use crate::policy::EXCLUDED_NAMESPACES;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference,
+    ValidatingWebhook, ValidatingWebhookConfiguration, WebhookClientConfig,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
+use kube::Resource;
+use kube::api::{Api, Patch, PatchParams};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+/// The name of both configurations.
+pub const NAME: &str = "volgate";
+/// Whose fields they are in server-side apply.
+pub const FIELD_MANAGER: &str = "volgate";
+/// Where the mutating webhook listens.
+pub const MUTATE_PATH: &str = "/mutate";
+/// Where the validating webhook listens.
+pub const VALIDATE_PATH: &str = "/validate";
+
+/// How the API server reaches volgate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// By a Service.
+    Service {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Its port.
+        port: u16,
+    },
+    /// By a base URL such as `https://127.0.0.1:8443`, to which the path is added; for a volgate outside of the cluster.
+    Url(String),
+}
+
+/// What becomes of a request when volgate does not answer in time, or not at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FailurePolicy {
+    /// It is refused.
+    #[default]
+    Fail,
+    /// It goes through.
+    Ignore,
+}
+
+impl FailurePolicy {
+    /// The name in Kubernetes' API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fail => "Fail",
+            Self::Ignore => "Ignore",
+        }
+    }
+}
+
+/// What the configurations are made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// How the API server reaches volgate.
+    pub endpoint: Endpoint,
+    /// The certificates that volgate's is signed by, in PEM. Empty: the field is left out, for somebody else to fill.
+    pub ca_bundle: Vec<u8>,
+    /// For what people and tools do in namespaces; see the module for the rest.
+    pub failure_policy: FailurePolicy,
+    /// How long the API server waits, in seconds: 1 to 30.
+    pub timeout_seconds: u8,
+    /// Namespaces that are left out besides [`EXCLUDED_NAMESPACES`], such as the one that volgate runs in when it is
+    /// another than volgate-system.
+    pub excluded_namespaces: Vec<String>,
+}
+
+impl Registration {
+    /// With the defaults: `Fail`, 5 seconds, no further namespaces.
+    pub fn new(endpoint: Endpoint, ca_bundle: Vec<u8>) -> Self {
+        Self {
+            endpoint,
+            ca_bundle,
+            failure_policy: FailurePolicy::default(),
+            timeout_seconds: 5,
+            excluded_namespaces: Vec::new(),
+        }
+    }
+
+    fn client(&self, path: &str) -> WebhookClientConfig {
+        let ca_bundle = (!self.ca_bundle.is_empty()).then(|| ByteString(self.ca_bundle.clone()));
+        match &self.endpoint {
+            Endpoint::Service { namespace, name, port } => WebhookClientConfig {
+                ca_bundle,
+                service: Some(ServiceReference {
+                    namespace: namespace.clone(),
+                    name: name.clone(),
+                    path: Some(path.to_owned()),
+                    port: Some(i32::from(*port)),
+                }),
+                url: None,
+            },
+            Endpoint::Url(base) => WebhookClientConfig {
+                ca_bundle,
+                service: None,
+                url: Some(format!("{}{path}", base.trim_end_matches('/'))),
+            },
+        }
+    }
+
+    fn namespaces(&self) -> LabelSelector {
+        let own = self.excluded_namespaces.iter().map(String::as_str);
+        let names: BTreeSet<&str> = EXCLUDED_NAMESPACES.into_iter().chain(own).collect();
+        LabelSelector {
+            match_expressions: Some(vec![LabelSelectorRequirement {
+                key: "kubernetes.io/metadata.name".to_owned(),
+                operator: "NotIn".to_owned(),
+                values: Some(names.into_iter().map(str::to_owned).collect()),
+            }]),
+            match_labels: None,
+        }
+    }
+}
+
+/// Kubernetes' controllers that make pods, claims or owners of pods from objects that were judged before.
+const CONTROLLERS: [&str; 9] = [
+    "system:kube-controller-manager",
+    "system:serviceaccount:kube-system:cronjob-controller",
+    "system:serviceaccount:kube-system:daemon-set-controller",
+    "system:serviceaccount:kube-system:deployment-controller",
+    "system:serviceaccount:kube-system:ephemeral-volume-controller",
+    "system:serviceaccount:kube-system:job-controller",
+    "system:serviceaccount:kube-system:replicaset-controller",
+    "system:serviceaccount:kube-system:replication-controller",
+    "system:serviceaccount:kube-system:statefulset-controller",
+];
+
+/// One of the three webhooks.
+struct Hook {
+    name: &'static str,
+    failure_policy: FailurePolicy,
+    rules: Vec<RuleWithOperations>,
+    conditions: Vec<MatchCondition>,
+    /// None for objects without a namespace.
+    namespaces: Option<LabelSelector>,
+}
+
+fn hooks(registration: &Registration) -> [Hook; 3] {
+    let names = CONTROLLERS.map(|name| format!("'{name}'")).join(", ");
+    let by_controller = format!("request.userInfo.username in [{names}]");
+    let namespaced = |name, failure_policy, who: MatchCondition| Hook {
+        name,
+        failure_policy,
+        rules: namespaced_rules(),
+        conditions: std::iter::once(who).chain(conditions()).collect(),
+        namespaces: Some(registration.namespaces()),
+    };
+    [
+        namespaced(
+            "workloads.volgate.dev",
+            registration.failure_policy,
+            condition("not-by-a-controller", format!("!({by_controller})")),
+        ),
+        namespaced(
+            "controllers.volgate.dev",
+            FailurePolicy::Ignore,
+            condition("by-a-controller", by_controller),
+        ),
+        Hook {
+            name: "volumes.volgate.dev",
+            failure_policy: FailurePolicy::Ignore,
+            // Nothing that is judged of them can be changed later.
+            rules: vec![
+                rule("Cluster", "", &["persistentvolumes"], &["CREATE"]),
+                rule("Cluster", "storage.k8s.io", &["storageclasses"], &["CREATE"]),
+            ],
+            conditions: Vec::new(),
+            namespaces: None,
+        },
+    ]
+}
+
+fn namespaced_rules() -> Vec<RuleWithOperations> {
+    let both = ["CREATE", "UPDATE"];
+    let core = ["persistentvolumeclaims", "replicationcontrollers", "podtemplates"];
+    vec![
+        // A pod's storage cannot change, but for new ephemeral containers.
+        rule("Namespaced", "", &["pods"], &["CREATE"]),
+        rule("Namespaced", "", &["pods/ephemeralcontainers"], &["UPDATE"]),
+        rule("Namespaced", "", &core, &both),
+        rule("Namespaced", "apps", &["deployments", "statefulsets", "daemonsets", "replicasets"], &both),
+        rule("Namespaced", "batch", &["jobs", "cronjobs"], &both),
+    ]
+}
+
+fn rule(scope: &str, group: &str, resources: &[&str], operations: &[&str]) -> RuleWithOperations {
+    let owned = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect());
+    RuleWithOperations {
+        api_groups: owned(&[group]),
+        api_versions: owned(&["v1"]),
+        operations: owned(operations),
+        resources: owned(resources),
+        scope: Some(scope.to_owned()),
+    }
+}
+
+fn condition(name: &str, expression: impl Into<String>) -> MatchCondition {
+    MatchCondition { name: name.to_owned(), expression: expression.into() }
+}
+
+/// What goes through without a call, as the engine has nothing to say of it.
+fn conditions() -> Vec<MatchCondition> {
+    vec![
+        // Refusing the removal of a finalizer would only keep the object for ever.
+        condition("not-being-deleted", "!has(object.metadata.deletionTimestamp)"),
+        // A static pod runs whatever becomes of its mirror; and a kubelet runs no pod that says it is a mirror.
+        condition(
+            "not-a-mirror-pod",
+            "request.resource.resource != 'pods' || !('kubernetes.io/config.mirror' in \
+             object.metadata.?annotations.orValue({}))",
+        ),
+        // Binding updates each claim several times (selected node, provisioner, volume).
+        condition(
+            "not-a-mere-binding",
+            "request.operation != 'UPDATE' || request.resource.resource != 'persistentvolumeclaims' || \
+             object.spec.?resources != oldObject.spec.?resources || \
+             object.spec.?storageClassName != oldObject.spec.?storageClassName",
+        ),
+        condition(
+            "not-the-same-as-before",
+            "request.operation != 'UPDATE' || request.resource.resource == 'pods' || \
+             object.?spec != oldObject.?spec || object.?template != oldObject.?template",
+        ),
+    ]
+}
+
+/// Both configurations.
+pub fn configurations(
+    registration: &Registration,
+) -> (MutatingWebhookConfiguration, ValidatingWebhookConfiguration) {
+    let metadata = || ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
+    let timeout_seconds = Some(i32::from(registration.timeout_seconds));
+    let versions = || vec!["v1".to_owned()];
+    let mutating = |hook: Hook| MutatingWebhook {
+        name: hook.name.to_owned(),
+        admission_review_versions: versions(),
+        client_config: registration.client(MUTATE_PATH),
+        failure_policy: Some(hook.failure_policy.as_str().to_owned()),
+        match_conditions: Some(hook.conditions),
+        match_policy: Some("Equivalent".to_owned()),
+        namespace_selector: hook.namespaces,
+        object_selector: None,
+        // Another webhook may add a volume after volgate has looked.
+        reinvocation_policy: Some("IfNeeded".to_owned()),
+        rules: Some(hook.rules),
+        side_effects: "None".to_owned(),
+        timeout_seconds,
+    };
+    let validating = |hook: Hook| ValidatingWebhook {
+        name: hook.name.to_owned(),
+        admission_review_versions: versions(),
+        client_config: registration.client(VALIDATE_PATH),
+        failure_policy: Some(hook.failure_policy.as_str().to_owned()),
+        match_conditions: (!hook.conditions.is_empty()).then_some(hook.conditions),
+        match_policy: Some("Equivalent".to_owned()),
+        namespace_selector: hook.namespaces,
+        object_selector: None,
+        rules: Some(hook.rules),
+        side_effects: "None".to_owned(),
+        timeout_seconds,
+    };
+    let in_namespaces = hooks(registration).into_iter().filter(|hook| hook.namespaces.is_some());
+    (
+        MutatingWebhookConfiguration {
+            metadata: metadata(),
+            webhooks: Some(in_namespaces.map(mutating).collect()),
+        },
+        ValidatingWebhookConfiguration {
+            metadata: metadata(),
+            webhooks: Some(hooks(registration).map(validating).into()),
+        },
+    )
+}
+
+/// Applies both configurations by server-side apply; a second time changes nothing.
+///
+/// The validating one comes first: an object that is refused because it lacks what the mutating one would have filled in
+/// is better than one that is stored without having been judged.
+///
+/// # Errors
+/// The API server does not take one of them, or cannot be reached.
+pub async fn register(client: kube::Client, registration: &Registration) -> Result<(), ClusterError> {
+    let (mutating, validating) = configurations(registration);
+    apply(client.clone(), "ValidatingWebhookConfiguration", &validating).await?;
+    apply(client, "MutatingWebhookConfiguration", &mutating).await
+}
+
+async fn apply<K>(client: kube::Client, kind: &'static str, object: &K) -> Result<(), ClusterError>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+{
+    // The fields are volgate's: whoever else has written one of them, such as an older installation, loses it.
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let applied = Api::<K>::all(client).patch(NAME, &params, &Patch::Apply(object)).await;
+    applied.map(drop).map_err(|error| ClusterError::Register { kind, reason: chain(&error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registration() -> Registration {
+        Registration::new(Endpoint::Url("https://127.0.0.1:8443/".to_owned()), b"PEM".to_vec())
+    }
+
+    fn validating() -> Vec<ValidatingWebhook> {
+        configurations(&registration()).1.webhooks.unwrap()
+    }
+
+    #[test]
+    fn never_asks_about_what_a_cluster_needs_to_come_up() {
+        let allowed = [
+            "pods",
+            "pods/ephemeralcontainers",
+            "persistentvolumeclaims",
+            "replicationcontrollers",
+            "podtemplates",
+            "deployments",
+            "statefulsets",
+            "daemonsets",
+            "replicasets",
+            "jobs",
+            "cronjobs",
+            "persistentvolumes",
+            "storageclasses",
+        ];
+        for hook in validating() {
+            for rule in hook.rules.unwrap() {
+                let resources = rule.resources.unwrap();
+                assert!(resources.iter().all(|r| allowed.contains(&r.as_str())), "{resources:?}");
+                if rule.scope.as_deref() == Some("Namespaced") {
+                    let namespaces = hook.namespace_selector.as_ref().unwrap();
+                    let excluded = namespaces.match_expressions.as_ref().unwrap()[0].values.as_ref().unwrap();
+                    assert_eq!(
+                        excluded,
+                        &["kube-node-lease", "kube-public", "kube-system", "volgate-system"]
+                    );
+                } else {
+                    assert_eq!(hook.failure_policy.as_deref(), Some("Ignore"), "no selector protects these");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_workload_kind_that_is_read_is_asked_about() {
+        use crate::facts::WorkloadKind;
+        for hook in validating().iter().filter(|hook| hook.namespace_selector.is_some()) {
+            for (group, kind, resource) in [
+                ("", "Pod", "pods"),
+                ("", "ReplicationController", "replicationcontrollers"),
+                ("", "PodTemplate", "podtemplates"),
+                ("apps", "Deployment", "deployments"),
+                ("apps", "StatefulSet", "statefulsets"),
+                ("apps", "DaemonSet", "daemonsets"),
+                ("apps", "ReplicaSet", "replicasets"),
+                ("batch", "Job", "jobs"),
+                ("batch", "CronJob", "cronjobs"),
+            ] {
+                assert!(WorkloadKind::of(group, kind).is_some(), "{kind}");
+                let creates = hook.rules.iter().flatten().any(|rule| {
+                    rule.api_groups.as_ref().unwrap()[0] == group
+                        && rule.resources.as_ref().unwrap().iter().any(|r| r == resource)
+                        && rule.operations.as_ref().unwrap()[0] == "CREATE"
+                });
+                assert!(creates, "{} is not asked about {resource}", hook.name);
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_for_people_only() {
+        let policies = |registration: &Registration| -> Vec<String> {
+            let (mutating, validating) = configurations(registration);
+            let mutating = mutating.webhooks.unwrap().into_iter().map(|hook| hook.failure_policy.unwrap());
+            let validating =
+                validating.webhooks.unwrap().into_iter().map(|hook| hook.failure_policy.unwrap());
+            mutating.chain(validating).collect()
+        };
+        assert_eq!(policies(&registration()), ["Fail", "Ignore", "Fail", "Ignore", "Ignore"]);
+        let lenient = Registration { failure_policy: FailurePolicy::Ignore, ..registration() };
+        assert_eq!(policies(&lenient), ["Ignore"; 5]);
+    }
+
+    #[test]
+    fn is_reached_by_url_or_service() {
+        let (mutating, validating) = configurations(&registration());
+        let client = |config: &WebhookClientConfig| config.url.clone().unwrap();
+        assert_eq!(client(&mutating.webhooks.unwrap()[0].client_config), "https://127.0.0.1:8443/mutate");
+        assert_eq!(client(&validating.webhooks.unwrap()[0].client_config), "https://127.0.0.1:8443/validate");
+
+        let endpoint = Endpoint::Service { namespace: "n".into(), name: "volgate".into(), port: 443 };
+        let config = Registration::new(endpoint, Vec::new()).client(MUTATE_PATH);
+        assert!(config.ca_bundle.is_none() && config.url.is_none());
+        let service = config.service.unwrap();
+        assert_eq!((service.path.as_deref(), service.port), (Some("/mutate"), Some(443)));
+    }
+}

@@ -1,0 +1,87 @@
+use crate::policy::KIND;
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One resource that volgate lists and watches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watched {
+    /// The API group, empty for the core group.
+    pub group: &'static str,
+    /// The version.
+    pub version: &'static str,
+    /// The kind, such as `PersistentVolume`.
+    pub kind: &'static str,
+    /// The resource, such as `persistentvolumes`.
+    pub resource: &'static str,
+}
+
+const fn watched(
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    resource: &'static str,
+) -> Watched {
+    Watched { group, version, kind, resource }
+}
+
+pub(super) const CLAIMS: Watched = watched("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+pub(super) const VOLUMES: Watched = watched("", "v1", "PersistentVolume", "persistentvolumes");
+pub(super) const CLASSES: Watched = watched("storage.k8s.io", "v1", "StorageClass", "storageclasses");
+pub(super) const NAMESPACES: Watched = watched("", "v1", "Namespace", "namespaces");
+pub(super) const NODES: Watched = watched("", "v1", "Node", "nodes");
+/// What can own pods, or what owns pods.
+pub(super) const OWNERS: [Watched; 7] = [
+    watched("apps", "v1", "ReplicaSet", "replicasets"),
+    watched("apps", "v1", "Deployment", "deployments"),
+    watched("apps", "v1", "StatefulSet", "statefulsets"),
+    watched("apps", "v1", "DaemonSet", "daemonsets"),
+    watched("batch", "v1", "Job", "jobs"),
+    watched("batch", "v1", "CronJob", "cronjobs"),
+    watched("", "v1", "ReplicationController", "replicationcontrollers"),
+];
+pub(super) const POLICIES: Watched = watched("volgate.dev", "v1alpha1", KIND, "storagepolicies");
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.resource)
+    }
+}
+
+/// What the ClusterRole must allow so that the caches and the policy watch work; `manifests/` is made from it.
+pub fn role_rules() -> Vec<PolicyRule> {
+    let single = [CLAIMS, VOLUMES, CLASSES, NAMESPACES, NODES, POLICIES];
+    let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for watched in single.into_iter().chain(OWNERS) {
+        groups.entry(watched.group).or_default().push(watched.resource.to_owned());
+    }
+    let rule = |(group, resources): (&str, Vec<String>)| PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(resources),
+        verbs: vec!["list".to_owned(), "watch".to_owned()],
+        ..PolicyRule::default()
+    };
+    groups.into_iter().map(rule).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::API_VERSION;
+
+    #[test]
+    fn watches_the_version_of_policies_that_is_read() {
+        assert_eq!(format!("{}/{}", POLICIES.group, POLICIES.version), API_VERSION);
+    }
+
+    #[test]
+    fn every_resource_is_allowed_once() {
+        let rules = role_rules();
+        let all: Vec<_> = rules.iter().flat_map(|rule| rule.resources.iter().flatten()).collect();
+        let mut distinct = all.clone();
+        distinct.sort();
+        distinct.dedup();
+        assert_eq!((all.len(), distinct.len()), (13, 13));
+        assert!(rules.iter().all(|rule| rule.verbs == ["list", "watch"]), "reading is all it may do");
+    }
+}

@@ -1,0 +1,58 @@
+use super::State;
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// `/livez`, `/readyz` and `/metrics`, for a port of their own without TLS.
+pub fn health_router(state: Arc<State>) -> Router {
+    let (ready, counted) = (state.clone(), state);
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(async move || readyz(&ready)))
+        .route("/metrics", get(async move || metrics(&counted)))
+}
+
+/// One line a check, as the API server's own endpoints have them.
+fn readyz(state: &State) -> Response {
+    let mut text = String::new();
+    let mut ready = true;
+    for (name, fault) in checks(state) {
+        // A string takes everything that is written to it.
+        let _ = match fault {
+            None => writeln!(text, "[+]{name} ok"),
+            Some(fault) => {
+                ready = false;
+                writeln!(text, "[-]{name} failed: {fault}")
+            }
+        };
+    }
+    if ready {
+        text.push_str("readyz check passed\n");
+        text.into_response()
+    } else {
+        text.push_str("readyz check failed\n");
+        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+    }
+}
+
+fn checks(state: &State) -> [(&'static str, Option<String>); 4] {
+    let waiting = state.caches.waiting();
+    let caches =
+        (!waiting.is_empty()).then(|| format!("waiting for the first list of {}", waiting.join(", ")));
+    let certificate = state.certificates.current();
+    let certificate = certificate.invalid_at(state.clock.now());
+    let certificate =
+        certificate.map(|why| format!("the certificate {why}; the API server does not trust it: renew it"));
+    let none = state.policies.load().policies().is_empty();
+    let policies = none.then(|| "there is no policy, so that nothing would be judged".to_owned());
+    let shutdown = state.draining().then(|| "shutting down".to_owned());
+    [("caches", caches), ("certificate", certificate), ("policies", policies), ("shutdown", shutdown)]
+}
+
+fn metrics(state: &State) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], state.metrics.render(state)).into_response()
+}

@@ -1,0 +1,118 @@
+use super::{State, health_router, router};
+use crate::tls::TlsFault;
+use axum_server::Handle;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a client may take to complete a TLS handshake, or to send a request's head.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often an idle HTTP/2 connection is asked whether it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// How serving ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Shutdown {
+    /// How long requests are still taken after readiness has failed: the API server learns of it later than this
+    /// process does.
+    pub delay: Duration,
+    /// How long requests that run then may take to end.
+    pub grace: Duration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { delay: Duration::from_secs(5), grace: Duration::from_secs(10) }
+    }
+}
+
+/// Why serving ended before it was asked to, or never began.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeFault {
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// A listener ended.
+    #[error("failed to serve {what} on {address}: {error}")]
+    Listener {
+        /// `webhook` or `health`.
+        what: &'static str,
+        /// Where.
+        address: String,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// Serves the webhook by TLS and health in the clear until `stop` ends, then drains: readiness fails first, after the
+/// delay no connection is taken any more, and what runs then is answered.
+///
+/// # Errors
+/// A listener ended by itself.
+pub async fn serve(
+    state: Arc<State>,
+    webhook: TcpListener,
+    health: TcpListener,
+    stop: impl Future<Output = ()>,
+    shutdown: Shutdown,
+) -> Result<(), ServeFault> {
+    let tls = RustlsConfig::from_config(state.certificates.clone().server_config()?);
+    let handles = (Handle::new(), Handle::new());
+    let webhook_at = address(&webhook);
+    let health_at = address(&health);
+    let fault = |what, address: &str| {
+        let address = address.to_owned();
+        move |error| ServeFault::Listener { what, address, error }
+    };
+
+    let mut server = axum_server::from_tcp(webhook)
+        .map_err(fault("webhook", &webhook_at))?
+        .acceptor(RustlsAcceptor::new(tls).handshake_timeout(PATIENCE))
+        .handle(handles.0.clone())
+        .first_request_timeout(PATIENCE);
+    server.http_builder().http1().header_read_timeout(KEEP_ALIVE);
+    server.http_builder().http2().keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(PATIENCE);
+    let counted = state.clone();
+    let server = server.accept_error_handler(move |from: Option<&SocketAddr>, error| {
+        counted.metrics.connection_errors.inc();
+        // A port scan or a load balancer's probe hangs up; everything else is worth a line.
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            tracing::debug!(?from, "a connection ended before its request: {error}");
+        } else {
+            tracing::warn!(
+                ?from,
+                "failed to take a connection: {error}; does caBundle hold this certificate's CA?"
+            );
+        }
+    });
+    let mut webhook = tokio::spawn(server.serve(router(state.clone()).into_make_service()));
+
+    let server = axum_server::from_tcp(health)
+        .map_err(fault("health", &health_at))?
+        .handle(handles.1.clone())
+        .first_request_timeout(PATIENCE);
+    let mut health = tokio::spawn(server.serve(health_router(state.clone()).into_make_service()));
+
+    tokio::select! {
+        ended = &mut webhook => return flatten(ended).map_err(fault("webhook", &webhook_at)),
+        ended = &mut health => return flatten(ended).map_err(fault("health", &health_at)),
+        () = stop => {}
+    }
+    state.begin_draining();
+    tracing::info!("draining: requests are taken for another {:?}", shutdown.delay);
+    tokio::time::sleep(shutdown.delay).await;
+    handles.0.graceful_shutdown(Some(shutdown.grace));
+    let ended = flatten(webhook.await).map_err(fault("webhook", &webhook_at));
+    handles.1.graceful_shutdown(Some(Duration::from_secs(1)));
+    ended.and(flatten(health.await).map_err(fault("health", &health_at)))
+}
+
+fn flatten(ended: Result<io::Result<()>, tokio::task::JoinError>) -> io::Result<()> {
+    ended.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+fn address(listener: &TcpListener) -> String {
+    listener.local_addr().map_or_else(|_| "an unknown address".to_owned(), |at| at.to_string())
+}

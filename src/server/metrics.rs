@@ -1,0 +1,161 @@
+use super::State;
+use crate::admission::{OTHER_KIND, Outcome};
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use std::time::Duration;
+
+/// The buckets of a review's duration, in seconds. The API server's own begin at 5 ms, which tells nothing here.
+pub const REVIEW_BUCKETS: [f64; 16] =
+    [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0];
+
+/// What is counted. Every label has few values, whatever clients send.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reviews: Family<ReviewLabels, Counter>,
+    duration: Family<EndpointLabels, Histogram>,
+    findings: Family<FindingLabels, Counter>,
+    policies: Gauge,
+    cache_objects: Family<KindLabels, Gauge>,
+    certificate_expiry: Gauge,
+    panics: Counter,
+    /// Changed policies that could not be used.
+    pub policy_reload_errors: Counter,
+    /// Changed certificates that could not be used.
+    pub certificate_reload_errors: Counter,
+    /// Connections that never came to a request, mostly for TLS.
+    pub connection_errors: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReviewLabels {
+    endpoint: &'static str,
+    operation: &'static str,
+    kind: &'static str,
+    verdict: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndpointLabels {
+    endpoint: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FindingLabels {
+    rule: &'static str,
+    action: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let mut registry = Registry::with_prefix("volgate");
+        let metrics = Self {
+            reviews: Family::default(),
+            duration: Family::new_with_constructor(|| Histogram::new(REVIEW_BUCKETS)),
+            findings: Family::default(),
+            policies: Gauge::default(),
+            cache_objects: Family::default(),
+            certificate_expiry: Gauge::default(),
+            panics: Counter::default(),
+            policy_reload_errors: Counter::default(),
+            certificate_reload_errors: Counter::default(),
+            connection_errors: Counter::default(),
+            registry: Registry::default(),
+        };
+        registry.register("reviews", "Reviews by what was answered", metrics.reviews.clone());
+        registry.register(
+            "review_duration_seconds",
+            "Time from a review's bytes to its answer's, without the network",
+            metrics.duration.clone(),
+        );
+        registry.register("findings", "Findings by rule and what they led to", metrics.findings.clone());
+        registry.register("policies", "Policies that are applied", metrics.policies.clone());
+        registry.register(
+            "cache_objects",
+            "Objects of the cluster that are known, by kind",
+            metrics.cache_objects.clone(),
+        );
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the served certificate ceases to be valid, in seconds since 1970",
+            metrics.certificate_expiry.clone(),
+        );
+        registry.register("panics", "Reviews that ended in a fault of volgate's own", metrics.panics.clone());
+        registry.register(
+            "policy_reload_errors",
+            "Changed policies that could not be used; the old ones stay",
+            metrics.policy_reload_errors.clone(),
+        );
+        registry.register(
+            "certificate_reload_errors",
+            "Looks at a changed certificate that could not be used; the old one stays",
+            metrics.certificate_reload_errors.clone(),
+        );
+        registry.register(
+            "connection_errors",
+            "Connections that failed before a request, mostly in the TLS handshake",
+            metrics.connection_errors.clone(),
+        );
+        let build = BuildLabels { version: env!("CARGO_PKG_VERSION") };
+        registry.register("build", "The running build", Info::new(build));
+        Self { registry, ..metrics }
+    }
+
+    pub(super) fn reviewed(&self, endpoint: &'static str, outcome: &Outcome, took: Duration) {
+        let Outcome { operation, kind, verdict, findings, .. } = outcome;
+        self.count(endpoint, operation, kind, verdict.as_str());
+        self.duration.get_or_create(&EndpointLabels { endpoint }).observe(took.as_secs_f64());
+        for finding in findings {
+            self.findings.get_or_create(&FindingLabels { rule: finding.rule, action: finding.action }).inc();
+        }
+    }
+
+    /// A request that came to no review: its body was too large, or it took too long.
+    pub(super) fn unreviewed(&self, endpoint: &'static str, verdict: &'static str) {
+        self.count(endpoint, "unknown", OTHER_KIND, verdict);
+    }
+
+    pub(super) fn panicked(&self, endpoint: &'static str) {
+        self.panics.inc();
+        self.unreviewed(endpoint, "panicked");
+    }
+
+    fn count(
+        &self,
+        endpoint: &'static str,
+        operation: &'static str,
+        kind: &'static str,
+        verdict: &'static str,
+    ) {
+        self.reviews.get_or_create(&ReviewLabels { endpoint, operation, kind, verdict }).inc();
+    }
+
+    /// All of it as text, in the OpenMetrics format.
+    pub(super) fn render(&self, state: &State) -> String {
+        let signed = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
+        self.policies.set(signed(state.policies.load().policies().len()));
+        self.certificate_expiry.set(state.certificates.current().not_after);
+        for (kind, size) in state.caches.sizes() {
+            self.cache_objects.get_or_create(&KindLabels { kind }).set(signed(size));
+        }
+        let mut text = String::new();
+        // A string takes everything that is written to it.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}

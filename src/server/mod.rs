@@ -1,0 +1,16 @@
+//! The webhook over HTTP: a router that is built apart from the socket, limits, health, metrics, and an end that
+//! loses no request.
+
+mod clock;
+mod health;
+mod listen;
+mod metrics;
+mod review;
+mod state;
+
+pub use clock::Clock;
+pub use health::health_router;
+pub use listen::{ServeFault, Shutdown, serve};
+pub use metrics::{Metrics, REVIEW_BUCKETS};
+pub use review::{MAX_BODY, router};
+pub use state::{CacheState, Limits, NoCaches, State};

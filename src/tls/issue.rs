@@ -1,0 +1,74 @@
+use super::{PemPair, TlsFault};
+use jiff::civil::Date;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
+};
+use std::fmt;
+
+/// How long the authority is valid, in days: about ten years.
+pub const CA_DAYS: i64 = 3_650;
+/// How long a server certificate is valid, in days. It is made anew when a third of that is left.
+pub const SERVER_DAYS: i64 = 365;
+
+/// A certificate authority that lives in this process alone (ECDSA P-256). With several replicas the API server must
+/// trust all of theirs; give them one certificate by files in place of that.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Authority") // the key is in here
+    }
+}
+
+impl Authority {
+    /// A new authority, valid from the day before `today`, for clocks that differ.
+    ///
+    /// # Errors
+    /// No key or certificate could be made.
+    pub fn new(today: Date) -> Result<Self, TlsFault> {
+        let mut params = params(Vec::new(), "volgate CA", today, CA_DAYS)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().map_err(fault)?;
+        Ok(Self { issuer: CertifiedIssuer::self_signed(params, key).map_err(fault)? })
+    }
+
+    /// The authority's own certificate, PEM: a webhook configuration's `caBundle`.
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// A server certificate for those DNS names and IP addresses, valid from the day before `today` for
+    /// [`SERVER_DAYS`], with a key of its own.
+    ///
+    /// # Errors
+    /// A name cannot stand in a certificate, or no key or certificate could be made.
+    pub fn issue(&self, names: &[String], today: Date) -> Result<PemPair, TlsFault> {
+        let mut params = params(names.to_vec(), "volgate", today, SERVER_DAYS)?;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate().map_err(fault)?;
+        let certificate = params.signed_by(&key, &self.issuer).map_err(fault)?;
+        Ok(PemPair { certificate: certificate.pem().into_bytes(), key: key.serialize_pem().into_bytes() })
+    }
+}
+
+fn params(names: Vec<String>, name: &str, today: Date, days: i64) -> Result<CertificateParams, TlsFault> {
+    let mut params = CertificateParams::new(names).map_err(fault)?;
+    params.distinguished_name.push(DnType::CommonName, name);
+    let from = today.saturating_sub(jiff::Span::new().days(1));
+    let until = today.saturating_add(jiff::Span::new().days(days));
+    let midnight =
+        |day: Date| date_time_ymd(day.year().into(), day.month().unsigned_abs(), day.day().unsigned_abs());
+    params.not_before = midnight(from);
+    params.not_after = midnight(until);
+    Ok(params)
+}
+
+fn fault(error: rcgen::Error) -> TlsFault {
+    TlsFault::Issue(error.to_string())
+}

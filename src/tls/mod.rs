@@ -1,0 +1,44 @@
+//! The webhook's certificate: where it comes from, what is served now, and how it changes under running connections.
+//!
+//! With files, kubelet's rename of `..data` is seen by comparing content every few seconds: a watch on the file itself
+//! fires once at most. A pair that cannot be used never replaces one that can.
+
+mod issue;
+mod pair;
+mod serving;
+mod source;
+
+pub use issue::{Authority, CA_DAYS, SERVER_DAYS};
+pub use pair::{Pair, PemPair};
+pub use serving::Certificates;
+pub use source::{CertificateSource, Follower, Step};
+
+use std::path::PathBuf;
+
+/// Why a certificate cannot be had or used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFault {
+    /// A file cannot be read.
+    #[error("failed to read {}: {error}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Certificate and key cannot be used, or not together.
+    #[error("failed to use the certificate and its key: {0}")]
+    Pair(String),
+    /// It is not valid today, and the one that is served is.
+    #[error("failed to take the new certificate: it {0}, and the one that is served is valid")]
+    NotValid(String),
+    /// None could be made.
+    #[error("failed to issue a certificate: {0}")]
+    Issue(String),
+    /// TLS cannot be set up.
+    #[error("failed to set up TLS: {0}")]
+    Setup(rustls::Error),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! The webhook configurations on a real API server: it takes them, and a webhook that is down never locks the cluster.
+// A panic is how a test fails, in its helpers too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+use std::time::Duration;
+use support::cluster::ADMIN;
+use support::{Cluster, Options, wait_until};
+use volgate::cluster::{Endpoint, NAME, Registration, register};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+const BEFORE: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: c, image: i}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: going, finalizers: [test.volgate.dev/wait]}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: going}}
+  template:
+    metadata: {labels: {app: going}}
+    spec: {containers: [{name: c, image: i}]}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+"#;
+
+const POD: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: bare}
+spec: {containers: [{name: c, image: i}]}
+"#;
+
+const MIRROR: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: mirror, annotations: {kubernetes.io/config.mirror: hash}}
+spec: {nodeName: n1, containers: [{name: c, image: i}]}
+"#;
+
+const WITHOUT_A_NAMESPACE: &str = r#"
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: v}
+spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], hostPath: {path: /data}}
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {name: c}
+provisioner: p
+---
+apiVersion: v1
+kind: Node
+metadata: {name: n1}
+---
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: n1, namespace: kube-node-lease}
+spec: {holderIdentity: n1}
+"#;
+
+async fn kubectl(cluster: &Cluster, line: &str, stdin: Option<&str>) -> Result<String, String> {
+    let args: Vec<&str> = line.split(' ').collect();
+    let output = cluster.kubectl(&args, stdin).await;
+    if output.success { Ok(output.stdout) } else { Err(output.stderr) }
+}
+
+async fn accepts(cluster: &Cluster, line: &str, stdin: Option<&str>) {
+    kubectl(cluster, line, stdin).await.unwrap_or_else(|e| panic!("kubectl {line}: {e}"));
+}
+
+async fn refuses(cluster: &Cluster, line: &str, stdin: Option<&str>) {
+    let error = kubectl(cluster, line, stdin).await.expect_err(line);
+    assert!(error.contains(r#"failed calling webhook "workloads.volgate.dev""#), "kubectl {line}: {error}");
+}
+
+async fn pod_of_web(cluster: &Cluster, other_than: &str) -> String {
+    let pods: Api<Pod> = Api::namespaced(cluster.client(ADMIN), "app");
+    wait_until("the Deployment has a new pod", LIMIT, async || {
+        let list = pods.list(&ListParams::default().labels("app=web")).await.map_err(|e| e.to_string())?;
+        let names: Vec<String> = list.into_iter().filter_map(|pod| pod.metadata.name).collect();
+        names.iter().find(|name| *name != other_than).cloned().ok_or_else(|| format!("{names:?}"))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_down_does_not_lock_the_cluster() {
+    let options = Options {
+        scheduler: false,
+        // As every installer has it, so that each controller is a user of its own.
+        controller_manager_args: vec!["--use-service-account-credentials=true".into()],
+        ..Options::default()
+    };
+    let Some(cluster) = Cluster::own(options) else { return };
+    let cluster = &cluster;
+    cluster.namespace("app", &[]).await;
+    accepts(cluster, "apply -n app -f -", Some(BEFORE)).await;
+    accepts(cluster, "delete -n app deployment going --wait=false", None).await;
+    let pod = pod_of_web(cluster, "").await;
+
+    // Nobody listens on port 1.
+    let endpoint = Endpoint::Url("https://127.0.0.1:1".into());
+    let mut registration = Registration::new(endpoint, cluster.ca_pem().as_bytes().to_vec());
+    registration.timeout_seconds = 1;
+    registration.excluded_namespaces = vec!["also-excluded".into()];
+    register(cluster.client(ADMIN), &registration).await.unwrap();
+    wait_until("the webhook is in force", LIMIT, async || {
+        match kubectl(cluster, "apply -n app --dry-run=server -f -", Some(POD)).await {
+            Ok(_) => Err("the pod is accepted".to_owned()),
+            Err(_) => Ok(()),
+        }
+    })
+    .await;
+
+    // Refused: what a person creates or changes.
+    refuses(cluster, "apply -n app -f -", Some(POD)).await;
+    refuses(cluster, "-n app set image deployment/web c=other", None).await;
+    refuses(cluster, r#"-n app patch pvc data -p {"spec":{"storageClassName":"x"}}"#, None).await;
+    let containers = r#"{"spec":{"ephemeralContainers":[{"name":"e","image":"i"}]}}"#;
+    refuses(
+        cluster,
+        &format!("-n app patch pod {pod} --subresource=ephemeralcontainers -p {containers}"),
+        None,
+    )
+    .await;
+
+    // Not asked about: what changes nothing that is judged, what is going, what belongs to the kubelet.
+    accepts(cluster, "-n app label deployment/web a=b", None).await;
+    accepts(cluster, "-n app label pod -l app=web a=b", None).await;
+    accepts(cluster, "-n app annotate pvc data volume.kubernetes.io/selected-node=n1", None).await;
+    accepts(cluster, r#"-n app patch pvc data -p {"spec":{"volumeName":"v"}}"#, None).await;
+    accepts(
+        cluster,
+        r#"-n app patch deployment going -p {"metadata":{"finalizers":null},"spec":{"replicas":1}}"#,
+        None,
+    )
+    .await;
+    accepts(cluster, "apply -f -", Some(WITHOUT_A_NAMESPACE)).await;
+    accepts(cluster, "apply -n app -f -", Some(MIRROR)).await;
+
+    // Excluded namespaces.
+    accepts(cluster, "create namespace volgate-system", None).await;
+    accepts(cluster, "create namespace also-excluded", None).await;
+    for namespace in ["kube-system", "volgate-system", "also-excluded"] {
+        accepts(cluster, &format!("-n {namespace} create deployment d --image=i"), None).await;
+    }
+
+    // The cluster heals by itself: a pod is replaced by its controller.
+    accepts(cluster, &format!("-n app delete pod {pod} --wait=false --force --grace-period=0"), None).await;
+    pod_of_web(cluster, &pod).await;
+}
+
+#[tokio::test]
+async fn registering_again_changes_nothing_and_a_new_certificate_is_taken_over() {
+    let Some(cluster) =
+        Cluster::own(Options { controller_manager: false, scheduler: false, ..Options::default() })
+    else {
+        return;
+    };
+    let client = cluster.client(ADMIN);
+    let endpoint =
+        Endpoint::Service { namespace: "volgate-system".into(), name: "volgate".into(), port: 443 };
+    let mut registration = Registration::new(endpoint, cluster.ca_pem().as_bytes().to_vec());
+    let mutating: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let validating: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
+    let versions = async || {
+        let mutating = mutating.get(NAME).await.unwrap().metadata.resource_version;
+        (mutating, validating.get(NAME).await.unwrap().metadata.resource_version)
+    };
+    register(client.clone(), &registration).await.unwrap();
+    let first = versions().await;
+    register(client.clone(), &registration).await.unwrap();
+    assert_eq!(versions().await, first);
+
+    // During a change of certificates both stand in the bundle.
+    registration.ca_bundle = cluster.ca_pem().repeat(2).into_bytes();
+    register(client.clone(), &registration).await.unwrap();
+    assert_ne!(versions().await, first);
+    for hook in validating.get(NAME).await.unwrap().webhooks.unwrap() {
+        assert_eq!(hook.client_config.ca_bundle.unwrap().0, registration.ca_bundle);
+    }
+
+    registration.timeout_seconds = 31;
+    let error = register(client, &registration).await.unwrap_err().to_string();
+    assert!(error.starts_with("failed to apply the ValidatingWebhookConfiguration volgate"), "{error}");
+    assert!(error.contains("timeoutSeconds"), "{error}");
+}
