@@ -86,10 +86,10 @@ fn row_04_a_host_path() {
     assert_eq!(
         judge("04-host-path/stateful.yaml").findings,
         [
-            "denied spec.volumes[0].hostPath of Pod default/redis: Redis keeps its data in /data, which lies on the \
-             hostPath /data/foo of one node: X",
             "warning spec.containers[0].volumeMounts[0].readOnly of Pod default/redis: pod volume \"redis-storage\" is \
              mounted writable here; the policy allows / of the node only read-only",
+            "denied spec.volumes[0].hostPath of Pod default/redis: Redis keeps its data in /data, which lies on the \
+             hostPath /data/foo of one node: lost when the node ends or the pod is scheduled elsewhere",
         ]
     );
 }
@@ -141,8 +141,21 @@ fn row_09_affinity() {
           {\"key\":\"kubernetes.io/os\",\"operator\":\"In\",\"values\":[\"linux\"]},\
           {\"key\":\"kubernetes.io/hostname\",\"operator\":\"In\",\"values\":[\"node-b\"]}]}]"]
     );
-    assert_eq!(on_two_nodes("node-name.yaml").findings, ["9"]);
-    assert_eq!(on_two_nodes("two-claims.yaml").findings, ["9"]);
+    assert_eq!(
+        on_two_nodes("node-name.yaml").findings,
+        [
+            "denied spec.nodeName of Pod default/on-node-a: `nodeName` puts this pod on node \"node-a\", which cannot use \
+          claim \"data-b\" on volume \"volume-b\" (kubernetes.io/hostname=node-b): the volume is never mounted"
+        ]
+    );
+    assert_eq!(
+        on_two_nodes("two-claims.yaml").findings,
+        [
+            "denied spec.volumes[1].persistentVolumeClaim.claimName of Pod default/on-both: no node can run this pod: it \
+          uses claim \"data-a\" on volume \"volume-a\" (kubernetes.io/hostname=node-a) and claim \"data-b\" on volume \
+          \"volume-b\" (kubernetes.io/hostname=node-b), which share none"
+        ]
+    );
     assert_eq!(on_two_nodes("node-selector.yaml").findings, ["9"]);
 }
 
