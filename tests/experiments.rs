@@ -156,7 +156,14 @@ fn row_09_affinity() {
           \"volume-b\" (kubernetes.io/hostname=node-b), which share none"
         ]
     );
-    assert_eq!(on_two_nodes("node-selector.yaml").findings, ["9"]);
+    assert_eq!(
+        on_two_nodes("node-selector.yaml").findings,
+        [
+            "denied spec.nodeSelector[\"kubernetes.io/hostname\"] of Pod default/selects-node-a: no node can run this pod: \
+          `nodeSelector` wants kubernetes.io/hostname=node-a, but it uses claim \"data-b\" on volume \"volume-b\" \
+          (kubernetes.io/hostname=node-b)"
+        ]
+    );
 }
 
 #[test]
