@@ -5,12 +5,13 @@ use crate::facts::{Facts, Subject};
 use crate::lookup::{Lookup, MapLookup};
 use crate::model::{FieldPath, ObjectRef};
 use crate::policy::PolicySet;
-use crate::source::{Document, EditError, Source, SourceError, edit, parse};
+use crate::source::{Document, EditError, Source, SourceError, SourceErrorKind, edit, parse};
 use crate::verdict::{Action, Finding};
 use jiff::civil::Date;
 use json_patch::{Patch, PatchOperation, jsonptr::PointerBuf};
 use serde_json::Value;
 use std::ops::Range;
+use std::panic::resume_unwind;
 
 /// A text and its documents.
 #[derive(Debug)]
@@ -38,6 +39,12 @@ impl Input {
                 Self { source: Source::new(name, String::from_utf8_lossy(bytes)), named, documents }
             }
         }
+    }
+
+    /// Reads many texts at once, on all cores, and returns them in their order. Each is its name, its bytes and
+    /// whether it was named by the user.
+    pub fn read_all(texts: &[(String, Vec<u8>, bool)]) -> Vec<Self> {
+        in_parallel(texts, |(name, bytes, named)| Self::from_bytes(name, bytes, *named))
     }
 
     /// The documents, as far as they could be read.
@@ -82,6 +89,8 @@ pub struct Located {
     pub finding: Finding,
     /// The object.
     pub object: ObjectRef,
+    /// Its index in [`Report::manifests`].
+    pub manifest: usize,
     /// The field's place.
     pub spot: Spot,
     /// The places of the fields that explain it.
@@ -143,12 +152,11 @@ pub struct Summary {
 impl Report<'_> {
     /// How many objects fared how; each counts once, for the strictest of its findings.
     pub fn summary(&self) -> Summary {
+        // By index and not by name: a run can hold two objects of the same name.
         let mut strictest = std::collections::BTreeMap::new();
         for located in &self.findings {
-            // Two objects can have the same name in a run, so that the document counts as well.
-            let key = (located.spot.input, &located.object);
             let action = effective(&located.finding);
-            let entry = strictest.entry(key).or_insert(action);
+            let entry = strictest.entry(located.manifest).or_insert(action);
             *entry = action.max(*entry);
         }
         let count = |action| strictest.values().filter(|found| **found == action).count();
@@ -159,6 +167,30 @@ impl Report<'_> {
             audited: count(Action::Audit),
         }
     }
+}
+
+/// Works on every item, a share of them on each core; the results stand in the order of the items.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    // A thread costs about as much as judging this many small objects.
+    const WORTH_A_THREAD: usize = 64;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let shares = cores.min(items.len() / WORTH_A_THREAD).max(1);
+    if shares == 1 {
+        return items.iter().map(work).collect();
+    }
+    let work = &work;
+    std::thread::scope(|scope| {
+        let start = |share| scope.spawn(move || items_of(share, work));
+        let threads: Vec<_> = items.chunks(items.len().div_ceil(shares)).map(start).collect();
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
+    })
+}
+
+fn items_of<T, R>(share: &[T], work: &impl Fn(&T) -> R) -> Vec<R> {
+    share.iter().map(work).collect()
 }
 
 /// What a finding leads to in the end: an excused one is for the audit log alone.
@@ -197,7 +229,17 @@ impl Manifest<'_> {
         Spot { input: self.input, start: span.start, end: span.end }
     }
 
-    fn is_object(&self) -> bool {
+    /// The fault of a document that was named and is no object.
+    pub(crate) fn no_object(&self) -> Fault {
+        Fault {
+            spot: Some(self.spot(&FieldPath::root())),
+            message: "this is no Kubernetes object: it has no apiVersion and kind".to_owned(),
+            help: Some("give a manifest, or a folder, in which other files are passed over".to_owned()),
+        }
+    }
+
+    /// Whether it says what it is, as every Kubernetes object does.
+    pub(crate) fn is_object(&self) -> bool {
         let has = |key: &str| self.value.get(key).is_some_and(Value::is_string);
         has("apiVersion") && has("kind")
     }
@@ -242,12 +284,9 @@ impl Run<'_> {
                 report.skipped += 1;
                 continue;
             }
-            report.faults.push(Fault {
-                spot: Some(manifest.spot(&FieldPath::root())),
-                message: "this is no Kubernetes object: it has no apiVersion and kind".to_owned(),
-                help: Some("give a manifest, or a folder, in which other files are passed over".to_owned()),
-            });
+            report.faults.push(manifest.no_object());
         }
+        report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
         report.findings.sort_by(|a, b| {
             let key =
                 |l: &Located| (l.spot.clone(), std::cmp::Reverse(effective(&l.finding)), l.finding.rule);
@@ -260,9 +299,7 @@ impl Run<'_> {
         let review = Review { namespace: Some(self.namespace), ..Review::create(manifest.value) };
         match engine.judge(&review) {
             Ok(verdict) => {
-                let object = Facts::read(manifest.value, Some(self.namespace))
-                    .map(|facts| facts.id)
-                    .unwrap_or_default();
+                let object = Facts::identify(manifest.value, Some(self.namespace));
                 for finding in verdict.findings {
                     report.findings.push(Located {
                         spot: manifest.spot(&finding.field),
@@ -272,6 +309,7 @@ impl Run<'_> {
                             .map(|(field, note)| (manifest.spot(field), note.clone()))
                             .collect(),
                         object: object.clone(),
+                        manifest: report.manifests.len(),
                         finding,
                     });
                 }
@@ -322,9 +360,28 @@ impl Run<'_> {
 
 pub(crate) fn read_faults(inputs: &[Input], report: &mut Report<'_>) {
     for (index, input) in inputs.iter().enumerate() {
+        // Nothing in what was named, such as the output of a command that failed, must not look like a clean bill.
+        if input.named && input.documents.is_empty() {
+            report.faults.push(Fault {
+                spot: None,
+                message: format!("there is no manifest in {}", input.source.name),
+                help: Some("check the command or the path that it comes from".to_owned()),
+            });
+        }
+        let is_template = |error: &&SourceError| error.kind == SourceErrorKind::Template;
+        let templates = input.errors().filter(is_template).count();
+        let mut first_template = true;
         for error in input.errors() {
+            let mut message = error.message.clone();
+            // A template that was not rendered is one mistake, however many of its documents are unreadable.
+            if is_template(&error) && templates > 1 {
+                if !std::mem::take(&mut first_template) {
+                    continue;
+                }
+                let places = if templates == 2 { "place" } else { "places" };
+                message.push_str(&format!("; {} more {places} in this file", templates - 1));
+            }
             let end = (error.offset + 1).min(input.source.text.len());
-            let message = error.message.clone();
             let help = Some(error.help.to_string());
             let spot = Some(Spot { input: index, start: error.offset.min(end), end });
             report.faults.push(Fault { spot, message, help });

@@ -1,7 +1,7 @@
 //! Which paths of a workload hold data that must last: the catalog's, a StatefulSet's, and those that a policy names.
 
 use crate::catalog::{Catalog, ContainerView, DataPlace, Statefulness};
-use crate::facts::{Container, Cover, Place, Section, StorageMap, Workload};
+use crate::facts::{Container, Cover, Place, Section, StorageMap, Workload, WorkloadKind};
 use crate::model::{Durability, Fate, FsPath, Reach};
 
 /// Paths that hold nothing worth keeping in any image.
@@ -38,6 +38,11 @@ pub enum Why<'w> {
     StatefulSet,
     /// A policy names it.
     Policy,
+    /// The image is not known, but this is where a product of the catalog keeps its data.
+    Resembles {
+        /// The product's name.
+        name: &'w str,
+    },
 }
 
 /// What a workload keeps.
@@ -85,6 +90,47 @@ impl<'w, 'a> Data<'w, 'a> {
             }
         }
         data
+    }
+
+    /// Adds the mounts of unknown images at directories that tell a product: `/var/lib/mysql` in an image of one's
+    /// own. Only such on pod volumes that end with the pod: a claim is well, and a node's directory is as likely
+    /// another program's. A StatefulSet's mounts are its data anyhow; a Job's own data is not meant to last.
+    pub fn add_resembling(
+        &mut self,
+        workload: &'w Workload<'a>,
+        storage: StorageMap<'w, 'a>,
+        catalog: &'w Catalog,
+        scratch: &[String],
+    ) {
+        if workload.stateful_set || matches!(workload.kind, WorkloadKind::Job | WorkloadKind::CronJob) {
+            return;
+        }
+        for container in workload.pod.containers.iter().filter(|c| c.section == Section::Main) {
+            if catalog.entry(container.image).is_some() {
+                continue;
+            }
+            for mount in &container.mounts {
+                let Some(name) = catalog.at_home(mount.path.as_str()) else { continue };
+                let cover = storage.mount_cover(mount);
+                if is_scratch(&mount.path, scratch) {
+                    continue;
+                }
+                // A helper of a known product, such as an exporter: said of the product itself.
+                let told =
+                    |data: &DataPath<'_, '_>| data.cover.mount.is_some_and(|m| m.volume == mount.volume);
+                if cover.read_only || cover.fate.most > Durability::Pod || self.paths.iter().any(told) {
+                    continue;
+                }
+                let why = Why::Resembles { name };
+                self.paths.push(DataPath {
+                    container,
+                    path: mount.path.clone(),
+                    cover,
+                    why,
+                    hidden_by: None,
+                });
+            }
+        }
     }
 
     /// Adds a path that a policy names, in every container that runs beside the others.

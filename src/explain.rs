@@ -46,6 +46,12 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
     let lookup = run.lookup(inputs);
     let mut rows = Vec::new();
     for manifest in manifests(inputs) {
+        if !manifest.is_object() {
+            if inputs.get(manifest.input).is_some_and(|input| input.named) {
+                report.faults.push(manifest.no_object());
+            }
+            continue;
+        }
         let facts = match Facts::read(manifest.value, Some(run.namespace)) {
             Ok(facts) => facts,
             Err(fault) => {
@@ -56,7 +62,9 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
         };
         let Some(workload) = facts.workload() else { continue };
         let storage = StorageMap::new(workload, facts.namespace(), &lookup);
-        let data = Data::of_products(workload, storage, run.policies.catalog(), &[]);
+        let catalog = run.policies.catalog();
+        let mut data = Data::of_products(workload, storage, catalog, &[]);
+        data.add_resembling(workload, storage, catalog, &[]);
         let source = inputs.get(manifest.input).map(|input| &input.source);
         let mut push = |row: Row, field: &FieldPath| {
             let line = source.map_or(0, |source| source.position(manifest.spot(field).start).line);
@@ -96,6 +104,7 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
             }
         }
     }
+    report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
     (rows, report.faults)
 }
 
@@ -130,6 +139,7 @@ fn row(
         volume,
         data_of: why.map(|why| match why {
             Why::Product { name, .. } => (*name).to_owned(),
+            Why::Resembles { name } => format!("{name}?"),
             Why::StatefulSet => "StatefulSet".to_owned(),
             Why::Policy => "policy".to_owned(),
         }),

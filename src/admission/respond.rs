@@ -240,6 +240,8 @@ fn send(
 /// Which object a line of the log is about.
 fn subject(request: &Request<'_>) -> String {
     let Request { uid, kind, name, operation, .. } = request;
+    // A name that the API server is still to make from generateName is not known here.
+    let name = if name.is_empty() { "*" } else { name.as_ref() };
     let place = request.namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
     cut(&format!("{operation} {kind} {place}{name} (request {uid})"), MAX_DENIAL)
 }

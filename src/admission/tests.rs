@@ -305,7 +305,7 @@ fn json_value() -> impl Strategy<Value = Value> {
                 inner,
                 0..4
             )
-            .prop_map(|map| Value::from_iter(map)),
+            .prop_map(Value::from_iter),
         ]
     })
 }

@@ -27,6 +27,8 @@ pub struct Catalog {
     names: HashMap<String, Vec<Candidate>>,
     /// Patterns whose last segment carries a version, by its stem; apart, so that a look-up needs no new key.
     stems: HashMap<String, Vec<Candidate>>,
+    /// Directories that only one product, or one family of them, keeps its data in, and the first entry that does.
+    homes: HashMap<String, usize>,
 }
 
 /// A pattern of an entry.
@@ -79,6 +81,13 @@ impl Catalog {
         }
     }
 
+    /// The product that keeps its data in this directory by default, when the directory says as much: `/var/lib/mysql`
+    /// does, `/data` does not.
+    pub fn at_home(&self, directory: &str) -> Option<&str> {
+        let entry = self.entries.get(*self.homes.get(directory)?)?;
+        Some(&entry.product)
+    }
+
     fn build(embedded: Vec<Entry>, extra: Vec<Entry>) -> Self {
         let first_extra = embedded.len();
         let mut catalog = Self { entries: embedded, ..Self::default() };
@@ -97,6 +106,19 @@ impl Catalog {
                 });
             }
         }
+        // A product's own directories before those of its variants, which may be another's by default.
+        for (index, entry) in catalog.entries.iter().enumerate() {
+            let own = entry.data.iter().filter_map(|data| data.path.as_ref()).chain(&entry.image_volumes);
+            for home in own.filter(|path| telling(path)) {
+                catalog.homes.entry(home.clone()).or_insert(index);
+            }
+        }
+        for (index, entry) in catalog.entries.iter().enumerate() {
+            let moved = entry.variants.iter().flat_map(|variant| variant.data.iter().flatten());
+            for home in moved.filter_map(|data| data.path.as_ref()).filter(|path| telling(path)) {
+                catalog.homes.entry(home.clone()).or_insert(index);
+            }
+        }
         catalog
     }
 
@@ -113,6 +135,11 @@ impl Catalog {
             .filter(|candidate| !candidate.except.iter().any(|except| except.matches(image)))
             .max_by_key(|candidate| (candidate.extension, candidate.pattern.weight()))
     }
+}
+
+/// Whether a directory's path tells what lies there. One of a single segment, as `/data`, could be anyone's.
+fn telling(path: &str) -> bool {
+    path.split('/').filter(|segment| !segment.is_empty()).count() > 1
 }
 
 /// The variants of an entry that are about the images of one of its patterns, in their order.

@@ -48,6 +48,16 @@ fn places(state: Statefulness<'_>) -> Vec<DataPlace<'_>> {
 }
 
 #[test]
+fn a_directory_can_tell_the_product() {
+    let catalog = Catalog::embedded();
+    assert_eq!(catalog.at_home("/var/lib/mysql"), Some("MySQL"));
+    assert_eq!(catalog.at_home("/data/db"), Some("MongoDB"));
+    assert_eq!(catalog.at_home("/var/lib/rabbitmq"), Some("RabbitMQ"));
+    assert_eq!(catalog.at_home("/data"), None, "anyone's");
+    assert_eq!(catalog.at_home("/var/lib"), None);
+}
+
+#[test]
 fn every_fixture_is_classified_as_written() {
     for fixture in fixtures() {
         let command: Vec<&str> = fixture.command.iter().map(String::as_str).collect();

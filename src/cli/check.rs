@@ -1,6 +1,7 @@
-use super::{DENIED, FAILED, input, policies};
+use super::{DENIED, FAILED, complain, input, policies, say};
 use crate::check::{Input, Report, Run, apply};
 use crate::report;
+use crate::source::SourceErrorKind;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use similar::TextDiff;
@@ -65,15 +66,20 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let fixes_stdin = args.fix && args.paths.iter().any(|path| path.as_os_str() == "-");
     let to_terminal =
         if fixes_stdin { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
-    let colour = to_terminal && args.output.is_none() && std::env::var_os("NO_COLOR").is_none();
+    let colour = to_terminal && args.output.is_none() && wants_colour();
     let mut text = match args.format {
         Format::Human => {
             let notice = policies.notice.map(|notice| format!("{notice}\n")).unwrap_or_default();
-            format!("{}{notice}{}\n", report::human(&report, &inputs, colour), report::summary_line(&report))
+            format!(
+                "{}{notice}{}\n",
+                report::human(&report, &inputs, colour),
+                report::summary_line(&report, args.fix)
+            )
         }
         Format::Json => format!("{:#}\n", report::json(&report, &inputs)),
     };
     let mut failed = !report.faults.is_empty();
+    let mut diffs = String::new();
     if args.diff || args.fix {
         for (index, input) in inputs.iter().enumerate() {
             let old: &str = &input.source.text;
@@ -81,31 +87,39 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
                 Ok(new) => {
                     if args.diff && new != old {
                         let name = &input.source.name;
-                        let diff =
-                            TextDiff::from_lines(old, &new).unified_diff().header(name, name).to_string();
-                        // JSON must stay JSON.
-                        match args.format {
-                            Format::Human => text = format!("{diff}\n{text}"),
-                            Format::Json => eprint!("{diff}"),
-                        }
+                        let diff = TextDiff::from_lines(old, &new);
+                        diffs.push_str(&diff.unified_diff().header(name, name).to_string());
                     }
                     if args.fix {
                         write_fixed(input, old, &new)?;
                     }
                 }
                 Err(error) => {
-                    eprintln!("volgate: {}: {error}", input.source.name);
+                    complain(&format!("volgate: {}: {error}\n", input.source.name));
                     failed = true;
                 }
             }
         }
     }
+    if !diffs.is_empty() {
+        // JSON must stay JSON.
+        match args.format {
+            Format::Human => text = format!("{diffs}\n{text}"),
+            Format::Json => complain(&diffs),
+        }
+    }
     match &args.output {
         Some(path) => replace(path, &text)?,
-        None if fixes_stdin => std::io::stderr().write_all(text.as_bytes())?,
-        None => std::io::stdout().write_all(text.as_bytes())?,
+        None if fixes_stdin => complain(&text),
+        None => say(&text)?,
     }
     Ok(exit_code(&report, failed))
+}
+
+/// Whether neither <https://no-color.org> nor the terminal's type speaks against colour.
+fn wants_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 fn exit_code(report: &Report<'_>, failed: bool) -> ExitCode {
@@ -120,7 +134,9 @@ fn exit_code(report: &Report<'_>, failed: bool) -> ExitCode {
 
 fn write_fixed(input: &Input, old: &str, new: &str) -> Result<()> {
     if input.source.name == input::STDIN {
-        return Ok(std::io::stdout().write_all(new.as_bytes())?);
+        // What is not UTF-8 cannot be given back as it was.
+        let is_text = input.errors().all(|error| error.kind != SourceErrorKind::Encoding);
+        return if is_text { say(new) } else { Ok(()) };
     }
     if old == new {
         return Ok(());

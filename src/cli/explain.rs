@@ -1,4 +1,4 @@
-use super::{FAILED, input, policies};
+use super::{FAILED, complain, input, policies, say};
 use crate::check::{Fault, Run};
 use crate::explain::{Row, explain};
 use crate::report;
@@ -47,13 +47,16 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     };
     let (rows, faults): (Vec<Row>, Vec<Fault>) = explain(&run, &inputs);
     match args.format {
-        Format::Text => print!("{}", report::table(&rows)),
-        Format::Json => println!("{:#}", serde_json::json!({"paths": rows})),
+        Format::Text => say(&report::table(&rows))?,
+        Format::Json => say(&format!("{:#}\n", serde_json::json!({"paths": rows})))?,
+    }
+    if rows.is_empty() && faults.is_empty() && matches!(args.format, Format::Text) {
+        complain("volgate: there is no pod, and nothing with a pod template, in what was given\n");
     }
     if faults.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
     let report = crate::check::Report { faults, ..Default::default() };
-    eprint!("{}", report::human(&report, &inputs, false));
+    complain(&format!("{}\n", report::human(&report, &inputs, false).trim_end()));
     Ok(ExitCode::from(FAILED))
 }

@@ -12,28 +12,28 @@ pub(super) const STDIN: &str = "<stdin>";
 /// Reads every path: a file as it is, `-` as stdin, and of a folder all files that end in .yaml, .yml or .json, in
 /// the order of their names. Hidden folders are passed over.
 pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Input>> {
-    let mut inputs = Vec::new();
+    let mut texts = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
             let mut bytes = Vec::new();
             std::io::stdin().read_to_end(&mut bytes).context("failed to read stdin")?;
-            inputs.push(Input::from_bytes(STDIN, &bytes, true));
+            texts.push((STDIN.to_owned(), bytes, true));
         } else if path.is_dir() {
-            let before = inputs.len();
-            for file in files(path)? {
-                inputs.push(file_input(&file, false)?);
-            }
-            if inputs.len() == before {
+            let files = files(path)?;
+            if files.is_empty() {
                 bail!(
                     "failed to find a manifest in {}: no file there ends in .yaml, .yml or .json",
                     path.display()
                 );
             }
+            for file in files {
+                texts.push(file_text(&file, false)?);
+            }
         } else {
-            inputs.push(file_input(path, true)?);
+            texts.push(file_text(path, true)?);
         }
     }
-    Ok(inputs)
+    Ok(Input::read_all(&texts))
 }
 
 /// What the files behind those paths hold, to tell whether it has changed.
@@ -49,9 +49,13 @@ pub(super) fn contents(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(contents)
 }
 
-fn file_input(path: &Path, named: bool) -> Result<Input> {
-    let bytes = std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
-    Ok(Input::from_bytes(&path.to_string_lossy(), &bytes, named))
+fn file_text(path: &Path, named: bool) -> Result<(String, Vec<u8>, bool)> {
+    // --fix writes to the path that a report names, which must therefore be the path itself.
+    let Some(name) = path.to_str() else {
+        bail!("failed to read {}: its name is not UTF-8", path.display());
+    };
+    let bytes = std::fs::read(path).with_context(|| format!("failed to read {name}"))?;
+    Ok((name.to_owned(), bytes, named))
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {

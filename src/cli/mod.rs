@@ -8,7 +8,9 @@ mod rules;
 #[cfg(feature = "serve")]
 mod serve;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 /// Exit status when something was denied.
@@ -44,16 +46,23 @@ pub fn run() -> ExitCode {
     };
     match outcome {
         Ok(code) => code,
-        // The reader of a pipe went away, as `head` does: nobody is left to tell.
-        Err(error) if is_broken_pipe(&error) => ExitCode::from(FAILED),
         Err(error) => {
-            eprintln!("volgate: {error:#}");
+            complain(&format!("volgate: {error:#}\n"));
             ExitCode::from(FAILED)
         }
     }
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-    kind == Some(std::io::ErrorKind::BrokenPipe)
+/// Writes to stdout. A reader that went away, as `head` does, has what it wanted: the verdict's exit status stays.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("failed to write to stdout"),
+    }
+}
+
+/// Writes to stderr. Where that is closed nobody is left to tell, and unlike `eprint!` this does not panic.
+fn complain(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }

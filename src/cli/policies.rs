@@ -32,7 +32,8 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Loaded> {
     }
     let inputs = input::read(paths)?;
     build(&inputs)
-        .map_err(|faults| {
+        .map_err(|mut faults| {
+            faults.sort_by(|a, b| a.spot.cmp(&b.spot));
             let count = faults.len();
             let report = Report { faults, ..Report::default() };
             let s = if count == 1 { "" } else { "s" };

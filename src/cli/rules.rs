@@ -28,6 +28,6 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             }
         },
     };
-    print!("{text}");
+    super::say(&text)?;
     Ok(ExitCode::SUCCESS)
 }

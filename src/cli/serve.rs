@@ -5,6 +5,7 @@ use crate::lookup::{Lookup, MapLookup};
 use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State};
 use crate::tls::{CertificateSource, Follower, Step};
 use anyhow::{Context, Result, bail};
+use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -121,7 +122,7 @@ async fn serve(args: &Args) -> Result<()> {
         );
     }
     let clock = Clock::system();
-    let mut watched = WatchedPolicies { paths: args.policy.clone(), seen: input::contents(&args.policy)? };
+    let mut watched = WatchedPolicies::new(&args.policy)?;
     let policies::Loaded { set, notice } = policies::read(&args.policy)?;
     if let Some(notice) = notice {
         tracing::info!("{notice}");
@@ -132,7 +133,7 @@ async fn serve(args: &Args) -> Result<()> {
         let Some(ca) = &ca else {
             bail!("failed to print the CA: with --tls-cert it must be given by --tls-ca")
         };
-        print!("{ca}");
+        std::io::stdout().write_all(ca.as_bytes()).context("failed to print the CA")?;
     }
     // Bound before the cluster is reached, so that a port that is taken shows at once.
     let webhook = listen(args.listen)?;
@@ -235,35 +236,41 @@ fn look_at_certificate(follower: &mut Follower, state: &State) {
 struct WatchedPolicies {
     paths: Vec<PathBuf>,
     seen: Vec<(PathBuf, Vec<u8>)>,
+    unreadable: bool,
 }
 
 impl WatchedPolicies {
-    /// Takes over what has changed. What is bad changes nothing but the log and a metric.
+    fn new(paths: &[PathBuf]) -> Result<Self> {
+        Ok(Self { paths: paths.to_vec(), seen: input::contents(paths)?, unreadable: false })
+    }
+
+    /// Takes over what has changed. What is bad changes nothing but the log and a metric, and is told once.
     fn look(&mut self, state: &State) {
-        let fault = match input::contents(&self.paths) {
-            Ok(now) if now == self.seen => return,
-            Ok(now) => {
-                self.seen = now;
-                match policies::read(&self.paths) {
-                    Ok(policies::Loaded { set, .. }) => {
-                        tracing::info!(policies = set.policies().len(), "the policies have changed");
-                        state.policies.store(Arc::new(set));
-                        return;
-                    }
-                    Err(fault) => fault,
-                }
-            }
+        let refuse = |fault: anyhow::Error| {
+            state.metrics.policy_reload_errors.inc();
+            tracing::error!("{fault:#}; the old policies stay in force");
+        };
+        let now = match input::contents(&self.paths) {
+            Ok(now) => now,
             Err(fault) => {
-                // They were there before; what is seen next is a change, whatever it is.
-                let first = !std::mem::take(&mut self.seen).is_empty();
-                if !first {
-                    return;
+                if !std::mem::replace(&mut self.unreadable, true) {
+                    refuse(fault);
                 }
-                fault
+                return;
             }
         };
-        state.metrics.policy_reload_errors.inc();
-        tracing::error!("{fault:#}; the old policies stay in force");
+        self.unreadable = false;
+        if now == self.seen {
+            return;
+        }
+        self.seen = now;
+        match policies::read(&self.paths) {
+            Ok(policies::Loaded { set, .. }) => {
+                tracing::info!(policies = set.policies().len(), "the policies have changed");
+                state.policies.store(Arc::new(set));
+            }
+            Err(fault) => refuse(fault),
+        }
     }
 }
 
@@ -289,6 +296,7 @@ async fn stopped() {
 fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
     // It fails only where a log has been started before, which then serves as well.
     let _ = match format {
         LogFormat::Text => log.with_target(false).try_init(),
@@ -321,4 +329,88 @@ fn host(url: &str) -> Option<&str> {
         None => authority.split(':').next()?,
     };
     Some(host).filter(|host| !host.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use std::fs;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(line: &str) -> Result<Args, String> {
+        let words = std::iter::once("serve").chain(line.split_whitespace());
+        Line::try_parse_from(words).map(|line| line.args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_certificate_has_the_names_by_which_the_webhook_is_called() {
+        let names = |line| certificate_names(&args(line).unwrap()).join(" ");
+        assert_eq!(names(""), "localhost 127.0.0.1");
+        assert_eq!(names("--service a/b"), "b.a.svc b.a.svc.cluster.local");
+        assert_eq!(names("--dns-name x --url https://192.0.2.1:8443/y"), "x 192.0.2.1");
+        assert_eq!(names("--url https://[2001:db8::1]:8443"), "2001:db8::1");
+    }
+
+    #[test]
+    fn arguments_that_make_no_sense_are_refused() {
+        for (line, part) in [
+            ("--service volgate", "must be a namespace and a name"),
+            ("--url http://volgate", "must be an https URL"),
+            ("--url https://", "must be an https URL"),
+            ("--tls-cert a", "--tls-key"),
+            ("--standalone --register", "cannot be used with"),
+            ("--timeout 0", "1..=30"),
+            ("--max-concurrent 0", "is not in"),
+            ("--tls-cert a --tls-key b --dns-name c", "cannot be used with"),
+        ] {
+            let error = args(line).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    fn policy(name: &str) -> String {
+        format!(
+            "apiVersion: volgate.dev/v1alpha1\nkind: StoragePolicy\nmetadata: {{name: {name}}}\n\
+             spec: {{rules: [{{defaultClass: {{name: fast}}}}]}}\n"
+        )
+    }
+
+    #[test]
+    fn changed_policies_are_taken_over_and_bad_ones_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.yaml");
+        fs::write(&file, policy("first")).unwrap();
+        let paths = [folder.path().to_owned()];
+        let mut watched = WatchedPolicies::new(&paths).unwrap();
+        let source = CertificateSource::own(vec!["localhost".into()], 0).unwrap();
+        let state = State::new(
+            policies::read(&paths).unwrap().set,
+            Arc::new(MapLookup::default()),
+            Arc::new(NoCaches),
+            Follower::start(source, 0).unwrap().certificates(),
+            Clock::new(|| 0),
+            Limits::default(),
+        );
+        let mut look = |name: &str, errors: u64| {
+            watched.look(&state);
+            assert_eq!(state.policies.load().policies()[0].name, name);
+            assert_eq!(state.metrics.policy_reload_errors.get(), errors);
+        };
+        look("first", 0);
+        fs::write(&file, policy("second")).unwrap();
+        look("second", 0);
+        fs::write(&file, "kind: StoragePolicy").unwrap();
+        look("second", 1);
+        look("second", 1);
+        fs::remove_file(&file).unwrap();
+        look("second", 2);
+        fs::write(&file, policy("third")).unwrap();
+        look("third", 2);
+    }
 }

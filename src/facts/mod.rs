@@ -139,20 +139,7 @@ impl<'a> Facts<'a> {
         let api_version = object.str_at("apiVersion")?.unwrap_or_default();
         let kind = object.str_at("kind")?.unwrap_or_default();
         let meta = Meta::read(object)?;
-        let metadata = object.get("metadata");
-        let text =
-            |key| metadata.and_then(|m: &Value| m.get(key)).and_then(Value::as_str).filter(|s| !s.is_empty());
-        let name = match (text("name"), text("generateName")) {
-            (Some(name), _) => name.to_owned(),
-            (None, Some(prefix)) => format!("{prefix}*"),
-            (None, None) => String::new(),
-        };
-        let namespace = if CLUSTER_SCOPED.contains(&kind) {
-            None
-        } else {
-            text("namespace").or(namespace).map(str::to_owned).or_else(|| Some("default".to_owned()))
-        };
-        let id = ObjectRef { api_version: api_version.to_owned(), kind: kind.to_owned(), namespace, name };
+        let id = Self::identify(object, namespace);
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         let subject = match (group, kind) {
             ("", "PersistentVolumeClaim") => Subject::Claim(ClaimFacts::read(object, &id)?),
@@ -166,6 +153,27 @@ impl<'a> Facts<'a> {
             },
         };
         Ok(Self { id, meta, subject })
+    }
+
+    /// Which object it is; what has a wrong type counts as absent. `namespace` as in [`read`](Self::read).
+    pub fn identify(object: &Value, namespace: Option<&str>) -> ObjectRef {
+        let text = |at: &'static [&'static str]| {
+            let found = at.iter().try_fold(object, |value, key| value.get(key));
+            found.and_then(Value::as_str).filter(|text| !text.is_empty())
+        };
+        let kind = text(&["kind"]).unwrap_or_default();
+        let name = match (text(&["metadata", "name"]), text(&["metadata", "generateName"])) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(prefix)) => format!("{prefix}*"),
+            (None, None) => String::new(),
+        };
+        let namespace = if CLUSTER_SCOPED.contains(&kind) {
+            None
+        } else {
+            Some(text(&["metadata", "namespace"]).or(namespace).unwrap_or("default").to_owned())
+        };
+        let api_version = text(&["apiVersion"]).unwrap_or_default().to_owned();
+        ObjectRef { api_version, kind: kind.to_owned(), namespace, name }
     }
 
     /// The namespace, or nothing for an object without one.

@@ -1,5 +1,5 @@
 use super::load::PolicyFault;
-use super::schema::{Exception, Match, SelfService, StoragePolicy};
+use super::schema::{Exception, Match, RuleEntry, SelfService, StoragePolicy};
 use crate::catalog::Entry;
 use crate::facts::{Facts, OwnerFacts, Subject};
 use crate::lookup::Lookup;
@@ -7,6 +7,8 @@ use crate::model::{FieldPath, LabelSelector, Labels, SelectorPart};
 use crate::rules::{self, Rule};
 use crate::verdict::Action;
 use jiff::civil::Date;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// A policy that is ready to be applied.
@@ -69,13 +71,20 @@ impl CompiledPolicy {
             match_faults(matches, &spec_path.key("match"), &mut faults);
         }
         for (index, exclude) in spec.exclude.iter().enumerate() {
-            match_faults(exclude, &spec_path.key("exclude").index(index), &mut faults);
+            exclude_faults(exclude, &spec_path.key("exclude").index(index), &mut faults);
         }
-        let mut compiled = Vec::new();
+        let mut compiled: Vec<CompiledRule> = Vec::new();
         for (index, entry) in spec.rules.iter().enumerate() {
             let at = spec_path.key("rules").index(index);
             if let Some((id, rule)) = rules::compile(entry, &at, &mut faults) {
                 let action = entry.action.unwrap_or(spec.action);
+                let same = compiled.iter().filter(|other| other.id == id);
+                for (other, why) in
+                    same.filter_map(|other| Some((other, rule.contradicts(other.rule.as_any())?)))
+                {
+                    let message = format!("contradicts {}: {why}; take one of them out", other.field);
+                    faults.push(PolicyFault::new(at.clone(), message));
+                }
                 compiled.push(CompiledRule { id, action, rule, field: at });
             }
         }
@@ -86,6 +95,9 @@ impl CompiledPolicy {
         }
         if let Some(service) = &spec.self_service {
             rule_faults(&service.rules, &spec_path.key("selfService").key("rules"), &mut faults);
+        }
+        if faults.is_empty() {
+            pointless(spec, &compiled, &mut faults);
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -166,6 +178,99 @@ impl CompiledException {
     }
 }
 
+/// The faults of those parts of a policy that the schema has nothing against: `broken` are the places of its errors.
+pub(super) fn part_faults(policy: &Value, broken: &[FieldPath], faults: &mut Vec<PolicyFault>) {
+    let spec_path = FieldPath::root().key("spec");
+    let Some(spec) = policy.get("spec") else { return };
+    let list = |key: &'static str| {
+        let items = spec.get(key).and_then(Value::as_array).into_iter().flatten().enumerate();
+        let path = spec_path.key(key);
+        items.map(move |(index, item)| (path.index(index), item))
+    };
+    if let (path, Some(value)) = (spec_path.key("match"), spec.get("match"))
+        && let Some(matches) = part::<Match>(value, &path, broken, faults)
+    {
+        match_faults(&matches, &path, faults);
+    }
+    for (path, item) in list("exclude") {
+        if let Some(exclude) = part::<Match>(item, &path, broken, faults) {
+            exclude_faults(&exclude, &path, faults);
+        }
+    }
+    for (path, item) in list("rules") {
+        if let Some(entry) = part::<RuleEntry>(item, &path, broken, faults) {
+            rules::compile(&entry, &path, faults);
+        }
+    }
+    for (path, item) in list("exceptions") {
+        if let Some(exception) = part::<Exception>(item, &path, broken, faults) {
+            CompiledException::compile(&exception, &path, faults);
+        }
+    }
+    if let (path, Some(value)) = (spec_path.key("selfService"), spec.get("selfService"))
+        && let Some(service) = part::<SelfService>(value, &path, broken, faults)
+    {
+        rule_faults(&service.rules, &path.key("rules"), faults);
+    }
+}
+
+/// Reads one part of a policy, unless it is broken.
+fn part<T: DeserializeOwned>(
+    value: &Value,
+    at: &FieldPath,
+    broken: &[FieldPath],
+    faults: &mut Vec<PolicyFault>,
+) -> Option<T> {
+    if broken
+        .iter()
+        .any(|path| path.segments().starts_with(at.segments()) || at.segments().starts_with(path.segments()))
+    {
+        return None;
+    }
+    match serde_json::from_value(value.clone()) {
+        Ok(part) => Some(part),
+        Err(error) => {
+            faults.push(PolicyFault::new(at.clone(), error.to_string()));
+            None
+        }
+    }
+}
+
+/// Tells of exceptions and self-service for rules that the policy does not have: they excuse from nothing, which
+/// nobody means.
+fn pointless(
+    spec: &super::schema::StoragePolicySpec,
+    compiled: &[CompiledRule],
+    faults: &mut Vec<PolicyFault>,
+) {
+    let spec_path = FieldPath::root().key("spec");
+    let exceptions = spec.exceptions.iter().enumerate().map(|(index, exception)| {
+        (spec_path.key("exceptions").index(index).key("rules"), exception.rules.as_slice())
+    });
+    let service = spec.self_service.iter();
+    let service =
+        service.map(|service| (spec_path.key("selfService").key("rules"), service.rules.as_slice()));
+    for (path, ids) in exceptions.chain(service) {
+        for (index, id) in
+            ids.iter().enumerate().filter(|(_, id)| !compiled.iter().any(|rule| rule.id == **id))
+        {
+            let message =
+                format!("excuses from {id}, which this policy does not have: take it out or add the rule");
+            faults.push(PolicyFault::new(path.index(index), message));
+        }
+    }
+}
+
+fn exclude_faults(exclude: &Match, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
+    if *exclude == Match::default() {
+        faults.push(PolicyFault::new(
+            at.clone(),
+            "excludes everything: say what by objectSelector, namespaceSelector, namespaces or kinds",
+        ));
+    }
+    match_faults(exclude, at, faults);
+}
+
 fn rule_faults(ids: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
     let known: Vec<&str> = rules::all().iter().map(|rule| rule.id).collect();
     for (index, id) in ids.iter().enumerate().filter(|(_, id)| !known.contains(&id.as_str())) {
@@ -178,11 +283,50 @@ fn rule_faults(ids: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
 }
 
 fn match_faults(matches: &Match, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
+    for (index, pattern) in matches.namespaces.iter().enumerate() {
+        let inside = pattern.strip_suffix('*').unwrap_or(pattern);
+        if pattern.is_empty() || inside.contains('*') {
+            let message = format!(
+                "{pattern:?} fits no namespace: write a name, or its beginning with one `*` at the end"
+            );
+            faults.push(PolicyFault::new(at.key("namespaces").index(index), message));
+        }
+    }
+    kind_faults(&matches.kinds, &at.key("kinds"), faults);
     let selectors =
         [("namespaceSelector", &matches.namespace_selector), ("objectSelector", &matches.object_selector)];
     for (field, selector) in selectors {
         if let Some(selector) = selector {
             selector_faults(selector, &at.key(field), faults);
+        }
+    }
+}
+
+/// The kinds that policies are about for the most part.
+const KINDS: [&str; 12] = [
+    "CronJob",
+    "DaemonSet",
+    "Deployment",
+    "Job",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Pod",
+    "PodTemplate",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
+    "StorageClass",
+];
+
+/// Tells of kinds that are none. An owner can be of any kind, so that only what looks like a known one is a fault.
+pub(crate) fn kind_faults(kinds: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
+    for (index, kind) in kinds.iter().enumerate() {
+        let singular = kind.strip_suffix('s').filter(|_| !KINDS.contains(&kind.as_str())).unwrap_or(kind);
+        let meant =
+            KINDS.iter().find(|known| known.eq_ignore_ascii_case(singular) && **known != kind.as_str());
+        if let Some(meant) = meant {
+            let message = format!("{kind:?} is no kind: did you mean {meant}?");
+            faults.push(PolicyFault::new(at.index(index), message));
         }
     }
 }

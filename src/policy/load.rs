@@ -1,6 +1,6 @@
-use super::compile::CompiledPolicy;
+use super::compile::{CompiledPolicy, part_faults};
 use super::schema::{API_VERSION, KIND, StoragePolicy, schema};
-use crate::model::FieldPath;
+use crate::model::{FieldPath, Segment};
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
@@ -40,6 +40,12 @@ static SCHEMA: LazyLock<Option<Schema>> = LazyLock::new(|| {
 /// Every fault that it has, in the order of the fields: unknown fields, wrong types, bad selectors, bad CEL, bad
 /// quantities.
 pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
+    if !value.is_object() {
+        return Err(vec![PolicyFault::new(
+            FieldPath::root(),
+            format!("must be a map, not {}", short(value)),
+        )]);
+    }
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     if text("kind") != KIND {
         let message = format!("is not a policy: kind is {:?}, and a policy's is {KIND}", text("kind"));
@@ -59,18 +65,26 @@ pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
         None => faults
             .push(PolicyFault::new(FieldPath::root(), "the built-in schema is broken; please report this")),
     }
+    let mut unread = None;
     if faults.is_empty() {
         match serde_json::from_value::<StoragePolicy>(value.clone()) {
-            Ok(policy) => match CompiledPolicy::compile(&policy) {
-                Ok(policy) => return Ok(policy),
-                Err(found) => faults = found,
-            },
-            Err(error) => faults.push(PolicyFault::new(FieldPath::root(), error.to_string())),
+            Ok(policy) => return CompiledPolicy::compile(&policy).map_err(in_order),
+            Err(error) => unread = Some(PolicyFault::new(FieldPath::root(), error.to_string())),
         }
     }
+    // What the schema has nothing against may have faults of its own: all of them are told at once.
+    let broken: Vec<FieldPath> = faults.iter().map(|fault| fault.path.clone()).collect();
+    part_faults(value, &broken, &mut faults);
+    if faults.is_empty() {
+        faults.extend(unread);
+    }
+    Err(in_order(faults))
+}
+
+fn in_order(mut faults: Vec<PolicyFault>) -> Vec<PolicyFault> {
     faults.sort();
     faults.dedup();
-    Err(faults)
+    faults
 }
 
 /// Puts a schema error into words that name the field and the way out.
@@ -88,13 +102,32 @@ fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &m
                 .map(|fields| fields.keys().map(String::as_str).collect())
                 .unwrap_or_default();
             for field in unexpected {
-                let near = nearest(field, &known);
-                let hint = match near {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("the fields here are {}", known.join(", ")),
+                let (what, these) = match is_rule_entry(&path) {
+                    true => ("rule", "rules"),
+                    false => ("field", "fields here"),
                 };
-                let message = format!("unknown field `{field}`: {hint}");
-                faults.push(PolicyFault::new(path.key(field.clone()), message));
+                let hint = match nearest(field, &known) {
+                    _ if field == "action" && path.parent().is_some_and(|above| is_rule_entry(&above)) => {
+                        let rule = path.segments().last().map_or_else(String::new, name_of);
+                        format!(
+                            "an action stands beside the rule: `- {rule}: {{…}}` and, indented like `{rule}`, `action: …`"
+                        )
+                    }
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if known.is_empty() => "there are no fields here".to_owned(),
+                    None => {
+                        let known: Vec<&str> = known
+                            .iter()
+                            .copied()
+                            .filter(|name| what != "rule" || *name != "action")
+                            .collect();
+                        format!("the {these} are {}", known.join(", "))
+                    }
+                };
+                faults.push(PolicyFault::new(
+                    path.key(field.clone()),
+                    format!("unknown {what} `{field}`: {hint}"),
+                ));
             }
         }
         ValidationErrorKind::Required { property } => {
@@ -108,13 +141,13 @@ fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &m
                     kinds.into_iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(" or ")
                 }
             };
-            let found = error.instance();
+            let found = short(error.instance());
             faults.push(PolicyFault::new(path, format!("must be of type {wanted}, not {found}")));
         }
         ValidationErrorKind::Enum { options } => {
             let options: Vec<&str> =
                 options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            let found = error.instance();
+            let found = short(error.instance());
             faults
                 .push(PolicyFault::new(path, format!("must be one of {}, not {found}", options.join(", "))));
         }
@@ -122,8 +155,47 @@ fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &m
             faults.push(PolicyFault::new(path, "must have at least one item"));
         }
         ValidationErrorKind::MinLength { .. } => faults.push(PolicyFault::new(path, "must not be empty")),
+        ValidationErrorKind::MaxItems { limit } => {
+            faults.push(PolicyFault::new(path, format!("must have at most {limit} items")));
+        }
+        ValidationErrorKind::MaxLength { limit } => {
+            faults.push(PolicyFault::new(path, format!("must have at most {limit} characters")));
+        }
+        ValidationErrorKind::Minimum { limit } => {
+            let found = short(error.instance());
+            faults.push(PolicyFault::new(path, format!("must be at least {limit}, not {found}")));
+        }
+        ValidationErrorKind::Maximum { limit } => {
+            let found = short(error.instance());
+            faults.push(PolicyFault::new(path, format!("must be at most {limit}, not {found}")));
+        }
         _ => faults.push(PolicyFault::new(path, error.to_string())),
     }
+}
+
+/// Whether that is the place of one entry of `spec.rules`.
+fn is_rule_entry(path: &FieldPath) -> bool {
+    match path.segments() {
+        [Segment::Key(spec), Segment::Key(rules), Segment::Index(_)] => spec == "spec" && rules == "rules",
+        _ => false,
+    }
+}
+
+fn name_of(segment: &Segment) -> String {
+    match segment {
+        Segment::Key(key) => key.to_string(),
+        Segment::Index(index) => index.to_string(),
+    }
+}
+
+/// A value in a message: as JSON, cut where it gets long.
+fn short(value: &Value) -> String {
+    let mut text = value.to_string();
+    if let Some((cut, _)) = text.char_indices().nth(60) {
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
 }
 
 /// The field path of a JSON pointer into that value.

@@ -1,15 +1,20 @@
 //! The StoragePolicy: one type for the file and the CRD, read with every fault at once, compiled to a [`PolicySet`].
 
 mod compile;
+mod crd;
 mod load;
 mod schema;
 mod set;
 
 pub use compile::{CompiledException, CompiledPolicy, CompiledRule, CompiledSelfService, Subjects};
-pub(crate) use compile::{fits, selector_faults};
+pub(crate) use compile::{fits, kind_faults, selector_faults};
+pub use crd::{crd, crd_yaml, schema_json};
 pub(crate) use load::nearest;
 pub use load::{PolicyFault, load};
 pub use schema::{
     API_VERSION, Exception, KIND, Match, RuleEntry, SelfService, StoragePolicy, StoragePolicySpec, schema,
 };
 pub use set::{BASELINE, EXCLUDED_NAMESPACES, PolicySet, SetFault, embedded_baseline};
+
+#[cfg(test)]
+mod tests;

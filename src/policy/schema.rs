@@ -60,7 +60,7 @@ pub struct StoragePolicySpec {
     #[serde(default)]
     pub action: Action,
     /// The rules.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 64))]
     pub rules: Vec<RuleEntry>,
     /// Who is excused, why and until when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -177,7 +177,29 @@ impl Transform for NoNull {
         if schema.get("default").is_some_and(Value::is_null) {
             schema.remove("default");
         }
+        bound(schema);
     }
+}
+
+/// Rust's integer formats as bounds, which every reader of a schema checks and a CRD takes.
+fn bound(schema: &mut Schema) {
+    let bounds: (Value, Value) = match schema.get("format").and_then(Value::as_str) {
+        Some("int32") => (i32::MIN.into(), i32::MAX.into()),
+        Some("uint32") => (0.into(), u32::MAX.into()),
+        // JSON's whole numbers, in Kubernetes, are int64.
+        Some("uint" | "uint64") => (0.into(), i64::MAX.into()),
+        Some("uint8") => (0.into(), u8::MAX.into()),
+        Some("uint16") => (0.into(), u16::MAX.into()),
+        Some("int64" | "int") => {
+            schema.remove("format");
+            return;
+        }
+        _ => return,
+    };
+    schema.remove("format");
+    let object = schema.ensure_object();
+    object.entry("minimum").or_insert(bounds.0);
+    object.entry("maximum").or_insert(bounds.1);
 }
 
 /// `oneOf` documented constants is what schemars makes of an enum; an `enum` says the same, and every reader knows it.

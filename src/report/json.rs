@@ -50,6 +50,9 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
         .iter()
         .map(|fault| {
             let mut entry = value!({"message": fault.message});
+            if let (Some(entry), Some(help)) = (entry.as_object_mut(), &fault.help) {
+                entry.insert("help".to_owned(), value!(help));
+            }
             if let (Some(entry), Some(spot)) = (entry.as_object_mut(), &fault.spot) {
                 let (file, line, column) = place(spot);
                 entry.insert("file".to_owned(), value!(file));

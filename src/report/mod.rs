@@ -1,5 +1,6 @@
 //! One file an output format, over the same two inputs: what came of the run, and the texts. And the rules' manual.
 
+mod excerpt;
 mod human;
 mod json;
 mod manual;

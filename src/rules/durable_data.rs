@@ -19,7 +19,9 @@ use std::sync::Arc;
 ///
 /// A workload is stateful, and these of its paths are its data, when the image of a container is in the catalog
 /// (`volgate explain` shows what was found), when a StatefulSet owns it (its writable mounts; with no durable mount
-/// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so.
+/// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so. An image that
+/// is not in the catalog, with a pod volume that ends with the pod mounted where a product of the catalog keeps its
+/// data (an emptyDir at `/var/lib/mysql`), is a warning.
 ///
 /// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`. Where a claim
 /// or class is not known, the answer is a warning and not a guess.
@@ -105,10 +107,13 @@ impl Rule for DurableData {
                 }
             }
         }
+        data.add_resembling(workload, storage, context.catalog, &self.0.scratch);
         for path in data.paths.iter().filter(|path| !path.cover.read_only) {
             findings.extend(self.judge(workload, storage, path));
         }
-        if workload.stateful_set && !by_catalog {
+        // A container without an image is part of a patch: what it mounts stands elsewhere.
+        let whole = workload.pod.containers.iter().all(|container| !container.image.is_empty());
+        if workload.stateful_set && !by_catalog && whole {
             self.judge_set(workload, storage, findings);
         }
     }
@@ -130,6 +135,9 @@ impl DurableData {
             Why::Product { name, moved_by: None } => format!("{name} keeps its data in {}", data.path),
             Why::Product { name, moved_by: Some(by) } => {
                 format!("{name} keeps its data in {} (set by {by})", data.path)
+            }
+            Why::Resembles { name } => {
+                format!("{}, a directory in which {name} keeps its data", data.path)
             }
             Why::Policy | Why::StatefulSet => format!("the policy calls {} data", data.path),
         };
@@ -162,6 +170,11 @@ impl DurableData {
             .help("give volgate the claim, class or volume it lies on (in CI: `--context`), or name a class")
             .at_most(Action::Warn)
         };
+        if matches!(data.why, Why::Resembles { .. }) {
+            let help = "if it is data, mount a PersistentVolumeClaim there; if not, name the path in the rule's \
+                        `scratch`, or the image in a catalog entry of the policy";
+            draft = draft.help(help).at_most(Action::Warn);
+        }
         if let Some(mount) = data.cover.mount {
             draft = draft.related(data.container.mount_path(&pod, mount), format!("{} is mounted here", mount.path));
         }
@@ -190,11 +203,23 @@ impl DurableData {
         let durable = workload.pod.containers.iter().any(|container| has_durable(&storage, container));
         let weak = mounts.iter().filter(|data| data.cover.fate.most < self.0.require);
         if durable {
-            // Something lasts: what else it mounts is most often scratch, so this is for the audit log.
-            findings.extend(weak.map(|data| {
+            // Something lasts: what else it mounts is most often scratch, so this is for the audit log, and once for
+            // each pod volume, however many pieces of it are mounted.
+            let mut by_volume: Vec<(FieldPath, &DataPath<'_, '_>, Vec<&str>)> = Vec::new();
+            for data in weak {
+                let field = field(&pod, data);
+                let path = data.path.as_str();
+                match by_volume.iter_mut().find(|(known, ..)| *known == field) {
+                    Some((.., paths)) if paths.contains(&path) => {}
+                    Some((.., paths)) => paths.push(path),
+                    None => by_volume.push((field, data, vec![path])),
+                }
+            }
+            findings.extend(by_volume.into_iter().map(|(field, data, paths)| {
                 let lost = data.cover.fate.most.lost_when();
-                let message = format!("{} of a StatefulSet, {}: lost when {lost}", data.path, describe(data));
-                Draft::new(field(&pod, data), message)
+                let message =
+                    format!("{} of a StatefulSet, {}: lost when {lost}", paths.join(", "), describe(data));
+                Draft::new(field, message)
                     .help("if it is data, use a volumeClaimTemplate; if not, name it in the rule's `scratch`")
                     .at_most(Action::Audit)
             }));
@@ -372,9 +397,26 @@ mod tests {
         assert!(found(json!({}), &[], &on_empty)[0].starts_with("Warn spec.template.spec.volumes[0].emptyDir"));
         assert!(found(json!({"statefulSets": "Deny"}), &[], &on_empty)[0].starts_with("Deny"));
         assert!(found(json!({"statefulSets": "Ignore"}), &[], &on_empty).is_empty());
-        let on_claim = set(json!([scratch]), json!([{"metadata": {"name": "v"}, "spec": {}}]), mounts);
+        let template = json!([{"metadata": {"name": "v"}, "spec": {}}]);
+        let on_claim = set(json!([scratch]), template.clone(), mounts.clone());
         assert!(found(json!({}), &[], &on_claim).is_empty());
-        assert!(found(json!({}), &[], &set(json!([]), json!([]), json!([])))[0].starts_with("Warn spec.template.spec:"));
+        let mut pieces = mounts;
+        for path in ["/srv/a", "/srv/b", "/srv/a"] {
+            pieces.as_array_mut().unwrap().push(json!({"name": "e", "mountPath": path, "subPath": "x"}));
+        }
+        let with_scratch = set(json!([scratch, {"name": "e", "emptyDir": {}}]), template, pieces);
+        assert_eq!(
+            found(json!({}), &[], &with_scratch),
+            [
+                "Audit spec.template.spec.volumes[1].emptyDir: /srv/a, /srv/b of a StatefulSet, which lies on the \
+                 emptyDir \"e\": lost when the pod ends"
+            ]
+        );
+        let bare = set(json!([]), json!([]), json!([]));
+        assert!(found(json!({}), &[], &bare)[0].starts_with("Warn spec.template.spec:"));
+        let mut patch = bare.clone();
+        patch["spec"]["template"]["spec"]["containers"][0].as_object_mut().unwrap().remove("image");
+        assert_eq!(found(json!({}), &[], &patch), [""; 0], "a part of a StatefulSet, as an overlay has it");
     }
 
     #[test]
@@ -395,6 +437,35 @@ mod tests {
                             "volumeMounts": [{"name": "v", "mountPath": "/var/lib/postgresql"}]}],
             "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}));
         assert!(found(json!({}), &[], &object)[0].contains("VOLUME /var/lib/postgresql/data"));
+    }
+
+    #[test]
+    fn an_unknown_image_at_a_telling_directory_is_a_warning() {
+        let at = |path: &str, volume: Value, params: Value| {
+            let mut object = redis(json!({"name": "v", "mountPath": path}), volume);
+            object["spec"]["containers"][0]["image"] = json!("corp/shop-database:3");
+            found(params, &[], &object).join("")
+        };
+        let empty = json!({"name": "v", "emptyDir": {}});
+        assert_eq!(
+            at("/var/lib/mysql", empty.clone(), json!({})),
+            "Warn spec.volumes[0].emptyDir: /var/lib/mysql, a directory in which MySQL keeps its data, which lies on \
+             the emptyDir \"v\": lost when the pod ends"
+        );
+        assert_eq!(at("/data", empty.clone(), json!({})), "", "anyone's");
+        assert_eq!(at("/var/lib/mysql", empty, json!({"scratch": ["/var/lib/mysql"]})), "");
+        assert_eq!(at("/var/lib/etcd", json!({"name": "v", "hostPath": {"path": "/var/lib/etcd"}}), json!({})), "");
+        assert_eq!(at("/var/lib/mysql", json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}), json!({})), "");
+    }
+
+    #[test]
+    fn a_helper_of_a_known_product_is_not_told_again() {
+        let mount = json!([{"name": "v", "mountPath": "/var/lib/mysql"}]);
+        let object = pod(json!({
+            "containers": [{"name": "db", "image": "mysql", "volumeMounts": mount},
+                           {"name": "backup", "image": "corp/backup", "volumeMounts": mount}],
+            "volumes": [{"name": "v", "emptyDir": {}}]}));
+        assert_eq!(found(json!({}), &[], &object).len(), 1);
     }
 
     #[test]

@@ -180,6 +180,7 @@ registry! {
     binding_mode,
     shared_writer,
     dangling,
+    cel,
 }
 
 #[cfg(test)]
@@ -223,7 +224,8 @@ pub(crate) mod testing {
         )
     }
 
-    fn judge_review(rules: Value, context: &[Value], review: &Review<'_>) -> Verdict {
+    /// The verdict on any review.
+    pub(crate) fn judge_review(rules: Value, context: &[Value], review: &Review<'_>) -> Verdict {
         let policies = policy(rules).unwrap();
         let mut lookup = MapLookup::default();
         lookup.set_complete();

@@ -40,8 +40,7 @@ fn readyz(state: &State) -> Response {
 
 fn checks(state: &State) -> [(&'static str, Option<String>); 4] {
     let waiting = state.caches.waiting();
-    let caches =
-        (!waiting.is_empty()).then(|| format!("waiting for the first list of {}", waiting.join(", ")));
+    let caches = (!waiting.is_empty()).then(|| waiting.join("; "));
     let certificate = state.certificates.current();
     let certificate = certificate.invalid_at(state.clock.now());
     let certificate =

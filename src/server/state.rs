@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 /// How far the caches behind the lookup are.
 pub trait CacheState: Send + Sync {
-    /// The kinds whose objects are not all known yet.
+    /// For each kind whose objects are not all known yet, what it waits for, as a fragment.
     fn waiting(&self) -> Vec<String>;
     /// How many objects of each kind are known.
     fn sizes(&self) -> Vec<(&'static str, usize)>;

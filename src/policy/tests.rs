@@ -1,0 +1,394 @@
+use super::{CompiledPolicy, PolicySet, load};
+use crate::engine::{Engine, Review};
+use crate::facts::Facts;
+use crate::lookup::MapLookup;
+use crate::verdict::{Action, Verdict};
+use jiff::civil::{Date, date};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn policy(spec: Value) -> Value {
+    json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "test"}, "spec": spec})
+}
+
+/// The rule that every object breaks.
+fn never() -> Value {
+    json!({"cel": {"name": "never", "expression": "false", "message": "no"}})
+}
+
+fn faults(policy: &Value) -> Vec<String> {
+    load(policy).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+/// The faults of a policy with that spec, which must be these, each with that beginning.
+#[track_caller]
+fn told(spec: Value, wanted: &[&str]) {
+    let found = faults(&policy(spec));
+    let fits =
+        found.len() == wanted.len() && found.iter().zip(wanted).all(|(fault, wanted)| fault.contains(wanted));
+    assert!(fits, "found {found:#?}\nwanted {wanted:#?}");
+}
+
+fn compiled(name: &str, spec: Value) -> CompiledPolicy {
+    let mut policy = policy(spec);
+    policy["metadata"]["name"] = json!(name);
+    load(&policy).unwrap()
+}
+
+fn judge_on(today: Date, spec: Value, context: &[Value], object: &Value) -> Verdict {
+    let policies = PolicySet::build(vec![compiled("test", spec)]).unwrap();
+    let mut lookup = MapLookup::default();
+    for object in context {
+        lookup.add(&Facts::read(object, None).unwrap());
+    }
+    Engine { policies: &policies, lookup: &lookup, today }.judge(&Review::create(object)).unwrap()
+}
+
+fn judge(spec: Value, context: &[Value], object: &Value) -> Verdict {
+    judge_on(date(2026, 11, 23), spec, context, object)
+}
+
+fn pod(labels: Value, owner: Option<(&str, &str)>) -> Value {
+    let owners: Vec<Value> = owner
+        .into_iter()
+        .map(|(kind, name)| json!({"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "u", "controller": true}))
+        .collect();
+    json!({"apiVersion": "v1", "kind": "Pod",
+           "metadata": {"name": "p", "namespace": "shop", "labels": labels, "ownerReferences": owners},
+           "spec": {"containers": []}})
+}
+
+#[test]
+fn unknown_fields_are_told_at_every_depth() {
+    let mut bad = policy(json!({
+        "acton": "Deny", "match": {"namespaceSelektor": {}, "objectSelector": {"matchLabel": {}}},
+        "rules": [{"defaultClass": {"nam": "x", "name": "x"}}, {"defaultclass": {"name": "x"}}, {"zzz": {}}],
+        "exceptions": [{"reason": "r", "kinds": ["Pod"], "untill": "2027-01-01"}]}));
+    bad["spek"] = json!({});
+    let found = faults(&bad);
+    for wanted in [
+        "spec.acton: unknown field `acton`: did you mean `action`?",
+        "spec.match.namespaceSelektor: unknown field `namespaceSelektor`: did you mean `namespaceSelector`?",
+        "spec.match.objectSelector.matchLabel: unknown field `matchLabel`: did you mean `matchLabels`?",
+        "spec.rules[0].defaultClass.nam: unknown field `nam`: did you mean `name`?",
+        "spec.rules[1].defaultclass: unknown rule `defaultclass`: did you mean `defaultClass`?",
+        "spec.rules[2].zzz: unknown rule `zzz`: the rules are accessModes, bindingMode, cel, claimClass, claimSize, dangling, defaultClass, durableData, emptyDir, hostPath, pinToVolume, reclaimPolicy, sharedWriter, volumeMode, volumeReachable, volumeTypes",
+        "spec.exceptions[0].untill: unknown field `untill`: did you mean `until`?",
+    ] {
+        assert!(found.iter().any(|fault| fault.starts_with(wanted)), "{wanted} in {found:#?}");
+    }
+}
+
+#[test]
+fn all_kinds_of_faults_are_told_at_once() {
+    told(
+        json!({
+            "priority": "high",
+            "action": "Block",
+            "match": {"objectSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}},
+            "exclude": [{}, {"namespaces": ["a*b", "ok-*"]}, {"kinds": ["statefulset", "pods", "Cluster"]}],
+            "rules": [
+                {"cel": {"name": "n", "expression": "objekt == 1"}},
+                {"defaultClass": {"name": 3}},
+                {"defaultClass": {"name": "a"}, "cel": {"name": "n", "expression": "true"}},
+                {"action": "Warn"},
+                {},
+                {"cel": {"name": "n", "expression": "quantity('10Gigs').isInteger()"}},
+                {"defaultClass": {"name": "x", "action": "Warn"}}],
+            "exceptions": [
+                {"reason": "why not"},
+                {"kinds": ["Pod"], "reason": "  "},
+                {"kinds": ["Pod"], "reason": ""},
+                {"kinds": ["Pod"]},
+                {"kinds": ["Pod"], "reason": "r", "until": "tomorrow"},
+                {"kinds": ["Pod"], "reason": "r", "rules": ["defaultClass"]}],
+            "selfService": {"annotation": "a", "rules": ["cell"], "leastLength": -1}}),
+        &[
+            "spec.action: must be one of Audit, Warn, Deny, not \"Block\"",
+            "spec.exceptions[0]: excuses everything",
+            "spec.exceptions[1].reason: say in a few words why",
+            "spec.exceptions[2].reason: must not be empty",
+            "spec.exceptions[3]: the field `reason` is missing",
+            "spec.exceptions[4].until: \"tomorrow\" is not a day: write it like 2027-03-31",
+            "spec.exceptions[5].rules[0]: unknown rule \"defaultClass\": did you mean default-class?",
+            "spec.exclude[0]: excludes everything",
+            "spec.exclude[1].namespaces[0]: \"a*b\" fits no namespace",
+            "spec.exclude[2].kinds[0]: \"statefulset\" is no kind: did you mean StatefulSet?",
+            "spec.exclude[2].kinds[1]: \"pods\" is no kind: did you mean Pod?",
+            "spec.match.objectSelector.matchExpressions[0]",
+            "spec.priority: must be of type integer, not \"high\"",
+            "spec.rules[0].cel.expression: unknown variable `objekt`: did you mean `object`?",
+            "spec.rules[1].defaultClass.name: must be of type string, not 3",
+            "spec.rules[2]: one entry holds one rule, and here are defaultClass and cel: give each its own `-`",
+            "spec.rules[3]: names no rule: write one of defaultClass, durableData, pinToVolume, volumeReachable, hostPath, volumeTypes, emptyDir, claimClass, claimSize, accessModes, volumeMode, reclaimPolicy, bindingMode, sharedWriter, dangling, cel",
+            "spec.rules[4]: names no rule",
+            "spec.rules[5].cel.expression: quantity(…) cannot be",
+            "spec.rules[6].defaultClass.action: unknown field `action`: an action stands beside the rule: `- defaultClass: {…}`",
+            "spec.selfService.leastLength: must be at least 0, not -1",
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_policy_is_told() {
+    assert_eq!(faults(&json!([1])), [".: must be a map, not [1]"]);
+    assert_eq!(
+        faults(&json!({"kind": "Pod"})),
+        ["kind: is not a policy: kind is \"Pod\", and a policy's is StoragePolicy"]
+    );
+    assert_eq!(
+        faults(&json!({"kind": "StoragePolicy", "apiVersion": "volgate.dev/v1"})),
+        ["apiVersion: unknown version \"volgate.dev/v1\": write volgate.dev/v1alpha1"]
+    );
+    let bare = json!({"kind": "StoragePolicy", "apiVersion": "volgate.dev/v1alpha1"});
+    assert_eq!(faults(&bare), [".: the field `metadata` is missing", ".: the field `spec` is missing"]);
+    told(json!({"rules": []}), &["spec.rules: must have at least one item"]);
+    told(json!({}), &["spec: the field `rules` is missing"]);
+    told(
+        json!({"rules": [never()], "priority": 3_000_000_000_u32}),
+        &["spec.priority: must be at most 2147483647, not 3000000000"],
+    );
+    let long = json!({"rules": [{"cel": {"name": "n", "expression": "x".repeat(5000)}}]});
+    told(long, &["spec.rules[0].cel.expression: must have at most 4096 characters"]);
+    let wide = json!({"rules": [{"defaultClass": {"name": (0..100).collect::<Vec<_>>()}}]});
+    let found = faults(&policy(wide));
+    assert!(found[0].len() < 200, "{found:?}");
+}
+
+#[test]
+fn a_label_that_kubernetes_refuses_is_told() {
+    let spec = json!({"rules": [never()], "match": {
+        "namespaceSelector": {"matchLabels": {"a b": "c"}},
+        "objectSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["x"]},
+                                                 {"key": "a", "operator": "Like", "values": ["x"]}]}}});
+    // The bad operator hides what else is wrong with its own part alone.
+    let found = faults(&policy(spec));
+    assert!(
+        found.iter().any(|fault| fault
+            .starts_with("spec.match.objectSelector.matchExpressions[1].operator: must be one of")),
+        "{found:#?}"
+    );
+    told(
+        json!({"rules": [never()], "match": {
+            "namespaceSelector": {"matchLabels": {"a b": "c"}},
+            "objectSelector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["x"]}]}}}),
+        &[
+            "spec.match.namespaceSelector.matchLabels[\"a b\"]",
+            "spec.match.objectSelector.matchExpressions[0]",
+        ],
+    );
+}
+
+#[test]
+fn an_exception_from_a_rule_that_is_not_there_is_told() {
+    told(
+        json!({"rules": [never()], "exceptions": [{"kinds": ["Pod"], "reason": "r", "rules": ["default-class"]}],
+               "selfService": {"annotation": "a", "rules": ["default-class"]}}),
+        &[
+            "spec.exceptions[0].rules[0]: excuses from default-class, which this policy does not have",
+            "spec.selfService.rules[0]: excuses from default-class",
+        ],
+    );
+}
+
+#[test]
+fn policies_that_contradict_are_told_and_priority_resolves_it() {
+    let class = |class: &str, more: Value| {
+        let mut spec = json!({"rules": [never(), {"defaultClass": {"name": class}}]});
+        spec.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+        spec
+    };
+    let build =
+        |a: (&str, Value), b: (&str, Value)| PolicySet::build(vec![compiled(a.0, a.1), compiled(b.0, b.1)]);
+    let found = build(("a", class("x", json!({}))), ("b", class("y", json!({})))).unwrap_err();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].policy, found[0].other, found[0].field.to_string().as_str()),
+        (1, 0, "spec.rules[1]")
+    );
+    assert!(found[0].message.contains("policies \"a\" and \"b\" contradict each other in default-class"));
+    assert!(found[0].message.contains("higher `priority`"), "{}", found[0].message);
+    assert!(build(("a", class("x", json!({}))), ("b", class("x", json!({})))).is_ok(), "they agree");
+    let set = build(("a", class("x", json!({}))), ("b", class("y", json!({"priority": 1})))).unwrap();
+    let names: Vec<&str> = set.policies().iter().map(|policy| policy.name.as_str()).collect();
+    assert_eq!(names, ["b", "a"], "the higher priority goes first");
+    let apart = |ns: &str| json!({"match": {"namespaces": [ns]}});
+    assert!(
+        build(("a", class("x", apart("a"))), ("b", class("y", apart("b")))).is_ok(),
+        "about different objects"
+    );
+    let same = build(("a", class("x", json!({}))), ("a", class("x", json!({})))).unwrap_err();
+    assert_eq!(same[0].field.to_string(), "metadata.name");
+    assert!(same[0].message.contains("two policies named \"a\""));
+    told(
+        json!({"rules": [{"defaultClass": {"name": "x"}}, {"defaultClass": {"name": "y"}}]}),
+        &["spec.rules[1]: contradicts spec.rules[0]: "],
+    );
+}
+
+#[test]
+fn the_higher_priority_fills_the_class() {
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                       "metadata": {"name": "c", "namespace": "shop"}, "spec": {}});
+    let class = |name: &str, class: &str, priority: i32| {
+        compiled(name, json!({"priority": priority, "rules": [{"defaultClass": {"name": class}}]}))
+    };
+    let policies = PolicySet::build(vec![class("a", "low", 0), class("b", "high", 5)]).unwrap();
+    let lookup = MapLookup::default();
+    let engine = Engine { policies: &policies, lookup: &lookup, today: date(2026, 11, 23) };
+    let patch = engine.judge(&Review::create(&claim)).unwrap().patch;
+    assert_eq!(serde_json::to_value(patch).unwrap()[0]["value"], "high");
+}
+
+#[test]
+fn an_exception_holds_until_the_end_of_its_last_day() {
+    let spec = |until: &str| json!({"rules": [never()], "exceptions": [{"kinds": ["Pod"], "reason": "moving", "until": until}]});
+    let excused = |until: &str| {
+        let verdict = judge_on(date(2026, 11, 23), spec(until), &[], &pod(json!({}), None));
+        (verdict.denied(), verdict.findings[0].excused.clone())
+    };
+    assert_eq!(excused("2026-11-22"), (true, None));
+    assert_eq!(excused("2026-11-23"), (false, Some("moving (until 2026-11-23)".to_owned())));
+    assert_eq!(excused("2026-11-24"), (false, Some("moving (until 2026-11-24)".to_owned())));
+    told(spec("2026-02-30"), &["spec.exceptions[0].until: \"2026-02-30\" is not a day"]);
+}
+
+#[test]
+fn self_service_wants_a_reason_of_some_length() {
+    let spec = json!({"rules": [never()], "selfService": {"annotation": "why", "rules": ["cel"], "leastLength": 10}});
+    let excused = |reason: &str| {
+        let mut pod = pod(json!({}), None);
+        pod["metadata"]["annotations"] = json!({"why": reason});
+        judge(spec.clone(), &[], &pod).findings[0].excused.clone()
+    };
+    assert_eq!(excused("too short"), None);
+    assert_eq!(excused("   short   "), None);
+    assert_eq!(
+        excused("rebuilt in a minute").as_deref(),
+        Some("the object's own reason: rebuilt in a minute")
+    );
+    let without = json!({"rules": [never()]});
+    let mut own = pod(json!({}), None);
+    own["metadata"]["annotations"] = json!({"why": "rebuilt in a minute"});
+    assert!(judge(without, &[], &own).denied(), "nobody allowed it");
+}
+
+#[test]
+fn selects_by_the_labels_of_the_namespace() {
+    let spec = json!({"rules": [never()], "match": {"namespaceSelector": {"matchLabels": {"tier": "data"}}}});
+    let namespace = |labels: Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": labels}});
+    let pod = pod(json!({"tier": "data"}), None);
+    assert!(judge(spec.clone(), &[namespace(json!({"tier": "data"}))], &pod).denied());
+    assert!(!judge(spec.clone(), &[namespace(json!({"tier": "web"}))], &pod).denied());
+    assert!(!judge(spec, &[], &pod).denied(), "a namespace that is not known has no such label");
+    let named = json!({"rules": [never()],
+        "match": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}});
+    assert!(judge(named, &[], &pod).denied(), "the name is known always");
+}
+
+#[test]
+fn a_pod_inherits_from_its_deployment() {
+    let owner = |kind: &str, name: &str, labels: Value, owner: Option<(&str, &str)>| {
+        let mut object = pod(labels, owner);
+        object["apiVersion"] = json!("apps/v1");
+        object["kind"] = json!(kind);
+        object["metadata"]["name"] = json!(name);
+        object["spec"] = json!({"template": {"spec": {"containers": []}}});
+        object
+    };
+    let context = [
+        owner("ReplicaSet", "web-1", json!({}), Some(("Deployment", "web"))),
+        owner("Deployment", "web", json!({"app": "session-cache"}), None),
+    ];
+    let spec = json!({"rules": [never()], "exceptions": [
+        {"objectSelector": {"matchLabels": {"app": "session-cache"}}, "reason": "a cache"}]});
+    let owned = pod(json!({}), Some(("ReplicaSet", "web-1")));
+    assert!(!judge(spec.clone(), &context, &owned).denied());
+    assert!(judge(spec.clone(), &context[..1], &owned).denied(), "the Deployment is not known");
+    assert!(judge(spec.clone(), &context, &pod(json!({}), Some(("ReplicaSet", "other")))).denied());
+    let by_kind = json!({"rules": [never()], "exceptions": [{"kinds": ["Deployment"], "reason": "r"}]});
+    assert!(!judge(by_kind, &context, &owned).denied());
+}
+
+#[test]
+fn a_rules_own_action_counts() {
+    let mut warn = never();
+    warn["action"] = json!("Warn");
+    let verdict = judge(
+        json!({"action": "Audit", "rules": [warn, {"cel": {"name": "b", "expression": "false"}}]}),
+        &[],
+        &pod(json!({}), None),
+    );
+    let actions: Vec<Action> = verdict.findings.iter().map(|finding| finding.action).collect();
+    assert_eq!(actions, [Action::Warn, Action::Audit]);
+}
+
+/// JSON made of a policy's own words, so that it gets past the first checks.
+fn any_json() -> impl Strategy<Value = Value> {
+    let words = || {
+        prop::sample::select(vec![
+            "spec",
+            "rules",
+            "match",
+            "exclude",
+            "exceptions",
+            "reason",
+            "until",
+            "kinds",
+            "namespaces",
+            "objectSelector",
+            "matchLabels",
+            "matchExpressions",
+            "key",
+            "operator",
+            "values",
+            "In",
+            "action",
+            "Deny",
+            "cel",
+            "name",
+            "expression",
+            "variables",
+            "defaultClass",
+            "selfService",
+            "annotation",
+            "leastLength",
+            "catalog",
+            "priority",
+            "true",
+            "object.spec.x",
+            "2027-01-01",
+            "",
+            "*",
+            "a/b",
+            "\u{0}",
+        ])
+        .prop_map(str::to_owned)
+    };
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        words().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 40, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((words(), inner), 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn load_never_panics(value in any_json()) {
+        let _ = load(&value);
+        let _ = load(&policy(value.clone()));
+        let _ = load(&policy(json!({"rules": [value.clone()], "match": value.clone(), "exceptions": [value.clone()]})));
+        let _ = load(&policy(json!({"rules": [{"cel": value.clone()}, {"defaultClass": value}]})));
+    }
+}

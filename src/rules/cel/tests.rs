@@ -1,0 +1,422 @@
+use super::super::testing::{faults, judge, judge_review, judge_update, lines};
+use super::library::{FUNCTIONS, LIBRARY};
+use super::program::{self, Kind};
+use super::{limits, values};
+use crate::engine::Review;
+use crate::model::Operation;
+use kube_cel::cel::common::ast::{CallExpr, Expr};
+use kube_cel::cel::{ExecutionError, IdedExpr};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+fn rule(expression: &str) -> Value {
+    json!([{"cel": {"name": "test", "expression": expression, "message": "must hold"}}])
+}
+
+fn claim(spec: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+           "metadata": {"name": "c", "namespace": "shop", "labels": {"a.b/c-d": "x"}}, "spec": spec})
+}
+
+fn redis() -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "shop"}, "spec": {
+        "replicas": 3,
+        "template": {"spec": {
+            "containers": [{"name": "app", "image": "app:1", "volumeMounts": [
+                {"name": "data", "mountPath": "/data"}, {"name": "scratch", "mountPath": "/tmp"},
+                {"name": "config", "mountPath": "/etc/app"}]}],
+            "volumes": [{"name": "scratch", "emptyDir": {}}, {"name": "config", "configMap": {"name": "c"}}]}},
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {
+            "storageClassName": "local-path", "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "10Gi"}}}}]}})
+}
+
+/// What a rule with that expression finds.
+fn finds(expression: &str, object: &Value) -> Vec<String> {
+    lines(&judge(rule(expression), &[], object))
+}
+
+#[track_caller]
+fn holds(expression: &str, object: &Value) {
+    assert_eq!(finds(expression, object), [""; 0], "{expression}");
+}
+
+#[track_caller]
+fn fails(expression: &str, object: &Value, why: &str) {
+    let found = finds(expression, object);
+    assert!(matches!(found.as_slice(), [line] if line.contains("failed on this") && line.contains(why)), "{found:?}");
+}
+
+#[test]
+fn false_is_a_finding_and_true_is_none() {
+    let object = claim(json!({"replicas": 3}));
+    holds("object.spec.replicas == 3", &object);
+    assert_eq!(finds("object.spec.replicas > 3", &object), ["Deny .: must hold (test)"]);
+    let rules = json!([{"cel": {"name": "n", "expression": "object.spec.replicas > 3", "field": "spec.replicas",
+        "messageExpression": "'has ' + string(object.spec.replicas)"}}]);
+    assert_eq!(lines(&judge(rules, &[], &object)), ["Deny spec.replicas: has 3 (n)"]);
+    let rules = json!([{"cel": {"name": "n", "expression": "object.spec.replicas > 3",
+        "messageExpression": "object.absent"}}]);
+    assert_eq!(lines(&judge(rules, &[], &object)), ["Deny .: not true: object.spec.replicas > 3 (n)"]);
+}
+
+#[test]
+fn sees_keys_as_they_are_and_kubernetes_escapes() {
+    let object = claim(json!({"with-dash": {"x.y": 1}, "namespace": "n", "list": [{"a": 1}], "f": 1.5}));
+    holds("object.metadata.labels['a.b/c-d'] == 'x'", &object);
+    holds("object.spec.with__dash__dash.x__dot__y == 1", &object);
+    holds("object.spec.__namespace__ == 'n' && object.metadata.namespace == 'shop'", &object);
+    holds("object.spec.list[0].a == 1 && object.spec.f == 1.5", &object);
+}
+
+#[test]
+fn what_fails_is_a_finding_that_says_why() {
+    let object = claim(json!({"text": "t", "nothing": null, "list": []}));
+    fails("object.spec.replicas > 1", &object, "there is no field `replicas`");
+    fails("object.spec.text.deeper == 'x'", &object, "does not take");
+    fails("!object.spec.text.deeper", &object, "does not take");
+    fails("!object.spec.nothing.deeper", &object, "does not take");
+    fails("!has(object.spec.nothing.deeper)", &object, "needs a map in has(…)");
+    fails("oldObject.spec.x == 1", &object, "does not take");
+    fails("object.spec.list[0] == 1", &object, "no item");
+    fails("object.spec.text.all(x, true)", &object, "a list or a map to go through");
+    fails("object.spec.text", &object, "it comes to string");
+    fails("object.spec.list < 1", &object, "does not take");
+    holds("!has(object.spec.replicas) || object.spec.replicas > 1", &object);
+    holds("object.spec.?replicas.orValue(1) == 1 && !has(object.?absent.x)", &object);
+    let found = judge(rule("object.spec.replicas > 1"), &[], &object);
+    assert!(found.findings[0].help.as_ref().unwrap().contains("has("));
+}
+
+#[test]
+fn loops_are_cels() {
+    let object = claim(json!({"n": [1, 2, 3], "m": {"b": 1, "a": 2}, "mixed": [1, "x"]}));
+    holds("object.spec.n.all(x, x > 0) && !object.spec.n.all(x, x > 1)", &object);
+    holds("object.spec.n.exists(x, x == 2) && !object.spec.n.exists(x, x == 4)", &object);
+    holds("object.spec.n.exists_one(x, x > 2) && !object.spec.n.existsOne(x, x > 1)", &object);
+    holds("object.spec.n.map(x, x * 2) == [2, 4, 6] && object.spec.n.map(x, x > 1, x * 2) == [4, 6]", &object);
+    holds("object.spec.n.filter(x, x != 2) == [1, 3]", &object);
+    holds("object.spec.m.map(k, k) == ['a', 'b'] && object.spec.m.all(k, object.spec.m[k] > 0)", &object);
+    holds("object.spec.n.all(x, object.spec.n.exists(y, y == x))", &object);
+    // A fault counts only when no other item decides.
+    holds("object.spec.mixed.exists(x, x == 1 || x.foo == 1)", &object);
+    holds("!object.spec.mixed.all(x, x.startsWith('y'))", &claim(json!({"mixed": [1, "x"]})));
+    fails("object.spec.mixed.all(x, x > 0)", &object, "");
+    holds("[].all(x, false) && [1, 2] + [3] == [1, 2, 3] && 'a' + 'b' == 'ab' && 2 in [1, 2]", &object);
+    holds("size('äö') == 2 && 'äö'.size() == 2 && dyn(1) == 1 && size(object.spec.n) == 3", &object);
+}
+
+#[test]
+fn has_kubernetes_functions() {
+    let object = redis();
+    holds("quantity('10Gi').isGreaterThan(quantity('1Gi'))", &object);
+    holds("'a-b'.matches('^[a-z-]+$') && 'a,b'.split(',') == ['a', 'b'] && ['a', 'b'].join('-') == 'a-b'", &object);
+    holds("sets.contains([1, 2, 3], [1, 2]) && !sets.contains([1], [2]) && sets.intersects([1, 2], [2, 3])", &object);
+    holds("sets.equivalent([1, 2], [2, 1, 1]) && !sets.equivalent([1], [1, 2])", &object);
+    holds("lists.range(3) == [0, 1, 2] && [1, 1, 2].distinct() == [1, 2]", &object);
+    holds("'aaa'.replace('a', 'bb') == 'bbbbbb' && 'aaa'.replace('a', 'b', 2) == 'bba'", &object);
+    holds("'%s has %d'.format(['x', 1]) == 'x has 1' && isSemver('1.2.3')", &object);
+    holds("timestamp('2026-01-02T03:04:05Z').getFullYear() == 2026", &object);
+}
+
+#[test]
+fn sees_the_request_the_namespace_and_the_old_object() {
+    let object = claim(json!({}));
+    holds("request.operation == 'CREATE' && request.kind.kind == 'PersistentVolumeClaim' && request.kind.group == ''", &object);
+    holds("request.namespace == 'shop' && request.name == 'c' && request.kind.version == 'v1'", &object);
+    holds("!has(request.userInfo) && !has(request.resource) && !has(request.dryRun) && !has(request.subResource)", &object);
+    holds("oldObject == null", &object);
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace",
+                           "metadata": {"name": "shop", "labels": {"tier": "data"}, "annotations": {"owner": "me"}}});
+    let seen = "namespaceObject.metadata.name == 'shop' && namespaceObject.metadata.labels.tier == 'data' && \
+                namespaceObject.metadata.annotations.owner == 'me'";
+    assert_eq!(lines(&judge(rule(seen), &[namespace], &object)), [""; 0]);
+    let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {}});
+    holds("namespaceObject == null && !has(request.namespace)", &volume);
+    let (old, new) = (redis(), { let mut new = redis(); new["spec"]["replicas"] = json!(1); new });
+    let verdict = judge_update(rule("object.spec.replicas >= oldObject.spec.replicas"), &[], &old, &new);
+    assert_eq!(lines(&verdict), ["Deny .: must hold (test)"]);
+}
+
+#[test]
+fn sees_a_live_request_but_not_its_objects() {
+    let object = claim(json!({}));
+    let request = json!({"uid": "u", "operation": "CREATE", "dryRun": true, "name": "c", "object": object,
+                         "userInfo": {"username": "jane", "groups": ["dev"]},
+                         "resource": {"group": "", "version": "v1", "resource": "persistentvolumeclaims"}});
+    let review = Review { operation: Operation::Create, request: Some(&request), ..Review::create(&object) };
+    let expression = "request.userInfo.username == 'jane' && 'dev' in request.userInfo.groups && request.dryRun && \
+                      request.resource.resource == 'persistentvolumeclaims' && !has(request.object)";
+    assert_eq!(lines(&judge_review(rule(expression), &[], &review)), [""; 0]);
+}
+
+#[test]
+fn sees_facts() {
+    let object = redis();
+    holds("facts.kind == 'StatefulSet' && facts.stateful", &object);
+    holds("facts.containers[0].name == 'app' && facts.containers[0].image == 'app:1' && !facts.containers[0].stateful", &object);
+    holds("facts.containers[0].section == 'containers' && !has(facts.containers[0].product)", &object);
+    let of = |path: &str, rest: &str| format!("facts.paths.exists_one(p, p.path == '{path}' && {rest})");
+    holds(&of("/", "p.volume == '' && p.durability == 'container' && !p.readOnly && p.container == 'app'"), &object);
+    holds(&of("/tmp", "p.volume == 'scratch' && p.durability == 'pod' && p.reach == 'some-nodes' && p.data"), &object);
+    holds(&of("/data", "p.durability == 'unknown' && p.least == 'claim' && p.most == 'volume' && p.data"), &object);
+    holds(&of("/etc/app", "p.readOnly && !p.data"), &object);
+    holds("facts.claims[0].name == 'data' && facts.claims[0].class == 'local-path' && facts.claims[0].size == '10Gi'", &object);
+    holds("facts.claims[0].field == 'spec.volumeClaimTemplates[0].spec' && facts.claims[0].mode == 'Filesystem'", &object);
+    holds("facts.claims[0].bytes == 10737418240 && facts.claims[0].modes == ['ReadWriteOnce']", &object);
+    let claim = claim(json!({"storageClassName": ""}));
+    holds("facts.claims.all(c, c.class == '' && c.name == 'c' && !has(c.size)) && !facts.stateful", &claim);
+    holds("facts.claims.size() == 1 && facts.paths == [] && facts.containers == []", &claim);
+}
+
+#[test]
+fn kinds_and_when_narrow_the_question() {
+    let rules = |more: Value| {
+        let mut cel = json!({"name": "n", "expression": "object.spec.replicas < 3"});
+        cel.as_object_mut().unwrap().append(more.clone().as_object_mut().unwrap());
+        json!([{"cel": cel}])
+    };
+    let found = |more: Value, object: &Value| judge(rules(more), &[], object).findings.len();
+    assert_eq!(found(json!({}), &redis()), 1);
+    assert_eq!(found(json!({"kinds": ["StatefulSet"]}), &redis()), 1);
+    assert_eq!(found(json!({"kinds": ["Deployment"]}), &redis()), 0);
+    assert_eq!(found(json!({"when": "object.metadata.name == 's'"}), &redis()), 1);
+    assert_eq!(found(json!({"when": "object.metadata.name == 't'"}), &redis()), 0);
+    let broken = judge(rules(json!({"when": "object.absent == 1"})), &[], &redis());
+    assert!(broken.findings[0].message.contains("failed on this StatefulSet: `when`: there is no field `absent`"));
+}
+
+#[test]
+fn variables_are_evaluated_when_they_are_needed() {
+    let rules = |expression: &str| {
+        json!([{"cel": {"name": "n", "expression": expression, "variables": [
+            {"name": "broken", "expression": "object.absent"},
+            {"name": "names", "expression": "object.spec.template.spec.volumes.map(v, v.name)"},
+            {"name": "count", "expression": "variables.names.size()"}]}}])
+    };
+    assert_eq!(lines(&judge(rules("variables.count == 2 && variables.names[0] == 'scratch'"), &[], &redis())), [""; 0]);
+    assert_eq!(lines(&judge(rules("true || variables.broken"), &[], &redis())), [""; 0]);
+    assert_eq!(judge(rules("variables.broken == 1"), &[], &redis()).findings.len(), 1);
+}
+
+#[test]
+fn tells_what_cannot_be_at_load() {
+    let told = |expression: &str, part: &str| {
+        let found = faults(rule(expression));
+        assert!(
+            matches!(found.as_slice(), [fault] if fault.starts_with("spec.rules[0].cel.expression: ") && fault.contains(part)),
+            "{expression}: {found:?}"
+        );
+    };
+    told("object.spec.replicas >", "failed to parse it at line 1, column 23: ");
+    told("object.spec\n  .x ==== 1", "line 2, column 8");
+    told("'unclosed", "failed to parse it at line 1, column 1");
+    told("objekt.spec == 1", "unknown variable `objekt`: did you mean `object`? (line 1, column 1)");
+    told("true &&\n  zzz", "unknown variable `zzz`: there are object, oldObject, request, namespaceObject, facts and variables.<name> (line 2, column 3)");
+    told("object.spec.name.startWith('a')", "unknown function `startWith`: did you mean `startsWith`? (line 1, column 18)");
+    told("set.contains([1], [1])", "unknown variable `set`");
+    told("variables.x == 1", "unknown variable `variables.x`: no variable stands before this expression");
+    told("variables == 1", "is not a value");
+    told("object.spec.name.matches('(')", "matches(…) cannot be");
+    told("quantity('10Gigs').isLessThan(quantity('1Gi'))", "quantity(…) cannot be");
+    told("timestamp('yesterday') == timestamp('2026-01-01T00:00:00Z')", "timestamp(…) cannot be");
+    told("[1].all(object, true)", "rename it");
+    told("[1].all(x, [1].all(x, true))", "rename it");
+    told("Foo{a: 1} == null", "makes a message");
+    told("object.spec.list.every()", "unknown function `every`");
+    told("1 + 1 - 1", "must come to true or false");
+    told("'text'", "must come to true or false");
+    let both = faults(json!([{"cel": {"name": "n", "expression": "objekt == zzz", "field": "spec..x",
+        "messageExpression": "1 - 1", "when": "[", "variables": [
+            {"name": "9x", "expression": "variables.later"}, {"name": "later", "expression": "true"},
+            {"name": "later", "expression": "nope()"}]}}]));
+    let told: Vec<&str> = both.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+    assert_eq!(
+        told,
+        ["spec.rules[0].cel.expression", "spec.rules[0].cel.expression", "spec.rules[0].cel.field",
+         "spec.rules[0].cel.messageExpression", "spec.rules[0].cel.variables[0].expression",
+         "spec.rules[0].cel.variables[0].name", "spec.rules[0].cel.variables[2].expression",
+         "spec.rules[0].cel.variables[2].name", "spec.rules[0].cel.when"],
+        "{both:?}"
+    );
+}
+
+#[test]
+fn refuses_what_nests_too_deep_without_a_stack_overflow() {
+    let repeated = |left: &str, middle: &str, right: &str, count: usize| {
+        format!("{}{middle}{}", left.repeat(count), right.repeat(count))
+    };
+    for expression in [
+        repeated("(", "true", ")", 2000),
+        repeated("[", "1", "]", 2000),
+        repeated("!", "true", "", 4000),
+        repeated("-", "1", "", 4000),
+        repeated("size(", "''", ")", 600),
+        format!("object{} == 1", ".a".repeat(2000)),
+        format!("object{} == 1", "[0]".repeat(1300)),
+        format!("1{} == 1", "+1".repeat(2000)),
+        format!("true{}", "?true:true".repeat(400)),
+        format!("object{} == 1", ".all(x, x)".repeat(400)),
+        "(".repeat(4096),
+        "a.".repeat(2048),
+    ] {
+        let compiled = program::compile(&expression, &[]);
+        // A run of `!` is one step to the parser, which counts it.
+        if !expression.starts_with('!') && !expression.starts_with('-') {
+            assert!(compiled.is_err(), "{expression:.40}");
+        }
+    }
+    assert!(program::compile(&format!("true{}", " && true".repeat(400)), &[]).is_ok(), "`&&` is balanced");
+    let long = program::compile(&" ".repeat(limits::LENGTH + 1), &[]).unwrap_err();
+    assert!(long[0].contains("4097 bytes long"), "{long:?}");
+    let loops = "[1].all(a, [1].all(b, [1].all(c, [1].all(d, true))))";
+    assert!(program::compile(loops, &[]).unwrap_err()[0].contains("more than 3 loops"));
+}
+
+/// The deepest expressions that are accepted, on three quarters of the stack of a tokio thread (without optimisation).
+#[test]
+fn evaluates_the_deepest_on_a_small_stack() {
+    let deep = |start: &str, step: &str, end: &str| {
+        let fits = |count: usize| format!("{start}{}{end}", step.repeat(count));
+        let most = (1..200).take_while(|count| program::compile(&fits(*count), &[]).is_ok()).last().unwrap();
+        fits(most)
+    };
+    let sums = deep("1", "+1", " > 0");
+    let fields = deep("has(object", ".a", ") || true");
+    let nested = {
+        let fits = |n: usize| format!("{}'a'{} == 'a'", "string(".repeat(n), ")".repeat(n));
+        fits((1..200).take_while(|n| program::compile(&fits(*n), &[]).is_ok()).last().unwrap())
+    };
+    let loops = {
+        let inner = |n: usize| format!("{}c{} == 1", "string(".repeat(n), ")".repeat(n));
+        let fits = |n: usize| format!("[1].all(a, [1].all(b, [1].all(c, {} || true)))", inner(n));
+        fits((1..200).take_while(|n| program::compile(&fits(*n), &[]).is_ok()).last().unwrap())
+    };
+    let run = move || {
+        for expression in [sums, fields, nested, loops] {
+            let found = finds(&expression, &claim(json!({})));
+            assert!(found.iter().all(|line| !line.contains("broke off")), "{expression}: {found:?}");
+        }
+    };
+    std::thread::Builder::new().stack_size(1536 << 10).spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn what_takes_too_long_is_a_finding_and_not_a_wait() {
+    let item = json!({"name": "x", "env": [{"name": "a", "value": "b"}]});
+    let list: Vec<Value> = (0..1000).map(|_| item.clone()).collect();
+    let object = claim(json!({"list": list, "text": "x".repeat(100_000), "n": (0..1000).collect::<Vec<_>>()}));
+    let start = Instant::now();
+    for expression in [
+        "object.spec.n.all(x, object.spec.n.all(y, object.spec.n.all(z, x + y + z >= 0)))",
+        "object.spec.list.all(x, object.spec.list.all(y, x == y))",
+        "object.spec.n.map(x, object.spec.n.map(y, [x, y])).size() > 0",
+        "object.spec.n.all(x, object.spec.list.size() == 1000 && size(object.spec.list.map(y, y)) > x)",
+        "object.spec.n.all(x, object.spec.text.contains('y') == false && object.spec.text.upperAscii() != '')",
+        "object.spec.list.map(x, object.spec.list).distinct().size() == 1",
+        "object.spec.n.all(x, [object.spec.list, object.spec.list].size() == 2)",
+        "object.spec.n.all(x, {'a': object.spec.list}.size() == 1)",
+        "object.spec.n.all(x, object.?spec.?list.hasValue())",
+        "object.spec.n.all(x, object.spec.list == object.spec.list)",
+        "object.spec.n.all(x, object.spec.list != [x])",
+        "object.spec.n.all(x, x in object.spec.n)",
+        "lists.range(1000000000).size() > 0",
+        "object.spec.text.replace('', object.spec.text).size() > 0",
+        "object.spec.text.split('').join(object.spec.text).size() > 0",
+        "sets.equivalent(lists.range(10000), lists.range(10000))",
+        "true || object.spec.n.all(x, true)",
+    ] {
+        let found = finds(expression, &object);
+        match expression.starts_with("true") {
+            true => assert_eq!(found, [""; 0]),
+            false => {
+                assert!(found.iter().any(|f| f.contains("takes more than 250000 steps")), "{expression}: {found:?}");
+            }
+        }
+    }
+    // Each stops within the limit; all of them together, without optimisation, with other tests beside them.
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    // An `||` cannot hide it.
+    let hidden = "object.spec.n.all(x, object.spec.n.all(y, object.spec.n.all(z, x >= 0))) || true";
+    assert!(finds(hidden, &object)[0].contains("takes more than 250000 steps"));
+    // One loop over all of it is no trouble.
+    holds("object.spec.list.all(x, x.env.all(e, e.name == 'a' && size(e.value) == 1))", &object);
+    holds("object.spec.list.map(x, x.name).filter(n, n != 'y').size() == 1000", &object);
+}
+
+#[test]
+fn a_text_that_doubles_is_stopped() {
+    let variables: Vec<Value> = (0..12)
+        .map(|n| match n {
+            0 => json!({"name": "v0", "expression": "object.spec.text"}),
+            n => json!({"name": format!("v{n}"), "expression": format!("variables.v{0} + variables.v{0}", n - 1)}),
+        })
+        .collect();
+    let rules = json!([{"cel": {"name": "n", "expression": "variables.v11 != ''", "variables": variables}}]);
+    let verdict = judge(rules, &[], &claim(json!({"text": "x".repeat(100_000)})));
+    assert!(verdict.findings[0].message.contains("takes more than"), "{:?}", verdict.findings);
+}
+
+#[test]
+fn a_chain_of_variables_is_as_deep_as_it_is_long() {
+    let variables: Vec<Value> = (0..32)
+        .map(|n| match n {
+            0 => json!({"name": "v0", "expression": "1"}),
+            n => json!({"name": format!("v{n}"), "expression": format!("1 + (2 + variables.v{})", n - 1)}),
+        })
+        .collect();
+    let found = faults(json!([{"cel": {"name": "n", "expression": "variables.v31 > 0", "variables": variables}}]));
+    assert!(found.iter().any(|fault| fault.contains("counting the variables")), "{found:?}");
+}
+
+#[test]
+fn a_panic_of_the_library_is_a_finding() {
+    fails("'%.99999999999f'.format([1.0]) != ''", &claim(json!({})), "");
+}
+
+#[test]
+fn every_function_exists() {
+    for name in FUNCTIONS {
+        let (target, func_name) = match name.split_once('.') {
+            Some((prefix, rest)) => {
+                let target = IdedExpr { id: 0, expr: Expr::Ident(prefix.to_owned()) };
+                (Some(Box::new(target)), rest.to_owned())
+            }
+            None => (None, (*name).to_owned()),
+        };
+        let call = IdedExpr { id: 0, expr: Expr::Call(CallExpr { func_name, target, args: Vec::new() }) };
+        let unknown = match LIBRARY.resolve(&call) {
+            Err(ExecutionError::UndeclaredReference(unknown)) => Some(unknown),
+            _ => None,
+        };
+        assert_eq!(unknown, None, "{name}");
+    }
+}
+
+#[test]
+fn nothing_else_than_the_used_variables_is_made() {
+    let compiled = program::compile("request.operation == 'CREATE'", &[]).unwrap();
+    assert_eq!(compiled.globals.into_iter().collect::<Vec<_>>(), ["request"]);
+    assert_eq!(compiled.kind, Kind::Truth);
+    assert_eq!(values::convert(&json!(u64::MAX)).type_of().to_string(), "uint");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn any_text_gets_an_answer(text in ".{0,60}") {
+        let _ = program::compile(&text, &[]);
+    }
+
+    #[test]
+    fn any_mix_of_tokens_gets_an_answer(tokens in proptest::collection::vec(proptest::sample::select(vec![
+        "object", ".", "spec", "(", ")", "[", "]", "{", "}", ",", ":", "?", "1", "'a'", "+", "-", "*", "/", "%", "==", "<",
+        "in", "!", "&&", "||", "all", "x", "has", "size", "null", "true", "variables", "map", "facts", "1u", "0.5", "b'x'",
+        "quantity", "timestamp", "duration", "matches", "lists.range", "substring", "split", "sum", "first", "format",
+    ]), 0..14)) {
+        let text = tokens.join(" ").replace(" . ", ".").replace(" (", "(");
+        if program::compile(&text, &[]).is_ok_and(|program| matches!(program.kind, Kind::Truth | Kind::Unknown)) {
+            let _ = finds(&text, &claim(json!({"list": [1]})));
+        }
+    }
+}

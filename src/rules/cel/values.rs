@@ -1,0 +1,268 @@
+//! What expressions see: each variable made from JSON, and only if it is used.
+
+use crate::catalog::{ContainerView, Statefulness};
+use crate::engine::Context;
+use crate::facts::{ClaimSpec, ClassName, Container, Place, StorageMap, Subject, VolumeSource, Workload};
+use crate::model::{Fate, FieldPath, FsPath, Reach};
+use kube_cel::cel::Value as CelValue;
+use kube_cel::cel::objects::{Key, Map as CelMap};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// The value of one of the variables that every expression has.
+pub(super) fn global(name: &str, context: &Context<'_>) -> CelValue {
+    match name {
+        "object" => convert(context.review.object),
+        "oldObject" => context.review.old.map_or(CelValue::Null, convert),
+        "namespaceObject" => convert(&namespace(context)),
+        "request" => convert(&request(context)),
+        "facts" => convert(&facts(context)),
+        _ => CelValue::Null,
+    }
+}
+
+/// JSON as CEL has it: whole numbers are ints; keys stay as they are.
+pub(super) fn convert(value: &Value) -> CelValue {
+    match value {
+        Value::Null => CelValue::Null,
+        Value::Bool(truth) => CelValue::Bool(*truth),
+        Value::String(text) => CelValue::String(Arc::new(text.clone())),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(int), _) => CelValue::Int(int),
+            (None, Some(uint)) => CelValue::UInt(uint),
+            (None, None) => CelValue::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::Array(items) => CelValue::List(Arc::new(items.iter().map(convert).collect())),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(key, value)| (Key::String(Arc::new(key.clone())), convert(value)));
+            CelValue::Map(CelMap { map: Arc::new(fields.collect()) })
+        }
+    }
+}
+
+fn namespace(context: &Context<'_>) -> Value {
+    match context.subjects.namespace() {
+        Some(namespace) => json!({"metadata": {
+            "name": namespace.name, "labels": namespace.labels, "annotations": namespace.annotations
+        }}),
+        None => Value::Null,
+    }
+}
+
+/// The fields of an AdmissionReview's request that an expression sees.
+const REQUEST: [&str; 11] = [
+    "dryRun",
+    "kind",
+    "name",
+    "namespace",
+    "operation",
+    "options",
+    "requestKind",
+    "requestResource",
+    "resource",
+    "subResource",
+    "userInfo",
+];
+
+fn request(context: &Context<'_>) -> Value {
+    let review = context.review;
+    let mut request = Map::new();
+    for field in REQUEST {
+        if let Some(value) = review.request.and_then(|request| request.get(field)) {
+            request.insert(field.to_owned(), value.clone());
+        }
+    }
+    let mut fill = |field: &str, value: Value| {
+        request.entry(field).or_insert(value);
+    };
+    let id = &context.facts.id;
+    let (group, version) = id.api_version.split_once('/').unwrap_or(("", &id.api_version));
+    fill("operation", review.operation.as_str().into());
+    fill("kind", json!({"group": group, "version": version, "kind": id.kind}));
+    if let Some(namespace) = &id.namespace {
+        fill("namespace", namespace.as_str().into());
+    }
+    // A name that the API server has yet to make up is no name.
+    if let Some(name) = review.object.get("metadata").and_then(|metadata| metadata.get("name")) {
+        fill("name", name.clone());
+    }
+    if let Some(subresource) = review.subresource {
+        fill("subResource", subresource.into());
+    }
+    Value::Object(request)
+}
+
+fn facts(context: &Context<'_>) -> Value {
+    let mut facts = Map::new();
+    let mut claims = Vec::new();
+    facts.insert("kind".to_owned(), context.facts.id.kind.as_str().into());
+    match &context.facts.subject {
+        Subject::Claim(claim) => {
+            claims.push(claim_row(&FieldPath::root().key("spec"), Some(&claim.name), &claim.spec));
+        }
+        Subject::Workload(_) => {}
+        _ => {}
+    }
+    let mut containers = Vec::new();
+    let mut paths = Vec::new();
+    let mut stateful = false;
+    if let Some((workload, storage)) = context.storage() {
+        for template in &workload.claim_templates {
+            claims.push(claim_row(&template.path().key("spec"), Some(template.name), &template.spec));
+        }
+        let pod = workload.pod.path();
+        for volume in &workload.pod.volumes {
+            if let VolumeSource::Ephemeral(spec) = &volume.source {
+                let field = volume.source_path(&pod).key("volumeClaimTemplate").key("spec");
+                claims.push(claim_row(&field, None, spec));
+            }
+        }
+        stateful = workload.stateful_set;
+        for container in &workload.pod.containers {
+            let (row, data, keeps) = container_row(context, container);
+            stateful |= keeps;
+            containers.push(row);
+            path_rows(workload, &storage, container, &data, &mut paths);
+        }
+    }
+    facts.insert("stateful".to_owned(), stateful.into());
+    facts.insert("containers".to_owned(), containers.into());
+    facts.insert("paths".to_owned(), paths.into());
+    facts.insert("claims".to_owned(), claims.into());
+    Value::Object(facts)
+}
+
+/// A container, its data paths by the catalog (each with the image's own volume above it), and whether it keeps data.
+fn container_row<'a>(
+    context: &Context<'a>,
+    container: &'a Container<'_>,
+) -> (Value, Vec<(FsPath<'a>, Option<&'a str>)>, bool) {
+    let seen = context.catalog.classify(&ContainerView {
+        image: container.image,
+        command: &container.command,
+        args: &container.args,
+        env: &container.env,
+        working_dir: container.working_dir,
+    });
+    let mut row = json!({
+        "name": container.name, "image": container.image, "section": container.section.field(), "stateful": false
+    });
+    let mut data = Vec::new();
+    let mut keeps = false;
+    let product = match seen {
+        Statefulness::NotListed => None,
+        Statefulness::Cache { product, .. } | Statefulness::Client { product, .. } => Some(product),
+        Statefulness::Stateful { product, data: places, .. } => {
+            keeps = true;
+            data = places
+                .into_iter()
+                .map(|place| (FsPath::new(&place.path).into_owned(), place.image_volume))
+                .collect();
+            Some(product)
+        }
+    };
+    if let Some(fields) = row.as_object_mut() {
+        fields.insert("stateful".to_owned(), keeps.into());
+        if let Some(product) = product {
+            fields.insert("product".to_owned(), product.into());
+        }
+    }
+    (row, data, keeps)
+}
+
+/// The rows of `facts.paths` for one container.
+fn path_rows(
+    workload: &Workload<'_>,
+    storage: &StorageMap<'_, '_>,
+    container: &Container<'_>,
+    data: &[(FsPath<'_>, Option<&str>)],
+    rows: &mut Vec<Value>,
+) {
+    // The mount under which each data path really lies; none is the writable layer. An image's own volume that no
+    // mount covers from within is a fresh one in every container.
+    let under: Vec<Option<usize>> = data
+        .iter()
+        .map(|(path, image_volume)| {
+            let mount = storage.cover(container, path).mount?;
+            let own = image_volume.map(FsPath::new);
+            let hidden = own.is_some_and(|own| mount.path.covers(&own) && mount.path.as_str() != own.as_str());
+            (!hidden).then_some(mount.index)
+        })
+        .collect();
+    // Of a StatefulSet's containers, what the catalog does not know counts as data wherever it can be written.
+    let all_data = workload.stateful_set && data.is_empty();
+    if !container.read_only_root {
+        let fate = storage.cover(container, &FsPath::new("/")).fate;
+        let fate = if container.mounts.iter().any(|mount| mount.path.as_str() == "/") { None } else { Some(fate) };
+        if let Some(fate) = fate {
+            rows.push(row(container, "/", "", &fate, false, under.contains(&None) && !data.is_empty()));
+        }
+    }
+    for mount in &container.mounts {
+        let cover = storage.mount_cover(mount);
+        let is_data = under.contains(&Some(mount.index)) || (all_data && !cover.read_only);
+        rows.push(row(container, mount.path.as_str(), volume_name(cover.place), &cover.fate, cover.read_only, is_data));
+    }
+    for device in &container.devices {
+        let cover = storage.device_cover(device);
+        rows.push(row(container, device.path, volume_name(cover.place), &cover.fate, cover.read_only, true));
+    }
+}
+
+fn volume_name<'v>(place: Place<'v, '_>) -> &'v str {
+    match place {
+        Place::Volume(volume) => volume.name,
+        Place::Template(template) => template.name,
+        Place::WritableLayer | Place::Missing => "",
+    }
+}
+
+fn row(container: &Container<'_>, path: &str, volume: &str, fate: &Fate, read_only: bool, data: bool) -> Value {
+    let reach = match fate.reach {
+        Reach::AnyNode => "any-node",
+        Reach::SomeNodes => "some-nodes",
+        Reach::Unknown => "unknown",
+    };
+    json!({
+        "container": container.name,
+        "path": path,
+        "volume": volume,
+        "durability": if fate.is_certain() { fate.least.as_str() } else { "unknown" },
+        "least": fate.least.as_str(),
+        "most": fate.most.as_str(),
+        "reach": reach,
+        "readOnly": read_only,
+        "data": data
+    })
+}
+
+fn claim_row(field: &FieldPath, name: Option<&str>, spec: &ClaimSpec) -> Value {
+    let modes: Vec<&str> = spec
+        .access_modes
+        .iter()
+        .map(|mode| match mode {
+            Ok(mode) => mode.as_str(),
+            Err(text) => text,
+        })
+        .collect();
+    let mut row = Map::new();
+    let mut put = |key: &str, value: Value| {
+        row.insert(key.to_owned(), value);
+    };
+    put("field", field.to_string().into());
+    put("modes", modes.into());
+    put("mode", spec.volume_mode.as_str().into());
+    if let Some(name) = name {
+        put("name", name.into());
+    }
+    match &spec.class {
+        ClassName::Absent => {}
+        ClassName::Empty => put("class", "".into()),
+        ClassName::Named(class) => put("class", class.as_str().into()),
+    }
+    if let Some(request) = &spec.request {
+        put("size", request.to_string().into());
+        put("bytes", i64::try_from(request.value()).unwrap_or(i64::MAX).into());
+    }
+    Value::Object(row)
+}

@@ -1,0 +1,286 @@
+//! The webhook over real sockets: TLS, HTTP/1.1 and HTTP/2, bad input, limits, panics, certificates that change, health,
+//! metrics, and an end that loses no request.
+#![cfg(feature = "serve")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // a test may fail where it likes
+
+#[path = "server/harness.rs"]
+mod harness;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, Version};
+use harness::{Client, Gate, Unsized, review};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use tower::ServiceExt;
+use volgate::server::{Limits, Shutdown};
+use volgate::tls::{Authority, CertificateSource, Step};
+
+const MIB: usize = 1024 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_versions_of_http_are_answered() {
+    let gate = Gate::start().await;
+    for (mut client, version) in
+        [(gate.http1().await, Version::HTTP_11), (gate.http2().await, Version::HTTP_2)]
+    {
+        for _ in 0..3 {
+            let (parts, body) = client.post("/validate", review("deny")).await;
+            assert_eq!((parts.status, parts.version), (StatusCode::OK, version));
+            assert_eq!(parts.headers["content-type"], "application/json");
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(body["response"]["uid"], "a-uid");
+            assert_eq!(body["response"]["status"]["code"], 403);
+        }
+        let (_, body) = client.post("/mutate", review("deny")).await;
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["response"]["allowed"], true, "denying is the other webhook's part: {body}");
+    }
+    gate.stop().await;
+}
+
+#[tokio::test]
+async fn the_router_needs_no_socket() {
+    let gate = Gate::start().await;
+    let request = Request::post("/validate").header("content-type", "application/json");
+    let request = request.body(Body::from(review("deny"))).unwrap();
+    let response = volgate::server::router(gate.state.clone()).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let body = axum::body::to_bytes(response.into_body(), MIB).await.unwrap();
+    assert!(String::from_utf8_lossy(&body).contains("test-rule: spec: is not liked (policy test)"));
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_are_told_what_is_wrong() {
+    let gate = Gate::start().await;
+    let deep = format!("{{\"request\": {{\"uid\": \"a-uid\", \"options\": {}", "[".repeat(10_000));
+    let json = "application/json";
+    let table: [(&str, &str, Vec<u8>, u16, &str); 11] = [
+        ("/validate", json, b"".to_vec(), 400, "failed to read the review"),
+        ("/validate", json, b"\0\0".to_vec(), 400, "failed to read the review"),
+        ("/validate", json, b"\xff\xfe".to_vec(), 400, "not UTF-8"),
+        ("/validate", json, b"{\"request\": {}}".to_vec(), 400, "request.uid is missing"),
+        ("/validate", json, deep.into_bytes(), 200, "\"code\":400"),
+        ("/validate", json, b"{\"request\": {\"uid\": \"a-uid\"}}".to_vec(), 200, "must be AdmissionReview"),
+        ("/validate", "application/yaml", b"{}".to_vec(), 415, "must be application/json"),
+        ("/validate", "", b"{}".to_vec(), 415, "must be application/json"),
+        ("/validate", "application/jsonp", b"{}".to_vec(), 415, "must be application/json"),
+        ("/elsewhere", json, b"{}".to_vec(), 404, "POST /mutate and POST /validate"),
+        (
+            "/validate",
+            "Application/JSON; charset=utf-8",
+            review("fine").into_bytes(),
+            200,
+            "\"allowed\":true",
+        ),
+    ];
+    let mut client = gate.http2().await;
+    for (path, kind, body, status, part) in table {
+        let (parts, text) = client.send("POST", path, kind, Body::from(body.clone())).await;
+        assert_eq!(
+            parts.status.as_u16(),
+            status,
+            "{} {text}",
+            String::from_utf8_lossy(&body[..body.len().min(99)])
+        );
+        assert!(text.contains(part), "{text}");
+    }
+    let (parts, _) = client.send("GET", "/validate", json, Body::empty()).await;
+    assert_eq!(parts.status, StatusCode::METHOD_NOT_ALLOWED);
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_large_is_refused_with_and_without_its_length() {
+    let gate = Gate::start().await;
+    let large = vec![b' '; 10 * MIB];
+    for body in [Body::from(large.clone()), Body::new(Unsized::new(large.clone()))] {
+        let mut client = gate.http2().await;
+        let (parts, text) = client.send("POST", "/validate", "application/json", body).await;
+        assert_eq!(parts.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(text.contains("larger than 7 MiB"), "{text}");
+    }
+    // What just fits is judged, on a thread of its own.
+    let mut fits = review("deny");
+    fits.push_str(&" ".repeat(7 * MIB - fits.len()));
+    let (parts, text) = gate.http2().await.post("/validate", fits).await;
+    assert_eq!(parts.status, StatusCode::OK);
+    assert!(text.contains("\"code\":403"), "{text}");
+    assert!(gate.metrics().await.contains("verdict=\"too_large\"} 2\n"));
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_ends_one_review_alone() {
+    let gate = Gate::start().await;
+    let mut client = gate.http2().await;
+    let mut large = review("panic");
+    large.push_str(&" ".repeat(MIB));
+    for body in [review("panic"), large] {
+        let (parts, text) = client.post("/validate", body).await;
+        assert_eq!(parts.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(text.contains("a fault of volgate's own"), "{text}");
+        let (parts, _) = client.post("/validate", review("fine")).await;
+        assert_eq!(parts.status, StatusCode::OK, "the same connection goes on");
+    }
+    let metrics = gate.metrics().await;
+    assert!(metrics.contains("volgate_panics_total 2\n"), "{metrics}");
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_comes_slowly_is_given_up() {
+    let limits = Limits { request_time: Duration::from_millis(200), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
+    let (parts, text) =
+        gate.http2().await.send("POST", "/validate", "application/json", Body::new(Unsized::never())).await;
+    assert_eq!(parts.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text.contains("within 200ms"), "{text}");
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_wait_for_their_turn() {
+    let gate = Gate::with(Limits { concurrent: 1, ..Limits::default() }, Shutdown::default()).await;
+    let mut holder = gate.http2().await;
+    let held = tokio::spawn(async move {
+        holder.send("POST", "/validate", "application/json", Body::new(Unsized::never())).await
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut client = gate.http2().await;
+    let answered = client.post("/validate", review("fine"));
+    assert!(tokio::time::timeout(Duration::from_millis(300), answered).await.is_err(), "the turn is taken");
+    held.abort();
+    let _ = held.await;
+    let (parts, _) = gate.http2().await.post("/validate", review("fine")).await;
+    assert_eq!(parts.status, StatusCode::OK, "a client that goes away gives its turn back");
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_loses_no_request() {
+    let shutdown = Shutdown { delay: Duration::from_millis(700), grace: Duration::from_secs(5) };
+    let mut gate = Gate::with(Limits::default(), shutdown).await;
+    assert_eq!(gate.health("/readyz").await.0, 200);
+    let mut client = gate.http2().await;
+    let slow = tokio::spawn(async move { client.post("/validate", review("slow")).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate.begin_stop();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+
+    let (status, text) = gate.health("/readyz").await;
+    assert_eq!(status, 503);
+    assert!(text.contains("[-]shutdown failed: shutting down\n"), "{text}");
+    assert_eq!(gate.health("/livez").await, (200, "ok\n".to_owned()));
+    let (parts, _) = gate.http1().await.post("/validate", review("fine")).await;
+    assert_eq!(parts.status, StatusCode::OK, "the API server may not know of the end yet");
+
+    let begun = Instant::now();
+    let (parts, _) = slow.await.unwrap();
+    assert_eq!(parts.status, StatusCode::OK);
+    assert!(begun.elapsed() > Duration::from_millis(700), "it ended after the delay was over");
+    let address = gate.webhook;
+    gate.ended().await;
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_change_under_open_connections() {
+    let files = tempfile::tempdir().unwrap();
+    let today = volgate::server::Clock::system().today();
+    let authority = Authority::new(today).unwrap();
+    let (certificate, key) = (files.path().join("tls.crt"), files.path().join("tls.key"));
+    let write = || {
+        let pem = authority.issue(&["localhost".to_owned()], today).unwrap();
+        std::fs::write(&certificate, &pem.certificate).unwrap();
+        std::fs::write(&key, &pem.key).unwrap();
+    };
+    write();
+    let source = CertificateSource::Files { certificate: certificate.clone(), key: key.clone() };
+    let (gate, mut follower) =
+        Gate::with_source(source, authority.pem(), Limits::default(), Shutdown::default()).await;
+    let now = volgate::server::Clock::system().now();
+    let mut open = gate.http2().await;
+    let mut served = vec![gate.served_certificate().await];
+    for _ in 0..3 {
+        write();
+        assert_eq!(follower.step(now), Step::Taken);
+        let new = gate.served_certificate().await;
+        assert!(!served.contains(&new), "a new connection gets the new certificate");
+        served.push(new);
+    }
+    std::fs::write(&key, "half").unwrap();
+    assert!(matches!(follower.step(now), Step::Kept { .. }));
+    assert_eq!(gate.served_certificate().await, served[3]);
+    let (parts, _) = open.post("/validate", review("fine")).await;
+    assert_eq!(parts.status, StatusCode::OK, "a connection from before goes on");
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_names_what_is_missing() {
+    let gate = Gate::start().await;
+    let (status, text) = gate.health("/readyz").await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        text,
+        "[+]caches ok\n[+]certificate ok\n[+]policies ok\n[+]shutdown ok\nreadyz check passed\n"
+    );
+    gate.world.wait_for("the first list of claims is under way");
+    gate.world.pass_days(400);
+    gate.state.policies.store(volgate::policy::PolicySet::build(Vec::new()).unwrap().into());
+    let (status, text) = gate.health("/readyz").await;
+    assert_eq!(status, 503);
+    assert!(text.contains("[-]caches failed: the first list of claims is under way\n"), "{text}");
+    assert!(text.contains("[-]certificate failed: the certificate expired on "), "{text}");
+    assert!(text.contains("[-]policies failed: there is no policy"), "{text}");
+    assert!(text.ends_with("readyz check failed\n"), "{text}");
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_count_what_was_answered() {
+    let gate = Gate::start().await;
+    let mut client = gate.http2().await;
+    for label in ["deny", "fine", "warn"] {
+        client.post("/validate", review(label)).await;
+    }
+    let mut foreign: Value = serde_json::from_str(&review("deny")).unwrap();
+    foreign["request"]["kind"]["kind"] = json!("Surprise");
+    client.post("/validate", foreign.to_string()).await;
+    let metrics = gate.metrics().await;
+    for line in [
+        "volgate_reviews_total{endpoint=\"validate\",operation=\"CREATE\",kind=\"Pod\",verdict=\"denied\"} 1\n",
+        "volgate_reviews_total{endpoint=\"validate\",operation=\"CREATE\",kind=\"Pod\",verdict=\"allowed\"} 1\n",
+        "volgate_reviews_total{endpoint=\"validate\",operation=\"CREATE\",kind=\"Pod\",verdict=\"warned\"} 1\n",
+        "volgate_reviews_total{endpoint=\"validate\",operation=\"CREATE\",kind=\"other\",verdict=\"skipped\"} 1\n",
+        "volgate_findings_total{rule=\"test-rule\",action=\"deny\"} 1\n",
+        "volgate_findings_total{rule=\"test-rule\",action=\"warn\"} 1\n",
+        "volgate_review_duration_seconds_count{endpoint=\"validate\"} 4\n",
+        "volgate_review_duration_seconds_bucket{le=\"0.00001\",endpoint=\"validate\"} ",
+        "volgate_policies 1\n",
+        "volgate_cache_objects{kind=\"claims\"} 7\n",
+        "volgate_certificate_expiry_timestamp_seconds 1",
+        "volgate_panics_total 0\n",
+        "volgate_policy_reload_errors_total 0\n",
+        "volgate_build_info{version=\"",
+        "# EOF\n",
+    ] {
+        assert!(metrics.contains(line), "no {line}in\n{metrics}");
+    }
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_speaks_no_tls_is_counted() {
+    let gate = Gate::start().await;
+    let mut plain = tokio::net::TcpStream::connect(gate.webhook).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut plain, b"POST /validate HTTP/1.1\r\n\r\n").await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !gate.metrics().await.contains("volgate_connection_errors_total 1\n") {
+        assert!(Instant::now() < deadline, "the connection was not counted");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let _: Client = gate.http2().await;
+    gate.stop().await;
+}
