@@ -23,6 +23,7 @@ pub mod assets;
 pub mod cluster;
 pub mod fixtures;
 pub mod process;
+pub mod run;
 
 pub use assets::{assets, binary};
 pub use cluster::{Cluster, Options, User, wait_until};

@@ -1,0 +1,201 @@
+//! `manifests/`: made from the same functions as what runs, taken by a real API server, and with rights that suffice.
+#![cfg(feature = "cluster")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use support::run::{check, input, policies_of, root};
+use support::{Cluster, Options};
+use volgate::cluster::{Endpoint, Registration, configurations, register, role_rules};
+use volgate::policy::PolicySet;
+
+const FILES: [&str; 6] = ["namespace", "crd", "rbac", "service", "deployment", "webhooks"];
+
+fn path(name: &str) -> String {
+    format!("manifests/{name}.yaml")
+}
+
+fn objects(name: &str) -> Vec<Value> {
+    input(&path(name)).documents().map(|document| document.value.clone()).collect()
+}
+
+fn of_kind(name: &str, kind: &str) -> Value {
+    let found: Vec<Value> = objects(name).into_iter().filter(|object| object["kind"] == kind).collect();
+    assert_eq!(found.len(), 1, "{name}: {kind}");
+    found[0].clone()
+}
+
+fn service_endpoint() -> Endpoint {
+    Endpoint::Service { namespace: "volgate-system".into(), name: "volgate".into(), port: 443 }
+}
+
+/// The webhook configurations as `--register` writes them, but for the CA.
+fn webhooks() -> String {
+    let (mutating, validating) = configurations(&Registration::new(service_endpoint(), Vec::new()));
+    let documents = [serde_json::to_value(mutating).unwrap(), serde_json::to_value(validating).unwrap()];
+    let mut text = "# Made from what `volgate serve --register` writes (src/cluster/register.rs), without the CA, which it fills\n\
+                    # in when it starts. Write it anew: UPDATE=1 cargo test --test manifests\n"
+        .to_owned();
+    for document in documents {
+        // JSON is YAML; nobody edits this file.
+        text.push_str(&format!("---\n{document:#}\n"));
+    }
+    text
+}
+
+#[test]
+fn the_webhook_configurations_are_those_that_are_registered() {
+    let file = root(path("webhooks"));
+    if std::env::var("UPDATE").is_ok_and(|value| value == "1") {
+        std::fs::write(&file, webhooks()).unwrap();
+    }
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(
+        text,
+        webhooks(),
+        "manifests/webhooks.yaml is not fresh: UPDATE=1 cargo test --test manifests"
+    );
+}
+
+#[test]
+fn every_file_is_in_the_kustomization() {
+    let listed: BTreeSet<String> = objects("kustomization")[0]["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap().to_owned())
+        .collect();
+    let there: BTreeSet<String> = std::fs::read_dir(root("manifests"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "kustomization.yaml")
+        .collect();
+    assert_eq!(listed, there);
+    assert_eq!(there, FILES.iter().map(|name| format!("{name}.yaml")).collect());
+}
+
+#[test]
+fn volgate_has_nothing_to_say_against_them() {
+    for policy in ["policies/baseline.yaml", "policies/restricted.yaml"] {
+        let set = PolicySet::build(policies_of(policy)).unwrap();
+        for name in FILES {
+            let text = std::fs::read_to_string(root(path(name))).unwrap();
+            // Its own namespace is excluded: elsewhere it has to pass all the same.
+            let elsewhere = text.replace("volgate-system", "elsewhere");
+            let input = volgate::check::Input::new(volgate::source::Source::new(name, elsewhere), true);
+            let run = volgate::check::Run {
+                policies: &set,
+                context: &[],
+                complete: false,
+                namespace: "elsewhere",
+                today: support::run::TODAY,
+            };
+            let inputs = [input];
+            let report = run.check(&inputs);
+            assert!(report.findings.is_empty() && report.faults.is_empty(), "{policy} {name}: {report:#?}");
+        }
+        assert_eq!(check(&set, None, &[&path("deployment")]).findings, [""; 0]);
+    }
+}
+
+/// `group/resource` → verbs, of rules without names.
+fn rights(rules: &Value) -> BTreeMap<String, BTreeSet<String>> {
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    let mut rights: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for rule in rules.as_array().unwrap().iter().filter(|rule| rule["resourceNames"].is_null()) {
+        for resource in texts(&rule["resources"]) {
+            let key = format!("{}/{resource}", rule["apiGroups"][0].as_str().unwrap());
+            rights.entry(key).or_default().extend(texts(&rule["verbs"]));
+        }
+    }
+    rights
+}
+
+#[test]
+fn the_role_allows_what_is_watched_and_no_more() {
+    let wanted = serde_json::to_value(role_rules()).unwrap();
+    assert_eq!(rights(&of_kind("rbac", "ClusterRole")["rules"]), rights(&wanted));
+}
+
+#[test]
+fn names_and_ports_fit_together() {
+    let deployment = of_kind("deployment", "Deployment");
+    let service = of_kind("service", "Service");
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(&service["spec"]["selector"], labels);
+    assert_eq!(&of_kind("deployment", "PodDisruptionBudget")["spec"]["selector"]["matchLabels"], labels);
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let target = &service["spec"]["ports"][0]["targetPort"];
+    assert!(container["ports"].as_array().unwrap().iter().any(|port| &port["name"] == target));
+    let args: Vec<&str> =
+        container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+    let name = |object: &Value| {
+        format!("{}/{}", object["metadata"]["namespace"], object["metadata"]["name"]).replace('"', "")
+    };
+    assert!(args.contains(&format!("--service={}", name(&service)).as_str()), "{args:?}");
+    assert_eq!(of_kind("namespace", "Namespace")["metadata"]["name"], service["metadata"]["namespace"]);
+}
+
+#[tokio::test]
+async fn a_real_api_server_takes_them() {
+    let options = Options { controller_manager: false, scheduler: false, ..Options::default() };
+    let Some(cluster) = Cluster::own(options) else { return };
+    let folder = root("manifests");
+    let folder = folder.to_str().unwrap();
+    // What stands in the namespace can only be tried once that exists; the rights are tried for real.
+    for name in ["namespace", "crd", "rbac"] {
+        let made = cluster.kubectl(&["apply", "-f", root(path(name)).to_str().unwrap()], None).await;
+        assert!(made.success, "{made}");
+    }
+    let tried =
+        cluster.kubectl(&["apply", "-k", folder, "--dry-run=server", "--validate=strict"], None).await;
+    assert!(tried.success, "{tried}");
+    for kind in
+        ["deployment.apps/volgate", "validatingwebhookconfiguration.admissionregistration.k8s.io/volgate"]
+    {
+        assert!(tried.stdout.contains(&format!("{kind} created (server dry run)")), "{tried}");
+    }
+    assert_eq!(tried.stderr, "", "no warnings, as of Pod Security");
+
+    let as_volgate = "--as=system:serviceaccount:volgate-system:volgate";
+    for (verb, resource, allowed) in [
+        ("patch", "validatingwebhookconfigurations/volgate", true),
+        ("patch", "mutatingwebhookconfigurations/volgate", true),
+        ("patch", "validatingwebhookconfigurations/other", false),
+        ("create", "validatingwebhookconfigurations", false),
+        ("watch", "persistentvolumeclaims", true),
+        ("list", "secrets", false),
+        ("list", "pods", false),
+    ] {
+        let said = cluster.kubectl(&["auth", "can-i", verb, resource, "-A", as_volgate], None).await;
+        assert_eq!(said.stdout.trim() == "yes", allowed, "{verb} {resource}: {said}");
+    }
+    // What `--register` does, with the rights that it has.
+    let made = cluster.kubectl(&["apply", "-f", root(path("webhooks")).to_str().unwrap()], None).await;
+    assert!(made.success, "{made}");
+    let token = cluster.kubectl(&["create", "token", "volgate", "-n", "volgate-system"], None).await;
+    assert!(token.success, "{token}");
+    let client = cluster.client_with_token(token.stdout.trim());
+    let ca = cluster.ca_pem().as_bytes().to_vec();
+    register(client, &Registration::new(service_endpoint(), ca)).await.unwrap();
+    let bundles = "jsonpath={.webhooks[*].clientConfig.caBundle}";
+    let bundles =
+        cluster.kubectl(&["get", "validatingwebhookconfiguration", "volgate", "-o", bundles], None).await;
+    assert_eq!(bundles.stdout.split_whitespace().count(), 3, "each webhook has its CA: {bundles}");
+}
+
+#[test]
+fn the_pods_meet_the_restricted_standard_by_themselves() {
+    let pod = &of_kind("deployment", "Deployment")["spec"]["template"]["spec"];
+    let container = &pod["containers"][0]["securityContext"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"], json!({"type": "RuntimeDefault"}));
+    assert_eq!(container["capabilities"], json!({"drop": ["ALL"]}));
+    assert_eq!(
+        (&container["allowPrivilegeEscalation"], &container["readOnlyRootFilesystem"]),
+        (&json!(false), &json!(true))
+    );
+}

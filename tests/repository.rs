@@ -1,0 +1,110 @@
+//! What the repository promises of itself: its commands, its generated pages, its links, its pure core.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use support::run::root;
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The lines of the ```sh blocks of a Markdown text.
+fn shell_lines(text: &str) -> Vec<&str> {
+    let blocks = text.split("```sh\n").skip(1);
+    blocks.flat_map(|block| block.split("```").next().unwrap().lines()).collect()
+}
+
+#[test]
+fn the_readme_has_two_commands_and_ci_runs_both() {
+    let readme = read("README.md");
+    let commands = shell_lines(&readme);
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    let script = read(".ci/run");
+    for command in commands {
+        let runs = |line: &str| {
+            line == command || line.strip_prefix(command).is_some_and(|rest| rest.starts_with(" ||"))
+        };
+        assert!(script.lines().any(runs), ".ci/run does not run {command:?}");
+    }
+}
+
+#[test]
+fn the_readme_shows_what_volgate_says() {
+    let readme = read("README.md");
+    let shown = readme.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let (command, shown) = shown.split_once('\n').unwrap();
+    let file = command.strip_prefix("$ volgate check ").unwrap();
+    let set = support::run::baseline_and(&[]);
+    let inputs = [support::run::input(file)];
+    let run = volgate::check::Run {
+        policies: &set,
+        context: &[],
+        complete: false,
+        namespace: "default",
+        today: support::run::TODAY,
+    };
+    let report = run.check(&inputs);
+    let said = format!(
+        "{}no --policy given: the built-in baseline is used\n{}\n",
+        volgate::report::human(&report, &inputs, false),
+        volgate::report::summary_line(&report)
+    );
+    assert_eq!(shown, said);
+}
+
+#[test]
+fn the_rules_page_is_fresh() {
+    let page = volgate::report::rules_markdown();
+    if std::env::var("UPDATE").is_ok_and(|value| value == "1") {
+        std::fs::write(root("docs/rules.md"), &page).unwrap();
+    }
+    assert_eq!(
+        read("docs/rules.md"),
+        page,
+        "docs/rules.md is not fresh: UPDATE=1 cargo test --test repository"
+    );
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut pages =
+        vec!["README.md".to_owned(), "CHANGELOG.md".to_owned(), "policies/tests/README.md".to_owned()];
+    let docs = std::fs::read_dir(root("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+    pages.extend(
+        docs.map(|name| format!("docs/{}", name.into_string().unwrap())).filter(|name| name.ends_with(".md")),
+    );
+    for page in pages {
+        for link in read(&page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap();
+            let there = Path::new(&page).parent().unwrap().join(target);
+            assert!(link.contains("://") || root(there).exists(), "{page}: {link}");
+        }
+    }
+}
+
+#[test]
+fn the_core_is_pure() {
+    let tree =
+        ["tree", "--locked", "--no-default-features", "--edges=normal", "--prefix=none", "--format={lib}"];
+    let output = Command::new(env!("CARGO")).args(tree).current_dir(root("")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let crates: Vec<&str> =
+        tree.lines().map(|line| line.split_whitespace().next().unwrap_or_default()).collect();
+    assert!(crates.contains(&"serde_json"), "{tree}");
+    for io in [
+        "tokio",
+        "kube",
+        "kube_client",
+        "k8s_openapi",
+        "axum",
+        "hyper",
+        "rustls",
+        "mio",
+        "tracing_subscriber",
+    ] {
+        assert!(!crates.contains(&io), "the core depends on {io}: cargo tree --no-default-features -i {io}");
+    }
+}
