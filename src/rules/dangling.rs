@@ -14,8 +14,8 @@ use std::sync::Arc;
 ///
 /// Each is most often a name that was changed in one place only. The pod then waits in Pending or ContainerCreating
 /// with nothing but an event to say why, or, worse, runs and writes its data beside the volume that was meant for it.
-/// The API server refuses some of it in some kinds and lets it pass in others: a StatefulSet's mounts are checked only
-/// when its pods are made.
+/// The API server refuses a mount that names nothing, but only when it is applied; `volgate check` says so before. The
+/// rest it lets pass: it compares mount paths as text, so that `/data` and `/data/` are two.
 ///
 /// Refused are a mount or block device that names no pod volume (nor claim template), and two mounts of a container at
 /// the same path, of which only one is seen. Warnings at most are a pod volume or claim template that nothing mounts,

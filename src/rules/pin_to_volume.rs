@@ -68,9 +68,15 @@ struct PinToVolume(Params);
 impl Rule for PinToVolume {
     fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
         let Some(workload) = new_pod(context) else { return };
+        let path = workload.pod.affinity_terms_path();
+        // Only terms that were understood whole are written anew.
+        let own = workload.pod.required_affinity().map(|own| json!(own.terms));
+        if own.as_ref() != patch.get(&path) {
+            return;
+        }
         let claims = tied_claims(workload, context.facts.namespace(), context.lookup);
         if let Some(nodes) = pinned(&workload.pod, &claims, self.0.max_terms).ok().flatten() {
-            patch.set(&workload.pod.affinity_terms_path(), json!(nodes.terms));
+            patch.set(&path, json!(nodes.terms));
         }
     }
 
@@ -228,6 +234,9 @@ mod tests {
         unchanged(pod(&["b"], json!({"nodeSelector": {"kubernetes.io/hostname": "node-a"}})));
         unchanged(pod(&["b"], own(json!([host(&["node-a"]), {}]))));
         unchanged(pod(&["unknown"], json!({})));
+        // A slip that the API server refuses must not vanish.
+        let slip = json!([{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["x", true]}]}]);
+        unchanged(pod(&["b"], own(slip)));
         let ephemeral = json!([{"name": "e", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}]);
         unchanged(pod(&[], json!({"volumes": ephemeral})));
         assert_eq!(patch(&bound("n", Value::Null), &pod(&["n"], json!({}))), json!([]), "any node can use it");

@@ -1,8 +1,8 @@
 use super::{Draft, Rule};
-use crate::catalog::{ContainerView, Statefulness};
+use crate::data::{Data, Why};
 use crate::engine::Context;
-use crate::facts::{ClaimSpec, Container, Place, PodVolume, StorageMap, VolumeSource, Workload, WorkloadKind};
-use crate::model::{AccessMode, FieldPath, FsPath};
+use crate::facts::{ClaimSpec, Place, PodVolume, VolumeSource, Workload, WorkloadKind};
+use crate::model::{AccessMode, FieldPath};
 use crate::policy::PolicyFault;
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -58,6 +58,7 @@ impl Rule for SharedWriter {
     fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
         let Some((workload, storage)) = context.storage() else { return };
         let Some(several) = Several::of(workload) else { return };
+        let data = Data::of_products(workload, storage, context.catalog, &[]);
         for volume in &workload.pod.volumes {
             // A claim template of the same name shadows the pod volume.
             let fixed = workload.claim_template(volume.name).is_none();
@@ -67,14 +68,16 @@ impl Rule for SharedWriter {
             };
             let writers = writers(workload, volume);
             let (Some(mode), Some(first)) = (exclusive(&claim.spec), writers.first()) else { continue };
-            let database = writers.iter().find_map(|w| keeps_data(context, &storage, w.container, volume));
+            let database = keeps_data(&data, volume);
             let Some((message, help, certain)) = several.judge(name, mode, database) else { continue };
             let pod = workload.pod.path();
             let mut finding = Draft::new(volume.source_path(&pod).key("claimName"), message)
                 .related(several.path(workload.kind), several.note())
                 .related(first.field.clone(), "written here")
                 .help(help);
-            if !certain || writers.iter().all(|writer| writer.own_directory) {
+            // Own directories help those that can start at all.
+            let apart = mode == AccessMode::ReadWriteOnce && writers.iter().all(|writer| writer.own_directory);
+            if !certain || apart {
                 finding = finding.at_most(Action::Warn);
             }
             findings.push(finding);
@@ -206,24 +209,23 @@ const RECREATE: &str = "set `strategy.type: Recreate`, so that the old pod is go
                         StatefulSet, which does the same";
 
 /// A mount or device through which the claim is written.
-struct Writer<'w, 'a> {
-    container: &'w Container<'a>,
+struct Writer {
     field: FieldPath,
     /// Whether each pod has a directory of its own in it.
     own_directory: bool,
 }
 
-fn writers<'w, 'a>(workload: &'w Workload<'a>, volume: &PodVolume<'_>) -> Vec<Writer<'w, 'a>> {
+fn writers(workload: &Workload<'_>, volume: &PodVolume<'_>) -> Vec<Writer> {
     let pod = workload.pod.path();
     let mut writers = Vec::new();
     for container in &workload.pod.containers {
         for mount in container.mounts.iter().filter(|mount| mount.volume == volume.name && !mount.read_only) {
             let own_directory = mount.sub_path.is_some_and(|path| path.contains("$("));
-            writers.push(Writer { container, field: container.mount_path(&pod, mount), own_directory });
+            writers.push(Writer { field: container.mount_path(&pod, mount), own_directory });
         }
         for device in container.devices.iter().filter(|device| device.volume == volume.name) {
             let field = container.path(&pod).key("volumeDevices").index(device.index);
-            writers.push(Writer { container, field, own_directory: false });
+            writers.push(Writer { field, own_directory: false });
         }
     }
     writers
@@ -238,25 +240,11 @@ fn exclusive(spec: &ClaimSpec) -> Option<AccessMode> {
 }
 
 /// The product that keeps its data on that pod volume, when the catalog knows it.
-fn keeps_data<'c>(
-    context: &Context<'c>,
-    storage: &StorageMap<'_, '_>,
-    container: &'c Container<'c>,
-    volume: &PodVolume<'_>,
-) -> Option<&'c str> {
-    let view = ContainerView {
-        image: container.image,
-        command: &container.command,
-        args: &container.args,
-        env: &container.env,
-        working_dir: container.working_dir,
-    };
-    let Statefulness::Stateful { product, data, .. } = context.catalog.classify(&view) else { return None };
-    let here = data.iter().any(|place| {
-        let cover = storage.cover(container, &FsPath::new(&place.path));
-        matches!(cover.place, Place::Volume(found) if found.index == volume.index)
-    });
-    here.then_some(product)
+fn keeps_data<'w>(data: &Data<'w, '_>, volume: &PodVolume<'_>) -> Option<&'w str> {
+    data.paths.iter().find_map(|path| match (path.cover.place, path.why) {
+        (Place::Volume(found), Why::Product { name, .. }) if found.index == volume.index => Some(name),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -339,7 +327,10 @@ mod tests {
         assert_eq!(mounted(json!({"name": "data", "mountPath": "/data", "readOnly": true})), "");
         assert_eq!(mounted(json!({"name": "other", "mountPath": "/data"})), "");
         let own = json!({"name": "data", "mountPath": "/data", "subPathExpr": "$(POD_NAME)"});
-        assert_eq!(mounted(own), "Warn", "each pod has its own directory");
+        assert_eq!(mounted(own.clone()), "Warn", "each pod has its own directory");
+        let mut one_pod = set.clone();
+        one_pod["spec"]["template"] = template(own);
+        assert_eq!(action(ONE_POD, &one_pod), "Deny", "only one of them starts");
         assert_eq!(mounted(json!({"name": "data", "mountPath": "/data", "subPath": "x"})), "Deny");
         set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {}}]);
         assert_eq!(action(ONCE, &set), "", "each pod has its own claim");
