@@ -478,6 +478,7 @@ mod tests {
         fs::write(&file, policy("first")).unwrap();
         let paths = [folder.path().to_owned()];
         let watched = WatchedPolicies::new(&paths).unwrap();
+        let mut policies = Policies { watched, files: Vec::new(), cluster: None };
         let source = CertificateSource::own(vec!["localhost".into()], 0).unwrap();
         let state = State::new(
             policies::read(&paths).unwrap().set,
@@ -488,7 +489,7 @@ mod tests {
             Limits::default(),
         );
         let mut look = |name: &str, errors: u64| {
-            watched.look(&state);
+            policies.look(&state);
             assert_eq!(state.policies.load().policies()[0].name, name);
             assert_eq!(state.metrics.policy_reload_errors.get(), errors);
         };

@@ -206,6 +206,14 @@ impl Rule for Cel {
         }
     }
 
+    fn reads_request(&self) -> bool {
+        // Not exact, and need not be: a review that is decoded for nothing costs microseconds.
+        let params = &self.params;
+        let texts = [&params.when, &params.message_expression].into_iter().flatten();
+        let variables = params.variables.iter().map(|variable| &variable.expression);
+        texts.chain(variables).chain([&params.expression]).any(|text| text.contains("request"))
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
