@@ -49,7 +49,7 @@ fn the_readme_shows_what_volgate_says() {
     let said = format!(
         "{}no --policy given: the built-in baseline is used\n{}\n",
         volgate::report::human(&report, &inputs, false),
-        volgate::report::summary_line(&report)
+        volgate::report::summary_line(&report, false)
     );
     assert_eq!(shown, said);
 }
