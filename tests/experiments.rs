@@ -1,5 +1,6 @@
 //! The systems that must work, as far as an object alone shows it: each row's manifests in `tests/experiments/`, judged
 //! by the baseline. What needs a node, and so rows 8 and 12, is tested on one.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests
 
 mod support;
 

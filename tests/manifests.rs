@@ -1,4 +1,5 @@
 //! `manifests/`: made from the same functions as what runs, taken by a real API server, and with rights that suffice.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests
 #![cfg(feature = "cluster")]
 
 mod support;

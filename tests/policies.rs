@@ -1,5 +1,6 @@
 //! The shipped policies, each held to the manifests in `policies/tests/<policy>/<allow|warn|deny>/`, as that folder's
 //! README says.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests
 
 mod support;
 

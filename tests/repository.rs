@@ -1,4 +1,5 @@
 //! What the repository promises of itself: its commands, its generated pages, its links, its pure core.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests
 
 mod support;
 
