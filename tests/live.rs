@@ -138,7 +138,10 @@ impl Live {
             let all = response.headers().get_all(name).iter();
             all.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
         };
-        let (warnings, audit_id) = (header("warning"), header("audit-id").concat());
+        // `299 - "text"`, the text as a quoted string (RFC 9110).
+        let unquoted = |text: String| text.replace("\\\"", "\"").replace("\\\\", "\\");
+        let warnings = header("warning").into_iter().map(unquoted).collect();
+        let audit_id = header("audit-id").concat();
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         let body: Value = serde_json::from_slice(&bytes).unwrap();
