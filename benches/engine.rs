@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --no-default-features --bench engine`
 
+#![allow(clippy::unwrap_used)] // a bench that cannot be set up cannot run
+
 #[path = "support.rs"]
 mod support;
 

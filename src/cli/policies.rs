@@ -143,7 +143,8 @@ pub(super) fn assemble(
     }
 }
 
-#[cfg(all(test, feature = "cluster"))]
+#[cfg(feature = "cluster")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;

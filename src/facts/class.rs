@@ -93,8 +93,7 @@ const LOCAL_PROVISIONERS: [&str; 10] = [
 
 /// Provisioners that are known to make directories or shares and no block devices; `*` at the start stands for the
 /// prefix that an operator puts before the driver's name.
-const FILESYSTEM_PROVISIONERS: [&str; 14] = [
-    "local-path.volgate.dev",
+const FILESYSTEM_PROVISIONERS: [&str; 13] = [
     "rancher.io/local-path",
     "k8s.io/minikube-hostpath",
     "microk8s.io/hostpath",
