@@ -2,8 +2,9 @@
 
 use crate::cluster::{Caches, ClusterPolicies, PolicySource, PolicyWatch, Registration, connect, register};
 use crate::lookup::Lookup;
+use crate::policy::{CompiledPolicy, PolicySet, embedded_baseline};
 use crate::server::CacheState;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -77,5 +78,65 @@ impl CacheState for ClusterCaches {
 
     fn sizes(&self) -> Vec<(&'static str, usize)> {
         self.caches.sizes()
+    }
+}
+
+/// The policies of files and of the cluster together; with none of either, the built-in baseline. A policy of the
+/// cluster that contradicts another is left out, and why is told: the others must go on.
+pub(super) fn assemble(
+    files: &[CompiledPolicy],
+    cluster: &[CompiledPolicy],
+) -> Result<(PolicySet, Vec<String>)> {
+    let mut policies = [files, cluster].concat();
+    if policies.is_empty() {
+        policies.push(
+            embedded_baseline().map_err(|fault| anyhow!("failed to load the built-in baseline: {fault}"))?,
+        );
+    }
+    let mut left_out = Vec::new();
+    loop {
+        match PolicySet::build(policies.clone()) {
+            Ok(set) => return Ok((set, left_out)),
+            Err(faults) => {
+                let Some(fault) = faults.iter().find(|fault| fault.policy >= files.len()) else {
+                    let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                    return Err(anyhow!("failed to put the policies together: {}", all.join("; ")));
+                };
+                let name = policies.remove(fault.policy).name;
+                left_out.push(format!("StoragePolicy {name} is left out: {fault}"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::load;
+    use serde_json::json;
+
+    fn policy(name: &str, class: &str) -> CompiledPolicy {
+        load(
+            &json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": name},
+                     "spec": {"rules": [{"defaultClass": {"name": class}}]}}),
+        )
+        .unwrap()
+    }
+
+    fn names(set: &PolicySet) -> Vec<&str> {
+        set.policies().iter().map(|policy| policy.name.as_str()).collect()
+    }
+
+    #[test]
+    fn none_of_either_is_the_baseline() {
+        let (set, left_out) = assemble(&[], &[]).unwrap();
+        assert_eq!((names(&set), left_out.len()), (vec!["baseline"], 0));
+    }
+
+    #[test]
+    fn files_and_objects_stand_together_and_a_contradiction_costs_the_object_alone() {
+        let (set, left_out) = assemble(&[policy("a", "x")], &[policy("b", "y"), policy("c", "x")]).unwrap();
+        assert_eq!(names(&set), ["a", "c"]);
+        assert!(left_out[0].contains("StoragePolicy b is left out") && left_out.len() == 1, "{left_out:?}");
     }
 }

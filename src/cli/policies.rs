@@ -3,7 +3,7 @@
 use super::input;
 use crate::check::{Fault, Input, Report, Spot, manifests};
 use crate::model::FieldPath;
-use crate::policy::{CompiledPolicy, KIND, PolicySet, embedded_baseline, load};
+use crate::policy::{KIND, PolicySet, embedded_baseline, load};
 use crate::report::human;
 use anyhow::{Result, anyhow};
 use serde_json::Value;
@@ -111,66 +111,5 @@ fn build(inputs: &[Input]) -> Result<PolicySet, Vec<Fault>> {
             faults.extend(found);
             Err(faults)
         }
-    }
-}
-
-/// The policies of files and of the cluster together; with none of either, the built-in baseline. A policy of the
-/// cluster that contradicts another is left out, and why is told: the others must go on.
-#[cfg(feature = "cluster")]
-pub(super) fn assemble(
-    files: &[CompiledPolicy],
-    cluster: &[CompiledPolicy],
-) -> Result<(PolicySet, Vec<String>)> {
-    let mut policies = [files, cluster].concat();
-    if policies.is_empty() {
-        policies.push(
-            embedded_baseline().map_err(|fault| anyhow!("failed to load the built-in baseline: {fault}"))?,
-        );
-    }
-    let mut left_out = Vec::new();
-    loop {
-        match PolicySet::build(policies.clone()) {
-            Ok(set) => return Ok((set, left_out)),
-            Err(faults) => {
-                let Some(fault) = faults.iter().find(|fault| fault.policy >= files.len()) else {
-                    let all: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                    return Err(anyhow!("failed to put the policies together: {}", all.join("; ")));
-                };
-                let name = policies.remove(fault.policy).name;
-                left_out.push(format!("StoragePolicy {name} is left out: {fault}"));
-            }
-        }
-    }
-}
-
-#[cfg(feature = "cluster")]
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn policy(name: &str, class: &str) -> CompiledPolicy {
-        load(
-            &json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": name},
-                     "spec": {"rules": [{"defaultClass": {"name": class}}]}}),
-        )
-        .unwrap()
-    }
-
-    fn names(set: &PolicySet) -> Vec<&str> {
-        set.policies().iter().map(|policy| policy.name.as_str()).collect()
-    }
-
-    #[test]
-    fn none_of_either_is_the_baseline() {
-        let (set, left_out) = assemble(&[], &[]).unwrap();
-        assert_eq!((names(&set), left_out.len()), (vec!["baseline"], 0));
-    }
-
-    #[test]
-    fn files_and_objects_stand_together_and_a_contradiction_costs_the_object_alone() {
-        let (set, left_out) = assemble(&[policy("a", "x")], &[policy("b", "y"), policy("c", "x")]).unwrap();
-        assert_eq!(names(&set), ["a", "c"]);
-        assert!(left_out[0].contains("StoragePolicy b is left out") && left_out.len() == 1, "{left_out:?}");
     }
 }

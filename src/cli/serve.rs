@@ -1,6 +1,6 @@
 //! `volgate serve`: the webhook, from its arguments to the end of the process.
 
-use super::link::Link;
+use super::link::{Link, assemble};
 use super::{input, policies};
 use crate::cluster::{self, ClusterPolicies, Endpoint, Registration};
 use crate::lookup::{Lookup, MapLookup};
@@ -123,7 +123,7 @@ async fn serve(args: &Args) -> Result<()> {
     let clock = Clock::system();
     let watched = WatchedPolicies::new(&args.policy)?;
     let files = policies_of(&args.policy)?;
-    let (set, _) = policies::assemble(&files, &[])?;
+    let (set, _) = assemble(&files, &[])?;
     let mut follower = Follower::start(certificate_source(args, &clock)?, clock.now())?;
     let ca = ca_bundle(args, &follower)?;
     if args.print_ca {
@@ -338,7 +338,7 @@ impl Policies {
                 .collect(),
             None => Vec::new(),
         };
-        match policies::assemble(&self.files, &cluster) {
+        match assemble(&self.files, &cluster) {
             Ok((set, left_out)) => {
                 for fault in left_out {
                     state.metrics.policy_reload_errors.inc();
