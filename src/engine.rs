@@ -108,7 +108,7 @@ impl Engine<'_> {
         let facts = Facts::read(review.object, review.namespace)?;
         // A pod's storage and affinity cannot change any more.
         let fixed = review.operation == Operation::Update && is_pod(&facts);
-        if fixed || self.leaves_alone(&facts) {
+        if fixed || self.leaves_alone(review, &facts) {
             return Ok(nothing);
         }
         let subjects = Subjects::new(&facts, self.lookup);
@@ -134,7 +134,7 @@ impl Engine<'_> {
         }
         let facts = Facts::read(review.object, review.namespace)?;
         let scope = scope(review, &facts);
-        if matches!(scope, Scope::Nothing) || self.leaves_alone(&facts) {
+        if matches!(scope, Scope::Nothing) || self.leaves_alone(review, &facts) {
             return Ok(Vec::new());
         }
         let subjects = Subjects::new(&facts, self.lookup);
@@ -144,7 +144,7 @@ impl Engine<'_> {
         for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
             for rule in &policy.rules {
                 rule.rule.check(&context, &mut drafts);
-                for draft in drafts.drain(..).filter(|draft| scope.admits(&draft.field)) {
+                for draft in drafts.drain(..).filter(|draft| scope.admits(draft)) {
                     let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
                     let excused = policy.excuse(&subjects, rule.id, self.today);
                     add(&mut findings, draft.into_finding(rule.id, action, &policy.name, excused));
@@ -159,9 +159,10 @@ impl Engine<'_> {
     }
 
     /// Objects that no policy is about, whatever it says.
-    fn leaves_alone(&self, facts: &Facts<'_>) -> bool {
+    fn leaves_alone(&self, review: &Review<'_>, facts: &Facts<'_>) -> bool {
         // Refusing the deletion's finalizer updates would only keep the object for ever; a mirror pod runs anyway.
-        facts.meta.deleting
+        // A new object cannot be on its way out: the API server takes the field off, whoever writes it.
+        (facts.meta.deleting && review.operation == Operation::Update)
             || facts.meta.annotation("kubernetes.io/config.mirror").is_some()
             || self.policies.excludes(facts.id.namespace.as_deref())
     }
@@ -226,11 +227,122 @@ fn essence(object: &Value) -> (Option<&Value>, Option<&Value>) {
 }
 
 impl Scope {
-    fn admits(&self, field: &FieldPath) -> bool {
+    /// Whether the finding, or a field that explains it, is up for judgement: an old pod volume becomes a fault by the
+    /// new container that mounts it.
+    fn admits(&self, draft: &Draft) -> bool {
         match self {
             Self::Nothing => false,
             Self::Everything => true,
-            Self::Beneath(outer) => field.segments().starts_with(outer.segments()),
+            Self::Beneath(outer) => {
+                let related = draft.related.iter().map(|(field, _)| field);
+                related.chain([&draft.field]).any(|field| field.segments().starts_with(outer.segments()))
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lookup::MapLookup;
+    use crate::policy::load;
+    use serde_json::json;
+
+    fn policies() -> PolicySet {
+        let policy = json!({
+            "apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+            "spec": {"rules": [{"durableData": {}}, {"claimSize": {"max": "10Gi"}}, {"claimClass": {"deny": ["bad"]}}]}
+        });
+        PolicySet::build(vec![load(&policy).unwrap()]).unwrap()
+    }
+
+    /// The fields that earn findings when `old` becomes `new`; with no `old`, when `new` is created.
+    fn fields(old: Option<&Value>, new: &Value, subresource: Option<&str>) -> Vec<String> {
+        let (policies, lookup) = (policies(), MapLookup::default());
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        let operation = if old.is_some() { Operation::Update } else { Operation::Create };
+        let review = Review { operation, old, subresource, ..Review::create(new) };
+        engine.validate(&review).unwrap().iter().map(|finding| finding.field.to_string()).collect()
+    }
+
+    fn with(object: &Value, pointer: &str, value: Value) -> Value {
+        let mut object = object.clone();
+        *object.pointer_mut(pointer).unwrap() = value;
+        object
+    }
+
+    fn pod() -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod",
+               "metadata": {"name": "p", "labels": {}, "deletionTimestamp": null, "annotations": {}},
+               "spec": {"containers": [{"name": "r", "image": "redis"}], "ephemeralContainers": [],
+                        "volumes": [{"name": "e", "emptyDir": {}}]}})
+    }
+
+    #[test]
+    fn a_pod_is_judged_when_it_is_made_and_by_its_new_debug_containers() {
+        let old = pod();
+        assert_eq!(fields(None, &old, None), ["spec.containers[0].image"]);
+        assert!(fields(Some(&old), &with(&old, "/metadata/labels", json!({"a": "b"})), None).is_empty());
+        let mount = json!([{"name": "e", "mountPath": "/data"}]);
+        let debug = |image: &str| {
+            with(
+                &old,
+                "/spec/ephemeralContainers",
+                json!([{"name": "d", "image": image, "volumeMounts": mount}]),
+            )
+        };
+        assert!(fields(Some(&old), &debug("busybox"), Some("ephemeralcontainers")).is_empty());
+        let found = fields(Some(&old), &debug("redis"), Some("ephemeralcontainers"));
+        assert_eq!(found, ["spec.volumes[0].emptyDir"], "the old container is not judged again");
+    }
+
+    #[test]
+    fn an_object_on_its_way_out_is_left_alone() {
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "d", "deletionTimestamp": "2026-11-23T00:00:00Z"},
+            "spec": {"template": {"spec": {"containers": [{"name": "r", "image": "redis"}]}}}});
+        let old = with(&deployment, "/spec/template/spec/containers", json!([]));
+        assert!(fields(Some(&old), &deployment, None).is_empty());
+        assert_eq!(fields(None, &deployment, None).len(), 1, "a new object cannot be");
+    }
+
+    #[test]
+    fn a_mirror_pod_and_an_excluded_namespace_are_left_alone() {
+        let mirror = with(&pod(), "/metadata/annotations", json!({"kubernetes.io/config.mirror": "x"}));
+        assert!(fields(None, &mirror, None).is_empty());
+        let mut system = pod();
+        system["metadata"]["namespace"] = json!("kube-system");
+        assert!(fields(None, &system, None).is_empty());
+    }
+
+    #[test]
+    fn a_claim_is_judged_again_by_its_size_alone() {
+        let claim = |class: &str, size: &str| {
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"},
+                   "spec": {"storageClassName": class, "resources": {"requests": {"storage": size}}}})
+        };
+        let old = claim("bad", "1Gi");
+        assert_eq!(fields(None, &old, None), ["spec.storageClassName"]);
+        assert!(fields(Some(&old), &claim("bad", "2Gi"), None).is_empty(), "the class was judged before");
+        assert_eq!(fields(Some(&old), &claim("bad", "20Gi"), None), ["spec.resources.requests.storage"]);
+        let mut bound = old.clone();
+        bound["spec"]["volumeName"] = json!("v");
+        assert!(fields(Some(&old), &bound, None).is_empty(), "binding is no change of a person's");
+    }
+
+    #[test]
+    fn a_workload_is_judged_when_its_spec_changes() {
+        let old = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "labels": {}},
+            "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "r", "image": "redis"}]}}}});
+        assert!(fields(Some(&old), &with(&old, "/metadata/labels", json!({"a": "b"})), None).is_empty());
+        assert_eq!(fields(Some(&old), &with(&old, "/spec/replicas", json!(2)), None).len(), 1);
+    }
+
+    #[test]
+    fn a_deletion_is_never_judged() {
+        let (policies, lookup, pod) = (policies(), MapLookup::default(), pod());
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        let review = Review { operation: Operation::Delete, ..Review::create(&pod) };
+        assert_eq!(engine.judge(&review).unwrap(), Verdict::default());
     }
 }
