@@ -20,6 +20,9 @@ use tracing_subscriber::EnvFilter;
 const SERVICE_PORT: u16 = 443;
 /// How often certificates and policies are compared with their files.
 const LOOK: Duration = Duration::from_secs(5);
+/// What is logged when RUST_LOG says nothing. kube warns of every try of a watch, which volgate tells once and in its own
+/// words.
+const DEFAULT_LOG: &str = "info,kube_runtime=error,kube_client=error";
 
 /// Answers the API server's reviews.
 ///
@@ -384,7 +387,7 @@ async fn stopped() {
 }
 
 fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let log = log.with_ansi(std::io::stderr().is_terminal());
     // It fails only where a log has been started before, which then serves as well.
