@@ -6,10 +6,15 @@ mod support;
 #[path = "serve/world.rs"]
 mod world;
 
+use axum_server::tls_rustls::RustlsConfig;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::path::Path;
 use support::cluster::{ADMIN, DEVELOPER};
 use support::{Scratch, wait_until};
+use volgate::server::Clock;
+use volgate::tls::{CertificateSource, Follower};
 use world::{LIMIT, REDIS, Serve, WEB, World, free_address};
 
 const NOWHERE: &str = "/nowhere/kubeconfig";
@@ -34,7 +39,7 @@ async fn is_registered_with_its_ca_and_counts_what_it_does() {
     let namespaces = world.get("namespaces").await;
     let count = namespaces["items"].as_array().unwrap().len();
     wait_until("all namespaces are in the cache", LIMIT, async || {
-        let known = world.serve().metric("volgate_cache_objects", &["Namespace"]).await;
+        let known = world.serve().metric("volgate_cache_objects", &["\"namespaces\""]).await;
         if known == count as f64 { Ok(()) } else { Err(format!("{known} of {count}")) }
     })
     .await;
@@ -177,7 +182,7 @@ async fn a_dry_run_leaves_nothing_and_says_the_same() {
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["spec"]["storageClassName"], "local-path");
     world.accepts(line, Some(&with_templates())).await;
-    assert_eq!(world.get("-n dry pvc,pods,statefulsets").await["items"], json!([]));
+    assert_eq!(world.get("-n dry pvc,pods,statefulsets").await, Value::Null);
 }
 
 /// A volume on a node, and a claim that is bound to it.
@@ -251,6 +256,74 @@ async fn pods_go_where_their_volumes_are() {
     assert_eq!(terms(&stored["spec"]["template"]["spec"]), Value::Null);
 }
 
+/// Answers as a webhook that was written by somebody else: pods get a further container, and a further pod volume by
+/// their label `inject`.
+async fn injecting(address: SocketAddr) -> String {
+    let source = CertificateSource::own(vec!["127.0.0.1".to_owned()], Clock::system().now()).unwrap();
+    let ca = source.ca_bundle().unwrap();
+    let certificates = Follower::start(source, Clock::system().now()).unwrap().certificates();
+    let tls = RustlsConfig::from_config(certificates.server_config().unwrap());
+    let answer = async |axum::Json(review): axum::Json<Value>| {
+        let label = review["request"]["object"]["metadata"]["labels"]["inject"].as_str().unwrap_or_default();
+        let add = match label {
+            "ephemeral" => {
+                json!([{"op": "add", "path": "/spec/volumes/-", "value": {"name": "injected", "ephemeral":
+                {"volumeClaimTemplate": {"spec": {"accessModes": ["ReadWriteOnce"],
+                                                  "resources": {"requests": {"storage": "1Gi"}}}}}}}])
+            }
+            "redis" => json!([{"op": "add", "path": "/spec/containers/-",
+                               "value": {"name": "injected", "image": "redis"}}]),
+            claim => json!([{"op": "add", "path": "/spec/volumes/-", "value":
+                             {"name": "injected", "persistentVolumeClaim": {"claimName": claim}}}]),
+        };
+        let patch = base64::Engine::encode(&BASE64_STANDARD, add.to_string());
+        axum::Json(json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {
+            "uid": review["request"]["uid"], "allowed": true, "patchType": "JSONPatch", "patch": patch}}))
+    };
+    let router = axum::Router::new().route("/", axum::routing::post(answer));
+    tokio::spawn(axum_server::bind_rustls(address, tls).serve(router.into_make_service()));
+    ca
+}
+
+#[tokio::test]
+async fn what_another_webhook_adds_is_mutated_and_judged_too() {
+    let Some(world) = World::lock().await else { return };
+    world.cluster.namespace("others", &[]).await;
+    world.cluster.fake_node("node-c", &[]).await;
+    let on_c = bound(&world, "others", "node-c").await;
+    let address = free_address();
+    let ca = injecting(address).await;
+    // By its name it comes after volgate.
+    let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "zz-injecting"}, "webhooks": [{"name": "inject.example.com", "sideEffects": "None",
+            "admissionReviewVersions": ["v1"], "objectSelector": {"matchExpressions": [{"key": "inject", "operator": "Exists"}]},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+            "clientConfig": {"url": format!("https://{address}/"),
+                             "caBundle": base64::Engine::encode(&BASE64_STANDARD, ca)}}]});
+    world.works(ADMIN, "create -f -", Some(&configuration.to_string())).await;
+    let probe = pod_with("probe", "inject: redis", None, &["none"]);
+    wait_until("the other webhook is in force", LIMIT, async || {
+        let output =
+            world.kubectl(ADMIN, "create -n kube-system --dry-run=server -o json -f -", Some(&probe)).await;
+        if output.stdout.contains("injected") { Ok(()) } else { Err(output.to_string()) }
+    })
+    .await;
+
+    let create = "create -n others -f -";
+    world.accepts(create, Some(&pod_with("class", "inject: ephemeral", None, &[&on_c]))).await;
+    let stored = world.get("-n others pod/class").await;
+    let template =
+        &stored["spec"]["volumes"].as_array().unwrap().iter().find(|v| v["name"] == "injected").unwrap();
+    assert_eq!(template["ephemeral"]["volumeClaimTemplate"]["spec"]["storageClassName"], "local-path");
+    assert_eq!(terms(&stored["spec"]), pinned_to("node-c"), "asked twice, pinned once");
+    let further = pod_with("pinned", &format!("inject: {on_c}"), None, &["not-there"]);
+    world.accepts(create, Some(&further)).await;
+    assert_eq!(terms(&world.get("-n others pod/pinned").await["spec"]), pinned_to("node-c"));
+    let redis = pod_with("redis", "inject: redis", None, &[&on_c]);
+    world.rejects(create, Some(&redis), &["durable-data: spec.containers[1]", "/data"]).await;
+    world.works(ADMIN, "delete mutatingwebhookconfiguration zz-injecting", None).await;
+}
+
 fn policy(name: &str, spec: &str) -> String {
     format!(
         "apiVersion: volgate.dev/v1alpha1\nkind: StoragePolicy\nmetadata: {{name: {name}}}\nspec: {spec}\n"
@@ -279,7 +352,7 @@ async fn takes_policies_from_the_cluster_as_they_change() {
         let output = world.kubectl(ADMIN, "create -f -", Some(&policy("bad", spec))).await;
         assert!(!output.success && output.stderr.contains(word), "{spec}: {output}");
     }
-    apply(&policy("bad", "{rules: [{cel: {id: bad, expression: 'object.', message: m}}]}")).await;
+    apply(&policy("bad", "{rules: [{cel: {name: bad, expression: 'object.', message: m}}]}")).await;
     world.serve().logs("StoragePolicy bad has faults, and it is not applied").await;
     apply(&policy("contrary", "{rules: [{defaultClass: {name: slow}}]}")).await;
     world.serve().logs("StoragePolicy contrary is left out").await;
@@ -289,7 +362,7 @@ async fn takes_policies_from_the_cluster_as_they_change() {
     assert_eq!(world.get("-n policies pvc/more").await["spec"]["storageClassName"], "fast");
 
     // A fault in an object that was good leaves its last good version in force.
-    apply(&policy("classes", "{rules: [{cel: {id: bad, expression: 'object.', message: m}}]}")).await;
+    apply(&policy("classes", "{rules: [{cel: {name: bad, expression: 'object.', message: m}}]}")).await;
     world.serve().logs("its last good version stays in force").await;
     world.works(ADMIN, "delete storagepolicy bad contrary", None).await;
     world.accepts("create -n policies -f -", Some(&claim("again", ""))).await;
@@ -346,11 +419,12 @@ async fn a_volgate_that_was_killed_locks_no_cluster_and_comes_back() {
     world.fails_closed("-n killed set image deployment/web c=other", None).await;
     world.cluster.fake_node("new-node", &[]).await;
     world.works(ADMIN, "create -f -", Some(LEASE)).await;
-    for namespace in ["kube-system", "volgate-system"] {
-        // Also what it would refuse: it is not asked.
-        world.works(ADMIN, &format!("-n {namespace} create deployment redis --image=redis"), None).await;
-        world.until(&format!("-n {namespace} pods -l app=redis"), |list| list["items"][0].is_object()).await;
-    }
+    // It is not asked about these: what it would refuse elsewhere, and itself.
+    world.works(ADMIN, "-n kube-system create deployment redis --image=redis", None).await;
+    world.until("-n kube-system pods -l app=redis", |list| list["items"][0].is_object()).await;
+    let shipped = support::run::root("manifests/deployment.yaml");
+    world.works(ADMIN, &format!("apply -f {}", shipped.display()), None).await;
+    world.until("-n volgate-system pods", |list| list["items"][0].is_object()).await;
     world.works(ADMIN, &format!("-n killed delete pod {first} --force --grace-period=0"), None).await;
     let other = |list: &Value| {
         let names = list["items"].as_array().into_iter().flatten().map(|pod| &pod["metadata"]["name"]);
@@ -424,7 +498,7 @@ async fn serves_without_a_cluster() {
     let (from, to) = (log.find("-----BEGIN").unwrap(), log.find("-----END").unwrap());
     let pem: String = log[from..to].lines().skip(1).collect();
     let mut config = kube::Config::new(format!("https://{listen}").parse().unwrap());
-    config.root_cert = Some(vec![base64::Engine::decode(&base64::prelude::BASE64_STANDARD, pem).unwrap()]);
+    config.root_cert = Some(vec![base64::Engine::decode(&BASE64_STANDARD, pem).unwrap()]);
     config.proxy_url = None;
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "redis", "namespace": "default"},
                      "spec": {"containers": [{"name": "redis", "image": "redis"}]}});
@@ -452,7 +526,7 @@ async fn faults_end_it_with_status_2_and_a_message_that_names_them() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     for (args, words) in [
-        (vec![], vec!["failed to find a cluster", NOWHERE]),
+        (vec![], vec!["failed to find the API server", NOWHERE]),
         (vec!["--standalone", "--listen", &taken], vec!["failed to listen on", &taken, "in use"]),
         (
             vec!["--standalone", "--policy", bad],

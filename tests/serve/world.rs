@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How long the slowest machine may take for any step.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// volgate's user, as `manifests/rbac.yaml` names it: what it may not do there fails here.
 const VOLGATE: &str = "system:serviceaccount:volgate-system:volgate";
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n";
@@ -27,14 +27,14 @@ kind: MutatingWebhookConfiguration
 metadata: {name: volgate}
 ";
 /// A pod that the baseline refuses.
-pub const REDIS: &str = "
+pub(crate) const REDIS: &str = "
 apiVersion: v1
 kind: Pod
 metadata: {name: redis}
 spec: {containers: [{name: redis, image: redis}]}
 ";
 /// One that it has nothing to say about.
-pub const WEB: &str = "
+pub(crate) const WEB: &str = "
 apiVersion: v1
 kind: Pod
 metadata: {name: web}
@@ -42,9 +42,9 @@ spec: {containers: [{name: web, image: nginx}]}
 ";
 
 /// The control plane and volgate.
-pub struct World {
-    pub cluster: Cluster,
-    pub serve: Option<Serve>,
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
+    pub(crate) serve: Option<Serve>,
     webhook: SocketAddr,
     audit_log: PathBuf,
     _audit: Scratch,
@@ -52,7 +52,7 @@ pub struct World {
 
 impl World {
     /// The one world, with volgate in force under the baseline. `None` only when the opt-out is set.
-    pub async fn lock() -> Option<MutexGuard<'static, Self>> {
+    pub(crate) async fn lock() -> Option<MutexGuard<'static, Self>> {
         static WORLD: OnceLock<Option<Mutex<World>>> = OnceLock::new();
         let mut world = WORLD.get_or_init(|| Self::start().map(Mutex::new)).as_ref()?.lock().await;
         // What a test that failed may have left.
@@ -91,7 +91,7 @@ impl World {
     }
 
     /// Starts volgate anew, with further arguments, and waits until it has registered itself.
-    pub async fn serve_with(&mut self, args: &[&str]) {
+    pub(crate) async fn serve_with(&mut self, args: &[&str]) {
         self.serve = None;
         let (url, listen) = (format!("https://{}", self.webhook), self.webhook.to_string());
         let standard = ["--register", "--url", &url, "--listen", &listen];
@@ -103,13 +103,13 @@ impl World {
     }
 
     /// Waits until the API server asks volgate and volgate judges by the baseline.
-    pub async fn in_force(&self) {
+    pub(crate) async fn in_force(&self) {
         self.becomes("the baseline is in force", REDIS, |output| output.stderr.contains("durable-data"))
             .await;
     }
 
     /// Waits until a manifest in the namespace `default`, sent as a dry run, is answered so.
-    pub async fn becomes(&self, what: &str, manifest: &str, wanted: impl Fn(&Output) -> bool) {
+    pub(crate) async fn becomes(&self, what: &str, manifest: &str, wanted: impl Fn(&Output) -> bool) {
         wait_until(what, LIMIT, async || {
             let output =
                 self.kubectl(DEVELOPER, "create -n default --dry-run=server -f -", Some(manifest)).await;
@@ -118,30 +118,30 @@ impl World {
         .await;
     }
 
-    pub fn serve(&self) -> &Serve {
+    pub(crate) fn serve(&self) -> &Serve {
         self.serve.as_ref().unwrap()
     }
 
     /// kubectl, with a line of arguments that are separated by one space each.
-    pub async fn kubectl(&self, user: &str, line: &str, stdin: Option<&str>) -> Output {
+    pub(crate) async fn kubectl(&self, user: &str, line: &str, stdin: Option<&str>) -> Output {
         let args: Vec<&str> = line.split(' ').collect();
         self.cluster.kubectl_as(user, &args, stdin).await
     }
 
     /// As [`Self::kubectl`], and it must work. What it printed.
-    pub async fn works(&self, user: &str, line: &str, stdin: Option<&str>) -> String {
+    pub(crate) async fn works(&self, user: &str, line: &str, stdin: Option<&str>) -> String {
         let output = self.kubectl(user, line, stdin).await;
         assert!(output.success, "kubectl {line}: {output}\n{}", stdin.unwrap_or_default());
         output.stdout
     }
 
     /// The developer is let through.
-    pub async fn accepts(&self, line: &str, stdin: Option<&str>) {
+    pub(crate) async fn accepts(&self, line: &str, stdin: Option<&str>) {
         self.works(DEVELOPER, line, stdin).await;
     }
 
     /// The developer is refused by a policy, with these words.
-    pub async fn rejects(&self, line: &str, stdin: Option<&str>, words: &[&str]) {
+    pub(crate) async fn rejects(&self, line: &str, stdin: Option<&str>, words: &[&str]) {
         let output = self.kubectl(DEVELOPER, line, stdin).await;
         assert!(!output.success, "kubectl {line} is accepted\n{}", stdin.unwrap_or_default());
         let denied = r#"admission webhook "workloads.volgate.dev" denied the request: "#;
@@ -151,21 +151,21 @@ impl World {
     }
 
     /// The developer is refused because volgate does not answer.
-    pub async fn fails_closed(&self, line: &str, stdin: Option<&str>) {
+    pub(crate) async fn fails_closed(&self, line: &str, stdin: Option<&str>) {
         let output = self.kubectl(DEVELOPER, line, stdin).await;
         let failed = r#"failed calling webhook "workloads.volgate.dev""#;
         assert!(!output.success && output.stderr.contains(failed), "kubectl {line}: {output}");
     }
 
     /// A stored object, as the administrator sees it; null when there is none.
-    pub async fn get(&self, what: &str) -> Value {
+    pub(crate) async fn get(&self, what: &str) -> Value {
         let output = self.kubectl(ADMIN, &format!("get {what} --ignore-not-found -o json"), None).await;
         assert!(output.success, "{output}");
         if output.stdout.is_empty() { Value::Null } else { serde_json::from_str(&output.stdout).unwrap() }
     }
 
     /// Waits until an object is as it should be.
-    pub async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         wait_until(what, LIMIT, async || {
             let found = self.get(what).await;
             if wanted(&found) { Ok(found) } else { Err(found.to_string()) }
@@ -174,7 +174,7 @@ impl World {
     }
 
     /// The annotation that volgate's validating webhook left in the API server's audit log for an object's creation.
-    pub async fn audited(&self, resource: &str, namespace: &str, name: &str) -> Value {
+    pub(crate) async fn audited(&self, resource: &str, namespace: &str, name: &str) -> Value {
         wait_until("the audit log has it", LIMIT, async || {
             let log = std::fs::read_to_string(&self.audit_log).map_err(|error| error.to_string())?;
             let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -192,17 +192,17 @@ impl World {
 }
 
 /// A running `volgate serve`.
-pub struct Serve {
-    pub process: Process,
-    pub health: SocketAddr,
+pub(crate) struct Serve {
+    pub(crate) process: Process,
+    pub(crate) health: SocketAddr,
     /// It is not as the other tests expect it.
-    pub altered: bool,
+    pub(crate) altered: bool,
     _scratch: Scratch,
 }
 
 impl Serve {
     /// Starts it; health is on a free port. Without `--listen` in `args` the webhook is so too.
-    pub fn start(kubeconfig: &Path, args: &[&str]) -> Self {
+    pub(crate) fn start(kubeconfig: &Path, args: &[&str]) -> Self {
         let scratch = Scratch::new("serve").unwrap();
         let (health, webhook) = (free_address(), free_address().to_string());
         let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
@@ -219,7 +219,7 @@ impl Serve {
     }
 
     /// What it answers on the health port; an error while nobody listens.
-    pub async fn health(&self, path: &str) -> Result<(u16, String), String> {
+    pub(crate) async fn health(&self, path: &str) -> Result<(u16, String), String> {
         let get = async {
             let mut stream = tokio::net::TcpStream::connect(self.health).await?;
             let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
@@ -233,7 +233,7 @@ impl Serve {
     }
 
     /// Waits until a path of the health port is answered with this status, and returns the answer.
-    pub async fn answers(&self, path: &str, status: u16) -> String {
+    pub(crate) async fn answers(&self, path: &str, status: u16) -> String {
         wait_until(&format!("{path} answers {status}"), LIMIT, async || {
             let seen = self.health(path).await;
             match seen {
@@ -244,12 +244,12 @@ impl Serve {
         .await
     }
 
-    pub async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         self.answers("/readyz", 200).await;
     }
 
     /// Waits for words in its log.
-    pub async fn logs(&self, words: &str) -> String {
+    pub(crate) async fn logs(&self, words: &str) -> String {
         wait_until(&format!("the log has {words:?}"), LIMIT, async || {
             let log = self.process.log();
             if log.contains(words) { Ok(log) } else { Err(log) }
@@ -258,7 +258,7 @@ impl Serve {
     }
 
     /// Waits until it ends by itself; its exit status and its log.
-    pub async fn ends(&self) -> (Option<i32>, String) {
+    pub(crate) async fn ends(&self) -> (Option<i32>, String) {
         let status = wait_until("volgate ends", LIMIT, async || {
             self.process.exited().ok_or_else(|| self.process.log_tail(20))
         })
@@ -267,7 +267,7 @@ impl Serve {
     }
 
     /// The sum of a metric's values over all series that have these labels.
-    pub async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+    pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let (_, text) = self.health("/metrics").await.unwrap();
         let series = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
         let ours = series.filter(|line| labels.iter().all(|label| line.contains(label)));
@@ -276,6 +276,6 @@ impl Serve {
 }
 
 /// An address that nobody listened on a moment ago.
-pub fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
