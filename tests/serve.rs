@@ -52,6 +52,7 @@ fn ca_of(hook: &Value) -> String {
 #[tokio::test]
 async fn is_ready_only_once_the_caches_are_filled() {
     let Some(world) = World::lock().await else { return };
+    world.works(ADMIN, "create -f -", Some(&policy("early", "{rules: [{pinToVolume: {}}]}"))).await;
     // In between, for a while, somebody takes connections and says nothing.
     let (open, opened) = tokio::sync::watch::channel(false);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -80,6 +81,10 @@ async fn is_ready_only_once_the_caches_are_filled() {
     assert_eq!(serve.answers("/livez", 200).await, "ok\n", "a restart would help nobody");
     open.send(true).unwrap();
     serve.ready().await;
+    // What it judges by is there from the first review on.
+    let log = serve.process.log();
+    assert!(log.contains("the policies in force: early"), "{log}");
+    world.works(ADMIN, "delete storagepolicy early", None).await;
 }
 
 const STATEFUL: &str = "
@@ -523,6 +528,15 @@ async fn faults_end_it_with_status_2_and_a_message_that_names_them() {
     let bad = scratch.path().join("bad.yaml");
     std::fs::write(&bad, policy("bad", "{rules: [{durableDate: {}}, {defaultClass: {}}]}")).unwrap();
     let bad = bad.to_str().unwrap();
+    let keyed = scratch.path().join("keyed.pem");
+    std::fs::write(&keyed, "-----BEGIN PRIVATE KEY-----").unwrap();
+    let keyed = keyed.to_str().unwrap();
+    let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert, key) = (scratch.path().join("tls.crt"), scratch.path().join("tls.key"));
+    std::fs::write(&cert, signed.cert.pem()).unwrap();
+    std::fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let files = ["--standalone", "--tls-cert", cert, "--tls-key", key, "--tls-ca"];
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     for (args, words) in [
@@ -535,6 +549,9 @@ async fn faults_end_it_with_status_2_and_a_message_that_names_them() {
         (vec!["--standalone", "--policy", "/nowhere/p.yaml"], vec!["/nowhere/p.yaml", "No such file"]),
         (vec!["--register"], vec!["failed to register", "--service NAMESPACE/NAME", "--url"]),
         (vec!["--standalone", "--tls-cert", bad, "--tls-key", bad], vec!["bad.yaml"]),
+        ([&files[..], &[keyed]].concat(), vec!["keyed.pem as the CA", "there is a private key in it"]),
+        ([&files[..], &[bad]].concat(), vec!["bad.yaml as the CA", "no certificate"]),
+        ([&files[..5], &["--print-ca"]].concat(), vec!["failed to print the CA", "--tls-ca"]),
         (vec!["--standalone", "--register"], vec!["--register", "cannot be used with"]),
         (vec!["--standalone", "--timeout", "31"], vec!["--timeout", "1..=30"]),
     ] {
