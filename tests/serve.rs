@@ -11,6 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use support::cluster::{ADMIN, DEVELOPER};
 use support::{Scratch, wait_until};
 use volgate::server::Clock;
@@ -203,7 +204,7 @@ async fn bound(world: &World, namespace: &str, node: &str) -> String {
     world.accepts(&format!("create -n {namespace} -f -"), Some(&claim(&name, &further))).await;
     world.until(&format!("-n {namespace} pvc/{name}"), |claim| claim["status"]["phase"] == "Bound").await;
     // The cache follows.
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     name
 }
 
@@ -390,6 +391,9 @@ async fn takes_policies_from_the_cluster_as_they_change() {
     world.works(ADMIN, "delete storagepolicies --all", None).await;
     let baseline = |output: &support::Output| output.stderr.contains("(policy baseline)");
     world.becomes("the baseline is back", REDIS, baseline).await;
+    // A claim keeps the class that it was given under another policy.
+    world.accepts("apply -n policies -f -", Some(&claim("data", ""))).await;
+    assert_eq!(world.get("-n policies pvc/data").await["spec"]["storageClassName"], "fast");
 }
 
 const DEPLOYMENT: &str = "
@@ -444,6 +448,13 @@ async fn a_volgate_that_was_killed_locks_no_cluster_and_comes_back() {
     world.accepts("create -n killed -f -", Some(WEB)).await;
     world.rejects("create -n killed -f -", Some(REDIS), &["durable-data"]).await;
 
+    // One that hangs is like one that is gone.
+    world.serve_with(&["--timeout", "1"]).await;
+    world.serve().process.signal("STOP");
+    world.fails_closed("create -n killed -f -", Some(&WEB.replace("name: web}", "name: late}"))).await;
+    world.serve().process.signal("CONT");
+    world.in_force().await;
+
     world.serve_with(&["--failure-policy", "ignore"]).await;
     world.rejects("create -n killed -f -", Some(REDIS), &["durable-data"]).await;
     world.serve().process.kill();
@@ -458,6 +469,7 @@ async fn sigterm_drains() {
     world.in_force().await;
     let serve = world.serve.take().unwrap();
     serve.process.signal("TERM");
+    let began = Instant::now();
     let (ready, asked) = tokio::join!(
         serve.answers("/readyz", 503),
         world.kubectl(DEVELOPER, "create -n default -f -", Some(REDIS))
@@ -467,6 +479,8 @@ async fn sigterm_drains() {
     assert!(serve.process.exited().is_none());
     let (code, log) = serve.ends().await;
     assert_eq!(code, Some(0), "{log}");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "the API server's idle connections are not waited for: {took:?}");
     assert!(log.contains("draining") && log.contains("every request is answered"), "{log}");
 }
 
