@@ -6,6 +6,7 @@ use crate::policy::{CompiledPolicy, PolicySet, embedded_baseline};
 use crate::server::CacheState;
 use anyhow::{Result, anyhow};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -18,6 +19,14 @@ pub(super) struct Link {
 struct ClusterCaches {
     caches: Caches,
     policies: PolicyWatch,
+    in_force: Arc<AtomicBool>,
+}
+
+/// The StoragePolicy objects, for whoever puts them in force.
+pub(super) struct PolicyFeed {
+    receiver: watch::Receiver<ClusterPolicies>,
+    listed: bool,
+    in_force: Arc<AtomicBool>,
 }
 
 impl Link {
@@ -26,7 +35,8 @@ impl Link {
         let client = connect().await?;
         let caches = Caches::start(&client);
         let policies = PolicyWatch::start(client.clone());
-        Ok(Self { client, caches: Arc::new(ClusterCaches { caches, policies }) })
+        let in_force = Arc::default();
+        Ok(Self { client, caches: Arc::new(ClusterCaches { caches, policies, in_force }) })
     }
 
     pub(super) fn lookup(&self) -> Arc<dyn Lookup> {
@@ -38,8 +48,9 @@ impl Link {
     }
 
     /// The StoragePolicy objects, now and as they change.
-    pub(super) fn policies(&self) -> watch::Receiver<ClusterPolicies> {
-        self.caches.policies.receiver()
+    pub(super) fn policies(&self) -> PolicyFeed {
+        let caches = &self.caches;
+        PolicyFeed { receiver: caches.policies.receiver(), listed: false, in_force: caches.in_force.clone() }
     }
 
     /// Writes the webhook configurations once the caches are filled: before that the webhook would be called and
@@ -63,6 +74,27 @@ impl Link {
     }
 }
 
+impl PolicyFeed {
+    /// Ends when they are others than those that were taken; false when they will never change again.
+    pub(super) async fn changed(&mut self) -> bool {
+        self.receiver.changed().await.is_ok()
+    }
+
+    /// The policies to apply now.
+    pub(super) fn take(&mut self) -> Vec<CompiledPolicy> {
+        let now = self.receiver.borrow_and_update();
+        self.listed = matches!(now.source, PolicySource::NoCrd | PolicySource::Watched);
+        now.policies.iter().filter_map(|policy| policy.compiled.clone()).collect()
+    }
+
+    /// What was taken is in force. Readiness waits for that: before it, reviews are judged without the cluster's policies.
+    pub(super) fn in_force(&self) {
+        if self.listed {
+            self.in_force.store(true, Ordering::Release);
+        }
+    }
+}
+
 impl CacheState for ClusterCaches {
     fn waiting(&self) -> Vec<String> {
         let mut waiting = self.caches.waiting();
@@ -71,7 +103,11 @@ impl CacheState for ClusterCaches {
                 waiting.push("the first list of storagepolicies is under way".to_owned())
             }
             PolicySource::Failing(why) => waiting.push(why.clone()),
-            PolicySource::NoCrd | PolicySource::Watched => {}
+            PolicySource::NoCrd | PolicySource::Watched => {
+                if !self.in_force.load(Ordering::Acquire) {
+                    waiting.push("the storagepolicies are being put in force".to_owned());
+                }
+            }
         }
         waiting
     }

@@ -1,8 +1,8 @@
 //! `volgate serve`: the webhook, from its arguments to the end of the process.
 
-use super::link::{Link, assemble};
+use super::link::{Link, PolicyFeed, assemble};
 use super::{input, policies};
-use crate::cluster::{self, ClusterPolicies, Endpoint, Registration};
+use crate::cluster::{self, Endpoint, Registration};
 use crate::lookup::{Lookup, MapLookup};
 use crate::policy::CompiledPolicy;
 use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State};
@@ -20,6 +20,9 @@ use tracing_subscriber::EnvFilter;
 const SERVICE_PORT: u16 = 443;
 /// How often certificates and policies are compared with their files.
 const LOOK: Duration = Duration::from_secs(5);
+/// What is logged when RUST_LOG says nothing. kube warns of every try of a watch, which volgate tells once and in its own
+/// words.
+const DEFAULT_LOG: &str = "info,kube_runtime=error,kube_client=error";
 
 /// Answers the API server's reviews.
 ///
@@ -216,7 +219,19 @@ fn ca_bundle(args: &Args, follower: &Follower) -> Result<Option<String>> {
     match &args.tls_ca {
         Some(path) => {
             let text = std::fs::read_to_string(path);
-            text.map(Some).with_context(|| format!("failed to read {}", path.display()))
+            let text = text.with_context(|| format!("failed to read {}", path.display()))?;
+            // It becomes public: the webhook configurations are for everybody to read.
+            if text.contains("PRIVATE KEY-----") {
+                bail!(
+                    "failed to use {} as the CA: there is a private key in it, and what --tls-ca holds is written into \
+                     the webhook configurations, for everybody to read: give the certificate alone",
+                    path.display()
+                );
+            }
+            if !text.contains("-----BEGIN CERTIFICATE-----") {
+                bail!("failed to use {} as the CA: there is no certificate (PEM) in it", path.display());
+            }
+            Ok(Some(text))
         }
         None => Ok(follower.source().ca_bundle()),
     }
@@ -306,7 +321,7 @@ impl WatchedPolicies {
 struct Policies {
     watched: WatchedPolicies,
     files: Vec<CompiledPolicy>,
-    cluster: Option<tokio::sync::watch::Receiver<ClusterPolicies>>,
+    cluster: Option<PolicyFeed>,
 }
 
 impl Policies {
@@ -320,7 +335,7 @@ impl Policies {
     /// Ends when the cluster's policies are others than before; without a cluster never.
     async fn cluster_changed(&mut self) {
         let changed = match &mut self.cluster {
-            Some(cluster) => cluster.changed().await.is_ok(),
+            Some(cluster) => cluster.changed().await,
             None => false,
         };
         if !changed {
@@ -329,15 +344,7 @@ impl Policies {
     }
 
     fn put_together(&mut self, state: &State) {
-        let cluster: Vec<CompiledPolicy> = match &mut self.cluster {
-            Some(cluster) => cluster
-                .borrow_and_update()
-                .policies
-                .iter()
-                .filter_map(|policy| policy.compiled.clone())
-                .collect(),
-            None => Vec::new(),
-        };
+        let cluster = self.cluster.as_mut().map(PolicyFeed::take).unwrap_or_default();
         match assemble(&self.files, &cluster) {
             Ok((set, left_out)) => {
                 for fault in left_out {
@@ -347,6 +354,9 @@ impl Policies {
                 let names: Vec<&str> = set.policies().iter().map(|policy| policy.name.as_str()).collect();
                 tracing::info!("the policies in force: {}", names.join(", "));
                 state.policies.store(Arc::new(set));
+                if let Some(cluster) = &self.cluster {
+                    cluster.in_force();
+                }
             }
             Err(fault) => {
                 state.metrics.policy_reload_errors.inc();
@@ -384,7 +394,7 @@ async fn stopped() {
 }
 
 fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let log = log.with_ansi(std::io::stderr().is_terminal());
     // It fails only where a log has been started before, which then serves as well.

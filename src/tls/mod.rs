@@ -30,7 +30,7 @@ pub enum TlsFault {
     #[error("failed to use the certificate and its key: {0}")]
     Pair(String),
     /// It is not valid today, and the one that is served is.
-    #[error("failed to take the new certificate: it {0}, and the one that is served is valid")]
+    #[error("failed to take the new certificate, since the one that is served is valid: it {0}")]
     NotValid(String),
     /// None could be made.
     #[error("failed to issue a certificate: {0}")]

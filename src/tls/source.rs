@@ -41,6 +41,18 @@ impl CertificateSource {
         }
     }
 
+    /// The fault with the files in it.
+    fn named(&self, fault: TlsFault) -> TlsFault {
+        let Self::Files { certificate, key } = self else { return fault };
+        match fault {
+            TlsFault::Pair(why) => {
+                TlsFault::Pair(format!("{why} ({} and {})", certificate.display(), key.display()))
+            }
+            TlsFault::NotValid(why) => TlsFault::NotValid(format!("{why} ({})", certificate.display())),
+            fault => fault,
+        }
+    }
+
     /// The certificate to serve at that time (seconds since 1970), in place of `current`.
     fn load(&self, current: Option<&Pair>, now: i64) -> Result<PemPair, TlsFault> {
         match self {
@@ -88,7 +100,7 @@ impl Follower {
     /// # Errors
     /// There is none that can be used. One that is not valid is served all the same, and readiness says so.
     pub fn start(source: CertificateSource, now: i64) -> Result<Self, TlsFault> {
-        let pair = Pair::read(source.load(None, now)?)?;
+        let pair = source.load(None, now).and_then(Pair::read).map_err(|fault| source.named(fault))?;
         Ok(Self { source, certificates: Arc::new(Certificates::new(pair)), last_fault: None })
     }
 
@@ -112,7 +124,7 @@ impl Follower {
                 if taken { Step::Taken } else { Step::Same }
             }
             Err(fault) => {
-                let fault = fault.to_string();
+                let fault = self.source.named(fault).to_string();
                 let known = self.last_fault.replace(fault.clone()).as_ref() == Some(&fault);
                 Step::Kept { fault, known }
             }
