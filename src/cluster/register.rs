@@ -38,6 +38,7 @@ use kube::Resource;
 use kube::api::{Api, Patch, PatchParams};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
@@ -45,6 +46,8 @@ use std::fmt::Debug;
 pub const NAME: &str = "volgate";
 /// Whose fields they are in server-side apply.
 pub const FIELD_MANAGER: &str = "volgate";
+/// The API server's status for an object that contradicts itself.
+const INVALID: u16 = 422;
 /// Where the mutating webhook listens.
 pub const MUTATE_PATH: &str = "/mutate";
 /// Where the validating webhook listens.
@@ -309,7 +312,8 @@ pub fn configurations(
     )
 }
 
-/// Applies both configurations by server-side apply; a second time changes nothing.
+/// Applies both configurations by server-side apply; a second time changes nothing. Where the fields of another manager make
+/// that invalid, the webhooks are replaced as a whole.
 ///
 /// The validating one comes first: an object that is refused because it lacks what the mutating one would have filled in
 /// is better than one that is stored without having been judged.
@@ -326,10 +330,26 @@ async fn apply<K>(client: kube::Client, kind: &'static str, object: &K) -> Resul
 where
     K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
 {
+    let api = Api::<K>::all(client);
     // The fields are volgate's: whoever else has written one of them, such as an older installation, loses it.
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let applied = Api::<K>::all(client).patch(NAME, &params, &Patch::Apply(object)).await;
-    applied.map(drop).map_err(|error| ClusterError::Register { kind, reason: chain(&error) })
+    let Err(error) = api.patch(NAME, &params, &Patch::Apply(object)).await else { return Ok(()) };
+    // What another manager has written into fields that volgate leaves out stays, and may contradict: the Service of
+    // `manifests/webhooks.yaml` beside a URL. A merge patch replaces the whole list.
+    if matches!(&error, kube::Error::Api(status) if status.code == INVALID)
+        && let Ok(value) = serde_json::to_value(object)
+    {
+        let list = json!({"webhooks": value.get("webhooks")});
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        if api.patch(NAME, &params, &Patch::Merge(list)).await.is_ok() {
+            return Ok(());
+        }
+    }
+    let reason = match &error {
+        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+        error => chain(error),
+    };
+    Err(ClusterError::Register { kind, reason })
 }
 
 #[cfg(test)]

@@ -111,7 +111,9 @@ fn a_half_written_pair_keeps_the_old_one() {
     let mounted = Mounted::new(&old);
     let mut follower = Follower::start(mounted.source(), NOW).unwrap();
     let mut kept = |step: &str, known: bool| {
-        let fault = format!("failed to use the certificate and its key: {step}");
+        let (certificate, key) = (mounted.path("tls.crt"), mounted.path("tls.key"));
+        let files = format!("{} and {}", certificate.display(), key.display());
+        let fault = format!("failed to use the certificate and its key: {step} ({files})");
         assert_eq!(follower.step(NOW), Step::Kept { fault, known });
         assert_eq!(follower.certificates().current().pem, old);
     };

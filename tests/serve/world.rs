@@ -16,16 +16,6 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 /// volgate's user, as `manifests/rbac.yaml` names it: what it may not do there fails here.
 const VOLGATE: &str = "system:serviceaccount:volgate-system:volgate";
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n";
-/// What `manifests/webhooks.yaml` is to `--register`: volgate may change these two, and make no others.
-const CONFIGURATIONS: &str = "
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingWebhookConfiguration
-metadata: {name: volgate}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingWebhookConfiguration
-metadata: {name: volgate}
-";
 /// A pod that the baseline refuses.
 pub(crate) const REDIS: &str = "
 apiVersion: v1
@@ -80,13 +70,11 @@ impl World {
             users: vec![User { name: VOLGATE.into(), groups: Vec::new() }],
             ..Options::default()
         })?;
-        for file in ["namespace", "crd", "rbac"] {
+        for file in ["namespace", "crd", "rbac", "webhooks"] {
             let file = crate::support::run::root(format!("manifests/{file}.yaml"));
             let output = cluster.kubectl_blocking(&["apply", "-f", file.to_str().unwrap()], None);
             assert!(output.success, "{output}");
         }
-        let output = cluster.kubectl_blocking(&["create", "-f", "-"], Some(CONFIGURATIONS));
-        assert!(output.success, "{output}");
         Some(Self { cluster, serve: None, webhook: free_address(), audit_log, _audit: audit })
     }
 
