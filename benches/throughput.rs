@@ -13,6 +13,7 @@ mod support;
 use axum::body::Bytes;
 use axum::http::Request;
 use axum::routing::post;
+use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{self, SendRequest};
@@ -125,7 +126,8 @@ fn start_null(runtime: &Runtime, certificates: Arc<Certificates>) -> SocketAddr 
     let tls = RustlsConfig::from_config(certificates.server_config().unwrap());
     let (webhook, at) = listener();
     runtime.spawn(async move {
-        let server = axum_server::from_tcp(webhook).unwrap().acceptor(RustlsAcceptor::new(tls));
+        let server = axum_server::from_tcp(webhook).unwrap();
+        let server = server.acceptor(RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new()));
         server.serve(router.into_make_service()).await.unwrap();
     });
     at
