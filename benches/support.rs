@@ -1,5 +1,5 @@
 //! The objects of the benches.
-#![allow(dead_code, clippy::unwrap_used, unreachable_pub)]
+#![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub)]
 
 use serde_json::{Value, json};
 use volgate::facts::Facts;
@@ -74,6 +74,27 @@ pub fn bare_redis() -> Value {
 pub fn claim() -> Value {
     json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "new", "namespace": "shop"},
            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}})
+}
+
+/// The review of a new object, with all that an API server puts around it.
+pub fn review(object: &Value) -> Vec<u8> {
+    let kind = object["kind"].as_str().unwrap();
+    let resource = format!("{}s", kind.to_lowercase());
+    json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+        "kind": {"group": "", "version": "v1", "kind": kind},
+        "resource": {"group": "", "version": "v1", "resource": resource},
+        "requestKind": {"group": "", "version": "v1", "kind": kind},
+        "requestResource": {"group": "", "version": "v1", "resource": resource},
+        "name": object["metadata"]["name"], "namespace": "shop", "operation": "CREATE",
+        "userInfo": {"username": "system:serviceaccount:kube-system:statefulset-controller",
+                     "uid": "1a2b3c4d-0000-4000-8000-0123456789ab",
+                     "groups": ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"]},
+        "object": object, "oldObject": null, "dryRun": false,
+        "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"}
+    }})
+    .to_string()
+    .into_bytes()
 }
 
 /// A small cluster: the pod's claim is bound to a volume of one node.

@@ -350,7 +350,7 @@ impl Run<'_> {
             let engine =
                 Engine { policies: self.policies, lookup: &lookup as &dyn Lookup, today: self.today };
             let review = Review { namespace: Some(self.namespace), ..Review::create(manifest.value) };
-            if let Ok((_, Some(changed))) = engine.mutate(&review)
+            if let Ok(Some(changed)) = engine.mutated(&review)
                 && let Ok(facts) = Facts::read(&changed, Some(self.namespace))
             {
                 lookup.add(&facts);

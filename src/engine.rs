@@ -90,38 +90,40 @@ impl Engine<'_> {
     /// # Errors
     /// The field that has a wrong type.
     pub fn judge(&self, review: &Review<'_>) -> Result<Verdict, FactsFault> {
-        let (patch, changed) = self.mutate(review)?;
-        let object = changed.as_ref().unwrap_or(review.object);
-        let findings = self.validate(&Review { object, ..*review })?;
+        if !writes(review) {
+            return Ok(Verdict::default());
+        }
+        let facts = Facts::read(review.object, review.namespace)?;
+        let (patch, changed) = self.changes(review, &facts).finish_changed();
+        let findings = match &changed {
+            Some(object) => self.validate(&Review { object, ..*review })?,
+            None => self.findings(review, &facts),
+        };
         Ok(Verdict { findings, patch })
     }
 
-    /// What the mutating rules change, and the changed object when there is any change.
+    /// What the mutating rules change.
     ///
     /// # Errors
     /// The field that has a wrong type.
-    pub fn mutate(&self, review: &Review<'_>) -> Result<(Patch, Option<Value>), FactsFault> {
-        let nothing = (Patch::default(), None);
-        if !matches!(review.operation, Operation::Create | Operation::Update) {
-            return Ok(nothing);
+    pub fn mutate(&self, review: &Review<'_>) -> Result<Patch, FactsFault> {
+        if !writes(review) {
+            return Ok(Patch::default());
         }
         let facts = Facts::read(review.object, review.namespace)?;
-        // A pod's storage and affinity cannot change any more.
-        let fixed = review.operation == Operation::Update && is_pod(&facts);
-        if fixed || self.leaves_alone(review, &facts) {
-            return Ok(nothing);
+        Ok(self.changes(review, &facts).finish())
+    }
+
+    /// The object as the mutating rules change it, when there is any change.
+    ///
+    /// # Errors
+    /// The field that has a wrong type.
+    pub fn mutated(&self, review: &Review<'_>) -> Result<Option<Value>, FactsFault> {
+        if !writes(review) {
+            return Ok(None);
         }
-        let subjects = Subjects::new(&facts, self.lookup);
-        let context = self.context(review, &facts, &subjects);
-        let mut patch = PatchBuilder::new(review.object);
-        for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
-            for rule in &policy.rules {
-                if rule.action != Action::Audit && policy.excuse(&subjects, rule.id, self.today).is_none() {
-                    rule.rule.mutate(&context, &mut patch);
-                }
-            }
-        }
-        Ok(patch.finish())
+        let facts = Facts::read(review.object, review.namespace)?;
+        Ok(self.changes(review, &facts).finish_changed().1)
     }
 
     /// What the checking rules find in the object as it stands.
@@ -129,16 +131,39 @@ impl Engine<'_> {
     /// # Errors
     /// The field that has a wrong type.
     pub fn validate(&self, review: &Review<'_>) -> Result<Vec<Finding>, FactsFault> {
-        if !matches!(review.operation, Operation::Create | Operation::Update) {
+        if !writes(review) {
             return Ok(Vec::new());
         }
         let facts = Facts::read(review.object, review.namespace)?;
-        let scope = scope(review, &facts);
-        if matches!(scope, Scope::Nothing) || self.leaves_alone(review, &facts) {
-            return Ok(Vec::new());
+        Ok(self.findings(review, &facts))
+    }
+
+    fn changes<'r>(&self, review: &Review<'r>, facts: &Facts<'_>) -> PatchBuilder<'r> {
+        let mut patch = PatchBuilder::new(review.object);
+        // A pod's storage and affinity cannot change any more.
+        let fixed = review.operation == Operation::Update && is_pod(facts);
+        if fixed || self.leaves_alone(review, facts) {
+            return patch;
         }
-        let subjects = Subjects::new(&facts, self.lookup);
-        let context = self.context(review, &facts, &subjects);
+        let subjects = Subjects::new(facts, self.lookup);
+        let context = self.context(review, facts, &subjects);
+        for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
+            for rule in &policy.rules {
+                if rule.action != Action::Audit && policy.excuse(&subjects, rule.id, self.today).is_none() {
+                    rule.rule.mutate(&context, &mut patch);
+                }
+            }
+        }
+        patch
+    }
+
+    fn findings(&self, review: &Review<'_>, facts: &Facts<'_>) -> Vec<Finding> {
+        let scope = scope(review, facts);
+        if matches!(scope, Scope::Nothing) || self.leaves_alone(review, facts) {
+            return Vec::new();
+        }
+        let subjects = Subjects::new(facts, self.lookup);
+        let context = self.context(review, facts, &subjects);
         let mut findings: Vec<Finding> = Vec::new();
         let mut drafts: Vec<Draft> = Vec::new();
         for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
@@ -155,7 +180,7 @@ impl Engine<'_> {
             let key = |f: &Finding| (f.excused.is_some(), std::cmp::Reverse(f.action));
             key(a).cmp(&key(b)).then_with(|| a.field.cmp(&b.field)).then_with(|| a.rule.cmp(b.rule))
         });
-        Ok(findings)
+        findings
     }
 
     /// Objects that no policy is about, whatever it says.
@@ -191,6 +216,11 @@ fn add(findings: &mut Vec<Finding>, finding: Finding) {
         }
         None => findings.push(finding),
     }
+}
+
+/// Whether an object is made or changed: only then is there something to judge.
+fn writes(review: &Review<'_>) -> bool {
+    matches!(review.operation, Operation::Create | Operation::Update)
 }
 
 fn is_pod(facts: &Facts<'_>) -> bool {

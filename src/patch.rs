@@ -4,25 +4,34 @@ use crate::model::{FieldPath, Segment};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation};
 use serde_json::{Map, Value};
+use std::cell::OnceCell;
 
 /// Collects changes to one object. Each rule sees what the rules before it changed, and what is already as
 /// wanted makes no operation, so that a second application is empty.
 #[derive(Debug)]
 pub struct PatchBuilder<'a> {
     original: &'a Value,
-    changed: Option<Value>,
+    /// Made when it is looked at: in the webhook mostly nobody does, and copying a pod takes microseconds.
+    changed: OnceCell<Value>,
     operations: Vec<PatchOperation>,
 }
 
 impl<'a> PatchBuilder<'a> {
     /// No changes yet.
     pub fn new(original: &'a Value) -> Self {
-        Self { original, changed: None, operations: Vec::new() }
+        Self { original, changed: OnceCell::new(), operations: Vec::new() }
     }
 
     /// The object as changed so far.
     pub fn current(&self) -> &Value {
-        self.changed.as_ref().unwrap_or(self.original)
+        if self.operations.is_empty() {
+            return self.original;
+        }
+        self.changed.get_or_init(|| {
+            let mut changed = self.original.clone();
+            apply(&mut changed, &self.operations);
+            changed
+        })
     }
 
     /// The value at a path of the object as changed so far; null counts as nothing.
@@ -73,16 +82,27 @@ impl<'a> PatchBuilder<'a> {
         } else {
             PatchOperation::Add(AddOperation { path: pointer, value })
         };
-        let changed = self.changed.get_or_insert_with(|| self.original.clone());
-        if json_patch::patch(changed, std::slice::from_ref(&operation)).is_ok() {
-            self.operations.push(operation);
+        if let Some(changed) = self.changed.get_mut() {
+            apply(changed, std::slice::from_ref(&operation));
         }
+        self.operations.push(operation);
+    }
+
+    /// The operations.
+    pub fn finish(self) -> Patch {
+        Patch(self.operations)
     }
 
     /// The operations, and the changed object when there are any.
-    pub fn finish(self) -> (Patch, Option<Value>) {
-        (Patch(self.operations), self.changed)
+    pub fn finish_changed(self) -> (Patch, Option<Value>) {
+        self.current();
+        (Patch(self.operations), self.changed.into_inner())
     }
+}
+
+/// Applies operations that [`PatchBuilder::set`] made: for this object, so that they fit.
+fn apply(object: &mut Value, operations: &[PatchOperation]) {
+    let _ = json_patch::patch(object, operations);
 }
 
 fn step<'v>(value: &'v Value, segment: &Segment) -> Option<&'v Value> {
@@ -106,7 +126,7 @@ mod tests {
         let object = json!({"spec": {}});
         let mut patch = PatchBuilder::new(&object);
         patch.set(&path(&["spec", "affinity", "nodeAffinity", "x"]), json!(1));
-        let (patch, changed) = patch.finish();
+        let (patch, changed) = patch.finish_changed();
         assert_eq!(
             serde_json::to_value(&patch).unwrap(),
             json!([{"op": "add", "path": "/spec/affinity", "value": {"nodeAffinity": {"x": 1}}}])
@@ -122,7 +142,7 @@ mod tests {
         patch.set(&path(&["spec", "b"]), json!(2));
         patch.set(&path(&["spec", "a/b"]), json!(3));
         patch.set(&path(&["spec", "c", "d"]), json!(4));
-        let (patch, _) = patch.finish();
+        let patch = patch.finish();
         assert_eq!(
             serde_json::to_value(&patch).unwrap(),
             json!([
@@ -137,7 +157,7 @@ mod tests {
         let object = json!({"spec": {"affinity": null}});
         let mut patch = PatchBuilder::new(&object);
         patch.set(&path(&["spec", "affinity", "nodeAffinity"]), json!({}));
-        let (patch, changed) = patch.finish();
+        let (patch, changed) = patch.finish_changed();
         assert_eq!(patch.0.len(), 1);
         assert_eq!(changed.unwrap(), json!({"spec": {"affinity": {"nodeAffinity": {}}}}));
     }

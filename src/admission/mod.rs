@@ -28,10 +28,7 @@ pub const API_VERSION: &str = "admission.k8s.io/v1";
 
 /// Answers a review with what the mutating rules change.
 pub fn mutate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
-    answer(bytes, engine, |review| {
-        let (patch, _) = engine.mutate(review)?;
-        Ok(Verdict { findings: Vec::new(), patch })
-    })
+    answer(bytes, engine, |review| Ok(Verdict { findings: Vec::new(), patch: engine.mutate(review)? }))
 }
 
 /// Answers a review with what the checking rules find.

@@ -1,6 +1,7 @@
 use super::{State, health_router, router};
 use crate::tls::TlsFault;
 use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -69,7 +70,8 @@ pub async fn serve(
 
     let mut server = axum_server::from_tcp(webhook)
         .map_err(fault("webhook", &webhook_at))?
-        .acceptor(RustlsAcceptor::new(tls).handshake_timeout(PATIENCE))
+        // Without it, an answer behind another on the same connection can wait for the client's delayed ACK.
+        .acceptor(RustlsAcceptor::new(tls).handshake_timeout(PATIENCE).acceptor(NoDelayAcceptor::new()))
         .handle(handles.0.clone())
         .first_request_timeout(PATIENCE);
     server.http_builder().http1().header_read_timeout(KEEP_ALIVE);

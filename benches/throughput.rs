@@ -1,0 +1,239 @@
+//! The webhook over TLS and HTTP/2 beside a null handler on the same axum and rustls stack, which reads the body and
+//! answers `allowed`: both in this process, under the same load in turns, so that what else the machine does meets both.
+//!
+//! As the API server does it, few connections carry many streams. Everything, the load included, shares the machine's
+//! cores; the threads' own CPU time tells the servers' part apart. Talks to 127.0.0.1 alone, for about 40 seconds.
+//!
+//! `taskset -c 0,1 cargo bench --bench throughput`
+#![allow(clippy::unwrap_used)] // a bench may fail where it likes
+
+#[path = "support.rs"]
+mod support;
+
+use axum::body::Bytes;
+use axum::http::Request;
+use axum::routing::post;
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use serde_json::Value;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio_rustls::TlsConnector;
+use volgate::policy::{PolicySet, embedded_baseline};
+use volgate::server::{Clock, Limits, NoCaches, Shutdown, State, serve};
+use volgate::tls::{CertificateSource, Certificates, Follower};
+
+const ROUNDS: usize = 7;
+const ROUND: Duration = Duration::from_millis(2_500);
+const WARM_UP: Duration = Duration::from_secs(1);
+const CONNECTIONS: usize = 2;
+/// Requests in flight on each connection.
+const STREAMS: usize = 16;
+/// The most requests of one stream in one round.
+const MOST: usize = 100_000;
+const PATHS: [&str; 2] = ["/mutate", "/validate"];
+
+/// One of the two servers, as the load sees it.
+struct Target {
+    /// Its threads' name.
+    name: &'static str,
+    connections: Vec<SendRequest<Full<Bytes>>>,
+}
+
+/// What one round came to.
+struct Round {
+    per_second: f64,
+    p50: Duration,
+    p99: Duration,
+    /// What the server's threads used, for each request.
+    cpu: Duration,
+}
+
+fn main() {
+    let now = Clock::system().now();
+    let source = CertificateSource::own(vec!["localhost".into()], now).unwrap();
+    let ca = source.ca_bundle().unwrap();
+    let certificates = Follower::start(source, now).unwrap().certificates();
+    let (gate_runtime, null_runtime, load) = (runtime("gate"), runtime("null"), runtime("load"));
+    let gate_at = start_gate(&gate_runtime, certificates.clone());
+    let null_at = start_null(&null_runtime, certificates);
+    let body = Bytes::from(support::review(&support::pod(2)));
+
+    let gate = Target { name: "gate", connections: load.block_on(connect(gate_at, &ca)) };
+    let null = Target { name: "null", connections: load.block_on(connect(null_at, &ca)) };
+    for target in [&gate, &null] {
+        load.block_on(show_answers(target, &body));
+        load.block_on(round(target, &body, WARM_UP));
+    }
+    println!(
+        "reviews of {} bytes, {} in flight on {CONNECTIONS} connections, {ROUNDS} rounds of {ROUND:?} each",
+        body.len(),
+        CONNECTIONS * STREAMS
+    );
+    let mut pairs = Vec::new();
+    for index in 0..ROUNDS {
+        let run = |target| load.block_on(round(target, &body, ROUND));
+        // Who goes first changes, so that a drift of the machine favours none.
+        let (gate, null) = if index.is_multiple_of(2) {
+            let gate = run(&gate);
+            (gate, run(&null))
+        } else {
+            let null = run(&null);
+            (run(&gate), null)
+        };
+        println!("round {}: {}\n         {}", index + 1, line("gate", &gate), line("null", &null));
+        pairs.push((gate, null));
+    }
+    let ratio =
+        |figure: fn(&Round) -> f64| median(pairs.iter().map(|(gate, null)| figure(gate) / figure(null)));
+    println!("gate / null, the median of the pairs:");
+    println!("  throughput   {:.2}  (to reach: at least 0.8)", ratio(|round| round.per_second));
+    println!("  p50          {:.2}", ratio(|round| round.p50.as_secs_f64()));
+    println!("  p99          {:.2}  (to reach: at most 1.5)", ratio(|round| round.p99.as_secs_f64()));
+    println!("  server's CPU {:.2}", ratio(|round| round.cpu.as_secs_f64()));
+}
+
+fn runtime(name: &'static str) -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).thread_name(name).enable_all().build().unwrap()
+}
+
+fn start_gate(runtime: &Runtime, certificates: Arc<Certificates>) -> SocketAddr {
+    let policies = PolicySet::build(vec![embedded_baseline().unwrap()]).unwrap();
+    let lookup = Arc::new(support::lookup());
+    let limits = Limits::default();
+    let state = State::new(policies, lookup, Arc::new(NoCaches), certificates, Clock::system(), limits);
+    let (webhook, at) = listener();
+    let (health, _) = listener();
+    runtime.spawn(async move {
+        serve(state, webhook, health, std::future::pending(), Shutdown::default()).await.unwrap();
+    });
+    at
+}
+
+fn start_null(runtime: &Runtime, certificates: Arc<Certificates>) -> SocketAddr {
+    const ALLOWED: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"705ab4f5-6393-11e8-b7cc-42010a800002","allowed":true}}"#;
+    let handler = || post(async |_body: Bytes| ([("content-type", "application/json")], ALLOWED));
+    let router = PATHS.iter().fold(axum::Router::new(), |router, path| router.route(path, handler()));
+    let tls = RustlsConfig::from_config(certificates.server_config().unwrap());
+    let (webhook, at) = listener();
+    runtime.spawn(async move {
+        let server = axum_server::from_tcp(webhook).unwrap();
+        let server = server.acceptor(RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new()));
+        server.serve(router.into_make_service()).await.unwrap();
+    });
+    at
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let at = listener.local_addr().unwrap();
+    (listener, at)
+}
+
+async fn connect(at: SocketAddr, ca: &str) -> Vec<SendRequest<Full<Bytes>>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().unwrap();
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let connector = TlsConnector::from(Arc::new(config));
+    let mut connections = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let stream = TcpStream::connect(at).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let stream = connector.connect(name, stream).await.unwrap();
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        connections.push(sender);
+    }
+    connections
+}
+
+async fn send(sender: &mut SendRequest<Full<Bytes>>, path: &str, body: Bytes) -> Bytes {
+    let request = Request::post(format!("https://localhost{path}"));
+    let request = request.header("content-type", "application/json").body(Full::new(body)).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    assert!(response.status().is_success(), "{}", response.status());
+    response.into_body().collect().await.unwrap().to_bytes()
+}
+
+/// What is compared must be a review that is judged and admitted.
+async fn show_answers(target: &Target, body: &Bytes) {
+    for path in PATHS {
+        let answer = send(&mut target.connections.first().unwrap().clone(), path, body.clone()).await;
+        let review: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(review.pointer("/response/allowed"), Some(&Value::Bool(true)), "{review}");
+        println!("{} {path}: {}", target.name, review.pointer("/response").unwrap());
+    }
+}
+
+/// Keeps all streams busy for so long.
+async fn round(target: &Target, body: &Bytes, time: Duration) -> Round {
+    let cpu = cpu_time(target.name);
+    let start = Instant::now();
+    let streams: Vec<_> = (0..CONNECTIONS * STREAMS)
+        .zip(target.connections.iter().cycle())
+        .map(|(stream, sender)| {
+            let (mut sender, body) = (sender.clone(), body.clone());
+            tokio::spawn(async move {
+                let mut times = Vec::new();
+                for path in PATHS.iter().cycle().skip(stream % 2).take(MOST) {
+                    let sent = Instant::now();
+                    if sent.duration_since(start) >= time {
+                        break;
+                    }
+                    send(&mut sender, path, body.clone()).await;
+                    times.push(sent.elapsed());
+                }
+                times
+            })
+        })
+        .collect();
+    let mut times = Vec::new();
+    for stream in streams {
+        times.extend(stream.await.unwrap());
+    }
+    let took = start.elapsed();
+    let cpu = cpu_time(target.name).saturating_sub(cpu);
+    times.sort_unstable();
+    let count = times.len();
+    let at = |percent: usize| times.get(count * percent / 100).copied().unwrap_or_default();
+    let per_second = count as f64 / took.as_secs_f64();
+    Round { per_second, p50: at(50), p99: at(99), cpu: cpu.div_f64(count.max(1) as f64) }
+}
+
+/// What the threads of that name used so far, as Linux tells it; zero elsewhere.
+fn cpu_time(name: &str) -> Duration {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else { return Duration::ZERO };
+    let used = |thread: fs::DirEntry| -> Option<u64> {
+        let of = |file| fs::read_to_string(thread.path().join(file)).ok();
+        let ours = of("comm")?.trim_end() == name;
+        ours.then(|| of("schedstat")?.split(' ').next()?.parse().ok()).flatten()
+    };
+    Duration::from_nanos(threads.flatten().filter_map(used).sum())
+}
+
+fn line(name: &str, round: &Round) -> String {
+    let Round { per_second, p50, p99, cpu } = round;
+    format!("{name} {per_second:.0} reviews/s, p50 {p50:.1?}, p99 {p99:.1?}, server's CPU {cpu:.1?} a review")
+}
+
+fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
