@@ -1,6 +1,10 @@
 //! The objects of the benches.
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing, unreachable_pub)]
 
+/// The allocator of the binary, so that the benches measure what users run.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use serde_json::{Value, json};
 use volgate::facts::Facts;
 use volgate::lookup::MapLookup;

@@ -9,6 +9,7 @@
 
 mod envelope;
 mod kinds;
+mod object;
 mod respond;
 
 use crate::engine::{Engine, Review};
@@ -113,14 +114,16 @@ fn judge_objects(
 }
 
 fn read_object(raw: &RawValue, field: &str) -> Result<Value, String> {
-    let value: Value = serde_json::from_str(raw.get()).map_err(|error| {
+    if !raw.get().starts_with('{') {
+        return Err(format!("{field} is no map"));
+    }
+    object::read(raw.get()).map_err(|error| {
         if error.to_string().contains("recursion limit") {
             format!("{field} is nested deeper than 128 levels, which no object of Kubernetes is")
         } else {
             format!("{field}: {error}")
         }
-    })?;
-    if value.is_object() { Ok(value) } else { Err(format!("{field} is no map")) }
+    })
 }
 
 #[cfg(test)]
