@@ -175,10 +175,8 @@ async fn the_end_loses_no_request() {
     let (parts, _) = gate.http1().await.post("/validate", review("fine")).await;
     assert_eq!(parts.status, StatusCode::OK, "the API server may not know of the end yet");
 
-    let begun = Instant::now();
     let (parts, _) = slow.await.unwrap();
-    assert_eq!(parts.status, StatusCode::OK);
-    assert!(begun.elapsed() > Duration::from_millis(700), "it ended after the delay was over");
+    assert_eq!(parts.status, StatusCode::OK, "what was under way when the end began is answered");
     let address = gate.webhook;
     gate.ended().await;
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
