@@ -70,7 +70,9 @@ impl<'w, 'a> Data<'w, 'a> {
                 Statefulness::Stateful { product, data: places, .. } => {
                     for place in &places {
                         let path = FsPath::new(&place.path).into_owned();
-                        if is_scratch(&path, scratch) {
+                        // Not the paths that are scratch in any image: a database that is told to keep its data
+                        // in /tmp still loses them.
+                        if is_named_scratch(&path, scratch) {
                             continue;
                         }
                         let (cover, hidden_by) = cover_of_place(&storage, container, place);
@@ -209,8 +211,11 @@ fn cover_of_place<'w, 'a>(
 }
 
 fn is_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
-    let holds = |outer: &str| FsPath::new(outer).covers(path);
-    SCRATCH.into_iter().any(holds) || scratch.iter().any(|outer| holds(outer))
+    SCRATCH.into_iter().any(|outer| FsPath::new(outer).covers(path)) || is_named_scratch(path, scratch)
+}
+
+fn is_named_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
+    scratch.iter().any(|outer| FsPath::new(outer).covers(path))
 }
 
 /// A container as the catalog wants to see it.

@@ -163,7 +163,7 @@ impl Engine<'_> {
         // Refusing the deletion's finalizer updates would only keep the object for ever; a mirror pod runs anyway.
         // A new object cannot be on its way out: the API server takes the field off, whoever writes it.
         (facts.meta.deleting && review.operation == Operation::Update)
-            || facts.meta.annotation("kubernetes.io/config.mirror").is_some()
+            || (is_pod(facts) && facts.meta.annotation("kubernetes.io/config.mirror").is_some())
             || self.policies.excludes(facts.id.namespace.as_deref())
     }
 
@@ -207,7 +207,9 @@ fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
             Some("ephemeralcontainers") => Scope::Beneath(spec.key("ephemeralContainers")),
             _ => Scope::Nothing,
         },
-        // Of a claim, only its size can be changed by a person; the rest is the binding's own doing.
+        // An unbound claim without a class can still be given one, by anybody.
+        Subject::Claim(_) if class(old).is_none() && class(review.object).is_some() => Scope::Everything,
+        // Else only its size can be changed by a person; the rest is the binding's own doing.
         Subject::Claim(_) if request(old) == request(review.object) => Scope::Nothing,
         Subject::Claim(_) => Scope::Beneath(spec.key("resources")),
         // What backs them cannot be changed.
@@ -219,6 +221,10 @@ fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
 
 fn request(claim: &Value) -> Option<&Value> {
     claim.get("spec")?.get("resources")?.get("requests")?.get("storage")
+}
+
+fn class(claim: &Value) -> Option<&Value> {
+    claim.get("spec")?.get("storageClassName").filter(|class| !class.is_null())
 }
 
 /// The fields of an object that a person writes to say what it is.
@@ -310,6 +316,10 @@ mod tests {
     fn a_mirror_pod_and_an_excluded_namespace_are_left_alone() {
         let mirror = with(&pod(), "/metadata/annotations", json!({"kubernetes.io/config.mirror": "x"}));
         assert!(fields(None, &mirror, None).is_empty());
+        let mut deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "d", "annotations": {"kubernetes.io/config.mirror": "x"}}});
+        deployment["spec"]["template"]["spec"] = pod()["spec"].clone();
+        assert_eq!(fields(None, &deployment, None).len(), 1, "only pods are mirrors");
         let mut system = pod();
         system["metadata"]["namespace"] = json!("kube-system");
         assert!(fields(None, &system, None).is_empty());
@@ -325,6 +335,9 @@ mod tests {
         assert_eq!(fields(None, &old, None), ["spec.storageClassName"]);
         assert!(fields(Some(&old), &claim("bad", "2Gi"), None).is_empty(), "the class was judged before");
         assert_eq!(fields(Some(&old), &claim("bad", "20Gi"), None), ["spec.resources.requests.storage"]);
+        let mut unset = old.clone();
+        unset["spec"].as_object_mut().unwrap().remove("storageClassName");
+        assert_eq!(fields(Some(&unset), &old, None), ["spec.storageClassName"], "a class that was given later");
         let mut bound = old.clone();
         bound["spec"]["volumeName"] = json!("v");
         assert!(fields(Some(&old), &bound, None).is_empty(), "binding is no change of a person's");

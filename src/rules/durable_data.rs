@@ -469,6 +469,14 @@ mod tests {
     }
 
     #[test]
+    fn data_that_is_moved_to_a_scratch_path_is_lost_all_the_same() {
+        let object = pod(json!({"containers": [
+            {"name": "pg", "image": "postgres:16", "env": [{"name": "PGDATA", "value": "/dev/shm/pg"}]}]}));
+        assert!(found(json!({}), &[], &object)[0].contains("keeps its data in /dev/shm/pg (set by PGDATA)"));
+        assert!(found(json!({"scratch": ["/dev/shm"]}), &[], &object).is_empty(), "unless the policy says so");
+    }
+
+    #[test]
     fn a_cache_is_not_stateful() {
         let object = pod(json!({"containers": [
             {"name": "redis", "image": "redis", "args": ["--save", "", "--appendonly", "no"]}]}));
