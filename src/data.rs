@@ -1,7 +1,7 @@
 //! Which paths of a workload hold data that must last: the catalog's, a StatefulSet's, and those that a policy names.
 
 use crate::catalog::{Catalog, ContainerView, DataPlace, Statefulness};
-use crate::facts::{Container, Cover, Place, Section, StorageMap, Workload, WorkloadKind};
+use crate::facts::{Container, Cover, Place, Section, StorageMap, Workload};
 use crate::model::{Durability, Fate, FsPath, Reach};
 
 /// Paths that hold nothing worth keeping in any image.
@@ -104,7 +104,7 @@ impl<'w, 'a> Data<'w, 'a> {
         catalog: &'w Catalog,
         scratch: &[String],
     ) {
-        if workload.stateful_set || matches!(workload.kind, WorkloadKind::Job | WorkloadKind::CronJob) {
+        if workload.stateful_set || workload.of_job {
             return;
         }
         for container in workload.pod.containers.iter().filter(|c| c.section == Section::Main) {

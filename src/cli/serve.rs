@@ -21,7 +21,7 @@ const SERVICE_PORT: u16 = 443;
 /// How often certificates and policies are compared with their files.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Answers the API server's reviews.
+/// Answer the API server's reviews.
 ///
 /// The webhook listens with TLS on --listen, and /livez, /readyz and /metrics are on --health-listen in the clear.
 /// Certificates and policies may change on disk while it runs. On SIGTERM readiness fails first, and what still comes
