@@ -21,8 +21,8 @@ use std::sync::Arc;
 /// (`volgate explain` shows what was found), when a StatefulSet owns it (its writable mounts; with no durable mount
 /// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so. An image that
 /// is not in the catalog, with a pod volume that ends with the pod mounted where a product of the catalog keeps its
-/// data (an emptyDir at `/var/lib/mysql`), is a warning. So is a Job of such an image with nothing durable at its data:
-/// most often its script only calls a client.
+/// data (an emptyDir at `/var/lib/mysql`), is a warning. So is a Job of a
+/// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client.
 ///
 /// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`. Where a claim
 /// or class is not known, the answer is a warning and not a guess.
