@@ -182,6 +182,11 @@ impl DurableData {
                         reason; if it runs a server, its data goes with each run";
             draft = draft.help(help).at_most(Action::Warn);
         }
+        let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
+        if by_default && data.container.has_env_from && has_durable(&storage, data.container) {
+            let note = "what comes from here is not known: a variable that moves the data belongs in `env`";
+            draft = draft.related(data.container.path(&pod).key("envFrom"), note);
+        }
         if let Some(mount) = data.cover.mount {
             draft = draft.related(data.container.mount_path(&pod, mount), format!("{} is mounted here", mount.path));
         }
@@ -488,6 +493,17 @@ mod tests {
         object["spec"] = json!({"volumes": [{"name": "v", "emptyDir": {}}], "containers": [
             {"name": "c", "image": "corp/x", "volumeMounts": [{"name": "v", "mountPath": "/var/lib/mysql"}]}]});
         assert_eq!(found(json!({}), &[], &object), [""; 0], "as of its Job");
+    }
+
+    #[test]
+    fn a_variable_that_may_have_moved_the_data_is_asked_for() {
+        let object = |mounts: Value| {
+            pod(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}], "containers": [
+                {"name": "pg", "image": "postgres:16", "envFrom": [{"configMapRef": {"name": "e"}}], "volumeMounts": mounts}]}))
+        };
+        let related = |object: Value| judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.len();
+        assert_eq!(related(object(json!([{"name": "v", "mountPath": "/pg"}]))), 1);
+        assert_eq!(related(object(json!([]))), 0, "it can lie nowhere else");
     }
 
     #[test]
