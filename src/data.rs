@@ -1,7 +1,7 @@
 //! Which paths of a workload hold data that must last: the catalog's, a StatefulSet's, and those that a policy names.
 
 use crate::catalog::{Catalog, ContainerView, DataPlace, Statefulness};
-use crate::facts::{Container, Cover, Place, Section, StorageMap, Workload, WorkloadKind};
+use crate::facts::{Container, Cover, Place, Section, StorageMap, Workload};
 use crate::model::{Durability, Fate, FsPath, Reach};
 
 /// Paths that hold nothing worth keeping in any image.
@@ -70,7 +70,9 @@ impl<'w, 'a> Data<'w, 'a> {
                 Statefulness::Stateful { product, data: places, .. } => {
                     for place in &places {
                         let path = FsPath::new(&place.path).into_owned();
-                        if is_scratch(&path, scratch) {
+                        // Not the paths that are scratch in any image: a database that is told to keep its data
+                        // in /tmp still loses them.
+                        if is_named_scratch(&path, scratch) {
                             continue;
                         }
                         let (cover, hidden_by) = cover_of_place(&storage, container, place);
@@ -102,7 +104,7 @@ impl<'w, 'a> Data<'w, 'a> {
         catalog: &'w Catalog,
         scratch: &[String],
     ) {
-        if workload.stateful_set || matches!(workload.kind, WorkloadKind::Job | WorkloadKind::CronJob) {
+        if workload.stateful_set || workload.of_job {
             return;
         }
         for container in workload.pod.containers.iter().filter(|c| c.section == Section::Main) {
@@ -209,8 +211,11 @@ fn cover_of_place<'w, 'a>(
 }
 
 fn is_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
-    let holds = |outer: &str| FsPath::new(outer).covers(path);
-    SCRATCH.into_iter().any(holds) || scratch.iter().any(|outer| holds(outer))
+    SCRATCH.into_iter().any(|outer| FsPath::new(outer).covers(path)) || is_named_scratch(path, scratch)
+}
+
+fn is_named_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
+    scratch.iter().any(|outer| FsPath::new(outer).covers(path))
 }
 
 /// A container as the catalog wants to see it.

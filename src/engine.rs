@@ -80,8 +80,8 @@ pub struct Engine<'a> {
 enum Scope {
     Nothing,
     Everything,
-    /// Findings beneath this field alone: the rest was judged before and cannot be changed now.
-    Beneath(FieldPath),
+    /// Findings beneath these fields alone: the rest was judged before and cannot be changed now.
+    Beneath(Vec<FieldPath>),
 }
 
 impl Engine<'_> {
@@ -140,7 +140,7 @@ impl Engine<'_> {
 
     fn changes<'r>(&self, review: &Review<'r>, facts: &Facts<'_>) -> PatchBuilder<'r> {
         let mut patch = PatchBuilder::new(review.object);
-        // A pod's storage and affinity cannot change any more.
+        // A pod's storage and affinity cannot change any more, only its images.
         let fixed = review.operation == Operation::Update && is_pod(facts);
         if fixed || self.leaves_alone(review, facts) {
             return patch;
@@ -188,7 +188,7 @@ impl Engine<'_> {
         // Refusing the deletion's finalizer updates would only keep the object for ever; a mirror pod runs anyway.
         // A new object cannot be on its way out: the API server takes the field off, whoever writes it.
         (facts.meta.deleting && review.operation == Operation::Update)
-            || facts.meta.annotation("kubernetes.io/config.mirror").is_some()
+            || (is_pod(facts) && facts.meta.annotation("kubernetes.io/config.mirror").is_some())
             || self.policies.excludes(facts.id.namespace.as_deref())
     }
 
@@ -234,12 +234,15 @@ fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
     let spec = FieldPath::root().key("spec");
     match &facts.subject {
         Subject::Workload(workload) if workload.kind == WorkloadKind::Pod => match review.subresource {
-            Some("ephemeralcontainers") => Scope::Beneath(spec.key("ephemeralContainers")),
-            _ => Scope::Nothing,
+            Some("ephemeralcontainers") => Scope::Beneath(vec![spec.key("ephemeralContainers")]),
+            // Of what is there already, only an image can become another.
+            _ => Scope::Beneath(changed_images(old, review.object)),
         },
-        // Of a claim, only its size can be changed by a person; the rest is the binding's own doing.
+        // An unbound claim without a class can still be given one, by anybody.
+        Subject::Claim(_) if class(old).is_none() && class(review.object).is_some() => Scope::Everything,
+        // Else only its size can be changed by a person; the rest is the binding's own doing.
         Subject::Claim(_) if request(old) == request(review.object) => Scope::Nothing,
-        Subject::Claim(_) => Scope::Beneath(spec.key("resources")),
+        Subject::Claim(_) => Scope::Beneath(vec![spec.key("resources")]),
         // What backs them cannot be changed.
         Subject::Volume(_) | Subject::Class(_) => Scope::Nothing,
         _ if essence(old) == essence(review.object) => Scope::Nothing,
@@ -247,8 +250,29 @@ fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
     }
 }
 
+/// The containers of a pod that get another image.
+fn changed_images(old: &Value, new: &Value) -> Vec<FieldPath> {
+    fn containers<'a>(pod: &'a Value, list: &str) -> Option<&'a Vec<Value>> {
+        pod.get("spec")?.get(list)?.as_array()
+    }
+    let mut changed = Vec::new();
+    for list in ["initContainers", "containers"] {
+        let before = containers(old, list);
+        for (index, container) in containers(new, list).into_iter().flatten().enumerate() {
+            if before.and_then(|before| before.get(index)?.get("image")) != container.get("image") {
+                changed.push(FieldPath::root().key("spec").key(list).index(index));
+            }
+        }
+    }
+    changed
+}
+
 fn request(claim: &Value) -> Option<&Value> {
     claim.get("spec")?.get("resources")?.get("requests")?.get("storage")
+}
+
+fn class(claim: &Value) -> Option<&Value> {
+    claim.get("spec")?.get("storageClassName").filter(|class| !class.is_null())
 }
 
 /// The fields of an object that a person writes to say what it is.
@@ -265,7 +289,9 @@ impl Scope {
             Self::Everything => true,
             Self::Beneath(outer) => {
                 let related = draft.related.iter().map(|(field, _)| field);
-                related.chain([&draft.field]).any(|field| field.segments().starts_with(outer.segments()))
+                related
+                    .chain([&draft.field])
+                    .any(|field| outer.iter().any(|outer| field.segments().starts_with(outer.segments())))
             }
         }
     }
@@ -324,6 +350,9 @@ mod tests {
         assert!(fields(Some(&old), &debug("busybox"), Some("ephemeralcontainers")).is_empty());
         let found = fields(Some(&old), &debug("redis"), Some("ephemeralcontainers"));
         assert_eq!(found, ["spec.volumes[0].emptyDir"], "the old container is not judged again");
+        let harmless = with(&old, "/spec/containers/0/image", json!("busybox"));
+        assert!(fields(Some(&old), &harmless, None).is_empty());
+        assert_eq!(fields(Some(&harmless), &old, None), ["spec.containers[0].image"], "another image");
     }
 
     #[test]
@@ -340,6 +369,10 @@ mod tests {
     fn a_mirror_pod_and_an_excluded_namespace_are_left_alone() {
         let mirror = with(&pod(), "/metadata/annotations", json!({"kubernetes.io/config.mirror": "x"}));
         assert!(fields(None, &mirror, None).is_empty());
+        let mut deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "d", "annotations": {"kubernetes.io/config.mirror": "x"}}});
+        deployment["spec"]["template"]["spec"] = pod()["spec"].clone();
+        assert_eq!(fields(None, &deployment, None).len(), 1, "only pods are mirrors");
         let mut system = pod();
         system["metadata"]["namespace"] = json!("kube-system");
         assert!(fields(None, &system, None).is_empty());
@@ -355,6 +388,13 @@ mod tests {
         assert_eq!(fields(None, &old, None), ["spec.storageClassName"]);
         assert!(fields(Some(&old), &claim("bad", "2Gi"), None).is_empty(), "the class was judged before");
         assert_eq!(fields(Some(&old), &claim("bad", "20Gi"), None), ["spec.resources.requests.storage"]);
+        let mut unset = old.clone();
+        unset["spec"].as_object_mut().unwrap().remove("storageClassName");
+        assert_eq!(
+            fields(Some(&unset), &old, None),
+            ["spec.storageClassName"],
+            "a class that was given later"
+        );
         let mut bound = old.clone();
         bound["spec"]["volumeName"] = json!("v");
         assert!(fields(Some(&old), &bound, None).is_empty(), "binding is no change of a person's");

@@ -1,7 +1,7 @@
 //! What must hold of every object, however odd: a patch applied twice changes nothing the second time, a patched
 //! object is judged as its verdict says, and nothing that can be parsed makes the engine panic.
 // A panic is how a test fails, in its helpers too.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

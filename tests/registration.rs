@@ -135,6 +135,7 @@ async fn a_webhook_that_is_down_does_not_lock_the_cluster() {
     refuses(cluster, "apply -n app -f -", Some(POD)).await;
     refuses(cluster, "-n app set image deployment/web c=other", None).await;
     refuses(cluster, r#"-n app patch pvc data -p {"spec":{"storageClassName":"x"}}"#, None).await;
+    refuses(cluster, &format!("-n app set image pod/{pod} c=other"), None).await;
     let containers = r#"{"spec":{"ephemeralContainers":[{"name":"e","image":"i"}]}}"#;
     refuses(
         cluster,

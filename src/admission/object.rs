@@ -79,7 +79,16 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_object() {
-        for text in ["null", "[]", "1", "\"x\"", "{", "{} {}", r#"{"metadata":1}"#, r#"{"metadata":{"managedFields":}}"#] {
+        for text in [
+            "null",
+            "[]",
+            "1",
+            "\"x\"",
+            "{",
+            "{} {}",
+            r#"{"metadata":1}"#,
+            r#"{"metadata":{"managedFields":}}"#,
+        ] {
             assert!(read(text).is_err(), "{text}");
         }
     }

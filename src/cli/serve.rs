@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// words.
 const DEFAULT_LOG: &str = "info,kube_runtime=error,kube_client=error";
 
-/// Answers the API server's reviews.
+/// Answer the API server's reviews.
 ///
 /// The webhook listens with TLS on --listen, and /livez, /readyz and /metrics are on --health-listen in the clear.
 /// Certificates and policies may change on disk while it runs. On SIGTERM readiness fails first, and what still comes

@@ -214,8 +214,8 @@ fn namespaced_rules() -> Vec<RuleWithOperations> {
     let both = ["CREATE", "UPDATE"];
     let core = ["persistentvolumeclaims", "replicationcontrollers", "podtemplates"];
     vec![
-        // A pod's storage cannot change, but for new ephemeral containers.
-        rule("Namespaced", "", &["pods"], &["CREATE"]),
+        // A pod's storage cannot change, but its images can, and ephemeral containers come in.
+        rule("Namespaced", "", &["pods"], &both),
         rule("Namespaced", "", &["pods/ephemeralcontainers"], &["UPDATE"]),
         rule("Namespaced", "", &core, &both),
         rule("Namespaced", "apps", &["deployments", "statefulsets", "daemonsets", "replicasets"], &both),
@@ -240,6 +240,10 @@ fn condition(name: &str, expression: impl Into<String>) -> MatchCondition {
 
 /// What goes through without a call, as the engine has nothing to say of it.
 fn conditions() -> Vec<MatchCondition> {
+    let images = |list| {
+        let of = |object: &str| format!("{object}.spec.?{list}.orValue([]).map(c, c.?image.orValue(''))");
+        format!("{} != {}", of("object"), of("oldObject"))
+    };
     vec![
         // Refusing the removal of a finalizer would only keep the object for ever.
         condition("not-being-deleted", "!has(object.metadata.deletionTimestamp)"),
@@ -255,6 +259,16 @@ fn conditions() -> Vec<MatchCondition> {
             "request.operation != 'UPDATE' || request.resource.resource != 'persistentvolumeclaims' || \
              object.spec.?resources != oldObject.spec.?resources || \
              object.spec.?storageClassName != oldObject.spec.?storageClassName",
+        ),
+        // Labels, finalizers and owners of a pod.
+        condition(
+            "not-the-same-pod",
+            format!(
+                "request.operation != 'UPDATE' || request.resource.resource != 'pods' || \
+                 object.spec.?ephemeralContainers != oldObject.spec.?ephemeralContainers || {} || {}",
+                images("containers"),
+                images("initContainers")
+            ),
         ),
         condition(
             "not-the-same-as-before",

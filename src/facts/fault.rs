@@ -27,7 +27,10 @@ impl FactsFault {
             Value::Array(_) => "a list",
             Value::Object(_) => "a map",
         };
-        Self::at(key, format!("must be {wanted}, not {kind}"))
+        // YAML takes `y`, `no` and `8` for booleans and numbers.
+        let scalar = matches!(found, Value::Bool(_) | Value::Number(_));
+        let hint = if wanted == "a string" && scalar { "; put it in quotes" } else { "" };
+        Self::at(key, format!("must be {wanted}, not {kind}{hint}"))
     }
 }
 

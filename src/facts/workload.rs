@@ -89,6 +89,8 @@ pub struct Workload<'a> {
     pub claim_retention: Option<(&'a str, &'a str)>,
     /// Whether a StatefulSet owns the pod, or it is one.
     pub stateful_set: bool,
+    /// Whether a Job owns the pod, or it is one or a CronJob: the pods run to their end.
+    pub of_job: bool,
 }
 
 /// One `volumeClaimTemplates` entry.
@@ -154,6 +156,8 @@ impl<'a> Workload<'a> {
                 }),
                 stateful_set: kind == WorkloadKind::StatefulSet
                     || owner.is_some_and(|owner| owner.kind == "StatefulSet"),
+                of_job: matches!(kind, WorkloadKind::Job | WorkloadKind::CronJob)
+                    || owner.is_some_and(|owner| owner.kind == "Job"),
             })
         };
         read().or_within("spec")

@@ -21,7 +21,8 @@ use std::sync::Arc;
 /// (`volgate explain` shows what was found), when a StatefulSet owns it (its writable mounts; with no durable mount
 /// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so. An image that
 /// is not in the catalog, with a pod volume that ends with the pod mounted where a product of the catalog keeps its
-/// data (an emptyDir at `/var/lib/mysql`), is a warning.
+/// data (an emptyDir at `/var/lib/mysql`), is a warning. So is a Job of a
+/// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client.
 ///
 /// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`. Where a claim
 /// or class is not known, the answer is a warning and not a guess.
@@ -174,6 +175,17 @@ impl DurableData {
             let help = "if it is data, mount a PersistentVolumeClaim there; if not, name the path in the rule's \
                         `scratch`, or the image in a catalog entry of the policy";
             draft = draft.help(help).at_most(Action::Warn);
+        }
+        if workload.of_job && matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
+            // A script of one's own most often calls a client of the product, and no server.
+            let help = "a job that only calls clients, such as a dump, loses nothing: ignore this, or except it with a \
+                        reason; if it runs a server, its data goes with each run";
+            draft = draft.help(help).at_most(Action::Warn);
+        }
+        let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
+        if by_default && data.container.has_env_from && has_durable(&storage, data.container) {
+            let note = "what comes from here is not known: a variable that moves the data belongs in `env`";
+            draft = draft.related(data.container.path(&pod).key("envFrom"), note);
         }
         if let Some(mount) = data.cover.mount {
             draft = draft.related(data.container.mount_path(&pod, mount), format!("{} is mounted here", mount.path));
@@ -466,6 +478,40 @@ mod tests {
                            {"name": "backup", "image": "corp/backup", "volumeMounts": mount}],
             "volumes": [{"name": "v", "emptyDir": {}}]}));
         assert_eq!(found(json!({}), &[], &object).len(), 1);
+    }
+
+    #[test]
+    fn a_job_and_its_pods_are_warned_at_most() {
+        let spec = json!({"containers": [{"name": "dump", "image": "postgres:16", "command": ["/scripts/backup.sh"]}]});
+        let cron = json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c"},
+                          "spec": {"jobTemplate": {"spec": {"template": {"spec": spec}}}}});
+        assert!(found(json!({}), &[], &cron)[0].starts_with("Warn spec.jobTemplate"));
+        let mut object = pod(spec);
+        assert!(found(json!({}), &[], &object)[0].starts_with("Deny"));
+        object["metadata"]["ownerReferences"] = json!([{"kind": "Job", "name": "c-1", "controller": true}]);
+        assert!(found(json!({}), &[], &object)[0].starts_with("Warn"));
+        object["spec"] = json!({"volumes": [{"name": "v", "emptyDir": {}}], "containers": [
+            {"name": "c", "image": "corp/x", "volumeMounts": [{"name": "v", "mountPath": "/var/lib/mysql"}]}]});
+        assert_eq!(found(json!({}), &[], &object), [""; 0], "as of its Job");
+    }
+
+    #[test]
+    fn a_variable_that_may_have_moved_the_data_is_asked_for() {
+        let object = |mounts: Value| {
+            pod(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}], "containers": [
+                {"name": "pg", "image": "postgres:16", "envFrom": [{"configMapRef": {"name": "e"}}], "volumeMounts": mounts}]}))
+        };
+        let related = |object: Value| judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.len();
+        assert_eq!(related(object(json!([{"name": "v", "mountPath": "/pg"}]))), 1);
+        assert_eq!(related(object(json!([]))), 0, "it can lie nowhere else");
+    }
+
+    #[test]
+    fn data_that_is_moved_to_a_scratch_path_is_lost_all_the_same() {
+        let object = pod(json!({"containers": [
+            {"name": "pg", "image": "postgres:16", "env": [{"name": "PGDATA", "value": "/dev/shm/pg"}]}]}));
+        assert!(found(json!({}), &[], &object)[0].contains("keeps its data in /dev/shm/pg (set by PGDATA)"));
+        assert!(found(json!({"scratch": ["/dev/shm"]}), &[], &object).is_empty(), "unless the policy says so");
     }
 
     #[test]
