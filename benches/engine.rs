@@ -2,8 +2,7 @@
 //! `validate` are what one review costs; `judge`, which `check` uses, is both of them and a copy of the changed object.
 //!
 //! `cargo bench --no-default-features --bench engine`
-
-#![allow(clippy::unwrap_used)] // a bench that cannot be set up cannot run
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a bench that cannot be set up cannot run
 
 #[path = "support.rs"]
 mod support;

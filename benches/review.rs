@@ -2,6 +2,7 @@
 //! same bytes into a JSON tree, so that a loaded machine can be told from slow code.
 //!
 //! `cargo bench --no-default-features --bench review`
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a bench that cannot be set up cannot run
 
 #[path = "support.rs"]
 mod support;
