@@ -81,7 +81,9 @@ impl<'w, 'a> Data<'w, 'a> {
                         if container.section == Section::Init && in_layer {
                             continue;
                         }
-                        if !place.certain && may_lie_elsewhere(&storage, container) {
+                        // A guessed path is no ground to complain about a container that has somewhere else to keep
+                        // its data.
+                        if !place.certain && has_durable(&storage, container) {
                             continue;
                         }
                         let moved_by = place.moved_by.map(|moved| moved.name);
@@ -183,11 +185,6 @@ pub fn has_durable(storage: &StorageMap<'_, '_>, container: &Container<'_>) -> b
     let lasts = |cover: Cover<'_, '_>| !cover.read_only && cover.fate.most >= Durability::Claim;
     container.mounts.iter().any(|mount| lasts(storage.mount_cover(mount)))
         || container.devices.iter().any(|device| lasts(storage.device_cover(device)))
-}
-
-/// A guessed path is no ground to complain about a container that has somewhere else to keep its data.
-fn may_lie_elsewhere(storage: &StorageMap<'_, '_>, container: &Container<'_>) -> bool {
-    has_durable(storage, container)
 }
 
 /// What covers a product's directory. A mount above a VOLUME that the image declares does not keep it: containerd

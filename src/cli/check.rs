@@ -1,5 +1,6 @@
-use super::{DENIED, FAILED, complain, input, policies, say};
-use crate::check::{Input, Report, Run, apply};
+use super::given::Given;
+use super::{DENIED, FAILED, complain, input, say};
+use crate::check::{Input, Report, apply};
 use crate::report;
 use crate::source::SourceErrorKind;
 use anyhow::{Context, Result};
@@ -51,17 +52,9 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let policies = policies::read(&args.policy)?;
-    let inputs = input::read(&args.paths)?;
-    let context = input::read(&args.context)?;
-    let run = Run {
-        policies: &policies.set,
-        context: &context,
-        complete: !args.context.is_empty(),
-        namespace: &args.namespace,
-        today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
-    };
-    let report = run.check(&inputs);
+    let given = Given::read(&args.paths, &args.policy, &args.context)?;
+    let inputs = &given.inputs;
+    let report = given.run(&args.namespace).check(inputs);
     // With stdin fixed to stdout, the report must not stand among the manifests.
     let fixes_stdin = args.fix && args.paths.iter().any(|path| path.as_os_str() == "-");
     let to_terminal =
@@ -69,14 +62,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let colour = to_terminal && args.output.is_none() && wants_colour();
     let mut text = match args.format {
         Format::Human => {
-            let notice = policies.notice.map(|notice| format!("{notice}\n")).unwrap_or_default();
+            let notice =
+                given.policies.notice.as_ref().map(|notice| format!("{notice}\n")).unwrap_or_default();
             format!(
                 "{}{notice}{}\n",
-                report::human(&report, &inputs, colour),
+                report::human(&report, inputs, colour),
                 report::summary_line(&report, args.fix)
             )
         }
-        Format::Json => format!("{:#}\n", report::json(&report, &inputs)),
+        Format::Json => format!("{:#}\n", report::json(&report, inputs)),
     };
     let mut failed = !report.faults.is_empty();
     let mut diffs = String::new();

@@ -1,5 +1,6 @@
-use super::{FAILED, complain, input, policies, say};
-use crate::check::{Fault, Run};
+use super::given::Given;
+use super::{FAILED, complain, say};
+use crate::check::Fault;
 use crate::explain::{Row, explain};
 use crate::report;
 use anyhow::Result;
@@ -35,17 +36,9 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let policies = policies::read(&args.policy)?;
-    let inputs = input::read(&args.paths)?;
-    let context = input::read(&args.context)?;
-    let run = Run {
-        policies: &policies.set,
-        context: &context,
-        complete: !args.context.is_empty(),
-        namespace: &args.namespace,
-        today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
-    };
-    let (rows, faults): (Vec<Row>, Vec<Fault>) = explain(&run, &inputs);
+    let given = Given::read(&args.paths, &args.policy, &args.context)?;
+    let inputs = &given.inputs;
+    let (rows, faults): (Vec<Row>, Vec<Fault>) = explain(&given.run(&args.namespace), inputs);
     match args.format {
         Format::Text => say(&report::table(&rows))?,
         Format::Json => say(&format!("{:#}\n", serde_json::json!({"paths": rows})))?,
@@ -57,6 +50,6 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let report = crate::check::Report { faults, ..Default::default() };
-    complain(&format!("{}\n", report::human(&report, &inputs, false).trim_end()));
+    complain(&format!("{}\n", report::human(&report, inputs, false).trim_end()));
     Ok(ExitCode::from(FAILED))
 }

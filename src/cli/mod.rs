@@ -2,6 +2,7 @@
 
 mod check;
 mod explain;
+mod given;
 mod input;
 #[cfg(feature = "cluster")]
 mod link;
