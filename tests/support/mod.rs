@@ -22,6 +22,8 @@
 pub mod assets;
 pub mod cluster;
 pub mod fixtures;
+pub mod kept;
+pub mod node;
 pub mod process;
 pub mod run;
 
