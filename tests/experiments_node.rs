@@ -3,11 +3,13 @@
 // A panic is how a test fails, in its helpers too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "experiments_node/installed.rs"]
-mod installed;
+#[path = "experiments_node/provisioned.rs"]
+mod provisioned;
 mod support;
+#[path = "experiments_node/takeover.rs"]
+mod takeover;
 
-use installed::Installed;
+use support::installed::Installed;
 use support::node::{Pods, RealCluster};
 
 /// A file of a row.
@@ -114,9 +116,9 @@ async fn row_03_is_allowed() {
 /// A pod reads the node's `/data/foo`, and cannot write there.
 async fn read_node(real: &RealCluster, pods: &Pods<'_>) {
     for node in real.nodes() {
-        let foo = node.file("/data/foo");
-        std::fs::create_dir_all(&foo).unwrap();
-        std::fs::write(foo.join("of-the-node.txt"), "hello\n").unwrap();
+        let data = node.file("/data/foo");
+        std::fs::create_dir_all(&data).unwrap();
+        std::fs::write(data.join("of-the-node.txt"), "hello\n").unwrap();
     }
     let said = pods.apply(&row("04-host-path/read-only.yaml")).await;
     assert_eq!(said, "", "no warning");

@@ -22,6 +22,8 @@
 pub mod assets;
 pub mod cluster;
 pub mod fixtures;
+#[cfg(feature = "serve")]
+pub mod installed;
 pub mod kept;
 pub mod node;
 pub mod process;

@@ -20,6 +20,7 @@ mod kubelet;
 mod machine;
 mod own;
 mod pods;
+mod rancher;
 mod real;
 mod slot;
 mod tools;
@@ -27,8 +28,9 @@ mod tools;
 pub use image::Image;
 pub use kubelet::{Node, NodeOptions};
 pub use machine::Machine;
-pub use own::volgate;
+pub use own::{optimised_volgate, volgate};
 pub use pods::Pods;
+pub use rancher::rancher;
 pub use real::RealCluster;
 pub use slot::Slot;
 

@@ -13,6 +13,18 @@ pub const OWN_IMAGE: &str = "docker.io/library/volgate:latest";
 /// # Errors
 /// What cargo said, as a text.
 pub fn volgate() -> Result<Image, String> {
+    own_image("dev")
+}
+
+/// The same, optimised: for figures.
+///
+/// # Errors
+/// What cargo said, as a text.
+pub fn optimised_volgate() -> Result<Image, String> {
+    own_image("release")
+}
+
+fn own_image(profile: &str) -> Result<Image, String> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = sources.join("target/static");
@@ -27,6 +39,8 @@ pub fn volgate() -> Result<Image, String> {
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols");
     system("rustup", &mut cargo)?;
-    let binary = folder.join(target).join("debug/volgate");
+    // The folder of the profile `dev` is called so for historical reasons of cargo's.
+    let directory = if profile == "dev" { "debug" } else { profile };
+    let binary = folder.join(target).join(directory).join("volgate");
     Ok(Image::new(OWN_IMAGE).file(binary, "/volgate").entrypoint(&["/volgate"]))
 }

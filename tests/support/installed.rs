@@ -1,51 +1,58 @@
 //! A cluster with a real node in which volgate is installed as its users install it: `kubectl apply -k manifests/`, with the
 //! certificate's Secret that `docs/install.md` tells of, and all of it in pods of its own image.
 
-use crate::support::Options;
-use crate::support::node::{NodeOptions, RealCluster, node_tests_skipped, volgate};
-use crate::support::run::root;
+use super::Options;
+use super::node::{Image, NodeOptions, RealCluster, node_tests_skipped, volgate};
+use super::run::root;
 use jiff::civil::Date;
 use serde_json::json;
 use tokio::sync::OnceCell;
 use volgate::tls::Authority;
 
 /// What is waited for until volgate is installed.
-const ROLLED_OUT: [&str; 1] = ["deployment/volgate"];
+const ROLLED_OUT: [&str; 3] =
+    ["deployment/volgate", "deployment/volgate-provisioner", "daemonset/volgate-agent"];
 const NAMESPACE: &str = "volgate-system";
 
 /// The cluster.
-pub(crate) struct Installed {
-    pub(crate) real: RealCluster,
+pub struct Installed {
+    /// Its control plane and its nodes.
+    pub real: RealCluster,
 }
 
 impl Installed {
     /// The one that all tests of the file share; each takes a namespace of its own. `None` only when an opt-out is set.
-    pub(crate) async fn shared() -> Option<&'static Self> {
+    pub async fn shared() -> Option<&'static Self> {
         static SHARED: OnceCell<Installed> = OnceCell::const_new();
         if node_tests_skipped() {
             return None;
         }
-        Some(SHARED.get_or_init(Self::start).await)
+        let start = async || {
+            let image = volgate().unwrap_or_else(|fault| panic!("{fault}"));
+            let installed = Self::cluster(2, vec![image]);
+            installed.install("manifests").await;
+            installed
+        };
+        Some(SHARED.get_or_init(start).await)
     }
 
-    async fn start() -> Self {
+    /// A cluster without volgate that has these images on each of its nodes.
+    pub fn cluster(nodes: usize, images: Vec<Image>) -> Self {
         let options = Options {
             // As every installer has it, so that each controller is a user of its own.
             controller_manager_args: vec!["--use-service-account-credentials=true".into()],
             ..Options::default()
         };
-        let image = volgate().unwrap_or_else(|fault| panic!("{fault}"));
-        let nodes = [0, 1].map(|_| NodeOptions { images: vec![image.clone()], ..NodeOptions::default() });
+        let nodes = vec![NodeOptions { images, ..NodeOptions::default() }; nodes];
         let real = RealCluster::start(options, &nodes).unwrap_or_else(|fault| panic!("{fault}"));
-        let installed = Self { real };
-        installed.install().await;
-        installed
+        Self { real }
     }
 
-    async fn install(&self) {
+    /// Installs volgate by a folder of manifests, and waits until all of it is ready.
+    pub async fn install(&self, manifests: &str) {
         self.works(&["create", "namespace", NAMESPACE], None).await;
         self.works(&["apply", "-f", "-"], Some(&certificate())).await;
-        let manifests = root("manifests");
+        let manifests = root(manifests);
         self.works(&["apply", "-k", manifests.to_str().unwrap()], None).await;
         for what in ROLLED_OUT {
             let waited = ["rollout", "status", what, "--namespace", NAMESPACE, "--timeout=120s"];
@@ -60,7 +67,7 @@ impl Installed {
     }
 
     /// kubectl, which must work; what it printed.
-    pub(crate) async fn works(&self, args: &[&str], stdin: Option<&str>) -> String {
+    pub async fn works(&self, args: &[&str], stdin: Option<&str>) -> String {
         let output = self.real.kubectl(args, stdin).await;
         assert!(output.success, "kubectl {args:?}: {output}");
         output.stdout

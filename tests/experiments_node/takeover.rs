@@ -1,0 +1,83 @@
+//! Row 12: volgate in the place of rancher's local-path provisioner, with volumes of that one's own making.
+
+use crate::provisioned::{BASE, bound, gone, volume};
+use crate::row;
+use crate::support::installed::Installed;
+use crate::support::node::{Pods, node_tests_skipped, rancher, volgate};
+use crate::support::wait_until;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long the slowest machine may take for any step.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// A claim of a class with a pod that uses it, and a file in it: the volume, and where its data is on the node.
+async fn written(installed: &Installed, pods: &Pods<'_>, claim: &str, class: &str) -> (Value, PathBuf) {
+    let manifest = row("08-local-path/claim.yaml").replace("localpath-claim", claim);
+    pods.apply(&manifest.replace(": local-path\n", &format!(": {class}\n"))).await;
+    let pod = row("08-local-path/pod.yaml").replace("localpath-claim", claim);
+    pods.apply(&pod.replacen("name: app", &format!("name: {claim}"), 1)).await;
+    pods.ready(claim).await;
+    pods.exec(claim, &["sh", "-c", "echo hello >/data/hello.txt"]).await;
+    let (_, volume) = bound(&installed.real, pods, claim).await;
+    let name = volume["metadata"]["name"].as_str().unwrap();
+    let directory = format!("{BASE}/{name}_row-12_{claim}");
+    (volume.clone(), installed.real.node().file(&directory))
+}
+
+fn provisioned_by(volume: &Value) -> &Value {
+    &volume["metadata"]["annotations"]["pv.kubernetes.io/provisioned-by"]
+}
+
+async fn forgotten(installed: &Installed, old: &Value) {
+    wait_until("the volume is deleted", LIMIT, async || {
+        let left = volume(&installed.real, old["metadata"]["name"].as_str().unwrap()).await;
+        if left.is_null() { Ok(()) } else { Err(left.to_string()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn row_12_an_installation_is_taken_over() {
+    if node_tests_skipped() {
+        return;
+    }
+    let images = [volgate(), rancher()].map(|image| image.unwrap_or_else(|fault| panic!("{fault}")));
+    let installed = Installed::cluster(1, images.into());
+    installed.works(&["apply", "-f", "-"], Some(&row("12-takeover/rancher.yaml"))).await;
+    let pods = installed.real.pods("row-12").await;
+    let (old, old_data) = written(&installed, &pods, "old", "local-path").await;
+    let (kept, kept_data) = written(&installed, &pods, "kept", "local-path-retain").await;
+    let (_, other_data) = written(&installed, &pods, "other", "local-path").await;
+
+    let deployment = ["deployment", "local-path-provisioner", "--namespace", "local-path-storage"];
+    installed.works(&[&["delete"], &deployment[..]].concat(), None).await;
+    installed.install("examples/takeover").await;
+
+    // New claims are served, in the manner of the old ones.
+    let (new, new_data) = written(&installed, &pods, "new", "local-path").await;
+    assert_eq!(provisioned_by(&new), provisioned_by(&old));
+    assert_eq!(new["spec"]["nodeAffinity"], old["spec"]["nodeAffinity"]);
+    assert_eq!(std::fs::read_to_string(new_data.join("hello.txt")).unwrap(), "hello\n");
+    // The old ones go on.
+    assert_eq!(pods.exec("old", &["cat", "/data/hello.txt"]).await, "hello\n");
+    // Deleted are those of policy Delete, and theirs alone.
+    for claim in ["old", "kept", "new"] {
+        pods.delete(&format!("pod/{claim}")).await;
+        pods.delete(&format!("persistentvolumeclaim/{claim}")).await;
+    }
+    for (volume, data) in [(&old, &old_data), (&new, &new_data)] {
+        gone(data).await;
+        forgotten(&installed, volume).await;
+    }
+    let name = kept["metadata"]["name"].as_str().unwrap();
+    wait_until("the kept volume is let go", LIMIT, async || {
+        let found = volume(&installed.real, name).await;
+        if found["status"]["phase"] == "Released" { Ok(()) } else { Err(found.to_string()) }
+    })
+    .await;
+    for data in [&kept_data, &other_data] {
+        assert_eq!(std::fs::read_to_string(data.join("hello.txt")).unwrap(), "hello\n");
+    }
+}
