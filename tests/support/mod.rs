@@ -26,6 +26,7 @@ pub mod kept;
 pub mod node;
 pub mod process;
 pub mod run;
+pub mod serve;
 
 pub use assets::{assets, binary};
 pub use cluster::{Cluster, Options, User, wait_until};

@@ -179,12 +179,12 @@ pub fn pause() -> Image {
     Image::new("volgate.test/pause:1").shell().entrypoint(&["/bin/sleep", "2147483647"])
 }
 
-/// busybox, and the same under the name of nginx: what it does does not matter, only what it is called.
+/// busybox, and the same under the names of nginx and fedora: there it matters only what it is called.
 pub fn busybox() -> Image {
     Image::new("docker.io/library/busybox:1")
         .named("docker.io/library/busybox:latest")
-        .named("docker.io/library/nginx:1")
         .named("docker.io/library/nginx:latest")
+        .named("docker.io/library/fedora:26")
         .shell()
         .environment(&["PATH=/bin"])
         .arguments(&["sleep", "2147483647"])

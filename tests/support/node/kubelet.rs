@@ -187,7 +187,7 @@ fn kubelet_args(slot: &Slot, name: &str, address: Ipv4Addr, options: &NodeOption
 }
 
 /// Asks again and again; the processes must go on meanwhile.
-fn wait_for(
+pub fn wait_for(
     what: &str,
     processes: &[&Process],
     probe: impl Fn() -> Result<(), String>,

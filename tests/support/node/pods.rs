@@ -32,9 +32,11 @@ impl<'a> Pods<'a> {
         output.stdout
     }
 
-    /// Creates what a manifest has.
-    pub async fn apply(&self, manifest: &str) {
-        self.works(&["apply", "-f", "-"], Some(manifest)).await;
+    /// Creates what a manifest has, and returns what else the API server said, such as warnings.
+    pub async fn apply(&self, manifest: &str) -> String {
+        let output = self.kubectl(&["apply", "-f", "-"], Some(manifest)).await;
+        assert!(output.success, "{output}\n{manifest}");
+        output.stderr
     }
 
     /// Runs a command in a pod's container (`pod`, or `pod/container`) by the API server, as `kubectl exec` does; its
@@ -95,7 +97,8 @@ impl<'a> Pods<'a> {
     /// Kills process 1 of a pod's first container, as `kubectl exec … kill 1` does, and waits until the container runs again.
     pub async fn kill(&self, pod: &str) {
         let before = self.restarts(pod).await;
-        self.exec(pod, &["kill", "1"]).await;
+        // It may end before it can say how that went.
+        self.try_exec(pod, &["kill", "1"]).await;
         let what = format!("pod/{pod}");
         self.until(&what, "is restarted", |pod| restarts(pod) > before).await;
         self.ready(pod).await;

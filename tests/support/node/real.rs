@@ -1,7 +1,7 @@
 //! A whole cluster: the control plane and its nodes.
 
 use super::super::{Cluster, Options};
-use super::kubelet::{Node, NodeOptions};
+use super::kubelet::{Node, NodeOptions, wait_for};
 use super::node_tests_skipped;
 use super::pods::Pods;
 use super::slot::Slot;
@@ -47,9 +47,21 @@ impl RealCluster {
             services: slot.services(),
             ..options
         })?;
+        let output =
+            cluster.kubectl_blocking(&["apply", "-f", "-"], Some(include_str!("../../node/no-pull.yaml")));
+        if !output.success {
+            return Err(format!("failed to apply tests/node/no-pull.yaml: {output}"));
+        }
         let indexed = (1..=Slot::NODES).zip(nodes);
         let nodes = indexed.map(|(index, options)| Node::start(&cluster, &slot, index, options));
-        Ok(Self { nodes: nodes.collect::<Result<_, _>>()?, cluster, slot })
+        let nodes = nodes.collect::<Result<_, _>>()?;
+        wait_for("pods take the images that the node has", &[], || {
+            let create =
+                ["run", "probe", "--image=redis", "--dry-run=server", "-o=jsonpath={..imagePullPolicy}"];
+            let output = cluster.kubectl_blocking(&create, None);
+            if output.stdout == "IfNotPresent" { Ok(()) } else { Err(output.to_string()) }
+        })?;
+        Ok(Self { nodes, cluster, slot })
     }
 
     /// The nodes: `node-1` and so on.
