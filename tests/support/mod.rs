@@ -27,6 +27,7 @@ pub mod node;
 pub mod process;
 pub mod run;
 pub mod serve;
+pub mod victim;
 
 pub use assets::{assets, binary};
 pub use cluster::{Cluster, Options, User, wait_until};

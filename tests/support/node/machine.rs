@@ -28,13 +28,15 @@ impl Machine {
         let root = dir.join("root");
         fs::create_dir_all(root.join("node"))
             .map_err(|e| format!("failed to create {}: {e}", root.display()))?;
-        let mut command = Command::new("unshare");
+        let mut command = Command::new("sh");
         command
-            .args(["--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "sh", "-c"])
-            .args([include_str!("../../node/machine.sh"), "machine"])
+            .args(["-c", include_str!("../../node/cgroup.sh"), "cgroup", &slot.name(), "unshare"])
+            .args(["--mount", "--net", "--pid", "--cgroup", "--ipc", "--uts", "--fork", "--kill-child"])
+            .args(["sh", "-c", include_str!("../../node/machine.sh"), "machine"])
             .arg(&root)
             .arg(assets()?)
             .arg(tools.root())
+            .arg(slot.name())
             .arg(format!("machine-of-{}", slot.name()));
         let process = Process::spawn("machine", &command, &dir.join("machine.log"))?;
         let id = await_file(&process, &root.join("node/pid"))?;
@@ -73,7 +75,7 @@ impl Machine {
     /// A program that runs on the machine, with all of its environment; it dies with who started it.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--mount", "--net", "--pid", "--ipc", "--uts", "--target", &self.id, "--"]);
+        command.args(["--mount", "--net", "--pid", "--cgroup", "--ipc", "--uts", "--target", &self.id, "--"]);
         command.args(["setpriv", "--pdeathsig", "KILL", "--", "env", "-i"]);
         command.args(self.environment.iter().map(|(name, value)| format!("{name}={value}"))).arg(program);
         command

@@ -26,7 +26,7 @@ mod tools;
 pub use image::Image;
 pub use kubelet::{Node, NodeOptions};
 pub use machine::Machine;
-pub use pods::Pods;
+pub use pods::{Pods, is_ready};
 pub use real::RealCluster;
 pub use slot::Slot;
 

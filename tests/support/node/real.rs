@@ -7,6 +7,7 @@ use super::pods::Pods;
 use super::slot::Slot;
 use std::net::IpAddr;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::OnceLock;
 
 /// A control plane with real nodes; it is a [`Cluster`] with all that this one does.
@@ -72,6 +73,16 @@ impl RealCluster {
     /// The first node.
     pub fn node(&self) -> &Node {
         &self.nodes[0]
+    }
+
+    /// What the nodes have outside of their machines is called so, or begins with it: bridge, interfaces, cgroup.
+    pub fn name(&self) -> String {
+        self.slot.name()
+    }
+
+    /// Where all files of the nodes are.
+    pub fn files(&self) -> &Path {
+        self.slot.dir()
     }
 
     /// Where nodes and pods reach this machine.
