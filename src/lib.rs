@@ -6,6 +6,7 @@ pub mod check;
 pub mod cli;
 #[cfg(feature = "cluster")]
 pub mod cluster;
+pub mod crd;
 pub mod data;
 pub mod engine;
 pub mod explain;
@@ -16,6 +17,7 @@ pub mod patch;
 pub mod policy;
 pub mod report;
 pub mod rules;
+mod schema;
 #[cfg(feature = "serve")]
 pub mod server;
 pub mod source;

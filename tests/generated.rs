@@ -7,8 +7,8 @@ use std::path::Path;
 fn is_current(file: &str, wanted: &str, command: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    // `VOLGATE_REGENERATE=1 cargo test --test generated` writes them, for a tree whose binary does not build yet.
-    if std::env::var_os("VOLGATE_REGENERATE").is_some() {
+    // `UPDATE=1 cargo test --test generated` writes them, for a tree whose binary does not build yet.
+    if std::env::var_os("UPDATE").is_some() {
         assert!(std::fs::write(&path, wanted).is_ok(), "failed to write {file}");
         return;
     }
@@ -20,6 +20,6 @@ fn is_current(file: &str, wanted: &str, command: &str) {
 }
 
 #[test]
-fn the_crd_is_current() {
-    is_current("manifests/crd.yaml", &volgate::policy::crd_yaml(), "cargo run -- crd > manifests/crd.yaml");
+fn the_crds_are_current() {
+    is_current("manifests/crd.yaml", &volgate::crd::yaml(), "cargo run -- crd > manifests/crd.yaml");
 }

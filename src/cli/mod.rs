@@ -34,7 +34,7 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Rules(rules::Args),
-    /// Print the CustomResourceDefinition of StoragePolicy
+    /// Print the CustomResourceDefinitions of volgate's objects
     Crd,
     #[cfg(feature = "cluster")]
     Serve(Box<serve::Args>),
@@ -47,7 +47,7 @@ pub fn run() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Crd => {
-            print!("{}", crate::policy::crd_yaml());
+            print!("{}", crate::crd::yaml());
             Ok(ExitCode::SUCCESS)
         }
         #[cfg(feature = "cluster")]

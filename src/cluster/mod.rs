@@ -4,6 +4,7 @@
 mod caches;
 mod connect;
 pub mod index;
+mod node_volumes;
 mod object;
 mod policies;
 mod register;
@@ -13,6 +14,10 @@ mod watched;
 pub use caches::{CacheStatus, Caches};
 pub use connect::connect;
 pub use index::Index;
+pub use node_volumes::{
+    NodeStorage, NodeVolume, node_storage, node_storage_api, node_storages, node_volume, node_volume_api,
+    node_volumes,
+};
 pub use policies::{ClusterPolicies, ClusterPolicy, PolicySource, PolicyWatch};
 pub use register::{
     Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, Registration, VALIDATE_PATH, configurations,

@@ -79,7 +79,7 @@ pub struct ClassFacts {
 
 /// Provisioners that are known to make volumes which one node alone can use.
 const LOCAL_PROVISIONERS: [&str; 10] = [
-    "local-path.volgate.dev",
+    crate::model::PROVISIONER,
     "rancher.io/local-path",
     "kubernetes.io/no-provisioner",
     "k8s.io/minikube-hostpath",

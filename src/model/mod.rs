@@ -5,6 +5,8 @@ mod affinity;
 mod durability;
 mod fs_path;
 mod node_selector;
+mod node_storage;
+mod node_volume;
 mod object;
 mod path;
 mod quantity;
@@ -14,7 +16,19 @@ pub use access_mode::{AccessMode, VolumeMode};
 pub use durability::{Durability, Fate, Reach};
 pub use fs_path::FsPath;
 pub use node_selector::{HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
+pub use node_storage::{BaseStatus, NodeStorageSpec, NodeStorageStatus, Orphan, node_storage_crd};
+pub use node_volume::{
+    Backend, ClaimReference, Desired, NODE_LABEL, NodeVolumeMode, NodeVolumeSpec, NodeVolumeStatus, Phase,
+    node_label, node_volume_crd,
+};
 pub use object::{ObjectRef, Operation};
 pub use path::{FieldPath, FieldPathError, Segment};
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Labels, Requirement, SelectorOperator, SelectorPart};
+
+/// The API group of volgate's own objects.
+pub const API_GROUP: &str = "volgate.dev";
+/// The API version of volgate's own objects.
+pub const API_VERSION: &str = "volgate.dev/v1alpha1";
+/// The provisioner's name, unless it takes another's place. Without a `/`, so that CSIStorageCapacity objects of it can be.
+pub const PROVISIONER: &str = "local-path.volgate.dev";

@@ -8,7 +8,7 @@ mod set;
 
 pub use compile::{CompiledException, CompiledPolicy, CompiledRule, CompiledSelfService, Subjects};
 pub(crate) use compile::{fits, kind_faults, selector_faults};
-pub use crd::{crd, crd_yaml, schema_json};
+pub use crd::{crd, schema_json};
 pub(crate) use load::nearest;
 pub use load::{PolicyFault, load};
 pub use schema::{

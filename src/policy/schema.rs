@@ -1,16 +1,13 @@
 use crate::catalog::Entry;
 use crate::model::LabelSelector;
 use crate::verdict::Action;
-use schemars::generate::SchemaSettings;
-use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use crate::rules::RuleEntry;
 
-/// The API version of a policy.
-pub const API_VERSION: &str = "volgate.dev/v1alpha1";
+pub use crate::model::API_VERSION;
 /// The kind of a policy.
 pub const KIND: &str = "StoragePolicy";
 
@@ -140,91 +137,5 @@ fn least_reason() -> u32 {
 
 /// The JSON Schema of a policy: without references and without `null`, so that it serves the CRD as well.
 pub fn schema() -> Schema {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings.with_transform(NoNull).into_generator().into_root_schema_for::<StoragePolicy>();
-    schema.remove("title");
-    schema
-}
-
-/// Takes `null` out of the alternatives of optional fields: in a policy an absent field is left out.
-#[derive(Debug, Clone)]
-struct NoNull;
-
-impl Transform for NoNull {
-    fn transform(&mut self, schema: &mut Schema) {
-        transform_subschemas(self, schema);
-        let null = Value::String("null".to_owned());
-        if let Some(Value::Array(types)) = schema.get_mut("type") {
-            types.retain(|kind| *kind != null);
-            if let [only] = types.as_slice() {
-                let only = only.clone();
-                schema.insert("type".to_owned(), only);
-            }
-        }
-        for key in ["anyOf", "oneOf"] {
-            let Some(Value::Array(branches)) = schema.get_mut(key) else { continue };
-            branches.retain(|branch| branch.get("type") != Some(&null));
-            if let [Value::Object(only)] = branches.as_slice() {
-                let only = only.clone();
-                schema.remove(key);
-                for (name, value) in only {
-                    schema.ensure_object().entry(name).or_insert(value);
-                }
-            } else {
-                merge_constants(schema, key);
-            }
-        }
-        if schema.get("default").is_some_and(Value::is_null) {
-            schema.remove("default");
-        }
-        bound(schema);
-    }
-}
-
-/// Rust's integer formats as bounds, which every reader of a schema checks and a CRD takes.
-fn bound(schema: &mut Schema) {
-    let bounds: (Value, Value) = match schema.get("format").and_then(Value::as_str) {
-        Some("int32") => (i32::MIN.into(), i32::MAX.into()),
-        Some("uint32") => (0.into(), u32::MAX.into()),
-        // JSON's whole numbers, in Kubernetes, are int64.
-        Some("uint" | "uint64") => (0.into(), i64::MAX.into()),
-        Some("uint8") => (0.into(), u8::MAX.into()),
-        Some("uint16") => (0.into(), u16::MAX.into()),
-        Some("int64" | "int") => {
-            schema.remove("format");
-            return;
-        }
-        _ => return,
-    };
-    schema.remove("format");
-    let object = schema.ensure_object();
-    object.entry("minimum").or_insert(bounds.0);
-    object.entry("maximum").or_insert(bounds.1);
-}
-
-/// `oneOf` documented constants is what schemars makes of an enum; an `enum` says the same, and every reader knows it.
-fn merge_constants(schema: &mut Schema, key: &str) {
-    let Some(Value::Array(branches)) = schema.get(key) else { return };
-    let mut options = Vec::new();
-    let mut notes = Vec::new();
-    for branch in branches {
-        match (branch.get("const"), branch.get("enum")) {
-            (Some(value), _) => {
-                if let (Some(text), Some(note)) =
-                    (value.as_str(), branch.get("description").and_then(Value::as_str))
-                {
-                    notes.push(format!("{text}: {note}"));
-                }
-                options.push(value.clone());
-            }
-            (None, Some(Value::Array(values))) => options.extend(values.iter().cloned()),
-            _ => return,
-        }
-    }
-    let described = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-    let description = std::iter::once(described.to_owned()).chain(notes).collect::<Vec<_>>().join("\n");
-    schema.remove(key);
-    schema.insert("type".to_owned(), Value::String("string".to_owned()));
-    schema.insert("enum".to_owned(), Value::Array(options));
-    schema.insert("description".to_owned(), Value::String(description.trim().to_owned()));
+    crate::schema::of::<StoragePolicy>()
 }

@@ -1,0 +1,282 @@
+use super::{API_GROUP, API_VERSION, VolumeMode};
+use crate::schema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// The label of every NodeVolume and NodeStorage with its node, as [`node_label`] writes it: what an agent watches by.
+pub const NODE_LABEL: &str = "volgate.dev/node";
+
+/// What a volume on a node is to be. The controller alone writes it; the object bears the volume's name and its node's
+/// label.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeVolumeSpec {
+    /// The node's name.
+    pub node: String,
+    /// The node's uid when the volume was asked for: a node that comes back under the same name has another.
+    pub node_uid: String,
+    /// The claim that the volume is for.
+    pub claim: ClaimReference,
+    /// The claim's class.
+    #[serde(default)]
+    pub class: String,
+    /// How it is made and what bounds its size.
+    #[serde(default)]
+    pub backend: Backend,
+    /// The directory of the node in which volumes are: an absolute path, one of the agent's bases.
+    pub base: String,
+    /// The volume beneath the base: a relative path of one or more names, without `.` and `..`.
+    pub directory: String,
+    /// How many bytes it is to hold.
+    #[schemars(range(min = 0))]
+    pub size_bytes: i64,
+    /// A file system or a block device.
+    #[serde(default)]
+    pub volume_mode: NodeVolumeMode,
+    /// Whether it is to be there. From Absent there is no way back.
+    #[serde(default)]
+    pub desired: Desired,
+    /// Whether a directory that volgate's agent did not make is taken over: another provisioner's, made before.
+    #[serde(default)]
+    pub adopt: bool,
+}
+
+/// A claim, by all that tells it from another of the same name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClaimReference {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// How a volume is made on its node.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum Backend {
+    /// A directory; nothing bounds its size.
+    #[default]
+    Directory,
+    /// A btrfs subvolume with a qgroup limit.
+    Btrfs,
+    /// A directory with a project quota (XFS, ext4).
+    ProjectQuota,
+    /// A file behind a loop device: a block device, or a file system of a hard size.
+    Loop,
+}
+
+impl Backend {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Directory, Self::Btrfs, Self::ProjectQuota, Self::Loop];
+
+    /// Its name, as a class's `backend` parameter and a NodeVolume have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::Btrfs => "btrfs",
+            Self::ProjectQuota => "projectQuota",
+            Self::Loop => "loop",
+        }
+    }
+
+    /// Whether it keeps a volume from growing beyond its size.
+    pub fn bounds_size(self) -> bool {
+        self != Self::Directory
+    }
+}
+
+/// The mode of a NodeVolume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum NodeVolumeMode {
+    /// Files and directories.
+    #[default]
+    Filesystem,
+    /// A block device.
+    Block,
+}
+
+impl From<VolumeMode> for NodeVolumeMode {
+    fn from(mode: VolumeMode) -> Self {
+        match mode {
+            VolumeMode::Filesystem => Self::Filesystem,
+            VolumeMode::Block => Self::Block,
+        }
+    }
+}
+
+/// Whether a volume is to be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Desired {
+    /// It is made, and kept.
+    #[default]
+    Present,
+    /// It is removed with its data.
+    Absent,
+}
+
+/// What became of a volume on its node. The node's agent alone writes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeVolumeStatus {
+    /// How far it is.
+    #[serde(default)]
+    pub phase: Phase,
+    /// The metadata.generation that the status is about.
+    #[serde(default)]
+    pub observed_generation: i64,
+    /// Where the kubelet finds it: an absolute path of the node, of a directory or of a block device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// How many bytes it holds: what bounds it, or for a backend without bounds what was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<i64>,
+    /// Why it is not Ready, in one word, such as `NotEnoughSpace`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why, for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// How far a volume is on its node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// The agent is at it; with a reason: it failed, and is tried again.
+    #[default]
+    Pending,
+    /// It is there, of the size that the status tells.
+    Ready,
+    /// The agent will not make it, and nothing of it is on the node.
+    Refused,
+    /// It was there and is not any more: the disk was emptied or changed.
+    Lost,
+    /// It is gone, as asked for; its data may still be in the trash, out of anybody's reach.
+    Removed,
+}
+
+/// The value of [`NODE_LABEL`] for a node: its name, or where that is longer than a label may be, its beginning and a hash.
+pub fn node_label(node: &str) -> String {
+    const LONGEST: usize = 63;
+    if node.len() <= LONGEST {
+        return node.to_owned();
+    }
+    // FNV-1a: node names are given by administrators, who have no reason to make them collide.
+    let hash = node
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let head: String = node.chars().take(LONGEST - 17).collect();
+    format!("{head}-{hash:016x}")
+}
+
+#[derive(JsonSchema)]
+struct NodeVolume {
+    #[expect(dead_code, reason = "read by the schema alone")]
+    spec: NodeVolumeSpec,
+    #[expect(dead_code, reason = "read by the schema alone")]
+    status: Option<NodeVolumeStatus>,
+}
+
+/// The CustomResourceDefinition of a NodeVolume.
+pub fn node_volume_crd() -> Value {
+    let mut root = crd_root(schema::of::<NodeVolume>().as_value());
+    if let Some(desired) =
+        root.pointer_mut("/properties/spec/properties/desired").and_then(Value::as_object_mut)
+    {
+        desired.insert(
+            "x-kubernetes-validations".to_owned(),
+            json!([{
+                "rule": "self == oldSelf || oldSelf == 'Present'",
+                "message": "a volume that is to be removed cannot be asked for again: its data may be gone"
+            }]),
+        );
+    }
+    let column = |name: &str, path: &str| json!({"name": name, "type": "string", "jsonPath": path});
+    let columns = json!([
+        column("Node", ".spec.node"),
+        column("Phase", ".status.phase"),
+        column("Backend", ".spec.backend"),
+        {"name": "Size", "type": "integer", "jsonPath": ".status.sizeBytes", "description": "In bytes."},
+        column("Namespace", ".spec.claim.namespace"),
+        column("Claim", ".spec.claim.name"),
+        {"name": "Reason", "type": "string", "jsonPath": ".status.reason", "priority": 1},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+    ]);
+    crd("NodeVolume", "nodevolumes", "nodevol", columns, root)
+}
+
+/// The schema of an object of volgate's own, from that of its spec and status.
+pub(super) fn crd_root(schema: &Value) -> Value {
+    let mut root = schema::structural(schema);
+    if let Some(fields) = root.get_mut("properties").and_then(Value::as_object_mut) {
+        fields.insert("apiVersion".to_owned(), json!({"type": "string"}));
+        fields.insert("kind".to_owned(), json!({"type": "string"}));
+        fields.insert("metadata".to_owned(), json!({"type": "object"}));
+    }
+    root
+}
+
+/// A CustomResourceDefinition of volgate's own: cluster-scoped, with a status of its own.
+pub(super) fn crd(kind: &str, plural: &str, short: &str, columns: Value, root: Value) -> Value {
+    let version = API_VERSION.rsplit('/').next().unwrap_or_default();
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{API_GROUP}")},
+        "spec": {
+            "group": API_GROUP,
+            "names": {
+                "kind": kind, "listKind": format!("{kind}List"), "plural": plural,
+                "singular": kind.to_lowercase(), "shortNames": [short], "categories": ["volgate", "storage"]
+            },
+            "scope": "Cluster",
+            "versions": [{
+                "name": version, "served": true, "storage": true,
+                "subresources": {"status": {}},
+                "additionalPrinterColumns": columns,
+                "schema": {"openAPIV3Schema": root}
+            }]
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::check_structural;
+
+    #[test]
+    fn the_crd_is_structural_and_knows_the_enums() {
+        let crd = node_volume_crd();
+        let root = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
+        check_structural(root);
+        let spec = &root["properties"]["spec"]["properties"];
+        let names: Vec<_> = Backend::ALL.iter().map(|backend| backend.name()).collect();
+        assert_eq!(spec["backend"]["enum"], json!(names));
+        assert_eq!(spec["desired"]["enum"], json!(["Present", "Absent"]));
+        assert_eq!(
+            root["properties"]["status"]["properties"]["phase"]["enum"],
+            json!(["Pending", "Ready", "Refused", "Lost", "Removed"])
+        );
+    }
+
+    #[test]
+    fn a_label_holds_any_node_name() {
+        assert_eq!(node_label("node-a.example"), "node-a.example");
+        let long = |end: &str| format!("{}{end}", "n".repeat(100));
+        let (one, two) = (node_label(&long("1")), node_label(&long("2")));
+        assert_eq!((one.len(), two.len()), (63, 63));
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn backends_are_written_by_their_names() {
+        for backend in Backend::ALL {
+            assert_eq!(serde_json::to_value(backend).unwrap(), json!(backend.name()));
+        }
+    }
+}
