@@ -35,4 +35,7 @@ while left "$1" "$2" && [ "$tries" -lt 150 ]; do
     tries=$((tries + 1))
     sleep 0.1
 done 2>/dev/null
-! left "$1" "$2"
+if left "$1" "$2"; then
+    echo "there still are processes, cgroups, links or files of $1" >&2
+    exit 1
+fi

@@ -1,8 +1,8 @@
 //! A machine of its own, made of namespaces: see `tests/node/machine.sh`.
 
 use super::super::{Output, Process, assets, run};
+use super::requirements::system;
 use super::slot::{Slot, ip};
-use super::system;
 use super::tools::Tools;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl Machine {
         ip(&["link", "add", &outer, "type", "veth", "peer", "name", "eth0", "netns", &self.id])?;
         ip(&["link", "set", &outer, "master", &slot.name(), "up"])?;
         let address = format!("{}/24", slot.node_address(index));
-        let ip = |args: &[&str]| system("util-linux", self.command("ip").args(args));
+        let ip = |args: &[&str]| system(self.command("ip").args(args));
         ip(&["address", "add", &address, "dev", "eth0"])?;
         ip(&["link", "set", "eth0", "up"])?;
         ip(&["route", "add", "default", "via", &slot.host_address().to_string()])?;
@@ -109,7 +109,7 @@ fn await_file(process: &Process, path: &Path) -> Result<String, String> {
         }
         if process.exited().is_some() || Instant::now() > deadline {
             let fault = format!("the namespaces of a node cannot be made: {}", process.log_tail(12));
-            return Err(super::how_to_go_on(&fault));
+            return Err(super::requirements::how_to_go_on(&fault));
         }
         std::thread::sleep(Duration::from_millis(10));
     }

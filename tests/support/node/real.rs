@@ -4,6 +4,7 @@ use super::super::{Cluster, Options};
 use super::kubelet::{Node, NodeOptions, wait_for};
 use super::node_tests_skipped;
 use super::pods::Pods;
+use super::requirements;
 use super::slot::Slot;
 use std::net::IpAddr;
 use std::ops::Deref;
@@ -42,6 +43,10 @@ impl RealCluster {
     /// # Errors
     /// A text for a person: what is missing, or the end of the log of the process that is to blame.
     pub fn start(options: Options, nodes: &[NodeOptions]) -> Result<Self, String> {
+        requirements::check()?;
+        if nodes.len() > usize::from(Slot::NODES) {
+            return Err(format!("{} nodes are too many: there is room for {}", nodes.len(), Slot::NODES));
+        }
         let slot = Slot::claim()?;
         let cluster = Cluster::start(Options {
             advertise: Some(IpAddr::V4(slot.host_address())),
