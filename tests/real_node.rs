@@ -152,6 +152,45 @@ async fn a_kubelet_that_dies_comes_back_to_its_pods() {
     assert_eq!(pods.restarts("survivor").await, 0);
 }
 
+/// A volume of the block device that the node makes over a sparse file, and a pod with it.
+fn block(device: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: block}}\nspec:\n  capacity: {{storage: 64Mi}}\n  \
+         accessModes: [ReadWriteOnce]\n  volumeMode: Block\n  storageClassName: by-hand\n  \
+         persistentVolumeReclaimPolicy: Retain\n  local: {{path: {device}}}\n  nodeAffinity: {{required: {{nodeSelectorTerms: \
+         [{{matchExpressions: [{{key: kubernetes.io/hostname, operator: In, values: [node-1]}}]}}]}}}}\n---\n\
+         apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: block}}\nspec: {{accessModes: [ReadWriteOnce], \
+         volumeMode: Block, storageClassName: by-hand, resources: {{requests: {{storage: 64Mi}}}}}}\n---\n\
+         apiVersion: v1\nkind: Pod\nmetadata: {{name: block}}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n    \
+         - {{name: block, image: busybox, volumeDevices: [{{name: data, devicePath: /dev/xvda}}]}}\n  \
+         volumes: [{{name: data, persistentVolumeClaim: {{claimName: block}}}}]\n"
+    )
+}
+
+/// A loop device over a sparse file of the node.
+fn loop_device(real: &RealCluster, file: &str) -> String {
+    std::fs::File::create(real.node().file(file)).unwrap().set_len(64 << 20).unwrap();
+    let made = real.node().machine().run("losetup", &["--find", "--show", file], None);
+    assert!(made.success, "{made}");
+    made.stdout.trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_block_device_of_the_node_is_one_in_the_pod() {
+    let Some(real) = shared() else { return };
+    let pods = real.pods("block").await;
+    let device = loop_device(real, "/opt/block");
+    pods.apply(&block(&device)).await;
+    pods.ready("block").await;
+    pods.exec("block", &["sh", "-c", "test -b /dev/xvda && printf hello >/dev/xvda && sync"]).await;
+    let mut start = [0; 5];
+    std::fs::File::open(real.node().file("/opt/block")).unwrap().read_exact(&mut start).unwrap();
+    assert_eq!(&start, b"hello");
+    pods.delete("pod/block").await;
+    let detached = real.node().machine().run("losetup", &["--detach", &device], None);
+    assert!(detached.success, "{detached}");
+}
+
 #[test]
 fn a_killed_test_leaves_no_node_behind() {
     if node_tests_skipped() {
@@ -159,22 +198,20 @@ fn a_killed_test_leaves_no_node_behind() {
     }
     let mut victim = Victim::start("the_test_that_is_killed", Duration::from_secs(300));
     let note = victim.note.clone();
-    let [name, dir] = note.trim().split(' ').collect::<Vec<_>>()[..] else { panic!("{note}") };
-    let (bridge, dir) = (Path::new("/sys/class/net").join(name), Path::new(dir));
+    let mut words = note.trim().split(' ');
+    let (name, dir) = (words.next().unwrap(), Path::new(words.next().unwrap()));
     let machine = format!("machine-of-{name}");
+    let mut paths = vec![Path::new("/sys/class/net").join(name), dir.to_owned()];
+    paths.extend(words.map(|device| Path::new("/sys/block").join(device).join("loop/backing_file")));
+    paths.extend(["", "memory", "pids"].map(|tree| Path::new("/sys/fs/cgroup").join(tree).join(name)));
     let left = || {
-        let cgroups = ["/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids"]
-            .map(|dir| Path::new(dir).join(name));
-        let mut left: Vec<PathBuf> = [bridge.clone(), dir.to_owned()]
-            .into_iter()
-            .chain(cgroups)
-            .filter(|path| path.exists())
-            .collect();
+        let mut left: Vec<PathBuf> = paths.iter().filter(|path| path.exists()).cloned().collect();
         left.extend(processes_with(&machine));
         left
     };
+    // Bridge, directory, the two loop devices; a cgroup; and who makes the machine.
     let before = left();
-    assert!(before.len() >= 5, "bridge, directory, a cgroup and two processes are there: {before:?}");
+    assert!(before.starts_with(&paths[..4]) && before.len() >= 7, "{before:?}");
     victim.kill();
     let gone = poll(LIMIT, || left().is_empty().then_some(()));
     assert!(gone.is_some(), "a minute later there still is {:?}", left());
@@ -190,8 +227,20 @@ fn the_test_that_is_killed() {
         let pods = real.pods("killed").await;
         pods.apply(&speaker("killed", "node-1")).await;
         pods.ready("killed").await;
+        let device = loop_device(&real, "/opt/killed");
+        pods.apply(&block(&device)).await;
+        pods.ready("block").await;
+        // The kubelet makes another one over it, to hold it.
+        let over = real.node().machine().run(
+            "losetup",
+            &["--associated", &device, "--noheadings", "--list", "--output=NAME"],
+            None,
+        );
+        let devices: Vec<&str> =
+            std::iter::once(device.as_str()).chain(over.stdout.split_whitespace()).collect();
+        let devices = devices.join(" ").replace("/dev/", "");
+        std::fs::write(note, format!("{} {} {devices}\n", real.name(), real.files().display())).unwrap();
     });
-    std::fs::write(note, format!("{} {}\n", real.name(), real.files().display())).unwrap();
     std::thread::sleep(Duration::from_secs(600));
 }
 
