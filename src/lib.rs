@@ -1,6 +1,8 @@
 //! volgate: a storage gate for Kubernetes. The core is pure; the rooms behind features do the I/O.
 
 pub mod admission;
+#[cfg(feature = "agent")]
+pub mod agent;
 pub mod catalog;
 pub mod check;
 pub mod cli;
@@ -11,6 +13,8 @@ pub mod data;
 pub mod engine;
 pub mod explain;
 pub mod facts;
+#[cfg(feature = "cluster")]
+pub mod failpoint;
 pub mod lookup;
 pub mod model;
 pub mod patch;

@@ -3,11 +3,11 @@
 // A panic is how a test fails, in its helpers too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-#[path = "experiments_node/guarded.rs"]
-mod guarded;
+#[path = "experiments_node/installed.rs"]
+mod installed;
 mod support;
 
-use guarded::Guarded;
+use installed::Installed;
 use support::node::{Pods, RealCluster};
 
 /// A file of a row.
@@ -51,8 +51,8 @@ async fn row_01_the_container_layer_is_lost_when_the_container_restarts() {
 
 #[tokio::test]
 async fn row_01_is_denied() {
-    let Some(guarded) = Guarded::shared().await else { return };
-    let pods = guarded.real.pods("row-01").await;
+    let Some(installed) = Installed::shared().await else { return };
+    let pods = installed.real.pods("row-01").await;
     let manifest = row("01-container-layer/pod.yaml");
     is_denied(&pods, &manifest, "in the container's writable layer: lost when the container restarts").await;
     is_denied(&pods, &manifest, "mount a PersistentVolumeClaim at /data").await;
@@ -79,8 +79,8 @@ async fn row_02_an_empty_dir_outlives_the_container_and_not_the_pod() {
 
 #[tokio::test]
 async fn row_02_is_denied() {
-    let Some(guarded) = Guarded::shared().await else { return };
-    let pods = guarded.real.pods("row-02").await;
+    let Some(installed) = Installed::shared().await else { return };
+    let pods = installed.real.pods("row-02").await;
     let disk = "only /data/redis, which lies on the emptyDir \"redis-storage\", is covered";
     is_denied(&pods, &row("02-empty-dir/disk.yaml"), disk).await;
     let memory =
@@ -107,15 +107,17 @@ async fn row_03_containers_share_an_empty_dir() {
 
 #[tokio::test]
 async fn row_03_is_allowed() {
-    let Some(guarded) = Guarded::shared().await else { return };
-    share_logs(&guarded.real.pods("row-03").await).await;
+    let Some(installed) = Installed::shared().await else { return };
+    share_logs(&installed.real.pods("row-03").await).await;
 }
 
 /// A pod reads the node's `/data/foo`, and cannot write there.
 async fn read_node(real: &RealCluster, pods: &Pods<'_>) {
-    let folder = real.node().file("/data/foo");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("of-the-node.txt"), "hello\n").unwrap();
+    for node in real.nodes() {
+        let folder = node.file("/data/foo");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("of-the-node.txt"), "hello\n").unwrap();
+    }
     let said = pods.apply(&row("04-host-path/read-only.yaml")).await;
     assert_eq!(said, "", "no warning");
     pods.ready("hostpath-example-linux").await;
@@ -139,9 +141,9 @@ async fn row_04_a_pod_reads_the_node_and_leaves_its_data_there() {
 
 #[tokio::test]
 async fn row_04_is_allowed_read_only_and_denied_under_data() {
-    let Some(guarded) = Guarded::shared().await else { return };
-    let pods = guarded.real.pods("row-04").await;
-    read_node(&guarded.real, &pods).await;
+    let Some(installed) = Installed::shared().await else { return };
+    let pods = installed.real.pods("row-04").await;
+    read_node(&installed.real, &pods).await;
     let words = "/data, which lies on the hostPath /data/foo of one node: lost when the node ends or the pod is \
                  scheduled elsewhere";
     is_denied(&pods, &row("04-host-path/stateful.yaml"), words).await;

@@ -1,6 +1,10 @@
 //! The command line: one file a subcommand. Thin; what it says and does is decided elsewhere.
 
+#[cfg(feature = "agent")]
+mod agent;
 mod check;
+#[cfg(feature = "cluster")]
+mod daemon;
 mod explain;
 mod given;
 mod input;
@@ -38,6 +42,8 @@ enum Command {
     Crd,
     #[cfg(feature = "cluster")]
     Serve(Box<serve::Args>),
+    #[cfg(feature = "agent")]
+    Agent(Box<agent::Args>),
 }
 
 /// Runs the command line and says how it went.
@@ -52,6 +58,8 @@ pub fn run() -> ExitCode {
         }
         #[cfg(feature = "cluster")]
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "agent")]
+        Command::Agent(args) => agent::run(&args),
     };
     match outcome {
         Ok(code) => code,

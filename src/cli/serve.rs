@@ -1,5 +1,6 @@
 //! `volgate serve`: the webhook, from its arguments to the end of the process.
 
+use super::daemon::{LogFormat, start_log, stopped};
 use super::link::{Link, PolicyFeed, assemble};
 use super::{input, policies};
 use crate::cluster::{self, Endpoint, Registration};
@@ -8,21 +9,17 @@ use crate::policy::CompiledPolicy;
 use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State};
 use crate::tls::{CertificateSource, Follower, Step};
 use anyhow::{Context, Result, bail};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing_subscriber::EnvFilter;
 
 /// The port of the Service by which the API server reaches the webhook.
 const SERVICE_PORT: u16 = 443;
 /// How often certificates and policies are compared with their files.
 const LOOK: Duration = Duration::from_secs(5);
-/// What is logged when RUST_LOG says nothing. kube warns of every try of a watch, which volgate tells once and in its own
-/// words.
-const DEFAULT_LOG: &str = "info,kube_runtime=error,kube_client=error";
 
 /// Answer the API server's reviews.
 ///
@@ -98,15 +95,6 @@ enum FailurePolicy {
     Fail,
     /// It goes through unjudged
     Ignore,
-}
-
-#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
-enum LogFormat {
-    /// For people
-    #[default]
-    Text,
-    /// One JSON object a line
-    Json,
 }
 
 /// Serves until SIGTERM or Ctrl-C.
@@ -372,36 +360,6 @@ fn policies_of(paths: &[PathBuf]) -> Result<Vec<CompiledPolicy>> {
         return Ok(Vec::new());
     }
     Ok(policies::read(paths)?.set.policies().to_vec())
-}
-
-/// Ends with SIGTERM, as kubelet sends it, or with Ctrl-C.
-async fn stopped() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(error) => {
-                tracing::error!("failed to listen for SIGTERM: {error}; an end will cut off requests");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    tokio::select! {
-        () = terminated => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
-}
-
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let log = log.with_ansi(std::io::stderr().is_terminal());
-    // It fails only where a log has been started before, which then serves as well.
-    let _ = match format {
-        LogFormat::Text => log.with_target(false).try_init(),
-        LogFormat::Json => log.json().try_init(),
-    };
 }
 
 fn service(text: &str) -> Result<Service, String> {

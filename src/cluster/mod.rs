@@ -47,7 +47,7 @@ pub enum ClusterError {
 }
 
 /// An error with what caused it, since the outermost often says no more than "service error".
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

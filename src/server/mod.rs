@@ -9,7 +9,7 @@ mod review;
 mod state;
 
 pub use clock::Clock;
-pub use health::health_router;
+pub use health::{Check, health_router, health_routes};
 pub use listen::{ServeFault, Shutdown, serve};
 pub use metrics::{Metrics, REVIEW_BUCKETS};
 pub use review::{MAX_BODY, router};

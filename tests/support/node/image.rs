@@ -18,6 +18,7 @@ use std::process::Command;
 pub struct Image {
     names: Vec<String>,
     programs: Vec<(PathBuf, String)>,
+    files: Vec<(PathBuf, String)>,
     shell: bool,
     config: serde_json::Map<String, serde_json::Value>,
 }
@@ -28,6 +29,7 @@ impl Image {
         Self {
             names: vec![name.to_owned()],
             programs: Vec::new(),
+            files: Vec::new(),
             shell: false,
             config: serde_json::Map::new(),
         }
@@ -44,6 +46,13 @@ impl Image {
     #[must_use]
     pub fn program(mut self, program: impl Into<PathBuf>, at: &str) -> Self {
         self.programs.push((program.into(), at.to_owned()));
+        self
+    }
+
+    /// Puts a file of this machine at a path of the image, and nothing besides.
+    #[must_use]
+    pub fn file(mut self, file: impl Into<PathBuf>, at: &str) -> Self {
+        self.files.push((file.into(), at.to_owned()));
         self
     }
 
@@ -140,6 +149,9 @@ impl Image {
             fs::copy(from, to).map(|_| ()).map_err(fail)
         };
         let inside = |path: &str| root.join(path.trim_start_matches('/'));
+        for (file, at) in &self.files {
+            copy(file, &inside(at))?;
+        }
         for (program, at) in &self.programs {
             copy(program, &inside(at))?;
             for library in tools.libraries(program)? {

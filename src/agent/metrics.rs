@@ -1,0 +1,179 @@
+use super::shared::Shared;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use std::time::Duration;
+
+/// The buckets of a step's duration, in seconds: from a rename in memory to a disk that hangs.
+const STEP_BUCKETS: [f64; 10] = [1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 10.0];
+
+/// What the agent counts. Labels are few, but for volumes, of which a node has some hundreds.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    registry: Registry,
+    steps: Family<StepLabels, Counter>,
+    duration: Family<NameLabels, Histogram>,
+    phases: Family<PhaseLabels, Gauge>,
+    capacity: Family<BaseLabels, Gauge>,
+    available: Family<BaseLabels, Gauge>,
+    usable: Family<BaseLabels, Gauge>,
+    bad_records: Family<BaseLabels, Gauge>,
+    trash: Family<BaseLabels, Gauge>,
+    trash_stuck: Family<BaseLabels, Gauge>,
+    size: Family<VolumeLabels, Gauge>,
+    /// Volumes on the disk without a NodeVolume.
+    pub(super) orphans: Gauge,
+    /// Writes to the API server that failed.
+    pub(super) write_errors: Counter,
+    /// Writes to the API server.
+    pub(super) writes: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StepLabels {
+    step: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NameLabels {
+    step: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabels {
+    phase: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BaseLabels {
+    base: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VolumeLabels {
+    namespace: String,
+    claim: String,
+    class: String,
+    volume: String,
+    backend: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let mut registry = Registry::with_prefix("volgate_agent");
+        let metrics = Self {
+            steps: Family::default(),
+            duration: Family::new_with_constructor(|| Histogram::new(STEP_BUCKETS)),
+            phases: Family::default(),
+            capacity: Family::default(),
+            available: Family::default(),
+            usable: Family::default(),
+            bad_records: Family::default(),
+            trash: Family::default(),
+            trash_stuck: Family::default(),
+            size: Family::default(),
+            orphans: Gauge::default(),
+            write_errors: Counter::default(),
+            writes: Counter::default(),
+            registry: Registry::default(),
+        };
+        registry.register("steps", "Steps on the disk by what came of them", metrics.steps.clone());
+        registry.register("step_duration_seconds", "Time of a step on the disk", metrics.duration.clone());
+        registry.register("volumes", "NodeVolumes of this node by phase", metrics.phases.clone());
+        registry.register("base_capacity_bytes", "What a base's file system holds", metrics.capacity.clone());
+        registry.register(
+            "base_available_bytes",
+            "What of it can still be promised to claims",
+            metrics.available.clone(),
+        );
+        registry.register("base_usable", "1: volumes can be made in a base", metrics.usable.clone());
+        registry.register(
+            "base_unreadable_records",
+            "Records in a base that cannot be read; their volumes are left alone",
+            metrics.bad_records.clone(),
+        );
+        registry.register(
+            "trash_entries",
+            "Removed volumes whose data is not gone yet",
+            metrics.trash.clone(),
+        );
+        registry.register(
+            "trash_stuck_entries",
+            "Those of them with something in it that cannot be removed",
+            metrics.trash_stuck.clone(),
+        );
+        registry.register("volume_size_bytes", "What is promised to a volume", metrics.size.clone());
+        registry.register("orphans", "Volumes on the disk without a NodeVolume", metrics.orphans.clone());
+        registry.register("api_writes", "Writes to the API server", metrics.writes.clone());
+        registry.register(
+            "api_write_errors",
+            "Writes to the API server that failed and are tried again",
+            metrics.write_errors.clone(),
+        );
+        let build = BuildLabels { version: env!("CARGO_PKG_VERSION") };
+        registry.register("build", "The running build", Info::new(build));
+        Self { registry, ..metrics }
+    }
+
+    /// A step was made; `fault` is the reason for which it failed.
+    pub(super) fn stepped(&self, step: &'static str, took: Duration, fault: Option<&'static str>) {
+        self.steps.get_or_create(&StepLabels { step, result: fault.unwrap_or("done") }).inc();
+        self.duration.get_or_create(&NameLabels { step }).observe(took.as_secs_f64());
+    }
+
+    /// How many volumes are in each phase.
+    pub(super) fn phases(&self, counts: [(&'static str, usize); 5]) {
+        for (phase, count) in counts {
+            self.phases.get_or_create(&PhaseLabels { phase }).set(signed(count));
+        }
+    }
+
+    /// All of it as text, in the OpenMetrics format.
+    pub(super) fn render(&self, shared: &Shared) -> String {
+        self.size.clear();
+        for view in &shared.views {
+            let labels = BaseLabels { base: view.path.clone() };
+            let room = view.room();
+            let usable = matches!(&room, Some(Ok(room)) if room.unwritable.is_none());
+            self.usable.get_or_create(&labels).set(usable.into());
+            if let Some(Ok(room)) = room {
+                self.capacity.get_or_create(&labels).set(room.capacity);
+                self.available.get_or_create(&labels).set(room.available.max(0));
+            }
+            self.bad_records.get_or_create(&labels).set(signed(view.bad_records()));
+            let trash = view.trash();
+            self.trash.get_or_create(&labels).set(trash.entries);
+            self.trash_stuck.get_or_create(&labels).set(trash.stuck);
+            view.with_records(|records| {
+                for record in records.values() {
+                    let labels = VolumeLabels {
+                        namespace: record.claim.namespace.clone(),
+                        claim: record.claim.name.clone(),
+                        class: record.class.clone(),
+                        volume: record.volume.clone(),
+                        backend: record.backend.name(),
+                    };
+                    self.size.get_or_create(&labels).set(record.size_bytes);
+                }
+            });
+        }
+        let mut text = String::new();
+        // A string takes everything that is written to it.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

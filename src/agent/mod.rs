@@ -1,0 +1,34 @@
+//! The agent on a node: it makes, bounds, grows and removes volumes beneath its bases, as the NodeVolumes of its node ask,
+//! and writes nothing but their status and its own NodeStorage. What to do is a pure plan; the rest carries it out.
+
+mod backend;
+mod base;
+mod directory;
+mod fault;
+mod filesystem;
+mod metrics;
+mod node_storage;
+mod orphans;
+mod plan;
+mod record;
+mod run;
+mod shared;
+mod trash;
+mod volumes;
+mod worker;
+
+pub use directory::{Directory, OWN, usable_name};
+pub use fault::Fault;
+pub use plan::{Around, Asked, Found, Other, Room, Seen, Step, after_fault, bytes, node_path, plan};
+pub use record::Record;
+pub use run::{Agent, Options};
+
+/// Where the kubelet finds the device of a loop volume: a link in a file system that a reboot empties.
+pub fn device_link(volume: &str) -> String {
+    format!("/dev/volgate/{volume}")
+}
+
+/// A point at which a test can end the agent.
+fn point(step: &str, when: &str) {
+    crate::failpoint::reached(&format!("agent-{when}-{step}"));
+}

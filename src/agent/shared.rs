@@ -1,0 +1,141 @@
+//! What the agent's threads know together.
+
+use super::base::{Identity, Records};
+use super::metrics::Metrics;
+use super::plan::Room;
+use super::{Fault, Record};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What all of the agent knows.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Beneath what the node's paths are seen.
+    pub(super) host_root: PathBuf,
+    /// How much may be promised of what a disk holds.
+    overcommit: f64,
+    pub(super) views: Vec<std::sync::Arc<BaseView>>,
+    pub(super) metrics: Metrics,
+    live: Mutex<BTreeSet<String>>,
+    node_uid: Mutex<String>,
+}
+
+/// What is known of a base. Its worker writes it.
+#[derive(Debug)]
+pub(super) struct BaseView {
+    /// Its path on the node.
+    pub(super) path: String,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    identity: Option<Identity>,
+    records: Records,
+    room: Option<Result<Room, Fault>>,
+    trash: TrashCount,
+}
+
+/// What is in a base's trash.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct TrashCount {
+    /// Removed volumes whose data is not gone yet.
+    pub(super) entries: i64,
+    /// Those of them that cannot be emptied for now, for what is in them.
+    pub(super) stuck: i64,
+}
+
+impl Shared {
+    pub(super) fn new(
+        host_root: PathBuf,
+        overcommit: f64,
+        views: Vec<std::sync::Arc<BaseView>>,
+        metrics: Metrics,
+    ) -> Self {
+        let (live, node_uid) = (Mutex::default(), Mutex::default());
+        Self { host_root, overcommit, views, metrics, live, node_uid }
+    }
+
+    /// The volumes of which there is a NodeVolume.
+    pub(super) fn live(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        lock(&self.live)
+    }
+
+    pub(super) fn node_uid(&self) -> String {
+        lock(&self.node_uid).clone()
+    }
+
+    pub(super) fn set_node_uid(&self, uid: &str) {
+        uid.clone_into(&mut lock(&self.node_uid));
+    }
+
+    /// How many bytes may still be promised of a file system, by what is promised already in all bases on it.
+    pub(super) fn promisable(&self, capacity: i64, device: u64) -> i64 {
+        let promised: i64 = self.views.iter().map(|view| view.promised(device)).fold(0, i64::saturating_add);
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "bytes, to the nearest few"
+        )]
+        let whole = (capacity as f64 * self.overcommit) as i64;
+        whole.saturating_sub(promised)
+    }
+}
+
+impl BaseView {
+    pub(super) fn new(path: String) -> Self {
+        Self { path, inner: Mutex::default() }
+    }
+
+    /// Another disk may be there: nothing is known.
+    pub(super) fn forget(&self) {
+        *lock(&self.inner) = Inner::default();
+    }
+
+    pub(super) fn opened(&self, identity: Identity, records: Records) {
+        let mut inner = lock(&self.inner);
+        inner.identity = Some(identity);
+        inner.records = records;
+    }
+
+    pub(super) fn with_records<T>(&self, work: impl FnOnce(&mut BTreeMap<String, Record>) -> T) -> T {
+        work(&mut lock(&self.inner).records.good)
+    }
+
+    pub(super) fn bad_record(&self, volume: &str) -> Option<String> {
+        lock(&self.inner).records.bad.get(volume).cloned()
+    }
+
+    pub(super) fn bad_records(&self) -> usize {
+        lock(&self.inner).records.bad.len()
+    }
+
+    pub(super) fn set_room(&self, room: Result<Room, Fault>) {
+        lock(&self.inner).room = Some(room);
+    }
+
+    pub(super) fn room(&self) -> Option<Result<Room, Fault>> {
+        lock(&self.inner).room.clone()
+    }
+
+    pub(super) fn set_trash(&self, trash: TrashCount) {
+        lock(&self.inner).trash = trash;
+    }
+
+    pub(super) fn trash(&self) -> TrashCount {
+        lock(&self.inner).trash
+    }
+
+    fn promised(&self, device: u64) -> i64 {
+        let inner = lock(&self.inner);
+        if inner.identity.is_none_or(|(on, _)| on != device) {
+            return 0;
+        }
+        inner.records.good.values().map(|record| record.size_bytes.max(0)).fold(0, i64::saturating_add)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,107 @@
+//! `volgate agent`: the agent of one node, from its arguments to the end of the process.
+
+use super::daemon::{LogFormat, start_log, stopped};
+use crate::agent::{Agent, Options};
+use crate::server::health_routes;
+use anyhow::{Context, Result, bail};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Make and remove the volumes of this node.
+///
+/// The agent does what the NodeVolumes of its node ask, beneath its bases and nowhere else, and tells in their status
+/// what came of it. /livez, /readyz and /metrics are on --health-listen in the clear. The log goes to stderr; RUST_LOG
+/// sets how much of it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The node's name
+    #[arg(long, value_name = "NAME", env = "NODE_NAME")]
+    node_name: String,
+    /// A directory of the node in which volumes are made
+    #[arg(long, value_name = "PATH", default_value = "/opt/local-path-provisioner")]
+    base: Vec<String>,
+    /// Beneath what the node's paths are seen here
+    #[arg(long, value_name = "DIRECTORY", default_value = "/")]
+    host_root: PathBuf,
+    /// How much may be promised to claims of what a disk holds, as a ratio
+    #[arg(long, value_name = "RATIO", default_value_t = 1.0)]
+    overcommit: f64,
+    /// How often disks and volumes are looked at, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    look_every: u32,
+    /// How long a volume may be without a NodeVolume before it is called an orphan, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    orphan_grace: u32,
+    /// Where health and metrics are, in the clear
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    health_listen: SocketAddr,
+    /// How the log is written
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// Works until SIGTERM or Ctrl-C.
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    start_log(args.log_format);
+    let options = options(args)?;
+    // One thread waits for the API server; disks have threads of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("failed to start the runtime")?.block_on(work(args, options))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(args: &Args) -> Result<Options> {
+    for base in &args.base {
+        if !base.starts_with('/') || base.split('/').any(|name| name == "." || name == "..") || base == "/" {
+            bail!(
+                "failed to use {base:?} as a base: it must be an absolute path of the node without . and .."
+            );
+        }
+    }
+    if !(args.overcommit.is_finite() && args.overcommit > 0.0) {
+        bail!("failed to use {} as --overcommit: it must be a ratio above 0, such as 1.5", args.overcommit);
+    }
+    let mut bases: Vec<String> = args.base.iter().map(|base| base.trim_end_matches('/').to_owned()).collect();
+    bases.sort();
+    bases.dedup();
+    Ok(Options {
+        node: args.node_name.clone(),
+        bases,
+        host_root: args.host_root.clone(),
+        overcommit: args.overcommit,
+        look_every: Duration::from_secs(args.look_every.into()),
+        orphan_grace: Duration::from_secs(args.orphan_grace.into()),
+    })
+}
+
+async fn work(args: &Args, options: Options) -> Result<()> {
+    for base in &options.bases {
+        let path = options.host_root.join(base.trim_start_matches('/'));
+        if let Err(error) = std::fs::create_dir_all(&path) {
+            tracing::error!(
+                "failed to make the base {base}: {error}; no volume can be made in it until it is there"
+            );
+        }
+    }
+    let listener = tokio::net::TcpListener::bind(args.health_listen).await;
+    let listener = listener.with_context(|| format!("failed to listen on {}", args.health_listen))?;
+    let client = crate::cluster::connect().await?;
+    tracing::info!(
+        node = options.node,
+        "volgate {} is the agent of bases {}; health on {}",
+        env!("CARGO_PKG_VERSION"),
+        options.bases.join(", "),
+        args.health_listen
+    );
+    let agent = Agent::new(options);
+    let router = health_routes(agent.checks(), agent.metrics());
+    tokio::select! {
+        served = axum::serve(listener, router) => served.context("failed to serve health")?,
+        ended = agent.run(client) => ended.context("failed to start the agent's threads")?,
+        () = stopped() => {}
+    }
+    tracing::info!("the end; what was begun is gone on with at the next start");
+    Ok(())
+}

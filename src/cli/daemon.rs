@@ -1,0 +1,49 @@
+//! What every subcommand that runs until it is told to end has in common: its log and its end.
+
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+
+/// What is logged when RUST_LOG says nothing. kube warns of every try of a watch, which volgate tells once and in its own
+/// words.
+const DEFAULT_LOG: &str = "info,kube_runtime=error,kube_client=error";
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Starts the log, on stderr.
+pub(super) fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = log.with_ansi(std::io::stderr().is_terminal());
+    // It fails only where a log has been started before, which then serves as well.
+    let _ = match format {
+        LogFormat::Text => log.with_target(false).try_init(),
+        LogFormat::Json => log.json().try_init(),
+    };
+}
+
+/// Ends with SIGTERM, as kubelet sends it, or with Ctrl-C.
+pub(super) async fn stopped() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::error!("failed to listen for SIGTERM: {error}; an end will cut off what runs");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = terminated => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

@@ -1,0 +1,13 @@
+//! `volgate agent` against a real API server: what the controller would write is written, and what is on the disk is
+//! looked at.
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests
+
+mod support;
+
+#[path = "agent/life.rs"]
+mod life;
+#[path = "agent/steps.rs"]
+mod steps;
+#[path = "agent/world.rs"]
+mod world;
