@@ -5,9 +5,10 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use kube::api::{Api, PostParams};
 use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 use support::cluster::{ADMIN, DEVELOPER};
+use support::victim::{Victim, note, poll};
 use support::{Cluster, Options, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -107,47 +108,28 @@ async fn a_cluster_of_ones_own_takes_options_and_leaves_nothing_behind() {
 
 #[test]
 fn a_killed_test_leaves_no_process_and_no_directory_behind() {
-    let note = support::Scratch::new("killed").unwrap();
-    let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_test_that_is_killed", "--ignored", "--nocapture"])
-        .env("NOTE", note.path())
-        .env_remove("VOLGATE_KEEP_CLUSTER")
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let note = note.path().join("note");
-    let text = poll(|| std::fs::read_to_string(&note).ok().filter(|text| text.ends_with('\n')))
-        .expect("the victim starts its process within 30 s");
-    let (pid, dir) = text.trim().split_once(' ').unwrap();
-    let (process, dir) = (Path::new("/proc").join(pid), Path::new(dir));
-    assert!(process.exists() && dir.exists(), "{text}");
-    victim.kill().unwrap(); // SIGKILL: nothing of it runs any more, no Drop either
-    victim.wait().unwrap();
-    let gone = poll(|| (!process.exists() && !dir.exists()).then_some(()));
-    assert!(gone.is_some(), "30 s later there still is the process {pid} or {}", dir.display());
+    let limit = Duration::from_secs(30);
+    let mut victim = Victim::start("the_test_that_is_killed", limit);
+    let note = victim.note.clone();
+    let (pid, dir) = note.trim().split_once(' ').unwrap();
+    let (process, dir) = (Path::new("/proc").join(pid), PathBuf::from(dir));
+    assert!(process.exists() && dir.exists(), "{note}");
+    victim.kill();
+    let gone = poll(limit, || (!process.exists() && !dir.exists()).then_some(()));
+    assert!(gone.is_some(), "30 s later there still is {} or {}", process.display(), dir.display());
 }
 
 #[test]
 #[ignore = "the test above runs it, to kill it"]
 fn the_test_that_is_killed() {
-    let Some(note) = std::env::var_os("NOTE").map(PathBuf::from) else { return };
+    let Some(note) = note() else { return };
     let scratch = support::Scratch::new("victim").unwrap();
     let mut command = Command::new("sh");
-    command.args(["-c", r#"echo "$$ $0" >"$1"; exec sleep 600"#]).arg(scratch.path()).arg(note.join("note"));
+    command.args(["-c", r#"echo "$$ $0" >"$1"; exec sleep 600"#]).arg(scratch.path()).arg(note);
     // Not on the main thread, and that thread ends: what is spawned must not depend on it.
     let log = scratch.path().join("log");
     let process = std::thread::spawn(move || support::Process::spawn("sleeper", &command, &log).unwrap());
     process.join().unwrap().wait().unwrap();
-}
-
-/// Asks again and again, for half a minute.
-fn poll<T>(probe: impl Fn() -> Option<T>) -> Option<T> {
-    (0..300).find_map(|_| {
-        probe().or_else(|| {
-            std::thread::sleep(Duration::from_millis(100));
-            None
-        })
-    })
 }
 
 #[test]

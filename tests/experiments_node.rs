@@ -116,9 +116,9 @@ async fn row_03_is_allowed() {
 /// A pod reads the node's `/data/foo`, and cannot write there.
 async fn read_node(real: &RealCluster, pods: &Pods<'_>) {
     for node in real.nodes() {
-        let data = node.file("/data/foo");
-        std::fs::create_dir_all(&data).unwrap();
-        std::fs::write(data.join("of-the-node.txt"), "hello\n").unwrap();
+        let folder = node.file("/data/foo");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("of-the-node.txt"), "hello\n").unwrap();
     }
     let said = pods.apply(&row("04-host-path/read-only.yaml")).await;
     assert_eq!(said, "", "no warning");

@@ -70,8 +70,10 @@ fn the_rules_page_is_fresh() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    let mut pages =
-        vec!["README.md".to_owned(), "CHANGELOG.md".to_owned(), "policies/tests/README.md".to_owned()];
+    let mut pages: Vec<String> =
+        ["README.md", "CHANGELOG.md", "policies/tests/README.md", "tests/node/README.md"]
+            .map(str::to_owned)
+            .into();
     let docs = std::fs::read_dir(root("docs")).unwrap().map(|entry| entry.unwrap().file_name());
     pages.extend(
         docs.map(|name| format!("docs/{}", name.into_string().unwrap())).filter(|name| name.ends_with(".md")),

@@ -13,7 +13,8 @@
 //! }
 //! ```
 //!
-//! `tests/cluster/README.md` says what is built, where it is kept, and which environment variables count.
+//! `tests/cluster/README.md` says what is built, where it is kept, and which environment variables count. With nodes on which
+//! pods run: [`node`].
 
 // Each test binary compiles the whole module and uses a part of it; a panic is how a test fails.
 #![allow(dead_code, unused_imports, unreachable_pub)]
@@ -29,6 +30,7 @@ pub mod node;
 pub mod process;
 pub mod run;
 pub mod serve;
+pub mod victim;
 
 pub use assets::{assets, binary};
 pub use cluster::{Cluster, Options, User, wait_until};

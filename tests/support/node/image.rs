@@ -1,6 +1,6 @@
 //! Container images made of files of this machine; no registry is needed.
 
-use super::system;
+use super::requirements::system;
 use super::tools::Tools;
 use serde_json::json;
 use std::fs;
@@ -118,8 +118,8 @@ impl Image {
 
         let layer = work.join("layer.tar");
         let owner = ["--owner=0", "--group=0", "--numeric-owner", "--sort=name", "--mtime=@0"];
-        system("tar", Command::new("tar").args(owner).arg("-C").arg(&root).arg("-cf").arg(&layer).arg("."))?;
-        let sum = system("coreutils", Command::new("sha256sum").arg(&layer))?;
+        system(Command::new("tar").args(owner).arg("-C").arg(&root).arg("-cf").arg(&layer).arg("."))?;
+        let sum = system(Command::new("sha256sum").arg(&layer))?;
         let sum = sum.split_whitespace().next().unwrap_or_default();
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
@@ -136,7 +136,7 @@ impl Image {
 
         let archive = work.with_extension("tar");
         let parts = ["manifest.json", "config.json", "layer.tar"];
-        system("tar", Command::new("tar").arg("-C").arg(&work).arg("-cf").arg(&archive).args(parts))?;
+        system(Command::new("tar").arg("-C").arg(&work).arg("-cf").arg(&archive).args(parts))?;
         fs::remove_dir_all(&work).map_err(fail)?;
         Ok(archive)
     }
@@ -175,7 +175,7 @@ impl Image {
         if self.shell {
             let busybox = tools.program("busybox")?;
             copy(&busybox, &inside("/bin/busybox"))?;
-            for command in system("busybox-static", Command::new(&busybox).arg("--list"))?.lines() {
+            for command in system(Command::new(&busybox).arg("--list"))?.lines() {
                 let link = inside("/bin").join(command);
                 if command != "busybox" && !link.exists() {
                     symlink("busybox", link).map_err(fail)?;

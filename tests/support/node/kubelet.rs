@@ -5,16 +5,20 @@ use super::super::{Cluster, Process, say};
 use super::credentials::write_kubeconfig;
 use super::image::{Image, busybox, pause, redis};
 use super::machine::Machine;
+use super::pods::is_ready;
 use super::slot::Slot;
 use super::tools::Tools;
 use serde_json::{Value, json};
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long the slowest machine may take for any step of the start.
 const START_LIMIT: Duration = Duration::from_secs(120);
+
+const KUBELET_PORT: u16 = 10250;
 
 /// What a node should be like.
 #[derive(Clone, Debug, Default)]
@@ -31,7 +35,8 @@ pub struct NodeOptions {
 #[derive(Debug)]
 pub struct Node {
     // Dropped in this order; the machine takes along whatever runs on it.
-    kubelet: Process,
+    kubelet: Mutex<Process>,
+    kubelet_args: Vec<String>,
     proxy: Process,
     containerd: Process,
     machine: Machine,
@@ -58,12 +63,13 @@ impl Node {
             let output = machine.run("ctr", &["version"], None);
             if output.success { Ok(()) } else { Err(output.to_string()) }
         })?;
-        let kubelet = machine.spawn("kubelet", &kubelet_args(slot, &name, address, options))?;
+        let kubelet_args = kubelet_args(&name, address, options);
+        let kubelet = Mutex::new(machine.spawn("kubelet", &kubelet_args)?);
         let proxy = machine.spawn(
             "kube-proxy",
             &["--config=/node/conf/kube-proxy.yaml".into(), format!("--hostname-override={name}")],
         )?;
-        let node = Self { kubelet, proxy, containerd, machine, name, address, tools };
+        let node = Self { kubelet, kubelet_args, proxy, containerd, machine, name, address, tools };
         for image in [pause(), busybox(), redis(&node.tools)?].iter().chain(&options.images) {
             node.import(image)?;
         }
@@ -72,17 +78,12 @@ impl Node {
     }
 
     fn await_ready(&self, cluster: &Cluster) -> Result<(), String> {
-        let processes = [&self.containerd, &self.kubelet, &self.proxy];
+        let kubelet = self.kubelet.lock().unwrap();
+        let processes = [&self.containerd, &*kubelet, &self.proxy];
         wait_for("the node is Ready", &processes, || {
             let output = cluster.kubectl_blocking(&["get", "node", &self.name, "-o", "json"], None);
             let node: Value = serde_json::from_str(&output.stdout).map_err(|_| output.to_string())?;
-            let conditions = &node["status"]["conditions"];
-            let ready = conditions
-                .as_array()
-                .into_iter()
-                .flatten()
-                .any(|c| c["type"] == "Ready" && c["status"] == "True");
-            if ready { Ok(()) } else { Err(conditions.to_string()) }
+            if is_ready(&node) { Ok(()) } else { Err(node["status"]["conditions"].to_string()) }
         })?;
         // Admission has put it on; the controller that takes it off may be switched off because of fake nodes.
         let patch = r#"{"spec": {"taints": null}}"#;
@@ -138,9 +139,19 @@ impl Node {
         self.machine.file(path)
     }
 
-    /// The kubelet, to kill it or to read its log.
-    pub fn kubelet(&self) -> &Process {
-        &self.kubelet
+    /// Kills the kubelet with SIGKILL and starts it anew; pods go on meanwhile. It blocks until the new one answers.
+    ///
+    /// # Errors
+    /// A text for a person, with the end of the log.
+    pub fn restart_kubelet(&self) -> Result<(), String> {
+        let mut kubelet = self.kubelet.lock().unwrap();
+        let connect =
+            || TcpStream::connect((self.address, KUBELET_PORT)).map(|_| ()).map_err(|e| e.to_string());
+        kubelet.kill();
+        let gone = || if connect().is_err() { Ok(()) } else { Err("it still answers".to_owned()) };
+        wait_for("the kubelet is gone", &[], gone)?;
+        *kubelet = self.machine.spawn("kubelet", &self.kubelet_args)?;
+        wait_for("the kubelet answers", &[&kubelet], connect)
     }
 }
 
@@ -172,7 +183,7 @@ fn configure(cluster: &Cluster, slot: &Slot, index: u8, name: &str, machine: &Ma
     write_kubeconfig(cluster, "system:kube-proxy", None, &conf.join("kube-proxy.kubeconfig"))
 }
 
-fn kubelet_args(slot: &Slot, name: &str, address: Ipv4Addr, options: &NodeOptions) -> Vec<String> {
+fn kubelet_args(name: &str, address: Ipv4Addr, options: &NodeOptions) -> Vec<String> {
     let labels: Vec<String> = options.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let mut args = vec![
         "--config=/node/conf/kubelet.yaml".into(),
@@ -180,7 +191,6 @@ fn kubelet_args(slot: &Slot, name: &str, address: Ipv4Addr, options: &NodeOption
         format!("--hostname-override={name}"),
         format!("--node-ip={address}"),
         format!("--node-labels={}", labels.join(",")),
-        format!("--cgroup-root=/{}", slot.name()),
     ];
     args.extend(options.kubelet_args.iter().cloned());
     args

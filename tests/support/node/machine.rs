@@ -1,8 +1,8 @@
 //! A machine of its own, made of namespaces: see `tests/node/machine.sh`.
 
 use super::super::{Output, Process, assets, run};
+use super::requirements::system;
 use super::slot::{Slot, ip};
-use super::system;
 use super::tools::Tools;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,13 +28,15 @@ impl Machine {
         let root = dir.join("root");
         fs::create_dir_all(root.join("node"))
             .map_err(|e| format!("failed to create {}: {e}", root.display()))?;
-        let mut command = Command::new("unshare");
+        let mut command = Command::new("sh");
         command
-            .args(["--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "sh", "-c"])
-            .args([include_str!("../../node/machine.sh"), "machine"])
+            .args(["-c", include_str!("../../node/cgroup.sh"), "cgroup", &slot.name(), "unshare"])
+            .args(["--mount", "--net", "--pid", "--cgroup", "--ipc", "--uts", "--fork", "--kill-child"])
+            .args(["sh", "-c", include_str!("../../node/machine.sh"), "machine"])
             .arg(&root)
             .arg(assets()?)
             .arg(tools.root())
+            .arg(slot.name())
             .arg(format!("machine-of-{}", slot.name()));
         let process = Process::spawn("machine", &command, &dir.join("machine.log"))?;
         let id = await_file(&process, &root.join("node/pid"))?;
@@ -50,7 +52,7 @@ impl Machine {
         ip(&["link", "add", &outer, "type", "veth", "peer", "name", "eth0", "netns", &self.id])?;
         ip(&["link", "set", &outer, "master", &slot.name(), "up"])?;
         let address = format!("{}/24", slot.node_address(index));
-        let ip = |args: &[&str]| system("util-linux", self.command("ip").args(args));
+        let ip = |args: &[&str]| system(self.command("ip").args(args));
         ip(&["address", "add", &address, "dev", "eth0"])?;
         ip(&["link", "set", "eth0", "up"])?;
         ip(&["route", "add", "default", "via", &slot.host_address().to_string()])?;
@@ -73,7 +75,7 @@ impl Machine {
     /// A program that runs on the machine, with all of its environment; it dies with who started it.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--mount", "--net", "--pid", "--ipc", "--uts", "--target", &self.id, "--"]);
+        command.args(["--mount", "--net", "--pid", "--cgroup", "--ipc", "--uts", "--target", &self.id, "--"]);
         command.args(["setpriv", "--pdeathsig", "KILL", "--", "env", "-i"]);
         command.args(self.environment.iter().map(|(name, value)| format!("{name}={value}"))).arg(program);
         command
@@ -107,7 +109,7 @@ fn await_file(process: &Process, path: &Path) -> Result<String, String> {
         }
         if process.exited().is_some() || Instant::now() > deadline {
             let fault = format!("the namespaces of a node cannot be made: {}", process.log_tail(12));
-            return Err(super::how_to_go_on(&fault));
+            return Err(super::requirements::how_to_go_on(&fault));
         }
         std::thread::sleep(Duration::from_millis(10));
     }

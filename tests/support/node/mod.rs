@@ -22,6 +22,7 @@ mod own;
 mod pods;
 mod rancher;
 mod real;
+mod requirements;
 mod slot;
 mod tools;
 
@@ -29,14 +30,12 @@ pub use image::Image;
 pub use kubelet::{Node, NodeOptions};
 pub use machine::Machine;
 pub use own::{optimised_volgate, volgate};
-pub use pods::Pods;
+pub use pods::{Pods, is_ready};
 pub use rancher::rancher;
 pub use real::RealCluster;
 pub use slot::Slot;
 
 use super::{cluster_tests_skipped, say};
-use std::io::ErrorKind;
-use std::process::{Command, Stdio};
 
 /// Whether an opt-out is set, that of all cluster tests or that of the tests with nodes. Says so on stderr once.
 pub fn node_tests_skipped() -> bool {
@@ -48,29 +47,4 @@ pub fn node_tests_skipped() -> bool {
         skipped
     });
     cluster_tests_skipped() || *SKIPPED
-}
-
-/// Runs a program of this machine to its end, and returns what it printed. `package` is where it comes from.
-fn system(package: &str, command: &mut Command) -> Result<String, String> {
-    let line = format!("{command:?}");
-    let output = command.stdin(Stdio::null()).output().map_err(|e| match e.kind() {
-        ErrorKind::NotFound => {
-            how_to_go_on(&format!("there is no {:?}, of the package {package}", command.get_program()))
-        }
-        _ => format!("failed to run {line}: {e}"),
-    })?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    Err(format!("{line} failed ({}): {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
-}
-
-fn how_to_go_on(fault: &str) -> String {
-    format!(
-        "this test needs a real Kubernetes node, and {fault}.\n\
-         One of these helps:\n\
-         - run the tests as root on Debian or Ubuntu, with Go and the packages iproute2, util-linux, mount and \
-         libc-bin installed, and the way to the package servers of both open (tests/node/README.md tells more);\n\
-         - set VOLGATE_SKIP_NODE_TESTS=1 to skip every test that needs a node (they then prove nothing)."
-    )
 }

@@ -1,7 +1,7 @@
 //! volgate's own image, made of its static binary as `docs/install.md` tells.
 
 use super::image::Image;
-use super::system;
+use super::requirements::system;
 use std::path::Path;
 use std::process::Command;
 
@@ -38,7 +38,7 @@ fn own_image(profile: &str) -> Result<Image, String> {
     cargo
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols");
-    system("rustup", &mut cargo)?;
+    system(&mut cargo)?;
     // The folder of the profile `dev` is called so for historical reasons of cargo's.
     let directory = if profile == "dev" { "debug" } else { profile };
     let binary = folder.join(target).join(directory).join("volgate");

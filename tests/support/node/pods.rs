@@ -1,8 +1,11 @@
 //! Pods that really run, in a namespace of the test's own.
 
+use super::super::cluster::ADMIN;
 use super::super::{Cluster, Output, wait_until};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the slowest machine may take for any step.
 pub const LIMIT: Duration = Duration::from_secs(90);
@@ -60,33 +63,41 @@ impl<'a> Pods<'a> {
         self.kubectl(&args, None).await
     }
 
-    /// An object; null when there is none.
+    /// An object (`service/redis`); null when there is none.
     pub async fn get(&self, what: &str) -> Value {
+        if let Some(name) = what.strip_prefix("pod/") {
+            // Tests ask for pods again and again, and each kubectl is a tenth of a second of a core.
+            let pods: Api<Pod> = Api::namespaced(self.cluster.client(ADMIN), self.namespace);
+            let found = pods.get_opt(name).await.unwrap_or_else(|e| panic!("failed to get {what}: {e}"));
+            return serde_json::to_value(found).unwrap();
+        }
         let json = self.works(&["get", what, "--ignore-not-found", "-o", "json"], None).await;
         if json.is_empty() { Value::Null } else { serde_json::from_str(&json).unwrap() }
     }
 
     /// Waits until an object (`pod/redis`) is as it should be, and returns it.
     pub async fn until(&self, what: &str, state: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let wait = format!("{what} {state}");
+        let wait = format!("{what} in namespace {} {state}", self.namespace);
+        let began = Instant::now();
         wait_until(&wait, LIMIT, async || {
             let found = self.get(what).await;
             if wanted(&found) {
                 return Ok(found);
             }
+            if began.elapsed() + Duration::from_secs(3) < LIMIT {
+                return Err(String::new()); // it is not the last answer
+            }
+            // What a person would look at next.
             let events = self.kubectl(&["get", "events", "--sort-by=.lastTimestamp"], None).await;
-            Err(format!("{}\n{}", found["status"], events.stdout))
+            let logs = self.kubectl(&["logs", what, "--all-containers", "--tail=20"], None).await;
+            Err(format!("{}\n{}\n{logs}", found["status"], events.stdout))
         })
         .await
     }
 
     /// Waits until a pod is Ready, and returns it.
     pub async fn ready(&self, pod: &str) -> Value {
-        self.until(&format!("pod/{pod}"), "is Ready", |pod| {
-            let conditions = pod["status"]["conditions"].as_array();
-            conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
-        })
-        .await
+        self.until(&format!("pod/{pod}"), "is Ready", is_ready).await
     }
 
     /// How often a pod's containers have been restarted, together.
@@ -108,6 +119,12 @@ impl<'a> Pods<'a> {
     pub async fn delete(&self, what: &str) {
         self.works(&["delete", what, "--timeout", &format!("{}s", LIMIT.as_secs())], None).await;
     }
+}
+
+/// Whether a pod or a node says so of itself.
+pub fn is_ready(object: &Value) -> bool {
+    let conditions = object["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
 fn restarts(pod: &Value) -> u64 {

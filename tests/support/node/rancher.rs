@@ -2,7 +2,7 @@
 
 use super::super::kept::kept;
 use super::image::Image;
-use super::{how_to_go_on, system};
+use super::requirements::{how_to_go_on, system};
 use std::path::Path;
 use std::process::Command;
 
@@ -20,7 +20,7 @@ pub fn rancher() -> Result<Image, String> {
     let made = kept(&cache, VERSION, what, |half| {
         let mut go = Command::new("go");
         go.args(["install", "-trimpath", "-ldflags", "-s -w", &format!("{MODULE}@{VERSION}")]);
-        system("golang", go.env("GOBIN", half).env("CGO_ENABLED", "0")).map_err(|e| how_to_go_on(&e))?;
+        system(go.env("GOBIN", half).env("CGO_ENABLED", "0")).map_err(|e| how_to_go_on(&e))?;
         Ok(())
     })?;
     Ok(Image::new("volgate.test/rancher-local-path:1")

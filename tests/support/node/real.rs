@@ -4,9 +4,11 @@ use super::super::{Cluster, Options};
 use super::kubelet::{Node, NodeOptions, wait_for};
 use super::node_tests_skipped;
 use super::pods::Pods;
+use super::requirements;
 use super::slot::Slot;
 use std::net::IpAddr;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::OnceLock;
 
 /// A control plane with real nodes; it is a [`Cluster`] with all that this one does.
@@ -41,6 +43,10 @@ impl RealCluster {
     /// # Errors
     /// A text for a person: what is missing, or the end of the log of the process that is to blame.
     pub fn start(options: Options, nodes: &[NodeOptions]) -> Result<Self, String> {
+        requirements::check()?;
+        if nodes.len() > usize::from(Slot::NODES) {
+            return Err(format!("{} nodes are too many: there is room for {}", nodes.len(), Slot::NODES));
+        }
         let slot = Slot::claim()?;
         let cluster = Cluster::start(Options {
             advertise: Some(IpAddr::V4(slot.host_address())),
@@ -72,6 +78,16 @@ impl RealCluster {
     /// The first node.
     pub fn node(&self) -> &Node {
         &self.nodes[0]
+    }
+
+    /// What the nodes have outside of their machines is called so, or begins with it: bridge, interfaces, cgroup.
+    pub fn name(&self) -> String {
+        self.slot.name()
+    }
+
+    /// Where all files of the nodes are.
+    pub fn files(&self) -> &Path {
+        self.slot.dir()
     }
 
     /// Where nodes and pods reach this machine.

@@ -1,6 +1,6 @@
 //! What the nodes of one cluster have for themselves among all test processes of this machine.
 
-use super::{how_to_go_on, system};
+use super::requirements::{how_to_go_on, system};
 use std::fs::{self, File, TryLockError};
 use std::net::Ipv4Addr;
 use std::os::unix::process::CommandExt;
@@ -47,21 +47,26 @@ impl Slot {
                 Err(TryLockError::WouldBlock) => continue,
                 Err(TryLockError::Error(e)) => return Err(format!("failed to lock {}: {e}", path.display())),
             }
-            match Self::prepare(number, lock) {
+            match Self::prepare(number, lock)? {
                 Ok(slot) => return Ok(slot),
                 Err(fault) => faults += &format!("\n- number {number}: {fault}"),
             }
         }
-        Err(format!("no network for the test's nodes can be had:{faults}"))
+        Err(format!(
+            "no network for the test's nodes can be had; other tests have the numbers that are not here:{faults}"
+        ))
     }
 
-    fn prepare(number: u8, lock: File) -> Result<Self, String> {
+    /// The inner fault is one of this number alone: another may do.
+    fn prepare(number: u8, lock: File) -> Result<Result<Self, String>, String> {
         let dir = std::env::temp_dir().join(name_of(number));
-        system("util-linux", &mut clean(number, &dir, "now"))?;
+        if let Err(fault) = system(&mut clean(number, &dir, "now")) {
+            return Ok(Err(format!("what another test has left cannot be removed: {fault}")));
+        }
         for what in [["address", "show"].as_slice(), &["route", "show", "table", "all"]] {
-            let used = system("iproute2", Command::new("ip").args(["-4", "-oneline"]).args(what))?;
+            let used = system(Command::new("ip").args(["-4", "-oneline"]).args(what))?;
             if used.split([' ', '\t']).any(|word| word.starts_with(&format!("10.{number}."))) {
-                return Err(format!("somebody else uses addresses 10.{number}.0.0/16"));
+                return Ok(Err(format!("somebody else uses addresses of 10.{number}.0.0/16")));
             }
         }
         fs::create_dir_all(&dir).map_err(|e| format!("failed to create {}: {e}", dir.display()))?;
@@ -71,7 +76,7 @@ impl Slot {
         let janitor = janitor.spawn().map_err(|e| format!("failed to run sh: {e}"))?;
         let slot = Self { number, dir, janitor };
         slot.bridge()?;
-        Ok(slot)
+        Ok(Ok(slot))
     }
 
     fn bridge(&self) -> Result<(), String> {
@@ -127,7 +132,7 @@ impl Drop for Slot {
 
 /// Changes the network of this machine.
 pub fn ip(args: &[&str]) -> Result<String, String> {
-    system("iproute2", Command::new("ip").args(args))
+    system(Command::new("ip").args(args))
 }
 
 fn name_of(number: u8) -> String {

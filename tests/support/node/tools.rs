@@ -2,7 +2,7 @@
 
 use super::super::assets::go_version;
 use super::super::kept::kept;
-use super::{how_to_go_on, system};
+use super::requirements::{how_to_go_on, system};
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 
 const CONTAINERD: &str = "v2.4.2";
 const COMMANDS: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
-const PACKAGES: [&str; 5] =
-    ["runc", "containernetworking-plugins", "nftables", "busybox-static", "redis-server"];
+const PACKAGES: [&str; 6] =
+    ["runc", "containernetworking-plugins", "nftables", "btrfs-progs", "busybox-static", "redis-server"];
 /// Where packages have programs, beneath the directory that they are unpacked into; `go` is containerd's.
 const PROGRAMS: [&str; 5] = ["go", "usr/sbin", "usr/bin", "sbin", "bin"];
 
@@ -96,18 +96,17 @@ fn library_dirs(root: &Path) -> Vec<PathBuf> {
 fn make(half: &Path) -> Result<(), String> {
     // Lists of packages that are absent or outdated show as packages that cannot be found or fetched.
     unpack(half).or_else(|_| {
-        system("apt", apt().arg("update"))?;
+        system(apt().arg("update"))?;
         unpack(half)
     })?;
     let packages =
         COMMANDS.map(|name| format!("github.com/containerd/containerd/v2/cmd/{name}@{CONTAINERD}"));
     let mut go = Command::new("go");
     go.args(["install", "-trimpath", "-ldflags", "-s -w"]).args(packages);
-    system("golang", go.env("GOBIN", half.join("go")).env("CGO_ENABLED", "0"))
-        .map_err(|e| how_to_go_on(&e))?;
+    system(go.env("GOBIN", half.join("go")).env("CGO_ENABLED", "0")).map_err(|e| how_to_go_on(&e))?;
 
     let tools = Tools { root: half.to_owned() };
-    for name in ["runc", "nft", "busybox", "redis-server", "redis-cli"] {
+    for name in ["runc", "nft", "mkfs.btrfs", "busybox", "redis-server", "redis-cli"] {
         let program = tools.program(name)?;
         if name != "busybox" {
             tools.libraries(&program)?;
@@ -127,7 +126,7 @@ fn unpack(half: &Path) -> Result<(), String> {
     let go_on = |e: String| how_to_go_on(&e);
     let mut plan = apt();
     plan.args(["--simulate", "--reinstall", "--no-install-recommends", "install"]).args(PACKAGES);
-    let plan = system("apt", &mut plan).map_err(go_on)?;
+    let plan = system(&mut plan).map_err(go_on)?;
     // `Inst name [old version] (version archive…)`, with the part in brackets only when it is installed already.
     let wanted = plan.lines().filter_map(|line| {
         let name = line.strip_prefix("Inst ")?.split(' ').next()?;
@@ -136,11 +135,10 @@ fn unpack(half: &Path) -> Result<(), String> {
     });
     let archives = half.join("archives");
     fs::create_dir_all(&archives).map_err(|e| format!("failed to create {}: {e}", archives.display()))?;
-    system("apt", apt().arg("download").args(wanted).current_dir(&archives)).map_err(go_on)?;
+    system(apt().arg("download").args(wanted).current_dir(&archives)).map_err(go_on)?;
     let list = || fs::read_dir(&archives).map_err(|e| format!("failed to list {}: {e}", archives.display()));
     for archive in list()?.flatten() {
-        system("dpkg", Command::new("dpkg-deb").arg("--extract").arg(archive.path()).arg(half))
-            .map_err(go_on)?;
+        system(Command::new("dpkg-deb").arg("--extract").arg(archive.path()).arg(half)).map_err(go_on)?;
     }
     fs::remove_dir_all(&archives).map_err(|e| format!("failed to remove {}: {e}", archives.display()))
 }
@@ -152,7 +150,7 @@ impl Tools {
     /// One of them is missing, as a text.
     pub fn libraries(&self, program: &Path) -> Result<Vec<PathBuf>, String> {
         let [_, (variable, value)] = self.environment(&self.root);
-        let listed = system("libc-bin", Command::new("ldd").arg(program).env(variable, value))?;
+        let listed = system(Command::new("ldd").arg(program).env(variable, value))?;
         if let Some(missing) = listed.lines().find(|line| line.contains("not found")) {
             return Err(format!("{} lacks a library: {}", program.display(), missing.trim()));
         }
