@@ -5,8 +5,12 @@
 
 mod support;
 
+#[path = "agent/hostile.rs"]
+mod hostile;
 #[path = "agent/life.rs"]
 mod life;
+#[path = "agent/mounts.rs"]
+mod mounts;
 #[path = "agent/steps.rs"]
 mod steps;
 #[path = "agent/world.rs"]

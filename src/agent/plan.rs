@@ -539,3 +539,6 @@ pub fn bytes(bytes: i64) -> String {
     }
     bytes.to_string()
 }
+
+#[cfg(test)]
+mod tests;
