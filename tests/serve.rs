@@ -13,10 +13,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use support::cluster::{ADMIN, DEVELOPER};
+use support::serve::{Serve, free_address};
 use support::{Scratch, wait_until};
 use volgate::server::Clock;
 use volgate::tls::{CertificateSource, Follower};
-use world::{LIMIT, REDIS, Serve, WEB, World, free_address};
+use world::{LIMIT, REDIS, WEB, World};
 
 const NOWHERE: &str = "/nowhere/kubeconfig";
 

@@ -1,20 +1,17 @@
 //! A control plane with the binary `volgate serve` beside it, which all tests of the file share, one at a time.
 
 use crate::support::cluster::{ADMIN, DEVELOPER};
-use crate::support::{Cluster, Options, Output, Process, Scratch, User, wait_until};
+use crate::support::serve::{self, Serve, free_address};
+use crate::support::{Cluster, Options, Output, Scratch, wait_until};
 use serde_json::{Value, json};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// How long the slowest machine may take for any step.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
-/// volgate's user, as `manifests/rbac.yaml` names it: what it may not do there fails here.
-const VOLGATE: &str = "system:serviceaccount:volgate-system:volgate";
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n";
 /// A pod that the baseline refuses.
 pub(crate) const REDIS: &str = "
@@ -67,26 +64,18 @@ impl World {
             ],
             // As every installer has it, so that each controller is a user of its own.
             controller_manager_args: vec!["--use-service-account-credentials=true".into()],
-            users: vec![User { name: VOLGATE.into(), groups: Vec::new() }],
+            users: vec![serve::user()],
             ..Options::default()
         })?;
-        for file in ["namespace", "crd", "rbac", "webhooks"] {
-            let file = crate::support::run::root(format!("manifests/{file}.yaml"));
-            let output = cluster.kubectl_blocking(&["apply", "-f", file.to_str().unwrap()], None);
-            assert!(output.success, "{output}");
-        }
+        serve::install(&cluster);
         Some(Self { cluster, serve: None, webhook: free_address(), audit_log, _audit: audit })
     }
 
     /// Starts volgate anew, with further arguments, and waits until it has registered itself.
     pub(crate) async fn serve_with(&mut self, args: &[&str]) {
         self.serve = None;
-        let (url, listen) = (format!("https://{}", self.webhook), self.webhook.to_string());
-        let standard = ["--register", "--url", &url, "--listen", &listen];
-        let mut serve = Serve::start(&self.cluster.kubeconfig_for(VOLGATE), &[&standard, args].concat());
+        let mut serve = Serve::registered(&self.cluster, self.webhook, args).await;
         serve.altered = !args.is_empty();
-        serve.ready().await;
-        serve.logs("the webhook configurations are registered").await;
         self.serve = Some(serve);
     }
 
@@ -177,93 +166,4 @@ impl World {
         })
         .await
     }
-}
-
-/// A running `volgate serve`.
-pub(crate) struct Serve {
-    pub(crate) process: Process,
-    pub(crate) health: SocketAddr,
-    /// It is not as the other tests expect it.
-    pub(crate) altered: bool,
-    _scratch: Scratch,
-}
-
-impl Serve {
-    /// Starts it; health is on a free port. Without `--listen` in `args` the webhook is so too.
-    pub(crate) fn start(kubeconfig: &Path, args: &[&str]) -> Self {
-        let scratch = Scratch::new("serve").unwrap();
-        let (health, webhook) = (free_address(), free_address().to_string());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
-        command.arg("serve").args(args).args(["--health-listen", &health.to_string()]);
-        if !args.contains(&"--listen") {
-            command.args(["--listen", &webhook]);
-        }
-        command.env("KUBECONFIG", kubeconfig).env("HOME", scratch.path());
-        for variable in ["KUBERNETES_SERVICE_HOST", "RUST_LOG", "HTTPS_PROXY", "https_proxy"] {
-            command.env_remove(variable);
-        }
-        let process = Process::spawn("volgate", &command, &scratch.path().join("log")).unwrap();
-        Self { process, health, altered: false, _scratch: scratch }
-    }
-
-    /// What it answers on the health port; an error while nobody listens.
-    pub(crate) async fn health(&self, path: &str) -> Result<(u16, String), String> {
-        let get = async {
-            let mut stream = tokio::net::TcpStream::connect(self.health).await?;
-            let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.map(|_| answer)
-        };
-        let answer = get.await.map_err(|error: std::io::Error| error.to_string())?;
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(&answer)?;
-        Ok((status, answer.split_once("\r\n\r\n").unwrap_or_default().1.to_owned()))
-    }
-
-    /// Waits until a path of the health port is answered with this status, and returns the answer.
-    pub(crate) async fn answers(&self, path: &str, status: u16) -> String {
-        wait_until(&format!("{path} answers {status}"), LIMIT, async || {
-            let seen = self.health(path).await;
-            match seen {
-                Ok((found, body)) if found == status => Ok(body),
-                seen => Err(format!("{seen:?}\n{}", self.process.log_tail(20))),
-            }
-        })
-        .await
-    }
-
-    pub(crate) async fn ready(&self) {
-        self.answers("/readyz", 200).await;
-    }
-
-    /// Waits for words in its log.
-    pub(crate) async fn logs(&self, words: &str) -> String {
-        wait_until(&format!("the log has {words:?}"), LIMIT, async || {
-            let log = self.process.log();
-            if log.contains(words) { Ok(log) } else { Err(log) }
-        })
-        .await
-    }
-
-    /// Waits until it ends by itself; its exit status and its log.
-    pub(crate) async fn ends(&self) -> (Option<i32>, String) {
-        let status = wait_until("volgate ends", LIMIT, async || {
-            self.process.exited().ok_or_else(|| self.process.log_tail(20))
-        })
-        .await;
-        (status.code(), self.process.log())
-    }
-
-    /// The sum of a metric's values over all series that have these labels.
-    pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let (_, text) = self.health("/metrics").await.unwrap();
-        let series = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
-        let ours = series.filter(|line| labels.iter().all(|label| line.contains(label)));
-        ours.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-    }
-}
-
-/// An address that nobody listened on a moment ago.
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }

@@ -1,13 +1,13 @@
 //! The Kubernetes binaries: taken from `KUBEBUILDER_ASSETS`, or built from `tests/cluster` with Go and kept in `target/`.
 
-use super::say;
-use std::fs::{self, File, TryLockError};
+use super::kept::kept;
+use super::process::last_lines;
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::Instant;
 
 /// The version of Kubernetes that `tests/cluster/go.mod` names.
 pub const KUBERNETES_VERSION: &str = "v1.37.2";
@@ -83,20 +83,13 @@ fn find_or_build() -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let sources = root.join("tests/cluster");
     let cache = root.join("target/cluster");
-    let wanted = cache.join(fingerprint(&sources, &go_version(&sources)?)?);
-    if wanted.is_dir() {
-        return Ok(wanted);
-    }
-    fs::create_dir_all(&cache).map_err(|e| format!("failed to create {}: {e}", cache.display()))?;
-    let _lock = lock(&cache.join("lock"))?;
-    if !wanted.is_dir() {
-        build(&sources, &cache, &wanted)?;
-    }
-    Ok(wanted)
+    let key = fingerprint(&sources, &go_version(&sources)?)?;
+    let what = "the Kubernetes test control plane with Go, 6 to 9 minutes the first time";
+    kept(&cache, &key, what, |half| build(&sources, half))
 }
 
 /// The version of the Go that would build, as one line; it is run where the go.mod is, as that may pick a toolchain.
-fn go_version(sources: &Path) -> Result<String, String> {
+pub(super) fn go_version(sources: &Path) -> Result<String, String> {
     let output = Command::new("go").arg("version").current_dir(sources).stdin(Stdio::null()).output();
     match output {
         Ok(output) if output.status.success() => {
@@ -146,35 +139,7 @@ fn linker_flags() -> String {
     )
 }
 
-fn lock(path: &Path) -> Result<File, String> {
-    let fail = |e: std::io::Error| format!("failed to lock {}: {e}", path.display());
-    let file = File::create(path).map_err(fail)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            say("waiting for another test process, which builds the Kubernetes test control plane");
-            file.lock().map_err(fail)?;
-        }
-        Err(TryLockError::Error(e)) => return Err(fail(e)),
-    }
-    Ok(file)
-}
-
-/// Builds beside the wanted directory and renames, so that the directory is there whole or not at all.
-fn build(sources: &Path, cache: &Path, wanted: &Path) -> Result<(), String> {
-    let started = Instant::now();
-    say(
-        "building the Kubernetes test control plane with Go, 6 to 9 minutes the first time, then kept in target/cluster",
-    );
-    // A Go that outlived its killed test may still be writing into its own directory: take another name, remove that.
-    let half = cache.join(format!("building-{}", std::process::id()));
-    let fail = |what: &str, e: std::io::Error| format!("failed to {what} {}: {e}", half.display());
-    for entry in fs::read_dir(cache).map_err(|e| fail("look beside", e))?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with("building-") {
-            fs::remove_dir_all(entry.path()).map_err(|e| fail("clear what was left beside", e))?;
-        }
-    }
-    fs::create_dir_all(&half).map_err(|e| fail("create", e))?;
+fn build(sources: &Path, half: &Path) -> Result<(), String> {
     let output = Command::new("go")
         .args(["build", "-trimpath", "-buildvcs=false", "-ldflags", &linker_flags(), "-o"])
         .arg(half.join("cluster"))
@@ -185,15 +150,12 @@ fn build(sources: &Path, cache: &Path, wanted: &Path) -> Result<(), String> {
         .output()
         .map_err(|e| how_to_go_on(&format!("failed to run `go build`: {e}")))?;
     if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<&str> = stderr.lines().collect();
-        let tail = lines[lines.len().saturating_sub(15)..].join("\n");
+        let tail = last_lines(&String::from_utf8_lossy(&output.stderr), 15);
         return Err(how_to_go_on(&format!("`go build` failed in {}:\n{tail}\n", sources.display())));
     }
     for name in NAMES {
-        std::os::unix::fs::symlink("cluster", half.join(name)).map_err(|e| fail("fill", e))?;
+        std::os::unix::fs::symlink("cluster", half.join(name))
+            .map_err(|e| format!("failed to fill {}: {e}", half.display()))?;
     }
-    fs::rename(&half, wanted).map_err(|e| fail("rename", e))?;
-    say(&format!("built in {} s", started.elapsed().as_secs()));
     Ok(())
 }

@@ -29,8 +29,6 @@ pub const DEVELOPER: &str = "developer";
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long [`Cluster::namespace`] and [`Cluster::fake_node`] wait for what they made.
 const SMALL_LIMIT: Duration = Duration::from_secs(30);
-const SERVICE_RANGE: &str = "10.96.0.0/16";
-const SERVICE_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
 
 /// Somebody with a token.
 #[derive(Clone, Debug)]
@@ -54,6 +52,9 @@ pub struct Options {
     /// Serve on every address of the machine, and let the Service `kubernetes` name this one, so that real pods reach the
     /// API server. It cannot be a loopback address. `None`: loopback only, and that Service leads nowhere.
     pub advertise: Option<IpAddr>,
+    /// Where Services have their addresses: the first address, and the length of its network part. Clusters with nodes of
+    /// their own must differ in it.
+    pub services: (Ipv4Addr, u8),
     /// Further arguments, such as `--enable-admission-plugins=…` or `--feature-gates=…`.
     pub api_server_args: Vec<String>,
     /// Further arguments, such as `--kube-api-qps=300`.
@@ -71,6 +72,7 @@ impl Default for Options {
             scheduler: true,
             node_lifecycle: false,
             advertise: None,
+            services: (Ipv4Addr::new(10, 96, 0, 0), 16),
             api_server_args: Vec::new(),
             controller_manager_args: Vec::new(),
             scheduler_args: Vec::new(),
@@ -86,6 +88,7 @@ pub struct Cluster {
     // Dropped in this order: those who talk to the API server, the API server, etcd, and last their directory.
     processes: Vec<Process>,
     port: u16,
+    advertise: Option<IpAddr>,
     ca_pem: String,
     ca_der: Vec<u8>,
     tokens: Vec<(User, String)>,
@@ -156,8 +159,7 @@ impl Cluster {
         fs::create_dir(dir.join("home"))
             .map_err(|e| format!("failed to create home in {}: {e}", dir.display()))?;
 
-        let keys =
-            Keys::generate(options.advertise).map_err(|e| format!("failed to make certificates: {e}"))?;
+        let keys = Keys::generate(options).map_err(|e| format!("failed to make certificates: {e}"))?;
         write("ca.pem", &keys.ca_pem)?;
         write("ca-key.pem", &keys.ca_key_pem)?;
         write("server.pem", &keys.server_pem)?;
@@ -183,8 +185,15 @@ impl Cluster {
 
         let [client_port, peer_port, port] =
             free_ports().map_err(|e| format!("failed to find free ports: {e}"))?;
-        let mut cluster =
-            Self { processes: Vec::new(), port, ca_pem: keys.ca_pem, ca_der: keys.ca_der, tokens, scratch };
+        let mut cluster = Self {
+            processes: Vec::new(),
+            port,
+            advertise: options.advertise,
+            ca_pem: keys.ca_pem,
+            ca_der: keys.ca_der,
+            tokens,
+            scratch,
+        };
         for (user, token) in &cluster.tokens {
             write(&kubeconfig_name(&user.name), &cluster.kubeconfig_text(&user.name, token))?;
         }
@@ -298,6 +307,11 @@ impl Cluster {
     /// Such as `https://127.0.0.1:34567`.
     pub fn server_url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
+    }
+
+    /// As [`Self::server_url`], for nodes; `None` when [`Options::advertise`] is.
+    pub fn advertised_url(&self) -> Option<String> {
+        self.advertise.map(|address| format!("https://{address}:{}", self.port))
     }
 
     /// The port of the API server.
@@ -524,7 +538,7 @@ fn api_server_args(dir: &Path, options: &Options, port: u16, etcd_port: u16) -> 
         "--service-account-issuer=https://kubernetes.default.svc".into(),
         format!("--service-account-signing-key-file={}", file("accounts-key.pem")),
         format!("--service-account-key-file={}", file("accounts.pem")),
-        format!("--service-cluster-ip-range={SERVICE_RANGE}"),
+        format!("--service-cluster-ip-range={}/{}", options.services.0, options.services.1),
         "--kubelet-preferred-address-types=InternalIP".into(),
         "--allow-privileged=true".into(),
         "--profiling=false".into(),
@@ -606,7 +620,7 @@ struct Keys {
 }
 
 impl Keys {
-    fn generate(advertise: Option<IpAddr>) -> Result<Self, rcgen::Error> {
+    fn generate(options: &Options) -> Result<Self, rcgen::Error> {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::new(Vec::new())?;
         ca.distinguished_name.push(DnType::CommonName, "volgate test cluster");
@@ -626,8 +640,9 @@ impl Keys {
         ]
         .map(str::to_owned)
         .into();
-        names.push(SERVICE_IP.to_string());
-        names.extend(advertise.map(|address| address.to_string()));
+        // That of the Service `kubernetes`.
+        names.push(Ipv4Addr::from_bits(options.services.0.to_bits() + 1).to_string());
+        names.extend(options.advertise.map(|address| address.to_string()));
         let mut server = CertificateParams::new(names)?;
         server.distinguished_name.push(DnType::CommonName, "kube-apiserver");
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

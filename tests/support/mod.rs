@@ -22,8 +22,11 @@
 pub mod assets;
 pub mod cluster;
 pub mod fixtures;
+pub mod kept;
+pub mod node;
 pub mod process;
 pub mod run;
+pub mod serve;
 
 pub use assets::{assets, binary};
 pub use cluster::{Cluster, Options, User, wait_until};
