@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "agent/backends.rs"]
+mod backends;
 #[path = "agent/hostile.rs"]
 mod hostile;
 #[path = "agent/life.rs"]

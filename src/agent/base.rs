@@ -301,7 +301,7 @@ impl Base {
         open_beneath(self.root.as_fd(), path, flags, mode)
     }
 
-    fn sync_parent(&self, path: &str) -> rustix::io::Result<()> {
+    pub(super) fn sync_parent(&self, path: &str) -> rustix::io::Result<()> {
         let parent = path.rsplit_once('/').map(|(parent, _)| parent);
         rustix::fs::fsync(self.parent(parent)?)
     }

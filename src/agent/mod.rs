@@ -6,6 +6,7 @@ mod base;
 mod directory;
 mod fault;
 mod filesystem;
+mod kernel;
 mod metrics;
 mod node_storage;
 mod orphans;

@@ -164,7 +164,7 @@ pub fn after_fault(asked: &Asked, seen: &Seen, fault: &Fault) -> Vec<Step> {
         if let Some(record) = ours {
             // What was there before the record was, as a directory that was taken over, is left as it was.
             if !record.made && seen.found == Found::Fitting {
-                steps.extend(seen.attached.then_some(Step::Detach));
+                steps.extend((record.backend == Backend::Loop).then_some(Step::Detach));
                 steps.push(Step::MoveToTrash);
             }
             steps.push(Step::ForgetRecord(asked.volume.clone()));
@@ -360,7 +360,9 @@ fn absent(asked: &Asked, seen: &Seen, around: &Around<'_>) -> Vec<Step> {
             );
         }
     }
-    steps.extend(seen.attached.then_some(Step::Detach));
+    // A device may be there without the link by which it is seen.
+    let device = seen.attached || spec.backend == Backend::Loop && seen.found != Found::Nothing;
+    steps.extend(device.then_some(Step::Detach));
     if seen.found != Found::Nothing {
         steps.push(Step::MoveToTrash);
         steps.extend(forget_former(asked, &around.others));

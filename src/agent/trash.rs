@@ -2,6 +2,7 @@
 //! be removed stays and is counted.
 
 use super::base::{Base, open_beneath};
+use super::kernel;
 use super::shared::{Shared, TrashCount};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
@@ -79,6 +80,11 @@ fn remove(trash: &OwnedFd, name: &CStr) -> rustix::io::Result<()> {
         return Ok(());
     }
     let top = open(trash, name)?;
+    // A subvolume goes at once, unless there are others in it.
+    let subvolume = rustix::fs::fstat(&top)?.st_ino == kernel::BTRFS_ROOT_INODE;
+    if subvolume && kernel::subvolume_destroy(trash, name).is_ok() {
+        return Ok(());
+    }
     clear(&top, DEEPEST)?;
     rustix::fs::unlinkat(trash, name, AtFlags::REMOVEDIR)
 }

@@ -1,6 +1,6 @@
 //! One thread for each base carries plans out: a disk that hangs holds up its own volumes alone.
 
-use super::backend;
+use super::backend::{self, Devices, Sought};
 use super::base::Base;
 use super::plan::{Around, Asked, Other, Room, Seen, Step, after_fault, plan};
 use super::shared::{BaseView, Shared};
@@ -44,13 +44,15 @@ pub(super) fn start(
     emptied: Sender<()>,
 ) -> std::io::Result<Sender<Job>> {
     let (sender, jobs) = channel();
-    let worker = Worker { base: None, shared, view, emptied };
+    let devices = Devices::new(&shared.host_root);
+    let worker = Worker { base: None, devices, shared, view, emptied };
     thread::Builder::new().name("base".to_owned()).spawn(move || worker.run(&jobs, answer))?;
     Ok(sender)
 }
 
 struct Worker {
     base: Option<Base>,
+    devices: Devices,
     shared: Arc<Shared>,
     view: Arc<BaseView>,
     /// Told when something has come into the trash.
@@ -118,7 +120,7 @@ impl Worker {
         let (capacity, free) = (size(statvfs.f_blocks), size(statvfs.f_bavail));
         let unsupported = Backend::ALL
             .into_iter()
-            .filter_map(|backend| Some((backend, backend::unsupported(base, backend)?)))
+            .filter_map(|backend| Some((backend, backend::unsupported(base, &self.devices, backend)?)))
             .collect();
         Ok(Room {
             filesystem: super::filesystem::name(base.root()),
@@ -183,7 +185,13 @@ impl Worker {
         if Directory::parse(&spec.directory).is_err() || !super::usable_name(&asked.volume) {
             return Ok(nothing);
         }
-        let state = backend::look(base, spec.backend, &asked.volume, &spec.directory)?;
+        let sought = Sought {
+            backend: spec.backend,
+            volume: &asked.volume,
+            directory: &spec.directory,
+            size: nothing.record.as_ref().map(|record| record.size_bytes),
+        };
+        let state = backend::look(base, &self.devices, sought)?;
         Ok(Seen { found: state.found, bound: state.bound, attached: state.attached, ..nothing })
     }
 
@@ -226,7 +234,9 @@ impl Worker {
                 Ok(())
             }
             Step::Make => backend::make(base, &record()?),
-            Step::Bound(_) | Step::Attach | Step::Detach => Ok(()),
+            Step::Bound(size) => backend::bound(base, &self.devices, &record()?, *size),
+            Step::Attach => backend::attach(base, &self.devices, &record()?),
+            Step::Detach => backend::detach(base, &self.devices, spec.backend, &asked.volume),
             Step::MoveToTrash => {
                 let place = backend::place(spec.backend, &asked.volume, &spec.directory);
                 base.move_to_trash(&place, &asked.volume)?;

@@ -60,8 +60,8 @@ pub(crate) async fn survives(
         node.stop_agent();
         node.ask(&volume, |spec| {
             spec.directory = format!("d{index}");
-            spec.size_bytes = 32 << 20;
             change(spec);
+            spec.size_bytes = 32 << 20;
         })
         .await;
         let died = dies(node, point, async |node| in_phase(node, &volume, Phase::Ready, None).await).await;

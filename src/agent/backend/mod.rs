@@ -1,9 +1,13 @@
 //! How volumes are made: one file a backend. Each is told by a volume's record what to make.
 
+mod btrfs;
 mod directory;
+mod loop_device;
+
+pub(super) use loop_device::Devices;
 
 use super::base::{Base, loop_file};
-use super::{Directory, Fault, Found, Record};
+use super::{Directory, Fault, Found, Record, filesystem};
 use crate::model::Backend;
 
 /// What a backend says of a volume on the disk.
@@ -14,10 +18,14 @@ pub(super) struct State {
     pub(super) attached: bool,
 }
 
-impl State {
-    fn of(found: Found) -> Self {
-        Self { found, bound: None, attached: false }
-    }
+/// What a volume is looked for by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sought<'a> {
+    pub(super) backend: Backend,
+    pub(super) volume: &'a str,
+    pub(super) directory: &'a str,
+    /// What it should be bounded to, in bytes.
+    pub(super) size: Option<i64>,
 }
 
 /// Where a volume is beneath its base.
@@ -29,19 +37,62 @@ pub(super) fn place(backend: Backend, volume: &str, directory: &str) -> String {
 }
 
 /// What there is of a volume. The path was checked.
-pub(super) fn look(base: &Base, backend: Backend, volume: &str, directory: &str) -> Result<State, Fault> {
-    let place = place(backend, volume, directory);
-    directory::look(base, &place).map(State::of)
+pub(super) fn look(base: &Base, devices: &Devices, sought: Sought<'_>) -> Result<State, Fault> {
+    match sought.backend {
+        Backend::Loop => loop_device::look(base, devices, sought.volume, sought.size),
+        Backend::Btrfs => btrfs::look(base, sought.directory),
+        Backend::Directory | Backend::ProjectQuota => {
+            let found = directory::look(base, sought.directory)?;
+            Ok(State { found, bound: None, attached: false })
+        }
+    }
 }
 
 /// Makes a volume, or what is missing of it.
 pub(super) fn make(base: &Base, record: &Record) -> Result<(), Fault> {
-    directory::make(base, &parsed(record)?)
+    match record.backend {
+        Backend::Loop => loop_device::make(base, &record.volume),
+        Backend::Btrfs => btrfs::make(base, &parsed(record)?),
+        Backend::Directory | Backend::ProjectQuota => directory::make(base, &parsed(record)?),
+    }
+}
+
+/// Bounds a volume to so many bytes.
+pub(super) fn bound(base: &Base, devices: &Devices, record: &Record, size: i64) -> Result<(), Fault> {
+    match record.backend {
+        Backend::Loop => loop_device::bound(base, devices, &record.volume, size),
+        Backend::Btrfs => btrfs::bound(base, &record.directory, size),
+        Backend::Directory | Backend::ProjectQuota => Ok(()),
+    }
+}
+
+/// Makes a volume reachable as a device.
+pub(super) fn attach(base: &Base, devices: &Devices, record: &Record) -> Result<(), Fault> {
+    match record.backend {
+        Backend::Loop => loop_device::attach(base, devices, &record.volume),
+        Backend::Directory | Backend::Btrfs | Backend::ProjectQuota => Ok(()),
+    }
+}
+
+/// Takes a volume's device away.
+pub(super) fn detach(base: &Base, devices: &Devices, backend: Backend, volume: &str) -> Result<(), Fault> {
+    match backend {
+        Backend::Loop => loop_device::detach(base, devices, volume),
+        Backend::Directory | Backend::Btrfs | Backend::ProjectQuota => Ok(()),
+    }
 }
 
 /// Why a backend cannot be used in a base.
-pub(super) fn unsupported(_base: &Base, backend: Backend) -> Option<String> {
-    (backend != Backend::Directory).then(|| "it is not built in".to_owned())
+pub(super) fn unsupported(base: &Base, devices: &Devices, backend: Backend) -> Option<String> {
+    match backend {
+        Backend::Directory => None,
+        Backend::Loop => devices.unsupported(),
+        Backend::Btrfs => {
+            let name = filesystem::name(base.root());
+            (name != "btrfs").then(|| format!("{name} has no subvolumes"))
+        }
+        Backend::ProjectQuota => Some("it is not built in".to_owned()),
+    }
 }
 
 fn parsed(record: &Record) -> Result<Directory, Fault> {
