@@ -7,6 +7,8 @@ mod input;
 #[cfg(feature = "cluster")]
 mod link;
 mod policies;
+#[cfg(feature = "cluster")]
+mod provisioner;
 mod rules;
 #[cfg(feature = "cluster")]
 mod serve;
@@ -38,6 +40,8 @@ enum Command {
     Crd,
     #[cfg(feature = "cluster")]
     Serve(Box<serve::Args>),
+    #[cfg(feature = "cluster")]
+    Provisioner(Box<provisioner::Args>),
 }
 
 /// Runs the command line and says how it went.
@@ -52,6 +56,8 @@ pub fn run() -> ExitCode {
         }
         #[cfg(feature = "cluster")]
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "cluster")]
+        Command::Provisioner(args) => provisioner::run(&args),
     };
     match outcome {
         Ok(code) => code,

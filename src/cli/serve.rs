@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 /// The port of the Service by which the API server reaches the webhook.
 const SERVICE_PORT: u16 = 443;
 /// How often certificates and policies are compared with their files.
-const LOOK: Duration = Duration::from_secs(5);
+pub(super) const LOOK: Duration = Duration::from_secs(5);
 /// What is logged when RUST_LOG says nothing. kube warns of every try of a watch, which volgate tells once and in its own
 /// words.
 const DEFAULT_LOG: &str = "info,kube_runtime=error,kube_client=error";
@@ -101,7 +101,7 @@ enum FailurePolicy {
 }
 
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
-enum LogFormat {
+pub(super) enum LogFormat {
     /// For people
     #[default]
     Text,
@@ -262,7 +262,7 @@ fn registration(args: &Args, ca: Option<String>) -> Result<Registration> {
     })
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener> {
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).with_context(|| format!("failed to listen on {address}"))
 }
 
@@ -375,14 +375,16 @@ fn policies_of(paths: &[PathBuf]) -> Result<Vec<CompiledPolicy>> {
 }
 
 /// Ends with SIGTERM, as kubelet sends it, or with Ctrl-C.
-async fn stopped() {
+pub(super) async fn stopped() {
     let terminated = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => {
                 signal.recv().await;
             }
             Err(error) => {
-                tracing::error!("failed to listen for SIGTERM: {error}; an end will cut off requests");
+                tracing::error!(
+                    "failed to listen for SIGTERM: {error}; an end will cut off what is under way"
+                );
                 std::future::pending::<()>().await;
             }
         }
@@ -393,7 +395,7 @@ async fn stopped() {
     }
 }
 
-fn start_log(format: LogFormat) {
+pub(super) fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let log = log.with_ansi(std::io::stderr().is_terminal());

@@ -6,20 +6,32 @@ use axum::routing::get;
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// `/livez`, `/readyz` and `/metrics`, for a port of their own without TLS.
+/// A check of `/readyz`, and what is wrong where something is.
+pub type Check = (&'static str, Option<String>);
+
+/// `/livez`, `/readyz` and `/metrics` of the webhook, for a port of their own without TLS.
 pub fn health_router(state: Arc<State>) -> Router {
     let (ready, counted) = (state.clone(), state);
+    plain_router(move || checks(&ready).into(), move || counted.metrics.render(&counted))
+}
+
+/// `/livez`, `/readyz` and `/metrics`, by what says whether all is well and what has been counted.
+pub fn plain_router(
+    ready: impl Fn() -> Vec<Check> + Clone + Send + Sync + 'static,
+    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+) -> Router {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Router::new()
         .route("/livez", get(async || "ok\n"))
-        .route("/readyz", get(async move || readyz(&ready)))
-        .route("/metrics", get(async move || metrics(&counted)))
+        .route("/readyz", get(async move || readyz(ready())))
+        .route("/metrics", get(async move || ([(header::CONTENT_TYPE, kind)], metrics())))
 }
 
 /// One line a check, as the API server's own endpoints have them.
-fn readyz(state: &State) -> Response {
+fn readyz(checks: Vec<Check>) -> Response {
     let mut text = String::new();
     let mut ready = true;
-    for (name, fault) in checks(state) {
+    for (name, fault) in checks {
         // A string takes everything that is written to it.
         let _ = match fault {
             None => writeln!(text, "[+]{name} ok"),
@@ -38,7 +50,7 @@ fn readyz(state: &State) -> Response {
     }
 }
 
-fn checks(state: &State) -> [(&'static str, Option<String>); 4] {
+fn checks(state: &State) -> [Check; 4] {
     let waiting = state.caches.waiting();
     let caches = (!waiting.is_empty()).then(|| waiting.join("; "));
     let certificate = state.certificates.current();
@@ -49,9 +61,4 @@ fn checks(state: &State) -> [(&'static str, Option<String>); 4] {
     let policies = none.then(|| "there is no policy, so that nothing would be judged".to_owned());
     let shutdown = state.draining().then(|| "shutting down".to_owned());
     [("caches", caches), ("certificate", certificate), ("policies", policies), ("shutdown", shutdown)]
-}
-
-fn metrics(state: &State) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], state.metrics.render(state)).into_response()
 }

@@ -9,8 +9,8 @@ mod review;
 mod state;
 
 pub use clock::Clock;
-pub use health::health_router;
-pub use listen::{ServeFault, Shutdown, serve};
+pub use health::{Check, health_router, plain_router};
+pub use listen::{ServeFault, Shutdown, serve, serve_plain};
 pub use metrics::{Metrics, REVIEW_BUCKETS};
 pub use review::{MAX_BODY, router};
 pub use state::{CacheState, Limits, NoCaches, State};
