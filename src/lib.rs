@@ -19,6 +19,7 @@ pub mod lookup;
 pub mod model;
 pub mod patch;
 pub mod policy;
+pub mod provisioner;
 pub mod report;
 pub mod rules;
 mod schema;

@@ -11,6 +11,8 @@ mod input;
 #[cfg(feature = "cluster")]
 mod link;
 mod policies;
+#[cfg(feature = "cluster")]
+mod provisioner;
 mod rules;
 #[cfg(feature = "cluster")]
 mod serve;
@@ -44,6 +46,8 @@ enum Command {
     Serve(Box<serve::Args>),
     #[cfg(feature = "agent")]
     Agent(Box<agent::Args>),
+    #[cfg(feature = "cluster")]
+    Provisioner(Box<provisioner::Args>),
 }
 
 /// Runs the command line and says how it went.
@@ -60,6 +64,8 @@ pub fn run() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         #[cfg(feature = "agent")]
         Command::Agent(args) => agent::run(&args),
+        #[cfg(feature = "cluster")]
+        Command::Provisioner(args) => provisioner::run(&args),
     };
     match outcome {
         Ok(code) => code,

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// The port of the Service by which the API server reaches the webhook.
 const SERVICE_PORT: u16 = 443;
 /// How often certificates and policies are compared with their files.
-const LOOK: Duration = Duration::from_secs(5);
+pub(super) const LOOK: Duration = Duration::from_secs(5);
 
 /// Answer the API server's reviews.
 ///
@@ -250,7 +250,7 @@ fn registration(args: &Args, ca: Option<String>) -> Result<Registration> {
     })
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener> {
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).with_context(|| format!("failed to listen on {address}"))
 }
 

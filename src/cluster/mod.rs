@@ -7,6 +7,7 @@ pub mod index;
 mod node_volumes;
 mod object;
 mod policies;
+mod provisioner;
 mod register;
 mod watch;
 mod watched;
@@ -19,6 +20,10 @@ pub use node_volumes::{
     node_volumes,
 };
 pub use policies::{ClusterPolicies, ClusterPolicy, PolicySource, PolicyWatch};
+pub use provisioner::{
+    LeaseSettings, Provisioner, ProvisionerOptions, ProvisionerView, Stopped, provisioner_cluster_rules,
+    provisioner_namespace_rules,
+};
 pub use register::{
     Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, Registration, VALIDATE_PATH, configurations,
     register,

@@ -1,3 +1,4 @@
+use crate::model::API_GROUP;
 use crate::policy::KIND;
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use std::collections::BTreeMap;
@@ -41,6 +42,21 @@ pub(super) const OWNERS: [Watched; 7] = [
     watched("", "v1", "ReplicationController", "replicationcontrollers"),
 ];
 pub(super) const POLICIES: Watched = watched("volgate.dev", "v1alpha1", KIND, "storagepolicies");
+pub(super) const NODE_VOLUMES: Watched = watched(API_GROUP, "v1alpha1", "NodeVolume", "nodevolumes");
+pub(super) const NODE_STORAGES: Watched = watched(API_GROUP, "v1alpha1", "NodeStorage", "nodestorages");
+pub(super) const LEASES: Watched = watched("coordination.k8s.io", "v1", "Lease", "leases");
+pub(super) const EVENTS: Watched = watched("events.k8s.io", "v1", "Event", "events");
+pub(super) const CAPACITIES: Watched =
+    watched("storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities");
+
+impl Watched {
+    /// The path of all of them, or of those in a namespace.
+    pub(super) fn path(&self, namespace: Option<&str>) -> String {
+        let root = if self.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", self.group) };
+        let within = namespace.map(|name| format!("namespaces/{name}/")).unwrap_or_default();
+        format!("{root}/{}/{within}{}", self.version, self.resource)
+    }
+}
 
 impl fmt::Display for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -111,6 +111,17 @@ pub async fn serve(
     ended.and(flatten(health.await).map_err(fault("health", &health_at)))
 }
 
+/// Serves a router in the clear, for ever.
+///
+/// # Errors
+/// The listener ended by itself.
+pub async fn serve_plain(listener: TcpListener, router: axum::Router) -> Result<(), ServeFault> {
+    let address = address(&listener);
+    let fault = |error| ServeFault::Listener { what: "health", address: address.clone(), error };
+    let server = axum_server::from_tcp(listener).map_err(fault)?.first_request_timeout(PATIENCE);
+    server.serve(router.into_make_service()).await.map_err(fault)
+}
+
 fn flatten(ended: Result<io::Result<()>, tokio::task::JoinError>) -> io::Result<()> {
     ended.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

@@ -10,7 +10,7 @@ mod state;
 
 pub use clock::Clock;
 pub use health::{Check, health_router, health_routes};
-pub use listen::{ServeFault, Shutdown, serve};
+pub use listen::{ServeFault, Shutdown, serve, serve_plain};
 pub use metrics::{Metrics, REVIEW_BUCKETS};
 pub use review::{MAX_BODY, router};
 pub use state::{CacheState, Limits, NoCaches, State};

@@ -1,0 +1,183 @@
+//! `volgate provisioner`: the controller of the built-in provisioner, from its arguments to the end of the process.
+
+use super::daemon::{LogFormat, start_log, stopped};
+use super::serve::{LOOK, listen};
+use crate::cluster::{LeaseSettings, Provisioner, ProvisionerOptions, ProvisionerView, connect};
+use crate::model::PROVISIONER;
+use crate::provisioner::{Bases, Settings};
+use crate::server::{Check, health_routes, serve_plain};
+use anyhow::{Context, Result, anyhow};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Make the volumes of claims, together with an agent on each node.
+///
+/// Several may run: one leads, by a Lease in --namespace, and the others stand by. /livez, /readyz and /metrics are on
+/// --health-listen in the clear. The log goes to stderr; RUST_LOG sets how much of it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The name by which classes ask for it; rancher.io/local-path takes over rancher's local-path provisioner, whose
+    /// own controller must not run then
+    #[arg(long, value_name = "NAME", default_value = PROVISIONER)]
+    provisioner_name: String,
+    /// Where volumes are on each node, as rancher's config.json says it; followed when it changes. Without it they are
+    /// in /opt/local-path-provisioner
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The namespace of the Lease and of capacities
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "volgate-system")]
+    namespace: String,
+    /// Where health and metrics are, in the clear
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    health_listen: SocketAddr,
+    /// How many volumes are worked on at once
+    #[arg(long, value_name = "NUMBER", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    workers: u16,
+    /// How long a node may be away, in seconds, before volumes on it that are to be removed are given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    node_grace: u32,
+    /// How long an agent may take to answer, in seconds, before an event says that it does not
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    patience: u32,
+    /// How long a leader that is silent is waited for, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 12, value_parser = clap::value_parser!(u32).range(6..))]
+    lease_duration: u32,
+    /// How the log is written
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// Works until SIGTERM or Ctrl-C.
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    start_log(args.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("failed to start the runtime")?.block_on(provision(args))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn provision(args: &Args) -> Result<()> {
+    let mut config = args.config.as_deref().map(Config::read).transpose()?;
+    let bases = config.as_ref().map_or_else(Bases::default, |config| config.bases.clone());
+    // Bound before the cluster is reached, so that a port that is taken shows at once.
+    let health = listen(args.health_listen)?;
+    let client = connect().await?;
+    let provisioner = Provisioner::start(client, options(args, bases)?);
+    let view = provisioner.view();
+    tracing::info!(
+        "volgate {} makes volumes of {}; health on {}",
+        env!("CARGO_PKG_VERSION"),
+        args.provisioner_name,
+        args.health_listen
+    );
+    let (ready, counted) = (view.clone(), view.clone());
+    let router = health_routes(move || vec![caches(&ready)], move || counted.metrics());
+    let looking = async {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Some(config) = &mut config {
+                config.look(&view);
+            }
+        }
+    };
+    tokio::select! {
+        _ = provisioner.run(stopped()) => {}
+        served = serve_plain(health, router) => served?,
+        () = looking => {}
+    }
+    tracing::info!("the lease is given back; the end");
+    Ok(())
+}
+
+fn caches(view: &ProvisionerView) -> Check {
+    let waiting = view.waiting();
+    ("caches", (!waiting.is_empty()).then(|| waiting.join("; ")))
+}
+
+fn options(args: &Args, bases: Bases) -> Result<ProvisionerOptions> {
+    let seconds = |number: u32| Duration::from_secs(number.into());
+    let duration = seconds(args.lease_duration);
+    let host = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME"));
+    let host = host.unwrap_or_else(|_| "volgate".to_owned());
+    let mut random = [0; 8];
+    rustls::crypto::ring::default_provider()
+        .secure_random
+        .fill(&mut random)
+        .map_err(|_| anyhow!("failed to get random bytes for this controller's name"))?;
+    Ok(ProvisionerOptions {
+        name: args.provisioner_name.clone(),
+        settings: Settings {
+            bases,
+            node_grace: seconds(args.node_grace),
+            patience: seconds(args.patience),
+            ..Settings::default()
+        },
+        lease: LeaseSettings {
+            namespace: args.namespace.clone(),
+            name: format!("volgate-provisioner-{}", args.provisioner_name.replace('/', "-")),
+            identity: format!("{host}_{:016x}", u64::from_le_bytes(random)),
+            duration,
+            // What is on its way then, at most 4 s, arrives before the lease is over.
+            deadline: duration.saturating_sub(Duration::from_secs(4)),
+            retry: duration / 6,
+        },
+        workers: args.workers.into(),
+    })
+}
+
+/// The configuration, as it was when it was last looked at.
+struct Config {
+    path: PathBuf,
+    seen: String,
+    bases: Bases,
+    unreadable: bool,
+}
+
+impl Config {
+    fn read(path: &Path) -> Result<Self> {
+        let seen = text(path)?;
+        let bases = parse(path, &seen)?;
+        Ok(Self { path: path.to_owned(), seen, bases, unreadable: false })
+    }
+
+    /// Takes a changed file over. A bad one changes nothing but the log, and is told once. The content is compared, as the
+    /// kubelet changes files by renaming a directory beside them.
+    fn look(&mut self, view: &ProvisionerView) {
+        let seen = match text(&self.path) {
+            Ok(seen) => seen,
+            Err(fault) => {
+                if !std::mem::replace(&mut self.unreadable, true) {
+                    tracing::error!("{fault:#}; the old configuration stays in force");
+                }
+                return;
+            }
+        };
+        self.unreadable = false;
+        if seen == self.seen {
+            return;
+        }
+        self.seen = seen;
+        match parse(&self.path, &self.seen) {
+            Ok(bases) => {
+                tracing::info!("{} has changed and is in force", self.path.display());
+                self.bases = bases.clone();
+                view.set_bases(bases);
+            }
+            Err(fault) => tracing::error!("{fault:#}; the old configuration stays in force"),
+        }
+    }
+}
+
+fn text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))
+}
+
+fn parse(path: &Path, text: &str) -> Result<Bases> {
+    let (bases, ignored) = Bases::parse(text)
+        .map_err(|why| anyhow!("failed to use the configuration {}: {why}", path.display()))?;
+    for line in ignored {
+        tracing::warn!("{}: {line}", path.display());
+    }
+    Ok(bases)
+}

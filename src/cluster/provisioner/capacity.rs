@@ -1,0 +1,136 @@
+//! CSIStorageCapacity objects: what the scheduler reads before it chooses a node.
+
+use super::calls::Fault;
+use super::{ProvisionerView, Shared};
+use crate::cluster::watched::CAPACITIES;
+use crate::provisioner::{CAPACITY_LABEL, Capacity, capacities};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Changes that come together are written together.
+const TOGETHER: Duration = Duration::from_millis(500);
+/// How often the objects are listed anew, in case somebody has changed them by hand.
+const RELIST: Duration = Duration::from_secs(600);
+
+/// Keeps the objects of this provisioner as they should be, while this process leads. Never ends.
+pub(super) async fn keep(shared: &Shared, view: &ProvisionerView, namespace: &str) {
+    let mut known: Option<(Instant, BTreeMap<String, Capacity>)> = None;
+    let mut seen = None;
+    loop {
+        tokio::time::sleep(TOGETHER).await;
+        // Before all is listed, what is not known yet would be taken for gone.
+        if !shared.leads() || !view.waiting().is_empty() {
+            (known, seen) = (None, None);
+            continue;
+        }
+        if known.as_ref().is_some_and(|(at, _)| at.elapsed() > RELIST) {
+            known = None;
+        }
+        let places = shared.world().places();
+        if known.is_some() && seen == Some(places) {
+            continue;
+        }
+        match round(shared, namespace, &mut known).await {
+            Ok(()) => seen = Some(places),
+            Err(why) => {
+                tracing::warn!("{why}; the scheduler may choose a node without room until it works");
+                known = None;
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        }
+    }
+}
+
+async fn round(
+    shared: &Shared,
+    namespace: &str,
+    known: &mut Option<(Instant, BTreeMap<String, Capacity>)>,
+) -> Result<(), String> {
+    let wanted = capacities(&shared.world(), &shared.settings.load());
+    let (_, known) = match known {
+        Some(known) => known,
+        None => known.insert((Instant::now(), list(shared, namespace).await?)),
+    };
+    let text = |fault: Fault| match fault {
+        Fault::Other(why) => why,
+        other => format!("a capacity is another than it was: {other:?}"),
+    };
+    let of = Some(namespace);
+    let gone: Vec<String> = known.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
+    for name in gone {
+        if !shared.leads() {
+            return Ok(());
+        }
+        match shared.calls.delete(CAPACITIES, of, &name, None).await {
+            Ok(_) | Err(Fault::Missing) => known.remove(&name),
+            Err(fault) => return Err(text(fault)),
+        };
+    }
+    for (name, capacity) in wanted {
+        if !shared.leads() {
+            return Ok(());
+        }
+        match known.get(&name) {
+            Some(before) if before.same_place(&capacity) && !before.differs(&capacity) => continue,
+            // Class and node of such an object cannot change.
+            Some(before) if !before.same_place(&capacity) => {
+                shared.calls.delete(CAPACITIES, of, &name, None).await.map_err(text)?;
+                shared
+                    .calls
+                    .create(CAPACITIES, of, &object(shared, namespace, &name, &capacity))
+                    .await
+                    .map_err(text)?;
+            }
+            Some(_) => {
+                let patch = json!({"capacity": capacity.bytes.to_string(), "maximumVolumeSize": capacity.bytes.to_string()});
+                shared.calls.merge(CAPACITIES, of, &name, patch).await.map_err(text)?;
+            }
+            None => {
+                shared
+                    .calls
+                    .create(CAPACITIES, of, &object(shared, namespace, &name, &capacity))
+                    .await
+                    .map_err(text)?;
+            }
+        }
+        shared.metrics.wrote("write-capacity-of-node", true);
+        known.insert(name, capacity);
+    }
+    Ok(())
+}
+
+fn object(shared: &Shared, namespace: &str, name: &str, capacity: &Capacity) -> Value {
+    json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "CSIStorageCapacity",
+        "metadata": {"name": name, "namespace": namespace, "labels": {CAPACITY_LABEL: shared.world().provisioner()}},
+        "storageClassName": capacity.class,
+        "nodeTopology": {"matchLabels": {"kubernetes.io/hostname": capacity.hostname}},
+        "capacity": capacity.bytes.to_string(),
+        "maximumVolumeSize": capacity.bytes.to_string(),
+    })
+}
+
+async fn list(shared: &Shared, namespace: &str) -> Result<BTreeMap<String, Capacity>, String> {
+    let labels = format!("{CAPACITY_LABEL}={}", shared.world().provisioner());
+    let list = shared.calls.list(CAPACITIES, Some(namespace), &labels).await;
+    let list = list.map_err(|fault| match fault {
+        Fault::Other(why) => why,
+        other => format!("failed to list {CAPACITIES}: {other:?}"),
+    })?;
+    let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+    let text =
+        |item: &Value, at: &str| item.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let read = |item: &Value| {
+        let capacity = Capacity {
+            class: text(item, "/storageClassName"),
+            hostname: text(item, "/nodeTopology/matchLabels/kubernetes.io~1hostname"),
+            bytes: crate::model::Quantity::parse(&text(item, "/capacity"))
+                .ok()
+                .and_then(|quantity| i64::try_from(quantity.value()).ok())
+                .unwrap_or(-1),
+        };
+        (text(item, "/metadata/name"), capacity)
+    };
+    Ok(items.iter().map(read).collect())
+}

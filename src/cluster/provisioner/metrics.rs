@@ -1,0 +1,172 @@
+use crate::model::Phase;
+use crate::provisioner::World;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// The buckets of the time from claim to volume, in seconds.
+const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+/// What the controller counts.
+pub(super) struct Metrics {
+    registry: Registry,
+    provisioning: Histogram,
+    writes: Family<WriteLabels, Counter>,
+    depth: Gauge,
+    leader: Gauge,
+    volumes: Family<VolumeLabels, Gauge>,
+    bytes: Family<ClassLabels, Gauge>,
+    node_volumes: Family<PhaseLabels, Gauge>,
+    available: Family<BaseLabels, Gauge>,
+    orphans: Family<NodeLabels, Gauge>,
+    seconds_since_error: Gauge<f64, AtomicU64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    operation: &'static str,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VolumeLabels {
+    phase: &'static str,
+    class: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabels {
+    class: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabels {
+    phase: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BaseLabels {
+    node: String,
+    base: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct NodeLabels {
+    node: String,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let mut registry = Registry::with_prefix("volgate_provisioner");
+        let metrics = Self {
+            provisioning: Histogram::new(BUCKETS),
+            writes: Family::default(),
+            depth: Gauge::default(),
+            leader: Gauge::default(),
+            volumes: Family::default(),
+            bytes: Family::default(),
+            node_volumes: Family::default(),
+            available: Family::default(),
+            orphans: Family::default(),
+            seconds_since_error: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register(
+            "provisioning_seconds",
+            "Time from when a claim that waits for its volume is seen to when the volume is made",
+            metrics.provisioning.clone(),
+        );
+        registry.register("operations", "Writes to the API server by what they do", metrics.writes.clone());
+        registry.register("queue_depth", "Volumes that wait to be looked at", metrics.depth.clone());
+        registry.register("leader", "Whether this controller leads", metrics.leader.clone());
+        registry.register("volumes", "Volumes by phase and class", metrics.volumes.clone());
+        registry.register(
+            "volume_bytes",
+            "What the volumes of a class are to hold, in bytes",
+            metrics.bytes.clone(),
+        );
+        registry.register("node_volumes", "NodeVolumes by phase", metrics.node_volumes.clone());
+        registry.register(
+            "base_available_bytes",
+            "What can still be promised of a node's base",
+            metrics.available.clone(),
+        );
+        registry.register(
+            "orphans",
+            "What a node's agent found without a NodeVolume",
+            metrics.orphans.clone(),
+        );
+        registry.register(
+            "watch_error_age_seconds",
+            "How long ago the newest error of any watch came; -1 when there was none",
+            metrics.seconds_since_error.clone(),
+        );
+        Self { registry, ..metrics }
+    }
+
+    pub(super) fn wrote(&self, operation: &'static str, good: bool) {
+        let result = if good { "success" } else { "error" };
+        self.writes.get_or_create(&WriteLabels { operation, result }).inc();
+    }
+
+    pub(super) fn provisioned(&self, took: Duration) {
+        self.provisioning.observe(took.as_secs_f64());
+    }
+
+    /// All of it as text, in the OpenMetrics format.
+    pub(super) fn render(&self, world: &World, depth: usize, leads: bool, error: Option<Duration>) -> String {
+        let signed = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
+        self.depth.set(signed(depth));
+        self.leader.set(i64::from(leads));
+        self.seconds_since_error.set(error.map_or(-1.0, |age| age.as_secs_f64()));
+        let mut volumes: HashMap<VolumeLabels, i64> = HashMap::new();
+        let mut bytes: HashMap<&str, i64> = HashMap::new();
+        for volume in world.volumes() {
+            let labels = VolumeLabels { phase: volume.phase.as_str(), class: volume.class.to_string() };
+            *volumes.entry(labels).or_default() += 1;
+            *bytes.entry(&*volume.class).or_default() += volume.capacity;
+        }
+        self.volumes.clear();
+        for (labels, number) in volumes {
+            self.volumes.get_or_create(&labels).set(number);
+        }
+        self.bytes.clear();
+        for (class, sum) in bytes {
+            self.bytes.get_or_create(&ClassLabels { class: class.to_owned() }).set(sum);
+        }
+        self.node_volumes.clear();
+        for volume in world.node_volumes() {
+            self.node_volumes.get_or_create(&PhaseLabels { phase: phase(volume.status.phase) }).inc();
+        }
+        self.available.clear();
+        self.orphans.clear();
+        for storage in world.storages() {
+            let node = storage.node.to_string();
+            for base in &storage.bases {
+                let labels = BaseLabels { node: node.clone(), base: base.path.clone() };
+                self.available.get_or_create(&labels).set(base.available_bytes);
+            }
+            self.orphans.get_or_create(&NodeLabels { node }).set(signed(storage.orphans));
+        }
+        let mut text = String::new();
+        // A string takes everything that is written to it.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "Pending",
+        Phase::Ready => "Ready",
+        Phase::Refused => "Refused",
+        Phase::Lost => "Lost",
+        Phase::Removed => "Removed",
+    }
+}

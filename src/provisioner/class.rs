@@ -1,0 +1,280 @@
+//! What a class asks for by its parameters, and what a claim may add to it.
+
+use super::names::{RANCHER_DEFAULT_VOLUME_TYPE, RANCHER_VOLUME_TYPE};
+use super::pattern;
+use super::view::{Claim, Class, Unbound};
+use crate::model::{Backend, FsPath, HOSTNAME};
+
+/// Why a class cannot be served, or a claim of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ClassFault(pub String);
+
+/// How a pod's node reaches a volume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum VolumeType {
+    /// A `local` volume: fsGroup, statistics, and pods wait where its path is missing.
+    #[default]
+    Local,
+    /// A `hostPath` volume.
+    HostPath,
+}
+
+/// A class's parameters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parameters {
+    /// `backend`: unless the class names one, directories, and loop devices for claims of volumeMode Block.
+    pub backend: Backend,
+    /// Whether the class names it.
+    pub backend_named: bool,
+    /// `nodePath`: the base that the class wants.
+    pub node_path: Option<String>,
+    /// `pathPattern`.
+    pub path_pattern: Option<String>,
+    /// `allowUnsafePathPattern`: a path that does not begin with the claim's namespace and name is taken. What leads out
+    /// of the base never is.
+    pub any_path: bool,
+    /// `volumeType`, or the class's annotation `defaultVolumeType`.
+    pub volume_type: VolumeType,
+    /// `fsType` of a loop volume; the kubelet makes the file system.
+    pub fs_type: Option<String>,
+}
+
+impl Parameters {
+    /// Reads a class's parameters.
+    ///
+    /// # Errors
+    /// One that is not known or has a value that is not.
+    pub fn of(class: &Class) -> Result<Self, ClassFault> {
+        let fault = |text: String| Err(ClassFault(format!("class {:?}: {text}", class.facts.name)));
+        let mut read = Self::default();
+        if let Some(text) = class.annotations.get(RANCHER_DEFAULT_VOLUME_TYPE) {
+            match VolumeType::parse(text) {
+                Some(volume_type) => read.volume_type = volume_type,
+                None => {
+                    return fault(format!(
+                        "the annotation defaultVolumeType must be local or hostPath, not {text:?}"
+                    ));
+                }
+            }
+        }
+        for (key, value) in &class.facts.parameters {
+            match key.as_str() {
+                "backend" => match Backend::ALL.into_iter().find(|backend| backend.name() == value) {
+                    Some(backend) => (read.backend, read.backend_named) = (backend, true),
+                    None => {
+                        let known: Vec<&str> = Backend::ALL.into_iter().map(Backend::name).collect();
+                        return fault(format!(
+                            "the parameter backend must be one of {}, not {value:?}",
+                            known.join(", ")
+                        ));
+                    }
+                },
+                "nodePath" if value.is_empty() => {}
+                "nodePath" if value.starts_with('/') => {
+                    read.node_path = Some(FsPath::new(value).as_str().to_owned());
+                }
+                "nodePath" => {
+                    return fault(format!("the parameter nodePath must begin with /, unlike {value:?}"));
+                }
+                "pathPattern" => read.path_pattern = Some(value.clone()).filter(|text| !text.is_empty()),
+                "allowUnsafePathPattern" => read.any_path = value == "true",
+                "volumeType" => match VolumeType::parse(value) {
+                    Some(volume_type) => read.volume_type = volume_type,
+                    None => {
+                        return fault(format!(
+                            "the parameter volumeType must be local or hostPath, not {value:?}"
+                        ));
+                    }
+                },
+                "fsType" | "csi.storage.k8s.io/fstype" => {
+                    read.fs_type = Some(value.clone()).filter(|text| !text.is_empty());
+                }
+                "nodeAffinityKey" if value.is_empty() || value == HOSTNAME => {}
+                "nodeAffinityKey" => {
+                    return fault(format!(
+                        "the parameter nodeAffinityKey can be {HOSTNAME} alone, not {value:?}: a label that two nodes \
+                         share would let a pod run where its data is not"
+                    ));
+                }
+                "userPattern" | "groupPattern" | "permPattern" => {
+                    return fault(format!(
+                        "the parameter {key} is not supported: give the pod a securityContext with fsGroup"
+                    ));
+                }
+                other => {
+                    return fault(format!(
+                        "the parameter {other:?} is unknown; there are backend, nodePath, pathPattern, \
+                         allowUnsafePathPattern, volumeType and fsType"
+                    ));
+                }
+            }
+        }
+        if read.fs_type.is_some() && read.backend != Backend::Loop {
+            return fault(
+                "the parameter fsType goes with backend loop alone: no other has a file system of its own"
+                    .to_owned(),
+            );
+        }
+        if read.volume_type == VolumeType::HostPath && read.backend == Backend::Loop {
+            return fault(
+                "backend loop makes devices, which a hostPath volume cannot mount: leave volumeType out"
+                    .to_owned(),
+            );
+        }
+        Ok(read)
+    }
+
+    /// What holds for a claim of volumeMode Block.
+    ///
+    /// # Errors
+    /// The class names a backend that makes no block devices.
+    pub fn of_block(self, class: &Class) -> Result<Self, ClassFault> {
+        if self.backend == Backend::Loop {
+            return Ok(self);
+        }
+        if self.backend_named {
+            return Err(ClassFault(format!(
+                "the claim has volumeMode Block, and class {:?} names backend {}: only loop makes block devices",
+                class.facts.name,
+                self.backend.name()
+            )));
+        }
+        // A device is no path to mount, however the class's directories are reached.
+        Ok(Self { backend: Backend::Loop, volume_type: VolumeType::Local, ..self })
+    }
+
+    /// How the volume of one claim is reached.
+    ///
+    /// # Errors
+    /// The claim's annotation is not known, or does not go with the class.
+    pub fn volume_type_for(&self, rest: &Unbound) -> Result<VolumeType, ClassFault> {
+        let Some(text) = rest.annotations.get(RANCHER_VOLUME_TYPE) else { return Ok(self.volume_type) };
+        match VolumeType::parse(text) {
+            Some(VolumeType::HostPath) if self.backend == Backend::Loop => Err(ClassFault(
+                "the claim's annotation volumeType asks for hostPath, which a volume of backend loop cannot be".to_owned(),
+            )),
+            Some(volume_type) => Ok(volume_type),
+            None => Err(ClassFault(format!("the claim's annotation volumeType must be local or hostPath, not {text:?}"))),
+        }
+    }
+
+    /// Where beneath its base a claim's volume is.
+    ///
+    /// # Errors
+    /// The pattern cannot be filled in, or leads where no volume can be.
+    pub fn directory(&self, volume: &str, claim: &Claim, rest: &Unbound) -> Result<String, ClassFault> {
+        let Some(pattern) = &self.path_pattern else {
+            return Ok(format!("{volume}_{}_{}", claim.namespace, claim.name));
+        };
+        let path = pattern::fill(pattern, volume, claim, rest).map_err(ClassFault)?;
+        pattern::check(&path).map_err(ClassFault)?;
+        let own = FsPath::new(&format!("{}/{}", claim.namespace, claim.name)).into_owned();
+        // Who writes a claim could otherwise name another's directory by an annotation.
+        if !self.any_path && !own.covers(&FsPath::new(&path)) {
+            return Err(ClassFault(format!(
+                "the class's pathPattern gives {path:?}, which must begin with {{{{ .PVC.Namespace }}}}/{{{{ .PVC.Name \
+                 }}}}; an administrator who trusts those who write claims may set allowUnsafePathPattern"
+            )));
+        }
+        Ok(path)
+    }
+}
+
+impl VolumeType {
+    fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "local" => Some(Self::Local),
+            "hostpath" => Some(Self::HostPath),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn class(parameters: Value, annotations: Value) -> Class {
+        Class::read(&json!({"metadata": {"name": "fast", "annotations": annotations}, "provisioner": "p",
+            "parameters": parameters}))
+        .unwrap()
+    }
+
+    fn claim(annotations: Value) -> Claim {
+        let metadata = json!({"namespace": "team", "name": "data", "uid": "u", "annotations": annotations});
+        Claim::read(&json!({"metadata": metadata, "spec": {}})).unwrap()
+    }
+
+    #[test]
+    fn reads_every_parameter() {
+        let read = Parameters::of(&class(
+            json!({"backend": "loop", "nodePath": "/data//x/", "pathPattern": "p", "allowUnsafePathPattern": "true",
+                   "volumeType": "Local", "fsType": "xfs", "nodeAffinityKey": "kubernetes.io/hostname"}),
+            json!({"defaultVolumeType": "hostPath"}),
+        ));
+        let wanted = Parameters {
+            backend: Backend::Loop,
+            backend_named: true,
+            node_path: Some("/data/x".into()),
+            path_pattern: Some("p".into()),
+            any_path: true,
+            volume_type: VolumeType::Local,
+            fs_type: Some("xfs".into()),
+        };
+        assert_eq!(read, Ok(wanted));
+        assert_eq!(Parameters::of(&class(json!({}), json!({}))), Ok(Parameters::default()));
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_know() {
+        for (parameters, part) in [
+            (json!({"backend": "zfs"}), "one of directory, btrfs, projectQuota, loop"),
+            (json!({"nodePath": "data"}), "must begin with /"),
+            (json!({"volumeType": "nfs"}), "local or hostPath"),
+            (json!({"nodeAffinityKey": "zone"}), "a label that two nodes share"),
+            (json!({"permPattern": "0700"}), "is not supported"),
+            (json!({"nodepath": "/x"}), "\"nodepath\" is unknown"),
+            (json!({"fsType": "xfs"}), "goes with backend loop alone"),
+            (json!({"backend": "loop", "volumeType": "hostPath"}), "leave volumeType out"),
+        ] {
+            let fault = Parameters::of(&class(parameters, json!({}))).unwrap_err().to_string();
+            assert!(fault.starts_with("class \"fast\": ") && fault.contains(part), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_claim_may_choose_how_it_is_reached() {
+        let parameters = Parameters::of(&class(json!({}), json!({"defaultVolumeType": "hostPath"}))).unwrap();
+        let chosen = |annotations: Value| {
+            parameters.volume_type_for(claim(annotations).unbound.as_ref().unwrap()).map_err(|fault| fault.0)
+        };
+        assert_eq!(chosen(json!({})), Ok(VolumeType::HostPath));
+        assert_eq!(chosen(json!({"volumeType": "local"})), Ok(VolumeType::Local));
+        assert!(chosen(json!({"volumeType": "nfs"})).unwrap_err().contains("local or hostPath"));
+    }
+
+    #[test]
+    fn a_directory_is_named_as_ranchers_or_by_the_pattern_within_the_claims_own() {
+        let claim = claim(json!({"dir": "other/victim"}));
+        let rest = claim.unbound.as_ref().unwrap();
+        let directory = |parameters: Value| {
+            let parameters = Parameters::of(&class(parameters, json!({}))).unwrap();
+            parameters.directory("pvc-u", &claim, rest).map_err(|fault| fault.0)
+        };
+        assert_eq!(directory(json!({})), Ok("pvc-u_team_data".into()));
+        let own = "{{ .PVC.Namespace }}/{{ .PVC.Name }}";
+        assert_eq!(directory(json!({"pathPattern": own})), Ok("team/data".into()));
+        assert_eq!(
+            directory(json!({"pathPattern": format!("{own}/{{{{ .PVName }}}}")})),
+            Ok("team/data/pvc-u".into())
+        );
+        let others = json!({"pathPattern": "{{ .PVC.Annotations.dir }}"});
+        assert!(directory(others).unwrap_err().contains("must begin with"));
+        let trusted =
+            |pattern: &str| directory(json!({"pathPattern": pattern, "allowUnsafePathPattern": "true"}));
+        assert_eq!(trusted("{{ .PVC.Annotations.dir }}"), Ok("other/victim".into()));
+        assert!(trusted("../{{ .PVC.Name }}").unwrap_err().contains("leads elsewhere"));
+    }
+}

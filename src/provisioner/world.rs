@@ -1,0 +1,462 @@
+//! All that is known, by what it is asked for: pure tables, which the watches feed.
+
+use super::view::{Claim, Class, Node, NodeVolume, Storage, Volume};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::Hash;
+use std::sync::Arc;
+
+/// A volume's name, by which everything about it is found: `pvc-<claim's uid>` for what is made here.
+pub type Key = Arc<str>;
+
+/// How many deletions are remembered, so that the answer to an own write that comes late brings nothing back.
+const TOMBSTONES: usize = 256;
+
+/// What is known of the cluster.
+#[derive(Debug, Default)]
+pub struct World {
+    provisioner: Box<str>,
+    claims: HashMap<Key, Claim>,
+    /// From a claim's namespace and name.
+    claim_keys: HashMap<Box<str>, Key>,
+    volumes: HashMap<Key, Volume>,
+    node_volumes: HashMap<Key, NodeVolume>,
+    classes: HashMap<String, Class>,
+    nodes: HashMap<Box<str>, Node>,
+    storages: HashMap<Box<str>, Storage>,
+    gone: VecDeque<(&'static str, Box<str>)>,
+    dirty: HashSet<Key>,
+    places: u64,
+}
+
+/// An object that the world keeps.
+pub trait Change: Sized {
+    /// Takes an object as it is now; an older state than the known one is passed over.
+    fn put(self, world: &mut World);
+    /// An object is gone.
+    fn remove(world: &mut World, namespace: &str, name: &str);
+    /// Puts these in the place of all.
+    fn replace(all: Vec<Self>, world: &mut World);
+    /// Takes an object from the answer to an own write; one that was deleted meanwhile does not come back.
+    fn written(self, world: &mut World) {
+        self.put(world);
+    }
+}
+
+impl World {
+    /// A world in which only what is this provisioner's is kept.
+    pub fn new(provisioner: &str) -> Self {
+        Self { provisioner: provisioner.into(), ..Self::default() }
+    }
+
+    /// The provisioner's name.
+    pub fn provisioner(&self) -> &str {
+        &self.provisioner
+    }
+
+    /// The claim whose volume has this name or will have it.
+    pub fn claim(&self, key: &str) -> Option<&Claim> {
+        self.claims.get(key)
+    }
+
+    /// A volume of this provisioner's.
+    pub fn volume(&self, key: &str) -> Option<&Volume> {
+        self.volumes.get(key)
+    }
+
+    /// A NodeVolume.
+    pub fn node_volume(&self, key: &str) -> Option<&NodeVolume> {
+        self.node_volumes.get(key)
+    }
+
+    /// A class, whoever serves it.
+    pub fn class(&self, name: &str) -> Option<&Class> {
+        self.classes.get(name)
+    }
+
+    /// A node.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(name)
+    }
+
+    /// What a node's agent tells of it.
+    pub fn storage(&self, node: &str) -> Option<&Storage> {
+        self.storages.get(node)
+    }
+
+    /// All NodeStorages.
+    pub fn storages(&self) -> impl Iterator<Item = &Storage> {
+        self.storages.values()
+    }
+
+    /// All classes of this provisioner.
+    pub fn own_classes(&self) -> impl Iterator<Item = &Class> {
+        self.classes.values().filter(|class| *class.facts.provisioner == *self.provisioner)
+    }
+
+    /// All volumes of this provisioner.
+    pub fn volumes(&self) -> impl Iterator<Item = &Volume> {
+        self.volumes.values()
+    }
+
+    /// All NodeVolumes.
+    pub fn node_volumes(&self) -> impl Iterator<Item = &NodeVolume> {
+        self.node_volumes.values()
+    }
+
+    /// The node whose hostname label has this value; the one of that name before others.
+    pub fn node_of_hostname(&self, hostname: &str) -> Option<&Node> {
+        let named = self.nodes.get(hostname).filter(|node| node.hostname() == hostname);
+        named.or_else(|| self.nodes.values().find(|node| node.hostname() == hostname))
+    }
+
+    /// Every key of which anything is known.
+    pub fn keys(&self) -> HashSet<Key> {
+        self.claims.keys().chain(self.volumes.keys()).chain(self.node_volumes.keys()).cloned().collect()
+    }
+
+    /// What has changed since this was last asked.
+    pub fn take_dirty(&mut self) -> HashSet<Key> {
+        std::mem::take(&mut self.dirty)
+    }
+
+    /// A number that changes when nodes, classes or what agents tell of their nodes do.
+    pub fn places(&self) -> u64 {
+        self.places
+    }
+
+    /// Every claim that waits for its volume is looked at again, as when the configuration is another.
+    pub fn touch_waiting(&mut self) {
+        self.touch_claims(|_| true);
+    }
+
+    fn touch_claims(&mut self, wanted: impl Fn(&Claim) -> bool) {
+        let open = |claim: &Claim| claim.unbound.is_some() || claim.request > claim.capacity;
+        let keys =
+            self.claims.iter().filter(|(_, claim)| open(claim) && wanted(claim)).map(|(key, _)| key.clone());
+        self.dirty.extend(keys);
+    }
+
+    fn touch_node(&mut self, node: &str) {
+        let by_node_volume = self.node_volumes.iter().filter(|(_, volume)| volume.spec.node == node);
+        self.dirty.extend(by_node_volume.map(|(key, _)| key.clone()));
+        let here = |volume: &Volume| volume.node.as_deref().or(volume.hostname.as_deref()) == Some(node);
+        let by_volume = self.volumes.iter().filter(|(_, volume)| here(volume));
+        self.dirty.extend(by_volume.map(|(key, _)| key.clone()));
+        self.touch_claims(|claim| claim.selected_node.as_deref().is_none_or(|selected| selected == node));
+    }
+
+    fn bury(&mut self, kind: &'static str, name: &str) {
+        if self.gone.len() >= TOMBSTONES {
+            self.gone.pop_front();
+        }
+        self.gone.push_back((kind, name.into()));
+    }
+
+    fn unbury(&mut self, kind: &'static str, name: &str) {
+        self.gone.retain(|(of, gone)| !(*of == kind && **gone == *name));
+    }
+
+    fn buried(&self, kind: &'static str, name: &str) -> bool {
+        self.gone.iter().any(|(of, gone)| *of == kind && **gone == *name)
+    }
+}
+
+/// Puts an object into its table; nothing when a newer one is there.
+fn insert<K: Hash + Eq, V>(
+    table: &mut HashMap<K, V>,
+    key: K,
+    value: V,
+    version: impl Fn(&V) -> u64,
+) -> Option<Option<V>> {
+    if table.get(&key).is_some_and(|known| version(known) > version(&value)) {
+        return None;
+    }
+    Some(table.insert(key, value))
+}
+
+fn claim_id(namespace: &str, name: &str) -> Box<str> {
+    format!("{namespace}/{name}").into()
+}
+
+impl Change for Claim {
+    fn put(self, world: &mut World) {
+        let id = claim_id(&self.namespace, &self.name);
+        if world
+            .claim_keys
+            .get(&id)
+            .and_then(|key| world.claims.get(key))
+            .is_some_and(|known| known.version > self.version)
+        {
+            return;
+        }
+        let ours = self.provisioner == world.provisioner;
+        let key: Key = self.key().into();
+        // Under the same name there may have been another claim, or this one before it was bound to another volume.
+        let before = world.claim_keys.get(&id).cloned();
+        if let Some(before) = before.filter(|before| *before != key || !ours) {
+            world.claims.remove(&before);
+            world.claim_keys.remove(&id);
+            world.dirty.insert(before);
+        }
+        if ours {
+            world.claim_keys.insert(id, key.clone());
+            world.claims.insert(key.clone(), self);
+            world.dirty.insert(key);
+        }
+    }
+
+    fn remove(world: &mut World, namespace: &str, name: &str) {
+        if let Some(key) = world.claim_keys.remove(&claim_id(namespace, name)) {
+            world.claims.remove(&key);
+            world.dirty.insert(key);
+        }
+    }
+
+    fn replace(all: Vec<Self>, world: &mut World) {
+        let listed: HashSet<Box<str>> =
+            all.iter().map(|claim| claim_id(&claim.namespace, &claim.name)).collect();
+        let gone: Vec<Box<str>> =
+            world.claim_keys.keys().filter(|id| !listed.contains(*id)).cloned().collect();
+        for id in gone {
+            if let Some((namespace, name)) = id.split_once('/') {
+                Self::remove(world, namespace, name);
+            }
+        }
+        all.into_iter().for_each(|claim| claim.put(world));
+    }
+
+    // A claim is patched, never created: what is not there any more was deleted.
+    fn written(self, world: &mut World) {
+        if world.claim_keys.contains_key(&claim_id(&self.namespace, &self.name)) {
+            self.put(world);
+        }
+    }
+}
+
+/// What goes by the volume's name.
+macro_rules! keyed {
+    ($type:ident, $table:ident, $kind:literal, $ours:expr) => {
+        impl Change for $type {
+            fn put(self, world: &mut World) {
+                world.unbury($kind, &self.name);
+                if !($ours)(&self, &*world.provisioner) {
+                    Self::remove(world, "", &self.name);
+                    return;
+                }
+                let key: Key = match world.$table.get_key_value(&*self.name) {
+                    Some((key, _)) => key.clone(),
+                    None => (&*self.name).into(),
+                };
+                if insert(&mut world.$table, key.clone(), self, |value| value.version).is_some() {
+                    world.dirty.insert(key);
+                }
+            }
+
+            fn remove(world: &mut World, _namespace: &str, name: &str) {
+                world.bury($kind, name);
+                if let Some((key, _)) = world.$table.remove_entry(name) {
+                    world.dirty.insert(key);
+                }
+            }
+
+            fn replace(all: Vec<Self>, world: &mut World) {
+                let listed: HashSet<&str> = all.iter().map(|one| &*one.name).collect();
+                let gone: Vec<Key> =
+                    world.$table.keys().filter(|key| !listed.contains(&***key)).cloned().collect();
+                for key in gone {
+                    Self::remove(world, "", &key);
+                }
+                all.into_iter().for_each(|one| one.put(world));
+            }
+
+            fn written(self, world: &mut World) {
+                if !world.buried($kind, &self.name) {
+                    self.put(world);
+                }
+            }
+        }
+    };
+}
+
+keyed!(Volume, volumes, "volume", |volume: &Volume, ours: &str| &*volume.provisioner == ours);
+keyed!(NodeVolume, node_volumes, "node volume", |_: &NodeVolume, _: &str| true);
+
+impl Change for Class {
+    fn put(self, world: &mut World) {
+        let name = self.facts.name.clone();
+        let Some(before) = insert(&mut world.classes, name.clone(), self, |class| class.version) else {
+            return;
+        };
+        if before.as_ref() != world.classes.get(&name) {
+            world.places += 1;
+            world.touch_claims(|claim| *claim.class == *name);
+        }
+    }
+
+    fn remove(world: &mut World, _namespace: &str, name: &str) {
+        world.classes.remove(name);
+        world.places += 1;
+        world.touch_claims(|claim| &*claim.class == name);
+    }
+
+    fn replace(all: Vec<Self>, world: &mut World) {
+        let gone: Vec<String> = world
+            .classes
+            .keys()
+            .filter(|name| !all.iter().any(|class| class.facts.name == **name))
+            .cloned()
+            .collect();
+        gone.iter().for_each(|name| Self::remove(world, "", name));
+        all.into_iter().for_each(|class| class.put(world));
+    }
+}
+
+impl Change for Node {
+    fn put(self, world: &mut World) {
+        let name = self.name.clone();
+        let Some(before) = insert(&mut world.nodes, name.clone(), self, |node| node.version) else { return };
+        let now = world.nodes.get(&name);
+        let same = before.as_ref().zip(now).is_some_and(|(a, b)| a.uid == b.uid && a.labels == b.labels);
+        if !same {
+            world.places += 1;
+            world.touch_node(&name);
+        }
+    }
+
+    fn remove(world: &mut World, _namespace: &str, name: &str) {
+        world.nodes.remove(name);
+        world.places += 1;
+        world.touch_node(name);
+    }
+
+    fn replace(all: Vec<Self>, world: &mut World) {
+        let listed: HashSet<&str> = all.iter().map(|node| &*node.name).collect();
+        let gone: Vec<Box<str>> =
+            world.nodes.keys().filter(|name| !listed.contains(&***name)).cloned().collect();
+        gone.iter().for_each(|name| Self::remove(world, "", name));
+        all.into_iter().for_each(|node| node.put(world));
+    }
+}
+
+impl Change for Storage {
+    fn put(self, world: &mut World) {
+        let node = self.node.clone();
+        let Some(before) = insert(&mut world.storages, node.clone(), self, |storage| storage.version) else {
+            return;
+        };
+        let now = world.storages.get(&node);
+        if before.as_ref().zip(now).is_none_or(|(a, b)| a.bases != b.bases || a.node_uid != b.node_uid) {
+            world.places += 1;
+            world.touch_claims(|claim| {
+                claim.selected_node.as_deref().is_none_or(|selected| *selected == *node)
+            });
+        }
+    }
+
+    fn remove(world: &mut World, _namespace: &str, name: &str) {
+        world.storages.remove(name);
+        world.places += 1;
+    }
+
+    fn replace(all: Vec<Self>, world: &mut World) {
+        let listed: HashSet<&str> = all.iter().map(|storage| &*storage.node).collect();
+        let gone: Vec<Box<str>> =
+            world.storages.keys().filter(|name| !listed.contains(&***name)).cloned().collect();
+        gone.iter().for_each(|name| Self::remove(world, "", name));
+        all.into_iter().for_each(|storage| storage.put(world));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn claim(version: u32, uid: &str, volume: &str) -> Claim {
+        Claim::read(&json!({"metadata": {"namespace": "team", "name": "data", "uid": uid,
+            "resourceVersion": version.to_string(), "annotations": {"volume.kubernetes.io/storage-provisioner": "p"}},
+            "spec": {"volumeName": volume, "storageClassName": "fast"}}))
+        .unwrap()
+    }
+
+    fn volume(version: u32, provisioner: &str) -> Volume {
+        Volume::read(&json!({"metadata": {"name": "v", "resourceVersion": version.to_string(),
+            "annotations": {"pv.kubernetes.io/provisioned-by": provisioner, "volgate.dev/node": "n1"}}, "spec": {}}))
+        .unwrap()
+    }
+
+    fn node(version: u32, labels: Value) -> Node {
+        Node::read(&json!({"metadata": {"name": "n1", "uid": "a", "resourceVersion": version.to_string(),
+            "labels": labels}}))
+        .unwrap()
+    }
+
+    fn dirty(world: &mut World) -> Vec<String> {
+        let mut keys: Vec<String> = world.take_dirty().iter().map(ToString::to_string).collect();
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn a_claim_that_is_made_anew_under_its_name_is_another() {
+        let mut world = World::new("p");
+        claim(1, "a", "").put(&mut world);
+        assert_eq!(dirty(&mut world), ["pvc-a"]);
+        claim(5, "b", "").put(&mut world);
+        assert_eq!(dirty(&mut world), ["pvc-a", "pvc-b"]);
+        assert!(world.claim("pvc-a").is_none() && world.claim("pvc-b").is_some());
+        claim(6, "b", "other").put(&mut world);
+        assert_eq!(dirty(&mut world), ["other", "pvc-b"]);
+        Claim::remove(&mut world, "team", "data");
+        assert_eq!(dirty(&mut world), ["other"]);
+        assert!(world.keys().is_empty());
+    }
+
+    #[test]
+    fn what_is_older_or_another_provisioners_is_passed_over() {
+        let mut world = World::new("p");
+        volume(7, "p").put(&mut world);
+        dirty(&mut world);
+        volume(6, "p").put(&mut world);
+        assert_eq!((dirty(&mut world).len(), world.volume("v").unwrap().version), (0, 7));
+        volume(8, "other").put(&mut world);
+        assert!(world.volume("v").is_none());
+    }
+
+    #[test]
+    fn the_answer_to_an_own_write_brings_nothing_back() {
+        let mut world = World::new("p");
+        volume(7, "p").written(&mut world);
+        assert!(world.volume("v").is_some(), "what was created is known at once");
+        Volume::remove(&mut world, "", "v");
+        volume(7, "p").written(&mut world);
+        assert!(world.volume("v").is_none());
+        volume(9, "p").put(&mut world);
+        assert!(world.volume("v").is_some());
+    }
+
+    #[test]
+    fn a_list_takes_the_place_of_all() {
+        let mut world = World::new("p");
+        volume(7, "p").put(&mut world);
+        claim(1, "a", "").put(&mut world);
+        dirty(&mut world);
+        Volume::replace(Vec::new(), &mut world);
+        Claim::replace(vec![claim(3, "b", "")], &mut world);
+        assert_eq!(dirty(&mut world), ["pvc-a", "pvc-b", "v"]);
+    }
+
+    #[test]
+    fn a_node_touches_what_is_on_it_when_it_is_another() {
+        let mut world = World::new("p");
+        volume(1, "p").put(&mut world);
+        dirty(&mut world);
+        node(2, json!({"a": "b"})).put(&mut world);
+        assert_eq!(dirty(&mut world), ["v"]);
+        node(3, json!({"a": "b"})).put(&mut world);
+        assert!(dirty(&mut world).is_empty(), "nothing of it has changed");
+        Node::remove(&mut world, "", "n1");
+        assert_eq!(dirty(&mut world), ["v"]);
+        assert_eq!(world.places(), 2);
+    }
+}
