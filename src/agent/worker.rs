@@ -146,12 +146,14 @@ impl Worker {
             Err(fault) => return self.give_way(asked, &nothing(), &fault),
         };
         let base = opened.and_then(|()| self.room());
+        // Always before a base's lock, never after it.
+        let live = self.shared.live();
         let steps = self.view.with_records(|records| {
-            let live = self.shared.live();
             let others = records.values().filter(|record| record.volume != asked.volume);
             let others = others.map(|record| Other { record, live: live.contains(&record.volume) }).collect();
             plan(asked, &seen, &Around { node_uid: &self.shared.node_uid(), base, others })
         });
+        drop(live);
         match self.carry_out(asked, &steps) {
             Ok(()) => reported(&steps),
             Err(fault) => {

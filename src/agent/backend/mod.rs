@@ -82,6 +82,15 @@ pub(super) fn detach(base: &Base, devices: &Devices, backend: Backend, volume: &
     }
 }
 
+/// How many bytes a volume takes, where the kernel counts them.
+pub(super) fn used(base: &Base, record: &Record) -> Option<i64> {
+    match record.backend {
+        Backend::Loop => loop_device::used(base, &record.volume),
+        Backend::Btrfs => btrfs::used(base, &record.directory),
+        Backend::Directory | Backend::ProjectQuota => None,
+    }
+}
+
 /// Why a backend cannot be used in a base.
 pub(super) fn unsupported(base: &Base, devices: &Devices, backend: Backend) -> Option<String> {
     match backend {
