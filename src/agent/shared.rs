@@ -72,6 +72,14 @@ impl Shared {
         uid.clone_into(&mut lock(&self.node_uid));
     }
 
+    /// Whether a volume of any base has a project.
+    pub(super) fn has_project(&self, id: u32) -> bool {
+        let has = |view: &BaseView| {
+            view.with_records(|records| records.values().any(|record| record.project == Some(id)))
+        };
+        self.views.iter().any(|view| has(view))
+    }
+
     /// How many bytes may still be promised of a file system, by what is promised already in all bases on it.
     pub(super) fn promisable(&self, capacity: i64, device: u64) -> i64 {
         let promised: i64 = self.views.iter().map(|view| view.promised(device)).fold(0, i64::saturating_add);
