@@ -207,6 +207,94 @@ pub(super) fn qgroup_limit(subvolume: impl AsFd, bytes: u64) -> Result<()> {
     call(subvolume, BTRFS_QGROUP_LIMIT, Some(&mut limit)).map(|_| ())
 }
 
+zeroed! {
+    struct FsxAttr { flags: u32, extent_size: u32, extents: u32, project: u32, cow_extent_size: u32, pad: [u8; 8], }
+}
+zeroed! {
+    struct Dqblk {
+        hard_kib: u64, soft_kib: u64, used: u64, inode_hard: u64, inode_soft: u64, inodes: u64, block_time: u64,
+        inode_time: u64, valid: u32,
+    }
+}
+zeroed! {
+    struct QuotaState { version: i8, flags: u16, rest: [u64; 16], }
+}
+
+const FS_IOC_FSGETXATTR: Opcode = opcode::read::<FsxAttr>(b'X', 31);
+const FS_IOC_FSSETXATTR: Opcode = opcode::write::<FsxAttr>(b'X', 32);
+/// What is made in the directory is of its project.
+const FS_XFLAG_PROJINHERIT: u32 = 0x200;
+/// Of Linux 5.14; from 403 on, all machines have the same numbers.
+const SYS_QUOTACTL_FD: libc::c_long = 443;
+const PROJECTS: libc::c_uint = 2;
+const Q_GETQUOTA: libc::c_uint = 0x80_0007;
+const Q_SETQUOTA: libc::c_uint = 0x80_0008;
+const Q_XGETQSTAT: libc::c_uint = 0x5805;
+const LIMIT_VALID: u32 = 1;
+/// Projects are counted, and limits on them kept.
+const PROJECTS_ON: u16 = 1 << 4 | 1 << 5;
+
+/// A project's limit and use, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ProjectQuota {
+    /// The hard limit; 0 is none.
+    pub(super) limit: u64,
+    /// What its files take.
+    pub(super) used: u64,
+}
+
+/// Private, as it is for the caller to have command and argument match.
+fn quotactl<T>(file: impl AsFd, command: libc::c_uint, id: u32, argument: &mut T) -> Result<()> {
+    let (fd, command) = (file.as_fd().as_raw_fd(), command << 8 | PROJECTS);
+    // SAFETY: the kernel reads and writes the struct of the command, which is what every call in this file gives.
+    let done = unsafe { libc::syscall(SYS_QUOTACTL_FD, fd, command, id, std::ptr::from_mut(argument)) };
+    if done == 0 {
+        return Ok(());
+    }
+    let error = std::io::Error::last_os_error();
+    Err(rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))
+}
+
+/// The project that a directory is of, when what is made in it is too.
+pub(super) fn project(directory: impl AsFd) -> Result<Option<u32>> {
+    let mut attributes = FsxAttr::new();
+    call(directory, FS_IOC_FSGETXATTR, Some(&mut attributes))?;
+    Ok((attributes.flags & FS_XFLAG_PROJINHERIT != 0).then_some(attributes.project))
+}
+
+/// Makes a directory of a project, with all that is made in it from now on.
+pub(super) fn set_project(directory: impl AsFd, project: u32) -> Result<()> {
+    let mut attributes = FsxAttr::new();
+    call(&directory, FS_IOC_FSGETXATTR, Some(&mut attributes))?;
+    attributes.flags |= FS_XFLAG_PROJINHERIT;
+    attributes.project = project;
+    call(directory, FS_IOC_FSSETXATTR, Some(&mut attributes)).map(|_| ())
+}
+
+/// Whether the file system counts projects and keeps limits on them.
+pub(super) fn project_quotas(root: impl AsFd) -> Result<bool> {
+    let mut state = QuotaState::new();
+    quotactl(root, Q_XGETQSTAT, 0, &mut state)?;
+    Ok(state.flags & PROJECTS_ON == PROJECTS_ON)
+}
+
+/// A project's limit and use; none of a project that was never heard of.
+pub(super) fn project_quota(root: impl AsFd, project: u32) -> Result<Option<ProjectQuota>> {
+    let mut block = Dqblk::new();
+    match quotactl(root, Q_GETQUOTA, project, &mut block) {
+        Ok(()) => Ok(Some(ProjectQuota { limit: block.hard_kib.saturating_mul(1024), used: block.used })),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::SRCH) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Bounds a project to so many bytes, upwards to whole KiB.
+pub(super) fn set_project_quota(root: impl AsFd, project: u32, bytes: u64) -> Result<()> {
+    let mut block = Dqblk::new();
+    (block.hard_kib, block.valid) = (bytes.div_ceil(1024), LIMIT_VALID);
+    quotactl(root, Q_SETQUOTA, project, &mut block)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,5 +311,9 @@ mod tests {
         assert_eq!(BTRFS_FS_INFO, 0x8400_941f);
         assert_eq!(BTRFS_QUOTA_CTL, 0xc010_9428);
         assert_eq!(BTRFS_QGROUP_LIMIT, 0x8030_942b);
+        assert_eq!(FS_IOC_FSGETXATTR, 0x801c_581f);
+        assert_eq!(FS_IOC_FSSETXATTR, 0x401c_5820);
+        assert_eq!(size_of::<Dqblk>(), 72);
+        assert!(size_of::<QuotaState>() >= 80, "as long as the kernel writes");
     }
 }

@@ -25,6 +25,7 @@ pub(super) struct Metrics {
     trash: Family<BaseLabels, Gauge>,
     trash_stuck: Family<BaseLabels, Gauge>,
     size: Family<VolumeLabels, Gauge>,
+    used: Family<VolumeLabels, Gauge>,
     /// Volumes on the disk without a NodeVolume.
     pub(super) orphans: Gauge,
     /// Writes to the API server that failed.
@@ -82,6 +83,7 @@ impl Metrics {
             trash: Family::default(),
             trash_stuck: Family::default(),
             size: Family::default(),
+            used: Family::default(),
             orphans: Gauge::default(),
             write_errors: Counter::default(),
             writes: Counter::default(),
@@ -113,6 +115,11 @@ impl Metrics {
             metrics.trash_stuck.clone(),
         );
         registry.register("volume_size_bytes", "What is promised to a volume", metrics.size.clone());
+        registry.register(
+            "volume_used_bytes",
+            "What a volume takes on the disk, when it was measured last",
+            metrics.used.clone(),
+        );
         registry.register("orphans", "Volumes on the disk without a NodeVolume", metrics.orphans.clone());
         registry.register("api_writes", "Writes to the API server", metrics.writes.clone());
         registry.register(
@@ -140,7 +147,9 @@ impl Metrics {
 
     /// All of it as text, in the OpenMetrics format.
     pub(super) fn render(&self, shared: &Shared) -> String {
+        let used = shared.usage.used();
         self.size.clear();
+        self.used.clear();
         for view in &shared.views {
             let labels = BaseLabels { base: view.path.clone() };
             let room = view.room();
@@ -164,6 +173,9 @@ impl Metrics {
                         backend: record.backend.name(),
                     };
                     self.size.get_or_create(&labels).set(record.size_bytes);
+                    if let Some(used) = used.get(&record.volume) {
+                        self.used.get_or_create(&labels).set(*used);
+                    }
                 }
             });
         }

@@ -3,6 +3,7 @@
 
 mod backend;
 mod base;
+mod confine;
 mod directory;
 mod fault;
 mod filesystem;
@@ -15,9 +16,11 @@ mod record;
 mod run;
 mod shared;
 mod trash;
+mod usage;
 mod volumes;
 mod worker;
 
+pub use confine::confine;
 pub use directory::{Directory, OWN, usable_name};
 pub use fault::Fault;
 pub use plan::{Around, Asked, Found, Other, Room, Seen, Step, after_fault, bytes, node_path, plan};

@@ -98,6 +98,7 @@ mod tests {
             volume_mode: NodeVolumeMode::Filesystem,
             size_bytes: 1,
             made: true,
+            project: None,
         };
         let (mut orphans, start, grace) = (Orphans::default(), Instant::now(), Duration::from_secs(60));
         let mut look = |there: bool, seconds: u64| {

@@ -25,6 +25,9 @@ pub struct Record {
     pub size_bytes: i64,
     /// Whether it has been there whole. One that is made is never made again: if it is not there, it is lost.
     pub made: bool,
+    /// The project by which its quota is kept, given when the record is first written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<u32>,
 }
 
 impl Record {
@@ -39,6 +42,7 @@ impl Record {
             volume_mode: spec.volume_mode,
             size_bytes: spec.size_bytes,
             made,
+            project: None,
         }
     }
 

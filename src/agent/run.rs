@@ -7,7 +7,7 @@ use super::plan::{Around, Found, Seen, Step, plan};
 use super::shared::{BaseView, Shared};
 use super::volumes::{Volumes, Watched, read};
 use super::worker::{Answer, Job};
-use super::{Fault, point, trash, worker};
+use super::{Fault, point, trash, usage, worker};
 use crate::cluster::{chain, node_storage, node_storage_api, node_volumes};
 use crate::model::{NODE_LABEL, NodeStorageSpec, NodeStorageStatus, NodeVolumeStatus, node_label};
 use crate::server::Check;
@@ -51,6 +51,8 @@ pub struct Options {
     pub look_every: Duration,
     /// How long a volume on the disk may be without a NodeVolume before it is called an orphan.
     pub orphan_grace: Duration,
+    /// How often the files of directories are counted at most, for the metrics.
+    pub walk_every: Duration,
 }
 
 /// An agent.
@@ -113,6 +115,7 @@ impl Agent {
     pub async fn run(self, client: kube::Client) -> std::io::Result<()> {
         let (sender, news) = unbounded_channel();
         let emptied = trash::start(self.shared.clone())?;
+        usage::start(self.shared.clone(), self.options.walk_every)?;
         let mut workers = Vec::new();
         for view in &self.shared.views {
             let answers = sender.clone();

@@ -3,6 +3,7 @@
 use super::base::{Identity, Records};
 use super::metrics::Metrics;
 use super::plan::Room;
+use super::usage::Usage;
 use super::{Fault, Record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub(super) struct Shared {
     overcommit: f64,
     pub(super) views: Vec<std::sync::Arc<BaseView>>,
     pub(super) metrics: Metrics,
+    pub(super) usage: Usage,
     live: Mutex<BTreeSet<String>>,
     node_uid: Mutex<String>,
 }
@@ -54,10 +56,10 @@ impl Shared {
         metrics: Metrics,
     ) -> Self {
         let (live, node_uid) = (Mutex::default(), Mutex::default());
-        Self { host_root, overcommit, views, metrics, live, node_uid }
+        Self { host_root, overcommit, views, metrics, usage: Usage::default(), live, node_uid }
     }
 
-    /// The volumes of which there is a NodeVolume.
+    /// The volumes of which there is a NodeVolume. Whoever needs a base's records as well takes this first.
     pub(super) fn live(&self) -> MutexGuard<'_, BTreeSet<String>> {
         lock(&self.live)
     }
@@ -68,6 +70,14 @@ impl Shared {
 
     pub(super) fn set_node_uid(&self, uid: &str) {
         uid.clone_into(&mut lock(&self.node_uid));
+    }
+
+    /// Whether a volume of any base has a project.
+    pub(super) fn has_project(&self, id: u32) -> bool {
+        let has = |view: &BaseView| {
+            view.with_records(|records| records.values().any(|record| record.project == Some(id)))
+        };
+        self.views.iter().any(|view| has(view))
     }
 
     /// How many bytes may still be promised of a file system, by what is promised already in all bases on it.

@@ -146,12 +146,14 @@ impl Worker {
             Err(fault) => return self.give_way(asked, &nothing(), &fault),
         };
         let base = opened.and_then(|()| self.room());
+        // Always before a base's lock, never after it.
+        let live = self.shared.live();
         let steps = self.view.with_records(|records| {
-            let live = self.shared.live();
             let others = records.values().filter(|record| record.volume != asked.volume);
             let others = others.map(|record| Other { record, live: live.contains(&record.volume) }).collect();
             plan(asked, &seen, &Around { node_uid: &self.shared.node_uid(), base, others })
         });
+        drop(live);
         match self.carry_out(asked, &steps) {
             Ok(()) => reported(&steps),
             Err(fault) => {
@@ -190,6 +192,7 @@ impl Worker {
             volume: &asked.volume,
             directory: &spec.directory,
             size: nothing.record.as_ref().map(|record| record.size_bytes),
+            project: nothing.record.as_ref().and_then(|record| record.project),
         };
         let state = backend::look(base, &self.devices, sought)?;
         Ok(Seen { found: state.found, bound: state.bound, attached: state.attached, ..nothing })
@@ -224,8 +227,14 @@ impl Worker {
         let spec = &asked.spec;
         match step {
             Step::WriteRecord(record) => {
-                base.write_record(record)?;
-                self.view.with_records(|records| records.insert(record.volume.clone(), record.clone()));
+                let mut record = record.clone();
+                record.project = match self.view.with_records(|records| records.get(&record.volume)?.project)
+                {
+                    Some(project) => Some(project),
+                    None => backend::project(base, &record, |id| self.shared.has_project(id))?,
+                };
+                base.write_record(&record)?;
+                self.view.with_records(|records| records.insert(record.volume.clone(), record));
                 Ok(())
             }
             Step::ForgetRecord(volume) => {

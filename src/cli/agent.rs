@@ -1,7 +1,7 @@
 //! `volgate agent`: the agent of one node, from its arguments to the end of the process.
 
 use super::daemon::{LogFormat, start_log, stopped};
-use crate::agent::{Agent, Options};
+use crate::agent::{Agent, Options, confine};
 use crate::server::health_routes;
 use anyhow::{Context, Result, bail};
 use std::net::SocketAddr;
@@ -34,6 +34,9 @@ pub(super) struct Args {
     /// How long a volume may be without a NodeVolume before it is called an orphan, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     orphan_grace: u32,
+    /// How often the files of plain directories are counted at most, for the metrics, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    walk_every: u32,
     /// Where health and metrics are, in the clear
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     health_listen: SocketAddr,
@@ -46,6 +49,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     start_log(args.log_format);
     let options = options(args)?;
+    make_bases(&options);
+    confine(&options, &kubeconfig_files());
     // One thread waits for the API server; disks have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("failed to start the runtime")?.block_on(work(args, options))?;
@@ -72,8 +77,33 @@ fn options(args: &Args) -> Result<Options> {
         host_root: args.host_root.clone(),
         overcommit: args.overcommit,
         look_every: Duration::from_secs(args.look_every.into()),
+        walk_every: Duration::from_secs(args.walk_every.into()),
         orphan_grace: Duration::from_secs(args.orphan_grace.into()),
     })
+}
+
+/// What must be there before the agent is confined to it: the bases, as no manifest can know every node's, and the
+/// directory of the links to devices.
+fn make_bases(options: &Options) {
+    let links = options.host_root.join("dev/volgate");
+    if let Err(error) = std::fs::create_dir_all(&links) {
+        tracing::warn!("failed to make {}: {error}; loop volumes cannot be used", links.display());
+    }
+    for base in &options.bases {
+        let path = options.host_root.join(base.trim_start_matches('/'));
+        if let Err(error) = std::fs::create_dir_all(&path) {
+            tracing::error!(
+                "failed to make the base {base}: {error}; no volume can be made in it until it is there"
+            );
+        }
+    }
+}
+
+/// Outside of a cluster, where the way to the API server is written.
+fn kubeconfig_files() -> Vec<PathBuf> {
+    let named: Vec<PathBuf> = std::env::var_os("KUBECONFIG").iter().flat_map(std::env::split_paths).collect();
+    let home = || std::env::home_dir().map(|home| home.join(".kube/config"));
+    if named.is_empty() { home().into_iter().collect() } else { named }
 }
 
 async fn work(args: &Args, options: Options) -> Result<()> {

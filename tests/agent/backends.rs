@@ -2,8 +2,9 @@
 
 use crate::mounts::{Mounted, tool};
 use crate::steps::survives;
+use crate::support::node::Tools;
 use crate::support::wait_until;
-use crate::world::{LIMIT, Node, names};
+use crate::world::{LIMIT, Node, mode, names};
 use serde_json::json;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, FileTypeExt, symlink};
@@ -32,9 +33,10 @@ fn size_of(device: &Path) -> i64 {
     sectors.trim().parse::<i64>().unwrap() * 512
 }
 
-fn is_bound(device: &Path) -> bool {
-    let name = device.file_name().unwrap().to_str().unwrap();
-    Path::new(&format!("/sys/block/{name}/loop/backing_file")).exists()
+/// The loop devices over files of a node.
+fn devices(node: &Node) -> Vec<String> {
+    let all = tool(Command::new("losetup").args(["--list", "--noheadings", "--output", "BACK-FILE"]));
+    all.lines().filter(|file| file.contains(node.root().to_str().unwrap())).map(str::to_owned).collect()
 }
 
 #[tokio::test]
@@ -77,7 +79,7 @@ async fn a_block_volume_is_a_device_that_grows_and_survives_a_reboot() {
     assert!(node.beneath(".volgate/loop/pvc-block-1").exists());
     drop(open);
     node.phase("pvc-block-1", Phase::Removed).await;
-    assert!(!is_bound(&at));
+    assert_eq!(devices(&node), [""; 0]);
     assert_eq!(names(&node.beneath(".volgate/loop")), [""; 0]);
     assert_eq!(names(&node.at("/dev/volgate")), [""; 0]);
     node.trash_is_empty().await;
@@ -134,6 +136,93 @@ async fn a_loop_volume_survives_the_agents_end_at_every_step() {
     assert!(met.contains(&"grow agent-after-bound".to_owned()), "{met:?}");
     assert!(met.contains(&"remove agent-after-detach".to_owned()), "{met:?}");
     assert_eq!(names(&node.at("/dev/volgate")), [""; 0]);
-    let left = tool(Command::new("losetup").args(["--list", "--output", "NAME,BACK-FILE"]));
-    assert!(!left.contains(node.root().to_str().unwrap()), "{left}");
+    assert_eq!(devices(&node), [""; 0]);
+}
+
+/// A btrfs of so many MiB as the node's base.
+fn btrfs(node: &Node, mebibytes: u64) -> Mounted {
+    let tools = Tools::get().unwrap_or_else(|fault| panic!("{fault}"));
+    let mut mkfs = Command::new(tools.program("mkfs.btrfs").unwrap());
+    let [_, (variable, value)] = tools.environment(tools.root());
+    Mounted::image(
+        mkfs.arg("--quiet").env(variable, value),
+        &node.outside("btrfs.img"),
+        mebibytes,
+        &node.base(),
+    )
+}
+
+/// Writes until nothing more goes in, and gives how much went.
+fn fill(file: &Path) -> i64 {
+    let file = File::create(file).unwrap();
+    let mut at = 0;
+    while file.write_all_at(&[1; 1 << 16], at).and_then(|()| file.sync_data()).is_ok() {
+        at += 1 << 16;
+        assert!(at < 1 << 30, "nothing bounds it");
+    }
+    i64::try_from(at).unwrap()
+}
+
+#[tokio::test]
+async fn a_subvolume_holds_what_it_is_bounded_to_and_grows() {
+    let Some(mut node) = Node::without_agent("btrfs").await else { return };
+    let mounted = btrfs(&node, 512);
+    node.start_agent(&[], None).await;
+    let storage = node.storage("a btrfs", |status| status.bases[0].filesystem == "btrfs").await;
+    assert!(storage.status.unwrap().bases[0].backends.contains(&Backend::Btrfs));
+    node.ask("pvc-btrfs", |spec| {
+        spec.backend = Backend::Btrfs;
+        spec.directory = "team/data".into();
+        spec.size_bytes = 16 * MIB;
+    })
+    .await;
+    let status = node.phase("pvc-btrfs", Phase::Ready).await;
+    assert_eq!(status.size_bytes, Some(16 * MIB));
+    let directory = node.beneath("team/data");
+    assert_eq!(mode(&directory), 0o777);
+    fs::create_dir_all(directory.join("a/b")).unwrap();
+    let held = fill(&directory.join("a/one"));
+    assert!((8 * MIB..=16 * MIB).contains(&held), "{held}");
+    node.change("pvc-btrfs", json!({"sizeBytes": 32 * MIB})).await;
+    node.until("pvc-btrfs", "grown", |status| status.size_bytes == Some(32 * MIB)).await;
+    let more = fill(&directory.join("two"));
+    assert!((8 * MIB..=24 * MIB).contains(&more), "{more}");
+    assert!(held + more <= 32 * MIB, "{held} {more}");
+
+    node.ask_absent("pvc-btrfs").await;
+    node.phase("pvc-btrfs", Phase::Removed).await;
+    node.trash_is_empty().await;
+    assert_eq!(names(&node.beneath("team")), [""; 0]);
+
+    // A plain directory is no subvolume.
+    fs::create_dir(node.beneath("plain")).unwrap();
+    node.ask("pvc-plain", |spec| {
+        spec.backend = Backend::Btrfs;
+        spec.directory = "plain".into();
+        spec.size_bytes = MIB;
+    })
+    .await;
+    node.phase("pvc-plain", Phase::Refused).await;
+    node.stop_agent();
+    drop(mounted);
+}
+
+#[tokio::test]
+async fn a_subvolume_survives_the_agents_end_at_every_step() {
+    let Some(mut node) = Node::without_agent("btrfs-steps").await else { return };
+    let mounted = btrfs(&node, 512);
+    node.start_agent(&[], None).await;
+    let met = survives(
+        &mut node,
+        |spec| spec.backend = Backend::Btrfs,
+        |node, volume| {
+            let directory = format!("d{}", volume.rsplit('-').next().unwrap());
+            fs::write(node.beneath(&directory).join("data"), "data").unwrap();
+        },
+    )
+    .await;
+    assert!(met.contains(&"create agent-after-bound".to_owned()), "{met:?}");
+    assert_eq!(names(&node.base()), [".volgate", "witness"]);
+    node.stop_agent();
+    drop(mounted);
 }

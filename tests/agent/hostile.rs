@@ -258,3 +258,24 @@ async fn a_disk_that_is_mounted_late_is_found() {
     node.phase("pvc-late", Phase::Ready).await;
     drop(mounted);
 }
+
+#[tokio::test]
+async fn the_agent_is_confined_to_its_bases() {
+    let Some(node) = Node::start("confined").await else { return };
+    let witness = Witness::new(&node);
+    if node.log().contains("not confined by Landlock") {
+        crate::support::say("this kernel has no Landlock: that the agent is confined was NOT tested");
+        return;
+    }
+    assert!(node.log().contains("confined to the bases by Landlock"), "{}", node.log());
+    // The base becomes a link to elsewhere: people may do that, but not under a running agent.
+    fs::remove_dir_all(node.base()).unwrap();
+    symlink(&witness.0, node.base()).unwrap();
+    let storage = node.storage("no usable base", |status| !status.bases[0].usable).await;
+    let message = storage.status.unwrap().bases[0].message.clone().unwrap();
+    assert!(message.contains("Permission denied"), "{message}");
+    node.ask("pvc-confined", |_| {}).await;
+    let status = node.phase("pvc-confined", Phase::Refused).await;
+    assert_eq!(status.reason.as_deref(), Some("NotAllowed"));
+    witness.is_untouched();
+}

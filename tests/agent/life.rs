@@ -333,3 +333,41 @@ async fn orphans_are_told_and_removed_only_when_named() {
     node.phase("pvc-kept", Phase::Ready).await;
     node.storage("no orphan", |status| status.orphans.is_empty()).await;
 }
+
+#[tokio::test]
+async fn tells_what_volumes_hold_and_take() {
+    let Some(node) = Node::start("metrics").await else { return };
+    node.ask("pvc-metrics-1", |_| {}).await;
+    node.phase("pvc-metrics-1", Phase::Ready).await;
+    node.ask("pvc-metrics-2", |spec| {
+        spec.backend = Backend::Loop;
+        spec.volume_mode = NodeVolumeMode::Block;
+        spec.size_bytes = 8 << 20;
+    })
+    .await;
+    node.phase("pvc-metrics-2", Phase::Ready).await;
+    fs::write(node.beneath("pvc-metrics-1_default_claim/data"), vec![1; 3 << 20]).unwrap();
+    let labels = |number: u32, backend: &str| {
+        format!(
+            "{{namespace=\"default\",claim=\"claim-of-pvc-metrics-{number}\",class=\"local-path\",\
+             volume=\"pvc-metrics-{number}\",backend=\"{backend}\"}}"
+        )
+    };
+    let (first, second) = (labels(1, "directory"), labels(2, "loop"));
+    assert_eq!(node.metric(&format!("volgate_agent_volume_size_bytes{first}")).await, Some(1_073_741_824.0));
+    assert_eq!(node.metric(&format!("volgate_agent_volume_size_bytes{second}")).await, Some(8_388_608.0));
+    crate::support::wait_until("what they take is told", crate::world::LIMIT, async || {
+        let first = node.metric(&format!("volgate_agent_volume_used_bytes{first}")).await;
+        let second = node.metric(&format!("volgate_agent_volume_used_bytes{second}")).await;
+        match (first, second) {
+            (Some(first), Some(second)) if first >= 3_145_728.0 && second < 8_388_608.0 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    assert_eq!(node.metric("volgate_agent_steps_total{step=\"make\",result=\"done\"}").await, Some(2.0));
+    assert_eq!(node.metric("volgate_agent_volumes{phase=\"Ready\"}").await, Some(2.0));
+    node.ask_absent("pvc-metrics-2").await;
+    node.phase("pvc-metrics-2", Phase::Removed).await;
+    assert_eq!(node.metric(&format!("volgate_agent_volume_size_bytes{second}")).await, None);
+}

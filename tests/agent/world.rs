@@ -104,7 +104,7 @@ impl Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
         command
             .args(["agent", "--node-name", &self.name, "--health-listen", &self.health.to_string()])
-            .args(["--look-every", "1", "--orphan-grace", "1", "--host-root"])
+            .args(["--look-every", "1", "--orphan-grace", "1", "--walk-every", "1", "--host-root"])
             .arg(self.root())
             .args(&self.args)
             .env("KUBECONFIG", self.cluster.kubeconfig_for(ADMIN))

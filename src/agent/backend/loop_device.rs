@@ -196,6 +196,12 @@ pub(super) fn detach(base: &Base, devices: &Devices, volume: &str) -> Result<(),
     }
 }
 
+/// The bytes that the sparse file takes.
+pub(super) fn used(base: &Base, volume: &str) -> Option<i64> {
+    let (file, _, _) = open(base, volume).ok()?;
+    Some(rustix::fs::fstat(&file).ok()?.st_blocks.saturating_mul(512))
+}
+
 /// The file, what identifies it to a loop device, and its length.
 fn open(base: &Base, volume: &str) -> Result<(OwnedFd, (u64, u64), u64), Fault> {
     let place = loop_file(volume);

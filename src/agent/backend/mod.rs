@@ -3,6 +3,7 @@
 mod btrfs;
 mod directory;
 mod loop_device;
+mod project_quota;
 
 pub(super) use loop_device::Devices;
 
@@ -26,6 +27,8 @@ pub(super) struct Sought<'a> {
     pub(super) directory: &'a str,
     /// What it should be bounded to, in bytes.
     pub(super) size: Option<i64>,
+    /// The project that its record gives it.
+    pub(super) project: Option<u32>,
 }
 
 /// Where a volume is beneath its base.
@@ -41,10 +44,23 @@ pub(super) fn look(base: &Base, devices: &Devices, sought: Sought<'_>) -> Result
     match sought.backend {
         Backend::Loop => loop_device::look(base, devices, sought.volume, sought.size),
         Backend::Btrfs => btrfs::look(base, sought.directory),
-        Backend::Directory | Backend::ProjectQuota => {
+        Backend::ProjectQuota => project_quota::look(base, sought.directory, sought.project, sought.size),
+        Backend::Directory => {
             let found = directory::look(base, sought.directory)?;
             Ok(State { found, bound: None, attached: false })
         }
+    }
+}
+
+/// The project of a new volume, for a backend that needs one.
+pub(super) fn project(
+    base: &Base,
+    record: &Record,
+    taken: impl Fn(u32) -> bool,
+) -> Result<Option<u32>, Fault> {
+    match record.backend {
+        Backend::ProjectQuota => project_quota::free_project(base, &record.volume, taken).map(Some),
+        Backend::Directory | Backend::Btrfs | Backend::Loop => Ok(None),
     }
 }
 
@@ -62,7 +78,8 @@ pub(super) fn bound(base: &Base, devices: &Devices, record: &Record, size: i64) 
     match record.backend {
         Backend::Loop => loop_device::bound(base, devices, &record.volume, size),
         Backend::Btrfs => btrfs::bound(base, &record.directory, size),
-        Backend::Directory | Backend::ProjectQuota => Ok(()),
+        Backend::ProjectQuota => project_quota::bound(base, &record.directory, record.project, size),
+        Backend::Directory => Ok(()),
     }
 }
 
@@ -82,6 +99,16 @@ pub(super) fn detach(base: &Base, devices: &Devices, backend: Backend, volume: &
     }
 }
 
+/// How many bytes a volume takes, where the kernel counts them.
+pub(super) fn used(base: &Base, record: &Record) -> Option<i64> {
+    match record.backend {
+        Backend::Loop => loop_device::used(base, &record.volume),
+        Backend::Btrfs => btrfs::used(base, &record.directory),
+        Backend::ProjectQuota => project_quota::used(base, record.project),
+        Backend::Directory => None,
+    }
+}
+
 /// Why a backend cannot be used in a base.
 pub(super) fn unsupported(base: &Base, devices: &Devices, backend: Backend) -> Option<String> {
     match backend {
@@ -91,7 +118,7 @@ pub(super) fn unsupported(base: &Base, devices: &Devices, backend: Backend) -> O
             let name = filesystem::name(base.root());
             (name != "btrfs").then(|| format!("{name} has no subvolumes"))
         }
-        Backend::ProjectQuota => Some("it is not built in".to_owned()),
+        Backend::ProjectQuota => project_quota::unsupported(base),
     }
 }
 
