@@ -4,26 +4,61 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "provisioner/harness.rs"]
-#[allow(dead_code)]
 mod harness;
 mod support;
 
-use harness::{Agent, BASE, Controller, Objects, start};
-use serde_json::json;
+use harness::{Agent, BASE, Controller, LIMIT, Manner, Objects, start};
+use serde_json::{Value, json};
 use std::sync::OnceLock;
-use support::{Cluster, Options};
+use std::time::Duration;
+use support::{Cluster, Options, wait_until};
+use volgate::provisioner::Failpoint;
 
 const GI: i64 = 1 << 30;
+const PATIENT: [&str; 4] = ["--patience", "2", "--node-grace", "5"];
 
 /// The control plane that most tests share, with one controller.
 fn shared() -> Option<&'static Cluster> {
     static SHARED: OnceLock<Option<(Cluster, Controller)>> = OnceLock::new();
     let shared = SHARED.get_or_init(|| {
-        let cluster = start(Options::default())?;
-        let controller = Controller::start(&cluster, &["--patience", "2", "--node-grace", "5"]);
+        let cluster = start(Options {
+            controller_manager_args: vec!["--kube-api-qps=500".into(), "--kube-api-burst=1000".into()],
+            ..Options::default()
+        })?;
+        let controller = Controller::start(&cluster, &PATIENT);
         Some((cluster, controller))
     });
     shared.as_ref().map(|(cluster, _)| cluster)
+}
+
+/// One node with its agent, a class of the same name, and a namespace of the same name.
+async fn place<'a>(cluster: &'a Cluster, name: &'a str, class: Value) -> (Objects<'a>, Agent) {
+    let o = Objects::new(cluster, name).await;
+    cluster.fake_node(name, &[]).await;
+    let agent = Agent::start(cluster, name, 100 * GI).await;
+    o.class(name, class).await;
+    (o, agent)
+}
+
+/// A claim that is bound, on the place of that name, with the pod `user` that uses it; the volume's name.
+async fn bound(o: &Objects<'_>, name: &str, further: Value) -> String {
+    let uid = o.claim("data", name, further).await;
+    o.pod("user", "data", Some(name)).await;
+    o.bound("data").await;
+    format!("pvc-{uid}")
+}
+
+async fn release(o: &Objects<'_>) {
+    o.delete("Pod", "user").await;
+    o.delete("PersistentVolumeClaim", "data").await;
+}
+
+/// A class that waits for no pod, whose volumes are on these nodes alone: others share the cluster.
+fn at_once(nodes: &[&str], mut class: Value) -> Value {
+    class["volumeBindingMode"] = json!("Immediate");
+    class["allowedTopologies"] =
+        json!([{"matchLabelExpressions": [{"key": "kubernetes.io/hostname", "values": nodes}]}]);
+    class
 }
 
 #[tokio::test]
@@ -58,9 +93,560 @@ async fn a_claim_becomes_a_volume_and_goes_with_it() {
     o.until("the pod has its node", "Pod", "user", |pod| pod["spec"]["nodeName"] == "plain-1").await;
     o.told("data", "ProvisioningSucceeded: Successfully provisioned volume").await;
 
-    o.delete("Pod", "user").await;
-    o.delete("PersistentVolumeClaim", "data").await;
+    release(&o).await;
     o.gone("PersistentVolume", &name).await;
     o.gone("NodeVolume", &name).await;
     assert!(agent.disk().is_empty());
+}
+
+#[tokio::test]
+async fn a_class_that_waits_for_no_pod_takes_the_node_with_the_most_room() {
+    let Some(cluster) = shared() else { return };
+    let o = Objects::new(cluster, "at-once").await;
+    let mut agents = Vec::new();
+    for (node, room) in [("at-once-1", 5), ("at-once-2", 7), ("at-once-3", 90)] {
+        cluster.fake_node(node, &[("zone", if node == "at-once-3" { "b" } else { "a" })]).await;
+        agents.push(Agent::start(cluster, node, room * GI).await);
+    }
+    let topology = json!([{"matchLabelExpressions": [{"key": "zone", "values": ["a"]}]}]);
+    o.class("at-once", json!({"volumeBindingMode": "Immediate", "allowedTopologies": topology})).await;
+    o.claim("data", "at-once", json!({})).await;
+    let claim = o.bound("data").await;
+    let volume = o.get("PersistentVolume", claim["spec"]["volumeName"].as_str().unwrap()).await;
+    assert_eq!(volume["metadata"]["annotations"]["volgate.dev/node"], "at-once-2");
+    o.claim("large", "at-once", json!({"resources": {"requests": {"storage": "50Gi"}}})).await;
+    o.told("large", "no node can hold").await;
+    assert_eq!(agents[2].disk().len(), 0);
+}
+
+#[tokio::test]
+async fn a_node_that_refuses_is_left_and_another_is_taken() {
+    let Some(cluster) = shared() else { return };
+    let o = Objects::new(cluster, "elsewhere").await;
+    let mut agents = Vec::new();
+    for node in ["elsewhere-1", "elsewhere-2"] {
+        cluster.fake_node(node, &[("group", "elsewhere")]).await;
+        agents.push(Agent::start(cluster, node, 100 * GI).await);
+    }
+    agents.iter().for_each(|agent| agent.set(Manner::Refuses));
+    o.class("elsewhere", json!({})).await;
+    let uid = o.claim("data", "elsewhere", json!({})).await;
+    o.create(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user"}, "spec": {
+        "nodeSelector": {"group": "elsewhere"}, "containers": [{"name": "c", "image": "i"}],
+        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}}))
+        .await;
+    let words = "cannot hold the volume: 0 bytes are left (NotEnoughSpace)";
+    o.told("data", words).await;
+    agents[1].set(Manner::Makes);
+    o.bound("data").await;
+    let name = format!("pvc-{uid}");
+    let volume = o.get("PersistentVolume", &name).await;
+    assert_eq!(volume["metadata"]["annotations"]["volgate.dev/node"], "elsewhere-2");
+    assert_eq!((agents[0].disk().len(), agents[1].disk().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn what_is_to_be_kept_is_kept() {
+    let Some(cluster) = shared() else { return };
+    let (o, agent) = place(cluster, "kept", json!({"reclaimPolicy": "Retain"})).await;
+    let name = bound(&o, "kept", json!({})).await;
+    release(&o).await;
+    let released = |volume: &Value| volume["status"]["phase"] == "Released";
+    o.until("the volume is released", "PersistentVolume", &name, released).await;
+    o.delete("PersistentVolume", &name).await;
+    o.gone("PersistentVolume", &name).await;
+    o.gone("NodeVolume", &name).await;
+    assert!(agent.disk().contains_key(&name), "the data is still there");
+}
+
+#[tokio::test]
+async fn a_policy_that_is_changed_later_counts() {
+    let Some(cluster) = shared() else { return };
+    let (o, agent) = place(cluster, "changed", json!({})).await;
+    let name = bound(&o, "changed", json!({})).await;
+    let patch = json!({"spec": {"persistentVolumeReclaimPolicy": "Retain"}});
+    o.merge("PersistentVolume", &name, patch).await;
+    let noted = |found: &Value| found["metadata"]["annotations"]["volgate.dev/reclaim-policy"] == "Retain";
+    o.until("the NodeVolume knows", "NodeVolume", &name, noted).await;
+    release(&o).await;
+    // Even when somebody takes the finalizer away, so that the controller has no say.
+    o.merge("PersistentVolume", &name, json!({"metadata": {"finalizers": null}})).await;
+    o.delete("PersistentVolume", &name).await;
+    o.gone("NodeVolume", &name).await;
+    assert!(agent.disk().contains_key(&name), "the data is still there");
+}
+
+#[tokio::test]
+async fn a_volume_that_is_deleted_by_hand_takes_its_data_along() {
+    let Some(cluster) = shared() else { return };
+    let (o, agent) = place(cluster, "by-hand", json!({})).await;
+    let name = bound(&o, "by-hand", json!({})).await;
+    o.delete("PersistentVolume", &name).await;
+    let deleting = |volume: &Value| volume["metadata"]["deletionTimestamp"].is_string();
+    o.until("it is on its way out", "PersistentVolume", &name, deleting).await;
+    assert!(agent.disk().contains_key(&name), "as long as it is used it stays");
+    release(&o).await;
+    o.gone("PersistentVolume", &name).await;
+    o.gone("NodeVolume", &name).await;
+    assert!(agent.disk().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_volume_that_is_deleted_by_hand_is_written_again() {
+    let Some(cluster) = shared() else { return };
+    let (o, agent) = place(cluster, "rewritten", json!({})).await;
+    let name = bound(&o, "rewritten", json!({})).await;
+    let before = o.get("NodeVolume", &name).await;
+    o.delete("NodeVolume", &name).await;
+    let again = |found: &Value| found["metadata"]["uid"] != before["metadata"]["uid"] && !found.is_null();
+    let after = o.until("it is there again", "NodeVolume", &name, again).await;
+    for field in ["node", "nodeUid", "base", "directory", "backend", "sizeBytes", "claim", "class", "desired"]
+    {
+        assert_eq!(after["spec"][field], before["spec"][field], "{field}");
+    }
+    assert_eq!(after["spec"]["adopt"], true, "it is never made anew");
+    release(&o).await;
+    o.gone("NodeVolume", &name).await;
+    assert!(agent.disk().is_empty());
+}
+
+#[tokio::test]
+async fn a_claim_that_goes_before_its_volume_is_made_leaves_nothing() {
+    let Some(cluster) = shared() else { return };
+    let (o, agent) = place(cluster, "midway", json!({})).await;
+    agent.set(Manner::Silent);
+    let uid = o.claim("data", "midway", json!({})).await;
+    o.pod("user", "data", Some("midway")).await;
+    let name = format!("pvc-{uid}");
+    o.until("the agent is asked", "NodeVolume", &name, |found| !found.is_null()).await;
+    o.told("data", "has not answered yet").await;
+    o.delete("Pod", "user").await;
+    o.delete("PersistentVolumeClaim", "data").await;
+    o.gone("PersistentVolumeClaim", "data").await;
+    // A claim of the same name is another.
+    let again = o.claim("data", "midway", json!({})).await;
+    o.pod("user", "data", Some("midway")).await;
+    agent.set(Manner::Makes);
+    o.bound("data").await;
+    o.gone("NodeVolume", &name).await;
+    assert_eq!(agent.disk().into_keys().collect::<Vec<_>>(), [format!("pvc-{again}")]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_made_is_refused_with_an_event() {
+    let Some(cluster) = shared() else { return };
+    let (o, _agent) = place(cluster, "refused", at_once(&["refused"], json!({}))).await;
+    let source = json!({"kind": "PersistentVolumeClaim", "name": "other"});
+    for (name, spec, words) in [
+        ("source", json!({"dataSource": source}), "has a dataSource"),
+        ("selector", json!({"selector": {"matchLabels": {"a": "b"}}}), "has a selector"),
+        ("many", json!({"accessModes": ["ReadWriteMany"]}), "access mode ReadWriteMany"),
+        ("block", json!({"volumeMode": "Block"}), "only backend loop makes block devices"),
+        ("attributes", json!({"volumeAttributesClassName": "gold"}), "volumeAttributesClassName \"gold\""),
+    ] {
+        o.claim(name, "refused", spec).await;
+        o.told(name, words).await;
+    }
+    for (name, parameters, words) in [
+        ("unknown", json!({"sise": "1"}), "\"sise\" is unknown"),
+        ("quota", json!({"backend": "projectQuota"}), "cannot make volumes of backend projectQuota"),
+        ("elsewhere", json!({"nodePath": "/elsewhere"}), "none of the paths"),
+    ] {
+        let class = format!("refused-{name}");
+        o.class(&class, at_once(&["refused"], json!({"parameters": parameters}))).await;
+        o.claim(name, &class, json!({})).await;
+        o.told(name, words).await;
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_an_agent_is_told_of_and_one_that_fails_too() {
+    let Some(cluster) = shared() else { return };
+    let o = Objects::new(cluster, "no-agent").await;
+    cluster.fake_node("no-agent", &[]).await;
+    o.class("no-agent", json!({})).await;
+    o.claim("data", "no-agent", json!({})).await;
+    o.pod("user", "data", Some("no-agent")).await;
+    o.told("data", "no volgate agent runs on node \"no-agent\"").await;
+    let agent = Agent::start(cluster, "no-agent", GI).await;
+    agent.set(Manner::Fails("the disk is busy".into()));
+    o.bound("data").await;
+}
+
+#[tokio::test]
+async fn nobody_elses_volumes_are_touched_and_nothing_outside_a_base() {
+    let Some(cluster) = shared() else { return };
+    let (o, agent) = place(cluster, "foreign", json!({})).await;
+    let volume = |name: &str, provisioner: &str, path: &str| {
+        json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name,
+            "annotations": {"pv.kubernetes.io/provisioned-by": provisioner}},
+            "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": path},
+                "persistentVolumeReclaimPolicy": "Delete", "storageClassName": "foreign",
+                "claimRef": {"namespace": "foreign", "name": "gone", "uid": "11111111-2222-3333-4444-555555555555"},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                    {"key": "kubernetes.io/hostname", "operator": "In", "values": ["foreign"]}]}]}}}})
+    };
+    let ours = "local-path.volgate.dev";
+    o.create(volume("foreign-other", "somebody.example", &format!("{BASE}/x"))).await;
+    o.create(volume("foreign-outside", ours, "/etc/kubernetes")).await;
+    o.create(volume("foreign-base", ours, BASE)).await;
+    o.create(volume("foreign-dots", ours, &format!("{BASE}//x"))).await;
+    // As another provisioner made it, before volgate took over.
+    o.create(volume("foreign-adopted", ours, &format!("{BASE}/pvc-1_a_b"))).await;
+    o.told(
+        "foreign-outside",
+        "VolumeFailedDelete: its path \"/etc/kubernetes\" lies beneath none of the bases",
+    )
+    .await;
+    o.told("foreign-base", "VolumeFailedDelete").await;
+    o.told("foreign-dots", "VolumeFailedDelete").await;
+    o.gone("PersistentVolume", "foreign-adopted").await;
+    for name in ["foreign-other", "foreign-outside", "foreign-base", "foreign-dots"] {
+        assert!(o.get("NodeVolume", name).await.is_null(), "{name}");
+        assert_eq!(
+            o.get("PersistentVolume", name).await["metadata"]["deletionTimestamp"],
+            Value::Null,
+            "{name}"
+        );
+    }
+    assert!(agent.disk().is_empty());
+}
+
+#[tokio::test]
+async fn a_node_that_is_gone_for_good_takes_its_volumes_along() {
+    let Some(cluster) = shared() else { return };
+    let (o, agent) = place(cluster, "gone-node", json!({})).await;
+    let name = bound(&o, "gone-node", json!({})).await;
+    drop(agent);
+    o.delete("Node", "gone-node").await;
+    o.told("data", "VolumeNodeGone").await;
+    assert!(!o.get("PersistentVolume", &name).await.is_null(), "the claim's own wish is not known");
+    release(&o).await;
+    o.gone("PersistentVolume", &name).await;
+    o.gone("NodeVolume", &name).await;
+}
+
+#[tokio::test]
+async fn what_is_lost_is_told_of_and_not_made_anew() {
+    let Some(cluster) = shared() else { return };
+    let (o, agent) = place(cluster, "lost", json!({})).await;
+    let name = bound(&o, "lost", json!({})).await;
+    agent.set(Manner::Silent);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let status =
+        json!({"status": {"phase": "Lost", "reason": "Missing", "message": "the directory is not there"}});
+    o.merge_status("NodeVolume", &name, status).await;
+    o.told("data", "VolumeLost: the data of volume").await;
+    let found = o.get("NodeVolume", &name).await;
+    assert_eq!((&found["spec"]["desired"], &found["status"]["phase"]), (&json!("Present"), &json!("Lost")));
+}
+
+#[tokio::test]
+async fn a_claim_grows() {
+    let Some(cluster) = shared() else { return };
+    let (o, _agent) = place(cluster, "grows", json!({})).await;
+    let name = bound(&o, "grows", json!({})).await;
+    let larger = json!({"spec": {"resources": {"requests": {"storage": "3Gi"}}}});
+    o.merge("PersistentVolumeClaim", "data", larger.clone()).await;
+    let grown = |claim: &Value| claim["status"]["capacity"]["storage"] == "3Gi";
+    o.until("the claim has grown", "PersistentVolumeClaim", "data", grown).await;
+    assert_eq!(o.get("PersistentVolume", &name).await["spec"]["capacity"]["storage"], "3Gi");
+    assert_eq!(o.get("NodeVolume", &name).await["spec"]["sizeBytes"], 3 * GI);
+    o.told("data", "VolumeResizeSuccessful").await;
+
+    // A file system on a device is the kubelet's to let grow.
+    o.class("grows-device", json!({"parameters": {"backend": "loop", "fsType": "xfs"}})).await;
+    let uid = o.claim("device", "grows-device", json!({})).await;
+    o.pod("device", "device", Some("grows")).await;
+    o.bound("device").await;
+    let name = format!("pvc-{uid}");
+    let volume = o.get("PersistentVolume", &name).await;
+    assert_eq!(volume["spec"]["local"], json!({"path": format!("/dev/volgate/{name}"), "fsType": "xfs"}));
+    o.merge("PersistentVolumeClaim", "device", larger).await;
+    let pending = |claim: &Value| {
+        let conditions = claim["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|condition| condition["type"] == "FileSystemResizePending")
+            && claim["status"]["allocatedResourceStatuses"]["storage"] == "NodeResizePending"
+            && claim["status"]["allocatedResources"]["storage"] == "3Gi"
+            && claim["status"]["capacity"]["storage"] == "1Gi"
+    };
+    o.until("it waits for the kubelet", "PersistentVolumeClaim", "device", pending).await;
+    assert_eq!(o.get("PersistentVolume", &name).await["spec"]["capacity"]["storage"], "3Gi");
+    let by_kubelet = json!({"status": {"capacity": {"storage": "3Gi"}, "conditions": null,
+        "allocatedResourceStatuses": null}});
+    o.merge_status("PersistentVolumeClaim", "device", by_kubelet).await;
+    o.told("device", "FileSystemResizeRequired").await;
+}
+
+#[tokio::test]
+async fn a_block_device_needs_no_kubelet_to_grow() {
+    let Some(cluster) = shared() else { return };
+    let (o, _agent) = place(cluster, "block", json!({"parameters": {"backend": "loop"}})).await;
+    let name = bound(&o, "block", json!({"volumeMode": "Block"})).await;
+    let volume = o.get("PersistentVolume", &name).await;
+    assert_eq!(volume["spec"]["local"], json!({"path": format!("/dev/volgate/{name}")}));
+    assert_eq!(volume["spec"]["volumeMode"], "Block");
+    let larger = json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}});
+    o.merge("PersistentVolumeClaim", "data", larger).await;
+    let grown = |claim: &Value| claim["status"]["capacity"]["storage"] == "2Gi";
+    o.until("the claim has grown", "PersistentVolumeClaim", "data", grown).await;
+}
+
+#[tokio::test]
+async fn another_leads_when_the_leader_is_killed() {
+    let Some(cluster) = shared() else { return };
+    let name = "replicas.example";
+    let (o, agent) = place(cluster, "replicas", at_once(&["replicas"], json!({"provisioner": name}))).await;
+    let args = ["--provisioner-name", name];
+    let first = Controller::start(cluster, &args);
+    first.leads().await;
+    let second = Controller::start(cluster, &args);
+    o.claim("one", "replicas", json!({})).await;
+    o.bound("one").await;
+    assert_eq!(second.metric("volgate_provisioner_leader").await, Some(0.0));
+    first.process.kill();
+    o.claim("two", "replicas", json!({})).await;
+    o.bound("two").await;
+    second.leads().await;
+
+    // One that ends as it should gives the lease back.
+    let third = Controller::start(cluster, &args);
+    second.process.signal("TERM");
+    assert_eq!(second.process.wait().unwrap().code(), Some(0), "{}", second.process.log_tail(20));
+    third.leads().await;
+    o.claim("three", "replicas", json!({})).await;
+    o.bound("three").await;
+    assert_eq!(agent.disk().len(), 3);
+}
+
+#[tokio::test]
+async fn a_burst_costs_two_writes_a_volume() {
+    let Some(cluster) = shared() else { return };
+    let (name, number) = ("burst.example", 60);
+    let o = Objects::new(cluster, "burst").await;
+    let mut agents = Vec::new();
+    let nodes = ["burst-1", "burst-2", "burst-3", "burst-4"];
+    for node in nodes {
+        cluster.fake_node(node, &[]).await;
+        agents.push(Agent::start(cluster, node, 100 * GI).await);
+    }
+    o.class("burst", at_once(&nodes, json!({"provisioner": name}))).await;
+    let controller = Controller::start(cluster, &["--provisioner-name", name]);
+    controller.leads().await;
+    let claims: Vec<String> = (0..number).map(|n| format!("data-{n}")).collect();
+    for claim in &claims {
+        o.claim(claim, "burst", json!({})).await;
+    }
+    for claim in &claims {
+        o.bound(claim).await;
+    }
+    let (_, metrics) = controller.health("/metrics").await.unwrap();
+    let writes = |operation: &str| {
+        let line =
+            format!("volgate_provisioner_operations_total{{operation=\"{operation}\",result=\"success\"}} ");
+        metrics.lines().find_map(|found| found.strip_prefix(&line)?.parse::<u32>().ok()).unwrap_or(0)
+    };
+    assert_eq!((writes("create-node-volume"), writes("create-volume")), (number, number), "{metrics}");
+    let other = metrics.lines().filter(|line| {
+        line.starts_with("volgate_provisioner_operations_total")
+            && ["\"create-node-volume\"", "\"create-volume\"", "write-capacity-of-node"]
+                .iter()
+                .all(|known| !line.contains(known))
+    });
+    assert_eq!(other.collect::<Vec<_>>(), Vec::<&str>::new());
+    let disks: Vec<usize> = agents.iter().map(|agent| agent.disk().len()).collect();
+    assert_eq!(disks.iter().sum::<usize>(), claims.len(), "{disks:?}");
+    assert!(disks.iter().filter(|disk| **disk > 0).count() > 1, "what was asked for counts: {disks:?}");
+}
+
+/// A claim's whole life: refused once, made, grown, removed. The controller is killed at one write of it.
+async fn life_with_a_kill(cluster: &Cluster, point: Failpoint) {
+    let place_name = format!("kill-{}", point.name());
+    let provisioner = format!("{}.kill.example", point.name());
+    let (o, agent) = place(cluster, &place_name, json!({"provisioner": provisioner})).await;
+    let args = ["--provisioner-name", &provisioner];
+    let name = point.name();
+    let victim = Controller::start_with(cluster, &args, &[("VOLGATE_FAILPOINT", &name)]);
+    // It takes over when the other is killed, and stands by until then.
+    victim.leads().await;
+    let heir = Controller::start(cluster, &args);
+
+    agent.set(Manner::Refuses);
+    let uid = o.claim("data", &place_name, json!({})).await;
+    o.pod("user", "data", Some(&place_name)).await;
+    o.told("data", "cannot hold the volume").await;
+    agent.set(Manner::Makes);
+    o.bound("data").await;
+    let volume = format!("pvc-{uid}");
+    assert!(agent.disk().into_keys().eq([volume.clone()]), "{name}");
+    let larger = json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}});
+    o.merge("PersistentVolumeClaim", "data", larger).await;
+    let grown = |claim: &Value| claim["status"]["capacity"]["storage"] == "2Gi";
+    o.until("the claim has grown", "PersistentVolumeClaim", "data", grown).await;
+    release(&o).await;
+    o.gone("PersistentVolume", &volume).await;
+    o.gone("NodeVolume", &volume).await;
+    assert!(agent.disk().is_empty(), "{name}");
+    assert!(victim.process.exited().is_some(), "{name} was never reached\n{}", victim.process.log_tail(20));
+    assert!(heir.process.exited().is_none(), "{name}");
+}
+
+#[tokio::test]
+async fn killed_at_any_write_it_goes_on() {
+    let Some(cluster) = shared() else { return };
+    let points: Vec<Failpoint> = Failpoint::all().collect();
+    for some in points.chunks(5) {
+        let lives = some.iter().map(|point| life_with_a_kill(cluster, *point));
+        futures::future::join_all(lives).await;
+    }
+}
+
+#[tokio::test]
+async fn the_scheduler_avoids_a_node_without_room() {
+    let Some(cluster) = start(Options::default()) else { return };
+    let controller = Controller::start(&cluster, &PATIENT);
+    let o = Objects::new(&cluster, "room").await;
+    o.create(json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": "local-path.volgate.dev"},
+        "spec": {"attachRequired": false, "podInfoOnMount": false, "storageCapacity": true,
+            "volumeLifecycleModes": ["Persistent"]}}))
+        .await;
+    let mut agents = Vec::new();
+    for (node, room) in [("room-1", 0), ("room-2", 100), ("room-3", 0)] {
+        cluster.fake_node(node, &[]).await;
+        agents.push(Agent::start(&cluster, node, room * GI).await);
+    }
+    o.class("room", json!({})).await;
+    let list = async || cluster.kubectl(&["get", "csistoragecapacities", "-A", "-o", "json"], None).await;
+    let capacities = async |number: usize| {
+        wait_until("the capacities are written", LIMIT, async || {
+            let list: Value = serde_json::from_str(&list().await.stdout).unwrap();
+            let items = list["items"].as_array().unwrap().clone();
+            if items.len() == number {
+                Ok(items)
+            } else {
+                Err(format!("{items:?}\n{}", controller.process.log_tail(20)))
+            }
+        })
+        .await
+    };
+    let items = capacities(3).await;
+    assert!(
+        items
+            .iter()
+            .all(|item| item["metadata"]["namespace"] == "volgate-system"
+                && item["storageClassName"] == "room")
+    );
+    o.claim("data", "room", json!({})).await;
+    o.pod("user", "data", None).await;
+    o.bound("data").await;
+    o.until("the pod has its node", "Pod", "user", |pod| pod["spec"]["nodeName"] == "room-2").await;
+    assert_eq!(agents.iter().map(|agent| agent.disk().len()).collect::<Vec<_>>(), [0, 1, 0]);
+    let refused = o.events("data").await.into_iter().filter(|event| event.starts_with("ProvisioningFailed"));
+    assert_eq!(refused.collect::<Vec<_>>(), Vec::<String>::new());
+
+    // No node has room for that: the pod waits, and nobody is asked.
+    o.claim("large", "room", json!({"resources": {"requests": {"storage": "200Gi"}}})).await;
+    o.pod("large", "large", None).await;
+    let waits = |pod: &Value| {
+        pod["status"]["conditions"][0]["message"].as_str().unwrap_or_default().contains("free storage")
+    };
+    o.until("the scheduler says why", "Pod", "large", waits).await;
+    agents[0].has(300 * GI, &["directory"]).await;
+    o.bound("large").await;
+
+    drop(agents.remove(2));
+    o.delete("NodeStorage", "room-3").await;
+    o.delete("Node", "room-3").await;
+    capacities(2).await;
+    o.delete("StorageClass", "room").await;
+    capacities(0).await;
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_away_for_a_while_costs_nothing() {
+    let Some(cluster) = start(Options::default()) else { return };
+    let controller = Controller::start(&cluster, &PATIENT);
+    controller.leads().await;
+    let (o, agent) = place(&cluster, "away", json!({"volumeBindingMode": "Immediate"})).await;
+    agent.set(Manner::Silent);
+    for n in 0..5 {
+        o.claim(&format!("data-{n}"), "away", json!({})).await;
+    }
+    o.told("data-4", "Provisioning").await;
+    agent.set(Manner::Makes);
+    cluster.process("kube-apiserver").signal("STOP");
+    // Longer than the lease and than any call may take.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let led = controller.metric("volgate_provisioner_leader").await;
+    assert_eq!(led, Some(0.0), "without an API server nobody knows who leads");
+    cluster.process("kube-apiserver").signal("CONT");
+    for n in 0..5 {
+        o.bound(&format!("data-{n}")).await;
+    }
+    assert_eq!(agent.disk().len(), 5);
+    assert!(controller.process.exited().is_none(), "{}", controller.process.log_tail(20));
+}
+
+#[tokio::test]
+async fn ranchers_volumes_and_configuration_are_taken_over() {
+    let Some(cluster) = shared() else { return };
+    let rancher = "rancher.io/local-path";
+    let parameters = json!({"pathPattern": "{{ .PVC.Namespace }}/{{ .PVC.Name }}"});
+    let (o, agent) =
+        place(cluster, "rancher", json!({"provisioner": rancher, "parameters": parameters})).await;
+    // As rancher's provisioner made it: no finalizer, no annotations of volgate's, hostPath, the hostname for the node.
+    let old = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pvc-old", "annotations": {
+            "local.path.provisioner/selected-node": "rancher", "pv.kubernetes.io/provisioned-by": rancher}},
+        "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem",
+            "hostPath": {"path": format!("{BASE}/pvc-old_rancher_old"), "type": "DirectoryOrCreate"},
+            "persistentVolumeReclaimPolicy": "Delete", "storageClassName": "rancher",
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": "rancher", "name": "old"},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                {"key": "kubernetes.io/hostname", "operator": "In", "values": ["rancher"]}]}]}}}});
+    o.create(old).await;
+    o.claim("old", "rancher", json!({"volumeName": "pvc-old"})).await;
+    o.bound("old").await;
+    let scratch = support::Scratch::new("config").unwrap();
+    let config = scratch.path().join("config.json");
+    let write = |path: &str| {
+        let text = json!({"nodePathMap": [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [path]}]});
+        // As the kubelet does it: beside, then renamed.
+        let beside = scratch.path().join("beside");
+        std::fs::write(&beside, text.to_string()).unwrap();
+        std::fs::rename(&beside, &config).unwrap();
+    };
+    write("/elsewhere");
+    let path = config.to_str().unwrap();
+    let controller =
+        Controller::start(cluster, &["--provisioner-name", rancher, "--config", path, "--patience", "2"]);
+    controller.leads().await;
+    o.claim("data", "rancher", json!({})).await;
+    o.pod("user", "data", Some("rancher")).await;
+    o.told("data", "has no base /elsewhere; it has: /opt/local-path-provisioner").await;
+    std::fs::write(&config, "{").unwrap();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(controller.process.log().contains("the old configuration stays in force"));
+    write(BASE);
+    let claim = o.bound("data").await;
+    let volume = o.get("PersistentVolume", claim["spec"]["volumeName"].as_str().unwrap()).await;
+    assert_eq!(volume["spec"]["local"]["path"], format!("{BASE}/rancher/data"));
+
+    let in_use = o.get("PersistentVolume", "pvc-old").await;
+    assert_eq!(in_use["status"]["phase"], "Bound");
+    assert!(o.get("NodeVolume", "pvc-old").await.is_null(), "it needs none while it is used");
+    agent.set(Manner::Silent);
+    o.delete("PersistentVolumeClaim", "old").await;
+    let asked = o.until("the agent is asked", "NodeVolume", "pvc-old", |found| !found.is_null()).await;
+    assert_eq!(
+        (
+            &asked["spec"]["adopt"],
+            &asked["spec"]["desired"],
+            &asked["spec"]["base"],
+            &asked["spec"]["directory"]
+        ),
+        (&json!(true), &json!("Absent"), &json!(BASE), &json!("pvc-old_rancher_old"))
+    );
+    agent.set(Manner::Makes);
+    o.gone("PersistentVolume", "pvc-old").await;
+    o.gone("NodeVolume", "pvc-old").await;
 }

@@ -157,7 +157,7 @@ fn facts<F: Cached>(watched: Watched, object: Observed<F>) -> Option<F> {
             let (namespace, name) = (object.meta.namespace, object.meta.name);
             warn!(
                 resource = %watched, namespace, name,
-                "an object cannot be read and is passed over; reviews do not see it as it is now: {fault}"
+                "an object cannot be read and is passed over; it is not seen as it is now: {fault}"
             );
             None
         }

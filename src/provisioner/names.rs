@@ -29,3 +29,5 @@ pub const RANCHER_NODE: &str = "local.path.provisioner/selected-node";
 pub const RANCHER_VOLUME_TYPE: &str = "volumeType";
 /// On a class, as rancher's provisioner has it: `local` or `hostPath` for claims that say nothing.
 pub const RANCHER_DEFAULT_VOLUME_TYPE: &str = "defaultVolumeType";
+/// On a NodeVolume: the provisioner whose controller answers for it. An annotation, as such a name may have a `/` in it.
+pub const OWNER: &str = "volgate.dev/provisioner";

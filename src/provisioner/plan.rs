@@ -527,12 +527,13 @@ impl<'a> Planner<'a> {
         if found.status.phase == Phase::Removed {
             return Step::act(Action::DeleteNodeVolume { uid: found.uid.clone() });
         }
-        if let Some(until) = self.lasting(Why::Orphaned, self.settings.orphan_grace) {
+        let present = found.spec.desired == Desired::Present;
+        if present && let Some(until) = self.lasting(Why::Orphaned, self.settings.orphan_grace) {
             return Step::Wait { until: Some(until), notice: None };
         }
         // It may have been a volume that was to be kept: its data stays, as an orphan for an administrator.
         let used = matches!(found.status.phase, Phase::Ready | Phase::Lost);
-        if used && found.reclaim != ReclaimPolicy::Delete && found.spec.desired == Desired::Present {
+        if used && found.reclaim != ReclaimPolicy::Delete && present {
             return Step::act(Action::DeleteNodeVolume { uid: found.uid.clone() });
         }
         let claim = found.spec.claim.clone();
@@ -640,3 +641,7 @@ fn made_at(found: &NodeVolume) -> Result<&str, String> {
 pub(super) fn kubelet_grows(spec: &NodeVolumeSpec) -> bool {
     spec.backend == Backend::Loop && spec.volume_mode == NodeVolumeMode::Filesystem
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,7 +1,7 @@
 //! What is kept of each object: as little as the plan needs, as there can be tens of thousands.
 
 use super::names::{
-    BACKEND, BASE, BETA_STORAGE_PROVISIONER, DIRECTORY, FINALIZER, NODE, NODE_UID, PROVISIONED_BY,
+    BACKEND, BASE, BETA_STORAGE_PROVISIONER, DIRECTORY, FINALIZER, NODE, NODE_UID, OWNER, PROVISIONED_BY,
     RANCHER_NODE, RECLAIM, SELECTED_NODE, STORAGE_PROVISIONER,
 };
 use crate::facts::{ClassFacts, FactsFault, ReclaimPolicy};
@@ -369,6 +369,8 @@ pub struct NodeVolume {
     pub uid: Text,
     /// Its resource version.
     pub version: u64,
+    /// Whose controller answers for it.
+    pub provisioner: Arc<str>,
     /// Its generation.
     pub generation: i64,
     /// What it is to be.
@@ -400,6 +402,7 @@ impl NodeVolume {
             version: metadata.version(),
             // Without a word for it, nothing is removed.
             reclaim: reclaim.and_then(Result::ok).unwrap_or(ReclaimPolicy::Retain),
+            provisioner: metadata.annotation(OWNER).unwrap_or_default().into(),
             generation: metadata.generation,
             spec,
             status: status.unwrap_or_default(),

@@ -279,7 +279,8 @@ macro_rules! keyed {
 }
 
 keyed!(Volume, volumes, "volume", |volume: &Volume, ours: &str| &*volume.provisioner == ours);
-keyed!(NodeVolume, node_volumes, "node volume", |_: &NodeVolume, _: &str| true);
+keyed!(NodeVolume, node_volumes, "node volume", |volume: &NodeVolume, ours: &str| &*volume.provisioner
+    == ours);
 
 impl Change for Class {
     fn put(self, world: &mut World) {

@@ -62,7 +62,7 @@ pub(crate) fn start(mut options: Options) -> Option<Cluster> {
 pub(crate) struct Controller {
     pub(crate) process: Process,
     pub(crate) health: SocketAddr,
-    pub(crate) scratch: Scratch,
+    _scratch: Scratch,
 }
 
 impl Controller {
@@ -91,7 +91,7 @@ impl Controller {
         }
         command.envs(environment.iter().copied());
         let process = Process::spawn("provisioner", &command, &scratch.path().join("log")).unwrap();
-        Self { process, health, scratch }
+        Self { process, health, _scratch: scratch }
     }
 
     /// What it answers on the health port; an error while nobody listens.
@@ -259,15 +259,14 @@ async fn answer(
 
 /// Objects of a test, by kubectl's words for them.
 pub(crate) struct Objects<'a> {
-    pub(crate) cluster: &'a Cluster,
     pub(crate) client: kube::Client,
     pub(crate) namespace: &'a str,
 }
 
 impl<'a> Objects<'a> {
-    pub(crate) async fn new(cluster: &'a Cluster, namespace: &'a str) -> Self {
+    pub(crate) async fn new(cluster: &Cluster, namespace: &'a str) -> Self {
         cluster.namespace(namespace, &[]).await;
-        Self { cluster, client: cluster.client(ADMIN), namespace }
+        Self { client: cluster.client(ADMIN), namespace }
     }
 
     fn api(&self, kind: &str) -> Api<DynamicObject> {

@@ -6,8 +6,8 @@ use super::calls::Fault;
 use crate::cluster::node_volume;
 use crate::facts::ReclaimPolicy;
 use crate::provisioner::{
-    Action, Change, Claim, FINALIZER, Failpoint, Key, NodeVolume, Notice, Outcome, RECLAIM, Removal, Step,
-    Volume, VolumePhase, plan,
+    Action, Change, Claim, FINALIZER, Failpoint, Key, NodeVolume, Notice, OWNER, Outcome, RECLAIM, Removal,
+    Step, Volume, VolumePhase, plan,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -91,8 +91,9 @@ impl Shared {
         match action {
             Action::CreateNodeVolume { spec, reclaim } => {
                 let mut object = node_volume(key, *spec);
-                object.metadata.annotations =
-                    Some(BTreeMap::from([(RECLAIM.to_owned(), reclaim.as_str().to_owned())]));
+                let annotations = [(RECLAIM, reclaim.as_str()), (OWNER, &self.name)];
+                let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
+                object.metadata.annotations = Some(BTreeMap::from(annotations));
                 let object = serde_json::to_value(object).map_err(|error| error.to_string())?;
                 self.created::<NodeVolume>(calls.create(NODE_VOLUMES, None, &object).await)
             }

@@ -60,6 +60,7 @@ pub struct Stopped;
 
 /// What watches and workers share.
 struct Shared {
+    name: String,
     client: kube::Client,
     calls: Calls,
     world: Mutex<World>,
@@ -97,6 +98,7 @@ impl Provisioner {
             client,
             calls,
             world: Mutex::new(World::new(&name)),
+            name,
             queue: Mutex::default(),
             memories: Mutex::default(),
             seen: Mutex::default(),
