@@ -49,12 +49,18 @@ impl Candidate {
 
     /// Stands for election for ever.
     pub(super) async fn run(&mut self) {
+        let mut told = String::new();
         loop {
             let leads = self.leads();
             match self.round().await {
-                Ok(()) => {}
+                Ok(()) => told.clear(),
                 Err(why) if leads => tracing::warn!("the lease is not renewed: {why}"),
-                Err(why) => tracing::debug!("the lease is not taken: {why}"),
+                // Once: it is tried again every few seconds.
+                Err(why) if why != told => {
+                    tracing::warn!("the lease is not taken, and so no volume is made here: {why}");
+                    told = why;
+                }
+                Err(_) => {}
             }
             if leads && !self.leads() {
                 tracing::error!("leadership is lost: another may lead now; nothing is written any more");
