@@ -31,7 +31,7 @@ pub use own::volgate;
 pub use pods::Pods;
 pub use real::RealCluster;
 pub use slot::Slot;
-pub use tools::Tools;
+pub use tools::{Tools, library_dirs, unpacked};
 
 use super::{cluster_tests_skipped, say};
 use std::io::ErrorKind;
