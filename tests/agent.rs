@@ -13,7 +13,11 @@ mod hostile;
 mod life;
 #[path = "agent/mounts.rs"]
 mod mounts;
+#[path = "agent/quota.rs"]
+mod quota;
 #[path = "agent/steps.rs"]
 mod steps;
+#[path = "agent/vm.rs"]
+mod vm;
 #[path = "agent/world.rs"]
 mod world;

@@ -50,7 +50,6 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     start_log(args.log_format);
     let options = options(args)?;
     make_bases(&options);
-    confine(&options, &kubeconfig_files());
     // One thread waits for the API server; disks have threads of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("failed to start the runtime")?.block_on(work(args, options))?;
@@ -99,7 +98,7 @@ fn make_bases(options: &Options) {
     }
 }
 
-/// Outside of a cluster, where the way to the API server is written.
+/// Outside of a cluster, where the way to the API server is written; a token may be beside it, which is read again.
 fn kubeconfig_files() -> Vec<PathBuf> {
     let named: Vec<PathBuf> = std::env::var_os("KUBECONFIG").iter().flat_map(std::env::split_paths).collect();
     let home = || std::env::home_dir().map(|home| home.join(".kube/config"));
@@ -118,6 +117,8 @@ async fn work(args: &Args, options: Options) -> Result<()> {
     let listener = tokio::net::TcpListener::bind(args.health_listen).await;
     let listener = listener.with_context(|| format!("failed to listen on {}", args.health_listen))?;
     let client = crate::cluster::connect().await?;
+    // After the files that the client is made from were read, and while this is still the only thread.
+    confine(&options, &kubeconfig_files());
     tracing::info!(
         node = options.node,
         "volgate {} is the agent of bases {}; health on {}",

@@ -100,13 +100,25 @@ impl Node {
         self.start_agent(&args, None).await;
     }
 
+    /// What the agent is called with, but for where the node's root is seen.
+    pub(crate) fn agent_args(&self) -> Vec<String> {
+        let health = self.health.to_string();
+        let args = ["agent", "--node-name", &self.name, "--health-listen", &health];
+        let often = ["--look-every", "1", "--orphan-grace", "1", "--walk-every", "1"];
+        args.iter().chain(&often).map(|arg| (*arg).to_owned()).chain(self.args.clone()).collect()
+    }
+
+    /// The cluster that the node is of.
+    pub(crate) fn cluster(&self) -> &'static Cluster {
+        self.cluster
+    }
+
     fn spawn(&self, failpoint: Option<&str>) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
         command
-            .args(["agent", "--node-name", &self.name, "--health-listen", &self.health.to_string()])
-            .args(["--look-every", "1", "--orphan-grace", "1", "--walk-every", "1", "--host-root"])
+            .args(self.agent_args())
+            .arg("--host-root")
             .arg(self.root())
-            .args(&self.args)
             .env("KUBECONFIG", self.cluster.kubeconfig_for(ADMIN))
             .env("RUST_LOG", "debug,hyper=info,hyper_util=info,tower=info,kube=info,rustls=info,h2=info")
             .env_remove(failpoint::VARIABLE);

@@ -80,9 +80,11 @@ pub(super) fn unsupported(base: &Base) -> Option<String> {
     }
     match kernel::project_quotas(base.root()) {
         Ok(true) => None,
-        Ok(false) | Err(Errno::SRCH) => {
-            Some(format!("project quotas are not switched on: mount the {name} with the option prjquota"))
-        }
+        // XFS without the option answers as a kernel without the call does.
+        Ok(false) | Err(Errno::SRCH | Errno::NOSYS) => Some(format!(
+            "project quotas are not switched on: mount the {name} with the option prjquota (the kernel needs to be \
+             5.14 or newer, with quotas)"
+        )),
         Err(errno) => Some(format!("this kernel cannot do it with this {name}: {errno}")),
     }
 }

@@ -34,7 +34,7 @@ pub use pods::{Pods, is_ready};
 pub use rancher::rancher;
 pub use real::RealCluster;
 pub use slot::Slot;
-pub use tools::Tools;
+pub use tools::{Tools, library_dirs, unpacked};
 
 use super::{cluster_tests_skipped, say};
 

@@ -79,8 +79,8 @@ impl Tools {
     }
 }
 
-/// `usr/lib/x86_64-linux-gnu` and the like, as far as the packages have them.
-fn library_dirs(root: &Path) -> Vec<PathBuf> {
+/// `usr/lib/x86_64-linux-gnu` and the like, as far as packages that were unpacked have them.
+pub fn library_dirs(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for parent in ["lib", "usr/lib"] {
         for entry in fs::read_dir(root.join(parent)).into_iter().flatten().flatten() {
@@ -94,11 +94,7 @@ fn library_dirs(root: &Path) -> Vec<PathBuf> {
 }
 
 fn make(half: &Path) -> Result<(), String> {
-    // Lists of packages that are absent or outdated show as packages that cannot be found or fetched.
-    unpack(half).or_else(|_| {
-        system(apt().arg("update"))?;
-        unpack(half)
-    })?;
+    unpacked(half, &PACKAGES)?;
     let packages =
         COMMANDS.map(|name| format!("github.com/containerd/containerd/v2/cmd/{name}@{CONTAINERD}"));
     let mut go = Command::new("go");
@@ -121,11 +117,22 @@ fn apt() -> Command {
     apt
 }
 
-/// Unpacks the packages with all that they depend on and this machine lacks.
-fn unpack(half: &Path) -> Result<(), String> {
+/// Unpacks packages with all that they depend on and this machine lacks.
+///
+/// # Errors
+/// A text for a person: what failed and how to go on.
+pub fn unpacked(half: &Path, packages: &[&str]) -> Result<(), String> {
+    // Lists of packages that are absent or outdated show as packages that cannot be found or fetched.
+    unpack(half, packages).or_else(|_| {
+        system(apt().arg("update"))?;
+        unpack(half, packages)
+    })
+}
+
+fn unpack(half: &Path, packages: &[&str]) -> Result<(), String> {
     let go_on = |e: String| how_to_go_on(&e);
     let mut plan = apt();
-    plan.args(["--simulate", "--reinstall", "--no-install-recommends", "install"]).args(PACKAGES);
+    plan.args(["--simulate", "--reinstall", "--no-install-recommends", "install"]).args(packages);
     let plan = system(&mut plan).map_err(go_on)?;
     // `Inst name [old version] (version archive…)`, with the part in brackets only when it is installed already.
     let wanted = plan.lines().filter_map(|line| {

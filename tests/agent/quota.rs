@@ -1,0 +1,145 @@
+//! Project quotas, in a virtual machine whose kernel has them.
+
+use crate::vm::{Parts, Vm, disk};
+use crate::world::{BASE, Node};
+use serde_json::json;
+use std::process::Command;
+use volgate::model::{Backend, Phase};
+
+const MIB: i64 = 1 << 20;
+
+/// A machine with an agent, whose base is a disk of the given file system.
+async fn agent(node: &Node, mkfs: impl FnOnce(&Parts) -> Command, mount: &str) -> Vm {
+    let parts = Parts::get();
+    let image = node.outside("disk.img");
+    disk(&mut mkfs(&parts), &image, 512);
+    let vm = Vm::start(node, &parts, &image).await;
+    vm.run(&format!("mkdir -p /mnt/root{BASE} && mount {mount} /dev/vda /mnt/root{BASE}")).await;
+    let args: Vec<String> = node.agent_args().iter().map(|arg| format!("'{arg}'")).collect();
+    vm.run(&format!(
+        "KUBECONFIG=/mnt/mail/kubeconfig RUST_LOG=debug,hyper_util=info,kube=info,tower=info \
+         setsid {} {} --host-root /mnt/root >/mnt/mail/agent.log 2>&1 </dev/null &",
+        env!("CARGO_BIN_EXE_volgate"),
+        args.join(" ")
+    ))
+    .await;
+    vm
+}
+
+async fn bounds(node: &Node, vm: &Vm) {
+    let storage = node.storage("project quotas", |status| {
+        status.bases.iter().any(|base| base.backends.contains(&Backend::ProjectQuota))
+    });
+    storage.await;
+    let volume = format!("pvc-{}", node.name);
+    node.ask(&volume, |spec| {
+        spec.backend = Backend::ProjectQuota;
+        spec.directory = "team/data".into();
+        spec.size_bytes = 16 * MIB;
+    })
+    .await;
+    let status = node.phase(&volume, Phase::Ready).await;
+    assert_eq!(status.size_bytes, Some(16 * MIB));
+    let at = format!("/mnt/root{BASE}/team/data");
+    assert_eq!(vm.run(&format!("stat -c %a {at}")).await.trim(), "777");
+    // The pod sees its own size.
+    let size = async || vm.run(&format!("stat -f -c '%b %S' {at}")).await;
+    let bytes = |text: String| {
+        let (blocks, size) = text.trim().split_once(' ').unwrap();
+        blocks.parse::<i64>().unwrap() * size.parse::<i64>().unwrap()
+    };
+    assert_eq!(bytes(size().await), 16 * MIB);
+    // As a pod does: root with CAP_SYS_RESOURCE, which containers do not have, is above ext4's quotas.
+    let nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups";
+    let write =
+        |mebibytes: u32| format!("{nobody} dd if=/dev/zero of={at}/data bs=1M count={mebibytes} conv=fsync");
+    vm.run(&write(15)).await;
+    let (status, output) = vm.try_run(&write(17)).await;
+    assert_ne!(status, "0", "{output}");
+
+    node.change(&volume, json!({"sizeBytes": 32 * MIB})).await;
+    node.until(&volume, "grown", |status| status.size_bytes == Some(32 * MIB)).await;
+    assert_eq!(bytes(size().await), 32 * MIB);
+    vm.run(&write(31)).await;
+    let (status, output) = vm.try_run(&write(33)).await;
+    assert_ne!(status, "0", "{output}");
+
+    // Another volume has a quota of its own.
+    let other = format!("pvc-{}-other", node.name);
+    node.ask(&other, |spec| {
+        spec.backend = Backend::ProjectQuota;
+        spec.directory = "other".into();
+        spec.size_bytes = 16 * MIB;
+    })
+    .await;
+    node.phase(&other, Phase::Ready).await;
+    vm.run(&format!("{nobody} dd if=/dev/zero of=/mnt/root{BASE}/other/data bs=1M count=15 conv=fsync"))
+        .await;
+
+    node.ask_absent(&volume).await;
+    node.phase(&volume, Phase::Removed).await;
+    vm.run(&format!("for i in $(seq 100); do [ -z \"$(ls -A /mnt/root{BASE}/.volgate/trash)\" ] && exit 0; sleep 0.1; done; exit 1")).await;
+    assert_eq!(
+        vm.run(&format!("ls /mnt/root{BASE}/team /mnt/root{BASE}/other")).await.matches("data").count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_directory_of_xfs_holds_what_its_quota_says() {
+    let Some(node) = Node::without_agent("xfs").await else { return };
+    let vm = agent(
+        &node,
+        |parts| {
+            let mut mkfs = parts.program("sbin/mkfs.xfs");
+            mkfs.arg("-q");
+            mkfs
+        },
+        "-o prjquota",
+    )
+    .await;
+    bounds(&node, &vm).await;
+}
+
+#[tokio::test]
+async fn a_directory_of_ext4_holds_what_its_quota_says() {
+    let Some(node) = Node::without_agent("ext4").await else { return };
+    let vm = agent(
+        &node,
+        |parts| {
+            let mut mkfs = parts.program("sbin/mkfs.ext4");
+            mkfs.args(["-q", "-O", "quota,project", "-E", "quotatype=prjquota"]);
+            mkfs
+        },
+        "-o prjquota",
+    )
+    .await;
+    bounds(&node, &vm).await;
+}
+
+#[tokio::test]
+async fn without_the_mount_option_the_backend_is_not_offered() {
+    let Some(node) = Node::without_agent("no-quota").await else { return };
+    let vm = agent(
+        &node,
+        |parts| {
+            let mut mkfs = parts.program("sbin/mkfs.xfs");
+            mkfs.arg("-q");
+            mkfs
+        },
+        "",
+    )
+    .await;
+    let storage = node.storage("its base", |status| status.bases.iter().any(|base| base.usable)).await;
+    let base = &storage.status.unwrap().bases[0];
+    assert!(!base.backends.contains(&Backend::ProjectQuota));
+    assert!(base.message.as_ref().unwrap().contains("mount the xfs with the option prjquota"), "{base:?}");
+    node.ask("pvc-no-quota", |spec| {
+        spec.backend = Backend::ProjectQuota;
+        spec.size_bytes = MIB;
+    })
+    .await;
+    let status = node.phase("pvc-no-quota", Phase::Refused).await;
+    assert_eq!(status.reason.as_deref(), Some("BackendUnsupported"));
+    drop(vm);
+}
