@@ -331,7 +331,7 @@ fn an_agent_that_was_asked() {
 
 #[test]
 fn a_node_that_refuses_is_asked_again_later_and_later() {
-    let mut refused = asked("Refused");
+    let mut refused = with(asked("Refused"), |f| f.storages.truncate(1));
     let mut pauses = Vec::new();
     let mut now = 100;
     for _ in 0..11 {
@@ -345,6 +345,26 @@ fn a_node_that_refuses_is_asked_again_later_and_later() {
         refused.node_volume = asked;
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+}
+
+#[test]
+fn the_scheduler_is_sent_on_from_a_node_that_refused_where_others_might_do() {
+    let mut refused = asked("Refused");
+    let mut now = 100;
+    let node_volume = refused.node_volume.clone();
+    for _ in 0..4 {
+        refused.node_volume = node_volume.clone();
+        step(&mut refused, now);
+        refused.node_volume = Value::Null;
+        let Step::Wait { until: Some(until), .. } = step(&mut refused, now) else { panic!() };
+        now = until.as_secs();
+    }
+    // By now it is left out for eight seconds.
+    assert_eq!(words(step(&mut refused, now)), "reschedule");
+    assert_eq!(words(step(&mut refused, now + 1)), format!("wait until {}", now + 2));
+    assert_eq!(words(step(&mut refused, now + 2)), "reschedule");
+    refused.claim["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] = json!("b");
+    assert!(words(step(&mut refused, now + 3)).starts_with("ask b:"));
 }
 
 #[test]
