@@ -216,7 +216,10 @@ pub fn plan(world: &World, key: &str, settings: &Settings, memory: &mut Memory, 
     let since = memory.waiting.take();
     let mut planner = Planner { world, key, settings, memory, now, since };
     match (world.volume(key), world.claim(key), world.node_volume(key)) {
-        (Some(volume), _, _) => remove::volume(&mut planner, volume),
+        (Some(volume), _, _) => {
+            planner.memory.refusals.clear();
+            remove::volume(&mut planner, volume)
+        }
         (None, Some(claim), found) => match &claim.unbound {
             Some(rest) if !claim.deleting => planner.claim(claim, rest, found),
             // Being deleted, it gets no volume any more.

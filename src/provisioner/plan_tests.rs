@@ -510,8 +510,14 @@ fn a_volume_whose_data_goes() {
     assert!(
         words(step(&mut gone, 400)).starts_with("delete the volume (VolumeFailedDelete: node \"a\" is gone")
     );
-    let back = with(released(), |f| f.nodes[0]["metadata"]["uid"] = json!("another"));
-    check("the node is back under its name", back, "set absent, released");
+    let back = || with(released(), |f| f.nodes[0]["metadata"]["uid"] = json!("another"));
+    check("the node is back under its name", back(), "set absent, released");
+    let mut no_agent = absent(back(), "Ready");
+    step(&mut no_agent, 100);
+    assert!(
+        words(step(&mut no_agent, 110))
+            .starts_with("wait (VolumeFailedDelete: the volgate agent of node \"a\"")
+    );
 }
 
 #[test]
@@ -529,6 +535,30 @@ fn a_volume_that_is_not_beneath_a_base_is_not_touched() {
         "rancher's",
         at("/opt/local-path-provisioner/pvc-9_a_b"),
         "ask a:/opt/local-path-provisioner/pvc-9_a_b absent adopt Delete",
+    );
+    check(
+        "by a pattern",
+        at("/opt/local-path-provisioner/team/data"),
+        "ask a:/opt/local-path-provisioner/team/data absent adopt Delete",
+    );
+    let mut deep = at("/opt/local-path-provisioner/team/data");
+    let Step::Do { action: Action::CreateNodeVolume { spec, .. }, .. } = step(&mut deep, 100) else {
+        panic!()
+    };
+    assert_eq!((spec.base.as_str(), spec.directory.as_str()), ("/opt/local-path-provisioner", "team/data"));
+    let told = with(at("/data/x"), |f| f.storages[0]["status"]["bases"][0]["path"] = json!("/data"));
+    check("in a base that the agent tells of", told, "ask a:/data/x absent adopt Delete");
+    let configured = with(at("/data/x"), |f| {
+        f.storages[0]["status"]["bases"][0]["path"] = json!("/data");
+        f.settings.bases =
+            crate::provisioner::Bases::parse(r#"{"nodePathMap": [{"node": "a", "paths": ["/other"]}]}"#)
+                .unwrap()
+                .0;
+    });
+    check(
+        "but not in one that is not configured",
+        configured,
+        "wait (VolumeFailedDelete: its path \"/data/x\"…",
     );
     for path in [
         "/etc/kubernetes",
