@@ -1,4 +1,5 @@
-//! Prints how much memory the caches take: `cargo run --release --example cache_memory [claims] [volumes]`.
+//! Prints how much memory the caches take: `cargo run --release --example cache_memory [claims] [volumes]`; with
+//! `provisioner` before the numbers, what the provisioner's controller takes that has made these volumes.
 //!
 //! A child process plays the API server, with claims and volumes as a real one writes them (managed fields included), in
 //! pages and without end to the watches. What is printed is what the kernel says of this process: resident now and at
@@ -14,7 +15,9 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use volgate::cluster::Caches;
+use volgate::cluster::{Caches, LeaseSettings, Provisioner, ProvisionerOptions};
+use volgate::model::PROVISIONER;
+use volgate::provisioner::Settings;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -26,6 +29,8 @@ fn main() -> Result<(), Failure> {
             || -> Result<usize, Failure> { Ok(args.next().ok_or("a number is missing")?.parse()?) };
         return serve(count()?, count()?);
     }
+    let provisioner = first == "provisioner";
+    let first = if provisioner { args.next().unwrap_or_else(|| "10000".to_owned()) } else { first };
     let (claims, volumes) = (first, args.next().unwrap_or_else(|| "10000".to_owned()));
     let mut api = Guard(
         Command::new(std::env::current_exe()?)
@@ -36,7 +41,10 @@ fn main() -> Result<(), Failure> {
     let mut url = String::new();
     BufReader::new(api.0.stdout.take().ok_or("the API has no output")?).read_line(&mut url)?;
     // As `serve` has it.
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(url.trim()))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(measure(url.trim(), provisioner))
 }
 
 struct Guard(Child);
@@ -48,30 +56,64 @@ impl Drop for Guard {
     }
 }
 
-async fn measure(url: &str) -> Result<(), Failure> {
+async fn measure(url: &str, provisioner: bool) -> Result<(), Failure> {
     let mut config = kube::Config::new(url.parse()?);
     config.proxy_url = None;
     let client = kube::Client::try_from(config)?;
     let before = memory()?;
     let started = Instant::now();
-    let caches = Caches::start(&client);
-    while !caches.synced() {
-        if started.elapsed() > Duration::from_secs(60) {
-            return Err(caches.waiting().join("; ").into());
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let objects = if provisioner { controller(client).await? } else { caches(&client).await? };
     let seconds = started.elapsed().as_secs_f32();
     let after = memory()?;
-    let objects: Vec<String> = caches
-        .sizes()
-        .into_iter()
-        .filter(|(_, size)| *size > 0)
-        .map(|(kind, size)| format!("{size} {kind}"))
-        .collect();
-    println!("cached {} in {seconds:.1} s", objects.join(" and "));
+    println!("cached {objects} in {seconds:.1} s");
     for (what, (resident, peak)) in [("before", before), ("after", after)] {
         println!("{what}: resident {:.1} MiB, peak {:.1} MiB", mib(resident), mib(peak));
+    }
+    Ok(())
+}
+
+async fn caches(client: &kube::Client) -> Result<String, Failure> {
+    let caches = Caches::start(client);
+    full(|| caches.waiting()).await?;
+    let sizes = caches.sizes().into_iter().filter(|(_, size)| *size > 0);
+    Ok(sizes.map(|(kind, size)| format!("{size} {kind}")).collect::<Vec<_>>().join(" and "))
+}
+
+async fn controller(client: kube::Client) -> Result<String, Failure> {
+    let seconds = Duration::from_secs;
+    let lease = LeaseSettings {
+        namespace: "volgate-system".to_owned(),
+        name: "volgate-provisioner".to_owned(),
+        identity: "one".to_owned(),
+        duration: seconds(12),
+        deadline: seconds(8),
+        retry: seconds(2),
+    };
+    let options = ProvisionerOptions {
+        name: PROVISIONER.to_owned(),
+        settings: Settings::default(),
+        lease,
+        workers: 32,
+    };
+    let provisioner = Provisioner::start(client, options);
+    let view = provisioner.view();
+    full(|| view.waiting()).await?;
+    let metrics = view.metrics();
+    let kinds = metrics.lines().filter(|line| {
+        ["volgate_provisioner_volumes{", "volgate_provisioner_node_volumes{"]
+            .iter()
+            .any(|kind| line.starts_with(kind))
+    });
+    Ok(kinds.collect::<Vec<_>>().join(" and "))
+}
+
+async fn full(waiting: impl Fn() -> Vec<String>) -> Result<(), Failure> {
+    let started = Instant::now();
+    while !waiting().is_empty() {
+        if started.elapsed() > Duration::from_secs(60) {
+            return Err(waiting().join("; ").into());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
 }
@@ -99,14 +141,16 @@ async fn serve(claims: usize, volumes: usize) -> Result<(), Failure> {
         match resource.as_str() {
             "persistentvolumeclaims" => page(&query, claims, claim),
             "persistentvolumes" => page(&query, volumes, volume),
+            "nodevolumes" => page(&query, volumes, node_volume),
             _ => page(&query, 0, volume),
         }
     };
     let app = axum::Router::new().route("/api/v1/{resource}", get(answer)).route(
-        "/apis/{group}/v1/{resource}",
-        get(move |Path((_, resource)): Path<(String, String)>, query: Query<HashMap<String, String>>| {
-            answer(Path(resource), query)
-        }),
+        "/apis/{group}/{version}/{resource}",
+        get(
+            move |Path((_, _, resource)): Path<(String, String, String)>,
+                  query: Query<HashMap<String, String>>| { answer(Path(resource), query) },
+        ),
     );
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("http://{}", listener.local_addr()?);
@@ -162,8 +206,11 @@ fn volume(n: usize) -> Value {
     json!({
         "metadata": {"name": format!("pvc-{uid}"), "uid": format!("7a1b3d2f-0000-4000-8000-{n:012}"),
             "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z",
-            "annotations": {"pv.kubernetes.io/provisioned-by": "local-path.volgate.dev"},
-            "finalizers": ["kubernetes.io/pv-protection"],
+            "annotations": {"pv.kubernetes.io/provisioned-by": "local-path.volgate.dev", "volgate.dev/node": node,
+                "volgate.dev/node-uid": format!("9c3f0000-0000-4000-8000-{:012}", n % 100),
+                "volgate.dev/base": "/opt/local-path-provisioner", "volgate.dev/backend": "directory",
+                "volgate.dev/directory": format!("pvc-{uid}_{namespace}_data-database-{n}")},
+            "finalizers": ["kubernetes.io/pv-protection", "external-provisioner.volume.kubernetes.io/finalizer"],
             "managedFields": [managed("volgate"), managed("kube-controller-manager")]},
         "spec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "10Gi"}, "volumeMode": "Filesystem",
             "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace,
@@ -173,5 +220,24 @@ fn volume(n: usize) -> Value {
                 {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}]}},
             "persistentVolumeReclaimPolicy": "Delete", "storageClassName": "local-path"},
         "status": {"phase": "Bound"},
+    })
+}
+
+fn node_volume(n: usize) -> Value {
+    let (namespace, node) = (format!("team-{}", n % 50), format!("node-{}", n % 100));
+    let uid = format!("6f0d2c1e-0000-4000-8000-{n:012}");
+    let directory = format!("pvc-{uid}_{namespace}_data-database-{n}");
+    json!({
+        "metadata": {"name": format!("pvc-{uid}"), "uid": format!("8b2c4e3a-0000-4000-8000-{n:012}"),
+            "resourceVersion": "1", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"volgate.dev/node": node},
+            "annotations": {"volgate.dev/provisioner": PROVISIONER, "volgate.dev/reclaim-policy": "Delete"},
+            "managedFields": [managed("volgate"), managed("volgate-agent")]},
+        "spec": {"node": node, "nodeUid": format!("9c3f0000-0000-4000-8000-{:012}", n % 100),
+            "claim": {"namespace": namespace, "name": format!("data-database-{n}"), "uid": uid}, "class": "local-path",
+            "backend": "directory", "base": "/opt/local-path-provisioner", "directory": directory,
+            "sizeBytes": 10_737_418_240_i64, "volumeMode": "Filesystem", "desired": "Present", "adopt": false},
+        "status": {"phase": "Ready", "observedGeneration": 1, "sizeBytes": 10_737_418_240_i64,
+            "path": format!("/opt/local-path-provisioner/{directory}")},
     })
 }

@@ -128,7 +128,13 @@ async fn a_node_that_refuses_is_left_and_another_is_taken() {
         cluster.fake_node(node, &[("group", "elsewhere")]).await;
         agents.push(Agent::start(cluster, node, 100 * GI).await);
     }
-    agents.iter().for_each(|agent| agent.set(Manner::Refuses));
+    agents[0].set(Manner::Refuses);
+    // The scheduler has equals to choose from: it is told which it likes less.
+    let dislike = async |node: &str| {
+        let taint = json!([{"key": "less", "effect": "PreferNoSchedule"}]);
+        o.merge("Node", node, json!({"spec": {"taints": taint}})).await;
+    };
+    dislike("elsewhere-2").await;
     o.class("elsewhere", json!({})).await;
     let uid = o.claim("data", "elsewhere", json!({})).await;
     o.create(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user"}, "spec": {
@@ -137,7 +143,8 @@ async fn a_node_that_refuses_is_left_and_another_is_taken() {
         .await;
     let words = "cannot hold the volume: 0 bytes are left (NotEnoughSpace)";
     o.told("data", words).await;
-    agents[1].set(Manner::Makes);
+    o.merge("Node", "elsewhere-2", json!({"spec": {"taints": null}})).await;
+    dislike("elsewhere-1").await;
     o.bound("data").await;
     let name = format!("pvc-{uid}");
     let volume = o.get("PersistentVolume", &name).await;
@@ -649,4 +656,54 @@ async fn ranchers_volumes_and_configuration_are_taken_over() {
     agent.set(Manner::Makes);
     o.gone("PersistentVolume", "pvc-old").await;
     o.gone("NodeVolume", "pvc-old").await;
+}
+
+/// A measurement, which prints and asserts nothing of times:
+/// `VOLGATE_BURST=1000 cargo test --release --test provisioner -- --ignored --nocapture measures`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement, for a quiet machine"]
+async fn measures_a_burst() {
+    let number: usize = std::env::var("VOLGATE_BURST").map_or(200, |text| text.parse().unwrap());
+    let lifted = ["--kube-api-qps=5000".to_owned(), "--kube-api-burst=5000".to_owned()];
+    let Some(cluster) = start(Options {
+        controller_manager_args: lifted.to_vec(),
+        api_server_args: vec![
+            "--max-requests-inflight=2000".into(),
+            "--max-mutating-requests-inflight=1000".into(),
+        ],
+        ..Options::default()
+    }) else {
+        return;
+    };
+    let o = Objects::new(&cluster, "burst").await;
+    let mut agents = Vec::new();
+    for n in 0..20 {
+        let node = format!("burst-{n}");
+        cluster.fake_node(&node, &[]).await;
+        agents.push(Agent::start(&cluster, &node, 1 << 50).await);
+    }
+    o.class("burst", json!({"volumeBindingMode": "Immediate"})).await;
+    let controller = Controller::start(&cluster, &[]);
+    controller.leads().await;
+    let started = std::time::Instant::now();
+    let claims: Vec<String> = (0..number).map(|n| format!("data-{n}")).collect();
+    for some in claims.chunks(20) {
+        futures::future::join_all(some.iter().map(|claim| o.claim(claim, "burst", json!({})))).await;
+    }
+    support::say(&format!("{number} claims created after {:.1} s", started.elapsed().as_secs_f32()));
+    let made = "volgate_provisioner_provisioning_seconds_count";
+    wait_until("all volumes are made", LIMIT * 20, async || match controller.metric(made).await {
+        Some(count) if count >= number as f64 => Ok(()),
+        seen => Err(format!("{seen:?}")),
+    })
+    .await;
+    support::say(&format!("all volumes made after {:.1} s", started.elapsed().as_secs_f32()));
+    for claim in &claims {
+        o.bound(claim).await;
+    }
+    support::say(&format!("all bound after {:.1} s", started.elapsed().as_secs_f32()));
+    let (_, metrics) = controller.health("/metrics").await.unwrap();
+    let told = |line: &&str| line.contains("provisioning_seconds") || line.contains("operations_total");
+    support::say(&metrics.lines().filter(told).collect::<Vec<_>>().join("\n"));
+    support::say(&controller.memory());
 }

@@ -17,6 +17,7 @@ pub use durability::{Durability, Fate, Reach};
 pub use fs_path::FsPath;
 pub use node_selector::{HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
 pub use node_storage::{BaseStatus, NodeStorageSpec, NodeStorageStatus, Orphan, node_storage_crd};
+pub(crate) use node_volume::fnv1a;
 pub use node_volume::{
     Backend, ClaimReference, Desired, NODE_LABEL, NodeVolumeMode, NodeVolumeSpec, NodeVolumeStatus, Phase,
     node_label, node_volume_crd,

@@ -165,12 +165,15 @@ pub fn node_label(node: &str) -> String {
     if node.len() <= LONGEST {
         return node.to_owned();
     }
-    // FNV-1a: node names are given by administrators, who have no reason to make them collide.
-    let hash = node
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let hash = fnv1a(node);
     let head: String = node.chars().take(LONGEST - 17).collect();
     format!("{head}-{hash:016x}")
+}
+
+/// FNV-1a, the same in every build: for names that administrators give, who have no reason to make them collide.
+pub(crate) fn fnv1a(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 #[derive(JsonSchema)]

@@ -116,18 +116,23 @@ impl Bases {
         !self.configured
     }
 
-    /// Whether a path lies beneath a base of the node, of any class, and is not the base itself.
-    pub fn cover(&self, node: &str, path: &str) -> bool {
-        let path = FsPath::new(path);
-        let within = |bases: &ClassBases| {
-            let here = bases.nodes.get(node).into_iter().chain(bases.nodes.get(OTHER_NODES));
-            here.flatten().any(|base| {
-                let base = FsPath::new(base);
-                base.covers(&path) && base != path
-            })
-        };
-        within(&self.general) || self.classes.values().any(within)
+    /// The base of the node, of any class, that a path lies beneath, and the rest of the path; of several the longest.
+    pub fn base_of<'a>(&self, node: &str, path: &'a str) -> Option<(String, &'a str)> {
+        let all = std::iter::once(&self.general).chain(self.classes.values());
+        let here =
+            all.flat_map(|bases| bases.nodes.get(node).into_iter().chain(bases.nodes.get(OTHER_NODES)));
+        let parts = here.flatten().filter_map(|base| Some((base, beneath(base, path)?)));
+        let (base, rest) = parts.max_by_key(|(base, _)| base.len())?;
+        Some((base.clone(), rest))
     }
+}
+
+/// What of a path lies beneath a base, if the path is clean and not the base itself.
+pub(super) fn beneath<'a>(base: &str, path: &'a str) -> Option<&'a str> {
+    if FsPath::new(path).as_str() != path {
+        return None;
+    }
+    path.strip_prefix(base)?.strip_prefix('/').filter(|rest| !rest.is_empty())
 }
 
 impl ClassBases {
@@ -217,18 +222,23 @@ mod tests {
     }
 
     #[test]
-    fn covers_what_lies_beneath_a_base_of_the_node() {
+    fn finds_the_base_of_a_path() {
         let (bases, _) = Bases::parse(CONFIG).unwrap();
+        let default = "/opt/local-path-provisioner";
         for (node, path, wanted) in [
-            ("n1", "/data1/x", true),
-            ("n1", "/data1", false),
-            ("n1", "/data11/x", false),
-            ("n1", "/data1/../etc", false),
-            ("n1", "/opt/local-path-provisioner/x", true),
-            ("n9", "/data1/x", false),
-            ("n9", "/opt/local-path-provisioner/a/b", true),
+            ("n1", "/data1/x", Some(("/data1", "x"))),
+            ("n1", "/data1", None),
+            ("n1", "/data1/", None),
+            ("n1", "/data11/x", None),
+            ("n1", "/data1/../etc", None),
+            ("n1", "/data1//x", None),
+            ("n1", "/opt/local-path-provisioner/x", Some((default, "x"))),
+            ("n9", "/data1/x", None),
+            ("n9", "/opt/local-path-provisioner/a/b", Some((default, "a/b"))),
         ] {
-            assert_eq!(bases.cover(node, path), wanted, "{node} {path}");
+            let found = bases.base_of(node, path);
+            let found = found.as_ref().map(|(base, rest)| (base.as_str(), *rest));
+            assert_eq!(found, wanted, "{node} {path}");
         }
     }
 }

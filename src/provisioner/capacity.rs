@@ -4,6 +4,7 @@ use super::class::Parameters;
 use super::plan::Settings;
 use super::view::{Class, Storage};
 use super::world::World;
+use crate::model::fnv1a;
 use std::collections::BTreeMap;
 
 /// The label of the objects, with the provisioner's name.
@@ -71,11 +72,9 @@ fn room(class: &Class, parameters: &Parameters, settings: &Settings, storage: &S
     bases.filter(|base| wanted(&base.path)).map(|base| base.available_bytes).max().unwrap_or(0)
 }
 
-/// A name that is the same whoever writes it, of whatever build (FNV-1a).
+/// A name that is the same whoever writes it, of whatever build.
 fn name(provisioner: &str, class: &str, node: &str) -> String {
-    let text = [provisioner, class, node].join("\n");
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-    format!("volgate-{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, step))
+    format!("volgate-{:016x}", fnv1a(&[provisioner, class, node].join("\n")))
 }
 
 /// Whether a CSIDriver can have that name: a DNS name of at most 63 characters.
@@ -110,7 +109,9 @@ mod tests {
         }
         for node in ["a", "b"] {
             let labels = json!({"kubernetes.io/hostname": format!("host-{node}")});
-            Node::read(&json!({"metadata": {"name": node, "labels": labels}})).unwrap().put(&mut world);
+            Node::read(&json!({"metadata": {"name": node, "uid": "u", "labels": labels}}))
+                .unwrap()
+                .put(&mut world);
         }
         world
     }

@@ -15,6 +15,8 @@ use crate::model::{
 use serde_json::Value;
 use std::time::Duration;
 
+/// How soon the scheduler is sent away again from a node that has refused, as long as there are others.
+const BOUNCE: Duration = Duration::from_secs(2);
 /// The longest pause between two tries on a node that refuses.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
@@ -65,6 +67,8 @@ pub struct Memory {
 struct Refusal {
     node: Box<str>,
     times: u32,
+    /// When the scheduler was last told.
+    told: Duration,
     until: Duration,
     why: String,
 }
@@ -80,11 +84,13 @@ impl Memory {
         let known = self.refusals.iter().position(|refusal| &*refusal.node == node);
         let times = known.map_or(0, |at| self.refusals.swap_remove(at).times) + 1;
         let pause = Duration::from_secs(1).saturating_mul(1 << (times - 1).min(16)).min(LONGEST_PAUSE);
-        self.refusals.push(Refusal { node: node.into(), times, until: now + pause, why: why.to_owned() });
+        let refusal =
+            Refusal { node: node.into(), times, told: now, until: now + pause, why: why.to_owned() };
+        self.refusals.push(refusal);
     }
 
-    fn refusal(&self, node: &str, now: Duration) -> Option<&Refusal> {
-        self.refusals.iter().find(|refusal| &*refusal.node == node && refusal.until > now)
+    fn refusal(&mut self, node: &str, now: Duration) -> Option<&mut Refusal> {
+        self.refusals.iter_mut().find(|refusal| &*refusal.node == node && refusal.until > now)
     }
 }
 
@@ -210,7 +216,10 @@ pub fn plan(world: &World, key: &str, settings: &Settings, memory: &mut Memory, 
     let since = memory.waiting.take();
     let mut planner = Planner { world, key, settings, memory, now, since };
     match (world.volume(key), world.claim(key), world.node_volume(key)) {
-        (Some(volume), _, _) => remove::volume(&mut planner, volume),
+        (Some(volume), _, _) => {
+            planner.memory.refusals.clear();
+            remove::volume(&mut planner, volume)
+        }
         (None, Some(claim), found) => match &claim.unbound {
             Some(rest) if !claim.deleting => planner.claim(claim, rest, found),
             // Being deleted, it gets no volume any more.
@@ -305,8 +314,8 @@ impl<'a> Planner<'a> {
                 &format!("the selected node {selected:?} is not there"),
             )));
         };
-        if let Some(refusal) = self.memory.refusal(selected, self.now) {
-            return Err(Box::new(Step::Wait { until: Some(refusal.until), notice: None }));
+        if let Some(step) = self.refused_before(claim, class, parameters, selected) {
+            return Err(Box::new(step));
         }
         if !class.allows(node) {
             let why = format!("the class's allowedTopologies leave out the selected node {selected:?}");
@@ -316,6 +325,34 @@ impl<'a> Planner<'a> {
             Ok(base) => Ok((node, base)),
             Err(why) => Err(Box::new(self.elsewhere(claim, selected, &why))),
         }
+    }
+
+    /// The scheduler has chosen a node that refused a short while ago. It is sent on where another might do, and otherwise
+    /// waits until the node is asked again.
+    fn refused_before(
+        &mut self,
+        claim: &Claim,
+        class: &Class,
+        parameters: &Parameters,
+        selected: &str,
+    ) -> Option<Step> {
+        let now = self.now;
+        let others = self.world.storages().any(|storage| {
+            let node = self.world.node(&storage.node).filter(|node| class.allows(node));
+            *storage.node != *selected
+                && self.memory.refusal(&storage.node, now).is_none()
+                && node.is_some_and(|node| self.base(class, parameters, node, Some(storage)).is_ok())
+        });
+        let refusal = self.memory.refusal(selected, now)?;
+        if !others {
+            return Some(Step::Wait { until: Some(refusal.until), notice: None });
+        }
+        let next = refusal.told + BOUNCE;
+        if next > now {
+            return Some(Step::Wait { until: Some(next.min(refusal.until)), notice: None });
+        }
+        refusal.told = now;
+        Some(Step::act(Action::Reschedule { claim: claim.reference(), patch: without_node(claim) }))
     }
 
     /// The scheduler is asked for another node. Nothing of the volume may be on the one it chose.

@@ -331,7 +331,7 @@ fn an_agent_that_was_asked() {
 
 #[test]
 fn a_node_that_refuses_is_asked_again_later_and_later() {
-    let mut refused = asked("Refused");
+    let mut refused = with(asked("Refused"), |f| f.storages.truncate(1));
     let mut pauses = Vec::new();
     let mut now = 100;
     for _ in 0..11 {
@@ -345,6 +345,26 @@ fn a_node_that_refuses_is_asked_again_later_and_later() {
         refused.node_volume = asked;
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+}
+
+#[test]
+fn the_scheduler_is_sent_on_from_a_node_that_refused_where_others_might_do() {
+    let mut refused = asked("Refused");
+    let mut now = 100;
+    let node_volume = refused.node_volume.clone();
+    for _ in 0..4 {
+        refused.node_volume = node_volume.clone();
+        step(&mut refused, now);
+        refused.node_volume = Value::Null;
+        let Step::Wait { until: Some(until), .. } = step(&mut refused, now) else { panic!() };
+        now = until.as_secs();
+    }
+    // By now it is left out for eight seconds.
+    assert_eq!(words(step(&mut refused, now)), "reschedule");
+    assert_eq!(words(step(&mut refused, now + 1)), format!("wait until {}", now + 2));
+    assert_eq!(words(step(&mut refused, now + 2)), "reschedule");
+    refused.claim["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] = json!("b");
+    assert!(words(step(&mut refused, now + 3)).starts_with("ask b:"));
 }
 
 #[test]
@@ -490,8 +510,14 @@ fn a_volume_whose_data_goes() {
     assert!(
         words(step(&mut gone, 400)).starts_with("delete the volume (VolumeFailedDelete: node \"a\" is gone")
     );
-    let back = with(released(), |f| f.nodes[0]["metadata"]["uid"] = json!("another"));
-    check("the node is back under its name", back, "set absent, released");
+    let back = || with(released(), |f| f.nodes[0]["metadata"]["uid"] = json!("another"));
+    check("the node is back under its name", back(), "set absent, released");
+    let mut no_agent = absent(back(), "Ready");
+    step(&mut no_agent, 100);
+    assert!(
+        words(step(&mut no_agent, 110))
+            .starts_with("wait (VolumeFailedDelete: the volgate agent of node \"a\"")
+    );
 }
 
 #[test]
@@ -509,6 +535,30 @@ fn a_volume_that_is_not_beneath_a_base_is_not_touched() {
         "rancher's",
         at("/opt/local-path-provisioner/pvc-9_a_b"),
         "ask a:/opt/local-path-provisioner/pvc-9_a_b absent adopt Delete",
+    );
+    check(
+        "by a pattern",
+        at("/opt/local-path-provisioner/team/data"),
+        "ask a:/opt/local-path-provisioner/team/data absent adopt Delete",
+    );
+    let mut deep = at("/opt/local-path-provisioner/team/data");
+    let Step::Do { action: Action::CreateNodeVolume { spec, .. }, .. } = step(&mut deep, 100) else {
+        panic!()
+    };
+    assert_eq!((spec.base.as_str(), spec.directory.as_str()), ("/opt/local-path-provisioner", "team/data"));
+    let told = with(at("/data/x"), |f| f.storages[0]["status"]["bases"][0]["path"] = json!("/data"));
+    check("in a base that the agent tells of", told, "ask a:/data/x absent adopt Delete");
+    let configured = with(at("/data/x"), |f| {
+        f.storages[0]["status"]["bases"][0]["path"] = json!("/data");
+        f.settings.bases =
+            crate::provisioner::Bases::parse(r#"{"nodePathMap": [{"node": "a", "paths": ["/other"]}]}"#)
+                .unwrap()
+                .0;
+    });
+    check(
+        "but not in one that is not configured",
+        configured,
+        "wait (VolumeFailedDelete: its path \"/data/x\"…",
     );
     for path in [
         "/etc/kubernetes",

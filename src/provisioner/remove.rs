@@ -1,12 +1,13 @@
 //! A volume that exists: it is in use, or kept, or its data is to go.
 
+use super::bases::beneath;
 use super::events::Notice;
 use super::expand;
 use super::plan::{Action, Planner, Removal, Step, Why};
 use super::view::{Node, NodeVolume, Volume, VolumePhase};
 use super::volume::node_volume_of;
 use crate::facts::ReclaimPolicy;
-use crate::model::{Desired, FsPath, Phase};
+use crate::model::{Desired, Phase};
 
 /// The next step for a volume of ours.
 pub(super) fn volume(planner: &mut Planner<'_>, volume: &Volume) -> Step {
@@ -60,18 +61,18 @@ fn removal(planner: &mut Planner<'_>, volume: &Volume, found: Option<&NodeVolume
         }
         return without_node(planner, volume);
     };
-    let spec = match node_volume_of(volume, node, Desired::Absent) {
-        Ok(spec) => spec,
+    let at = match place(planner, volume, node) {
+        Ok(at) => at,
         Err(why) => return Step::tell(Notice::undeleted(why)),
     };
-    if let Err(why) = allowed(planner, node, &spec.base, &spec.directory) {
-        return Step::tell(Notice::undeleted(why));
-    }
     Step::act(match found {
         Some(found) => {
             Action::SetAbsent { uid: found.uid.clone(), removal: Removal::Released(volume.uid.clone()) }
         }
-        None => Action::CreateNodeVolume { spec: Box::new(spec), reclaim: ReclaimPolicy::Delete },
+        None => {
+            let spec = Box::new(node_volume_of(volume, node, at, Desired::Absent));
+            Action::CreateNodeVolume { spec, reclaim: ReclaimPolicy::Delete }
+        }
     })
 }
 
@@ -98,22 +99,33 @@ fn gone(volume: &Volume) -> Action {
     }
 }
 
-/// Whether volumes may be there, so that something may be removed there.
-fn allowed(planner: &Planner<'_>, node: &Node, base: &str, directory: &str) -> Result<(), String> {
-    let path = format!("{base}/{directory}");
-    if FsPath::new(&path).as_str() != path {
-        return Err(format!("its path {path:?} is not clean, so that it is not touched"));
-    }
+/// In which base a volume is and where in it; nothing may be removed or taken over elsewhere.
+fn place<'v>(planner: &Planner<'_>, volume: &'v Volume, node: &Node) -> Result<(String, &'v str), String> {
     let bases = &planner.settings.bases;
-    let told = planner.world.storage(&node.name).is_some_and(|storage| storage.base(base).is_some());
-    if bases.cover(&node.name, &path) || (bases.admits_others() && told) {
-        return Ok(());
-    }
-    Err(format!(
-        "its path {path:?} lies beneath none of the bases of node {:?}, so that it is not touched; configure its base \
-         again, or set the reclaim policy to Retain and remove it by hand",
-        node.name
-    ))
+    let storage = planner.world.storage(&node.name);
+    // Where nothing is configured, what the agent has is enough.
+    let told = || storage.into_iter().filter(|_| bases.admits_others()).flat_map(|storage| &storage.bases);
+    let found = match &volume.made {
+        Some(made) => {
+            let path = format!("{}/{}", made.base, made.directory);
+            let configured = bases.base_of(&node.name, &path).is_some();
+            let good = beneath(&made.base, &path).is_some()
+                && (configured || told().any(|base| base.path == *made.base));
+            if good { Ok((made.base.to_string(), &*made.directory)) } else { Err(path) }
+        }
+        None => {
+            let others =
+                || told().find_map(|base| Some((base.path.clone(), beneath(&base.path, &volume.path)?)));
+            bases.base_of(&node.name, &volume.path).or_else(others).ok_or_else(|| volume.path.to_string())
+        }
+    };
+    found.map_err(|path| {
+        format!(
+            "its path {path:?} lies beneath none of the bases of node {:?}, so that it is not touched; configure its base \
+             again, or set the reclaim policy to Retain and remove it by hand",
+            node.name
+        )
+    })
 }
 
 /// It stays.
@@ -164,8 +176,7 @@ fn rewritten(planner: &mut Planner<'_>, volume: &Volume, node: &Node) -> Option<
     if volume.made.is_none() && !expand::wanted(planner, volume) {
         return None;
     }
-    let spec = node_volume_of(volume, node, Desired::Present).ok()?;
-    allowed(planner, node, &spec.base, &spec.directory).ok()?;
-    let action = Action::CreateNodeVolume { spec: Box::new(spec), reclaim: volume.reclaim };
-    Some(Step::act(action))
+    let at = place(planner, volume, node).ok()?;
+    let spec = Box::new(node_volume_of(volume, node, at, Desired::Present));
+    Some(Step::act(Action::CreateNodeVolume { spec, reclaim: volume.reclaim }))
 }

@@ -5,7 +5,7 @@ use super::names::{
     BACKEND, BASE, DIRECTORY, FINALIZER, NODE, NODE_UID, PROVISIONED_BY, RANCHER_NODE, SELECTED_NODE,
 };
 use super::view::{Claim, Class, Node, NodeVolume, Unbound, Volume};
-use crate::model::{Backend, Desired, FsPath, HOSTNAME, NodeVolumeMode, NodeVolumeSpec, VolumeMode};
+use crate::model::{Backend, Desired, HOSTNAME, NodeVolumeMode, NodeVolumeSpec, VolumeMode};
 use serde_json::{Value, json};
 
 /// The file system that the kubelet makes on a device when the class names none; its own default.
@@ -38,47 +38,26 @@ pub(super) fn node_volume_spec(
 
 /// A NodeVolume for a volume that has none: it was deleted by hand, or another provisioner made the volume. It is taken
 /// over as it is and never made anew.
-///
-/// # Errors
-/// Its path cannot be one of a volume, for a person.
 pub(super) fn node_volume_of(
     volume: &Volume,
     node: &Node,
+    at: (String, &str),
     desired: Desired,
-) -> Result<NodeVolumeSpec, String> {
-    let (base, directory, backend) = match &volume.made {
-        Some(made) => (made.base.to_string(), made.directory.to_string(), made.backend),
-        None => {
-            let clean = FsPath::new(&volume.path).into_owned();
-            match clean.as_str().rsplit_once('/') {
-                Some((base, name))
-                    if !base.is_empty() && !name.is_empty() && clean.as_str() == &*volume.path =>
-                {
-                    (base.to_owned(), name.to_owned(), Backend::Directory)
-                }
-                _ => {
-                    return Err(format!(
-                        "its path {:?} is not that of a directory beneath a base",
-                        volume.path
-                    ));
-                }
-            }
-        }
-    };
+) -> NodeVolumeSpec {
     let mode = if volume.block { NodeVolumeMode::Block } else { NodeVolumeMode::Filesystem };
-    Ok(NodeVolumeSpec {
+    NodeVolumeSpec {
         node: node.name.to_string(),
         node_uid: node.uid.to_string(),
         claim: volume.claim.clone().unwrap_or_default(),
         class: volume.class.to_string(),
-        backend,
-        base,
-        directory,
+        backend: volume.made.as_ref().map(|made| made.backend).unwrap_or_default(),
+        base: at.0,
+        directory: at.1.to_owned(),
         size_bytes: volume.capacity,
         volume_mode: mode,
         desired,
         adopt: true,
-    })
+    }
 }
 
 /// All of which the PersistentVolume of a claim is made.

@@ -80,12 +80,17 @@ impl World {
 
     /// What a node's agent tells of it.
     pub fn storage(&self, node: &str) -> Option<&Storage> {
-        self.storages.get(node)
+        self.storages.get(node).filter(|storage| self.is_of_its_node(storage))
     }
 
-    /// All NodeStorages.
+    /// What agents tell of nodes that are there.
     pub fn storages(&self) -> impl Iterator<Item = &Storage> {
-        self.storages.values()
+        self.storages.values().filter(|storage| self.is_of_its_node(storage))
+    }
+
+    /// Not of one that was there before under the same name.
+    fn is_of_its_node(&self, storage: &Storage) -> bool {
+        self.nodes.get(&storage.node).is_some_and(|node| node.uid == storage.node_uid)
     }
 
     /// All classes of this provisioner.

@@ -113,6 +113,24 @@ impl Controller {
         text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok())
     }
 
+    /// What the kernel says of the memory that it has and had.
+    pub(crate) fn memory(&self) -> String {
+        let listens = self.health.to_string();
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let ours = processes.filter(|process| {
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            !line.starts_with("sh ") && line.contains("provisioner") && line.contains(&listens)
+        });
+        let status =
+            |process: std::fs::DirEntry| std::fs::read_to_string(process.path().join("status")).unwrap();
+        let text = ours.map(status).next().unwrap();
+        text.lines()
+            .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
     pub(crate) async fn leads(&self) {
         wait_until("it leads", LIMIT, async || match self.metric("volgate_provisioner_leader").await {
             Some(1.0) => Ok(()),

@@ -114,6 +114,10 @@ impl Shared {
                     tracing::info!(volume = &**key, "it is not removed: {why}");
                     return Ok(Done::Behind);
                 }
+                // Looking took its time.
+                if !self.leads() {
+                    return Ok(Done::Behind);
+                }
                 let patch = json!({"metadata": {"uid": uid}, "spec": {"desired": "Absent"}});
                 self.changed::<NodeVolume>(calls.merge(NODE_VOLUMES, None, key, patch).await)
             }
