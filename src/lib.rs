@@ -10,6 +10,7 @@ pub mod data;
 pub mod engine;
 pub mod explain;
 pub mod facts;
+pub mod json;
 pub mod lookup;
 pub mod model;
 pub mod patch;

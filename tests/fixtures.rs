@@ -26,13 +26,13 @@ fn the_engine_finds_what_is_expected() {
         let engine = Engine { policies: &policies, lookup: &lookup, today: TODAY };
         let mut review = Review::create(&fixture.object);
         if let Some(old) = &fixture.old {
-            review = Review { operation: Operation::Update, old: Some(old), ..review };
+            review = Review { operation: Operation::Update, old: Some(old.into()), ..review };
         }
         let verdict = engine.judge(&review).unwrap_or_else(|fault| panic!("{}: {fault}", fixture.name));
         fixture.compare("the engine", &verdict.findings, &verdict.patch);
         let mut patched = fixture.object.clone();
         json_patch::patch(&mut patched, &verdict.patch).unwrap();
-        let again = engine.judge(&Review { object: &patched, ..review }).unwrap();
+        let again = engine.judge(&Review { object: (&patched).into(), ..review }).unwrap();
         assert_eq!(again.patch.0, [], "{}: a second application must be empty", fixture.name);
         assert_eq!(
             again.findings, verdict.findings,

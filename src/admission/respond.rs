@@ -1,8 +1,8 @@
 //! Verdict → AdmissionReview: message, warnings, audit annotations, patch; and what metrics and log are told.
 
 use super::API_VERSION;
-use super::envelope::Request;
 use super::kinds::{OTHER_KIND, judged as judged_kind};
+use super::request::Request;
 use crate::model::Operation;
 use crate::verdict::{Action, Finding, Verdict};
 use base64::Engine as _;
@@ -170,13 +170,13 @@ pub(super) fn unreadable(request: &Request<'_>, fault: &str) -> Answer {
          sent this, please report it to volgate's maintainers"
     );
     let note = format!("{}: {fault}", subject(request));
-    let response = Response::denied(&request.uid, 400, "BadRequest", message);
+    let response = Response::denied(request.uid, 400, "BadRequest", message);
     send(request, response, VerdictLabel::Unreadable, Vec::new(), Some(note))
 }
 
 /// A review that no policy is about.
 pub(super) fn skipped(request: &Request<'_>) -> Answer {
-    send(request, Response::allowed(&request.uid), VerdictLabel::Skipped, Vec::new(), None)
+    send(request, Response::allowed(request.uid), VerdictLabel::Skipped, Vec::new(), None)
 }
 
 /// A review that was judged.
@@ -185,9 +185,9 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
     let mut response = if verdict.denied() {
         let message = denial(verdict);
         note = Some(format!("{}: {message}", subject(request)));
-        Response::denied(&request.uid, 403, "Forbidden", message)
+        Response::denied(request.uid, 403, "Forbidden", message)
     } else {
-        Response::allowed(&request.uid)
+        Response::allowed(request.uid)
     };
     response.warnings = warnings(verdict);
     response.audit_annotations = annotations(&verdict.findings);
@@ -228,8 +228,8 @@ fn send(
         // Texts and booleans alone: writing them cannot fail.
         body: serde_json::to_vec(&review).unwrap_or_default(),
         outcome: Outcome {
-            operation: Operation::parse(&request.operation).map_or(UNKNOWN_OPERATION, Operation::as_str),
-            kind: judged_kind(&request.group, &request.kind).map_or(OTHER_KIND, |judged| judged.kind),
+            operation: Operation::parse(request.operation).map_or(UNKNOWN_OPERATION, Operation::as_str),
+            kind: judged_kind(request.group, request.kind).map_or(OTHER_KIND, |judged| judged.kind),
             verdict,
             findings,
             note,
@@ -241,7 +241,7 @@ fn send(
 fn subject(request: &Request<'_>) -> String {
     let Request { uid, kind, name, operation, .. } = request;
     // A name that the API server is still to make from generateName is not known here.
-    let name = if name.is_empty() { "*" } else { name.as_ref() };
+    let name = if name.is_empty() { "*" } else { name };
     let place = request.namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
     cut(&format!("{operation} {kind} {place}{name} (request {uid})"), MAX_DENIAL)
 }
@@ -383,7 +383,7 @@ mod tests {
     #[test]
     fn excused_findings_deny_and_warn_nothing() {
         let excused = Finding { excused: Some("a cache".into()), ..finding(Action::Deny, "x") };
-        let request = Request { uid: "u".into(), ..Request::default() };
+        let request = Request { uid: "u", ..Request::default() };
         let answer = judged(&request, &verdict(vec![excused]));
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(

@@ -5,6 +5,7 @@ use crate::rules::testing::policy;
 use crate::rules::{Draft, Rule};
 use crate::verdict::Action;
 use proptest::prelude::*;
+use serde_json::Value;
 use serde_json::json;
 use std::any::Any;
 use std::sync::{Arc, Mutex};

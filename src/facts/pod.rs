@@ -2,8 +2,8 @@ use super::Meta;
 use super::container::{Container, Section, each};
 use super::fault::{FactsFault, Object};
 use super::pod_volume::PodVolume;
+use crate::json::Node;
 use crate::model::{FieldPath, NodeRequirement, NodeSelector, NodeTerm};
-use serde_json::{Map, Value};
 
 /// A pod's spec, wherever it stands.
 #[derive(Debug)]
@@ -11,11 +11,11 @@ pub struct PodFacts<'a> {
     /// The steps to the spec: `spec`, `spec.template.spec`, …
     pub(super) base: &'static [&'static str],
     /// The JSON of the spec.
-    pub spec: &'a Value,
+    pub spec: Node<'a>,
     /// The pod's labels: the template's in a workload.
-    pub labels: Option<&'a Map<String, Value>>,
+    pub labels: Option<Node<'a>>,
     /// The pod's annotations: the template's in a workload.
-    pub annotations: Option<&'a Map<String, Value>>,
+    pub annotations: Option<Node<'a>>,
     /// `volumes`.
     pub volumes: Vec<PodVolume<'a>>,
     /// All containers: init and sidecars, then main, then ephemeral ones.
@@ -23,12 +23,12 @@ pub struct PodFacts<'a> {
     /// `nodeName`.
     pub node_name: Option<&'a str>,
     /// `nodeSelector`.
-    pub node_selector: Option<&'a Map<String, Value>>,
+    pub node_selector: Option<Node<'a>>,
 }
 
 impl<'a> PodFacts<'a> {
     pub(super) fn read(
-        spec: &'a Value,
+        spec: Node<'a>,
         meta: Meta<'a>,
         base: &'static [&'static str],
     ) -> Result<Self, FactsFault> {
@@ -62,9 +62,10 @@ impl<'a> PodFacts<'a> {
 
     /// `nodeSelector` as a term; nothing when it is empty.
     pub fn node_selector_term(&self) -> Option<NodeTerm> {
-        let labels = self.node_selector?.iter().filter_map(|(key, value)| Some((key, value.as_str()?)));
-        let match_expressions: Vec<_> =
+        let labels = self.node_selector?.fields().filter_map(|(key, value)| Some((key, value.as_str()?)));
+        let mut match_expressions: Vec<_> =
             labels.map(|(key, value)| NodeRequirement::is_in(key, value)).collect();
+        match_expressions.sort_unstable();
         (!match_expressions.is_empty()).then_some(NodeTerm { match_expressions, match_fields: Vec::new() })
     }
 

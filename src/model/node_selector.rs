@@ -1,6 +1,6 @@
 use super::Labels;
+use crate::json::Node;
 use serde::Serialize;
-use serde_json::Value;
 use std::fmt;
 
 /// The label that tells one node from another.
@@ -41,9 +41,9 @@ pub struct NodeRequirement {
 
 impl NodeSelector {
     /// Reads `{nodeSelectorTerms: […]}`; what is malformed is left out, since the API server refuses it anyway.
-    pub fn parse(value: &Value) -> Self {
-        let terms = value.get("nodeSelectorTerms").and_then(Value::as_array);
-        Self { terms: terms.into_iter().flatten().map(NodeTerm::parse).collect() }
+    pub fn parse<'a>(value: impl Into<Node<'a>>) -> Self {
+        let terms = value.into().get("nodeSelectorTerms");
+        Self { terms: terms.into_iter().flat_map(Node::items).map(NodeTerm::parse).collect() }
     }
 
     /// Whether the node satisfies one of the terms.
@@ -54,15 +54,10 @@ impl NodeSelector {
 
 impl NodeTerm {
     /// Reads one term.
-    pub fn parse(value: &Value) -> Self {
+    pub fn parse<'a>(value: impl Into<Node<'a>>) -> Self {
+        let value = value.into();
         let list = |key: &str| {
-            value
-                .get(key)
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(NodeRequirement::parse)
-                .collect()
+            value.get(key).into_iter().flat_map(Node::items).filter_map(NodeRequirement::parse).collect()
         };
         Self { match_expressions: list("matchExpressions"), match_fields: list("matchFields") }
     }
@@ -81,12 +76,12 @@ impl NodeTerm {
 }
 
 impl NodeRequirement {
-    fn parse(value: &Value) -> Option<Self> {
-        let values = value.get("values").and_then(Value::as_array).into_iter().flatten();
+    fn parse(value: Node<'_>) -> Option<Self> {
+        let values = value.get("values").into_iter().flat_map(Node::items);
         Some(Self {
             key: value.get("key")?.as_str()?.to_owned(),
             operator: value.get("operator")?.as_str()?.to_owned(),
-            values: values.filter_map(Value::as_str).map(str::to_owned).collect(),
+            values: values.filter_map(Node::as_str).map(str::to_owned).collect(),
         })
     }
 
@@ -153,6 +148,7 @@ impl fmt::Display for NodeSelector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
     use std::collections::BTreeMap;
 
     #[test]

@@ -1,5 +1,6 @@
 use super::{Draft, Rule};
 use crate::engine::Context;
+use crate::json::Node;
 use crate::facts::{PodFacts, TiedClaim, Workload, WorkloadKind, tied_claims};
 use crate::model::{FieldPath, NodeSelector, NodeTerm, Operation};
 use crate::patch::PatchBuilder;
@@ -68,14 +69,12 @@ struct PinToVolume(Params);
 impl Rule for PinToVolume {
     fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
         let Some(workload) = new_pod(context) else { return };
+        let claims = tied_claims(workload, context.facts.namespace(), context.lookup);
+        let Ok(Some(nodes)) = pinned(&workload.pod, &claims, self.0.max_terms) else { return };
         let path = workload.pod.affinity_terms_path();
         // Only terms that were understood whole are written anew.
         let own = workload.pod.required_affinity().map(|own| json!(own.terms));
-        if own.as_ref() != patch.get(&path) {
-            return;
-        }
-        let claims = tied_claims(workload, context.facts.namespace(), context.lookup);
-        if let Some(nodes) = pinned(&workload.pod, &claims, self.0.max_terms).ok().flatten() {
+        if own.as_ref().map(Node::from) == patch.get(&path) {
             patch.set(&path, json!(nodes.terms));
         }
     }
