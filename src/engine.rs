@@ -1,7 +1,7 @@
 //! Runs the rules: facts, policies and a lookup in; a verdict out. Pure.
 
 use crate::catalog::Catalog;
-use crate::facts::{Facts, FactsFault, StorageMap, Subject, Workload, WorkloadKind};
+use crate::facts::{Facts, FactsFault, StorageMap, Subject, TiedClaim, Workload, WorkloadKind, tied_claims};
 use crate::json::{Items, Node};
 use crate::lookup::Lookup;
 use crate::model::{FieldPath, Operation};
@@ -11,6 +11,7 @@ use crate::rules::Draft;
 use crate::verdict::{Action, Finding, Verdict};
 use jiff::civil::Date;
 use json_patch::Patch;
+use std::cell::OnceCell;
 
 /// What is judged: one object and what is being done to it.
 #[derive(Debug, Clone, Copy)]
@@ -55,9 +56,18 @@ pub struct Context<'a> {
     pub lookup: &'a dyn Lookup,
     /// The catalog.
     pub catalog: &'a Catalog,
+    tied_claims: OnceCell<Vec<TiedClaim<'a, 'a>>>,
 }
 
 impl<'a> Context<'a> {
+    /// The claims of the workload's pods that only some nodes can use; none when the object is no workload.
+    pub fn tied_claims(&self) -> &[TiedClaim<'a, 'a>] {
+        self.tied_claims.get_or_init(|| match self.facts.workload() {
+            Some(workload) => tied_claims(workload, self.facts.namespace(), self.lookup),
+            None => Vec::new(),
+        })
+    }
+
     /// The workload and what its paths lie on, when the object is one.
     pub fn storage(&self) -> Option<(&'a Workload<'a>, StorageMap<'a, 'a>)> {
         let workload = self.facts.workload()?;
@@ -200,7 +210,14 @@ impl Engine<'_> {
         facts: &'c Facts<'c>,
         subjects: &'c Subjects<'c>,
     ) -> Context<'c> {
-        Context { review, facts, subjects, lookup: self.lookup, catalog: self.policies.catalog() }
+        Context {
+            review,
+            facts,
+            subjects,
+            lookup: self.lookup,
+            catalog: self.policies.catalog(),
+            tied_claims: OnceCell::new(),
+        }
     }
 }
 

@@ -5,20 +5,29 @@ use crate::model::{FieldPath, Segment};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation};
 use serde_json::{Map, Value};
+use std::cell::OnceCell;
 
 /// Collects changes to one object. Each rule sees what the rules before it changed, and what is already as
 /// wanted makes no operation, so that a second application is empty.
 #[derive(Debug)]
 pub struct PatchBuilder<'a> {
-    /// The changes laid over the object: copying a pod takes microseconds.
-    changed: Layer<'a>,
+    original: Node<'a>,
+    /// The changes laid over it, since copying a pod takes microseconds; made when they are looked at.
+    changed: OnceCell<Layer<'a>>,
     operations: Vec<PatchOperation>,
+    /// Where the operations change something, in their order.
+    places: Vec<FieldPath>,
 }
 
 impl<'a> PatchBuilder<'a> {
     /// No changes yet.
     pub fn new(original: impl Into<Node<'a>>) -> Self {
-        Self { changed: Layer::new(original.into()), operations: Vec::new() }
+        Self {
+            original: original.into(),
+            changed: OnceCell::new(),
+            operations: Vec::new(),
+            places: Vec::new(),
+        }
     }
 
     /// Whether nothing is changed so far.
@@ -28,7 +37,20 @@ impl<'a> PatchBuilder<'a> {
 
     /// The object as changed so far.
     pub fn current(&self) -> Node<'_> {
-        if self.operations.is_empty() { self.changed.base() } else { Node::Layered(&self.changed) }
+        if self.operations.is_empty() {
+            return self.original;
+        }
+        Node::Layered(self.changed.get_or_init(|| {
+            let mut layer = Layer::new(self.original);
+            for (place, operation) in self.places.iter().zip(&self.operations) {
+                if let PatchOperation::Add(AddOperation { value, .. })
+                | PatchOperation::Replace(ReplaceOperation { value, .. }) = operation
+                {
+                    layer.put(place.segments(), value.clone());
+                }
+            }
+            layer
+        }))
     }
 
     /// The value at a path of the object as changed so far; null counts as nothing.
@@ -70,13 +92,15 @@ impl<'a> PatchBuilder<'a> {
             Segment::Key(key) => key.to_string(),
             Segment::Index(index) => index.to_string(),
         }));
-        self.changed.put(segments.get(..cut).unwrap_or_default(), value.clone());
+        let place = FieldPath::from(segments.get(..cut).unwrap_or_default().to_vec());
         let operation = if exists || above_null {
             PatchOperation::Replace(ReplaceOperation { path: pointer, value })
         } else {
             PatchOperation::Add(AddOperation { path: pointer, value })
         };
         self.operations.push(operation);
+        self.places.push(place);
+        self.changed.take();
     }
 
     /// The operations.

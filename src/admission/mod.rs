@@ -28,6 +28,9 @@ pub use respond::{Answer, MAX_WARNING, MAX_WARNINGS, Outcome, Tally, VerdictLabe
 /// The API version that is understood and answered in.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
 
+/// What is said where the second reading finds nothing wrong, which would be a fault of volgate's own.
+const UNEXPLAINED: &str = "it could not be read, and no reason was found";
+
 /// Answers a review with what the mutating rules change.
 pub fn mutate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
     answer(bytes, engine, |review| Ok(Verdict { findings: Vec::new(), patch: engine.mutate(review)? }))
@@ -107,7 +110,7 @@ fn readable<'a>(object: Node<'a>, field: &str) -> Result<Node<'a>, String> {
     if !text.starts_with('{') {
         return Err(format!("{field} is no map"));
     }
-    let error = object::fault(text).unwrap_or_else(|| "it cannot be read".to_owned());
+    let error = object::fault(text).unwrap_or_else(|| UNEXPLAINED.to_owned());
     if error.contains("recursion limit") {
         return Err(format!("{field} is nested deeper than 128 levels, which no object of Kubernetes is"));
     }
@@ -128,7 +131,7 @@ fn explain(bytes: &[u8]) -> Answer {
     fault = fault.or(syntax);
     let Some(request) = envelope.request() else { return respond::nameless(fault.as_deref()) };
     let fault = fault.or_else(|| envelope.version_fault());
-    respond::unreadable(&request, fault.as_deref().unwrap_or("the body is no AdmissionReview"))
+    respond::unreadable(&request, fault.as_deref().unwrap_or(UNEXPLAINED))
 }
 
 #[cfg(test)]

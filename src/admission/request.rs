@@ -21,6 +21,10 @@ pub(super) enum Level {
 }
 
 impl Shape for Level {
+    fn is_any(self) -> bool {
+        self == Self::Any
+    }
+
     fn is_map(self) -> bool {
         self != Self::Any
     }

@@ -346,5 +346,8 @@ proptest! {
         prop_assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         let response: Value = serde_json::from_slice(&answer.body).unwrap();
         prop_assert_eq!(&response["response"]["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
+        // Whatever cannot be read in one pass, the second one explains.
+        let text = String::from_utf8_lossy(&answer.body);
+        prop_assert!(!text.contains(UNEXPLAINED), "{}", text);
     }
 }

@@ -148,7 +148,7 @@ impl<'a> Facts<'a> {
             ("", "Namespace") => Subject::Namespace(NamespaceFacts::read(&id, &meta)),
             ("", "Node") => Subject::Node(NodeFacts::read(&id, &meta)),
             _ => match WorkloadKind::of(group, kind) {
-                Some(kind) => Subject::Workload(Box::new(Workload::read(object, kind)?)),
+                Some(kind) => Subject::Workload(Box::new(Workload::read(object, kind, meta)?)),
                 None => Subject::Other,
             },
         };
@@ -158,22 +158,20 @@ impl<'a> Facts<'a> {
     /// Which object it is; what has a wrong type counts as absent. `namespace` as in [`read`](Self::read).
     pub fn identify<'o>(object: impl Into<Node<'o>>, namespace: Option<&str>) -> ObjectRef {
         let object = object.into();
-        let text = |at: &'static [&'static str]| {
-            let found = at.iter().try_fold(object, |value, key| value.get(key));
-            found.and_then(Node::as_str).filter(|text| !text.is_empty())
-        };
-        let kind = text(&["kind"]).unwrap_or_default();
-        let name = match (text(&["metadata", "name"]), text(&["metadata", "generateName"])) {
-            (Some(name), _) => name.to_owned(),
-            (None, Some(prefix)) => format!("{prefix}*"),
-            (None, None) => String::new(),
+        let text =
+            |map: Node<'o>, key| map.get(key).and_then(Node::as_str).filter(|text: &&str| !text.is_empty());
+        let meta = object.get("metadata").unwrap_or(Node::NULL);
+        let kind = text(object, "kind").unwrap_or_default();
+        let name = match text(meta, "name") {
+            Some(name) => name.to_owned(),
+            None => text(meta, "generateName").map_or(String::new(), |prefix| format!("{prefix}*")),
         };
         let namespace = if CLUSTER_SCOPED.contains(&kind) {
             None
         } else {
-            Some(text(&["metadata", "namespace"]).or(namespace).unwrap_or("default").to_owned())
+            Some(text(meta, "namespace").or(namespace).unwrap_or("default").to_owned())
         };
-        let api_version = text(&["apiVersion"]).unwrap_or_default().to_owned();
+        let api_version = text(object, "apiVersion").unwrap_or_default().to_owned();
         ObjectRef { api_version, kind: kind.to_owned(), namespace, name }
     }
 

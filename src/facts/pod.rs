@@ -4,6 +4,7 @@ use super::fault::{FactsFault, Object};
 use super::pod_volume::PodVolume;
 use crate::json::Node;
 use crate::model::{FieldPath, NodeRequirement, NodeSelector, NodeTerm};
+use std::cell::OnceCell;
 
 /// A pod's spec, wherever it stands.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct PodFacts<'a> {
     pub node_name: Option<&'a str>,
     /// `nodeSelector`.
     pub node_selector: Option<Node<'a>>,
+    required: OnceCell<Option<NodeSelector>>,
 }
 
 impl<'a> PodFacts<'a> {
@@ -47,6 +49,7 @@ impl<'a> PodFacts<'a> {
             containers,
             node_name: spec.str_at("nodeName")?.filter(|name| !name.is_empty()),
             node_selector: spec.map_at("nodeSelector")?,
+            required: OnceCell::new(),
         })
     }
 
@@ -76,13 +79,12 @@ impl<'a> PodFacts<'a> {
     }
 
     /// The pod's own required node affinity.
-    pub fn required_affinity(&self) -> Option<NodeSelector> {
-        let required = self
-            .spec
-            .get("affinity")?
-            .get("nodeAffinity")?
-            .get("requiredDuringSchedulingIgnoredDuringExecution")
-            .filter(|required| !required.is_null())?;
-        Some(NodeSelector::parse(required))
+    pub fn required_affinity(&self) -> Option<&NodeSelector> {
+        self.required.get_or_init(|| self.required_affinity_as_written().map(NodeSelector::parse)).as_ref()
+    }
+
+    fn required_affinity_as_written(&self) -> Option<Node<'a>> {
+        let affinity = self.spec.get("affinity")?.get("nodeAffinity")?;
+        affinity.get("requiredDuringSchedulingIgnoredDuringExecution").filter(|required| !required.is_null())
     }
 }

@@ -112,14 +112,17 @@ impl ClaimTemplate<'_> {
 }
 
 impl<'a> Workload<'a> {
-    pub(super) fn read(object: Node<'a>, kind: WorkloadKind) -> Result<Self, FactsFault> {
-        let template = walk(object, kind.template())?;
-        let meta = Meta::read(template).map_err(|fault| prefixed(kind.template(), fault))?;
+    /// `own` is the object's own metadata.
+    pub(super) fn read(object: Node<'a>, kind: WorkloadKind, own: Meta<'a>) -> Result<Self, FactsFault> {
+        let meta = match kind.template() {
+            [] => own,
+            steps => Meta::read(walk(object, steps)?).map_err(|fault| prefixed(steps, fault))?,
+        };
         let spec_steps = kind.pod_spec();
         let pod_spec = walk(object, spec_steps)?;
         let pod = PodFacts::read(pod_spec, meta, spec_steps).map_err(|fault| prefixed(spec_steps, fault))?;
         let spec = if kind == WorkloadKind::PodTemplate { Node::NULL } else { walk(object, &["spec"])? };
-        let owner = Meta::read(object)?.controller;
+        let owner = own.controller;
         let job = match kind {
             WorkloadKind::Job => walk(object, &["spec"])?,
             WorkloadKind::CronJob => walk(object, &["spec", "jobTemplate", "spec"])?,

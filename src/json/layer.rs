@@ -39,8 +39,7 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// What the changes are laid over.
-    pub(crate) fn base(&self) -> Node<'a> {
+    pub(super) fn base(&self) -> Node<'a> {
         self.base
     }
 

@@ -1,5 +1,5 @@
 use super::layer::Layer;
-use super::tape::{Entry, Raw, Tape};
+use super::tape::{Entry, Kind, Raw, Tape};
 use crate::model::{FieldPath, Labels, Segment};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -35,8 +35,8 @@ impl<'a> Node<'a> {
     #[inline]
     pub fn get(self, key: &str) -> Option<Self> {
         match self {
-            Self::Taped(tape, Raw::Map { first, count }) => {
-                tape.field(first, count, key).map(|raw| Self::Taped(tape, raw))
+            Self::Taped(tape, raw) if raw.kind() == Kind::Map => {
+                tape.field(raw, key).map(|raw| Self::Taped(tape, raw))
             }
             Self::Taped(..) => None,
             Self::Tree(value) => value.get(key).map(Self::Tree),
@@ -47,8 +47,8 @@ impl<'a> Node<'a> {
     /// The part of that index (from 0), where this is a list that has it.
     pub fn item(self, index: usize) -> Option<Self> {
         match self {
-            Self::Taped(tape, Raw::List { first, count }) => {
-                tape.entries(first, count).get(index).map(|entry| Self::Taped(tape, entry.value()))
+            Self::Taped(tape, raw) if raw.kind() == Kind::List => {
+                tape.entries(raw).get(index).map(|entry| Self::Taped(tape, entry.value()))
             }
             Self::Taped(..) => None,
             Self::Tree(value) => value.get(index).map(Self::Tree),
@@ -74,7 +74,7 @@ impl<'a> Node<'a> {
     #[inline]
     pub fn as_str(self) -> Option<&'a str> {
         match self {
-            Self::Taped(tape, Raw::Text(span)) => Some(tape.text(span)),
+            Self::Taped(tape, raw) if raw.kind() == Kind::Text => Some(tape.text(raw)),
             Self::Tree(Value::String(text)) => Some(text),
             _ => None,
         }
@@ -83,7 +83,11 @@ impl<'a> Node<'a> {
     /// The truth, where it is one.
     pub fn as_bool(self) -> Option<bool> {
         match self {
-            Self::Taped(_, Raw::Bool(truth)) => Some(truth),
+            Self::Taped(_, raw) => match raw.kind() {
+                Kind::True => Some(true),
+                Kind::False => Some(false),
+                _ => None,
+            },
             Self::Tree(Value::Bool(truth)) => Some(*truth),
             _ => None,
         }
@@ -98,7 +102,7 @@ impl<'a> Node<'a> {
     pub fn as_number(self) -> Option<serde_json::Number> {
         match self {
             // It was read as one before.
-            Self::Taped(tape, Raw::Number(span)) => serde_json::from_str(tape.text(span)).ok(),
+            Self::Taped(tape, raw) if raw.kind() == Kind::Number => serde_json::from_str(tape.text(raw)).ok(),
             Self::Tree(Value::Number(number)) => Some(number.clone()),
             _ => None,
         }
@@ -106,36 +110,44 @@ impl<'a> Node<'a> {
 
     /// Whether it is null.
     pub fn is_null(self) -> bool {
-        matches!(self, Self::Taped(_, Raw::Null) | Self::Tree(Value::Null))
+        match self {
+            Self::Taped(_, raw) => raw.kind() == Kind::Null,
+            Self::Tree(value) => value.is_null(),
+            Self::Layered(_) => false,
+        }
     }
 
     /// Whether it is a map.
     pub fn is_map(self) -> bool {
         match self {
-            Self::Taped(_, Raw::Map { .. }) | Self::Tree(Value::Object(_)) => true,
+            Self::Taped(_, raw) => raw.kind() == Kind::Map,
+            Self::Tree(value) => value.is_object(),
             Self::Layered(layer) => layer.base().is_map(),
-            _ => false,
         }
     }
 
     /// Whether it is a list.
     pub fn is_list(self) -> bool {
         match self {
-            Self::Taped(_, Raw::List { .. }) | Self::Tree(Value::Array(_)) => true,
+            Self::Taped(_, raw) => raw.kind() == Kind::List,
+            Self::Tree(value) => value.is_array(),
             Self::Layered(layer) => layer.base().is_list(),
-            _ => false,
         }
     }
 
     /// Whether it is a number.
     pub fn is_number(self) -> bool {
-        matches!(self, Self::Taped(_, Raw::Number(_)) | Self::Tree(Value::Number(_)))
+        match self {
+            Self::Taped(_, raw) => raw.kind() == Kind::Number,
+            Self::Tree(value) => value.is_number(),
+            Self::Layered(_) => false,
+        }
     }
 
     /// Its text, where it is a field that the [`Shape`](super::Shape) wanted tried and that could not be read.
     pub fn unreadable(self) -> Option<&'a str> {
         match self {
-            Self::Taped(tape, Raw::Unreadable(span)) => Some(tape.text(span)),
+            Self::Taped(tape, raw) if raw.kind() == Kind::Unreadable => Some(tape.text(raw)),
             _ => None,
         }
     }
@@ -143,8 +155,8 @@ impl<'a> Node<'a> {
     /// The parts of a list in their order; none where it is no list.
     pub fn items(self) -> Items<'a> {
         match self {
-            Self::Taped(tape, Raw::List { first, count }) => {
-                Items(ItemsOf::Taped(tape, tape.entries(first, count).iter()))
+            Self::Taped(tape, raw) if raw.kind() == Kind::List => {
+                Items(ItemsOf::Taped(tape, tape.entries(raw).iter()))
             }
             Self::Tree(Value::Array(items)) => Items(ItemsOf::Tree(items.iter())),
             Self::Layered(layer) => Items(ItemsOf::Layered(layer.items().into_iter())),
@@ -155,8 +167,8 @@ impl<'a> Node<'a> {
     /// The fields of a map, in no order that could be relied on; none where it is no map.
     pub fn fields(self) -> Fields<'a> {
         match self {
-            Self::Taped(tape, Raw::Map { first, count }) => {
-                Fields(FieldsOf::Taped(tape, tape.entries(first, count).iter()))
+            Self::Taped(tape, raw) if raw.kind() == Kind::Map => {
+                Fields(FieldsOf::Taped(tape, tape.entries(raw).iter()))
             }
             Self::Tree(Value::Object(map)) => Fields(FieldsOf::Tree(map.iter())),
             Self::Layered(layer) => Fields(FieldsOf::Layered(layer.fields().into_iter())),
@@ -192,12 +204,14 @@ impl PartialEq<Node<'_>> for Node<'_> {
             return a == b;
         }
         if self.is_map() && other.is_map() {
+            // Most often in the same order; sorted otherwise, since a map may have very many fields.
+            if self.fields().map(|(key, _)| key).eq(other.fields().map(|(key, _)| key)) {
+                return self.fields().map(|(_, value)| value).eq(other.fields().map(|(_, value)| value));
+            }
             let (mut ours, mut theirs): (Vec<_>, Vec<_>) =
                 (self.fields().collect(), other.fields().collect());
-            if !ours.iter().map(|(key, _)| key).eq(theirs.iter().map(|(key, _)| key)) {
-                ours.sort_unstable_by_key(|(key, _)| *key);
-                theirs.sort_unstable_by_key(|(key, _)| *key);
-            }
+            ours.sort_unstable_by_key(|(key, _)| *key);
+            theirs.sort_unstable_by_key(|(key, _)| *key);
             return ours == theirs;
         }
         if self.is_list() && other.is_list() {

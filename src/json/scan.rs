@@ -45,6 +45,8 @@ impl<'t> Scanner<'t> {
     pub(super) fn peek(&mut self) -> Option<u8> {
         loop {
             match self.text.as_bytes().get(self.at) {
+                // What an API server writes has no white space.
+                Some(byte) if *byte > b' ' => return Some(*byte),
                 Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
                 other => return other.copied(),
             }
@@ -218,16 +220,14 @@ impl<'t> Scanner<'t> {
 fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = ONES << 7;
-    // Eight bytes at a time. In each of the three terms the lowest high bit that is set marks the first byte that is
-    // wanted; higher ones may be set by a borrow.
+    // Eight bytes at a time. The lowest high bit that is set marks the first byte that is wanted; higher ones may be set
+    // by a borrow.
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*chunk);
-        let quote = word ^ (ONES * 0x22);
-        let backslash = word ^ (ONES * 0x5c);
-        let hits = (quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash)
-            | (word.wrapping_sub(ONES * 0x20) & !word);
-        match hits & HIGHS {
+        // With bit 1 turned over, the control characters stay below 0x20 and the quote becomes 0x20.
+        let quote_or_control = (word ^ (ONES * 2)).wrapping_sub(ONES * 0x21);
+        let backslash = (word ^ (ONES * 0x5c)).wrapping_sub(ONES);
+        match (quote_or_control | backslash) & !word & HIGHS {
             0 => at += 8,
             hits => return at + (hits.trailing_zeros() / 8) as usize,
         }

@@ -1,6 +1,7 @@
 use super::node::Node;
 use super::scan::{Malformed, NumberForm, Scanner};
 use serde_json::Number;
+use std::ops::Range;
 
 /// A JSON text that was read: every value stands in one list, the parts of a map or list side by side, and strings are
 /// places in the text. Of several fields of one name the last counts, as in serde_json's tree.
@@ -15,6 +16,8 @@ pub struct Tape<'t> {
 
 /// What is wanted of a text, so that the rest is passed over.
 pub trait Shape: Copy {
+    /// Whether all that lies beneath is to be read.
+    fn is_any(self) -> bool;
     /// Whether the value must be a map or null.
     fn is_map(self) -> bool;
     /// What to do with the field of that name, where the value is a map.
@@ -38,6 +41,9 @@ pub enum Step<S> {
 pub struct Plain;
 
 impl Shape for Plain {
+    fn is_any(self) -> bool {
+        true
+    }
     fn is_map(self) -> bool {
         false
     }
@@ -46,31 +52,62 @@ impl Shape for Plain {
     }
 }
 
-/// A place in the text, or with the highest bit of `start` set in the strings that were unescaped.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Span {
-    start: u32,
-    len: u32,
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Null,
+    False,
+    True,
+    Number,
+    Text,
+    List,
+    Map,
+    Unreadable,
 }
 
-const UNESCAPED: u32 = 1 << 31;
+const KINDS: [Kind; 8] =
+    [Kind::Null, Kind::False, Kind::True, Kind::Number, Kind::Text, Kind::List, Kind::Map, Kind::Unreadable];
 
-/// A value; `first` and `count` are places in the tape's list.
+/// A value in one word, because it is handed on very often: from the lowest bit on where it starts and how long it is
+/// (28 bits each), whether its text was unescaped (1 bit), its kind (3 bits). A list's and a map's start and length
+/// are of the tape's list, all others' of the text or of the unescaped strings.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Raw {
-    Null,
-    Bool(bool),
-    Number(Span),
-    Text(Span),
-    List { first: u32, count: u32 },
-    Map { first: u32, count: u32 },
-    Unreadable(Span),
+pub(super) struct Raw(u64);
+
+const BITS: u32 = 28;
+const UNESCAPED: u64 = 1 << (2 * BITS);
+/// The length of text that cannot be held.
+const TOO_LONG: usize = 1 << BITS;
+
+impl Raw {
+    #[inline]
+    fn new(kind: Kind, start: usize, len: usize) -> Self {
+        Self(start as u64 | (len as u64) << BITS | (kind as u64) << (2 * BITS + 1))
+    }
+
+    const fn plain(kind: Kind) -> Self {
+        Self((kind as u64) << (2 * BITS + 1))
+    }
+
+    #[inline]
+    pub(super) fn kind(self) -> Kind {
+        KINDS.get((self.0 >> (2 * BITS + 1)) as usize & 7).copied().unwrap_or(Kind::Null)
+    }
+
+    #[inline]
+    fn range(self) -> Range<usize> {
+        const MASK: u64 = (1 << BITS) - 1;
+        let (start, len) = ((self.0 & MASK) as usize, (self.0 >> BITS & MASK) as usize);
+        start..start + len
+    }
 }
 
 /// A value with its key; a list's parts have none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
-    key: Span,
+    /// The key's [`print()`], so that most keys are told apart without a look at their text.
+    print: u32,
+    key: Raw,
     value: Raw,
 }
 
@@ -93,7 +130,7 @@ impl<'t> Tape<'t> {
     /// # Errors
     /// The text is no JSON, or what is wanted of it is not of the shape, or serde_json would not read it into a tree.
     pub fn read<S: Shape>(text: &'t str, shape: S) -> Result<Self, Malformed> {
-        if text.len() >= UNESCAPED as usize {
+        if text.len() >= TOO_LONG {
             return Err(Malformed);
         }
         let mut reader = Reader {
@@ -115,39 +152,45 @@ impl<'t> Tape<'t> {
         Node::Taped(self, self.root)
     }
 
-    pub(super) fn text(&self, span: Span) -> &str {
-        resolve(self.text, &self.unescaped, span)
-    }
-
-    pub(super) fn entries(&self, first: u32, count: u32) -> &[Entry] {
-        let first = first as usize;
-        self.entries.get(first..first + count as usize).unwrap_or_default()
-    }
-
-    /// The value of a field; `first` and `count` are a map's.
     #[inline]
-    pub(super) fn field(&self, first: u32, count: u32, key: &str) -> Option<Raw> {
-        let same = |entry: &&Entry| entry.key.len as usize == key.len() && self.text(entry.key) == key;
-        self.entries(first, count).iter().find(same).map(|entry| entry.value)
+    pub(super) fn text(&self, raw: Raw) -> &str {
+        resolve(self.text, &self.unescaped, raw)
+    }
+
+    /// The parts of a list or map.
+    #[inline]
+    pub(super) fn entries(&self, raw: Raw) -> &[Entry] {
+        self.entries.get(raw.range()).unwrap_or_default()
+    }
+
+    /// The value of a map's field.
+    #[inline]
+    pub(super) fn field(&self, map: Raw, key: &str) -> Option<Raw> {
+        self.find(map, key, print(key))
+    }
+
+    fn find(&self, map: Raw, key: &str, print: u32) -> Option<Raw> {
+        let same = |entry: &&Entry| entry.print == print && self.text(entry.key) == key;
+        self.entries(map).iter().find(same).map(|entry| entry.value)
     }
 }
 
 impl Entry {
-    pub(super) fn key(self) -> Span {
+    #[inline]
+    pub(super) fn key(&self) -> Raw {
         self.key
     }
 
-    pub(super) fn value(self) -> Raw {
+    #[inline]
+    pub(super) fn value(&self) -> Raw {
         self.value
     }
 }
 
 #[inline]
-fn resolve<'a>(text: &'a str, unescaped: &'a str, span: Span) -> &'a str {
-    let (from, start) =
-        if span.start & UNESCAPED == 0 { (text, span.start) } else { (unescaped, span.start & !UNESCAPED) };
-    let start = start as usize;
-    from.get(start..start + span.len as usize).unwrap_or_default()
+fn resolve<'a>(text: &'a str, unescaped: &'a str, raw: Raw) -> &'a str {
+    let from = if raw.0 & UNESCAPED == 0 { text } else { unescaped };
+    from.get(raw.range()).unwrap_or_default()
 }
 
 struct Reader<'t> {
@@ -165,12 +208,12 @@ impl Reader<'_> {
             return Err(Malformed);
         }
         match first {
-            b'"' => Ok(Raw::Text(self.string()?)),
+            b'"' => self.string(),
             b'{' => self.map(shape, depth + 1),
             b'[' => self.list(shape, depth + 1),
-            b't' => self.scanner.literal("true").map(|()| Raw::Bool(true)),
-            b'f' => self.scanner.literal("false").map(|()| Raw::Bool(false)),
-            b'n' => self.scanner.literal("null").map(|()| Raw::Null),
+            b't' => self.scanner.literal("true").map(|()| Raw::plain(Kind::True)),
+            b'f' => self.scanner.literal("false").map(|()| Raw::plain(Kind::False)),
+            b'n' => self.scanner.literal("null").map(|()| Raw::plain(Kind::Null)),
             b'-' | b'0'..=b'9' => self.number(),
             _ => Err(Malformed),
         }
@@ -185,7 +228,7 @@ impl Reader<'_> {
         self.scanner.step();
         if self.scanner.peek() == Some(b'}') {
             self.scanner.step();
-            return Ok(self.close(base, |first, count| Raw::Map { first, count }));
+            return Ok(self.close(base, Kind::Map));
         }
         loop {
             if self.scanner.peek() != Some(b'"') {
@@ -194,8 +237,11 @@ impl Reader<'_> {
             let key = self.string()?;
             self.scanner.expect(b':')?;
             let text = resolve(self.scanner.text(), &self.unescaped, key);
-            let mark = mark(text);
-            let value = match shape.field(text) {
+            let print = print(text);
+            // One bit for a name, so that most maps show at a glance that no name is in them twice.
+            let mark = 1 << (print.wrapping_mul(0x9e37_79b1) >> 26);
+            let step = if shape.is_any() { Step::Read(shape) } else { shape.field(text) };
+            let value = match step {
                 Step::Read(shape) => Some(self.value(shape, depth)?),
                 Step::Try(shape) => Some(self.attempt(shape)?),
                 Step::Skip => {
@@ -208,7 +254,7 @@ impl Reader<'_> {
                 seen |= mark;
                 match maybe_double.then(|| self.double(base, key)).flatten() {
                     Some(place) => *place = value,
-                    None => self.pending.push(Entry { key, value }),
+                    None => self.pending.push(Entry { print, key, value }),
                 }
             }
             match self.scanner.peek() {
@@ -220,7 +266,7 @@ impl Reader<'_> {
         if self.pending.len() - base >= MANY_FIELDS {
             self.drop_doubles(base);
         }
-        Ok(self.close(base, |first, count| Raw::Map { first, count }))
+        Ok(self.close(base, Kind::Map))
     }
 
     fn list<S: Shape>(&mut self, shape: S, depth: usize) -> Result<Raw, Malformed> {
@@ -231,28 +277,28 @@ impl Reader<'_> {
         self.scanner.step();
         if self.scanner.peek() == Some(b']') {
             self.scanner.step();
-            return Ok(self.close(base, |first, count| Raw::List { first, count }));
+            return Ok(self.close(base, Kind::List));
         }
         loop {
             let value = self.value(shape, depth)?;
-            self.pending.push(Entry { key: Span::default(), value });
+            self.pending.push(Entry { print: 0, key: Raw::plain(Kind::Null), value });
             match self.scanner.peek() {
                 Some(b',') => self.scanner.step(),
                 Some(b']') => break self.scanner.step(),
                 _ => return Err(Malformed),
             }
         }
-        Ok(self.close(base, |first, count| Raw::List { first, count }))
+        Ok(self.close(base, Kind::List))
     }
 
     /// Puts the parts of a map or list side by side at the end of the tape.
-    fn close(&mut self, base: usize, make: impl Fn(u32, u32) -> Raw) -> Raw {
+    fn close(&mut self, base: usize, kind: Kind) -> Raw {
         let parts = self.pending.get(base..).unwrap_or_default();
-        // Both fit: there are fewer values than bytes in the text.
-        let (first, count) = (self.entries.len() as u32, parts.len() as u32);
+        // There are fewer values than bytes in the text, so that both fit.
+        let raw = Raw::new(kind, self.entries.len(), parts.len());
         self.entries.extend_from_slice(parts);
         self.pending.truncate(base);
-        make(first, count)
+        raw
     }
 
     /// Deepness counts anew from here: such a field is a text of its own to those who read it again.
@@ -266,22 +312,21 @@ impl Reader<'_> {
             self.unescaped.truncate(unescaped);
             self.scanner.rewind(at);
             self.scanner.skip()?;
-            Ok(Raw::Unreadable(span(at, self.scanner.at())))
+            Ok(Raw::new(Kind::Unreadable, at, self.scanner.at() - at))
         })
     }
 
-    fn string(&mut self) -> Result<Span, Malformed> {
+    fn string(&mut self) -> Result<Raw, Malformed> {
         let (start, end, escaped) = self.scanner.string()?;
         if !escaped {
-            return Ok(span(start, end));
+            return Ok(Raw::new(Kind::Text, start, end - start));
         }
         // With its quotes, which stand before and behind it.
         let quoted = self.scanner.text().get(start - 1..end + 1).unwrap_or_default();
         let plain: String = serde_json::from_str(quoted).map_err(|_| Malformed)?;
         let at = self.unescaped.len();
         self.unescaped.push_str(&plain);
-        let Span { start, len } = span(at, self.unescaped.len());
-        Ok(Span { start: start | UNESCAPED, len })
+        Ok(Raw(Raw::new(Kind::Text, at, plain.len()).0 | UNESCAPED))
     }
 
     fn number(&mut self) -> Result<Raw, Malformed> {
@@ -293,17 +338,16 @@ impl Reader<'_> {
             // One that is too large for a float is no number to it.
             serde_json::from_str::<Number>(text).map_err(|_| Malformed)?;
         }
-        Ok(Raw::Number(span(start, end)))
+        Ok(Raw::new(Kind::Number, start, end - start))
     }
 
     /// The value of an earlier field of that name in the map that is open.
-    fn double(&mut self, base: usize, key: Span) -> Option<&mut Raw> {
+    fn double(&mut self, base: usize, key: Raw) -> Option<&mut Raw> {
         let text = self.scanner.text();
         let name = resolve(text, &self.unescaped, key);
         let unescaped = &self.unescaped;
         let fields = self.pending.get_mut(base..)?;
-        let same =
-            |entry: &&mut Entry| entry.key.len == key.len && resolve(text, unescaped, entry.key) == name;
+        let same = |entry: &&mut Entry| resolve(text, unescaped, entry.key) == name;
         fields.iter_mut().find(same).map(|entry| &mut entry.value)
     }
 
@@ -320,17 +364,14 @@ impl Reader<'_> {
     }
 }
 
-/// The texts are shorter than 2^31 bytes.
-fn span(start: usize, end: usize) -> Span {
-    Span { start: start as u32, len: (end - start) as u32 }
-}
-
-/// One bit for a name, so that most maps show at a glance that no name is in them twice.
+/// Length, first, middle and last byte of a key.
 #[inline]
-fn mark(name: &str) -> u64 {
-    let bytes = name.as_bytes();
-    let at = |index: usize| u32::from(bytes.get(index).copied().unwrap_or_default());
-    let sum =
-        at(0) * 7 + at(bytes.len() / 2) * 31 + at(bytes.len().saturating_sub(1)) * 3 + bytes.len() as u32;
-    1 << (sum % 64)
+fn print(key: &str) -> u32 {
+    let bytes = key.as_bytes();
+    match (bytes.first(), bytes.get(bytes.len() / 2), bytes.last()) {
+        (Some(first), Some(middle), Some(last)) => {
+            u32::from_le_bytes([bytes.len() as u8, *first, *middle, *last])
+        }
+        _ => 0,
+    }
 }

@@ -46,6 +46,11 @@ impl NodeSelector {
         Self { terms: terms.into_iter().flat_map(Node::items).map(NodeTerm::parse).collect() }
     }
 
+    /// Whether this is all that the JSON of the terms says, so that nothing would be lost if it were written anew.
+    pub fn is_all_of(&self, terms: Node<'_>) -> bool {
+        is_all(&self.terms, terms, NodeTerm::is_all_of)
+    }
+
     /// Whether the node satisfies one of the terms.
     pub fn matches(&self, node_name: &str, labels: &dyn Labels) -> bool {
         self.terms.iter().any(|term| term.matches(node_name, labels))
@@ -60,6 +65,14 @@ impl NodeTerm {
             value.get(key).into_iter().flat_map(Node::items).filter_map(NodeRequirement::parse).collect()
         };
         Self { match_expressions: list("matchExpressions"), match_fields: list("matchFields") }
+    }
+
+    fn is_all_of(&self, term: Node<'_>) -> bool {
+        let lists = [("matchExpressions", &self.match_expressions), ("matchFields", &self.match_fields)];
+        let mut given = lists.iter().filter(|(_, list)| !list.is_empty());
+        let is_all = |list, written| is_all(list, written, NodeRequirement::is_all_of);
+        term.fields().count() == given.clone().count()
+            && given.all(|(key, list)| term.get(key).is_some_and(|written| is_all(list, written)))
     }
 
     /// Whether it has no requirement at all, so that it matches nothing.
@@ -85,6 +98,16 @@ impl NodeRequirement {
         })
     }
 
+    fn is_all_of(&self, requirement: Node<'_>) -> bool {
+        let text = |key| requirement.get(key).and_then(Node::as_str);
+        let same = |value: &String, written: Node<'_>| written.as_str() == Some(value);
+        let values = requirement.get("values");
+        requirement.fields().count() == 2 + usize::from(!self.values.is_empty())
+            && text("key") == Some(&self.key)
+            && text("operator") == Some(&self.operator)
+            && (self.values.is_empty() || values.is_some_and(|written| is_all(&self.values, written, same)))
+    }
+
     /// `key In [value]`.
     pub fn is_in(key: &str, value: &str) -> Self {
         Self { key: key.to_owned(), operator: "In".to_owned(), values: vec![value.to_owned()] }
@@ -108,6 +131,12 @@ impl NodeRequirement {
             _ => false,
         }
     }
+}
+
+fn is_all<T>(parts: &[T], written: Node<'_>, same: impl Fn(&T, Node<'_>) -> bool) -> bool {
+    written.is_list()
+        && written.items().len() == parts.len()
+        && parts.iter().zip(written.items()).all(|(part, item)| same(part, item))
 }
 
 impl fmt::Display for NodeRequirement {

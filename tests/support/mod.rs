@@ -22,6 +22,7 @@
 pub mod assets;
 pub mod cluster;
 pub mod fixtures;
+pub mod odd_json;
 pub mod process;
 pub mod run;
 
