@@ -1,8 +1,16 @@
-//! Prints how much memory the caches take: `cargo run --release --example cache_memory [claims] [volumes]`.
+//! Prints how much memory `volgate serve` takes: `cargo run --release --example serve_memory [claims] [volumes] [reviews]`.
 //!
-//! A child process plays the API server, with claims and volumes as a real one writes them (managed fields included), in
-//! pages and without end to the watches. What is printed is what the kernel says of this process: resident now and at
-//! its peak.
+//! Two child processes are started: one plays the API server, with claims and volumes as a real one writes them (managed
+//! fields included), in pages and without end to the watches; the other is `volgate serve` with that cluster, by the
+//! same code and with the same allocator as the binary. When it is ready it is sent reviews of a pod, by TLS and HTTP/2.
+//! What is printed is what the kernel says of that process: resident now and at its peak (`VmRSS`, `VmHWM`).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a measurement that cannot be set up cannot run
+
+#[path = "../benches/client.rs"]
+mod client;
+// The binary's allocator comes with it.
+#[path = "../benches/support.rs"]
+mod support;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -11,32 +19,34 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
-use volgate::cluster::Caches;
 
 type Failure = Box<dyn std::error::Error>;
 
-fn main() -> Result<(), Failure> {
+/// Requests in flight.
+const STREAMS: usize = 64;
+
+fn main() -> Result<ExitCode, Failure> {
     let mut args = std::env::args().skip(1);
-    let first = args.next().unwrap_or_else(|| "10000".to_owned());
-    if first == "api" {
-        let mut count =
-            || -> Result<usize, Failure> { Ok(args.next().ok_or("a number is missing")?.parse()?) };
-        return serve(count()?, count()?);
+    let mut number = |name: &str, default: usize| -> Result<usize, Failure> {
+        args.next().map_or(Ok(default), |text| {
+            text.parse().map_err(|_| format!("{name}: {text:?} is no number").into())
+        })
+    };
+    match std::env::args().nth(1).as_deref() {
+        Some("serve") => return Ok(volgate::cli::run()),
+        Some("api") => {
+            let mut args = std::env::args().skip(2);
+            let mut count =
+                || -> Result<usize, Failure> { Ok(args.next().ok_or("a number is missing")?.parse()?) };
+            api(count()?, count()?)?;
+        }
+        _ => measure(number("claims", 10_000)?, number("volumes", 10_000)?, number("reviews", 20_000)?)?,
     }
-    let (claims, volumes) = (first, args.next().unwrap_or_else(|| "10000".to_owned()));
-    let mut api = Guard(
-        Command::new(std::env::current_exe()?)
-            .args(["api", &claims, &volumes])
-            .stdout(Stdio::piped())
-            .spawn()?,
-    );
-    let mut url = String::new();
-    BufReader::new(api.0.stdout.take().ok_or("the API has no output")?).read_line(&mut url)?;
-    // As `serve` has it.
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(url.trim()))
+    Ok(ExitCode::SUCCESS)
 }
 
 struct Guard(Child);
@@ -48,53 +58,108 @@ impl Drop for Guard {
     }
 }
 
-async fn measure(url: &str) -> Result<(), Failure> {
-    let mut config = kube::Config::new(url.parse()?);
-    config.proxy_url = None;
-    let client = kube::Client::try_from(config)?;
-    let before = memory()?;
+fn measure(claims: usize, volumes: usize, reviews: usize) -> Result<(), Failure> {
+    let this = std::env::current_exe()?;
+    let counts = [claims.to_string(), volumes.to_string()];
+    let mut api = Guard(Command::new(&this).arg("api").args(counts).stdout(Stdio::piped()).spawn()?);
+    let mut url = String::new();
+    BufReader::new(api.0.stdout.take().ok_or("the API has no output")?).read_line(&mut url)?;
+
+    let folder = tempfile::tempdir()?;
+    let kubeconfig = folder.path().join("kubeconfig");
+    let config = json!({"apiVersion": "v1", "kind": "Config", "current-context": "x",
+        "clusters": [{"name": "x", "cluster": {"server": url.trim()}}], "users": [{"name": "x", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}]});
+    std::fs::write(&kubeconfig, config.to_string())?;
+    let (webhook, health) = (free_address()?, free_address()?);
     let started = Instant::now();
-    let caches = Caches::start(&client);
-    while !caches.synced() {
+    let mut serve = Guard(
+        Command::new(&this)
+            .args([
+                "serve",
+                "--print-ca",
+                "--listen",
+                &webhook.to_string(),
+                "--health-listen",
+                &health.to_string(),
+            ])
+            .env("KUBECONFIG", &kubeconfig)
+            .env_remove("HTTP_PROXY")
+            .env_remove("http_proxy")
+            .stdout(Stdio::piped())
+            .spawn()?,
+    );
+    let mut ca = String::new();
+    let mut output = BufReader::new(serve.0.stdout.take().ok_or("serve has no output")?);
+    while !ca.contains("END CERTIFICATE") && output.read_line(&mut ca)? > 0 {}
+    while !ask(health, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
         if started.elapsed() > Duration::from_secs(60) {
-            return Err(caches.waiting().join("; ").into());
+            return Err(ask(health, "/readyz")?.into());
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        std::thread::sleep(Duration::from_millis(50));
     }
-    let seconds = started.elapsed().as_secs_f32();
-    let after = memory()?;
-    let objects: Vec<String> = caches
-        .sizes()
-        .into_iter()
-        .filter(|(_, size)| *size > 0)
-        .map(|(kind, size)| format!("{size} {kind}"))
-        .collect();
-    println!("cached {} in {seconds:.1} s", objects.join(" and "));
-    for (what, (resident, peak)) in [("before", before), ("after", after)] {
-        println!("{what}: resident {:.1} MiB, peak {:.1} MiB", mib(resident), mib(peak));
+    let metrics = ask(health, "/metrics")?;
+    let cached =
+        metrics.lines().filter(|line| line.starts_with("volgate_cache_objects{") && !line.ends_with(" 0"));
+    println!("ready in {:.1} s; {}", started.elapsed().as_secs_f32(), cached.collect::<Vec<_>>().join(", "));
+    show("ready", serve.0.id())?;
+
+    let body = Bytes::from(support::review(&support::pod(2)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let admitted = runtime.block_on(load(webhook, &ca, &body, reviews))?;
+    show(&format!("after {admitted} reviews, {STREAMS} at a time"), serve.0.id())
+}
+
+/// Posts so many reviews, and says how many were admitted.
+async fn load(at: SocketAddr, ca: &str, body: &Bytes, reviews: usize) -> Result<usize, Failure> {
+    let senders = client::connect(at, ca, 2).await;
+    let streams = (0..STREAMS).zip(senders.iter().cycle()).map(|(stream, sender)| {
+        let (mut sender, body) = (sender.clone(), body.clone());
+        let path = if stream % 2 == 0 { "/mutate" } else { "/validate" };
+        tokio::spawn(async move {
+            let mut admitted = 0;
+            for _ in (stream..reviews).step_by(STREAMS) {
+                let answer = client::send(&mut sender, path, body.clone()).await;
+                let review: Value = serde_json::from_slice(&answer).unwrap();
+                admitted += usize::from(review["response"]["allowed"] == true);
+            }
+            admitted
+        })
+    });
+    let streams: Vec<_> = streams.collect();
+    let mut admitted = 0;
+    for stream in streams {
+        admitted += stream.await?;
     }
+    Ok(admitted)
+}
+
+fn free_address() -> Result<SocketAddr, Failure> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+fn ask(at: SocketAddr, path: &str) -> Result<String, Failure> {
+    let mut stream = TcpStream::connect(at)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Prints the resident memory of a process and its highest so far; from `/proc`, so on Linux alone.
+fn show(when: &str, process: u32) -> Result<(), Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let field = |name: &str| -> Result<f64, Failure> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such field in /proc")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib / 1024.0)
+    };
+    println!("{when}: resident {:.1} MiB, peak {:.1} MiB", field("VmRSS:")?, field("VmHWM:")?);
     Ok(())
 }
 
-fn mib(kib: u32) -> f64 {
-    f64::from(kib) / 1024.0
-}
-
-/// Resident memory of this process and its highest so far, in KiB; from `/proc`, so on Linux alone.
-fn memory() -> Result<(u32, u32), Failure> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let field = |name: &str| -> Result<u32, Failure> {
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .ok_or("no such field in /proc/self/status")?;
-        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
-    };
-    Ok((field("VmRSS:")?, field("VmHWM:")?))
-}
-
 #[tokio::main(flavor = "current_thread")]
-async fn serve(claims: usize, volumes: usize) -> Result<(), Failure> {
+async fn api(claims: usize, volumes: usize) -> Result<(), Failure> {
     let answer = move |Path(resource): Path<String>, Query(query): Query<HashMap<String, String>>| async move {
         match resource.as_str() {
             "persistentvolumeclaims" => page(&query, claims, claim),
@@ -103,10 +168,11 @@ async fn serve(claims: usize, volumes: usize) -> Result<(), Failure> {
         }
     };
     let app = axum::Router::new().route("/api/v1/{resource}", get(answer)).route(
-        "/apis/{group}/v1/{resource}",
-        get(move |Path((_, resource)): Path<(String, String)>, query: Query<HashMap<String, String>>| {
-            answer(Path(resource), query)
-        }),
+        "/apis/{group}/{version}/{resource}",
+        get(
+            move |Path((_, _, resource)): Path<(String, String, String)>,
+                  query: Query<HashMap<String, String>>| { answer(Path(resource), query) },
+        ),
     );
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     println!("http://{}", listener.local_addr()?);
