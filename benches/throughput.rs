@@ -7,7 +7,7 @@
 //! `taskset -c 0,1 cargo bench --bench throughput`
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a bench that cannot be set up cannot run
 
-#[path = "client.rs"]
+#[path = "client/mod.rs"]
 mod client;
 #[path = "support.rs"]
 mod support;

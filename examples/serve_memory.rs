@@ -6,7 +6,7 @@
 //! What is printed is what the kernel says of that process: resident now and at its peak (`VmRSS`, `VmHWM`).
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a measurement that cannot be set up cannot run
 
-#[path = "../benches/client.rs"]
+#[path = "../benches/client/mod.rs"]
 mod client;
 // The binary's allocator comes with it.
 #[path = "../benches/support.rs"]

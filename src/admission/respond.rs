@@ -191,11 +191,10 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
     };
     response.warnings = warnings(verdict);
     response.audit_annotations = annotations(&verdict.findings);
-    // A patch is a list of plain JSON values, which cannot fail to be written.
-    if response.allowed
-        && !verdict.patch.0.is_empty()
-        && let Ok(patch) = serde_json::to_vec(&verdict.patch)
-    {
+    if response.allowed && !verdict.patch.0.is_empty() {
+        let mut patch = Vec::with_capacity(512);
+        // Plain JSON values, into memory: writing them cannot fail.
+        let _ = serde_json::to_writer(&mut patch, &verdict.patch);
         response.patch = Some(STANDARD.encode(patch));
         response.patch_type = Some("JSONPatch");
     }
