@@ -1,7 +1,8 @@
 //! Runs the rules: facts, policies and a lookup in; a verdict out. Pure.
 
 use crate::catalog::Catalog;
-use crate::facts::{Facts, FactsFault, StorageMap, Subject, Workload, WorkloadKind};
+use crate::facts::{Facts, FactsFault, StorageMap, Subject, TiedClaim, Workload, WorkloadKind, tied_claims};
+use crate::json::{Items, Node};
 use crate::lookup::Lookup;
 use crate::model::{FieldPath, Operation};
 use crate::patch::PatchBuilder;
@@ -10,7 +11,7 @@ use crate::rules::Draft;
 use crate::verdict::{Action, Finding, Verdict};
 use jiff::civil::Date;
 use json_patch::Patch;
-use serde_json::Value;
+use std::cell::OnceCell;
 
 /// What is judged: one object and what is being done to it.
 #[derive(Debug, Clone, Copy)]
@@ -18,23 +19,23 @@ pub struct Review<'a> {
     /// What is being done.
     pub operation: Operation,
     /// The object as it would become.
-    pub object: &'a Value,
+    pub object: Node<'a>,
     /// The object as it is, for an update.
-    pub old: Option<&'a Value>,
+    pub old: Option<Node<'a>>,
     /// The request's namespace.
     pub namespace: Option<&'a str>,
     /// The subresource, such as `ephemeralcontainers`.
     pub subresource: Option<&'a str>,
     /// The whole request as JSON, for CEL; none in `check`.
-    pub request: Option<&'a Value>,
+    pub request: Option<&'a serde_json::Value>,
 }
 
 impl<'a> Review<'a> {
     /// A new object, as `check` sees every manifest.
-    pub fn create(object: &'a Value) -> Self {
+    pub fn create(object: impl Into<Node<'a>>) -> Self {
         Self {
             operation: Operation::Create,
-            object,
+            object: object.into(),
             old: None,
             namespace: None,
             subresource: None,
@@ -55,9 +56,18 @@ pub struct Context<'a> {
     pub lookup: &'a dyn Lookup,
     /// The catalog.
     pub catalog: &'a Catalog,
+    tied_claims: OnceCell<Vec<TiedClaim<'a, 'a>>>,
 }
 
 impl<'a> Context<'a> {
+    /// The claims of the workload's pods that only some nodes can use; none when the object is no workload.
+    pub fn tied_claims(&self) -> &[TiedClaim<'a, 'a>] {
+        self.tied_claims.get_or_init(|| match self.facts.workload() {
+            Some(workload) => tied_claims(workload, self.facts.namespace(), self.lookup),
+            None => Vec::new(),
+        })
+    }
+
     /// The workload and what its paths lie on, when the object is one.
     pub fn storage(&self) -> Option<(&'a Workload<'a>, StorageMap<'a, 'a>)> {
         let workload = self.facts.workload()?;
@@ -94,12 +104,13 @@ impl Engine<'_> {
             return Ok(Verdict::default());
         }
         let facts = Facts::read(review.object, review.namespace)?;
-        let (patch, changed) = self.changes(review, &facts).finish_changed();
-        let findings = match &changed {
-            Some(object) => self.validate(&Review { object, ..*review })?,
-            None => self.findings(review, &facts),
+        let patch = self.changes(review, &facts);
+        let findings = if patch.is_empty() {
+            self.findings(review, &facts)
+        } else {
+            self.validate(&Review { object: patch.current(), ..*review })?
         };
-        Ok(Verdict { findings, patch })
+        Ok(Verdict { findings, patch: patch.finish() })
     }
 
     /// What the mutating rules change.
@@ -118,12 +129,13 @@ impl Engine<'_> {
     ///
     /// # Errors
     /// The field that has a wrong type.
-    pub fn mutated(&self, review: &Review<'_>) -> Result<Option<Value>, FactsFault> {
+    pub fn mutated(&self, review: &Review<'_>) -> Result<Option<serde_json::Value>, FactsFault> {
         if !writes(review) {
             return Ok(None);
         }
         let facts = Facts::read(review.object, review.namespace)?;
-        Ok(self.changes(review, &facts).finish_changed().1)
+        let patch = self.changes(review, &facts);
+        Ok((!patch.is_empty()).then(|| patch.current().to_value()))
     }
 
     /// What the checking rules find in the object as it stands.
@@ -198,7 +210,14 @@ impl Engine<'_> {
         facts: &'c Facts<'c>,
         subjects: &'c Subjects<'c>,
     ) -> Context<'c> {
-        Context { review, facts, subjects, lookup: self.lookup, catalog: self.policies.catalog() }
+        Context {
+            review,
+            facts,
+            subjects,
+            lookup: self.lookup,
+            catalog: self.policies.catalog(),
+            tied_claims: OnceCell::new(),
+        }
     }
 }
 
@@ -251,15 +270,15 @@ fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
 }
 
 /// The containers of a pod that get another image.
-fn changed_images(old: &Value, new: &Value) -> Vec<FieldPath> {
-    fn containers<'a>(pod: &'a Value, list: &str) -> Option<&'a Vec<Value>> {
-        pod.get("spec")?.get(list)?.as_array()
+fn changed_images(old: Node<'_>, new: Node<'_>) -> Vec<FieldPath> {
+    fn containers<'a>(pod: Node<'a>, list: &str) -> Items<'a> {
+        pod.get("spec").and_then(|spec| spec.get(list)).unwrap_or(Node::NULL).items()
     }
     let mut changed = Vec::new();
     for list in ["initContainers", "containers"] {
-        let before = containers(old, list);
-        for (index, container) in containers(new, list).into_iter().flatten().enumerate() {
-            if before.and_then(|before| before.get(index)?.get("image")) != container.get("image") {
+        let mut before = containers(old, list);
+        for (index, container) in containers(new, list).enumerate() {
+            if before.next().and_then(|before| before.get("image")) != container.get("image") {
                 changed.push(FieldPath::root().key("spec").key(list).index(index));
             }
         }
@@ -267,16 +286,16 @@ fn changed_images(old: &Value, new: &Value) -> Vec<FieldPath> {
     changed
 }
 
-fn request(claim: &Value) -> Option<&Value> {
+fn request(claim: Node<'_>) -> Option<Node<'_>> {
     claim.get("spec")?.get("resources")?.get("requests")?.get("storage")
 }
 
-fn class(claim: &Value) -> Option<&Value> {
+fn class(claim: Node<'_>) -> Option<Node<'_>> {
     claim.get("spec")?.get("storageClassName").filter(|class| !class.is_null())
 }
 
 /// The fields of an object that a person writes to say what it is.
-fn essence(object: &Value) -> (Option<&Value>, Option<&Value>) {
+fn essence(object: Node<'_>) -> (Option<Node<'_>>, Option<Node<'_>>) {
     (object.get("spec"), object.get("template"))
 }
 
@@ -302,7 +321,7 @@ mod tests {
     use super::*;
     use crate::lookup::MapLookup;
     use crate::policy::load;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn policies() -> PolicySet {
         let policy = json!({
@@ -317,7 +336,7 @@ mod tests {
         let (policies, lookup) = (policies(), MapLookup::default());
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
         let operation = if old.is_some() { Operation::Update } else { Operation::Create };
-        let review = Review { operation, old, subresource, ..Review::create(new) };
+        let review = Review { operation, old: old.map(Node::from), subresource, ..Review::create(new) };
         engine.validate(&review).unwrap().iter().map(|finding| finding.field.to_string()).collect()
     }
 

@@ -15,6 +15,7 @@ pub mod explain;
 pub mod facts;
 #[cfg(feature = "cluster")]
 pub mod failpoint;
+pub mod json;
 pub mod lookup;
 pub mod model;
 pub mod patch;

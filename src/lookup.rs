@@ -51,12 +51,14 @@ pub trait Lookup: Send + Sync {
 /// A lookup over plain maps: what `check` fills from files, and tests by hand.
 #[derive(Debug, Default, Clone)]
 pub struct MapLookup {
-    claims: BTreeMap<(String, String), Arc<ClaimFacts>>,
+    /// By namespace, then by name.
+    claims: BTreeMap<String, BTreeMap<String, Arc<ClaimFacts>>>,
     volumes: BTreeMap<String, Arc<VolumeFacts>>,
     classes: BTreeMap<String, Arc<ClassFacts>>,
     namespaces: BTreeMap<String, Arc<NamespaceFacts>>,
     nodes: BTreeMap<String, Arc<NodeFacts>>,
-    owners: BTreeMap<(String, String, String), Arc<OwnerFacts>>,
+    /// By namespace, then by name; of one name there may be several kinds.
+    owners: BTreeMap<String, BTreeMap<String, Vec<Arc<OwnerFacts>>>>,
     /// Namespace and `<template>-<set>` of every StatefulSet's claims.
     set_claims: BTreeSet<(String, String)>,
     complete: bool,
@@ -73,8 +75,8 @@ impl MapLookup {
         use crate::facts::Subject;
         match &facts.subject {
             Subject::Claim(claim) => {
-                let key = (claim.namespace.clone(), claim.name.clone());
-                self.claims.insert(key, Arc::new(claim.clone()));
+                let claims = self.claims.entry(claim.namespace.clone()).or_default();
+                claims.insert(claim.name.clone(), Arc::new(claim.clone()));
             }
             Subject::Volume(volume) => {
                 self.volumes.insert(volume.name.clone(), Arc::new(volume.clone()));
@@ -94,8 +96,10 @@ impl MapLookup {
                     self.set_claims.insert((facts.namespace().to_owned(), claims));
                 }
                 let owner = OwnerFacts::read(&facts.id, &facts.meta);
-                let key = (facts.namespace().to_owned(), owner.kind.clone(), owner.name.clone());
-                self.owners.insert(key, Arc::new(owner));
+                let owners = self.owners.entry(facts.namespace().to_owned()).or_default();
+                let owners = owners.entry(owner.name.clone()).or_default();
+                owners.retain(|other| other.kind != owner.kind);
+                owners.push(Arc::new(owner));
             }
             Subject::Other => {}
         }
@@ -107,7 +111,7 @@ impl Lookup for MapLookup {
         self.complete
     }
     fn claim(&self, namespace: &str, name: &str) -> Option<Arc<ClaimFacts>> {
-        self.claims.get(&(namespace.to_owned(), name.to_owned())).cloned()
+        self.claims.get(namespace)?.get(name).cloned()
     }
     fn volume(&self, name: &str) -> Option<Arc<VolumeFacts>> {
         self.volumes.get(name).cloned()
@@ -133,7 +137,7 @@ impl Lookup for MapLookup {
         self.nodes.values().cloned().collect()
     }
     fn owner(&self, namespace: &str, kind: &str, name: &str) -> Option<Arc<OwnerFacts>> {
-        self.owners.get(&(namespace.to_owned(), kind.to_owned(), name.to_owned())).cloned()
+        self.owners.get(namespace)?.get(name)?.iter().find(|owner| owner.kind == kind).cloned()
     }
     fn claim_to_come(&self, namespace: &str, claim: &str) -> bool {
         claim.rsplit_once('-').is_some_and(|(claims, ordinal)| {

@@ -1,5 +1,6 @@
 //! Minimal JSON Patch against the raw JSON.
 
+use crate::json::{Layer, Node};
 use crate::model::{FieldPath, Segment};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation};
@@ -10,50 +11,62 @@ use std::cell::OnceCell;
 /// wanted makes no operation, so that a second application is empty.
 #[derive(Debug)]
 pub struct PatchBuilder<'a> {
-    original: &'a Value,
-    /// Made when it is looked at: in the webhook mostly nobody does, and copying a pod takes microseconds.
-    changed: OnceCell<Value>,
+    original: Node<'a>,
+    /// The changes laid over it, since copying a pod takes microseconds; made when they are looked at.
+    changed: OnceCell<Layer<'a>>,
     operations: Vec<PatchOperation>,
+    /// Where the operations change something, in their order.
+    places: Vec<FieldPath>,
 }
 
 impl<'a> PatchBuilder<'a> {
     /// No changes yet.
-    pub fn new(original: &'a Value) -> Self {
-        Self { original, changed: OnceCell::new(), operations: Vec::new() }
+    pub fn new(original: impl Into<Node<'a>>) -> Self {
+        Self {
+            original: original.into(),
+            changed: OnceCell::new(),
+            operations: Vec::new(),
+            places: Vec::new(),
+        }
+    }
+
+    /// Whether nothing is changed so far.
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
     }
 
     /// The object as changed so far.
-    pub fn current(&self) -> &Value {
+    pub fn current(&self) -> Node<'_> {
         if self.operations.is_empty() {
             return self.original;
         }
-        self.changed.get_or_init(|| {
-            let mut changed = self.original.clone();
-            apply(&mut changed, &self.operations);
-            changed
-        })
+        Node::Layered(self.changed.get_or_init(|| {
+            let mut layer = Layer::new(self.original);
+            for (place, operation) in self.places.iter().zip(&self.operations) {
+                if let Some(value) = value_of(operation) {
+                    layer.put(place.segments(), value.clone());
+                }
+            }
+            layer
+        }))
     }
 
     /// The value at a path of the object as changed so far; null counts as nothing.
-    pub fn get(&self, path: &FieldPath) -> Option<&Value> {
-        let mut at = self.current();
-        for segment in path.segments() {
-            at = step(at, segment)?;
-        }
-        Some(at).filter(|value| !value.is_null())
+    pub fn get(&self, path: &FieldPath) -> Option<Node<'_>> {
+        self.current().at(path)
     }
 
     /// Makes the field at `path` hold `value`; missing maps above it are made. Nothing happens when it holds it
     /// already, or when something above it is no map (which the API server refuses anyway).
     pub fn set(&mut self, path: &FieldPath, value: Value) {
-        if self.get(path) == Some(&value) {
+        if self.get(path) == Some(Node::from(&value)) {
             return;
         }
         let segments = path.segments();
         let mut depth = 0;
         let mut at = self.current();
         while let Some(segment) = segments.get(depth) {
-            match step(at, segment) {
+            match at.step(segment) {
                 Some(next) if !next.is_null() || depth + 1 == segments.len() => {
                     at = next;
                     depth += 1;
@@ -62,8 +75,8 @@ impl<'a> PatchBuilder<'a> {
             }
         }
         let exists = depth == segments.len();
-        let above_null = !exists && segments.get(depth).is_some_and(|segment| step(at, segment).is_some());
-        if !exists && !at.is_object() {
+        let above_null = !exists && segments.get(depth).is_some_and(|segment| at.step(segment).is_some());
+        if !exists && !at.is_map() {
             return;
         }
         // What is missing between the last thing that exists and the field is added as one value.
@@ -77,38 +90,30 @@ impl<'a> PatchBuilder<'a> {
             Segment::Key(key) => key.to_string(),
             Segment::Index(index) => index.to_string(),
         }));
+        let place = FieldPath::from(segments.get(..cut).unwrap_or_default().to_vec());
         let operation = if exists || above_null {
             PatchOperation::Replace(ReplaceOperation { path: pointer, value })
         } else {
             PatchOperation::Add(AddOperation { path: pointer, value })
         };
-        if let Some(changed) = self.changed.get_mut() {
-            apply(changed, std::slice::from_ref(&operation));
+        if let (Some(layer), Some(value)) = (self.changed.get_mut(), value_of(&operation)) {
+            layer.put(place.segments(), value.clone());
         }
         self.operations.push(operation);
+        self.places.push(place);
     }
 
     /// The operations.
     pub fn finish(self) -> Patch {
         Patch(self.operations)
     }
-
-    /// The operations, and the changed object when there are any.
-    pub fn finish_changed(self) -> (Patch, Option<Value>) {
-        self.current();
-        (Patch(self.operations), self.changed.into_inner())
-    }
 }
 
-/// Applies operations that [`PatchBuilder::set`] made: for this object, so that they fit.
-fn apply(object: &mut Value, operations: &[PatchOperation]) {
-    let _ = json_patch::patch(object, operations);
-}
-
-fn step<'v>(value: &'v Value, segment: &Segment) -> Option<&'v Value> {
-    match segment {
-        Segment::Key(key) => value.get(key.as_ref()),
-        Segment::Index(index) => value.get(index),
+fn value_of(operation: &PatchOperation) -> Option<&Value> {
+    match operation {
+        PatchOperation::Add(AddOperation { value, .. })
+        | PatchOperation::Replace(ReplaceOperation { value, .. }) => Some(value),
+        _ => None,
     }
 }
 
@@ -126,12 +131,11 @@ mod tests {
         let object = json!({"spec": {}});
         let mut patch = PatchBuilder::new(&object);
         patch.set(&path(&["spec", "affinity", "nodeAffinity", "x"]), json!(1));
-        let (patch, changed) = patch.finish_changed();
+        assert_eq!(patch.current(), Node::from(&json!({"spec": {"affinity": {"nodeAffinity": {"x": 1}}}})));
         assert_eq!(
-            serde_json::to_value(&patch).unwrap(),
+            serde_json::to_value(patch.finish()).unwrap(),
             json!([{"op": "add", "path": "/spec/affinity", "value": {"nodeAffinity": {"x": 1}}}])
         );
-        assert_eq!(changed.unwrap(), json!({"spec": {"affinity": {"nodeAffinity": {"x": 1}}}}));
     }
 
     #[test]
@@ -153,12 +157,31 @@ mod tests {
     }
 
     #[test]
+    fn many_changes_are_seen_as_they_are_made() {
+        let object = json!({"list": vec![json!({"a": {"b": 1}}); 3_000], "kept": [1]});
+        let mut patch = PatchBuilder::new(&object);
+        for index in (0..3_000).rev() {
+            let item = path(&["list"]).index(index);
+            patch.set(&item.key("a").key("b"), json!(index));
+            patch.set(&item.key("new").key("c"), json!({"d": 0}));
+            patch.set(&item.key("new").key("c").key("d"), json!(index));
+            assert_eq!(
+                patch.get(&item),
+                Some(Node::from(&json!({"a": {"b": index}, "new": {"c": {"d": index}}})))
+            );
+        }
+        let seen = patch.current().to_value();
+        let mut changed = object.clone();
+        json_patch::patch(&mut changed, &patch.finish()).unwrap();
+        assert_eq!(seen, changed);
+    }
+
+    #[test]
     fn fills_a_null_parent() {
         let object = json!({"spec": {"affinity": null}});
         let mut patch = PatchBuilder::new(&object);
         patch.set(&path(&["spec", "affinity", "nodeAffinity"]), json!({}));
-        let (patch, changed) = patch.finish_changed();
-        assert_eq!(patch.0.len(), 1);
-        assert_eq!(changed.unwrap(), json!({"spec": {"affinity": {"nodeAffinity": {}}}}));
+        assert_eq!(patch.current(), Node::from(&json!({"spec": {"affinity": {"nodeAffinity": {}}}})));
+        assert_eq!(patch.finish().0.len(), 1);
     }
 }

@@ -1,6 +1,7 @@
-//! The review around the object, read in one pass that keeps what it has read when it meets a fault.
+//! What is wrong with a review that [`Request`] could not be read from: read once more, in one pass that keeps what it
+//! has read when it meets a fault.
 
-use super::API_VERSION;
+use super::request::{Request, version_fault};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -13,23 +14,21 @@ use std::fmt;
 pub(super) struct Envelope<'a> {
     api_version: Cow<'a, str>,
     kind: Cow<'a, str>,
-    pub(super) request: Option<Request<'a>>,
-    pub(super) fault: Option<String>,
+    request: Option<Head<'a>>,
+    fault: Option<String>,
 }
 
-/// The fields of its request. Absent, null and empty are one.
+/// The fields of its request, but for the objects. Absent, null and empty are one.
 #[derive(Debug, Default)]
-pub(super) struct Request<'a> {
-    pub(super) uid: Cow<'a, str>,
-    pub(super) group: Cow<'a, str>,
-    pub(super) kind: Cow<'a, str>,
-    pub(super) subresource: Cow<'a, str>,
-    pub(super) name: Cow<'a, str>,
-    pub(super) namespace: Cow<'a, str>,
-    pub(super) operation: Cow<'a, str>,
-    pub(super) object: Option<&'a RawValue>,
-    pub(super) old_object: Option<&'a RawValue>,
-    pub(super) fault: Option<String>,
+struct Head<'a> {
+    uid: Cow<'a, str>,
+    group: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    subresource: Cow<'a, str>,
+    name: Cow<'a, str>,
+    namespace: Cow<'a, str>,
+    operation: Cow<'a, str>,
+    fault: Option<String>,
 }
 
 impl<'a> Envelope<'a> {
@@ -45,25 +44,27 @@ impl<'a> Envelope<'a> {
         (envelope, fault)
     }
 
+    /// The request, when it names a uid to answer under.
+    pub(super) fn request(&self) -> Option<Request<'_>> {
+        let Head { uid, group, kind, subresource, name, namespace, operation, fault: _ } =
+            self.request.as_ref()?;
+        let request = Request {
+            uid,
+            group,
+            kind,
+            subresource,
+            name,
+            namespace,
+            operation,
+            object: None,
+            old_object: None,
+        };
+        Some(request).filter(|request| !request.uid.is_empty())
+    }
+
     /// Why this version of the review cannot be read.
     pub(super) fn version_fault(&self) -> Option<String> {
-        if self.kind != "AdmissionReview" {
-            return Some(format!("the body's kind is {:?}, and must be AdmissionReview", self.kind));
-        }
-        (self.api_version != API_VERSION).then(|| {
-            format!(
-                "the review's apiVersion is {:?}, and volgate speaks {API_VERSION}: set admissionReviewVersions: [v1] \
-                 in the webhook configuration",
-                self.api_version
-            )
-        })
-    }
-}
-
-impl Request<'_> {
-    /// The namespace; none for objects outside of one.
-    pub(super) fn namespace(&self) -> Option<&str> {
-        Some(self.namespace.as_ref()).filter(|namespace| !namespace.is_empty())
+        version_fault(&self.api_version, &self.kind)
     }
 }
 
@@ -161,13 +162,13 @@ macro_rules! filling {
 filling!(EnvelopeSeed, Envelope, "an AdmissionReview", |into, key, map| match key.as_ref() {
     "apiVersion" => into.api_version = text("apiVersion", map.next_value()?, &mut into.fault),
     "kind" => into.kind = text("kind", map.next_value()?, &mut into.fault),
-    "request" => map.next_value_seed(RequestSeed(into.request.insert(Request::default())))?,
+    "request" => map.next_value_seed(RequestSeed(into.request.insert(Head::default())))?,
     _ => {
         map.next_value::<IgnoredAny>()?;
     }
 });
 
-filling!(RequestSeed, Request, "a request", |into, key, map| match key.as_ref() {
+filling!(RequestSeed, Head, "a request", |into, key, map| match key.as_ref() {
     "uid" => into.uid = text("request.uid", map.next_value()?, &mut into.fault),
     "kind" => {
         let raw: &RawValue = map.next_value()?;
@@ -180,14 +181,12 @@ filling!(RequestSeed, Request, "a request", |into, key, map| match key.as_ref() 
     "name" => into.name = text("request.name", map.next_value()?, &mut into.fault),
     "namespace" => into.namespace = text("request.namespace", map.next_value()?, &mut into.fault),
     "operation" => into.operation = text("request.operation", map.next_value()?, &mut into.fault),
-    "object" => into.object = not_null(map.next_value()?),
-    "oldObject" => into.old_object = not_null(map.next_value()?),
     _ => {
         map.next_value::<IgnoredAny>()?;
     }
 });
 
-filling!(KindSeed, Request, "a group, version and kind", |into, key, map| match key.as_ref() {
+filling!(KindSeed, Head, "a group, version and kind", |into, key, map| match key.as_ref() {
     "group" => into.group = text("request.kind.group", map.next_value()?, &mut into.fault),
     "kind" => into.kind = text("request.kind.kind", map.next_value()?, &mut into.fault),
     _ => {
@@ -209,8 +208,4 @@ fn text<'a>(field: &str, raw: &'a RawValue, fault: &mut Option<String>) -> Cow<'
 fn wrong_type(field: &str, error: &serde_json::Error) -> String {
     let error = error.to_string();
     format!("{field}: {}", error.split(" at line ").next().unwrap_or_default())
-}
-
-fn not_null(raw: &RawValue) -> Option<&RawValue> {
-    Some(raw).filter(|raw| raw.get() != "null")
 }

@@ -1,6 +1,6 @@
 //! AdmissionReview (`admission.k8s.io/v1`) → [`Review`] → verdict → AdmissionReview. Pure: bytes in, bytes out.
 //!
-//! The envelope is read first and the object second, so that a bad object is answered under its request's uid. An
+//! A review is read in one pass; one that cannot be read is read once more for what is wrong with it and for its uid. An
 //! answer with a uid is always HTTP 200: anything else is a failure of the webhook to the API server, and its
 //! `failurePolicy` would decide in place of the policies. Only what names no uid is answered by HTTP 400.
 //!
@@ -10,15 +10,16 @@
 mod envelope;
 mod kinds;
 mod object;
+mod request;
 mod respond;
 
 use crate::engine::{Engine, Review};
 use crate::facts::FactsFault;
+use crate::json::{Node, Tape};
 use crate::model::Operation;
 use crate::verdict::Verdict;
-use envelope::{Envelope, Request};
-use serde_json::Value;
-use serde_json::value::RawValue;
+use envelope::Envelope;
+use request::{Level, Request};
 use std::borrow::Cow;
 
 pub use kinds::{JUDGED, JudgedKind, OTHER_KIND};
@@ -26,6 +27,9 @@ pub use respond::{Answer, MAX_WARNING, MAX_WARNINGS, Outcome, Tally, VerdictLabe
 
 /// The API version that is understood and answered in.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
+
+/// What is said where the second reading finds nothing wrong, which would be a fault of volgate's own.
+const UNEXPLAINED: &str = "it could not be read, and no reason was found";
 
 /// Answers a review with what the mutating rules change.
 pub fn mutate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
@@ -44,39 +48,27 @@ fn answer(
     engine: &Engine<'_>,
     judge: impl FnOnce(&Review<'_>) -> Result<Verdict, FactsFault>,
 ) -> Answer {
-    // What is no UTF-8 is read with its bad bytes replaced, for the uid alone.
-    let (text, mut fault) = match std::str::from_utf8(bytes) {
-        Ok(text) => (Cow::Borrowed(text), None),
-        Err(error) => {
-            let fault = format!("the body is not UTF-8 at byte {}", error.valid_up_to());
-            (String::from_utf8_lossy(bytes), Some(fault))
-        }
-    };
-    let (envelope, syntax) = Envelope::read(&text);
-    fault = fault.or(syntax);
-    let Some(request) = envelope.request.as_ref().filter(|request| !request.uid.is_empty()) else {
-        return respond::nameless(fault.as_deref());
-    };
-    if let Some(fault) = fault.or_else(|| envelope.version_fault()) {
-        return respond::unreadable(request, &fault);
-    }
-    let Some(operation) = Operation::parse(&request.operation) else {
+    let text = std::str::from_utf8(bytes).ok();
+    let tape = text.and_then(|text| Tape::read(text, Level::Review).ok());
+    let request = tape.as_ref().and_then(|tape| Request::read(tape.root()));
+    let (Some(text), Some(request)) = (text, request) else { return explain(bytes) };
+    let Some(operation) = Operation::parse(request.operation) else {
         let fault = format!(
             "request.operation is {:?}, and must be CREATE, UPDATE, DELETE or CONNECT",
             request.operation
         );
-        return respond::unreadable(request, &fault);
+        return respond::unreadable(&request, &fault);
     };
-    // Looked at before the object is read: what no policy is about is never refused, however it looks.
-    let nothing_to_judge = kinds::judged(&request.group, &request.kind).is_none()
+    // Looked at before the object: what no policy is about is never refused, however it looks.
+    let nothing_to_judge = kinds::judged(request.group, request.kind).is_none()
         || matches!(operation, Operation::Delete | Operation::Connect)
         || engine.policies.excludes(request.namespace());
     if nothing_to_judge {
-        return respond::skipped(request);
+        return respond::skipped(&request);
     }
-    match judge_objects(&text, engine, request, operation, judge) {
-        Ok(verdict) => respond::judged(request, &verdict),
-        Err(fault) => respond::unreadable(request, &fault),
+    match judge_objects(text, engine, &request, operation, judge) {
+        Ok(verdict) => respond::judged(&request, &verdict),
+        Err(fault) => respond::unreadable(&request, &fault),
     }
 }
 
@@ -90,40 +82,56 @@ fn judge_objects(
     let Some(object) = request.object else {
         return Err(format!("request.object is missing, and a {} has one", operation.as_str()));
     };
-    let object = read_object(object, "request.object")?;
-    let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
+    let object = readable(object, "request.object")?;
+    let kind = object.get("kind").and_then(Node::as_str).unwrap_or_default();
     if kind != request.kind {
         // The rules go by the object's own kind: two that differ would let an object pass as something else.
         return Err(format!("request.object is of kind {kind:?}, and request.kind says {:?}", request.kind));
     }
     let old = match request.old_object {
-        Some(old) if operation == Operation::Update => Some(read_object(old, "request.oldObject")?),
+        Some(old) if operation == Operation::Update => Some(readable(old, "request.oldObject")?),
         _ => None,
     };
     let whole =
         engine.policies.reads_request().then(|| envelope::request_without_objects(text)).transpose()?;
     let review = Review {
         operation,
-        object: &object,
-        old: old.as_ref(),
+        object,
+        old,
         namespace: request.namespace(),
-        subresource: Some(request.subresource.as_ref()).filter(|name| !name.is_empty()),
+        subresource: Some(request.subresource).filter(|name| !name.is_empty()),
         request: whole.as_ref(),
     };
     judge(&review).map_err(|fault| format!("request.object has a field of a wrong type: {fault}"))
 }
 
-fn read_object(raw: &RawValue, field: &str) -> Result<Value, String> {
-    if !raw.get().starts_with('{') {
+fn readable<'a>(object: Node<'a>, field: &str) -> Result<Node<'a>, String> {
+    let Some(text) = object.unreadable() else { return Ok(object) };
+    if !text.starts_with('{') {
         return Err(format!("{field} is no map"));
     }
-    object::read(raw.get()).map_err(|error| {
-        if error.to_string().contains("recursion limit") {
-            format!("{field} is nested deeper than 128 levels, which no object of Kubernetes is")
-        } else {
-            format!("{field}: {error}")
+    let error = object::fault(text).unwrap_or_else(|| UNEXPLAINED.to_owned());
+    if error.contains("recursion limit") {
+        return Err(format!("{field} is nested deeper than 128 levels, which no object of Kubernetes is"));
+    }
+    Err(format!("{field}: {error}"))
+}
+
+/// Answers what could not be read as a review.
+fn explain(bytes: &[u8]) -> Answer {
+    // What is no UTF-8 is read with its bad bytes replaced, for the uid alone.
+    let (text, mut fault) = match std::str::from_utf8(bytes) {
+        Ok(text) => (Cow::Borrowed(text), None),
+        Err(error) => {
+            let fault = format!("the body is not UTF-8 at byte {}", error.valid_up_to());
+            (String::from_utf8_lossy(bytes), Some(fault))
         }
-    })
+    };
+    let (envelope, syntax) = Envelope::read(&text);
+    fault = fault.or(syntax);
+    let Some(request) = envelope.request() else { return respond::nameless(fault.as_deref()) };
+    let fault = fault.or_else(|| envelope.version_fault());
+    respond::unreadable(&request, fault.as_deref().unwrap_or(UNEXPLAINED))
 }
 
 #[cfg(test)]

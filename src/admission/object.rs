@@ -1,15 +1,16 @@
-//! An object out of a review, without what no rule reads.
+//! What is wrong with an object that could not be read out of a review.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// Reads an object, and leaves `metadata.managedFields` out: who wrote which field is often half of its text, no rule
-/// reads it, and `check` never has it.
-///
-/// # Errors
-/// The text is no JSON object, or nested too deep.
-pub(super) fn read(text: &str) -> Result<Value, serde_json::Error> {
+/// What is wrong with the text of an object: it is no JSON object, or no tree can be made of it.
+pub(super) fn fault(text: &str) -> Option<String> {
+    read(text).err().map(|error| error.to_string())
+}
+
+/// Reads an object, and leaves `metadata.managedFields` out.
+fn read(text: &str) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Level::Object.deserialize(&mut reader)?;
     reader.end()?;

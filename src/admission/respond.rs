@@ -1,8 +1,8 @@
 //! Verdict → AdmissionReview: message, warnings, audit annotations, patch; and what metrics and log are told.
 
 use super::API_VERSION;
-use super::envelope::Request;
 use super::kinds::{OTHER_KIND, judged as judged_kind};
+use super::request::Request;
 use crate::model::Operation;
 use crate::verdict::{Action, Finding, Verdict};
 use base64::Engine as _;
@@ -170,13 +170,13 @@ pub(super) fn unreadable(request: &Request<'_>, fault: &str) -> Answer {
          sent this, please report it to volgate's maintainers"
     );
     let note = format!("{}: {fault}", subject(request));
-    let response = Response::denied(&request.uid, 400, "BadRequest", message);
+    let response = Response::denied(request.uid, 400, "BadRequest", message);
     send(request, response, VerdictLabel::Unreadable, Vec::new(), Some(note))
 }
 
 /// A review that no policy is about.
 pub(super) fn skipped(request: &Request<'_>) -> Answer {
-    send(request, Response::allowed(&request.uid), VerdictLabel::Skipped, Vec::new(), None)
+    send(request, Response::allowed(request.uid), VerdictLabel::Skipped, Vec::new(), None)
 }
 
 /// A review that was judged.
@@ -185,17 +185,16 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
     let mut response = if verdict.denied() {
         let message = denial(verdict);
         note = Some(format!("{}: {message}", subject(request)));
-        Response::denied(&request.uid, 403, "Forbidden", message)
+        Response::denied(request.uid, 403, "Forbidden", message)
     } else {
-        Response::allowed(&request.uid)
+        Response::allowed(request.uid)
     };
     response.warnings = warnings(verdict);
     response.audit_annotations = annotations(&verdict.findings);
-    // A patch is a list of plain JSON values, which cannot fail to be written.
-    if response.allowed
-        && !verdict.patch.0.is_empty()
-        && let Ok(patch) = serde_json::to_vec(&verdict.patch)
-    {
+    if response.allowed && !verdict.patch.0.is_empty() {
+        let mut patch = Vec::with_capacity(512);
+        // Plain JSON values, into memory: writing them cannot fail.
+        let _ = serde_json::to_writer(&mut patch, &verdict.patch);
         response.patch = Some(STANDARD.encode(patch));
         response.patch_type = Some("JSONPatch");
     }
@@ -221,15 +220,18 @@ fn send(
     findings: Vec<Tally>,
     note: Option<String>,
 ) -> Answer {
+    // What an answer without findings takes, so that it does not grow step by step.
+    let mut body = Vec::with_capacity(192 + response.patch.as_ref().map_or(0, String::len));
     let review = ReviewOut { api_version: API_VERSION, kind: "AdmissionReview", response };
+    // Texts and booleans alone, into memory: writing them cannot fail.
+    let _ = serde_json::to_writer(&mut body, &review);
     Answer {
         status: 200,
         content_type: "application/json",
-        // Texts and booleans alone: writing them cannot fail.
-        body: serde_json::to_vec(&review).unwrap_or_default(),
+        body,
         outcome: Outcome {
-            operation: Operation::parse(&request.operation).map_or(UNKNOWN_OPERATION, Operation::as_str),
-            kind: judged_kind(&request.group, &request.kind).map_or(OTHER_KIND, |judged| judged.kind),
+            operation: Operation::parse(request.operation).map_or(UNKNOWN_OPERATION, Operation::as_str),
+            kind: judged_kind(request.group, request.kind).map_or(OTHER_KIND, |judged| judged.kind),
             verdict,
             findings,
             note,
@@ -241,7 +243,7 @@ fn send(
 fn subject(request: &Request<'_>) -> String {
     let Request { uid, kind, name, operation, .. } = request;
     // A name that the API server is still to make from generateName is not known here.
-    let name = if name.is_empty() { "*" } else { name.as_ref() };
+    let name = if name.is_empty() { "*" } else { name };
     let place = request.namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
     cut(&format!("{operation} {kind} {place}{name} (request {uid})"), MAX_DENIAL)
 }
@@ -383,7 +385,7 @@ mod tests {
     #[test]
     fn excused_findings_deny_and_warn_nothing() {
         let excused = Finding { excused: Some("a cache".into()), ..finding(Action::Deny, "x") };
-        let request = Request { uid: "u".into(), ..Request::default() };
+        let request = Request { uid: "u", ..Request::default() };
         let answer = judged(&request, &verdict(vec![excused]));
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(

@@ -5,6 +5,7 @@ use crate::rules::testing::policy;
 use crate::rules::{Draft, Rule};
 use crate::verdict::Action;
 use proptest::prelude::*;
+use serde_json::Value;
 use serde_json::json;
 use std::any::Any;
 use std::sync::{Arc, Mutex};
@@ -345,5 +346,8 @@ proptest! {
         prop_assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
         let response: Value = serde_json::from_slice(&answer.body).unwrap();
         prop_assert_eq!(&response["response"]["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
+        // Whatever cannot be read in one pass, the second one explains.
+        let text = String::from_utf8_lossy(&answer.body);
+        prop_assert!(!text.contains(UNEXPLAINED), "{}", text);
     }
 }

@@ -101,18 +101,25 @@ impl Pattern {
         self.weight
     }
 
-    pub(super) fn matches(&self, image: &ImageRef<'_>) -> bool {
-        let name = image.name();
+    /// Whether it names the image; `name` is [`ImageRef::name`].
+    pub(super) fn matches(&self, image: &ImageRef<'_>, name: &str) -> bool {
         let name_fits = if self.versioned { stem(name) == Some(self.key()) } else { name == self.key() };
         if !name_fits {
             return false;
         }
-        let prefix = self.text.get(..self.name_at).unwrap_or_default().trim_end_matches('/');
+        let prefix = self.text.get(..self.name_at.saturating_sub(1)).unwrap_or_default();
         if prefix.is_empty() || (prefix == "library" && image.path == name) {
             return true;
         }
-        let mut written = image.path.rsplit('/').skip(1).chain(std::iter::once(image.registry));
-        prefix.rsplit('/').all(|segment| written.next() == Some(segment))
+        // The segments before the name: the prefix is the last of them, or all of them behind the registry.
+        let before = image.path.strip_suffix(name).unwrap_or_default();
+        let before = before.strip_suffix('/').unwrap_or(before);
+        let inside = before.strip_suffix(prefix).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+        let whole = prefix.strip_prefix(image.registry).is_some_and(|rest| match rest.strip_prefix('/') {
+            Some(rest) => rest == before,
+            None => rest.is_empty() && before.is_empty(),
+        });
+        inside || whole
     }
 }
 
@@ -208,7 +215,11 @@ mod tests {
             ("postgresql-#", "mycorp/postgresql-ha-15", false),
         ] {
             let image_ref = ImageRef::parse(image).unwrap();
-            assert_eq!(Pattern::new(pattern).matches(&image_ref), expected, "{pattern} on {image}");
+            assert_eq!(
+                Pattern::new(pattern).matches(&image_ref, image_ref.name()),
+                expected,
+                "{pattern} on {image}"
+            );
         }
     }
 }

@@ -131,8 +131,8 @@ impl Catalog {
             .into_iter()
             .chain(versioned)
             .flatten()
-            .filter(|candidate| candidate.pattern.matches(image))
-            .filter(|candidate| !candidate.except.iter().any(|except| except.matches(image)))
+            .filter(|candidate| candidate.pattern.matches(image, name))
+            .filter(|candidate| !candidate.except.iter().any(|except| except.matches(image, name)))
             .max_by_key(|candidate| (candidate.extension, candidate.pattern.weight()))
     }
 }

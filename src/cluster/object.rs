@@ -29,42 +29,42 @@ pub(super) trait Cached: Sized + Clone + Debug + Send + Sync + 'static {
 impl Cached for ClaimFacts {
     const METADATA_ONLY: bool = false;
     fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
-        Self::read(object, id)
+        Self::read(object.into(), id)
     }
 }
 
 impl Cached for VolumeFacts {
     const METADATA_ONLY: bool = false;
     fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
-        Self::read(object, id)
+        Self::read(object.into(), id)
     }
 }
 
 impl Cached for ClassFacts {
     const METADATA_ONLY: bool = false;
     fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
-        Self::read(object, id)
+        Self::read(object.into(), id)
     }
 }
 
 impl Cached for NamespaceFacts {
     const METADATA_ONLY: bool = true;
     fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
-        Ok(Self::read(id, &Meta::read(object)?))
+        Ok(Self::read(id, &Meta::read(object.into())?))
     }
 }
 
 impl Cached for NodeFacts {
     const METADATA_ONLY: bool = true;
     fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
-        Ok(Self::read(id, &Meta::read(object)?))
+        Ok(Self::read(id, &Meta::read(object.into())?))
     }
 }
 
 impl Cached for OwnerFacts {
     const METADATA_ONLY: bool = true;
     fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
-        Ok(Self::read(id, &Meta::read(object)?))
+        Ok(Self::read(id, &Meta::read(object.into())?))
     }
     fn set_kind(&mut self, kind: &'static str) {
         kind.clone_into(&mut self.kind);

@@ -1,7 +1,8 @@
 use super::Meta;
 use super::fault::{FactsFault, Object, OrFault};
+use crate::json::Node;
 use crate::model::{AccessMode, ObjectRef, Quantity, VolumeMode};
-use serde_json::Value;
+use std::borrow::Cow;
 
 /// The class that a claim or volume names: three states that mean three things.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,9 +70,9 @@ impl ClaimFacts {
     ///
     /// # Errors
     /// The field that has a wrong type.
-    pub fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
+    pub fn read(object: Node<'_>, id: &ObjectRef) -> Result<Self, FactsFault> {
         let meta = Meta::read(object)?;
-        let phase = object.get("status").and_then(|status| status.get("phase")).and_then(Value::as_str);
+        let phase = object.get("status").and_then(|status| status.get("phase")).and_then(Node::as_str);
         Ok(Self {
             namespace: id.namespace.clone().unwrap_or_default(),
             name: id.name.clone(),
@@ -84,9 +85,9 @@ impl ClaimFacts {
 
 impl ClaimSpec {
     /// Reads the `spec` beneath a claim or a claim template.
-    pub(crate) fn read(object: &Value, meta: &Meta<'_>) -> Result<Self, FactsFault> {
+    pub(crate) fn read(object: Node<'_>, meta: &Meta<'_>) -> Result<Self, FactsFault> {
         let annotation = meta.annotation(CLASS_ANNOTATION);
-        let Some(spec) = object.object_at("spec")? else {
+        let Some(spec) = object.map_at("spec")? else {
             let class = annotation.map_or(ClassName::Absent, class_name);
             return Ok(Self { class_in_annotation: annotation.is_some(), class, ..Self::default() });
         };
@@ -99,9 +100,9 @@ impl ClaimSpec {
                 access_modes: access_modes(spec)?,
                 volume_mode: volume_mode(spec)?,
                 request: storage_request(spec)?,
-                has_selector: spec.object_at("selector")?.is_some(),
-                has_data_source: spec.object_at("dataSource")?.is_some()
-                    || spec.object_at("dataSourceRef")?.is_some(),
+                has_selector: spec.map_at("selector")?.is_some(),
+                has_data_source: spec.map_at("dataSource")?.is_some()
+                    || spec.map_at("dataSourceRef")?.is_some(),
             })
         };
         read().or_within("spec")
@@ -112,18 +113,18 @@ pub(super) fn class_name(text: &str) -> ClassName {
     if text.is_empty() { ClassName::Empty } else { ClassName::Named(text.to_owned()) }
 }
 
-pub(super) fn access_modes(spec: &Value) -> Result<Vec<Result<AccessMode, String>>, FactsFault> {
-    let read = |item: &Value| match item.as_str() {
+pub(super) fn access_modes(spec: Node<'_>) -> Result<Vec<Result<AccessMode, String>>, FactsFault> {
+    let read = |item: Node<'_>| match item.as_str() {
         // An abbreviation is kubectl's way to show a mode; the API server refuses it in an object.
         Some(text) => {
             AccessMode::parse(text).filter(|mode| mode.as_str() == text).ok_or_else(|| text.to_owned())
         }
         None => Err(item.to_string()),
     };
-    Ok(spec.list_at("accessModes")?.iter().map(read).collect())
+    Ok(spec.list_at("accessModes")?.map(read).collect())
 }
 
-pub(super) fn volume_mode(spec: &Value) -> Result<VolumeMode, FactsFault> {
+pub(super) fn volume_mode(spec: Node<'_>) -> Result<VolumeMode, FactsFault> {
     match spec.str_at("volumeMode")? {
         None | Some("" | "Filesystem") => Ok(VolumeMode::Filesystem),
         Some("Block") => Ok(VolumeMode::Block),
@@ -133,9 +134,9 @@ pub(super) fn volume_mode(spec: &Value) -> Result<VolumeMode, FactsFault> {
     }
 }
 
-fn storage_request(spec: &Value) -> Result<Option<Quantity>, FactsFault> {
-    let Some(resources) = spec.object_at("resources")? else { return Ok(None) };
-    let read = || match resources.object_at("requests")? {
+fn storage_request(spec: Node<'_>) -> Result<Option<Quantity>, FactsFault> {
+    let Some(resources) = spec.map_at("resources")? else { return Ok(None) };
+    let read = || match resources.map_at("requests")? {
         Some(requests) => quantity_at(requests, "storage").or_within("requests"),
         None => Ok(None),
     };
@@ -143,12 +144,12 @@ fn storage_request(spec: &Value) -> Result<Option<Quantity>, FactsFault> {
 }
 
 /// A quantity written as text or as a number.
-pub(super) fn quantity_at(map: &Value, key: &'static str) -> Result<Option<Quantity>, FactsFault> {
-    let text = match map.get(key) {
-        None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(text)) => std::borrow::Cow::Borrowed(text.as_str()),
-        Some(Value::Number(number)) => std::borrow::Cow::Owned(number.to_string()),
-        Some(_) => return Err(FactsFault::at(key, "must be a quantity such as 10Gi")),
+pub(super) fn quantity_at(map: Node<'_>, key: &'static str) -> Result<Option<Quantity>, FactsFault> {
+    let Some(value) = map.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
+    let text = match (value.as_str(), value.as_number()) {
+        (Some(text), _) => Cow::Borrowed(text),
+        (None, Some(number)) => Cow::Owned(number.to_string()),
+        (None, None) => return Err(FactsFault::at(key, "must be a quantity such as 10Gi")),
     };
     Quantity::parse(&text).map(Some).map_err(|why| FactsFault::at(key, why))
 }

@@ -1,7 +1,7 @@
 use super::Meta;
 use super::fault::{FactsFault, Object};
+use crate::json::Node;
 use crate::model::ObjectRef;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -117,7 +117,7 @@ impl ClassFacts {
     ///
     /// # Errors
     /// The field that has a wrong type.
-    pub fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
+    pub fn read(object: Node<'_>, id: &ObjectRef) -> Result<Self, FactsFault> {
         let meta = Meta::read(object)?;
         let is_default = [
             "storageclass.kubernetes.io/is-default-class",
@@ -125,7 +125,7 @@ impl ClassFacts {
         ]
         .iter()
         .any(|key| meta.annotation(key) == Some("true"));
-        let parameters = object.map_at("parameters")?.into_iter().flatten();
+        let parameters = object.map_at("parameters")?.into_iter().flat_map(Node::fields);
         Ok(Self {
             name: id.name.clone(),
             provisioner: object.str_at("provisioner")?.unwrap_or_default().to_owned(),
@@ -145,18 +145,19 @@ impl ClassFacts {
             },
             expandable: object.bool_at("allowVolumeExpansion")?,
             is_default,
-            parameters: parameters.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect(),
+            parameters: parameters
+                .filter_map(|(k, v)| Some((k.to_owned(), v.as_str()?.to_owned())))
+                .collect(),
             mount_options: object
                 .list_at("mountOptions")?
-                .iter()
-                .filter_map(Value::as_str)
+                .filter_map(Node::as_str)
                 .map(str::to_owned)
                 .collect(),
-            has_topologies: !object.list_at("allowedTopologies")?.is_empty(),
+            has_topologies: object.list_at("allowedTopologies")?.len() > 0,
             created: object
                 .get("metadata")
                 .and_then(|meta| meta.get("creationTimestamp"))
-                .and_then(Value::as_str)
+                .and_then(Node::as_str)
                 .unwrap_or_default()
                 .to_owned(),
         })

@@ -1,6 +1,6 @@
 use super::fault::{FactsFault, Object, OrFault};
+use crate::json::Node;
 use crate::model::{FieldPath, FsPath, Quantity};
-use serde_json::Value;
 use std::borrow::Cow;
 
 /// Which list of the pod a container stands in, and what that means for it.
@@ -85,9 +85,9 @@ pub struct Device<'a> {
 }
 
 impl<'a> Container<'a> {
-    pub(super) fn read(value: &'a Value, section: Section, index: usize) -> Result<Self, FactsFault> {
+    pub(super) fn read(value: Node<'a>, section: Section, index: usize) -> Result<Self, FactsFault> {
         let sidecar = section == Section::Init && value.str_at("restartPolicy")? == Some("Always");
-        let security = value.object_at("securityContext")?;
+        let security = value.map_at("securityContext")?;
         Ok(Self {
             section: if sidecar { Section::Sidecar } else { section },
             index,
@@ -97,13 +97,13 @@ impl<'a> Container<'a> {
             args: texts(value, "args")?,
             working_dir: value.str_at("workingDir")?,
             env: each(value, "env", |item, _| {
-                let value = match item.object_at("valueFrom")? {
+                let value = match item.map_at("valueFrom")? {
                     Some(_) => None,
                     None => Some(item.str_at("value")?.unwrap_or_default()),
                 };
                 Ok((item.str_at("name")?.unwrap_or_default(), value))
             })?,
-            has_env_from: !value.list_at("envFrom")?.is_empty(),
+            has_env_from: value.list_at("envFrom")?.len() > 0,
             mounts: each(value, "volumeMounts", |item, index| {
                 Ok(Mount {
                     index,
@@ -143,9 +143,9 @@ impl<'a> Container<'a> {
     }
 }
 
-fn memory_limit(container: &Value) -> Result<Option<Quantity>, FactsFault> {
-    let Some(resources) = container.object_at("resources")? else { return Ok(None) };
-    let read = || match resources.object_at("limits")? {
+fn memory_limit(container: Node<'_>) -> Result<Option<Quantity>, FactsFault> {
+    let Some(resources) = container.map_at("resources")? else { return Ok(None) };
+    let read = || match resources.map_at("limits")? {
         Some(limits) => super::claim::quantity_at(limits, "memory").or_within("limits"),
         None => Ok(None),
     };
@@ -154,14 +154,14 @@ fn memory_limit(container: &Value) -> Result<Option<Quantity>, FactsFault> {
 
 /// Reads each item of a list of objects.
 pub(super) fn each<'a, T>(
-    object: &'a Value,
+    object: Node<'a>,
     key: &'static str,
-    read: impl Fn(&'a Value, usize) -> Result<T, FactsFault>,
+    read: impl Fn(Node<'a>, usize) -> Result<T, FactsFault>,
 ) -> Result<Vec<T>, FactsFault> {
     let items = object.list_at(key)?;
     let mut found = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
-        if !item.is_object() {
+    for (index, item) in items.enumerate() {
+        if !item.is_map() {
             let path = FieldPath::root().key(key).index(index);
             return Err(FactsFault { path, message: "must be a map".to_owned() });
         }
@@ -170,10 +170,10 @@ pub(super) fn each<'a, T>(
     Ok(found)
 }
 
-fn texts<'a>(object: &'a Value, key: &'static str) -> Result<Vec<&'a str>, FactsFault> {
+fn texts<'a>(object: Node<'a>, key: &'static str) -> Result<Vec<&'a str>, FactsFault> {
     let items = object.list_at(key)?;
     let mut found = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
+    for (index, item) in items.enumerate() {
         match item.as_str() {
             Some(text) => found.push(text),
             None => {

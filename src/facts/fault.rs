@@ -1,5 +1,5 @@
+use crate::json::{Items, Node};
 use crate::model::FieldPath;
-use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// A field whose type is not the one that Kubernetes gives it, so that nothing can be said of the object.
@@ -18,17 +18,22 @@ impl FactsFault {
         Self { path: FieldPath::root().key(key), message: message.into() }
     }
 
-    fn wrong_type(key: &'static str, wanted: &str, found: &Value) -> Self {
-        let kind = match found {
-            Value::Null => "null",
-            Value::Bool(_) => "a boolean",
-            Value::Number(_) => "a number",
-            Value::String(_) => "a string",
-            Value::Array(_) => "a list",
-            Value::Object(_) => "a map",
+    fn wrong_type(key: &'static str, wanted: &str, found: Node<'_>) -> Self {
+        let kind = if found.is_null() {
+            "null"
+        } else if found.as_bool().is_some() {
+            "a boolean"
+        } else if found.is_number() {
+            "a number"
+        } else if found.as_str().is_some() {
+            "a string"
+        } else if found.is_list() {
+            "a list"
+        } else {
+            "a map"
         };
         // YAML takes `y`, `no` and `8` for booleans and numbers.
-        let scalar = matches!(found, Value::Bool(_) | Value::Number(_));
+        let scalar = found.as_bool().is_some() || found.is_number();
         let hint = if wanted == "a string" && scalar { "; put it in quotes" } else { "" };
         Self::at(key, format!("must be {wanted}, not {kind}{hint}"))
     }
@@ -56,64 +61,45 @@ impl<T> OrFault<T> for Result<T, FactsFault> {
 }
 
 /// Typed access to the fields of a JSON object. Null is read as absent, as Kubernetes does.
-pub(crate) trait Object {
-    fn field(&self, key: &str) -> Option<&Value>;
+pub(crate) trait Object<'a>: Sized {
+    fn str_at(self, key: &'static str) -> Result<Option<&'a str>, FactsFault>;
+    fn bool_at(self, key: &'static str) -> Result<bool, FactsFault>;
+    fn int_at(self, key: &'static str) -> Result<Option<i64>, FactsFault>;
+    fn map_at(self, key: &'static str) -> Result<Option<Node<'a>>, FactsFault>;
+    fn list_at(self, key: &'static str) -> Result<Items<'a>, FactsFault>;
+}
 
-    fn str_at(&self, key: &'static str) -> Result<Option<&str>, FactsFault> {
-        match self.field(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(FactsFault::wrong_type(key, "a string", other)),
+impl<'a> Object<'a> for Node<'a> {
+    fn str_at(self, key: &'static str) -> Result<Option<&'a str>, FactsFault> {
+        let Some(value) = given(self, key) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| FactsFault::wrong_type(key, "a string", value))
+    }
+
+    fn bool_at(self, key: &'static str) -> Result<bool, FactsFault> {
+        let Some(value) = given(self, key) else { return Ok(false) };
+        value.as_bool().ok_or_else(|| FactsFault::wrong_type(key, "true or false", value))
+    }
+
+    fn int_at(self, key: &'static str) -> Result<Option<i64>, FactsFault> {
+        let Some(value) = given(self, key) else { return Ok(None) };
+        value.as_i64().map(Some).ok_or_else(|| FactsFault::wrong_type(key, "a whole number", value))
+    }
+
+    fn map_at(self, key: &'static str) -> Result<Option<Node<'a>>, FactsFault> {
+        match given(self, key) {
+            Some(value) if !value.is_map() => Err(FactsFault::wrong_type(key, "a map", value)),
+            found => Ok(found),
         }
     }
 
-    fn bool_at(&self, key: &'static str) -> Result<bool, FactsFault> {
-        match self.field(key) {
-            None | Some(Value::Null) => Ok(false),
-            Some(Value::Bool(value)) => Ok(*value),
-            Some(other) => Err(FactsFault::wrong_type(key, "true or false", other)),
-        }
-    }
-
-    fn int_at(&self, key: &'static str) -> Result<Option<i64>, FactsFault> {
-        match self.field(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => match value.as_i64() {
-                Some(number) => Ok(Some(number)),
-                None => Err(FactsFault::wrong_type(key, "a whole number", value)),
-            },
-        }
-    }
-
-    fn map_at(&self, key: &'static str) -> Result<Option<&Map<String, Value>>, FactsFault> {
-        match self.field(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Object(map)) => Ok(Some(map)),
-            Some(other) => Err(FactsFault::wrong_type(key, "a map", other)),
-        }
-    }
-
-    fn object_at(&self, key: &'static str) -> Result<Option<&Value>, FactsFault> {
-        Ok(self.map_at(key)?.and(self.field(key)))
-    }
-
-    fn list_at(&self, key: &'static str) -> Result<&[Value], FactsFault> {
-        match self.field(key) {
-            None | Some(Value::Null) => Ok(&[]),
-            Some(Value::Array(items)) => Ok(items),
-            Some(other) => Err(FactsFault::wrong_type(key, "a list", other)),
+    fn list_at(self, key: &'static str) -> Result<Items<'a>, FactsFault> {
+        match given(self, key) {
+            Some(value) if !value.is_list() => Err(FactsFault::wrong_type(key, "a list", value)),
+            found => Ok(found.unwrap_or(Node::NULL).items()),
         }
     }
 }
 
-impl Object for Value {
-    fn field(&self, key: &str) -> Option<&Value> {
-        self.get(key)
-    }
-}
-
-impl Object for Map<String, Value> {
-    fn field(&self, key: &str) -> Option<&Value> {
-        self.get(key)
-    }
+fn given<'a>(object: Node<'a>, key: &str) -> Option<Node<'a>> {
+    object.get(key).filter(|value| !value.is_null())
 }

@@ -28,9 +28,9 @@ pub use storage::{Cover, Place, StorageMap, WritablePath, volume_fate};
 pub use volume::{VolumeFacts, VolumeKind};
 pub use workload::{ClaimTemplate, Workload, WorkloadKind};
 
+use crate::json::Node;
 use crate::model::{Labels, ObjectRef};
 use fault::{Object, OrFault};
-use serde_json::{Map, Value};
 
 /// What rules are told of an object.
 #[derive(Debug)]
@@ -66,9 +66,9 @@ pub enum Subject<'a> {
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Meta<'a> {
     /// `metadata.labels`.
-    pub labels: Option<&'a Map<String, Value>>,
+    pub labels: Option<Node<'a>>,
     /// `metadata.annotations`.
-    pub annotations: Option<&'a Map<String, Value>>,
+    pub annotations: Option<Node<'a>>,
     /// `metadata.uid`.
     pub uid: Option<&'a str>,
     /// The owner reference with `controller: true`: its kind, name and uid.
@@ -94,8 +94,8 @@ impl<'a> Meta<'a> {
         self.annotations?.get(key)?.as_str()
     }
 
-    pub(crate) fn read(object: &'a Value) -> Result<Self, FactsFault> {
-        let Some(meta) = object.object_at("metadata")? else { return Ok(Self::default()) };
+    pub(crate) fn read(object: Node<'a>) -> Result<Self, FactsFault> {
+        let Some(meta) = object.map_at("metadata")? else { return Ok(Self::default()) };
         let read = || -> Result<Self, FactsFault> {
             Ok(Self {
                 labels: meta.map_at("labels")?,
@@ -103,13 +103,12 @@ impl<'a> Meta<'a> {
                 uid: meta.str_at("uid")?,
                 controller: meta
                     .list_at("ownerReferences")?
-                    .iter()
-                    .find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))
+                    .find(|owner| owner.get("controller").and_then(Node::as_bool) == Some(true))
                     .and_then(|owner| {
                         Some(Owner {
                             kind: owner.get("kind")?.as_str()?,
                             name: owner.get("name")?.as_str()?,
-                            uid: owner.get("uid").and_then(Value::as_str).unwrap_or_default(),
+                            uid: owner.get("uid").and_then(Node::as_str).unwrap_or_default(),
                         })
                     }),
                 deleting: meta.get("deletionTimestamp").is_some_and(|at| !at.is_null()),
@@ -135,7 +134,8 @@ impl<'a> Facts<'a> {
     ///
     /// # Errors
     /// The field that has a type which Kubernetes would refuse.
-    pub fn read(object: &'a Value, namespace: Option<&str>) -> Result<Self, FactsFault> {
+    pub fn read(object: impl Into<Node<'a>>, namespace: Option<&str>) -> Result<Self, FactsFault> {
+        let object = object.into();
         let api_version = object.str_at("apiVersion")?.unwrap_or_default();
         let kind = object.str_at("kind")?.unwrap_or_default();
         let meta = Meta::read(object)?;
@@ -148,7 +148,7 @@ impl<'a> Facts<'a> {
             ("", "Namespace") => Subject::Namespace(NamespaceFacts::read(&id, &meta)),
             ("", "Node") => Subject::Node(NodeFacts::read(&id, &meta)),
             _ => match WorkloadKind::of(group, kind) {
-                Some(kind) => Subject::Workload(Box::new(Workload::read(object, kind)?)),
+                Some(kind) => Subject::Workload(Box::new(Workload::read(object, kind, meta)?)),
                 None => Subject::Other,
             },
         };
@@ -156,23 +156,22 @@ impl<'a> Facts<'a> {
     }
 
     /// Which object it is; what has a wrong type counts as absent. `namespace` as in [`read`](Self::read).
-    pub fn identify(object: &Value, namespace: Option<&str>) -> ObjectRef {
-        let text = |at: &'static [&'static str]| {
-            let found = at.iter().try_fold(object, |value, key| value.get(key));
-            found.and_then(Value::as_str).filter(|text| !text.is_empty())
-        };
-        let kind = text(&["kind"]).unwrap_or_default();
-        let name = match (text(&["metadata", "name"]), text(&["metadata", "generateName"])) {
-            (Some(name), _) => name.to_owned(),
-            (None, Some(prefix)) => format!("{prefix}*"),
-            (None, None) => String::new(),
+    pub fn identify<'o>(object: impl Into<Node<'o>>, namespace: Option<&str>) -> ObjectRef {
+        let object = object.into();
+        let text =
+            |map: Node<'o>, key| map.get(key).and_then(Node::as_str).filter(|text: &&str| !text.is_empty());
+        let meta = object.get("metadata").unwrap_or(Node::NULL);
+        let kind = text(object, "kind").unwrap_or_default();
+        let name = match text(meta, "name") {
+            Some(name) => name.to_owned(),
+            None => text(meta, "generateName").map_or(String::new(), |prefix| format!("{prefix}*")),
         };
         let namespace = if CLUSTER_SCOPED.contains(&kind) {
             None
         } else {
-            Some(text(&["metadata", "namespace"]).or(namespace).unwrap_or("default").to_owned())
+            Some(text(meta, "namespace").or(namespace).unwrap_or("default").to_owned())
         };
-        let api_version = text(&["apiVersion"]).unwrap_or_default().to_owned();
+        let api_version = text(object, "apiVersion").unwrap_or_default().to_owned();
         ObjectRef { api_version, kind: kind.to_owned(), namespace, name }
     }
 

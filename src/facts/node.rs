@@ -1,4 +1,5 @@
 use super::Meta;
+use crate::json::Node;
 use crate::model::{Labels, ObjectRef};
 use std::collections::BTreeMap;
 
@@ -39,10 +40,10 @@ pub struct OwnerFacts {
     pub controller: Option<(String, String)>,
 }
 
-fn owned(map: Option<&serde_json::Map<String, serde_json::Value>>) -> BTreeMap<String, String> {
+fn owned(map: Option<Node<'_>>) -> BTreeMap<String, String> {
     map.into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .flat_map(Node::fields)
+        .filter_map(|(key, value)| Some((key.to_owned(), value.as_str()?.to_owned())))
         .collect()
 }
 

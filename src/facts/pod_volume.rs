@@ -1,8 +1,8 @@
 use super::Meta;
 use super::claim::ClaimSpec;
 use super::fault::{FactsFault, Object, OrFault};
+use crate::json::Node;
 use crate::model::{FieldPath, Quantity};
-use serde_json::Value;
 
 /// One entry of a pod's `volumes`.
 #[derive(Debug)]
@@ -92,13 +92,13 @@ const NETWORK: [&str; 19] = [
 ];
 
 impl<'a> PodVolume<'a> {
-    pub(super) fn read(value: &'a Value, index: usize) -> Result<Self, FactsFault> {
+    pub(super) fn read(value: Node<'a>, index: usize) -> Result<Self, FactsFault> {
         let name = value.str_at("name")?.unwrap_or_default();
         let source = value
-            .as_object()
-            .into_iter()
-            .flatten()
-            .find(|(key, source)| key.as_str() != "name" && !source.is_null())
+            .fields()
+            .filter(|(key, source)| *key != "name" && !source.is_null())
+            // Of several, which no API server takes, the first by name.
+            .min_by_key(|(key, _)| *key)
             .map_or(Ok(VolumeSource::Unset), |(key, source)| VolumeSource::read(key, source))?;
         Ok(Self { index, name, source })
     }
@@ -126,8 +126,8 @@ impl<'a> VolumeSource<'a> {
             .chain(NETWORK)
     }
 
-    fn read(key: &'a str, source: &'a Value) -> Result<Self, FactsFault> {
-        if !source.is_object() {
+    fn read(key: &'a str, source: Node<'a>) -> Result<Self, FactsFault> {
+        if !source.is_map() {
             return Err(FactsFault::at(key.to_owned(), "must be a map"));
         }
         let read = || -> Result<Self, FactsFault> {
@@ -144,7 +144,7 @@ impl<'a> VolumeSource<'a> {
                     name: source.str_at("claimName")?.unwrap_or_default(),
                     read_only: source.bool_at("readOnly")?,
                 },
-                "ephemeral" => Self::Ephemeral(Box::new(match source.object_at("volumeClaimTemplate")? {
+                "ephemeral" => Self::Ephemeral(Box::new(match source.map_at("volumeClaimTemplate")? {
                     Some(template) => {
                         let read = || ClaimSpec::read(template, &Meta::read(template)?);
                         read().or_within("volumeClaimTemplate")?

@@ -1,8 +1,8 @@
 use super::claim::{access_modes, class_name, quantity_at, volume_mode};
 use super::fault::{FactsFault, Object, OrFault};
 use super::{ClassName, Meta, ReclaimPolicy};
+use crate::json::Node;
 use crate::model::{AccessMode, NodeSelector, ObjectRef, Quantity, VolumeMode};
-use serde_json::Value;
 
 /// A PersistentVolume. Owned, because the caches keep it as well.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -65,25 +65,25 @@ impl VolumeFacts {
     ///
     /// # Errors
     /// The field that has a wrong type.
-    pub fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
+    pub fn read(object: Node<'_>, id: &ObjectRef) -> Result<Self, FactsFault> {
         let meta = Meta::read(object)?;
-        let Some(spec) = object.object_at("spec")? else {
+        let Some(spec) = object.map_at("spec")? else {
             return Ok(Self { name: id.name.clone(), ..Self::default() });
         };
-        let phase = object.get("status").and_then(|status| status.get("phase")).and_then(Value::as_str);
+        let phase = object.get("status").and_then(|status| status.get("phase")).and_then(Node::as_str);
         let read = || -> Result<Self, FactsFault> {
             let field = spec.str_at("storageClassName")?;
             // The annotation wins, as Kubernetes has it.
             let class = meta.annotation(super::claim::CLASS_ANNOTATION).or(field);
-            let claim = spec.object_at("claimRef")?.map(|claim| {
-                let text = |key| claim.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let claim = spec.map_at("claimRef")?.map(|claim| {
+                let text = |key| claim.get(key).and_then(Node::as_str).unwrap_or_default().to_owned();
                 (text("namespace"), text("name"), text("uid"))
             });
-            let capacity = match spec.object_at("capacity")? {
+            let capacity = match spec.map_at("capacity")? {
                 Some(capacity) => quantity_at(capacity, "storage").or_within("capacity")?,
                 None => None,
             };
-            let affinity = spec.object_at("nodeAffinity")?.and_then(|affinity| affinity.get("required"));
+            let affinity = spec.map_at("nodeAffinity")?.and_then(|affinity| affinity.get("required"));
             Ok(Self {
                 name: id.name.clone(),
                 // A volume without a class has the class "", and only claims with "" bind to it.
@@ -102,8 +102,7 @@ impl VolumeFacts {
                 kind: kind(spec)?,
                 mount_options: spec
                     .list_at("mountOptions")?
-                    .iter()
-                    .filter_map(Value::as_str)
+                    .filter_map(Node::as_str)
                     .map(str::to_owned)
                     .collect(),
             })
@@ -112,9 +111,9 @@ impl VolumeFacts {
     }
 }
 
-fn kind(spec: &Value) -> Result<VolumeKind, FactsFault> {
+fn kind(spec: Node<'_>) -> Result<VolumeKind, FactsFault> {
     let text = |field: &'static str, key: &'static str| -> Result<Option<String>, FactsFault> {
-        match spec.object_at(field)? {
+        match spec.map_at(field)? {
             Some(source) => Ok(Some(source.str_at(key).or_within(field)?.unwrap_or_default().to_owned())),
             None => Ok(None),
         }
@@ -128,10 +127,8 @@ fn kind(spec: &Value) -> Result<VolumeKind, FactsFault> {
     if let Some(driver) = text("csi", "driver")? {
         return Ok(VolumeKind::Csi(driver));
     }
-    let other = spec
-        .as_object()
-        .into_iter()
-        .flatten()
-        .find(|(key, value)| value.is_object() && !NOT_A_SOURCE.contains(&key.as_str()));
-    Ok(other.map_or(VolumeKind::None, |(key, _)| VolumeKind::Other(key.clone())))
+    let sources = spec.fields().filter(|(key, value)| value.is_map() && !NOT_A_SOURCE.contains(key));
+    // Of several, which no API server takes, the first by name.
+    let other = sources.map(|(key, _)| key).min();
+    Ok(other.map_or(VolumeKind::None, |key| VolumeKind::Other(key.to_owned())))
 }

@@ -2,8 +2,8 @@ use super::claim::ClaimSpec;
 use super::container::each;
 use super::fault::{FactsFault, Object, OrFault};
 use super::{Meta, PodFacts};
+use crate::json::Node;
 use crate::model::FieldPath;
-use serde_json::Value;
 
 /// The kinds that hold a pod's spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,21 +111,22 @@ impl ClaimTemplate<'_> {
     }
 }
 
-static EMPTY: Value = Value::Null;
-
 impl<'a> Workload<'a> {
-    pub(super) fn read(object: &'a Value, kind: WorkloadKind) -> Result<Self, FactsFault> {
-        let template = walk(object, kind.template())?;
-        let meta = Meta::read(template).map_err(|fault| prefixed(kind.template(), fault))?;
+    /// `own` is the object's own metadata.
+    pub(super) fn read(object: Node<'a>, kind: WorkloadKind, own: Meta<'a>) -> Result<Self, FactsFault> {
+        let meta = match kind.template() {
+            [] => own,
+            steps => Meta::read(walk(object, steps)?).map_err(|fault| prefixed(steps, fault))?,
+        };
         let spec_steps = kind.pod_spec();
         let pod_spec = walk(object, spec_steps)?;
         let pod = PodFacts::read(pod_spec, meta, spec_steps).map_err(|fault| prefixed(spec_steps, fault))?;
-        let spec = if kind == WorkloadKind::PodTemplate { &EMPTY } else { walk(object, &["spec"])? };
-        let owner = Meta::read(object)?.controller;
+        let spec = if kind == WorkloadKind::PodTemplate { Node::NULL } else { walk(object, &["spec"])? };
+        let owner = own.controller;
         let job = match kind {
             WorkloadKind::Job => walk(object, &["spec"])?,
             WorkloadKind::CronJob => walk(object, &["spec", "jobTemplate", "spec"])?,
-            _ => &EMPTY,
+            _ => Node::NULL,
         };
         let parallelism = parallelism(job).map_err(|fault| match kind {
             WorkloadKind::CronJob => prefixed(&["spec", "jobTemplate", "spec"], fault),
@@ -150,8 +151,8 @@ impl<'a> Workload<'a> {
                 } else {
                     Vec::new()
                 },
-                claim_retention: spec.object_at("persistentVolumeClaimRetentionPolicy")?.map(|policy| {
-                    let text = |key| policy.get(key).and_then(Value::as_str).unwrap_or("Retain");
+                claim_retention: spec.map_at("persistentVolumeClaimRetentionPolicy")?.map(|policy| {
+                    let text = |key| policy.get(key).and_then(Node::as_str).unwrap_or("Retain");
                     (text("whenDeleted"), text("whenScaled"))
                 }),
                 stateful_set: kind == WorkloadKind::StatefulSet
@@ -169,22 +170,22 @@ impl<'a> Workload<'a> {
     }
 }
 
-fn strategy(spec: &Value) -> Result<&str, FactsFault> {
-    match spec.object_at("strategy")? {
+fn strategy(spec: Node<'_>) -> Result<&str, FactsFault> {
+    match spec.map_at("strategy")? {
         Some(strategy) => Ok(strategy.str_at("type").or_within("strategy")?.unwrap_or("RollingUpdate")),
         None => Ok("RollingUpdate"),
     }
 }
 
 /// `maxSurge` and `maxUnavailable` in pods, as the Deployment controller takes them.
-fn rolling_update(spec: &Value, replicas: i64) -> (i64, i64) {
+fn rolling_update(spec: Node<'_>, replicas: i64) -> (i64, i64) {
     let field = |key| spec.get("strategy")?.get("rollingUpdate")?.get(key);
     let part = |key, up: bool| {
-        let percent = match field(key) {
-            Some(Value::Number(number)) => return number.as_i64().unwrap_or(0),
-            Some(Value::String(text)) => text.strip_suffix('%').and_then(|number| number.parse().ok()),
-            _ => None,
-        };
+        let value = field(key).unwrap_or(Node::NULL);
+        if value.is_number() {
+            return value.as_i64().unwrap_or(0);
+        }
+        let percent = value.as_str().and_then(|text| text.strip_suffix('%')?.parse().ok());
         let hundredths = replicas.saturating_mul(percent.unwrap_or(25));
         hundredths.div_euclid(100) + i64::from(up && hundredths.rem_euclid(100) != 0)
     };
@@ -195,15 +196,15 @@ fn rolling_update(spec: &Value, replicas: i64) -> (i64, i64) {
     }
 }
 
-fn parallelism(job: &Value) -> Result<i64, FactsFault> {
+fn parallelism(job: Node<'_>) -> Result<i64, FactsFault> {
     let parallelism = job.int_at("parallelism")?.unwrap_or(1);
     Ok(job.int_at("completions")?.map_or(parallelism, |completions| parallelism.min(completions)))
 }
 
-fn claim_templates(spec: &Value) -> Result<Vec<ClaimTemplate<'_>>, FactsFault> {
+fn claim_templates(spec: Node<'_>) -> Result<Vec<ClaimTemplate<'_>>, FactsFault> {
     each(spec, "volumeClaimTemplates", |item, index| {
         let meta = Meta::read(item)?;
-        let name = match item.object_at("metadata")? {
+        let name = match item.map_at("metadata")? {
             Some(metadata) => metadata.str_at("name").or_within("metadata")?.unwrap_or_default(),
             None => "",
         };
@@ -212,12 +213,12 @@ fn claim_templates(spec: &Value) -> Result<Vec<ClaimTemplate<'_>>, FactsFault> {
 }
 
 /// The object behind the steps; an absent one is an empty one.
-fn walk<'a>(object: &'a Value, steps: &'static [&'static str]) -> Result<&'a Value, FactsFault> {
+fn walk<'a>(object: Node<'a>, steps: &'static [&'static str]) -> Result<Node<'a>, FactsFault> {
     let mut at = object;
     for (depth, step) in steps.iter().copied().enumerate() {
-        at = match at.object_at(step) {
+        at = match at.map_at(step) {
             Ok(Some(next)) => next,
-            Ok(None) => return Ok(&EMPTY),
+            Ok(None) => return Ok(Node::NULL),
             Err(fault) => return Err(prefixed(steps.get(..depth).unwrap_or_default(), fault)),
         };
     }

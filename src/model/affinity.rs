@@ -20,9 +20,16 @@ impl NodeSelector {
 
     /// What either of the selectors matches. Terms that list values of one label alone become one term.
     pub fn any_of(selectors: impl IntoIterator<Item = Self>) -> Self {
+        let all: Vec<NodeTerm> = selectors.into_iter().flat_map(|selector| selector.terms).collect();
+        // Mostly the one node of a local volume.
+        if let [only] = all.as_slice()
+            && only.match_expressions.iter().all(|requirement| requirement.values.len() <= 1)
+        {
+            return Self { terms: all };
+        }
         let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut terms: Vec<NodeTerm> = Vec::new();
-        for term in selectors.into_iter().flat_map(|selector| selector.terms) {
+        for term in all {
             match (term.match_expressions.as_slice(), term.match_fields.as_slice()) {
                 ([only], []) if only.operator == "In" => {
                     listed.entry(only.key.clone()).or_default().extend(only.values.iter().cloned());
@@ -40,7 +47,7 @@ impl NodeSelector {
 
     /// Whether no node that could be satisfies both.
     pub fn contradicts(&self, other: &Self) -> bool {
-        self.terms.iter().all(|ours| other.terms.iter().all(|theirs| ours.and(theirs).is_none()))
+        self.terms.iter().all(|ours| other.terms.iter().all(|theirs| ours.contradicts(theirs)))
     }
 
     /// Whether no node that could be satisfies it.
@@ -79,6 +86,14 @@ impl NodeTerm {
         (!both.is_contradictory()).then_some(both)
     }
 
+    /// Whether no node that could be satisfies both.
+    pub fn contradicts(&self, other: &Self) -> bool {
+        self.is_empty()
+            || other.is_empty()
+            || nobody(self.match_expressions.iter().chain(&other.match_expressions), Over::Labels)
+            || nobody(self.match_fields.iter().chain(&other.match_fields), Over::Fields)
+    }
+
     /// Whether every node that could be and that this term matches, the other matches too.
     pub fn implies(&self, other: &Self) -> bool {
         let within = |outer: &[NodeRequirement], inner: &[NodeRequirement], over| {
@@ -95,12 +110,9 @@ impl NodeTerm {
 
     /// Whether no node that could be satisfies it.
     pub fn is_contradictory(&self) -> bool {
-        let empty = |requirements: &[NodeRequirement], over| {
-            requirements.iter().any(|r| Domain::of(requirements, over, &r.key).is_empty())
-        };
         self.is_empty()
-            || empty(&self.match_expressions, Over::Labels)
-            || empty(&self.match_fields, Over::Fields)
+            || nobody(self.match_expressions.iter(), Over::Labels)
+            || nobody(self.match_fields.iter(), Over::Fields)
     }
 }
 
@@ -114,6 +126,11 @@ impl From<NodeTerm> for NodeSelector {
     fn from(term: NodeTerm) -> Self {
         Self { terms: vec![term] }
     }
+}
+
+/// Whether the requirements leave no value of one of their labels or fields.
+fn nobody<'a>(requirements: impl Iterator<Item = &'a NodeRequirement> + Clone, over: Over) -> bool {
+    requirements.clone().any(|r| Domain::of(requirements.clone(), over, &r.key).is_empty())
 }
 
 /// The terms that no other one covers; `None` when they are more than `limit`.
@@ -163,10 +180,31 @@ struct Domain<'a> {
     /// Whether it may be there at all.
     present: bool,
     /// The only values, if they are listed.
-    listed: Option<BTreeSet<&'a str>>,
-    denied: BTreeSet<&'a str>,
+    listed: Option<Values<'a>>,
+    denied: Values<'a>,
     above: Option<i64>,
     below: Option<i64>,
+}
+
+/// Values in their order: a selector may list thousands.
+#[derive(Debug, Default)]
+struct Values<'a>(Vec<&'a str>);
+
+impl<'a> Values<'a> {
+    fn of(values: &'a [String]) -> Self {
+        let mut values: Vec<&str> = values.iter().map(String::as_str).collect();
+        values.sort_unstable();
+        Self(values)
+    }
+
+    fn add(&mut self, mut more: Self) {
+        self.0.append(&mut more.0);
+        self.0.sort_unstable();
+    }
+
+    fn contains(&self, value: &str) -> bool {
+        self.0.binary_search(&value).is_ok()
+    }
 }
 
 impl<'a> Domain<'a> {
@@ -176,7 +214,7 @@ impl<'a> Domain<'a> {
             absent: over == Over::Labels || key != NODE_NAME,
             present: over == Over::Labels || key == NODE_NAME,
             listed: None,
-            denied: BTreeSet::new(),
+            denied: Values::default(),
             above: None,
             below: None,
         };
@@ -187,18 +225,19 @@ impl<'a> Domain<'a> {
     }
 
     fn narrow(&mut self, requirement: &'a NodeRequirement) {
-        let values = || requirement.values.iter().map(String::as_str);
+        let values = || Values::of(&requirement.values);
         if !matches!(requirement.operator.as_str(), "NotIn" | "DoesNotExist") {
             self.absent = false;
         }
         match requirement.operator.as_str() {
             "In" => {
-                self.listed = Some(match self.listed.take() {
-                    Some(listed) => values().filter(|value| listed.contains(value)).collect(),
-                    None => values().collect(),
-                });
+                let mut values = values();
+                if let Some(listed) = self.listed.take() {
+                    values.0.retain(|value| listed.contains(value));
+                }
+                self.listed = Some(values);
             }
-            "NotIn" => self.denied.extend(values()),
+            "NotIn" => self.denied.add(values()),
             "Exists" => {}
             "DoesNotExist" => self.present = false,
             operator @ ("Gt" | "Lt") => match requirement.values.as_slice() {
@@ -230,7 +269,7 @@ impl<'a> Domain<'a> {
 
     fn has_value(&self) -> bool {
         match &self.listed {
-            Some(listed) => listed.iter().any(|value| self.holds(value)),
+            Some(listed) => listed.0.iter().any(|value| self.holds(value)),
             // A number can be written in more ways than can be denied (7, 07, 007).
             None => {
                 let (above, below) = (self.above.unwrap_or(i64::MIN), self.below.unwrap_or(i64::MAX));
@@ -252,11 +291,11 @@ impl<'a> Domain<'a> {
             return true;
         }
         match &self.listed {
-            Some(listed) => listed.iter().all(|value| !self.holds(value) || outer.holds(value)),
+            Some(listed) => listed.0.iter().all(|value| !self.holds(value) || outer.holds(value)),
             None => {
                 outer.present
                     && outer.listed.is_none()
-                    && outer.denied.iter().all(|value| !self.holds(value))
+                    && outer.denied.0.iter().all(|value| !self.holds(value))
                     && outer.above.is_none_or(|bound| self.above.is_some_and(|above| above >= bound))
                     && outer.below.is_none_or(|bound| self.below.is_some_and(|below| below <= bound))
             }

@@ -56,6 +56,10 @@ impl fmt::Display for FsPath<'_> {
 
 fn is_clean(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
+    // Most paths have nothing that could be such a segment.
+    if !rest.ends_with('/') && !path.as_bytes().windows(2).any(|pair| matches!(pair, b"//" | b"/.")) {
+        return true;
+    }
     rest.is_empty() || rest.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 

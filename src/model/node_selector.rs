@@ -1,6 +1,6 @@
 use super::Labels;
+use crate::json::Node;
 use serde::Serialize;
-use serde_json::Value;
 use std::fmt;
 
 /// The label that tells one node from another.
@@ -41,9 +41,14 @@ pub struct NodeRequirement {
 
 impl NodeSelector {
     /// Reads `{nodeSelectorTerms: […]}`; what is malformed is left out, since the API server refuses it anyway.
-    pub fn parse(value: &Value) -> Self {
-        let terms = value.get("nodeSelectorTerms").and_then(Value::as_array);
-        Self { terms: terms.into_iter().flatten().map(NodeTerm::parse).collect() }
+    pub fn parse<'a>(value: impl Into<Node<'a>>) -> Self {
+        let terms = value.into().get("nodeSelectorTerms");
+        Self { terms: terms.into_iter().flat_map(Node::items).map(NodeTerm::parse).collect() }
+    }
+
+    /// Whether this is all that the JSON of the terms says, so that nothing would be lost if it were written anew.
+    pub fn is_all_of(&self, terms: Node<'_>) -> bool {
+        is_all(&self.terms, terms, NodeTerm::is_all_of)
     }
 
     /// Whether the node satisfies one of the terms.
@@ -54,17 +59,20 @@ impl NodeSelector {
 
 impl NodeTerm {
     /// Reads one term.
-    pub fn parse(value: &Value) -> Self {
+    pub fn parse<'a>(value: impl Into<Node<'a>>) -> Self {
+        let value = value.into();
         let list = |key: &str| {
-            value
-                .get(key)
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(NodeRequirement::parse)
-                .collect()
+            value.get(key).into_iter().flat_map(Node::items).filter_map(NodeRequirement::parse).collect()
         };
         Self { match_expressions: list("matchExpressions"), match_fields: list("matchFields") }
+    }
+
+    fn is_all_of(&self, term: Node<'_>) -> bool {
+        let lists = [("matchExpressions", &self.match_expressions), ("matchFields", &self.match_fields)];
+        let mut given = lists.iter().filter(|(_, list)| !list.is_empty());
+        let is_all = |list, written| is_all(list, written, NodeRequirement::is_all_of);
+        term.fields().count() == given.clone().count()
+            && given.all(|(key, list)| term.get(key).is_some_and(|written| is_all(list, written)))
     }
 
     /// Whether it has no requirement at all, so that it matches nothing.
@@ -81,13 +89,23 @@ impl NodeTerm {
 }
 
 impl NodeRequirement {
-    fn parse(value: &Value) -> Option<Self> {
-        let values = value.get("values").and_then(Value::as_array).into_iter().flatten();
+    fn parse(value: Node<'_>) -> Option<Self> {
+        let values = value.get("values").into_iter().flat_map(Node::items);
         Some(Self {
             key: value.get("key")?.as_str()?.to_owned(),
             operator: value.get("operator")?.as_str()?.to_owned(),
-            values: values.filter_map(Value::as_str).map(str::to_owned).collect(),
+            values: values.filter_map(Node::as_str).map(str::to_owned).collect(),
         })
+    }
+
+    fn is_all_of(&self, requirement: Node<'_>) -> bool {
+        let text = |key| requirement.get(key).and_then(Node::as_str);
+        let same = |value: &String, written: Node<'_>| written.as_str() == Some(value);
+        let values = requirement.get("values");
+        requirement.fields().count() == 2 + usize::from(!self.values.is_empty())
+            && text("key") == Some(&self.key)
+            && text("operator") == Some(&self.operator)
+            && (self.values.is_empty() || values.is_some_and(|written| is_all(&self.values, written, same)))
     }
 
     /// `key In [value]`.
@@ -113,6 +131,12 @@ impl NodeRequirement {
             _ => false,
         }
     }
+}
+
+fn is_all<T>(parts: &[T], written: Node<'_>, same: impl Fn(&T, Node<'_>) -> bool) -> bool {
+    written.is_list()
+        && written.items().len() == parts.len()
+        && parts.iter().zip(written.items()).all(|(part, item)| same(part, item))
 }
 
 impl fmt::Display for NodeRequirement {
@@ -153,6 +177,7 @@ impl fmt::Display for NodeSelector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
     use std::collections::BTreeMap;
 
     #[test]

@@ -8,12 +8,6 @@ pub trait Labels {
     fn label(&self, key: &str) -> Option<&str>;
 }
 
-impl Labels for serde_json::Map<String, serde_json::Value> {
-    fn label(&self, key: &str) -> Option<&str> {
-        self.get(key)?.as_str()
-    }
-}
-
 impl Labels for BTreeMap<String, String> {
     fn label(&self, key: &str) -> Option<&str> {
         self.get(key).map(String::as_str)

@@ -358,12 +358,15 @@ impl<'a> Subjects<'a> {
                 Arc::new(crate::facts::NamespaceFacts::read(&id, &crate::facts::Meta::default()))
             })
         });
-        let mut owners = Vec::new();
-        let mut next = facts.meta.controller.map(|owner| (owner.kind.to_owned(), owner.name.to_owned()));
+        let mut owners: Vec<Arc<OwnerFacts>> = Vec::new();
         // A pod's ReplicaSet and its Deployment, a Job and its CronJob: two steps are all there are.
-        while let (Some((kind, name)), true) = (next, owners.len() < 2) {
-            let Some(owner) = lookup.owner(facts.namespace(), &kind, &name) else { break };
-            next = owner.controller.clone();
+        while owners.len() < 2 {
+            let next = match owners.last() {
+                Some(owner) => owner.controller.as_ref().map(|(kind, name)| (kind.as_str(), name.as_str())),
+                None => facts.meta.controller.map(|owner| (owner.kind, owner.name)),
+            };
+            let owner = next.and_then(|(kind, name)| lookup.owner(facts.namespace(), kind, name));
+            let Some(owner) = owner else { break };
             owners.push(owner);
         }
         Self { facts, namespace, owners }

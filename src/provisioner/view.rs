@@ -262,7 +262,7 @@ impl Class {
         let topologies = alternatives
             .map(|term| term.match_label_expressions.into_iter().map(|one| (one.key, one.values)).collect());
         Ok(Self {
-            facts: ClassFacts::read(object, &id)?,
+            facts: ClassFacts::read(object.into(), &id)?,
             version: metadata.version(),
             topologies: topologies.collect(),
             uid: metadata.uid,

@@ -107,10 +107,10 @@ impl DefaultClass {
 }
 
 fn old_class(context: &Context<'_>, at: &FieldPath, field: &FieldPath) -> Option<String> {
-    let old = PatchBuilder::new(context.review.old?);
+    let old = context.review.old?;
     // Templates are compared by place: neither their order nor their number can change.
-    old.get(&at.key("spec"))?;
-    Some(old.get(field)?.as_str()?.to_owned())
+    old.at(&at.key("spec"))?;
+    Some(old.at(field)?.as_str()?.to_owned())
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 use super::support::quantity;
 use super::{Draft, Rule};
 use crate::engine::Context;
+use crate::json::Node;
 use crate::facts::{Container, PodFacts, PodVolume, Section, VolumeSource};
 use crate::model::{FieldPath, Quantity};
 use crate::policy::{PolicyFault, nearest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::any::Any;
 use std::sync::Arc;
 
@@ -234,11 +234,11 @@ impl MemoryLimit {
 }
 
 /// `spec.resources.limits.memory` of the pod as a whole.
-fn pod_memory_limit(spec: &Value) -> Option<Quantity> {
-    match spec.get("resources")?.get("limits")?.get("memory")? {
-        Value::String(text) => Quantity::parse(text).ok(),
-        Value::Number(number) => Quantity::parse(&number.to_string()).ok(),
-        _ => None,
+fn pod_memory_limit(spec: Node<'_>) -> Option<Quantity> {
+    let limit = spec.get("resources")?.get("limits")?.get("memory")?;
+    match limit.as_str() {
+        Some(text) => Quantity::parse(text).ok(),
+        None => Quantity::parse(&limit.as_number()?.to_string()).ok(),
     }
 }
 

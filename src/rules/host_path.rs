@@ -1,12 +1,12 @@
 use super::support::one_of;
 use super::{Draft, Rule};
 use crate::engine::Context;
+use crate::json::Node;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
 use crate::model::{FieldPath, FsPath};
 use crate::policy::PolicyFault;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -150,7 +150,8 @@ impl Rule for HostPath {
             Subject::Volume(volume) => {
                 let spec = FieldPath::root().key("spec");
                 let name = format!("volume {:?}", volume.name);
-                let kind = context.review.object.pointer("/spec/hostPath/type").and_then(Value::as_str);
+                let source = context.review.object.get("spec").and_then(|spec| spec.get("hostPath"));
+                let kind = source.and_then(|source| source.get("type")).and_then(Node::as_str);
                 let asked = match &volume.kind {
                     VolumeKind::HostPath(path) => {
                         let field = spec.key("hostPath").key("path");

@@ -220,7 +220,7 @@ pub(crate) mod testing {
         judge_review(
             rules,
             context,
-            &Review { operation: Operation::Update, old: Some(old), ..Review::create(object) },
+            &Review { operation: Operation::Update, old: Some(old.into()), ..Review::create(object) },
         )
     }
 
@@ -234,9 +234,9 @@ pub(crate) mod testing {
         }
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
         let verdict = engine.judge(review).unwrap();
-        let mut patched = review.object.clone();
+        let mut patched = review.object.to_value();
         json_patch::patch(&mut patched, &verdict.patch).unwrap();
-        let again = engine.judge(&Review { object: &patched, ..*review }).unwrap();
+        let again = engine.judge(&Review { object: (&patched).into(), ..*review }).unwrap();
         assert_eq!(again.patch.0, [], "a second application must be empty");
         assert_eq!(again.findings, verdict.findings, "the patched object must be judged the same");
         verdict

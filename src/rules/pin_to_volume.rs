@@ -1,6 +1,6 @@
 use super::{Draft, Rule};
 use crate::engine::Context;
-use crate::facts::{PodFacts, TiedClaim, Workload, WorkloadKind, tied_claims};
+use crate::facts::{PodFacts, TiedClaim, Workload, WorkloadKind};
 use crate::model::{FieldPath, NodeSelector, NodeTerm, Operation};
 use crate::patch::PatchBuilder;
 use crate::policy::PolicyFault;
@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Writes into a new pod which nodes its volumes can be used from.
@@ -68,23 +69,28 @@ struct PinToVolume(Params);
 impl Rule for PinToVolume {
     fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
         let Some(workload) = new_pod(context) else { return };
+        let Ok(Some(nodes)) = pinned(&workload.pod, context.tied_claims(), self.0.max_terms) else { return };
         let path = workload.pod.affinity_terms_path();
         // Only terms that were understood whole are written anew.
-        let own = workload.pod.required_affinity().map(|own| json!(own.terms));
-        if own.as_ref() != patch.get(&path) {
-            return;
-        }
-        let claims = tied_claims(workload, context.facts.namespace(), context.lookup);
-        if let Some(nodes) = pinned(&workload.pod, &claims, self.0.max_terms).ok().flatten() {
+        let understood = match (workload.pod.required_affinity(), patch.get(&path)) {
+            (Some(own), Some(written)) => own.is_all_of(written),
+            (own, written) => own.is_none() && written.is_none(),
+        };
+        if understood {
             patch.set(&path, json!(nodes.terms));
         }
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
         let Some(workload) = new_pod(context) else { return };
-        let claims = tied_claims(workload, context.facts.namespace(), context.lookup);
+        let claims = context.tied_claims();
+        let own = workload.pod.required_affinity().map_or(1, |own| own.terms.len());
+        let most = claims.iter().fold(own.max(1), |most, claim| most.saturating_mul(claim.nodes.terms.len().max(1)));
+        if most <= self.0.max_terms {
+            return;
+        }
         let (pod, limit) = (&workload.pod, self.0.max_terms);
-        let (Err(TooManyTerms), Some(first)) = (pinned(pod, &claims, limit), claims.first()) else { return };
+        let (Err(TooManyTerms), Some(first)) = (pinned(pod, claims, limit), claims.first()) else { return };
         let claim = first.pod_volume.source_path(&pod.path());
         let field = if pod.required_affinity().is_some() { pod.affinity_terms_path() } else { claim.clone() };
         let message = format!(
@@ -120,16 +126,19 @@ fn pinned(
     claims: &[TiedClaim<'_, '_>],
     limit: usize,
 ) -> Result<Option<NodeSelector>, TooManyTerms> {
+    if claims.is_empty() {
+        return Ok(None);
+    }
     let own = pod.required_affinity();
     let labels = pod.node_selector_term();
-    let says = match (&own, &labels) {
-        (Some(own), Some(labels)) => Some(with_labels(own, labels)),
-        (Some(own), None) => Some(own.clone()),
-        (None, labels) => labels.clone().map(NodeSelector::from),
+    let says = match (own, &labels) {
+        (Some(own), Some(labels)) => Some(Cow::Owned(with_labels(own, labels))),
+        (Some(own), None) => Some(Cow::Borrowed(own)),
+        (None, labels) => labels.clone().map(|labels| Cow::Owned(labels.into())),
     };
     let mut open = claims.iter().filter(|claim| !says.as_ref().is_some_and(|says| says.implies(&claim.nodes)));
     let Some(first) = open.next() else { return Ok(None) };
-    let mut nodes = match &own {
+    let mut nodes = match own {
         // Told before any work is done: a pod may bring thousands.
         Some(own) if own.terms.len() > limit => return Err(TooManyTerms),
         Some(own) => own.and(&first.nodes, limit),

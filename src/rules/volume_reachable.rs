@@ -1,6 +1,6 @@
 use super::{Draft, Rule};
 use crate::engine::Context;
-use crate::facts::{NodeFacts, PodFacts, TiedClaim, WorkloadKind, tied_claims};
+use crate::facts::{NodeFacts, PodFacts, TiedClaim, WorkloadKind};
 use crate::lookup::LookupKind;
 use crate::model::{FieldPath, HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
 use crate::policy::PolicyFault;
@@ -8,6 +8,7 @@ use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Refuses a pod that no node can run, because of where its volumes are.
@@ -50,7 +51,7 @@ struct VolumeReachable;
 impl Rule for VolumeReachable {
     fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
         let Some(workload) = context.facts.workload() else { return };
-        let claims = tied_claims(workload, context.facts.namespace(), context.lookup);
+        let claims = context.tied_claims();
         if claims.is_empty() {
             return;
         }
@@ -59,7 +60,8 @@ impl Rule for VolumeReachable {
             who: if workload.kind == WorkloadKind::Pod { "this pod" } else { "its pods" },
             at: pod.path(),
             pod,
-            claims: &claims,
+            claims,
+            own: own_alone(pod),
         };
         let before = findings.len();
         judged.claims_apart(findings);
@@ -89,6 +91,8 @@ struct Judged<'j> {
     at: FieldPath,
     pod: &'j PodFacts<'j>,
     claims: &'j [TiedClaim<'j, 'j>],
+    /// What the pod itself wants of a node, its volumes aside; any node at all where it wants nothing.
+    own: Cow<'j, NodeSelector>,
 }
 
 impl Judged<'_> {
@@ -153,7 +157,7 @@ impl Judged<'_> {
             if let Some(labels) = labels.as_ref().filter(apart) {
                 findings.push(self.own_selector(claim, "`nodeSelector`", labels, self.label_path(labels, claim)));
             }
-            if let Some(own) = own.as_ref().filter(apart) {
+            if let Some(own) = own.filter(apart) {
                 let field = self.expression_path(own, claim);
                 findings.push(self.own_selector(claim, "the required node affinity", own, field));
             }
@@ -162,7 +166,11 @@ impl Judged<'_> {
 
     /// What no single pair explains.
     fn everything_apart(&self, findings: &mut Vec<Draft>) {
-        if self.everything().is_some_and(|nodes| nodes.terms.is_empty()) && !self.own_alone().is_contradictory() {
+        let apart = match self.claims {
+            [claim] => self.own.contradicts(&claim.nodes),
+            _ => self.everything().is_some_and(|nodes| nodes.terms.is_empty()),
+        };
+        if apart && !self.own.is_contradictory() {
             findings.push(self.together(format!("no node can run {}", self.who)));
         }
     }
@@ -216,7 +224,7 @@ impl Judged<'_> {
             let finding = Draft::new(self.claim_path(claim), message).help(help);
             findings.push(soften(settle(finding, [claim]), claim.names_nodes()));
         }
-        let own = |node: &NodeFacts| self.own_alone().matches(&node.name, &node.labels);
+        let own = |node: &NodeFacts| self.own.matches(&node.name, &node.labels);
         let all = |node: &NodeFacts| {
             own(node) && self.claims.iter().all(|claim| claim.nodes.matches(&node.name, &node.labels))
         };
@@ -230,7 +238,7 @@ impl Judged<'_> {
     /// The finding that no single pair explains.
     fn together(&self, what: String) -> Draft {
         let claims: Vec<String> = self.claims.iter().map(ToString::to_string).collect();
-        let own = self.own_alone();
+        let own = &self.own;
         let (field, wishes) = if self.pod.required_affinity().is_some() {
             (self.pod.affinity_terms_path(), format!("; the pod itself wants {own}"))
         } else if self.pod.node_selector_term().is_some() {
@@ -247,27 +255,27 @@ impl Judged<'_> {
         settle(finding, self.claims)
     }
 
-    /// What the pod itself wants of a node, its volumes aside; any node at all where it wants nothing.
-    fn own_alone(&self) -> NodeSelector {
-        let labels = self.pod.node_selector_term();
-        match (self.pod.required_affinity(), labels) {
-            (Some(own), Some(labels)) => {
-                NodeSelector { terms: own.terms.iter().filter_map(|term| term.and(&labels)).collect() }
-            }
-            (Some(own), None) => own,
-            (None, Some(labels)) => labels.into(),
-            (None, None) => any_node(),
-        }
-    }
-
     /// Everything at once; nothing when it takes too many terms to tell.
     fn everything(&self) -> Option<NodeSelector> {
         const LIMIT: usize = 256;
-        let mut nodes = self.own_alone();
+        let mut nodes = self.own.clone().into_owned();
         for claim in self.claims {
             nodes = nodes.and(&claim.nodes, LIMIT)?;
         }
         Some(nodes)
+    }
+}
+
+/// What the pod itself wants of a node, its volumes aside; any node at all where it wants nothing.
+fn own_alone<'p>(pod: &'p PodFacts<'_>) -> Cow<'p, NodeSelector> {
+    match (pod.required_affinity(), pod.node_selector_term()) {
+        (Some(own), Some(labels)) => {
+            let terms = own.terms.iter().filter_map(|term| term.and(&labels)).collect();
+            Cow::Owned(NodeSelector { terms })
+        }
+        (Some(own), None) => Cow::Borrowed(own),
+        (None, Some(labels)) => Cow::Owned(labels.into()),
+        (None, None) => Cow::Owned(any_node()),
     }
 }
 

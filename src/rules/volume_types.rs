@@ -1,12 +1,12 @@
 use super::support::{fits_any, one_of, pattern_faults};
 use super::{Draft, Rule};
 use crate::engine::Context;
+use crate::json::Node;
 use crate::facts::{PodVolume, VolumeSource, Workload, WorkloadKind};
 use crate::model::FieldPath;
 use crate::policy::{PolicyFault, nearest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -181,20 +181,18 @@ fn is_api_access(workload: &Workload<'_>, volume: &PodVolume<'_>) -> bool {
     if workload.kind != WorkloadKind::Pod || !volume.name.starts_with("kube-api-access-") {
         return false;
     }
-    let projected = workload.pod.spec.get("volumes").and_then(|volumes| volumes.get(volume.index)?.get("projected"));
-    let sources = projected.and_then(|projected| projected.get("sources")?.as_array());
-    sources.is_some_and(|sources| sources.iter().all(is_api_access_part))
+    let volumes = workload.pod.spec.get("volumes");
+    let sources = volumes.and_then(|volumes| volumes.item(volume.index)?.get("projected")?.get("sources"));
+    sources.filter(|sources| sources.is_list()).is_some_and(|sources| sources.items().all(is_api_access_part))
 }
 
-fn is_api_access_part(source: &Value) -> bool {
-    let Some((kind, content)) = source.as_object().filter(|map| map.len() == 1).and_then(|map| map.iter().next())
-    else {
-        return false;
-    };
-    match kind.as_str() {
+fn is_api_access_part(source: Node<'_>) -> bool {
+    let mut fields = source.fields();
+    let (Some((kind, content)), None) = (fields.next(), fields.next()) else { return false };
+    match kind {
         // A token for another audience is the author's own wish.
-        "serviceAccountToken" => content.get("audience").is_none_or(Value::is_null),
-        "configMap" => content.get("name").and_then(Value::as_str) == Some("kube-root-ca.crt"),
+        "serviceAccountToken" => content.get("audience").is_none_or(Node::is_null),
+        "configMap" => content.get("name").and_then(Node::as_str) == Some("kube-root-ca.crt"),
         "downwardAPI" => true,
         _ => false,
     }

@@ -27,6 +27,7 @@ pub mod fixtures;
 pub mod installed;
 pub mod kept;
 pub mod node;
+pub mod odd_json;
 pub mod process;
 pub mod run;
 pub mod serve;

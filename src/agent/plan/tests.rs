@@ -182,7 +182,8 @@ fn goes_on_with_a_directory_that_is_there() {
 
 #[test]
 fn refuses_what_cannot_be() {
-    let cases: [(fn(&mut Case), &str); 9] = [
+    type Change = fn(&mut Case);
+    let cases: [(Change, &str); 9] = [
         (|case| case.asked.spec.directory = "../x".into(), "BadPath"),
         (|case| case.asked.volume = "a".repeat(201), "BadName"),
         (|case| case.asked.spec.size_bytes = 51, "NotEnoughSpace"),

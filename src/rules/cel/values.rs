@@ -3,6 +3,7 @@
 use crate::catalog::{ContainerView, Statefulness};
 use crate::engine::Context;
 use crate::facts::{ClaimSpec, ClassName, Container, Place, StorageMap, Subject, VolumeSource, Workload};
+use crate::json::Node;
 use crate::model::{Fate, FieldPath, FsPath, Reach};
 use kube_cel::cel::Value as CelValue;
 use kube_cel::cel::objects::{Key, Map as CelMap};
@@ -22,21 +23,25 @@ pub(super) fn global(name: &str, context: &Context<'_>) -> CelValue {
 }
 
 /// JSON as CEL has it: whole numbers are ints; keys stay as they are.
-pub(super) fn convert(value: &Value) -> CelValue {
-    match value {
-        Value::Null => CelValue::Null,
-        Value::Bool(truth) => CelValue::Bool(*truth),
-        Value::String(text) => CelValue::String(Arc::new(text.clone())),
-        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+pub(super) fn convert<'a>(value: impl Into<Node<'a>>) -> CelValue {
+    let value = value.into();
+    if let Some(truth) = value.as_bool() {
+        CelValue::Bool(truth)
+    } else if let Some(text) = value.as_str() {
+        CelValue::String(Arc::new(text.to_owned()))
+    } else if let Some(number) = value.as_number() {
+        match (number.as_i64(), number.as_u64()) {
             (Some(int), _) => CelValue::Int(int),
             (None, Some(uint)) => CelValue::UInt(uint),
             (None, None) => CelValue::Float(number.as_f64().unwrap_or(f64::NAN)),
-        },
-        Value::Array(items) => CelValue::List(Arc::new(items.iter().map(convert).collect())),
-        Value::Object(fields) => {
-            let fields = fields.iter().map(|(key, value)| (Key::String(Arc::new(key.clone())), convert(value)));
-            CelValue::Map(CelMap { map: Arc::new(fields.collect()) })
         }
+    } else if value.is_list() {
+        CelValue::List(Arc::new(value.items().map(convert).collect()))
+    } else if value.is_map() {
+        let fields = value.fields().map(|(key, value)| (Key::String(Arc::new(key.to_owned())), convert(value)));
+        CelValue::Map(CelMap { map: Arc::new(fields.collect()) })
+    } else {
+        CelValue::Null
     }
 }
 
@@ -84,7 +89,7 @@ fn request(context: &Context<'_>) -> Value {
     }
     // A name that the API server has yet to make up is no name.
     if let Some(name) = review.object.get("metadata").and_then(|metadata| metadata.get("name")) {
-        fill("name", name.clone());
+        fill("name", name.to_value());
     }
     if let Some(subresource) = review.subresource {
         fill("subResource", subresource.into());

@@ -1,0 +1,115 @@
+//! A review as the webhook reads it: one pass over its text, from which nothing is copied.
+
+use super::API_VERSION;
+use crate::json::{Node, Shape, Step};
+
+/// What is read of a review: everything that a rule can ask for, and of the rest only that it is JSON.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Level {
+    /// The whole.
+    Review,
+    /// Its `request`.
+    Request,
+    /// The request's `kind`.
+    Kind,
+    /// An object.
+    Object,
+    /// Its `metadata`.
+    Metadata,
+    /// Anything else.
+    Any,
+}
+
+impl Shape for Level {
+    fn is_any(self) -> bool {
+        self == Self::Any
+    }
+
+    fn is_map(self) -> bool {
+        self != Self::Any
+    }
+
+    fn field(self, key: &str) -> Step<Self> {
+        match (self, key) {
+            (Self::Any, _) => Step::Read(Self::Any),
+            (Self::Review, "apiVersion" | "kind") => Step::Read(Self::Any),
+            (Self::Review, "request") => Step::Read(Self::Request),
+            (Self::Request, "uid" | "subResource" | "name" | "namespace" | "operation") => {
+                Step::Read(Self::Any)
+            }
+            (Self::Request, "kind") => Step::Read(Self::Kind),
+            // A bad object is answered under its request's uid, and only if it is up for judgement.
+            (Self::Request, "object" | "oldObject") => Step::Try(Self::Object),
+            (Self::Kind, "group" | "kind") => Step::Read(Self::Any),
+            (Self::Object, "metadata") => Step::Read(Self::Metadata),
+            // Who wrote which field: often half of the text; no rule reads it, and `check` never has it.
+            (Self::Metadata, "managedFields") => Step::Skip,
+            (Self::Object | Self::Metadata, _) => Step::Read(Self::Any),
+            (Self::Review | Self::Request | Self::Kind, _) => Step::Skip,
+        }
+    }
+}
+
+/// The fields of a review's request that are needed. Absent, null and empty are one.
+#[derive(Debug, Default)]
+pub(super) struct Request<'a> {
+    pub(super) uid: &'a str,
+    pub(super) group: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) subresource: &'a str,
+    pub(super) name: &'a str,
+    pub(super) namespace: &'a str,
+    pub(super) operation: &'a str,
+    pub(super) object: Option<Node<'a>>,
+    pub(super) old_object: Option<Node<'a>>,
+}
+
+impl<'a> Request<'a> {
+    /// Reads a review of that shape; nothing where a field has a wrong type or it is no review at all.
+    pub(super) fn read(review: Node<'a>) -> Option<Self> {
+        if version_fault(text(review, "apiVersion")?, text(review, "kind")?).is_some() {
+            return None;
+        }
+        let request = review.get("request")?;
+        let kind = request.get("kind").unwrap_or(Node::NULL);
+        let object = |key| request.get(key).filter(|object| !object.is_null());
+        let request = Self {
+            uid: text(request, "uid")?,
+            group: text(kind, "group")?,
+            kind: text(kind, "kind")?,
+            subresource: text(request, "subResource")?,
+            name: text(request, "name")?,
+            namespace: text(request, "namespace")?,
+            operation: text(request, "operation")?,
+            object: object("object"),
+            old_object: object("oldObject"),
+        };
+        Some(request).filter(|request| !request.uid.is_empty())
+    }
+
+    /// The namespace; none for objects outside of one.
+    pub(super) fn namespace(&self) -> Option<&'a str> {
+        Some(self.namespace).filter(|namespace| !namespace.is_empty())
+    }
+}
+
+/// A text that may be absent; nothing where it is something else.
+fn text<'a>(map: Node<'a>, key: &str) -> Option<&'a str> {
+    match map.get(key) {
+        Some(value) if !value.is_null() => value.as_str(),
+        _ => Some(""),
+    }
+}
+
+/// Why a review of that version cannot be read.
+pub(super) fn version_fault(api_version: &str, kind: &str) -> Option<String> {
+    if kind != "AdmissionReview" {
+        return Some(format!("the body's kind is {kind:?}, and must be AdmissionReview"));
+    }
+    (api_version != API_VERSION).then(|| {
+        format!(
+            "the review's apiVersion is {api_version:?}, and volgate speaks {API_VERSION}: set \
+             admissionReviewVersions: [v1] in the webhook configuration"
+        )
+    })
+}
