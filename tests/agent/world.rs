@@ -114,7 +114,9 @@ impl Node {
     }
 
     fn spawn(&self, failpoint: Option<&str>) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+        // Another build may be tested, such as the one that is shipped.
+        let binary = std::env::var_os("VOLGATE_BINARY").unwrap_or(env!("CARGO_BIN_EXE_volgate").into());
+        let mut command = Command::new(binary);
         command
             .args(self.agent_args())
             .arg("--host-root")
