@@ -11,8 +11,9 @@ const VOLUMES: usize = 200;
 const RELEASED: u64 = 12 * 1024;
 const OTHERS: u64 = 64 * 1024;
 
-/// The resident memory of the node's agent, in KiB.
-fn resident(node: &Node) -> u64 {
+/// The resident memory of the node's agent, in KiB: all of it, and what of it is not the program's own code, which is
+/// read from its file and given back when memory is short.
+fn resident(node: &Node) -> (u64, u64) {
     let wanted = format!("agent\0--node-name\0{}\0", node.name);
     for process in fs::read_dir("/proc").unwrap().flatten() {
         let command = fs::read(process.path().join("cmdline")).unwrap_or_default();
@@ -20,8 +21,11 @@ fn resident(node: &Node) -> u64 {
         // Not the shell that guards it.
         if command.contains(&wanted) && !command.contains("read -r signal") {
             let status = fs::read_to_string(process.path().join("status")).unwrap();
-            let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-            return line.split_whitespace().nth(1).unwrap().parse().unwrap();
+            let value = |name: &str| {
+                let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+                line.split_whitespace().nth(1).unwrap().parse().unwrap()
+            };
+            return (value("VmRSS:"), value("RssAnon:"));
         }
     }
     panic!("the agent of {} does not run", node.name);
@@ -30,7 +34,7 @@ fn resident(node: &Node) -> u64 {
 #[tokio::test]
 async fn memory_of_an_agent_with_two_hundred_volumes() {
     let Some(node) = Node::start("memory").await else { return };
-    let idle = resident(&node);
+    let (idle, _) = resident(&node);
     for index in 0..VOLUMES {
         node.ask(&format!("pvc-memory-{index}"), |spec| spec.size_bytes = 1 << 20).await;
     }
@@ -38,8 +42,8 @@ async fn memory_of_an_agent_with_two_hundred_volumes() {
         node.phase(&format!("pvc-memory-{index}"), Phase::Ready).await;
     }
     node.get("/metrics").await.unwrap();
-    let full = resident(&node);
-    say(&format!("an agent takes {idle} KiB, and with {VOLUMES} volumes {full} KiB"));
+    let (full, own) = resident(&node);
+    say(&format!("an agent takes {idle} KiB, and with {VOLUMES} volumes {full} KiB, {own} KiB of it data"));
     let most = if std::env::var_os("VOLGATE_BINARY").is_some() { RELEASED } else { OTHERS };
-    assert!(full <= most, "{full} KiB");
+    assert!(own <= most, "{own} KiB");
 }

@@ -123,6 +123,12 @@ impl Node {
             .arg(self.root())
             .env("KUBECONFIG", self.cluster.kubeconfig_for(ADMIN))
             .env("RUST_LOG", "debug,hyper=info,hyper_util=info,tower=info,kube=info,rustls=info,h2=info")
+            // As the DaemonSet is to have it: memory that is not used is given back at once.
+            .envs([
+                ("MIMALLOC_PURGE_DELAY", "0"),
+                ("MIMALLOC_EAGER_COMMIT", "0"),
+                ("MIMALLOC_ARENA_EAGER_COMMIT", "0"),
+            ])
             .env_remove(failpoint::VARIABLE);
         if let Some(failpoint) = failpoint {
             command.env(failpoint::VARIABLE, failpoint);
