@@ -11,6 +11,8 @@ mod backends;
 mod hostile;
 #[path = "agent/life.rs"]
 mod life;
+#[path = "agent/memory.rs"]
+mod memory;
 #[path = "agent/mounts.rs"]
 mod mounts;
 #[path = "agent/quota.rs"]

@@ -114,13 +114,21 @@ impl Node {
     }
 
     fn spawn(&self, failpoint: Option<&str>) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+        // Another build may be tested, such as the one that is shipped.
+        let binary = std::env::var_os("VOLGATE_BINARY").unwrap_or(env!("CARGO_BIN_EXE_volgate").into());
+        let mut command = Command::new(binary);
         command
             .args(self.agent_args())
             .arg("--host-root")
             .arg(self.root())
             .env("KUBECONFIG", self.cluster.kubeconfig_for(ADMIN))
             .env("RUST_LOG", "debug,hyper=info,hyper_util=info,tower=info,kube=info,rustls=info,h2=info")
+            // As the DaemonSet is to have it: memory that is not used is given back at once.
+            .envs([
+                ("MIMALLOC_PURGE_DELAY", "0"),
+                ("MIMALLOC_EAGER_COMMIT", "0"),
+                ("MIMALLOC_ARENA_EAGER_COMMIT", "0"),
+            ])
             .env_remove(failpoint::VARIABLE);
         if let Some(failpoint) = failpoint {
             command.env(failpoint::VARIABLE, failpoint);
