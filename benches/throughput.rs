@@ -7,27 +7,22 @@
 //! `taskset -c 0,1 cargo bench --bench throughput`
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a bench that cannot be set up cannot run
 
+#[path = "client/mod.rs"]
+mod client;
 #[path = "support.rs"]
 mod support;
 
 use axum::body::Bytes;
-use axum::http::Request;
 use axum::routing::post;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use client::{Sender, connect, send};
 use serde_json::Value;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio_rustls::TlsConnector;
 use volgate::policy::{PolicySet, embedded_baseline};
 use volgate::server::{Clock, Limits, NoCaches, Shutdown, State, serve};
 use volgate::tls::{CertificateSource, Certificates, Follower};
@@ -46,7 +41,7 @@ const PATHS: [&str; 2] = ["/mutate", "/validate"];
 struct Target {
     /// Its threads' name.
     name: &'static str,
-    connections: Vec<SendRequest<Full<Bytes>>>,
+    connections: Vec<Sender>,
 }
 
 /// What one round came to.
@@ -68,8 +63,8 @@ fn main() {
     let null_at = start_null(&null_runtime, certificates);
     let body = Bytes::from(support::review(&support::pod(2)));
 
-    let gate = Target { name: "gate", connections: load.block_on(connect(gate_at, &ca)) };
-    let null = Target { name: "null", connections: load.block_on(connect(null_at, &ca)) };
+    let gate = Target { name: "gate", connections: load.block_on(connect(gate_at, &ca, CONNECTIONS)) };
+    let null = Target { name: "null", connections: load.block_on(connect(null_at, &ca, CONNECTIONS)) };
     for target in [&gate, &null] {
         load.block_on(show_answers(target, &body));
         load.block_on(round(target, &body, WARM_UP));
@@ -138,37 +133,6 @@ fn listener() -> (TcpListener, SocketAddr) {
     listener.set_nonblocking(true).unwrap();
     let at = listener.local_addr().unwrap();
     (listener, at)
-}
-
-async fn connect(at: SocketAddr, ca: &str) -> Vec<SendRequest<Full<Bytes>>> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider);
-    let builder = builder.with_safe_default_protocol_versions().unwrap();
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let connector = TlsConnector::from(Arc::new(config));
-    let mut connections = Vec::new();
-    for _ in 0..CONNECTIONS {
-        let stream = TcpStream::connect(at).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        let stream = connector.connect(name, stream).await.unwrap();
-        let (sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        connections.push(sender);
-    }
-    connections
-}
-
-async fn send(sender: &mut SendRequest<Full<Bytes>>, path: &str, body: Bytes) -> Bytes {
-    let request = Request::post(format!("https://localhost{path}"));
-    let request = request.header("content-type", "application/json").body(Full::new(body)).unwrap();
-    let response = sender.send_request(request).await.unwrap();
-    assert!(response.status().is_success(), "{}", response.status());
-    response.into_body().collect().await.unwrap().to_bytes()
 }
 
 /// What is compared must be a review that is judged and admitted.

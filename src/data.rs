@@ -110,11 +110,11 @@ impl<'w, 'a> Data<'w, 'a> {
             return;
         }
         for container in workload.pod.containers.iter().filter(|c| c.section == Section::Main) {
-            if catalog.entry(container.image).is_some() {
-                continue;
-            }
             for mount in &container.mounts {
                 let Some(name) = catalog.at_home(mount.path.as_str()) else { continue };
+                if catalog.entry(container.image).is_some() {
+                    break;
+                }
                 let cover = storage.mount_cover(mount);
                 if is_scratch(&mount.path, scratch) {
                     continue;

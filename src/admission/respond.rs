@@ -191,11 +191,10 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
     };
     response.warnings = warnings(verdict);
     response.audit_annotations = annotations(&verdict.findings);
-    // A patch is a list of plain JSON values, which cannot fail to be written.
-    if response.allowed
-        && !verdict.patch.0.is_empty()
-        && let Ok(patch) = serde_json::to_vec(&verdict.patch)
-    {
+    if response.allowed && !verdict.patch.0.is_empty() {
+        let mut patch = Vec::with_capacity(512);
+        // Plain JSON values, into memory: writing them cannot fail.
+        let _ = serde_json::to_writer(&mut patch, &verdict.patch);
         response.patch = Some(STANDARD.encode(patch));
         response.patch_type = Some("JSONPatch");
     }
@@ -221,12 +220,15 @@ fn send(
     findings: Vec<Tally>,
     note: Option<String>,
 ) -> Answer {
+    // What an answer without findings takes, so that it does not grow step by step.
+    let mut body = Vec::with_capacity(192 + response.patch.as_ref().map_or(0, String::len));
     let review = ReviewOut { api_version: API_VERSION, kind: "AdmissionReview", response };
+    // Texts and booleans alone, into memory: writing them cannot fail.
+    let _ = serde_json::to_writer(&mut body, &review);
     Answer {
         status: 200,
         content_type: "application/json",
-        // Texts and booleans alone: writing them cannot fail.
-        body: serde_json::to_vec(&review).unwrap_or_default(),
+        body,
         outcome: Outcome {
             operation: Operation::parse(request.operation).map_or(UNKNOWN_OPERATION, Operation::as_str),
             kind: judged_kind(request.group, request.kind).map_or(OTHER_KIND, |judged| judged.kind),

@@ -37,9 +37,10 @@ impl<'a> Facts<'a> {
         };
         own.into_iter().chain(self.workload().into_iter().flat_map(|workload| {
             let templates = workload.claim_templates.iter().map(ClaimSite::template);
-            let pod = workload.pod.path();
-            let ephemeral =
-                workload.pod.volumes.iter().filter_map(move |volume| ClaimSite::ephemeral(volume, &pod));
+            let volumes = workload.pod.volumes.iter();
+            let ephemeral = volumes
+                .filter(|volume| matches!(volume.source, VolumeSource::Ephemeral(_)))
+                .filter_map(|volume| ClaimSite::ephemeral(volume, &workload.pod.path()));
             templates.chain(ephemeral)
         }))
     }

@@ -34,11 +34,18 @@ impl<'a> PodFacts<'a> {
         meta: Meta<'a>,
         base: &'static [&'static str],
     ) -> Result<Self, FactsFault> {
-        let mut containers = Vec::new();
-        for section in [Section::Init, Section::Main, Section::Ephemeral] {
-            containers.append(&mut each(spec, section.field(), |item, index| {
-                Container::read(item, section, index)
-            })?);
+        let read = |section: Section| {
+            each(spec, section.field(), move |item, index| Container::read(item, section, index))
+        };
+        let mut containers = read(Section::Init)?;
+        for section in [Section::Main, Section::Ephemeral] {
+            let mut more = read(section)?;
+            // Mostly there is one list alone, which is kept where it is.
+            if containers.is_empty() {
+                containers = more;
+            } else {
+                containers.append(&mut more);
+            }
         }
         Ok(Self {
             base,
@@ -55,7 +62,9 @@ impl<'a> PodFacts<'a> {
 
     /// The field path of the spec.
     pub fn path(&self) -> FieldPath {
-        self.base.iter().fold(FieldPath::root(), |path, key| path.key(*key))
+        let mut path = FieldPath::root();
+        self.base.iter().for_each(|key| path.push_key(*key));
+        path
     }
 
     /// The pod volume of that name.
@@ -74,8 +83,16 @@ impl<'a> PodFacts<'a> {
 
     /// The path of the terms of its required node affinity.
     pub fn affinity_terms_path(&self) -> FieldPath {
-        let affinity = self.path().key("affinity").key("nodeAffinity");
-        affinity.key("requiredDuringSchedulingIgnoredDuringExecution").key("nodeSelectorTerms")
+        let mut path = self.path();
+        for key in [
+            "affinity",
+            "nodeAffinity",
+            "requiredDuringSchedulingIgnoredDuringExecution",
+            "nodeSelectorTerms",
+        ] {
+            path.push_key(key);
+        }
+        path
     }
 
     /// The pod's own required node affinity.

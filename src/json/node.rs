@@ -215,7 +215,7 @@ impl PartialEq<Node<'_>> for Node<'_> {
             return ours == theirs;
         }
         if self.is_list() && other.is_list() {
-            return self.items().eq(other.items());
+            return self.items().len() == other.items().len() && self.items().eq(other.items());
         }
         self.is_map() == other.is_map()
             && self.is_list() == other.is_list()

@@ -166,11 +166,13 @@ impl<'t> Tape<'t> {
     /// The value of a map's field.
     #[inline]
     pub(super) fn field(&self, map: Raw, key: &str) -> Option<Raw> {
-        self.find(map, key, print(key))
+        self.find(map, key, print(key.as_bytes()))
     }
 
     fn find(&self, map: Raw, key: &str, print: u32) -> Option<Raw> {
-        let same = |entry: &&Entry| entry.print == print && self.text(entry.key) == key;
+        let same = |entry: &&Entry| {
+            entry.print == print && bytes(self.text, &self.unescaped, entry.key) == key.as_bytes()
+        };
         self.entries(map).iter().find(same).map(|entry| entry.value)
     }
 }
@@ -193,6 +195,13 @@ fn resolve<'a>(text: &'a str, unescaped: &'a str, raw: Raw) -> &'a str {
     from.get(raw.range()).unwrap_or_default()
 }
 
+/// The same without a look at where characters begin.
+#[inline]
+fn bytes<'a>(text: &'a str, unescaped: &'a str, raw: Raw) -> &'a [u8] {
+    let from = if raw.0 & UNESCAPED == 0 { text } else { unescaped };
+    from.as_bytes().get(raw.range()).unwrap_or_default()
+}
+
 struct Reader<'t> {
     scanner: Scanner<'t>,
     unescaped: String,
@@ -202,6 +211,7 @@ struct Reader<'t> {
 }
 
 impl Reader<'_> {
+    #[inline(always)] // only maps and lists are worth a call
     fn value<S: Shape>(&mut self, shape: S, depth: usize) -> Result<Raw, Malformed> {
         let first = self.scanner.peek().ok_or(Malformed)?;
         if shape.is_map() && !matches!(first, b'{' | b'n') {
@@ -211,6 +221,13 @@ impl Reader<'_> {
             b'"' => self.string(),
             b'{' => self.map(shape, depth + 1),
             b'[' => self.list(shape, depth + 1),
+            _ => self.other(first),
+        }
+    }
+
+    #[inline(never)]
+    fn other(&mut self, first: u8) -> Result<Raw, Malformed> {
+        match first {
             b't' => self.scanner.literal("true").map(|()| Raw::plain(Kind::True)),
             b'f' => self.scanner.literal("false").map(|()| Raw::plain(Kind::False)),
             b'n' => self.scanner.literal("null").map(|()| Raw::plain(Kind::Null)),
@@ -219,6 +236,7 @@ impl Reader<'_> {
         }
     }
 
+    #[inline(never)]
     fn map<S: Shape>(&mut self, shape: S, depth: usize) -> Result<Raw, Malformed> {
         if depth > MAX_DEPTH {
             return Err(Malformed);
@@ -228,7 +246,7 @@ impl Reader<'_> {
         self.scanner.step();
         if self.scanner.peek() == Some(b'}') {
             self.scanner.step();
-            return Ok(self.close(base, Kind::Map));
+            return Ok(Raw::plain(Kind::Map));
         }
         loop {
             if self.scanner.peek() != Some(b'"') {
@@ -236,31 +254,33 @@ impl Reader<'_> {
             }
             let key = self.string()?;
             self.scanner.expect(b':')?;
-            let text = resolve(self.scanner.text(), &self.unescaped, key);
-            let print = print(text);
+            let print = print(bytes(self.scanner.text(), &self.unescaped, key));
             // One bit for a name, so that most maps show at a glance that no name is in them twice.
             let mark = 1 << (print.wrapping_mul(0x9e37_79b1) >> 26);
-            let step = if shape.is_any() { Step::Read(shape) } else { shape.field(text) };
+            let step = if shape.is_any() {
+                Step::Read(shape)
+            } else {
+                shape.field(resolve(self.scanner.text(), &self.unescaped, key))
+            };
             let value = match step {
-                Step::Read(shape) => Some(self.value(shape, depth)?),
-                Step::Try(shape) => Some(self.attempt(shape)?),
+                Step::Read(shape) => self.value(shape, depth)?,
+                Step::Try(shape) => self.attempt(shape)?,
                 Step::Skip => {
                     self.scanner.skip()?;
-                    None
+                    if self.goes_on(b'}')? {
+                        continue;
+                    }
+                    break;
                 }
             };
-            if let Some(value) = value {
-                let maybe_double = seen & mark != 0 && self.pending.len() - base < MANY_FIELDS;
-                seen |= mark;
-                match maybe_double.then(|| self.double(base, key)).flatten() {
-                    Some(place) => *place = value,
-                    None => self.pending.push(Entry { print, key, value }),
-                }
+            let place = if seen & mark != 0 { self.double(base, key) } else { None };
+            seen |= mark;
+            match place {
+                Some(place) => *place = value,
+                None => self.pending.push(Entry { print, key, value }),
             }
-            match self.scanner.peek() {
-                Some(b',') => self.scanner.step(),
-                Some(b'}') => break self.scanner.step(),
-                _ => return Err(Malformed),
+            if !self.goes_on(b'}')? {
+                break;
             }
         }
         if self.pending.len() - base >= MANY_FIELDS {
@@ -269,6 +289,7 @@ impl Reader<'_> {
         Ok(self.close(base, Kind::Map))
     }
 
+    #[inline(never)]
     fn list<S: Shape>(&mut self, shape: S, depth: usize) -> Result<Raw, Malformed> {
         if depth > MAX_DEPTH {
             return Err(Malformed);
@@ -277,18 +298,29 @@ impl Reader<'_> {
         self.scanner.step();
         if self.scanner.peek() == Some(b']') {
             self.scanner.step();
-            return Ok(self.close(base, Kind::List));
+            return Ok(Raw::plain(Kind::List));
         }
         loop {
             let value = self.value(shape, depth)?;
             self.pending.push(Entry { print: 0, key: Raw::plain(Kind::Null), value });
-            match self.scanner.peek() {
-                Some(b',') => self.scanner.step(),
-                Some(b']') => break self.scanner.step(),
-                _ => return Err(Malformed),
+            if !self.goes_on(b']')? {
+                return Ok(self.close(base, Kind::List));
             }
         }
-        Ok(self.close(base, Kind::List))
+    }
+
+    /// Takes the comma or the bracket behind a part; whether it was a comma.
+    #[inline(always)]
+    fn goes_on(&mut self, close: u8) -> Result<bool, Malformed> {
+        let byte = self.scanner.peek().ok_or(Malformed)?;
+        self.scanner.step();
+        if byte == b',' {
+            Ok(true)
+        } else if byte == close {
+            Ok(false)
+        } else {
+            Err(Malformed)
+        }
     }
 
     /// Puts the parts of a map or list side by side at the end of the tape.
@@ -316,11 +348,16 @@ impl Reader<'_> {
         })
     }
 
+    #[inline(always)]
     fn string(&mut self) -> Result<Raw, Malformed> {
-        let (start, end, escaped) = self.scanner.string()?;
-        if !escaped {
-            return Ok(Raw::new(Kind::Text, start, end - start));
+        match self.scanner.string()? {
+            (start, end, false) => Ok(Raw::new(Kind::Text, start, end - start)),
+            (start, end, true) => self.unescape(start, end),
         }
+    }
+
+    #[cold]
+    fn unescape(&mut self, start: usize, end: usize) -> Result<Raw, Malformed> {
         // With its quotes, which stand before and behind it.
         let quoted = self.scanner.text().get(start - 1..end + 1).unwrap_or_default();
         let plain: String = serde_json::from_str(quoted).map_err(|_| Malformed)?;
@@ -341,13 +378,13 @@ impl Reader<'_> {
         Ok(Raw::new(Kind::Number, start, end - start))
     }
 
-    /// The value of an earlier field of that name in the map that is open.
+    /// The value of an earlier field of that name in the map that is open; none where it has many, since those are
+    /// sorted out when it is closed.
     fn double(&mut self, base: usize, key: Raw) -> Option<&mut Raw> {
-        let text = self.scanner.text();
-        let name = resolve(text, &self.unescaped, key);
-        let unescaped = &self.unescaped;
-        let fields = self.pending.get_mut(base..)?;
-        let same = |entry: &&mut Entry| resolve(text, unescaped, entry.key) == name;
+        let (text, unescaped) = (self.scanner.text(), &self.unescaped);
+        let name = bytes(text, unescaped, key);
+        let fields = self.pending.get_mut(base..).filter(|fields| fields.len() < MANY_FIELDS)?;
+        let same = |entry: &&mut Entry| bytes(text, unescaped, entry.key) == name;
         fields.iter_mut().find(same).map(|entry| &mut entry.value)
     }
 
@@ -366,11 +403,10 @@ impl Reader<'_> {
 
 /// Length, first, middle and last byte of a key.
 #[inline]
-fn print(key: &str) -> u32 {
-    let bytes = key.as_bytes();
-    match (bytes.first(), bytes.get(bytes.len() / 2), bytes.last()) {
+fn print(key: &[u8]) -> u32 {
+    match (key.first(), key.get(key.len() / 2), key.last()) {
         (Some(first), Some(middle), Some(last)) => {
-            u32::from_le_bytes([bytes.len() as u8, *first, *middle, *last])
+            u32::from_le_bytes([key.len() as u8, *first, *middle, *last])
         }
         _ => 0,
     }

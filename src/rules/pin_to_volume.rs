@@ -84,6 +84,11 @@ impl Rule for PinToVolume {
     fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
         let Some(workload) = new_pod(context) else { return };
         let claims = context.tied_claims();
+        let own = workload.pod.required_affinity().map_or(1, |own| own.terms.len());
+        let most = claims.iter().fold(own.max(1), |most, claim| most.saturating_mul(claim.nodes.terms.len().max(1)));
+        if most <= self.0.max_terms {
+            return;
+        }
         let (pod, limit) = (&workload.pod, self.0.max_terms);
         let (Err(TooManyTerms), Some(first)) = (pinned(pod, claims, limit), claims.first()) else { return };
         let claim = first.pod_volume.source_path(&pod.path());

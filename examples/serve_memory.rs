@@ -1,0 +1,243 @@
+//! Prints how much memory `volgate serve` takes: `cargo run --release --example serve_memory [claims] [volumes] [reviews]`.
+//!
+//! Two child processes are started: one plays the API server, with claims and volumes as a real one writes them (managed
+//! fields included), in pages and without end to the watches; the other is `volgate serve` with that cluster, by the
+//! same code and with the same allocator as the binary. When it is ready it is sent reviews of a pod, by TLS and HTTP/2.
+//! What is printed is what the kernel says of that process: resident now and at its peak (`VmRSS`, `VmHWM`).
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // a measurement that cannot be set up cannot run
+
+#[path = "../benches/client/mod.rs"]
+mod client;
+// The binary's allocator comes with it.
+#[path = "../benches/support.rs"]
+mod support;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Requests in flight.
+const STREAMS: usize = 64;
+
+fn main() -> Result<ExitCode, Failure> {
+    let mut args = std::env::args().skip(1);
+    let mut number = |name: &str, default: usize| -> Result<usize, Failure> {
+        args.next().map_or(Ok(default), |text| {
+            text.parse().map_err(|_| format!("{name}: {text:?} is no number").into())
+        })
+    };
+    match std::env::args().nth(1).as_deref() {
+        Some("serve") => return Ok(volgate::cli::run()),
+        Some("api") => {
+            let mut args = std::env::args().skip(2);
+            let mut count =
+                || -> Result<usize, Failure> { Ok(args.next().ok_or("a number is missing")?.parse()?) };
+            api(count()?, count()?)?;
+        }
+        _ => measure(number("claims", 10_000)?, number("volumes", 10_000)?, number("reviews", 20_000)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn measure(claims: usize, volumes: usize, reviews: usize) -> Result<(), Failure> {
+    let this = std::env::current_exe()?;
+    let counts = [claims.to_string(), volumes.to_string()];
+    let mut api = Guard(Command::new(&this).arg("api").args(counts).stdout(Stdio::piped()).spawn()?);
+    let mut url = String::new();
+    BufReader::new(api.0.stdout.take().ok_or("the API has no output")?).read_line(&mut url)?;
+
+    let folder = tempfile::tempdir()?;
+    let kubeconfig = folder.path().join("kubeconfig");
+    let config = json!({"apiVersion": "v1", "kind": "Config", "current-context": "x",
+        "clusters": [{"name": "x", "cluster": {"server": url.trim()}}], "users": [{"name": "x", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}]});
+    std::fs::write(&kubeconfig, config.to_string())?;
+    let (webhook, health) = (free_address()?, free_address()?);
+    let started = Instant::now();
+    let mut serve = Guard(
+        Command::new(&this)
+            .args([
+                "serve",
+                "--print-ca",
+                "--listen",
+                &webhook.to_string(),
+                "--health-listen",
+                &health.to_string(),
+            ])
+            .env("KUBECONFIG", &kubeconfig)
+            .env_remove("HTTP_PROXY")
+            .env_remove("http_proxy")
+            .stdout(Stdio::piped())
+            .spawn()?,
+    );
+    let mut ca = String::new();
+    let mut output = BufReader::new(serve.0.stdout.take().ok_or("serve has no output")?);
+    while !ca.contains("END CERTIFICATE") && output.read_line(&mut ca)? > 0 {}
+    while !ask(health, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+        if started.elapsed() > Duration::from_secs(60) {
+            return Err(ask(health, "/readyz")?.into());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let metrics = ask(health, "/metrics")?;
+    let cached =
+        metrics.lines().filter(|line| line.starts_with("volgate_cache_objects{") && !line.ends_with(" 0"));
+    println!("ready in {:.1} s; {}", started.elapsed().as_secs_f32(), cached.collect::<Vec<_>>().join(", "));
+    show("ready", serve.0.id())?;
+
+    let body = Bytes::from(support::review(&support::pod(2)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let admitted = runtime.block_on(load(webhook, &ca, &body, reviews))?;
+    show(&format!("after {admitted} reviews, {STREAMS} at a time"), serve.0.id())
+}
+
+/// Posts so many reviews, and says how many were admitted.
+async fn load(at: SocketAddr, ca: &str, body: &Bytes, reviews: usize) -> Result<usize, Failure> {
+    let senders = client::connect(at, ca, 2).await;
+    let streams = (0..STREAMS).zip(senders.iter().cycle()).map(|(stream, sender)| {
+        let (mut sender, body) = (sender.clone(), body.clone());
+        let path = if stream % 2 == 0 { "/mutate" } else { "/validate" };
+        tokio::spawn(async move {
+            let mut admitted = 0;
+            for _ in (stream..reviews).step_by(STREAMS) {
+                let answer = client::send(&mut sender, path, body.clone()).await;
+                let review: Value = serde_json::from_slice(&answer).unwrap();
+                admitted += usize::from(review["response"]["allowed"] == true);
+            }
+            admitted
+        })
+    });
+    let streams: Vec<_> = streams.collect();
+    let mut admitted = 0;
+    for stream in streams {
+        admitted += stream.await?;
+    }
+    Ok(admitted)
+}
+
+fn free_address() -> Result<SocketAddr, Failure> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+fn ask(at: SocketAddr, path: &str) -> Result<String, Failure> {
+    let mut stream = TcpStream::connect(at)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Prints the resident memory of a process and its highest so far; from `/proc`, so on Linux alone.
+fn show(when: &str, process: u32) -> Result<(), Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let field = |name: &str| -> Result<f64, Failure> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such field in /proc")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib / 1024.0)
+    };
+    println!("{when}: resident {:.1} MiB, peak {:.1} MiB", field("VmRSS:")?, field("VmHWM:")?);
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn api(claims: usize, volumes: usize) -> Result<(), Failure> {
+    let answer = move |Path(resource): Path<String>, Query(query): Query<HashMap<String, String>>| async move {
+        match resource.as_str() {
+            "persistentvolumeclaims" => page(&query, claims, claim),
+            "persistentvolumes" => page(&query, volumes, volume),
+            _ => page(&query, 0, volume),
+        }
+    };
+    let app = axum::Router::new().route("/api/v1/{resource}", get(answer)).route(
+        "/apis/{group}/{version}/{resource}",
+        get(
+            move |Path((_, _, resource)): Path<(String, String, String)>,
+                  query: Query<HashMap<String, String>>| { answer(Path(resource), query) },
+        ),
+    );
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+    println!("http://{}", listener.local_addr()?);
+    std::io::stdout().flush()?;
+    Ok(axum::serve(listener, app).await?)
+}
+
+fn page(query: &HashMap<String, String>, total: usize, object: fn(usize) -> Value) -> Response {
+    if query.contains_key("watch") {
+        let silence = futures::stream::pending::<Result<Bytes, std::convert::Infallible>>();
+        return Body::from_stream(silence).into_response();
+    }
+    let number = |key: &str| query.get(key).and_then(|text| text.parse::<usize>().ok());
+    let from = number("continue").unwrap_or(0);
+    let to = total.min(from + number("limit").unwrap_or(total));
+    let next = if to < total { to.to_string() } else { String::new() };
+    let items: Vec<Value> = (from..to).map(object).collect();
+    Json(json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1", "continue": next},
+                "items": items}))
+    .into_response()
+}
+
+/// What the server notes of who wrote which field.
+fn managed(manager: &str) -> Value {
+    let field = |name: &str| (format!("f:{name}"), json!({".": {}, "f:a": {}, "f:b": {}}));
+    let names =
+        ["accessModes", "resources", "volumeMode", "storageClassName", "capacity", "claimRef", "phase"];
+    json!({"manager": manager, "operation": "Update", "apiVersion": "v1", "time": "2026-01-01T00:00:00Z",
+           "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {"f:annotations": {".": {}}},
+           "f:spec": names.map(field).into_iter().collect::<serde_json::Map<_, _>>()}})
+}
+
+fn claim(n: usize) -> Value {
+    json!({
+        "metadata": {"name": format!("data-database-{n}"), "namespace": format!("team-{}", n % 50),
+            "uid": format!("6f0d2c1e-0000-4000-8000-{n:012}"), "resourceVersion": "1",
+            "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"app": "database"},
+            "annotations": {"pv.kubernetes.io/bind-completed": "yes", "pv.kubernetes.io/bound-by-controller": "yes",
+                "volume.kubernetes.io/selected-node": format!("node-{}", n % 100),
+                "volume.kubernetes.io/storage-provisioner": "local-path.volgate.dev"},
+            "finalizers": ["kubernetes.io/pvc-protection"],
+            "managedFields": [managed("kube-scheduler"), managed("kube-controller-manager")]},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "10Gi"}},
+            "storageClassName": "local-path", "volumeMode": "Filesystem",
+            "volumeName": format!("pvc-6f0d2c1e-0000-4000-8000-{n:012}")},
+        "status": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "10Gi"}, "phase": "Bound"},
+    })
+}
+
+fn volume(n: usize) -> Value {
+    let (namespace, node) = (format!("team-{}", n % 50), format!("node-{}", n % 100));
+    let uid = format!("6f0d2c1e-0000-4000-8000-{n:012}");
+    json!({
+        "metadata": {"name": format!("pvc-{uid}"), "uid": format!("7a1b3d2f-0000-4000-8000-{n:012}"),
+            "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z",
+            "annotations": {"pv.kubernetes.io/provisioned-by": "local-path.volgate.dev"},
+            "finalizers": ["kubernetes.io/pv-protection"],
+            "managedFields": [managed("volgate"), managed("kube-controller-manager")]},
+        "spec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "10Gi"}, "volumeMode": "Filesystem",
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace,
+                "name": format!("data-database-{n}"), "uid": uid, "resourceVersion": "1"},
+            "local": {"path": format!("/opt/local-path-provisioner/pvc-{uid}_{namespace}_data-database-{n}")},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}]}},
+            "persistentVolumeReclaimPolicy": "Delete", "storageClassName": "local-path"},
+        "status": {"phase": "Bound"},
+    })
+}
