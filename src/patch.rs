@@ -43,9 +43,7 @@ impl<'a> PatchBuilder<'a> {
         Node::Layered(self.changed.get_or_init(|| {
             let mut layer = Layer::new(self.original);
             for (place, operation) in self.places.iter().zip(&self.operations) {
-                if let PatchOperation::Add(AddOperation { value, .. })
-                | PatchOperation::Replace(ReplaceOperation { value, .. }) = operation
-                {
+                if let Some(value) = value_of(operation) {
                     layer.put(place.segments(), value.clone());
                 }
             }
@@ -98,14 +96,24 @@ impl<'a> PatchBuilder<'a> {
         } else {
             PatchOperation::Add(AddOperation { path: pointer, value })
         };
+        if let (Some(layer), Some(value)) = (self.changed.get_mut(), value_of(&operation)) {
+            layer.put(place.segments(), value.clone());
+        }
         self.operations.push(operation);
         self.places.push(place);
-        self.changed.take();
     }
 
     /// The operations.
     pub fn finish(self) -> Patch {
         Patch(self.operations)
+    }
+}
+
+fn value_of(operation: &PatchOperation) -> Option<&Value> {
+    match operation {
+        PatchOperation::Add(AddOperation { value, .. })
+        | PatchOperation::Replace(ReplaceOperation { value, .. }) => Some(value),
+        _ => None,
     }
 }
 
@@ -146,6 +154,26 @@ mod tests {
                 {"op": "add", "path": "/spec/a~1b", "value": 3}
             ])
         );
+    }
+
+    #[test]
+    fn many_changes_are_seen_as_they_are_made() {
+        let object = json!({"list": vec![json!({"a": {"b": 1}}); 3_000], "kept": [1]});
+        let mut patch = PatchBuilder::new(&object);
+        for index in (0..3_000).rev() {
+            let item = path(&["list"]).index(index);
+            patch.set(&item.key("a").key("b"), json!(index));
+            patch.set(&item.key("new").key("c"), json!({"d": 0}));
+            patch.set(&item.key("new").key("c").key("d"), json!(index));
+            assert_eq!(
+                patch.get(&item),
+                Some(Node::from(&json!({"a": {"b": index}, "new": {"c": {"d": index}}})))
+            );
+        }
+        let seen = patch.current().to_value();
+        let mut changed = object.clone();
+        json_patch::patch(&mut changed, &patch.finish()).unwrap();
+        assert_eq!(seen, changed);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 use super::node::Node;
 use crate::model::Segment;
 use serde_json::Value;
+use std::cmp::Ordering;
 
 /// A map or list with changes laid over it, so that a changed object is read without being copied.
 #[derive(Debug)]
 pub(crate) struct Layer<'a> {
     base: Node<'a>,
+    /// In the order of their segments, since a list may have thousands.
     changes: Vec<(Segment, Change<'a>)>,
 }
 
@@ -25,16 +27,18 @@ impl<'a> Layer<'a> {
     /// Puts a value at a place; all above it must be there already. The root is no such place.
     pub(crate) fn put(&mut self, place: &[Segment], value: Value) {
         let Some((step, rest)) = place.split_first() else { return };
-        let known = self.changes.iter_mut().find(|(segment, _)| segment == step).map(|(_, change)| change);
+        let known = self.changes.binary_search_by(|(segment, _)| segment.cmp(step));
+        let known = known.map(|at| self.changes.get_mut(at).map(|(_, change)| change));
         match (known, rest) {
-            (Some(change), []) => *change = Change::New(value),
-            (Some(Change::Beneath(layer)), rest) => layer.put(rest, value),
-            (Some(Change::New(tree)), rest) => put_in_tree(tree, rest, value),
-            (None, []) => self.changes.push((step.clone(), Change::New(value))),
-            (None, rest) => {
+            (Ok(Some(change)), []) => *change = Change::New(value),
+            (Ok(Some(Change::Beneath(layer))), rest) => layer.put(rest, value),
+            (Ok(Some(Change::New(tree))), rest) => put_in_tree(tree, rest, value),
+            (Ok(None), _) => {}
+            (Err(at), []) => self.changes.insert(at, (step.clone(), Change::New(value))),
+            (Err(at), rest) => {
                 let mut layer = Self::new(self.base.step(step).unwrap_or(Node::NULL));
                 layer.put(rest, value);
-                self.changes.push((step.clone(), Change::Beneath(layer)));
+                self.changes.insert(at, (step.clone(), Change::Beneath(layer)));
             }
         }
     }
@@ -44,36 +48,44 @@ impl<'a> Layer<'a> {
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Node<'_>> {
-        let same = |segment: &Segment| matches!(segment, Segment::Key(name) if name == key);
-        self.change(same).or_else(|| self.base.get(key))
+        self.key(key).or_else(|| self.base.get(key))
     }
 
     pub(super) fn item(&self, index: usize) -> Option<Node<'_>> {
-        self.change(|segment| *segment == Segment::Index(index)).or_else(|| self.base.item(index))
+        self.index(index).or_else(|| self.base.item(index))
     }
 
     pub(super) fn items(&self) -> Vec<Node<'_>> {
-        let changed = |index| self.change(|segment| *segment == Segment::Index(index));
-        self.base.items().enumerate().map(|(index, item)| changed(index).unwrap_or(item)).collect()
+        self.base.items().enumerate().map(|(index, item)| self.index(index).unwrap_or(item)).collect()
     }
 
     pub(super) fn fields(&self) -> Vec<(&str, Node<'_>)> {
-        let keys = self.changes.iter().filter_map(|(segment, change)| match segment {
+        let changed = self.changes.iter().filter_map(|(segment, change)| match segment {
             Segment::Key(key) => Some((key.as_ref(), change.node())),
             Segment::Index(_) => None,
         });
-        let mut fields: Vec<(&str, Node<'_>)> = keys.collect();
-        let changed = fields.len();
-        for (key, value) in self.base.fields() {
-            if !fields.iter().take(changed).any(|(known, _)| *known == key) {
-                fields.push((key, value));
-            }
-        }
-        fields
+        changed.chain(self.base.fields().filter(|(key, _)| self.key(key).is_none())).collect()
     }
 
-    fn change(&self, is: impl Fn(&Segment) -> bool) -> Option<Node<'_>> {
-        self.changes.iter().find(|(segment, _)| is(segment)).map(|(_, change)| change.node())
+    /// What a field was changed to.
+    fn key(&self, key: &str) -> Option<Node<'_>> {
+        self.change(|segment| match segment {
+            Segment::Key(name) => name.as_ref().cmp(key),
+            Segment::Index(_) => Ordering::Greater,
+        })
+    }
+
+    /// What a part of a list was changed to.
+    fn index(&self, index: usize) -> Option<Node<'_>> {
+        self.change(|segment| match segment {
+            Segment::Key(_) => Ordering::Less,
+            Segment::Index(at) => at.cmp(&index),
+        })
+    }
+
+    fn change(&self, order: impl Fn(&Segment) -> Ordering) -> Option<Node<'_>> {
+        let at = self.changes.binary_search_by(|(segment, _)| order(segment)).ok()?;
+        self.changes.get(at).map(|(_, change)| change.node())
     }
 }
 
