@@ -42,6 +42,13 @@ pub struct NodeVolumeSpec {
     pub adopt: bool,
 }
 
+impl NodeVolumeSpec {
+    /// Where a volume is that is no device: the directory beneath the base.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.base, self.directory)
+    }
+}
+
 /// A claim, by all that tells it from another of the same name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimReference {

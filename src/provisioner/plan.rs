@@ -533,7 +533,7 @@ impl<'a> Planner<'a> {
     fn ready(&mut self, claim: &Claim, rest: &Unbound, class: &Class, found: &NodeVolume) -> Step {
         let made = parameters(class, rest).and_then(|parameters| {
             let reached = parameters.volume_type_for(rest).map_err(|fault| fault.to_string())?;
-            let path = made_at(found)?;
+            let path = &made_at(found)?;
             let node = self.world.node(&found.spec.node);
             let node = node.ok_or_else(|| format!("node {:?} is not there", found.spec.node))?;
             let provisioner = self.world.provisioner();
@@ -656,22 +656,20 @@ fn parameters(class: &Class, rest: &Unbound) -> Result<Parameters, String> {
 }
 
 /// Where the agent says that the volume is, if that is where it was to be.
-fn made_at(found: &NodeVolume) -> Result<&str, String> {
-    let NodeVolumeSpec { base, directory, backend, .. } = &found.spec;
+fn made_at(found: &NodeVolume) -> Result<String, String> {
     let path = found.status.path.as_deref().unwrap_or_default();
-    let wanted = FsPath::new(&format!("{base}/{directory}")).into_owned();
-    let good = match backend {
-        Backend::Loop => path.starts_with("/dev/") && FsPath::new(path).as_str() == path,
-        _ => path == wanted.as_str(),
-    };
-    if !good {
-        return Err(format!(
+    let device = found.spec.backend == Backend::Loop;
+    match (device, found.as_asked) {
+        (false, true) => Ok(found.spec.path()),
+        (true, false) if path.starts_with("/dev/") && FsPath::new(path).as_str() == path => {
+            Ok(path.to_owned())
+        }
+        _ => Err(format!(
             "the agent of node {:?} says that the volume is at {path:?}, where it was not asked for: are controller and \
              agent of one version?",
             found.spec.node
-        ));
+        )),
     }
-    Ok(path)
 }
 
 /// Whether it is a file system on a block device, which the kubelet alone can let grow.

@@ -1,8 +1,8 @@
 //! What is kept of each object: as little as the plan needs, as there can be tens of thousands.
 
 use super::names::{
-    BACKEND, BASE, BETA_STORAGE_PROVISIONER, DIRECTORY, FINALIZER, NODE, NODE_UID, OWNER, PROVISIONED_BY,
-    RANCHER_NODE, RECLAIM, SELECTED_NODE, STORAGE_PROVISIONER,
+    BACKEND, BASE, BETA_STORAGE_PROVISIONER, DIRECTORY, FINALIZER, NODE, OWNER, PROVISIONED_BY, RANCHER_NODE,
+    RECLAIM, SELECTED_NODE, STORAGE_PROVISIONER,
 };
 use crate::facts::{ClassFacts, FactsFault, ReclaimPolicy};
 use crate::model::{
@@ -17,6 +17,8 @@ use std::sync::Arc;
 
 /// Text that is kept for long and never grows.
 type Text = Box<str>;
+/// Text that many objects share; the world keeps one of each.
+type Shared = Arc<str>;
 type Map = BTreeMap<String, String>;
 
 #[derive(Default, Deserialize)]
@@ -66,9 +68,9 @@ pub struct Claim {
     /// Its resource version, to tell older from newer.
     pub version: u64,
     /// The class that it names.
-    pub class: Text,
+    pub class: Shared,
     /// Who is to make its volume.
-    pub provisioner: Text,
+    pub provisioner: Shared,
     /// The node that the scheduler chose.
     pub selected_node: Option<Text>,
     /// The volume that it is or will be bound to.
@@ -203,6 +205,11 @@ impl Claim {
             Some(volume) => volume.to_string(),
             None => format!("pvc-{}", self.uid),
         }
+    }
+
+    /// The texts that many claims share.
+    pub(super) fn shared(&mut self) -> [&mut Shared; 2] {
+        [&mut self.provisioner, &mut self.class]
     }
 
     /// By which a NodeVolume names it.
@@ -370,13 +377,15 @@ pub struct NodeVolume {
     /// Its resource version.
     pub version: u64,
     /// Whose controller answers for it.
-    pub provisioner: Arc<str>,
+    pub provisioner: Shared,
     /// Its generation.
     pub generation: i64,
     /// What it is to be.
     pub spec: NodeVolumeSpec,
-    /// What the agent tells.
+    /// What the agent tells, without a path that is the one that was asked for.
     pub status: NodeVolumeStatus,
+    /// Whether the path that the agent tells is the one that was asked for.
+    pub as_asked: bool,
     /// What becomes of the data when neither claim nor volume is there any more.
     pub reclaim: ReclaimPolicy,
 }
@@ -398,17 +407,28 @@ impl NodeVolume {
     pub fn read(object: &Value) -> Result<Self, FactsFault> {
         let RawNodeVolume { metadata, spec, status } = read(object)?;
         let reclaim = metadata.annotation(RECLAIM).map(ReclaimPolicy::parse);
+        let mut status = status.unwrap_or_default();
+        let as_asked = status.path.as_deref().is_some_and(|path| path == spec.path());
+        if as_asked {
+            status.path = None;
+        }
         Ok(Self {
+            as_asked,
             version: metadata.version(),
             // Without a word for it, nothing is removed.
             reclaim: reclaim.and_then(Result::ok).unwrap_or(ReclaimPolicy::Retain),
             provisioner: metadata.annotation(OWNER).unwrap_or_default().into(),
             generation: metadata.generation,
             spec,
-            status: status.unwrap_or_default(),
+            status,
             name: metadata.name.into(),
             uid: metadata.uid.into(),
         })
+    }
+
+    /// The texts that many NodeVolumes share.
+    pub(super) fn shared(&mut self) -> [&mut Shared; 1] {
+        [&mut self.provisioner]
     }
 
     /// Whether the agent's status is about the spec as it is now.
@@ -465,18 +485,18 @@ pub struct Volume {
     /// Its resource version.
     pub version: u64,
     /// Who made it.
-    pub provisioner: Text,
+    pub provisioner: Shared,
     /// How far it is.
     pub phase: VolumePhase,
     /// What becomes of its data when its claim is gone.
     pub reclaim: ReclaimPolicy,
-    /// Its class; many volumes have the same.
-    pub class: Arc<str>,
+    /// Its class.
+    pub class: Shared,
     /// The claim that it is or was for.
     pub claim: Option<ClaimReference>,
     /// How many bytes it says that it holds.
     pub capacity: i64,
-    /// Where it is on its node.
+    /// Where it is on its node; of a volume that volgate made, `made` says so.
     pub path: Text,
     /// Whether it is a block device.
     pub block: bool,
@@ -485,11 +505,9 @@ pub struct Volume {
     /// Whether it is being deleted.
     pub deleting: bool,
     /// What its node affinity asks of [`HOSTNAME`], when that is one value.
-    pub hostname: Option<Text>,
+    pub hostname: Option<Shared>,
     /// Its node's name, where an annotation tells it.
-    pub node: Option<Text>,
-    /// Its node's uid, where an annotation tells it.
-    pub node_uid: Option<Text>,
+    pub node: Option<Shared>,
     /// How volgate made it; nothing of another provisioner's.
     pub made: Option<Made>,
 }
@@ -498,7 +516,7 @@ pub struct Volume {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
     /// The base.
-    pub base: Text,
+    pub base: Shared,
     /// The directory beneath it.
     pub directory: Text,
     /// The backend.
@@ -556,11 +574,12 @@ impl Volume {
         let backend = metadata
             .annotation(BACKEND)
             .and_then(|name| Backend::ALL.into_iter().find(|backend| backend.name() == name));
-        let made = match (metadata.text(BASE), metadata.text(DIRECTORY), backend) {
+        let made = match (metadata.annotation(BASE).map(Into::into), metadata.text(DIRECTORY), backend) {
             (Some(base), Some(directory), Some(backend)) => Some(Made { base, directory, backend }),
             _ => None,
         };
-        let path = spec.local.or(spec.host_path).unwrap_or_default().path;
+        let source = spec.local.or(spec.host_path).filter(|_| made.is_none());
+        let path = source.unwrap_or_default().path;
         Ok(Self {
             version: metadata.version(),
             provisioner: metadata.annotation(PROVISIONED_BY).unwrap_or_default().into(),
@@ -586,8 +605,7 @@ impl Volume {
             finalizer: metadata.finalizers.iter().any(|finalizer| finalizer == FINALIZER),
             deleting: metadata.deletion_timestamp.is_some(),
             hostname: hostname(&spec.node_affinity),
-            node: metadata.text(NODE).or_else(|| metadata.text(RANCHER_NODE)),
-            node_uid: metadata.text(NODE_UID),
+            node: metadata.annotation(NODE).or_else(|| metadata.annotation(RANCHER_NODE)).map(Into::into),
             made,
             name: metadata.name.into(),
             uid: metadata.uid.into(),
@@ -595,8 +613,17 @@ impl Volume {
     }
 }
 
+impl Volume {
+    /// The texts that many volumes share.
+    pub(super) fn shared(&mut self) -> Vec<&mut Shared> {
+        let base = self.made.as_mut().map(|made| &mut made.base);
+        let places = [self.hostname.as_mut(), self.node.as_mut(), base];
+        [&mut self.provisioner, &mut self.class].into_iter().chain(places.into_iter().flatten()).collect()
+    }
+}
+
 /// The one hostname that a volume's affinity asks for.
-fn hostname(affinity: &Value) -> Option<Text> {
+fn hostname(affinity: &Value) -> Option<Shared> {
     let terms = affinity.get("required")?.get("nodeSelectorTerms")?.as_array()?;
     let [term] = terms.as_slice() else { return None };
     let wanted = term.get("matchExpressions")?.as_array()?;

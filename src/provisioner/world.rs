@@ -14,12 +14,14 @@ const TOMBSTONES: usize = 256;
 /// What is known of the cluster.
 #[derive(Debug, Default)]
 pub struct World {
-    provisioner: Box<str>,
-    claims: HashMap<Key, Claim>,
+    provisioner: Arc<str>,
+    /// One of each text that many objects share.
+    texts: HashSet<Arc<str>>,
+    claims: HashMap<Key, Box<Claim>>,
     /// From a claim's namespace and name.
     claim_keys: HashMap<Box<str>, Key>,
-    volumes: HashMap<Key, Volume>,
-    node_volumes: HashMap<Key, NodeVolume>,
+    volumes: HashMap<Key, Box<Volume>>,
+    node_volumes: HashMap<Key, Box<NodeVolume>>,
     classes: HashMap<String, Class>,
     nodes: HashMap<Box<str>, Node>,
     storages: HashMap<Box<str>, Storage>,
@@ -55,17 +57,17 @@ impl World {
 
     /// The claim whose volume has this name or will have it.
     pub fn claim(&self, key: &str) -> Option<&Claim> {
-        self.claims.get(key)
+        self.claims.get(key).map(|claim| &**claim)
     }
 
     /// A volume of this provisioner's.
     pub fn volume(&self, key: &str) -> Option<&Volume> {
-        self.volumes.get(key)
+        self.volumes.get(key).map(|volume| &**volume)
     }
 
     /// A NodeVolume.
     pub fn node_volume(&self, key: &str) -> Option<&NodeVolume> {
-        self.node_volumes.get(key)
+        self.node_volumes.get(key).map(|volume| &**volume)
     }
 
     /// A class, whoever serves it.
@@ -100,12 +102,12 @@ impl World {
 
     /// All volumes of this provisioner.
     pub fn volumes(&self) -> impl Iterator<Item = &Volume> {
-        self.volumes.values()
+        self.volumes.values().map(|volume| &**volume)
     }
 
     /// All NodeVolumes.
     pub fn node_volumes(&self) -> impl Iterator<Item = &NodeVolume> {
-        self.node_volumes.values()
+        self.node_volumes.values().map(|volume| &**volume)
     }
 
     /// The node whose hostname label has this value; the one of that name before others.
@@ -150,6 +152,22 @@ impl World {
         self.touch_claims(|claim| claim.selected_node.as_deref().is_none_or(|selected| selected == node));
     }
 
+    /// The key of that name; all tables have the same.
+    fn key(&self, name: &str) -> Key {
+        let (claims, volumes) = (self.claims.get_key_value(name), self.volumes.get_key_value(name));
+        let known = claims.map(|(key, _)| key).or(volumes.map(|(key, _)| key));
+        let known = known.or_else(|| self.node_volumes.get_key_value(name).map(|(key, _)| key));
+        known.cloned().unwrap_or_else(|| name.into())
+    }
+
+    /// Puts the one that is kept in the place of a text.
+    fn share(&mut self, text: &mut Arc<str>) {
+        match self.texts.get(text) {
+            Some(known) => *text = known.clone(),
+            None => drop(self.texts.insert(text.clone())),
+        }
+    }
+
     fn bury(&mut self, kind: &'static str, name: &str) {
         if self.gone.len() >= TOMBSTONES {
             self.gone.pop_front();
@@ -184,7 +202,7 @@ fn claim_id(namespace: &str, name: &str) -> Box<str> {
 }
 
 impl Change for Claim {
-    fn put(self, world: &mut World) {
+    fn put(mut self, world: &mut World) {
         let id = claim_id(&self.namespace, &self.name);
         if world
             .claim_keys
@@ -195,7 +213,7 @@ impl Change for Claim {
             return;
         }
         let ours = self.provisioner == world.provisioner;
-        let key: Key = self.key().into();
+        let key = world.key(&self.key());
         // Under the same name there may have been another claim, or this one before it was bound to another volume.
         let before = world.claim_keys.get(&id).cloned();
         if let Some(before) = before.filter(|before| *before != key || !ours) {
@@ -204,8 +222,9 @@ impl Change for Claim {
             world.dirty.insert(before);
         }
         if ours {
+            self.shared().into_iter().for_each(|text| world.share(text));
             world.claim_keys.insert(id, key.clone());
-            world.claims.insert(key.clone(), self);
+            world.claims.insert(key.clone(), Box::new(self));
             world.dirty.insert(key);
         }
     }
@@ -240,19 +259,17 @@ impl Change for Claim {
 
 /// What goes by the volume's name.
 macro_rules! keyed {
-    ($type:ident, $table:ident, $kind:literal, $ours:expr) => {
+    ($type:ident, $table:ident, $kind:literal) => {
         impl Change for $type {
-            fn put(self, world: &mut World) {
+            fn put(mut self, world: &mut World) {
                 world.unbury($kind, &self.name);
-                if !($ours)(&self, &*world.provisioner) {
+                if self.provisioner != world.provisioner {
                     Self::remove(world, "", &self.name);
                     return;
                 }
-                let key: Key = match world.$table.get_key_value(&*self.name) {
-                    Some((key, _)) => key.clone(),
-                    None => (&*self.name).into(),
-                };
-                if insert(&mut world.$table, key.clone(), self, |value| value.version).is_some() {
+                let key = world.key(&self.name);
+                self.shared().into_iter().for_each(|text| world.share(text));
+                if insert(&mut world.$table, key.clone(), Box::new(self), |value| value.version).is_some() {
                     world.dirty.insert(key);
                 }
             }
@@ -283,9 +300,8 @@ macro_rules! keyed {
     };
 }
 
-keyed!(Volume, volumes, "volume", |volume: &Volume, ours: &str| &*volume.provisioner == ours);
-keyed!(NodeVolume, node_volumes, "node volume", |volume: &NodeVolume, ours: &str| &*volume.provisioner
-    == ours);
+keyed!(Volume, volumes, "volume");
+keyed!(NodeVolume, node_volumes, "node volume");
 
 impl Change for Class {
     fn put(self, world: &mut World) {
