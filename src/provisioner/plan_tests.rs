@@ -1,5 +1,5 @@
 use super::{Action, Memory, Removal, Settings, Step, plan};
-use crate::model::Desired;
+use crate::model::{Backend, Desired, NodeVolumeMode};
 use crate::provisioner::{Change, Claim, Class, Node, NodeVolume, Storage, Volume, World};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -233,6 +233,9 @@ fn a_claim_that_waits() {
 #[test]
 fn a_claim_that_asks_for_what_cannot_be() {
     let spec = |field: &'static str, value: Value| with(facts(), |f| f.claim["spec"][field] = value);
+    let device = |backend: &str| {
+        with(spec("volumeMode", json!("Block")), |f| f.class["parameters"] = json!({"backend": backend}))
+    };
     for (what, facts, wanted) in [
         ("a source", spec("dataSourceRef", json!({"kind": "x"})), "the claim has a dataSource"),
         ("a selector", spec("selector", json!({})), "the claim has a selector"),
@@ -246,11 +249,25 @@ fn a_claim_that_asks_for_what_cannot_be() {
             spec("volumeAttributesClassName", json!("gold")),
             "the claim has volumeAttributesClassName \"gold\"",
         ),
-        ("a device", spec("volumeMode", json!("Block")), "the claim has volumeMode Block"),
+        (
+            "a device",
+            device("directory"),
+            "the claim has volumeMode Block, and class \"fast\" names backend directory",
+        ),
         ("no size", spec("resources", json!({})), "the claim asks for \"\" of storage"),
     ] {
         check(what, facts, &format!("wait (ProvisioningFailed: {wanted}…"));
     }
+    check(
+        "a device of a class that names loop",
+        device("loop"),
+        "ask a:/opt/local-path-provisioner/pvc-u1_team_data…",
+    );
+    let mut any = spec("volumeMode", json!("Block"));
+    let Step::Do { action: Action::CreateNodeVolume { spec, .. }, .. } = step(&mut any, 100) else {
+        panic!("a device of a class that names no backend is asked for")
+    };
+    assert_eq!((spec.backend, spec.volume_mode), (Backend::Loop, NodeVolumeMode::Block));
     let pattern = with(facts(), |f| f.class["parameters"] = json!({"pathPattern": "../x"}));
     check("a path that leads out", pattern, "wait (ProvisioningFailed: the path \"../x\"…");
 }

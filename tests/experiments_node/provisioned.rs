@@ -217,7 +217,7 @@ async fn row_09_pods_go_where_their_volumes_are() {
             1,
         ))
         .await;
-        pods.ready(&format!("on-{host}")).await;
+        pods.ready(&format!("writer-{host}")).await;
         let (_, volume) = bound(real, &pods, claim).await;
         assert_eq!(node_of(&volume), host);
     }
