@@ -248,20 +248,30 @@ async fn what_cannot_be_made_is_refused_with_an_event() {
         ("source", json!({"dataSource": source}), "has a dataSource"),
         ("selector", json!({"selector": {"matchLabels": {"a": "b"}}}), "has a selector"),
         ("many", json!({"accessModes": ["ReadWriteMany"]}), "access mode ReadWriteMany"),
-        ("block", json!({"volumeMode": "Block"}), "only backend loop makes block devices"),
         ("attributes", json!({"volumeAttributesClassName": "gold"}), "volumeAttributesClassName \"gold\""),
     ] {
         o.claim(name, "refused", spec).await;
         o.told(name, words).await;
     }
-    for (name, parameters, words) in [
-        ("unknown", json!({"sise": "1"}), "\"sise\" is unknown"),
-        ("quota", json!({"backend": "projectQuota"}), "cannot make volumes of backend projectQuota"),
-        ("elsewhere", json!({"nodePath": "/elsewhere"}), "none of the paths"),
+    for (name, parameters, spec, words) in [
+        ("unknown", json!({"sise": "1"}), json!({}), "\"sise\" is unknown"),
+        (
+            "quota",
+            json!({"backend": "projectQuota"}),
+            json!({}),
+            "cannot make volumes of backend projectQuota",
+        ),
+        ("elsewhere", json!({"nodePath": "/elsewhere"}), json!({}), "none of the paths"),
+        (
+            "block",
+            json!({"backend": "directory"}),
+            json!({"volumeMode": "Block"}),
+            "names backend directory: only loop makes block devices",
+        ),
     ] {
         let class = format!("refused-{name}");
         o.class(&class, at_once(&["refused"], json!({"parameters": parameters}))).await;
-        o.claim(name, &class, json!({})).await;
+        o.claim(name, &class, spec).await;
         o.told(name, words).await;
     }
 }
