@@ -213,7 +213,7 @@ async fn row_09_pods_go_where_their_volumes_are() {
         let selector = format!("spec:\n  nodeSelector: {{kubernetes.io/hostname: {host}}}");
         pods.apply(&pod.replacen("spec:", &selector, 1).replacen(
             "name: app",
-            &format!("name: on-{host}"),
+            &format!("name: writer-{host}"),
             1,
         ))
         .await;

@@ -5,7 +5,7 @@ use crate::row;
 use crate::support::installed::Installed;
 use crate::support::node::{Pods, node_tests_skipped, rancher, volgate};
 use crate::support::wait_until;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,4 +80,30 @@ async fn row_12_an_installation_is_taken_over() {
     for data in [&kept_data, &other_data] {
         assert_eq!(std::fs::read_to_string(data.join("hello.txt")).unwrap(), "hello\n");
     }
+
+    // The agents with the rights that `docs/install.md` has for those who need no devices.
+    let fewer = json!([
+        {"op": "replace", "path": "/spec/template/spec/containers/0/securityContext", "value": {
+            "readOnlyRootFilesystem": true, "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"], "add": ["DAC_OVERRIDE", "FOWNER"]}
+        }},
+        {"op": "remove", "path": "/spec/template/spec/containers/0/volumeMounts/1"},
+        {"op": "remove", "path": "/spec/template/spec/volumes/1"}
+    ]);
+    let agents = ["daemonset", "volgate-agent", "--namespace", "volgate-system"];
+    let patch = ["--type=json", "--patch", &fewer.to_string()].map(str::to_owned);
+    let patch: Vec<&str> = patch.iter().map(String::as_str).collect();
+    installed.works(&[&["patch"], &agents[..], &patch].concat(), None).await;
+    installed
+        .works(
+            &["rollout", "status", "daemonset/volgate-agent", "-n", "volgate-system", "--timeout=90s"],
+            None,
+        )
+        .await;
+    let (last, last_data) = written(&installed, &pods, "last", "local-path").await;
+    assert_eq!(std::fs::read_to_string(last_data.join("hello.txt")).unwrap(), "hello\n");
+    pods.delete("pod/last").await;
+    pods.delete("persistentvolumeclaim/last").await;
+    gone(&last_data).await;
+    forgotten(&installed, &last).await;
 }
