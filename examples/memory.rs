@@ -101,6 +101,11 @@ impl Started {
         let (began, health) = (Instant::now(), free_address()?);
         let mut command = Command::new(std::env::current_exe()?);
         command.args(args).args(["--health-listen", &health.to_string()]).env("KUBECONFIG", kubeconfig);
+        if args.contains(&"provisioner") {
+            // As manifests/provisioner.yaml has it.
+            let names = ["MIMALLOC_PURGE_DELAY", "MIMALLOC_EAGER_COMMIT", "MIMALLOC_ARENA_EAGER_COMMIT"];
+            command.envs(names.map(|name| (name, "0")));
+        }
         command.env_remove("HTTP_PROXY").env_remove("http_proxy").stdout(Stdio::piped());
         let mut process = Guard(command.spawn()?);
         let mut ca = String::new();
