@@ -310,3 +310,43 @@ async fn row_11_is_lost_otherwise() {
     pods.ready("redis-0").await;
     is_gone(&pods, "redis-0", "/data/hello.txt").await;
 }
+
+/// How many KiB the file system at a pod's `/data` has.
+async fn size_of_data(pods: &Pods<'_>, pod: &str) -> u64 {
+    let df = pods.exec(pod, &["df", "-kP", "/data"]).await;
+    df.lines().nth(1).unwrap().split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_volume_of_a_hard_size_has_it_for_its_pod_and_for_the_kubelet() {
+    let Some(installed) = Installed::shared().await else { return };
+    let real = &installed.real;
+    let pods = real.pods("hard-size").await;
+    pods.apply(&row("08-local-path/hard-size.yaml")).await;
+    pods.apply(
+        &row("08-local-path/claim.yaml").replace(": local-path\n", ": hard-size\n").replace("1Gi", "64Mi"),
+    )
+    .await;
+    pods.apply(&row("08-local-path/pod.yaml")).await;
+    let node = pods.ready("app").await["spec"]["nodeName"].as_str().unwrap().to_owned();
+    let size = size_of_data(&pods, "app").await;
+    assert!((32 * 1024..=64 * 1024).contains(&size), "{size} KiB of 64 MiB");
+    let summary = format!("/api/v1/nodes/{node}/proxy/stats/summary");
+    // It measures once a minute.
+    wait_until("the kubelet measures the volume", 3 * LIMIT, async || {
+        let summary: Value =
+            serde_json::from_str(&installed.works(&["get", "--raw", &summary], None).await).unwrap();
+        let volumes =
+            summary["pods"].as_array().into_iter().flatten().filter_map(|pod| pod["volume"].as_array());
+        let ours = |volume: &&Value| {
+            volume["pvcRef"] == json!({"name": "localpath-claim", "namespace": "hard-size"})
+        };
+        let told = volumes.flatten().find(ours).map(|volume| volume["capacityBytes"].clone());
+        if told == Some(json!(size * 1024)) {
+            Ok(())
+        } else {
+            Err(format!("{told:?}, and df says {size} KiB"))
+        }
+    })
+    .await;
+}
