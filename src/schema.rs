@@ -1,5 +1,6 @@
 //! JSON Schemas of volgate's own objects, made from their Rust types, and what a CustomResourceDefinition takes of them.
 
+use crate::model::{API_GROUP, API_VERSION};
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
@@ -160,6 +161,43 @@ fn merge_constants(schema: &mut Schema, key: &str) {
     schema.insert("type".to_owned(), Value::String("string".to_owned()));
     schema.insert("enum".to_owned(), Value::Array(options));
     schema.insert("description".to_owned(), Value::String(description.trim().to_owned()));
+}
+
+/// The schema of an object of volgate's own, as a CRD has it, from that of its type. The API server has its own ideas of the
+/// fields that every object has.
+pub(crate) fn crd_root(schema: &Value) -> Value {
+    let mut root = structural(schema);
+    if let Some(fields) = root.get_mut("properties").and_then(Value::as_object_mut) {
+        for field in ["apiVersion", "kind"] {
+            fields.insert(field.to_owned(), json!({"type": "string"}));
+        }
+        fields.insert("metadata".to_owned(), json!({"type": "object"}));
+    }
+    root
+}
+
+/// A CustomResourceDefinition of volgate's own: cluster-scoped, with a status of its own.
+pub(crate) fn crd(kind: &str, plural: &str, short: &str, columns: &Value, root: &Value) -> Value {
+    let version = API_VERSION.rsplit('/').next().unwrap_or_default();
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.{API_GROUP}")},
+        "spec": {
+            "group": API_GROUP,
+            "names": {
+                "kind": kind, "listKind": format!("{kind}List"), "plural": plural,
+                "singular": kind.to_lowercase(), "shortNames": [short], "categories": ["volgate", "storage"]
+            },
+            "scope": "Cluster",
+            "versions": [{
+                "name": version, "served": true, "storage": true,
+                "subresources": {"status": {}},
+                "additionalPrinterColumns": columns,
+                "schema": {"openAPIV3Schema": root}
+            }]
+        }
+    })
 }
 
 /// Fails where a schema is not what Kubernetes demands of a structural one, part by part.

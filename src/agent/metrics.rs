@@ -1,5 +1,7 @@
 use super::shared::Shared;
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use crate::model::Phase;
+use crate::server::{signed, text_of};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -139,9 +141,9 @@ impl Metrics {
     }
 
     /// How many volumes are in each phase.
-    pub(super) fn phases(&self, counts: [(&'static str, usize); 5]) {
+    pub(super) fn phases(&self, counts: [(Phase, usize); 5]) {
         for (phase, count) in counts {
-            self.phases.get_or_create(&PhaseLabels { phase }).set(signed(count));
+            self.phases.get_or_create(&PhaseLabels { phase: phase.as_str() }).set(signed(count));
         }
     }
 
@@ -179,13 +181,6 @@ impl Metrics {
                 }
             });
         }
-        let mut text = String::new();
-        // A string takes everything that is written to it.
-        let _ = text::encode(&mut text, &self.registry);
-        text
+        text_of(&self.registry)
     }
-}
-
-fn signed(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -115,16 +115,9 @@ impl Volumes {
         self.entries.values().filter_map(|entry| entry.retry).min()
     }
 
-    pub(super) fn phases(&self) -> [(&'static str, usize); 5] {
-        let phases = [
-            ("Pending", Phase::Pending),
-            ("Ready", Phase::Ready),
-            ("Refused", Phase::Refused),
-            ("Lost", Phase::Lost),
-            ("Removed", Phase::Removed),
-        ];
-        phases.map(|(name, phase)| {
-            (name, self.entries.values().filter(|entry| entry.asked.status.phase == phase).count())
+    pub(super) fn phases(&self) -> [(Phase, usize); 5] {
+        Phase::ALL.map(|phase| {
+            (phase, self.entries.values().filter(|entry| entry.asked.status.phase == phase).count())
         })
     }
 }

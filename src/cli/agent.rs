@@ -1,8 +1,8 @@
 //! `volgate agent`: the agent of one node, from its arguments to the end of the process.
 
-use super::daemon::{LogFormat, start_log, stopped};
+use super::daemon::{LogFormat, listen, start_log, stopped};
 use crate::agent::{Agent, Options, confine};
-use crate::server::health_routes;
+use crate::server::{health_routes, serve_plain};
 use anyhow::{Context, Result, bail};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -106,16 +106,7 @@ fn kubeconfig_files() -> Vec<PathBuf> {
 }
 
 async fn work(args: &Args, options: Options) -> Result<()> {
-    for base in &options.bases {
-        let path = options.host_root.join(base.trim_start_matches('/'));
-        if let Err(error) = std::fs::create_dir_all(&path) {
-            tracing::error!(
-                "failed to make the base {base}: {error}; no volume can be made in it until it is there"
-            );
-        }
-    }
-    let listener = tokio::net::TcpListener::bind(args.health_listen).await;
-    let listener = listener.with_context(|| format!("failed to listen on {}", args.health_listen))?;
+    let health = listen(args.health_listen)?;
     let client = crate::cluster::connect().await?;
     // After the files that the client is made from were read, and while this is still the only thread.
     confine(&options, &kubeconfig_files());
@@ -129,7 +120,7 @@ async fn work(args: &Args, options: Options) -> Result<()> {
     let agent = Agent::new(options);
     let router = health_routes(agent.checks(), agent.metrics());
     tokio::select! {
-        served = axum::serve(listener, router) => served.context("failed to serve health")?,
+        served = serve_plain(health, router) => served?,
         ended = agent.run(client) => ended.context("failed to start the agent's threads")?,
         () = stopped() => {}
     }

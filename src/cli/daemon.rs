@@ -1,11 +1,18 @@
-//! What every subcommand that runs until it is told to end has in common: its log and its end.
+//! What every subcommand that runs until it is told to end has in common: its log, its
+//! ports, its files and its end.
 
+use anyhow::{Context, Result};
 use std::io::IsTerminal;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 /// What is logged when RUST_LOG says nothing. kube warns of every try of a watch, which volgate tells once and in its own
 /// words.
 const DEFAULT_LOG: &str = "info,kube_runtime=error,kube_client=error";
+
+/// How often files that are followed are compared with what they were.
+pub(super) const LOOK: Duration = Duration::from_secs(5);
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
@@ -27,6 +34,11 @@ pub(super) fn start_log(format: LogFormat) {
         LogFormat::Text => log.with_target(false).try_init(),
         LogFormat::Json => log.json().try_init(),
     };
+}
+
+/// Listens, or says where it cannot.
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).with_context(|| format!("failed to listen on {address}"))
 }
 
 /// Ends with SIGTERM, as kubelet sends it, or with Ctrl-C.

@@ -1,7 +1,6 @@
 //! `volgate provisioner`: the controller of the built-in provisioner, from its arguments to the end of the process.
 
-use super::daemon::{LogFormat, start_log, stopped};
-use super::serve::{LOOK, listen};
+use super::daemon::{LOOK, LogFormat, listen, start_log, stopped};
 use crate::cluster::{LeaseSettings, Provisioner, ProvisionerOptions, ProvisionerView, connect};
 use crate::model::PROVISIONER;
 use crate::provisioner::{Bases, Settings};
@@ -58,8 +57,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 async fn provision(args: &Args) -> Result<()> {
-    let mut config = args.config.as_deref().map(Config::read).transpose()?;
-    let bases = config.as_ref().map_or_else(Bases::default, |config| config.bases.clone());
+    let (mut config, bases) = args.config.as_deref().map(Config::read).transpose()?.unzip();
+    let bases = bases.unwrap_or_default();
     // Bound before the cluster is reached, so that a port that is taken shows at once.
     let health = listen(args.health_listen)?;
     let client = connect().await?;
@@ -130,15 +129,14 @@ fn options(args: &Args, bases: Bases) -> Result<ProvisionerOptions> {
 struct Config {
     path: PathBuf,
     seen: String,
-    bases: Bases,
     unreadable: bool,
 }
 
 impl Config {
-    fn read(path: &Path) -> Result<Self> {
+    fn read(path: &Path) -> Result<(Self, Bases)> {
         let seen = text(path)?;
         let bases = parse(path, &seen)?;
-        Ok(Self { path: path.to_owned(), seen, bases, unreadable: false })
+        Ok((Self { path: path.to_owned(), seen, unreadable: false }, bases))
     }
 
     /// Takes a changed file over. A bad one changes nothing but the log, and is told once. The content is compared, as the
@@ -161,7 +159,6 @@ impl Config {
         match parse(&self.path, &self.seen) {
             Ok(bases) => {
                 tracing::info!("{} has changed and is in force", self.path.display());
-                self.bases = bases.clone();
                 view.set_bases(bases);
             }
             Err(fault) => tracing::error!("{fault:#}; the old configuration stays in force"),

@@ -1,6 +1,6 @@
 //! `volgate serve`: the webhook, from its arguments to the end of the process.
 
-use super::daemon::{LogFormat, start_log, stopped};
+use super::daemon::{LOOK, LogFormat, listen, start_log, stopped};
 use super::link::{Link, PolicyFeed, assemble};
 use super::{input, policies};
 use crate::cluster::{self, Endpoint, Registration};
@@ -10,7 +10,7 @@ use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State};
 use crate::tls::{CertificateSource, Follower, Step};
 use anyhow::{Context, Result, bail};
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,8 +18,6 @@ use std::time::Duration;
 
 /// The port of the Service by which the API server reaches the webhook.
 const SERVICE_PORT: u16 = 443;
-/// How often certificates and policies are compared with their files.
-pub(super) const LOOK: Duration = Duration::from_secs(5);
 
 /// Answer the API server's reviews.
 ///
@@ -248,10 +246,6 @@ fn registration(args: &Args, ca: Option<String>) -> Result<Registration> {
         excluded_namespaces: own,
         ..Registration::new(endpoint, ca.into_bytes())
     })
-}
-
-pub(super) fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| format!("failed to listen on {address}"))
 }
 
 fn look_at_certificate(follower: &mut Follower, state: &State) {

@@ -1,5 +1,4 @@
 use super::Backend;
-use super::node_volume::{crd, crd_root};
 use crate::schema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,7 +75,7 @@ struct NodeStorage {
 
 /// The CustomResourceDefinition of a NodeStorage.
 pub fn node_storage_crd() -> Value {
-    let root = crd_root(schema::of::<NodeStorage>().as_value());
+    let root = schema::crd_root(schema::of::<NodeStorage>().as_value());
     let columns = json!([
         {"name": "Base", "type": "string", "jsonPath": ".status.bases[0].path"},
         {"name": "Usable", "type": "boolean", "jsonPath": ".status.bases[0].usable"},
@@ -84,7 +83,7 @@ pub fn node_storage_crd() -> Value {
          "description": "In bytes."},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
     ]);
-    crd("NodeStorage", "nodestorages", "nodestor", columns, root)
+    schema::crd("NodeStorage", "nodestorages", "nodestor", &columns, &root)
 }
 
 #[cfg(test)]

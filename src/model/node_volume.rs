@@ -1,4 +1,4 @@
-use super::{API_GROUP, API_VERSION, VolumeMode};
+use super::VolumeMode;
 use crate::schema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -166,6 +166,22 @@ pub enum Phase {
     Removed,
 }
 
+impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Ready, Self::Refused, Self::Lost, Self::Removed];
+
+    /// Its name, as the object has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Ready => "Ready",
+            Self::Refused => "Refused",
+            Self::Lost => "Lost",
+            Self::Removed => "Removed",
+        }
+    }
+}
+
 /// The value of [`NODE_LABEL`] for a node: its name, or where that is longer than a label may be, its beginning and a hash.
 pub fn node_label(node: &str) -> String {
     const LONGEST: usize = 63;
@@ -193,7 +209,7 @@ struct NodeVolume {
 
 /// The CustomResourceDefinition of a NodeVolume.
 pub fn node_volume_crd() -> Value {
-    let mut root = crd_root(schema::of::<NodeVolume>().as_value());
+    let mut root = schema::crd_root(schema::of::<NodeVolume>().as_value());
     if let Some(desired) =
         root.pointer_mut("/properties/spec/properties/desired").and_then(Value::as_object_mut)
     {
@@ -216,42 +232,7 @@ pub fn node_volume_crd() -> Value {
         {"name": "Reason", "type": "string", "jsonPath": ".status.reason", "priority": 1},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
     ]);
-    crd("NodeVolume", "nodevolumes", "nodevol", columns, root)
-}
-
-/// The schema of an object of volgate's own, from that of its spec and status.
-pub(super) fn crd_root(schema: &Value) -> Value {
-    let mut root = schema::structural(schema);
-    if let Some(fields) = root.get_mut("properties").and_then(Value::as_object_mut) {
-        fields.insert("apiVersion".to_owned(), json!({"type": "string"}));
-        fields.insert("kind".to_owned(), json!({"type": "string"}));
-        fields.insert("metadata".to_owned(), json!({"type": "object"}));
-    }
-    root
-}
-
-/// A CustomResourceDefinition of volgate's own: cluster-scoped, with a status of its own.
-pub(super) fn crd(kind: &str, plural: &str, short: &str, columns: Value, root: Value) -> Value {
-    let version = API_VERSION.rsplit('/').next().unwrap_or_default();
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{API_GROUP}")},
-        "spec": {
-            "group": API_GROUP,
-            "names": {
-                "kind": kind, "listKind": format!("{kind}List"), "plural": plural,
-                "singular": kind.to_lowercase(), "shortNames": [short], "categories": ["volgate", "storage"]
-            },
-            "scope": "Cluster",
-            "versions": [{
-                "name": version, "served": true, "storage": true,
-                "subresources": {"status": {}},
-                "additionalPrinterColumns": columns,
-                "schema": {"openAPIV3Schema": root}
-            }]
-        }
-    })
+    schema::crd("NodeVolume", "nodevolumes", "nodevol", &columns, &root)
 }
 
 #[cfg(test)]

@@ -1,64 +1,34 @@
 //! The CustomResourceDefinition of a StoragePolicy, made from the one schema that the files have.
 
-use super::schema::{API_VERSION, KIND, schema};
+use super::schema::{KIND, schema as policy_schema};
 use crate::rules;
-use crate::schema::structural;
+use crate::schema;
 use serde_json::{Value, json};
 
 /// The JSON Schema of a policy file, for editors, as text.
 pub fn schema_json() -> String {
-    let mut text = serde_json::to_string_pretty(&schema()).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&policy_schema()).unwrap_or_default();
     text.push('\n');
     text
 }
 
 /// The CustomResourceDefinition of a StoragePolicy.
 pub fn crd() -> Value {
-    let (group, version) = API_VERSION.split_once('/').unwrap_or((API_VERSION, ""));
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("storagepolicies.{group}")},
-        "spec": {
-            "group": group,
-            "names": {
-                "kind": KIND,
-                "listKind": format!("{KIND}List"),
-                "plural": "storagepolicies",
-                "singular": "storagepolicy",
-                "shortNames": ["storagepol"],
-                "categories": ["volgate", "storage"]
-            },
-            "scope": "Cluster",
-            "versions": [{
-                "name": version,
-                "served": true,
-                "storage": true,
-                "subresources": {"status": {}},
-                "additionalPrinterColumns": [
-                    {"name": "Action", "type": "string", "jsonPath": ".spec.action",
-                     "description": "What a finding leads to, unless its rule has its own action."},
-                    {"name": "Priority", "type": "integer", "jsonPath": ".spec.priority", "priority": 1,
-                     "description": "Which of two policies goes first where only one can."},
-                    {"name": "Ready", "type": "string",
-                     "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status",
-                     "description": "Whether the policy is applied."},
-                    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
-                ],
-                "schema": {"openAPIV3Schema": root()}
-            }]
-        }
-    })
+    let columns = json!([
+        {"name": "Action", "type": "string", "jsonPath": ".spec.action",
+         "description": "What a finding leads to, unless its rule has its own action."},
+        {"name": "Priority", "type": "integer", "jsonPath": ".spec.priority", "priority": 1,
+         "description": "Which of two policies goes first where only one can."},
+        {"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status",
+         "description": "Whether the policy is applied."},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+    ]);
+    schema::crd(KIND, "storagepolicies", "storagepol", &columns, &root())
 }
 
 fn root() -> Value {
-    let mut root = structural(schema().as_value());
+    let mut root = schema::crd_root(policy_schema().as_value());
     if let Some(fields) = root.get_mut("properties").and_then(Value::as_object_mut) {
-        // The API server has its own ideas of these.
-        for field in ["apiVersion", "kind"] {
-            fields.insert(field.to_owned(), json!({"type": "string"}));
-        }
-        fields.insert("metadata".to_owned(), json!({"type": "object"}));
         fields.insert("status".to_owned(), status());
     }
     if let Some(entry) =

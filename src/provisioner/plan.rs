@@ -13,6 +13,7 @@ use crate::model::{
     AccessMode, Backend, ClaimReference, Desired, FsPath, NodeVolumeMode, NodeVolumeSpec, Phase,
 };
 use serde_json::Value;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// How soon the scheduler is sent away again from a node that has refused, as long as there are others.
@@ -371,6 +372,8 @@ impl<'a> Planner<'a> {
         class: &Class,
         parameters: &Parameters,
     ) -> Result<(&'a Node, String), Box<Step>> {
+        // Counted once: there are as many NodeVolumes as volumes, and they would be gone through for each node.
+        let promised = self.promised();
         let mut why_not = Vec::new();
         let mut best: Option<(i64, &Node, String)> = None;
         let mut storages: Vec<&Storage> = self.world.storages().collect();
@@ -390,8 +393,8 @@ impl<'a> Planner<'a> {
                     continue;
                 }
             };
-            let room =
-                storage.base(&base).map_or(0, |base| base.available_bytes) - self.promised(&node.name, &base);
+            let asked = promised.get(&(&*node.name, &*base)).copied().unwrap_or(0);
+            let room = storage.base(&base).map_or(0, |base| base.available_bytes) - asked;
             if room < claim.request {
                 why_not.push(format!("{}: {base} has {} bytes left", node.name, room.max(0)));
             } else if best.as_ref().is_none_or(|(most, _, _)| room > *most) {
@@ -413,12 +416,13 @@ impl<'a> Planner<'a> {
         Err(Box::new(Step::Wait { until: retry, notice: Some(Notice::failed(why)) }))
     }
 
-    /// What agents have been asked for and have not taken off what they tell of their room.
-    fn promised(&self, node: &str, base: &str) -> i64 {
-        let open = self.world.node_volumes().filter(|volume| {
-            volume.status.phase == Phase::Pending && volume.spec.node == node && volume.spec.base == base
-        });
-        open.map(|volume| volume.spec.size_bytes).sum()
+    /// What agents have been asked for and have not taken off what they tell of their room, by node and base.
+    fn promised(&self) -> HashMap<(&'a str, &'a str), i64> {
+        let mut promised = HashMap::new();
+        for volume in self.world.node_volumes().filter(|volume| volume.status.phase == Phase::Pending) {
+            *promised.entry((&*volume.spec.node, &*volume.spec.base)).or_default() += volume.spec.size_bytes;
+        }
+        promised
     }
 
     /// The base in which the volume of a class is to be on a node.

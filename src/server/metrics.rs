@@ -147,15 +147,24 @@ impl Metrics {
 
     /// All of it as text, in the OpenMetrics format.
     pub(super) fn render(&self, state: &State) -> String {
-        let signed = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
         self.policies.set(signed(state.policies.load().policies().len()));
         self.certificate_expiry.set(state.certificates.current().not_after);
         for (kind, size) in state.caches.sizes() {
             self.cache_objects.get_or_create(&KindLabels { kind }).set(signed(size));
         }
-        let mut text = String::new();
-        // A string takes everything that is written to it.
-        let _ = text::encode(&mut text, &self.registry);
-        text
+        text_of(&self.registry)
     }
+}
+
+/// What is counted, as text in the OpenMetrics format.
+pub(crate) fn text_of(registry: &Registry) -> String {
+    let mut text = String::new();
+    // A string takes everything that is written to it.
+    let _ = text::encode(&mut text, registry);
+    text
+}
+
+/// A number as a gauge has it.
+pub(crate) fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

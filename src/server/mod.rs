@@ -12,5 +12,7 @@ pub use clock::Clock;
 pub use health::{Check, health_router, health_routes};
 pub use listen::{ServeFault, Shutdown, serve, serve_plain};
 pub use metrics::{Metrics, REVIEW_BUCKETS};
+#[cfg(feature = "cluster")]
+pub(crate) use metrics::{signed, text_of};
 pub use review::{MAX_BODY, router};
 pub use state::{CacheState, Limits, NoCaches, State};

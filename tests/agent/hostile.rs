@@ -227,7 +227,7 @@ async fn a_disk_that_turned_read_only_loses_nothing_and_takes_nothing() {
     node.phase("pvc-ro-1", Phase::Ready).await;
     tool(Command::new("mount").args(["-o", "remount,ro"]).arg(node.base()));
     node.storage("a read-only base", |status| !status.bases[0].usable).await;
-    assert!(node.get("/readyz").await.unwrap().contains("[-]bases failed"));
+    assert!(node.get("/readyz").await.unwrap().1.contains("[-]bases failed"));
     node.ask("pvc-ro-2", |spec| spec.size_bytes = 1 << 20).await;
     let status = node.phase("pvc-ro-2", Phase::Refused).await;
     assert_eq!(status.reason.as_deref(), Some("ReadOnly"));

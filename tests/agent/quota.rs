@@ -8,6 +8,12 @@ use volgate::model::{Backend, Phase};
 
 const MIB: i64 = 1 << 20;
 
+fn mkfs_xfs(parts: &Parts) -> Command {
+    let mut mkfs = parts.program("sbin/mkfs.xfs");
+    mkfs.arg("-q");
+    mkfs
+}
+
 /// A machine with an agent, whose base is a disk of the given file system.
 async fn agent(node: &Node, mkfs: impl FnOnce(&Parts) -> Command, mount: &str) -> Vm {
     let parts = Parts::get();
@@ -88,16 +94,7 @@ async fn bounds(node: &Node, vm: &Vm) {
 #[tokio::test]
 async fn a_directory_of_xfs_holds_what_its_quota_says() {
     let Some(node) = Node::without_agent("xfs").await else { return };
-    let vm = agent(
-        &node,
-        |parts| {
-            let mut mkfs = parts.program("sbin/mkfs.xfs");
-            mkfs.arg("-q");
-            mkfs
-        },
-        "-o prjquota",
-    )
-    .await;
+    let vm = agent(&node, mkfs_xfs, "-o prjquota").await;
     bounds(&node, &vm).await;
 }
 
@@ -120,16 +117,7 @@ async fn a_directory_of_ext4_holds_what_its_quota_says() {
 #[tokio::test]
 async fn without_the_mount_option_the_backend_is_not_offered() {
     let Some(node) = Node::without_agent("no-quota").await else { return };
-    let vm = agent(
-        &node,
-        |parts| {
-            let mut mkfs = parts.program("sbin/mkfs.xfs");
-            mkfs.arg("-q");
-            mkfs
-        },
-        "",
-    )
-    .await;
+    let vm = agent(&node, mkfs_xfs, "").await;
     let storage = node.storage("its base", |status| status.bases.iter().any(|base| base.usable)).await;
     let base = &storage.status.unwrap().bases[0];
     assert!(!base.backends.contains(&Backend::ProjectQuota));

@@ -2,15 +2,15 @@
 //! own: the binary, with a scratch directory as the node's root.
 
 use crate::support::cluster::ADMIN;
+use crate::support::serve::{ask, free_address};
 use crate::support::{Cluster, Process, Scratch, wait_until};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::OnceCell;
 use volgate::cluster::{NodeStorage, NodeVolume, node_storage_api, node_volume, node_volume_api};
 use volgate::failpoint;
@@ -84,7 +84,7 @@ impl Node {
         self.agent = Some(self.spawn(failpoint));
         if failpoint.is_none() {
             wait_until("the agent is ready", LIMIT, async || {
-                let answer = self.get("/readyz").await?;
+                let (_, answer) = self.get("/readyz").await?;
                 // A base that cannot be used is what some tests are about.
                 let ready = answer.contains("[+]node ok") && answer.contains("[+]nodevolumes ok");
                 if ready { Ok(()) } else { Err(format!("{answer}\n{}", self.log())) }
@@ -281,29 +281,17 @@ impl Node {
         .await
     }
 
-    /// What the agent answers over HTTP.
-    pub(crate) async fn get(&self, path: &str) -> Result<String, String> {
-        let work = async {
-            let mut stream = tokio::net::TcpStream::connect(self.health).await?;
-            let request = format!("GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes()).await?;
-            let mut text = String::new();
-            stream.read_to_string(&mut text).await?;
-            Ok::<_, std::io::Error>(text)
-        };
-        work.await.map_err(|e| e.to_string())
+    /// What the agent answers over HTTP: status and body.
+    pub(crate) async fn get(&self, path: &str) -> Result<(u16, String), String> {
+        ask(self.health, path).await
     }
 
     /// The value of a metric whose line begins so.
     pub(crate) async fn metric(&self, begins: &str) -> Option<f64> {
-        let text = self.get("/metrics").await.unwrap();
+        let (_, text) = self.get("/metrics").await.unwrap();
         let line = text.lines().find(|line| line.starts_with(begins))?;
         line.rsplit(' ').next()?.parse().ok()
     }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// The names in a directory; none when it is not there.

@@ -2,16 +2,13 @@
 //! as its users install it.
 
 use crate::support::installed::Installed;
-use crate::support::node::{Node, Pods, RealCluster};
+use crate::support::node::{LIMIT, Node, Pods, RealCluster};
 use crate::support::wait_until;
 use crate::{is_denied, is_gone, row, write};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 pub(crate) const BASE: &str = "/opt/local-path-provisioner";
-/// How long the slowest machine may take for any step.
-const LIMIT: Duration = Duration::from_secs(90);
 
 /// A node by its name.
 fn node<'a>(real: &'a RealCluster, name: &str) -> &'a Node {
@@ -31,6 +28,24 @@ pub(crate) async fn volume(real: &RealCluster, name: &str) -> Value {
     let found = real.kubectl(&get, None).await;
     assert!(found.success, "{found}");
     if found.stdout.is_empty() { Value::Null } else { serde_json::from_str(&found.stdout).unwrap() }
+}
+
+/// Waits until a volume is gone from the API server.
+pub(crate) async fn forgotten(real: &RealCluster, old: &Value) {
+    wait_until("the volume is deleted", LIMIT, async || {
+        let left = volume(real, old["metadata"]["name"].as_str().unwrap()).await;
+        if left.is_null() { Ok(()) } else { Err(left.to_string()) }
+    })
+    .await;
+}
+
+/// Waits until a volume is without its claim, and kept.
+pub(crate) async fn released(real: &RealCluster, kept: &Value) {
+    wait_until("the volume is let go", LIMIT, async || {
+        let found = volume(real, kept["metadata"]["name"].as_str().unwrap()).await;
+        if found["status"]["phase"] == "Released" { Ok(()) } else { Err(found.to_string()) }
+    })
+    .await;
 }
 
 /// The one node that a volume can be used on.
@@ -171,11 +186,7 @@ async fn row_08_a_local_path_volume() {
     pods.delete("pod/app").await;
     pods.delete("persistentvolumeclaim/localpath-claim").await;
     gone(&directory).await;
-    wait_until("the volume is deleted", LIMIT, async || {
-        let left = self::volume(real, volume["metadata"]["name"].as_str().unwrap()).await;
-        if left.is_null() { Ok(()) } else { Err(left.to_string()) }
-    })
-    .await;
+    forgotten(real, &volume).await;
 }
 
 #[tokio::test]
@@ -192,12 +203,7 @@ async fn row_08_a_retained_volume_keeps_its_data() {
     pods.exec("app", &["sh", "-c", "echo hello >/data/hello.txt"]).await;
     pods.delete("pod/app").await;
     pods.delete("persistentvolumeclaim/localpath-claim").await;
-    let name = volume["metadata"]["name"].as_str().unwrap();
-    wait_until("the volume is let go", LIMIT, async || {
-        let volume = self::volume(real, name).await;
-        if volume["status"]["phase"] == "Released" { Ok(()) } else { Err(volume.to_string()) }
-    })
-    .await;
+    released(real, &volume).await;
     assert_eq!(std::fs::read_to_string(directory.join("hello.txt")).unwrap(), "hello\n");
 }
 

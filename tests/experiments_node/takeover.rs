@@ -1,16 +1,11 @@
 //! Row 12: volgate in the place of rancher's local-path provisioner, with volumes of that one's own making.
 
-use crate::provisioned::{BASE, bound, gone, volume};
+use crate::provisioned::{BASE, bound, forgotten, gone, released};
 use crate::row;
 use crate::support::installed::Installed;
 use crate::support::node::{Pods, node_tests_skipped, rancher, volgate};
-use crate::support::wait_until;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::time::Duration;
-
-/// How long the slowest machine may take for any step.
-const LIMIT: Duration = Duration::from_secs(90);
 
 /// A claim of a class with a pod that uses it, and a file in it: the volume, and where its data is on the node.
 async fn written(installed: &Installed, pods: &Pods<'_>, claim: &str, class: &str) -> (Value, PathBuf) {
@@ -28,14 +23,6 @@ async fn written(installed: &Installed, pods: &Pods<'_>, claim: &str, class: &st
 
 fn provisioned_by(volume: &Value) -> &Value {
     &volume["metadata"]["annotations"]["pv.kubernetes.io/provisioned-by"]
-}
-
-async fn forgotten(installed: &Installed, old: &Value) {
-    wait_until("the volume is deleted", LIMIT, async || {
-        let left = volume(&installed.real, old["metadata"]["name"].as_str().unwrap()).await;
-        if left.is_null() { Ok(()) } else { Err(left.to_string()) }
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -69,14 +56,9 @@ async fn row_12_an_installation_is_taken_over() {
     }
     for (volume, data) in [(&old, &old_data), (&new, &new_data)] {
         gone(data).await;
-        forgotten(&installed, volume).await;
+        forgotten(&installed.real, volume).await;
     }
-    let name = kept["metadata"]["name"].as_str().unwrap();
-    wait_until("the kept volume is let go", LIMIT, async || {
-        let found = volume(&installed.real, name).await;
-        if found["status"]["phase"] == "Released" { Ok(()) } else { Err(found.to_string()) }
-    })
-    .await;
+    released(&installed.real, &kept).await;
     for data in [&kept_data, &other_data] {
         assert_eq!(std::fs::read_to_string(data.join("hello.txt")).unwrap(), "hello\n");
     }
@@ -105,5 +87,5 @@ async fn row_12_an_installation_is_taken_over() {
     pods.delete("pod/last").await;
     pods.delete("persistentvolumeclaim/last").await;
     gone(&last_data).await;
-    forgotten(&installed, &last).await;
+    forgotten(&installed.real, &last).await;
 }

@@ -1,17 +1,17 @@
 //! A control plane with volgate's CRDs, controllers that are the real binary under the rights that it asks for, and agents
 //! that the test plays.
 
+use crate::support::serve::{ask, free_address};
 use crate::support::{Cluster, Options, Process, Scratch, User, cluster::ADMIN, wait_until};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use volgate::cluster::{node_storages, node_volumes, provisioner_cluster_rules, provisioner_namespace_rules};
 
@@ -96,16 +96,7 @@ impl Controller {
 
     /// What it answers on the health port; an error while nobody listens.
     pub(crate) async fn health(&self, path: &str) -> Result<(u16, String), String> {
-        let get = async {
-            let mut stream = tokio::net::TcpStream::connect(self.health).await?;
-            let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.map(|_| answer)
-        };
-        let answer = get.await.map_err(|error: std::io::Error| error.to_string())?;
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(&answer)?;
-        Ok((status, answer.split_once("\r\n\r\n").unwrap_or_default().1.to_owned()))
+        ask(self.health, path).await
     }
 
     pub(crate) async fn metric(&self, line: &str) -> Option<f64> {
@@ -138,10 +129,6 @@ impl Controller {
         })
         .await;
     }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 /// What a played agent does.

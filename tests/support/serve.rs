@@ -66,16 +66,7 @@ impl Serve {
 
     /// What it answers on the health port; an error while nobody listens.
     pub async fn health(&self, path: &str) -> Result<(u16, String), String> {
-        let get = async {
-            let mut stream = tokio::net::TcpStream::connect(self.health).await?;
-            let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.map(|_| answer)
-        };
-        let answer = get.await.map_err(|error: std::io::Error| error.to_string())?;
-        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(&answer)?;
-        Ok((status, answer.split_once("\r\n\r\n").unwrap_or_default().1.to_owned()))
+        ask(self.health, path).await
     }
 
     /// Waits until a path of the health port is answered with this status, and returns the answer.
@@ -120,6 +111,20 @@ impl Serve {
         let ours = series.filter(|line| labels.iter().all(|label| line.contains(label)));
         ours.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
+}
+
+/// What a health port answers: status and body; an error while nobody listens.
+pub async fn ask(health: SocketAddr, path: &str) -> Result<(u16, String), String> {
+    let get = async {
+        let mut stream = tokio::net::TcpStream::connect(health).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.map(|_| answer)
+    };
+    let answer = get.await.map_err(|error: std::io::Error| error.to_string())?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(&answer)?;
+    Ok((status, answer.split_once("\r\n\r\n").unwrap_or_default().1.to_owned()))
 }
 
 /// An address that nobody listened on a moment ago.

@@ -1,6 +1,6 @@
-use crate::model::Phase;
 use crate::provisioner::World;
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use crate::server::{signed, text_of};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -121,7 +121,6 @@ impl Metrics {
 
     /// All of it as text, in the OpenMetrics format.
     pub(super) fn render(&self, world: &World, depth: usize, leads: bool, error: Option<Duration>) -> String {
-        let signed = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
         self.depth.set(signed(depth));
         self.leader.set(i64::from(leads));
         self.seconds_since_error.set(error.map_or(-1.0, |age| age.as_secs_f64()));
@@ -142,7 +141,7 @@ impl Metrics {
         }
         self.node_volumes.clear();
         for volume in world.node_volumes() {
-            self.node_volumes.get_or_create(&PhaseLabels { phase: phase(volume.status.phase) }).inc();
+            self.node_volumes.get_or_create(&PhaseLabels { phase: volume.status.phase.as_str() }).inc();
         }
         self.available.clear();
         self.orphans.clear();
@@ -154,19 +153,6 @@ impl Metrics {
             }
             self.orphans.get_or_create(&NodeLabels { node }).set(signed(storage.orphans));
         }
-        let mut text = String::new();
-        // A string takes everything that is written to it.
-        let _ = text::encode(&mut text, &self.registry);
-        text
-    }
-}
-
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Pending => "Pending",
-        Phase::Ready => "Ready",
-        Phase::Refused => "Refused",
-        Phase::Lost => "Lost",
-        Phase::Removed => "Removed",
+        text_of(&self.registry)
     }
 }

@@ -30,7 +30,7 @@ pub use image::Image;
 pub use kubelet::{Node, NodeOptions};
 pub use machine::Machine;
 pub use own::{optimised_volgate, volgate};
-pub use pods::{Pods, is_ready};
+pub use pods::{LIMIT, Pods, is_ready};
 pub use rancher::rancher;
 pub use real::RealCluster;
 pub use slot::Slot;
