@@ -1,17 +1,24 @@
+use super::cork::CorkAcceptor;
 use super::{State, health_router, router};
 use crate::tls::TlsFault;
 use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
+use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use std::future::{Ready, ready};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::BufReader;
+use tokio::net::TcpStream;
 
 /// How long a client may take to complete a TLS handshake, or to send a request's head.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often an idle HTTP/2 connection is asked whether it is still there.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// How many bytes are read of a connection at once: rustls asks for 4 KiB, which is less than most reviews have.
+const READ: usize = 64 * 1024;
 
 /// How serving ends.
 #[derive(Debug, Clone, Copy)]
@@ -68,10 +75,10 @@ pub async fn serve(
         move |error| ServeFault::Listener { what, address, error }
     };
 
+    let tls = RustlsAcceptor::new(tls).handshake_timeout(PATIENCE).acceptor(Buffered);
     let mut server = axum_server::from_tcp(webhook)
         .map_err(fault("webhook", &webhook_at))?
-        // Without it, an answer behind another on the same connection can wait for the client's delayed ACK.
-        .acceptor(RustlsAcceptor::new(tls).handshake_timeout(PATIENCE).acceptor(NoDelayAcceptor::new()))
+        .acceptor(CorkAcceptor(tls))
         .handle(handles.0.clone())
         .first_request_timeout(PATIENCE);
     server.http_builder().http1().header_read_timeout(KEEP_ALIVE);
@@ -109,6 +116,22 @@ pub async fn serve(
     let ended = flatten(webhook.await).map_err(fault("webhook", &webhook_at));
     handles.1.graceful_shutdown(Some(Duration::from_secs(1)));
     ended.and(flatten(health.await).map_err(fault("health", &health_at)))
+}
+
+/// Connections that are read in large parts and written to at once.
+#[derive(Debug, Clone, Copy)]
+struct Buffered;
+
+impl<S> Accept<TcpStream, S> for Buffered {
+    type Stream = BufReader<TcpStream>;
+    type Service = S;
+    type Future = Ready<io::Result<(Self::Stream, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        // Otherwise an answer behind another on the same connection can wait for the client's delayed ACK.
+        let set = stream.set_nodelay(true);
+        ready(set.map(|()| (BufReader::with_capacity(READ, stream), service)))
+    }
 }
 
 /// Serves a router in the clear, for ever.

@@ -2,6 +2,7 @@
 //! loses no request.
 
 mod clock;
+mod cork;
 mod health;
 mod listen;
 mod metrics;
