@@ -17,6 +17,8 @@ mod memory;
 mod mounts;
 #[path = "agent/quota.rs"]
 mod quota;
+#[path = "agent/quota_steps.rs"]
+mod quota_steps;
 #[path = "agent/steps.rs"]
 mod steps;
 #[path = "agent/vm.rs"]
