@@ -15,6 +15,8 @@ mod life;
 mod memory;
 #[path = "agent/mounts.rs"]
 mod mounts;
+#[path = "agent/pace.rs"]
+mod pace;
 #[path = "agent/quota.rs"]
 mod quota;
 #[path = "agent/quota_steps.rs"]

@@ -142,7 +142,7 @@ async fn a_loop_volume_survives_the_agents_end_at_every_step() {
 }
 
 /// A btrfs of so many MiB as the node's base.
-fn btrfs(node: &Node, mebibytes: u64) -> Mounted {
+pub(crate) fn btrfs(node: &Node, mebibytes: u64) -> Mounted {
     let tools = Tools::get().unwrap_or_else(|fault| panic!("{fault}"));
     let mut mkfs = Command::new(tools.program("mkfs.btrfs").unwrap());
     let [_, (variable, value)] = tools.environment(tools.root());
