@@ -15,8 +15,12 @@ mod life;
 mod memory;
 #[path = "agent/mounts.rs"]
 mod mounts;
+#[path = "agent/pace.rs"]
+mod pace;
 #[path = "agent/quota.rs"]
 mod quota;
+#[path = "agent/quota_steps.rs"]
+mod quota_steps;
 #[path = "agent/steps.rs"]
 mod steps;
 #[path = "agent/vm.rs"]

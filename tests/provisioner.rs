@@ -396,6 +396,33 @@ async fn a_claim_grows() {
 }
 
 #[tokio::test]
+async fn a_kept_volume_grows_with_the_claim_that_it_was_given_to_by_hand() {
+    let Some(cluster) = shared() else { return };
+    let (o, _agent) = place(cluster, "given", json!({"reclaimPolicy": "Retain"})).await;
+    let name = bound(&o, "given", json!({})).await;
+    release(&o).await;
+    let released = |volume: &Value| volume["status"]["phase"] == "Released";
+    o.until("the volume is released", "PersistentVolume", &name, released).await;
+    o.merge("PersistentVolume", &name, json!({"spec": {"claimRef": null}})).await;
+    let uid = o.claim("restored", "given", json!({"volumeName": name})).await;
+    let claim = o.bound("restored").await;
+    assert_eq!(
+        claim["metadata"]["annotations"]["volume.kubernetes.io/storage-provisioner"],
+        Value::Null,
+        "what the controller manager writes into no claim that was bound by hand"
+    );
+    // Whoever else names the volume does not have it.
+    o.claim("thief", "given", json!({"volumeName": name})).await;
+    let larger = json!({"spec": {"resources": {"requests": {"storage": "3Gi"}}}});
+    o.merge("PersistentVolumeClaim", "restored", larger).await;
+    let grown = |claim: &Value| claim["status"]["capacity"]["storage"] == "3Gi";
+    o.until("the claim has grown", "PersistentVolumeClaim", "restored", grown).await;
+    assert_eq!(o.get("PersistentVolume", &name).await["spec"]["claimRef"]["uid"], json!(uid));
+    assert_eq!(o.get("NodeVolume", &name).await["spec"]["sizeBytes"], 3 * GI);
+    o.told("restored", "VolumeResizeSuccessful").await;
+}
+
+#[tokio::test]
 async fn a_block_device_needs_no_kubelet_to_grow() {
     let Some(cluster) = shared() else { return };
     let (o, _agent) = place(cluster, "block", json!({"parameters": {"backend": "loop"}})).await;

@@ -111,7 +111,8 @@ impl Step {
         ["write-record", "forget-record", "make", "bound", "attach", "detach", "move-to-trash", "report"];
 
     /// Points within steps at which a killed agent leaves something half done.
-    pub const WITHIN: [&str; 3] = ["within-write-record", "within-make", "within-move-to-trash"];
+    pub const WITHIN: [&str; 4] =
+        ["within-write-record", "within-make", "within-bound", "within-move-to-trash"];
 
     /// Its name, as metrics and failpoints have it.
     pub fn name(&self) -> &'static str {

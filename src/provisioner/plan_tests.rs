@@ -610,6 +610,57 @@ fn a_volume_that_is_kept() {
 }
 
 #[test]
+fn a_kept_volume_that_was_given_to_another_claim_by_hand() {
+    // The controller manager notes no provisioner in a claim that names its volume.
+    let given = || {
+        with(bound(), |f| {
+            f.claim = json!({"metadata": {"namespace": "other", "name": "restored", "uid": "u2"},
+                "spec": {"volumeName": KEY, "storageClassName": "fast", "resources": {"requests": {"storage": "1Ki"}}},
+                "status": {"phase": "Bound", "capacity": {"storage": "1Ki"}}});
+            f.volume["spec"]["claimRef"] = json!({"namespace": "other", "name": "restored", "uid": "u2"});
+            f.volume["spec"]["persistentVolumeReclaimPolicy"] = json!("Retain");
+            f.node_volume["metadata"]["annotations"]["volgate.dev/reclaim-policy"] = json!("Retain");
+        })
+    };
+    check("in use", given(), "nothing");
+    let more = || with(given(), |f| f.claim["spec"]["resources"]["requests"]["storage"] = json!("2Ki"));
+    check("it grows with that one", more(), "size 2048");
+    let grown = || {
+        with(more(), |f| {
+            f.node_volume["spec"]["sizeBytes"] = json!(2048);
+            f.node_volume["status"]["sizeBytes"] = json!(2048);
+        })
+    };
+    check("then the volume", grown(), "capacity 2Ki");
+    let written = with(grown(), |f| f.volume["spec"]["capacity"]["storage"] = json!("2Ki"));
+    check("then that claim", written, "status 2Ki (VolumeResizeSuccessful: Volume pvc-u1 holds 2Ki now)");
+    let not_its = with(more(), |f| f.volume["spec"]["claimRef"]["uid"] = json!("u3"));
+    check("a claim that names a volume of another's", not_its, "nothing");
+    let forgotten = with(given(), |f| f.node_volume = Value::Null);
+    let mut step_of = forgotten;
+    let Step::Do { action: Action::CreateNodeVolume { spec, .. }, .. } = step(&mut step_of, 100) else {
+        panic!("its NodeVolume is not written again")
+    };
+    assert_eq!((spec.claim.uid.as_str(), spec.adopt), ("u1", true), "as the record on the disk has it");
+    check("only the claim is left of it", with(given(), |f| f.volume = Value::Null), "nothing");
+}
+
+#[test]
+fn a_claim_that_names_a_volume_does_not_keep_it() {
+    let named = |facts| {
+        with(facts, |f: &mut Facts| {
+            f.claim = json!({"metadata": {"namespace": "other", "name": "data", "uid": "u2"}, "spec": {"volumeName": KEY}});
+        })
+    };
+    check("that is to go", named(released()), "set absent, released");
+    check(
+        "that waits for its claim",
+        named(with(released(), |f| f.volume["status"]["phase"] = json!("Available"))),
+        "nothing",
+    );
+}
+
+#[test]
 fn a_volume_that_grows() {
     let more = |facts| {
         with(facts, |f: &mut Facts| f.claim["spec"]["resources"]["requests"]["storage"] = json!("2Ki"))

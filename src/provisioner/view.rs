@@ -212,6 +212,19 @@ impl Claim {
         [&mut self.provisioner, &mut self.class]
     }
 
+    /// Whether a volume that speaks of a claim so means this one. Without a uid it is kept for whoever bears the name.
+    pub fn is(&self, reference: &ClaimReference) -> bool {
+        match reference.uid.as_str() {
+            "" => self.is_named(&reference.namespace, &reference.name),
+            uid => *self.uid == *uid,
+        }
+    }
+
+    /// Whether it bears this name.
+    pub fn is_named(&self, namespace: &str, name: &str) -> bool {
+        *self.namespace == *namespace && *self.name == *name
+    }
+
     /// By which a NodeVolume names it.
     pub fn reference(&self) -> ClaimReference {
         ClaimReference {

@@ -5,7 +5,7 @@ use super::names::{
     BACKEND, BASE, DIRECTORY, FINALIZER, NODE, NODE_UID, PROVISIONED_BY, RANCHER_NODE, SELECTED_NODE,
 };
 use super::view::{Claim, Class, Node, NodeVolume, Unbound, Volume};
-use crate::model::{Backend, Desired, HOSTNAME, NodeVolumeMode, NodeVolumeSpec, VolumeMode};
+use crate::model::{Backend, ClaimReference, Desired, HOSTNAME, NodeVolumeMode, NodeVolumeSpec, VolumeMode};
 use serde_json::{Value, json};
 
 /// The file system that the kubelet makes on a device when the class names none; its own default.
@@ -48,7 +48,7 @@ pub(super) fn node_volume_of(
     NodeVolumeSpec {
         node: node.name.to_string(),
         node_uid: node.uid.to_string(),
-        claim: volume.claim.clone().unwrap_or_default(),
+        claim: made_for(volume),
         class: volume.class.to_string(),
         backend: volume.made.as_ref().map(|made| made.backend).unwrap_or_default(),
         base: at.0,
@@ -58,6 +58,16 @@ pub(super) fn node_volume_of(
         desired,
         adopt: true,
     }
+}
+
+/// The claim that a volume is known by on its node: the one that it was made for, whose uid is in its name. Kept beyond
+/// that one's end, it may have been given to another.
+fn made_for(volume: &Volume) -> ClaimReference {
+    let mut claim = volume.claim.clone().unwrap_or_default();
+    if let Some(uid) = volume.name.strip_prefix("pvc-") {
+        uid.clone_into(&mut claim.uid);
+    }
+    claim
 }
 
 /// All of which the PersistentVolume of a claim is made.

@@ -1,6 +1,7 @@
 //! All that is known, by what it is asked for: pure tables, which the watches feed.
 
 use super::view::{Claim, Class, Node, NodeVolume, Storage, Volume};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ pub struct World {
     provisioner: Arc<str>,
     /// One of each text that many objects share.
     texts: HashSet<Arc<str>>,
-    claims: HashMap<Key, Box<Claim>>,
+    /// Several claims can name one volume; nearly always it is one.
+    claims: HashMap<Key, Vec<Claim>>,
     /// From a claim's namespace and name.
     claim_keys: HashMap<Box<str>, Key>,
     volumes: HashMap<Key, Box<Volume>>,
@@ -55,9 +57,14 @@ impl World {
         &self.provisioner
     }
 
-    /// The claim whose volume has this name or will have it.
+    /// The claim whose volume has this name or will have it. Anybody may name a volume in a claim: which claim has it, the
+    /// volume says.
     pub fn claim(&self, key: &str) -> Option<&Claim> {
-        self.claims.get(key).map(|claim| &**claim)
+        let claims = self.claims.get(key)?;
+        match self.volumes.get(key).and_then(|volume| volume.claim.as_ref()) {
+            Some(reference) => claims.iter().find(|claim| claim.is(reference)),
+            None => claims.first(),
+        }
     }
 
     /// A volume of this provisioner's.
@@ -138,9 +145,23 @@ impl World {
 
     fn touch_claims(&mut self, wanted: impl Fn(&Claim) -> bool) {
         let open = |claim: &Claim| claim.unbound.is_some() || claim.request > claim.capacity;
-        let keys =
-            self.claims.iter().filter(|(_, claim)| open(claim) && wanted(claim)).map(|(key, _)| key.clone());
+        let touched = |claims: &[Claim]| claims.iter().any(|claim| open(claim) && wanted(claim));
+        let keys = self.claims.iter().filter(|(_, claims)| touched(claims)).map(|(key, _)| key.clone());
         self.dirty.extend(keys);
+    }
+
+    /// Whether a claim may be for a volume of this provisioner: it is to make it, or the claim was bound by hand, which
+    /// leaves it without a word of who made its volume.
+    fn concerns(&self, claim: &Claim) -> bool {
+        claim.provisioner == self.provisioner || claim.provisioner.is_empty() && claim.volume.is_some()
+    }
+
+    fn drop_claim(&mut self, key: &str, namespace: &str, name: &str) {
+        let Some(claims) = self.claims.get_mut(key) else { return };
+        claims.retain(|claim| !claim.is_named(namespace, name));
+        if claims.is_empty() {
+            self.claims.remove(key);
+        }
     }
 
     fn touch_node(&mut self, node: &str) {
@@ -204,34 +225,37 @@ fn claim_id(namespace: &str, name: &str) -> Box<str> {
 impl Change for Claim {
     fn put(mut self, world: &mut World) {
         let id = claim_id(&self.namespace, &self.name);
-        if world
-            .claim_keys
-            .get(&id)
-            .and_then(|key| world.claims.get(key))
-            .is_some_and(|known| known.version > self.version)
-        {
+        let before = world.claim_keys.get(&id).cloned();
+        let known = before.as_ref().and_then(|key| world.claims.get(key)).and_then(|claims| {
+            claims.iter().find(|claim| claim.is_named(&self.namespace, &self.name)).map(|claim| claim.version)
+        });
+        if known.is_some_and(|version| version > self.version) {
             return;
         }
-        let ours = self.provisioner == world.provisioner;
+        let ours = world.concerns(&self);
         let key = world.key(&self.key());
-        // Under the same name there may have been another claim, or this one before it was bound to another volume.
-        let before = world.claim_keys.get(&id).cloned();
-        if let Some(before) = before.filter(|before| *before != key || !ours) {
-            world.claims.remove(&before);
-            world.claim_keys.remove(&id);
-            world.dirty.insert(before);
+        if let Some(before) = before {
+            world.drop_claim(&before, &self.namespace, &self.name);
+            // Under the same name there may have been another claim, or this one before it was bound to another volume.
+            if before != key || !ours {
+                world.claim_keys.remove(&id);
+                world.dirty.insert(before);
+            }
         }
         if ours {
             self.shared().into_iter().for_each(|text| world.share(text));
             world.claim_keys.insert(id, key.clone());
-            world.claims.insert(key.clone(), Box::new(self));
+            match world.claims.entry(key.clone()) {
+                Entry::Occupied(mut others) => others.get_mut().push(self),
+                Entry::Vacant(place) => drop(place.insert(vec![self])),
+            }
             world.dirty.insert(key);
         }
     }
 
     fn remove(world: &mut World, namespace: &str, name: &str) {
         if let Some(key) = world.claim_keys.remove(&claim_id(namespace, name)) {
-            world.claims.remove(&key);
+            world.drop_claim(&key, namespace, name);
             world.dirty.insert(key);
         }
     }
@@ -392,6 +416,7 @@ impl Change for Storage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ClaimReference;
     use serde_json::{Value, json};
 
     fn claim(version: u32, uid: &str, volume: &str) -> Claim {
@@ -404,6 +429,14 @@ mod tests {
     fn volume(version: u32, provisioner: &str) -> Volume {
         Volume::read(&json!({"metadata": {"name": "v", "resourceVersion": version.to_string(),
             "annotations": {"pv.kubernetes.io/provisioned-by": provisioner, "volgate.dev/node": "n1"}}, "spec": {}}))
+        .unwrap()
+    }
+
+    /// A claim that somebody has written the volume `v` into.
+    fn by_hand(version: u32, namespace: &str, uid: &str, provisioner: &str) -> Claim {
+        Claim::read(&json!({"metadata": {"namespace": namespace, "name": "data", "uid": uid,
+            "resourceVersion": version.to_string(), "annotations": {"volume.kubernetes.io/storage-provisioner": provisioner}},
+            "spec": {"volumeName": "v"}}))
         .unwrap()
     }
 
@@ -432,6 +465,34 @@ mod tests {
         Claim::remove(&mut world, "team", "data");
         assert_eq!(dirty(&mut world), ["other"]);
         assert!(world.keys().is_empty());
+    }
+
+    #[test]
+    fn of_the_claims_that_name_a_volume_the_volume_has_one() {
+        let mut world = World::new("p");
+        by_hand(1, "other", "b", "").put(&mut world);
+        by_hand(2, "team", "a", "").put(&mut world);
+        let mut of_a = volume(3, "p");
+        of_a.claim = Some(by_hand(0, "team", "a", "").reference());
+        of_a.clone().put(&mut world);
+        let has = |world: &World| world.claim("v").map(|claim| claim.uid.to_string());
+        assert_eq!(has(&world).as_deref(), Some("a"));
+        by_hand(4, "other", "b", "").put(&mut world);
+        assert_eq!(has(&world).as_deref(), Some("a"), "whatever others say");
+        by_hand(1, "team", "older", "").put(&mut world);
+        assert_eq!(has(&world).as_deref(), Some("a"), "an older state");
+        dirty(&mut world);
+        Claim::remove(&mut world, "team", "data");
+        assert_eq!(dirty(&mut world), ["v"]);
+        assert_eq!(has(&world), None, "it is not the other's for that");
+        // Kept for a claim of that name, whatever its uid will be.
+        of_a.claim = Some(ClaimReference { uid: String::new(), ..by_hand(0, "other", "", "").reference() });
+        of_a.version = 5;
+        of_a.put(&mut world);
+        assert_eq!(has(&world).as_deref(), Some("b"));
+        by_hand(6, "other", "b", "another's").put(&mut world);
+        assert_eq!(has(&world), None, "another provisioner's claim");
+        assert_eq!(world.keys().len(), 1, "the volume alone");
     }
 
     #[test]

@@ -133,14 +133,16 @@ async fn a_loop_volume_survives_the_agents_end_at_every_step() {
     for step in ["bound", "attach"] {
         assert!(met.contains(&format!("create agent-before-{step}")), "{met:?}");
     }
-    assert!(met.contains(&"grow agent-after-bound".to_owned()), "{met:?}");
+    for point in ["create agent-within-bound", "grow agent-within-bound", "grow agent-after-bound"] {
+        assert!(met.contains(&point.to_owned()), "{met:?}");
+    }
     assert!(met.contains(&"remove agent-after-detach".to_owned()), "{met:?}");
     assert_eq!(names(&node.at("/dev/volgate")), [""; 0]);
     assert_eq!(devices(&node), [""; 0]);
 }
 
 /// A btrfs of so many MiB as the node's base.
-fn btrfs(node: &Node, mebibytes: u64) -> Mounted {
+pub(crate) fn btrfs(node: &Node, mebibytes: u64) -> Mounted {
     let tools = Tools::get().unwrap_or_else(|fault| panic!("{fault}"));
     let mut mkfs = Command::new(tools.program("mkfs.btrfs").unwrap());
     let [_, (variable, value)] = tools.environment(tools.root());

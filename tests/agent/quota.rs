@@ -8,27 +8,39 @@ use volgate::model::{Backend, Phase};
 
 const MIB: i64 = 1 << 20;
 
-fn mkfs_xfs(parts: &Parts) -> Command {
+pub(crate) fn mkfs_xfs(parts: &Parts) -> Command {
     let mut mkfs = parts.program("sbin/mkfs.xfs");
     mkfs.arg("-q");
     mkfs
 }
 
-/// A machine with an agent, whose base is a disk of the given file system.
-async fn agent(node: &Node, mkfs: impl FnOnce(&Parts) -> Command, mount: &str) -> Vm {
+/// A machine without an agent yet, in which the node's base is a disk of the given file system.
+pub(crate) async fn machine(node: &Node, mkfs: impl FnOnce(&Parts) -> Command, mount: &str) -> Vm {
     let parts = Parts::get();
     let image = node.outside("disk.img");
     disk(&mut mkfs(&parts), &image, 512);
     let vm = Vm::start(node, &parts, &image).await;
     vm.run(&format!("mkdir -p /mnt/root{BASE} && mount {mount} /dev/vda /mnt/root{BASE}")).await;
+    vm
+}
+
+/// The command line of an agent in the machine, and if wanted a point at which it ends.
+pub(crate) fn agent_command(node: &Node, failpoint: Option<&str>) -> String {
     let args: Vec<String> = node.agent_args().iter().map(|arg| format!("'{arg}'")).collect();
-    vm.run(&format!(
-        "KUBECONFIG=/mnt/mail/kubeconfig RUST_LOG=debug,hyper_util=info,kube=info,tower=info \
-         setsid {} {} --host-root /mnt/root >/mnt/mail/agent.log 2>&1 </dev/null &",
+    format!(
+        "KUBECONFIG=/mnt/mail/kubeconfig RUST_LOG=debug,hyper_util=info,kube=info,tower=info {}='{}' \
+         setsid {} {} --host-root /mnt/root >>/mnt/mail/agent.log 2>&1 </dev/null",
+        volgate::failpoint::VARIABLE,
+        failpoint.unwrap_or_default(),
         env!("CARGO_BIN_EXE_volgate"),
         args.join(" ")
-    ))
-    .await;
+    )
+}
+
+/// A machine with an agent.
+async fn agent(node: &Node, mkfs: impl FnOnce(&Parts) -> Command, mount: &str) -> Vm {
+    let vm = machine(node, mkfs, mount).await;
+    vm.run(&format!("{} &", agent_command(node, None))).await;
     vm
 }
 

@@ -75,6 +75,12 @@ impl Parts {
         command
     }
 
+    /// Many programs in one, which needs no library.
+    pub(crate) fn busybox(&self) -> PathBuf {
+        let places = ["bin/busybox", "usr/bin/busybox"].map(|place| self.0.join(place));
+        places.into_iter().find(|path| path.exists()).unwrap()
+    }
+
     fn kernel(&self) -> PathBuf {
         let found = fs::read_dir(self.0.join("boot")).unwrap().flatten().map(|entry| entry.path());
         found.into_iter().find(|path| path.to_string_lossy().contains("vmlinuz")).unwrap()
@@ -98,8 +104,6 @@ impl Parts {
 
     /// The files that the kernel begins with: a shell, the first modules, what to do.
     fn initramfs(&self) -> Vec<u8> {
-        let busybox = [self.0.join("bin/busybox"), self.0.join("usr/bin/busybox")];
-        let busybox = busybox.iter().find(|path| path.exists()).unwrap();
         let first = self.modules(&FIRST_MODULES);
         let file_name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
         let first_names: Vec<String> = first.iter().map(file_name).collect();
@@ -110,7 +114,7 @@ impl Parts {
         for directory in ["bin", "dev", "proc", "sys", "host", "mail", "modules"] {
             entry(&mut archive, directory, 0o40755, &[]);
         }
-        entry(&mut archive, "bin/busybox", 0o100755, &fs::read(busybox).unwrap());
+        entry(&mut archive, "bin/busybox", 0o100755, &fs::read(self.busybox()).unwrap());
         entry(&mut archive, "init", 0o100755, init.as_bytes());
         for module in &first {
             entry(

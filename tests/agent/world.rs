@@ -108,6 +108,11 @@ impl Node {
         args.iter().chain(&often).map(|arg| (*arg).to_owned()).chain(self.args.clone()).collect()
     }
 
+    /// Where the agent answers over HTTP.
+    pub(crate) fn health(&self) -> SocketAddr {
+        self.health
+    }
+
     /// The cluster that the node is of.
     pub(crate) fn cluster(&self) -> &'static Cluster {
         self.cluster

@@ -317,42 +317,93 @@ async fn row_11_is_lost_otherwise() {
     is_gone(&pods, "redis-0", "/data/hello.txt").await;
 }
 
-/// How many KiB the file system at a pod's `/data` has.
+/// How many bytes the file system at a pod's `/data` has.
 async fn size_of_data(pods: &Pods<'_>, pod: &str) -> u64 {
     let df = pods.exec(pod, &["df", "-kP", "/data"]).await;
-    df.lines().nth(1).unwrap().split_whitespace().nth(1).unwrap().parse().unwrap()
+    let kibibytes: u64 = df.lines().nth(1).unwrap().split_whitespace().nth(1).unwrap().parse().unwrap();
+    kibibytes * 1024
+}
+
+/// Raises what a claim asks for under its running pod, and waits until nothing of that is left to do.
+async fn grown(pods: &Pods<'_>, claim: &str, size: &str) {
+    let before = pods.get("pod/app").await;
+    let more = json!({"spec": {"resources": {"requests": {"storage": size}}}}).to_string();
+    pods.works(&["patch", "persistentvolumeclaim", claim, "--patch", &more], None).await;
+    let what = format!("persistentvolumeclaim/{claim}");
+    pods.until(&what, &format!("has grown to {size}"), |claim| {
+        let status = &claim["status"];
+        let conditions = status["conditions"].as_array();
+        let told = |condition: &Value| condition["type"].as_str().is_some_and(|kind| kind.contains("Resiz"));
+        status["capacity"]["storage"] == size
+            && !conditions.into_iter().flatten().any(told)
+            && status["allocatedResourceStatuses"].as_object().is_none_or(serde_json::Map::is_empty)
+    })
+    .await;
+    let after = pods.get("pod/app").await;
+    assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
+    assert_eq!(pods.restarts("app").await, 0, "it grows under its pod");
+}
+
+/// What the kubelet's metrics tell of a claim in bytes, once they tell of it: capacity, used, available.
+async fn measured(installed: &Installed, node: &str, namespace: &str, capacity: u64) -> [u64; 3] {
+    let metrics = format!("/api/v1/nodes/{node}/proxy/metrics");
+    let labels = format!(r#"{{namespace="{namespace}",persistentvolumeclaim="localpath-claim"}}"#);
+    wait_until(&format!("the kubelet measures {capacity} bytes"), LIMIT, async || {
+        let text = installed.works(&["get", "--raw", &metrics], None).await;
+        let figures = ["capacity", "used", "available"].map(|kind| {
+            let line = format!("kubelet_volume_stats_{kind}_bytes{labels} ");
+            let figure: Option<f64> = text.lines().find_map(|one| one.strip_prefix(&line)?.parse().ok());
+            figure.map(|bytes| bytes as u64)
+        });
+        match figures {
+            [Some(told), Some(used), Some(available)] if told == capacity => Ok([told, used, available]),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
 }
 
 #[tokio::test]
-async fn a_volume_of_a_hard_size_has_it_for_its_pod_and_for_the_kubelet() {
+async fn a_directory_grows_under_its_pod_and_is_measured_by_the_kubelet() {
     let Some(installed) = Installed::shared().await else { return };
-    let real = &installed.real;
-    let pods = real.pods("hard-size").await;
-    pods.apply(&row("08-local-path/hard-size.yaml")).await;
-    pods.apply(
-        &row("08-local-path/claim.yaml").replace(": local-path\n", ": hard-size\n").replace("1Gi", "64Mi"),
-    )
-    .await;
+    let pods = installed.real.pods("grows").await;
+    pods.apply(&row("08-local-path/claim.yaml")).await;
     pods.apply(&row("08-local-path/pod.yaml")).await;
     let node = pods.ready("app").await["spec"]["nodeName"].as_str().unwrap().to_owned();
-    let size = size_of_data(&pods, "app").await;
-    assert!((32 * 1024..=64 * 1024).contains(&size), "{size} KiB of 64 MiB");
-    let summary = format!("/api/v1/nodes/{node}/proxy/stats/summary");
-    // It measures once a minute.
-    wait_until("the kubelet measures the volume", 3 * LIMIT, async || {
-        let summary: Value =
-            serde_json::from_str(&installed.works(&["get", "--raw", &summary], None).await).unwrap();
-        let volumes =
-            summary["pods"].as_array().into_iter().flatten().filter_map(|pod| pod["volume"].as_array());
-        let ours = |volume: &&Value| {
-            volume["pvcRef"] == json!({"name": "localpath-claim", "namespace": "hard-size"})
-        };
-        let told = volumes.flatten().find(ours).map(|volume| volume["capacityBytes"].clone());
-        if told == Some(json!(size * 1024)) {
-            Ok(())
-        } else {
-            Err(format!("{told:?}, and df says {size} KiB"))
-        }
-    })
-    .await;
+    write(&pods, "app", "/data/hello.txt").await;
+    grown(&pods, "localpath-claim", "2Gi").await;
+    let (_, volume) = bound(&installed.real, &pods, "localpath-claim").await;
+    assert_eq!(volume["spec"]["capacity"]["storage"], "2Gi");
+    assert_eq!(pods.exec("app", &["cat", "/data/hello.txt"]).await, "hello\n");
+    // Nothing bounds a directory: what is told of it is told of its disk, to the pod and by the kubelet.
+    let disk = size_of_data(&pods, "app").await;
+    let [_, used, available] = measured(installed, &node, "grows", disk).await;
+    assert!(used > 0 && available > 0 && used + available <= disk, "{used} and {available} of {disk}");
+}
+
+#[tokio::test]
+async fn a_volume_of_a_hard_size_grows_under_its_pod_and_is_measured_by_the_kubelet() {
+    const MIB: u64 = 1 << 20;
+    /// What XFS keeps of a device for itself, at most.
+    const LOG: u64 = 70 * MIB;
+    let Some(installed) = Installed::shared().await else { return };
+    let pods = installed.real.pods("hard-size").await;
+    pods.apply(&row("08-local-path/hard-size.yaml")).await;
+    let claim = row("08-local-path/claim.yaml").replace(": local-path\n", ": hard-size\n");
+    pods.apply(&claim.replace("1Gi", "320Mi")).await;
+    pods.apply(&row("08-local-path/pod.yaml")).await;
+    let node = pods.ready("app").await["spec"]["nodeName"].as_str().unwrap().to_owned();
+    let before = size_of_data(&pods, "app").await;
+    assert!((320 * MIB - LOG..=320 * MIB).contains(&before), "{before} bytes of 320 MiB");
+    let written = "dd if=/dev/urandom of=/data/data bs=1M count=64 conv=fsync && md5sum /data/data";
+    let sum = pods.exec("app", &["sh", "-c", written]).await;
+
+    grown(&pods, "localpath-claim", "512Mi").await;
+    let after = size_of_data(&pods, "app").await;
+    assert!((512 * MIB - LOG..=512 * MIB).contains(&after), "{after} bytes of 512 MiB");
+    assert!(after - before >= 190 * MIB, "from {before} to {after} bytes");
+    assert_eq!(pods.exec("app", &["md5sum", "/data/data"]).await, sum);
+    let [_, used, available] = measured(installed, &node, "hard-size", after).await;
+    assert!((64 * MIB..128 * MIB).contains(&used), "{used} bytes, and 64 MiB were written");
+    assert_eq!(used + available, after);
 }

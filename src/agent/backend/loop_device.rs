@@ -1,7 +1,7 @@
 //! A sparse file behind a loop device: a block device for a pod, or for the kubelet to make a file system on.
 
 use super::super::base::{Base, loop_file};
-use super::super::{Fault, Found, device_link, kernel};
+use super::super::{Fault, Found, device_link, kernel, point};
 use super::State;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -124,6 +124,7 @@ pub(super) fn bound(base: &Base, devices: &Devices, volume: &str, size: i64) -> 
         rustix::fs::ftruncate(&file, wanted).map_err(fail)?;
         rustix::fs::fsync(&file).map_err(fail)?;
     }
+    point("bound", "within");
     match devices.over(identity) {
         Some(device) => kernel::loop_resize(&device.file).map_err(fail),
         None => Ok(()),

@@ -1,7 +1,7 @@
 //! A directory of a project of its own, with a quota: XFS and ext4. `df` in it tells the quota's size.
 
 use super::super::base::Base;
-use super::super::{Fault, Found, filesystem, kernel};
+use super::super::{Fault, Found, filesystem, kernel, point};
 use super::{State, directory};
 use rustix::fs::Dir;
 use rustix::io::Errno;
@@ -46,6 +46,7 @@ pub(super) fn bound(base: &Base, place: &str, project: Option<u32>, size: i64) -
     let project = project.ok_or_else(|| fail(Errno::INVAL))?;
     let root = base.directory(place).map_err(fail)?;
     kernel::set_project_quota(base.root(), project, u64::try_from(size).unwrap_or_default()).map_err(fail)?;
+    point("bound", "within");
     if kernel::project(&root).map_err(fail)? != Some(project) {
         kernel::set_project(&root, project).map_err(fail)?;
         rustix::fs::fsync(&root).map_err(fail)?;

@@ -207,8 +207,7 @@ impl Shared {
                     .map(|object| Claim::read(&object))
                     .transpose()
                     .map_err(|error| error.to_string())?;
-                let uses = claim
-                    .filter(|claim| *claim.uid == *reference.uid && claim.volume.as_deref() == Some(&**key));
+                let uses = claim.filter(|claim| claim.volume.as_deref() == Some(&**key));
                 Ok(uses.map(|claim| format!("claim {}/{} has it", claim.namespace, claim.name)))
             }
             (Removal::Released(_), None) => Ok(Some("there is no such volume any more".to_owned())),

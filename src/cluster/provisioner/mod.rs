@@ -236,7 +236,10 @@ impl Shared {
             let dirty = world.take_dirty();
             let open: Vec<(Key, bool)> = dirty
                 .iter()
-                .map(|key| (key.clone(), world.volume(key).is_none() && world.claim(key).is_some()))
+                .map(|key| {
+                    let waits = world.claim(key).is_some_and(|claim| claim.unbound.is_some());
+                    (key.clone(), waits && world.volume(key).is_none())
+                })
                 .collect();
             (dirty, open)
         };

@@ -11,8 +11,15 @@ use std::sync::OnceLock;
 
 const CONTAINERD: &str = "v2.4.2";
 const COMMANDS: [&str; 3] = ["containerd", "containerd-shim-runc-v2", "ctr"];
-const PACKAGES: [&str; 6] =
-    ["runc", "containernetworking-plugins", "nftables", "btrfs-progs", "busybox-static", "redis-server"];
+const PACKAGES: [&str; 7] = [
+    "runc",
+    "containernetworking-plugins",
+    "nftables",
+    "btrfs-progs",
+    "busybox-static",
+    "redis-server",
+    "xfsprogs",
+];
 /// Where packages have programs, beneath the directory that they are unpacked into; `go` is containerd's.
 const PROGRAMS: [&str; 5] = ["go", "usr/sbin", "usr/bin", "sbin", "bin"];
 
@@ -102,7 +109,7 @@ fn make(half: &Path) -> Result<(), String> {
     system(go.env("GOBIN", half.join("go")).env("CGO_ENABLED", "0")).map_err(|e| how_to_go_on(&e))?;
 
     let tools = Tools { root: half.to_owned() };
-    for name in ["runc", "nft", "mkfs.btrfs", "busybox", "redis-server", "redis-cli"] {
+    for name in ["runc", "nft", "mkfs.btrfs", "mkfs.xfs", "busybox", "redis-server", "redis-cli"] {
         let program = tools.program(name)?;
         if name != "busybox" {
             tools.libraries(&program)?;
