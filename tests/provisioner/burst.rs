@@ -61,7 +61,6 @@ async fn a_thousand_claims_at_once() {
     settled(&o, OURS, &disks, &all).await;
     let taken: usize = agents.iter().map(|agent| agent.disk().len()).sum();
     assert_eq!(taken, all.len(), "one directory for each claim");
-    assert!(agents.iter().all(|agent| !agent.disk().is_empty()), "no node is left out");
     let (_, metrics) = controller.health("/metrics").await.unwrap();
     let writes: Vec<(String, usize)> = metrics
         .lines()
