@@ -11,9 +11,7 @@ use serde_json::{Value, json};
 use std::sync::OnceLock;
 use std::time::Duration;
 use support::cluster::ADMIN;
-use support::{Cluster, Options, User, wait_until};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
+use support::{Cluster, Line, Options, User, wait_until};
 use tokio::sync::watch;
 use volgate::cluster::{Caches, ClusterPolicies, PolicySource, PolicyWatch, role_rules};
 use volgate::facts::Facts;
@@ -255,45 +253,6 @@ async fn say_which_right_is_missing_and_go_on_when_it_is_given() {
     assert!(caches.watch_restarts() > 0);
 }
 
-/// A way to the API server that can be cut.
-struct Line {
-    port: u16,
-    open: watch::Sender<bool>,
-}
-
-impl Line {
-    async fn to(port: u16) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let (open, state) = watch::channel(true);
-        let line = Self { port: listener.local_addr().unwrap().port(), open };
-        tokio::spawn(async move {
-            loop {
-                let (mut near, _) = listener.accept().await.unwrap();
-                let mut state = state.clone();
-                tokio::spawn(async move {
-                    if *state.borrow() {
-                        let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-                        tokio::select! {
-                            _ = copy_bidirectional(&mut near, &mut far) => {}
-                            _ = state.wait_for(|open| !open) => {}
-                        }
-                    }
-                });
-            }
-        });
-        line
-    }
-
-    async fn client(&self, cluster: &Cluster, user: &str) -> kube::Client {
-        let text = std::fs::read_to_string(cluster.kubeconfig_for(user)).unwrap();
-        let text = text.replace(&cluster.server_url(), &format!("https://127.0.0.1:{}", self.port));
-        let kubeconfig = serde_json::from_str(&text).unwrap();
-        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
-        config.proxy_url = None;
-        kube::Client::try_from(config).unwrap()
-    }
-}
-
 #[tokio::test]
 async fn a_watch_that_fell_behind_lists_anew_and_the_cache_is_never_empty_meanwhile() {
     let Some(cluster) = cluster() else { return };
@@ -312,7 +271,7 @@ async fn a_watch_that_fell_behind_lists_anew_and_the_cache_is_never_empty_meanwh
     };
     assert_eq!((status().lists, status().restarts), (1, 0));
 
-    line.open.send_replace(false);
+    line.cut();
     until("the watch notices", || status().restarts > 0).await;
     assert!(caches.synced() && lookup.volume("relist-goes").is_some(), "the last known state stays");
     let (_, why) = status().last_error.unwrap();
@@ -326,7 +285,7 @@ async fn a_watch_that_fell_behind_lists_anew_and_the_cache_is_never_empty_meanwh
         put(&admin, &class(&format!("relist-{n}"), false)).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    line.open.send_replace(true);
+    line.mend();
     wait_until("the new volume is there", LIMIT, async || {
         for name in ["relist-stays", "relist-changes"] {
             assert!(lookup.volume(name).is_some(), "{name} was away for a moment");

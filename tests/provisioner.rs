@@ -3,15 +3,25 @@
 // A panic is how a test fails, in its helpers too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "provisioner/burst.rs"]
+mod burst;
+#[path = "provisioner/disk.rs"]
+mod disk;
 #[path = "provisioner/harness.rs"]
 mod harness;
+#[path = "provisioner/leaders.rs"]
+mod leaders;
+#[path = "provisioner/outage.rs"]
+mod outage;
 mod support;
+#[path = "provisioner/watches.rs"]
+mod watches;
 
-use harness::{Agent, BASE, Controller, LIMIT, Manner, Objects, start};
+use harness::{Agent, BASE, Controller, Manner, Objects, start};
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 use std::time::Duration;
-use support::{Cluster, Options, wait_until};
+use support::{Cluster, Options};
 use volgate::provisioner::Failpoint;
 
 const GI: i64 = 1 << 30;
@@ -53,12 +63,17 @@ async fn release(o: &Objects<'_>) {
     o.delete("PersistentVolumeClaim", "data").await;
 }
 
-/// A class that waits for no pod, whose volumes are on these nodes alone: others share the cluster.
-fn at_once(nodes: &[&str], mut class: Value) -> Value {
-    class["volumeBindingMode"] = json!("Immediate");
+/// A class whose volumes are on these nodes alone: others share the cluster.
+fn only_on(nodes: &[&str], mut class: Value) -> Value {
     class["allowedTopologies"] =
         json!([{"matchLabelExpressions": [{"key": "kubernetes.io/hostname", "values": nodes}]}]);
     class
+}
+
+/// As [`only_on`], of a class that waits for no pod.
+fn at_once(nodes: &[&str], mut class: Value) -> Value {
+    class["volumeBindingMode"] = json!("Immediate");
+    only_on(nodes, class)
 }
 
 #[tokio::test]
@@ -117,6 +132,26 @@ async fn a_class_that_waits_for_no_pod_takes_the_node_with_the_most_room() {
     o.claim("large", "at-once", json!({"resources": {"requests": {"storage": "50Gi"}}})).await;
     o.told("large", "no node can hold").await;
     assert_eq!(agents[2].disk().len(), 0);
+}
+
+#[tokio::test]
+async fn a_node_whose_agent_is_silent_is_left_when_its_node_volume_is_deleted() {
+    let Some(cluster) = shared() else { return };
+    let o = Objects::new(cluster, "silent").await;
+    let mut agents = Vec::new();
+    for (node, room) in [("silent-1", 90), ("silent-2", 10)] {
+        cluster.fake_node(node, &[]).await;
+        agents.push(Agent::start(cluster, node, room * GI).await);
+    }
+    agents[0].set(Manner::Silent);
+    o.class("silent", at_once(&["silent-1", "silent-2"], json!({}))).await;
+    let name = format!("pvc-{}", o.claim("data", "silent", json!({})).await);
+    o.told("data", &format!("to have another node chosen, kubectl delete nodevolume {name}")).await;
+    assert_eq!(o.get("NodeVolume", &name).await["spec"]["node"], "silent-1", "it may have begun");
+    o.delete("NodeVolume", &name).await;
+    o.bound("data").await;
+    assert_eq!(o.get("NodeVolume", &name).await["spec"]["node"], "silent-2");
+    assert_eq!((agents[0].disk().len(), agents[1].disk().len()), (0, 1));
 }
 
 #[tokio::test]
@@ -503,34 +538,47 @@ async fn a_burst_costs_two_writes_a_volume() {
     assert!(disks.iter().filter(|disk| **disk > 0).count() > 1, "what was asked for counts: {disks:?}");
 }
 
-/// A claim's whole life: refused once, made, grown, removed. The controller is killed at one write of it.
+/// A claim's whole life: refused once, made, grown, kept for a moment, removed. The controller is killed at one write of it.
 async fn life_with_a_kill(cluster: &Cluster, point: Failpoint) {
-    let place_name = format!("kill-{}", point.name());
-    let provisioner = format!("{}.kill.example", point.name());
-    let (o, agent) = place(cluster, &place_name, json!({"provisioner": provisioner})).await;
-    let args = ["--provisioner-name", &provisioner];
     let name = point.name();
+    let (place, provisioner) = (format!("kill-{name}"), format!("{name}.kill.example"));
+    let o = Objects::new(cluster, &place).await;
+    cluster.fake_node(&place, &[]).await;
+    let agent = Agent::start(cluster, &place, 100 * GI).await;
+    let args = ["--provisioner-name", &provisioner];
     let victim = Controller::start_with(cluster, &args, &[("VOLGATE_FAILPOINT", &name)]);
     // It takes over when the other is killed, and stands by until then.
     victim.leads().await;
     let heir = Controller::start(cluster, &args);
+    o.class(&place, only_on(&[&place], json!({"provisioner": provisioner}))).await;
+    o.capacities(&place, &[(&place, 100 * GI)]).await;
 
     agent.set(Manner::Refuses);
-    let uid = o.claim("data", &place_name, json!({})).await;
-    o.pod("user", "data", Some(&place_name)).await;
+    let uid = o.claim("data", &place, json!({})).await;
+    o.pod("user", "data", Some(&place)).await;
     o.told("data", "cannot hold the volume").await;
     agent.set(Manner::Makes);
     o.bound("data").await;
     let volume = format!("pvc-{uid}");
     assert!(agent.disk().into_keys().eq([volume.clone()]), "{name}");
+    agent.has(200 * GI, &["directory"]).await;
     let larger = json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}});
     o.merge("PersistentVolumeClaim", "data", larger).await;
     let grown = |claim: &Value| claim["status"]["capacity"]["storage"] == "2Gi";
     o.until("the claim has grown", "PersistentVolumeClaim", "data", grown).await;
+    for policy in ["Retain", "Delete"] {
+        let patch = json!({"spec": {"persistentVolumeReclaimPolicy": policy}});
+        o.merge("PersistentVolume", &volume, patch).await;
+        let noted = |found: &Value| found["metadata"]["annotations"]["volgate.dev/reclaim-policy"] == policy;
+        o.until("the NodeVolume knows", "NodeVolume", &volume, noted).await;
+    }
+    o.capacities(&place, &[(&place, 200 * GI)]).await;
     release(&o).await;
     o.gone("PersistentVolume", &volume).await;
     o.gone("NodeVolume", &volume).await;
     assert!(agent.disk().is_empty(), "{name}");
+    o.delete("StorageClass", &place).await;
+    o.capacities(&place, &[]).await;
     assert!(victim.process.exited().is_some(), "{name} was never reached\n{}", victim.process.log_tail(20));
     assert!(heir.process.exited().is_none(), "{name}");
 }
@@ -539,7 +587,7 @@ async fn life_with_a_kill(cluster: &Cluster, point: Failpoint) {
 async fn killed_at_any_write_it_goes_on() {
     let Some(cluster) = shared() else { return };
     let points: Vec<Failpoint> = Failpoint::all().collect();
-    for some in points.chunks(5) {
+    for some in points.chunks(7) {
         let lives = some.iter().map(|point| life_with_a_kill(cluster, *point));
         futures::future::join_all(lives).await;
     }
@@ -548,7 +596,7 @@ async fn killed_at_any_write_it_goes_on() {
 #[tokio::test]
 async fn the_scheduler_avoids_a_node_without_room() {
     let Some(cluster) = start(Options::default()) else { return };
-    let controller = Controller::start(&cluster, &PATIENT);
+    let _controller = Controller::start(&cluster, &PATIENT);
     let o = Objects::new(&cluster, "room").await;
     o.create(json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": "local-path.volgate.dev"},
         "spec": {"attachRequired": false, "podInfoOnMount": false, "storageCapacity": true,
@@ -560,26 +608,7 @@ async fn the_scheduler_avoids_a_node_without_room() {
         agents.push(Agent::start(&cluster, node, room * GI).await);
     }
     o.class("room", json!({})).await;
-    let list = async || cluster.kubectl(&["get", "csistoragecapacities", "-A", "-o", "json"], None).await;
-    let capacities = async |number: usize| {
-        wait_until("the capacities are written", LIMIT, async || {
-            let list: Value = serde_json::from_str(&list().await.stdout).unwrap();
-            let items = list["items"].as_array().unwrap().clone();
-            if items.len() == number {
-                Ok(items)
-            } else {
-                Err(format!("{items:?}\n{}", controller.process.log_tail(20)))
-            }
-        })
-        .await
-    };
-    let items = capacities(3).await;
-    assert!(
-        items
-            .iter()
-            .all(|item| item["metadata"]["namespace"] == "volgate-system"
-                && item["storageClassName"] == "room")
-    );
+    o.capacities("room", &[("room-1", 0), ("room-2", 100 * GI), ("room-3", 0)]).await;
     o.claim("data", "room", json!({})).await;
     o.pod("user", "data", None).await;
     o.bound("data").await;
@@ -601,34 +630,9 @@ async fn the_scheduler_avoids_a_node_without_room() {
     drop(agents.remove(2));
     o.delete("NodeStorage", "room-3").await;
     o.delete("Node", "room-3").await;
-    capacities(2).await;
+    o.capacities("room", &[("room-1", 300 * GI), ("room-2", 100 * GI)]).await;
     o.delete("StorageClass", "room").await;
-    capacities(0).await;
-}
-
-#[tokio::test]
-async fn an_api_server_that_is_away_for_a_while_costs_nothing() {
-    let Some(cluster) = start(Options::default()) else { return };
-    let controller = Controller::start(&cluster, &PATIENT);
-    controller.leads().await;
-    let (o, agent) = place(&cluster, "away", json!({"volumeBindingMode": "Immediate"})).await;
-    agent.set(Manner::Silent);
-    for n in 0..5 {
-        o.claim(&format!("data-{n}"), "away", json!({})).await;
-    }
-    o.told("data-4", "Provisioning").await;
-    agent.set(Manner::Makes);
-    cluster.process("kube-apiserver").signal("STOP");
-    // Longer than the lease and than any call may take.
-    tokio::time::sleep(Duration::from_secs(12)).await;
-    let led = controller.metric("volgate_provisioner_leader").await;
-    assert_eq!(led, Some(0.0), "without an API server nobody knows who leads");
-    cluster.process("kube-apiserver").signal("CONT");
-    for n in 0..5 {
-        o.bound(&format!("data-{n}")).await;
-    }
-    assert_eq!(agent.disk().len(), 5);
-    assert!(controller.process.exited().is_none(), "{}", controller.process.log_tail(20));
+    o.capacities("room", &[]).await;
 }
 
 #[tokio::test]
@@ -693,54 +697,4 @@ async fn ranchers_volumes_and_configuration_are_taken_over() {
     agent.set(Manner::Makes);
     o.gone("PersistentVolume", "pvc-old").await;
     o.gone("NodeVolume", "pvc-old").await;
-}
-
-/// A measurement, which prints and asserts nothing of times:
-/// `VOLGATE_BURST=1000 cargo test --release --test provisioner -- --ignored --nocapture measures`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a measurement, for a quiet machine"]
-async fn measures_a_burst() {
-    let number: usize = std::env::var("VOLGATE_BURST").map_or(200, |text| text.parse().unwrap());
-    let lifted = ["--kube-api-qps=5000".to_owned(), "--kube-api-burst=5000".to_owned()];
-    let Some(cluster) = start(Options {
-        controller_manager_args: lifted.to_vec(),
-        api_server_args: vec![
-            "--max-requests-inflight=2000".into(),
-            "--max-mutating-requests-inflight=1000".into(),
-        ],
-        ..Options::default()
-    }) else {
-        return;
-    };
-    let o = Objects::new(&cluster, "burst").await;
-    let mut agents = Vec::new();
-    for n in 0..20 {
-        let node = format!("burst-{n}");
-        cluster.fake_node(&node, &[]).await;
-        agents.push(Agent::start(&cluster, &node, 1 << 50).await);
-    }
-    o.class("burst", json!({"volumeBindingMode": "Immediate"})).await;
-    let controller = Controller::start(&cluster, &[]);
-    controller.leads().await;
-    let started = std::time::Instant::now();
-    let claims: Vec<String> = (0..number).map(|n| format!("data-{n}")).collect();
-    for some in claims.chunks(20) {
-        futures::future::join_all(some.iter().map(|claim| o.claim(claim, "burst", json!({})))).await;
-    }
-    support::say(&format!("{number} claims created after {:.1} s", started.elapsed().as_secs_f32()));
-    let made = "volgate_provisioner_provisioning_seconds_count";
-    wait_until("all volumes are made", LIMIT * 20, async || match controller.metric(made).await {
-        Some(count) if count >= number as f64 => Ok(()),
-        seen => Err(format!("{seen:?}")),
-    })
-    .await;
-    support::say(&format!("all volumes made after {:.1} s", started.elapsed().as_secs_f32()));
-    for claim in &claims {
-        o.bound(claim).await;
-    }
-    support::say(&format!("all bound after {:.1} s", started.elapsed().as_secs_f32()));
-    let (_, metrics) = controller.health("/metrics").await.unwrap();
-    let told = |line: &&str| line.contains("provisioning_seconds") || line.contains("operations_total");
-    support::say(&metrics.lines().filter(told).collect::<Vec<_>>().join("\n"));
-    support::say(&controller.memory());
 }

@@ -12,17 +12,21 @@ pub struct Failpoint {
 
 impl Failpoint {
     /// Every write of the controller.
-    pub const WRITES: [&'static str; 10] = [
+    pub const WRITES: [&'static str; 14] = [
         "create-node-volume",
         "create-volume",
         "reschedule",
         "set-absent",
         "set-size",
+        "set-reclaim",
         "delete-node-volume",
         "delete-volume",
         "remove-finalizer",
         "write-capacity",
         "write-claim-status",
+        "create-node-capacity",
+        "set-node-capacity",
+        "delete-node-capacity",
     ];
 
     /// All places.

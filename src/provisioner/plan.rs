@@ -72,6 +72,8 @@ struct Refusal {
     told: Duration,
     until: Duration,
     why: String,
+    /// Its agent has not answered: it is asked again where there is no other.
+    silent: bool,
 }
 
 impl Memory {
@@ -85,9 +87,16 @@ impl Memory {
         let known = self.refusals.iter().position(|refusal| &*refusal.node == node);
         let times = known.map_or(0, |at| self.refusals.swap_remove(at).times) + 1;
         let pause = Duration::from_secs(1).saturating_mul(1 << (times - 1).min(16)).min(LONGEST_PAUSE);
-        let refusal =
-            Refusal { node: node.into(), times, told: now, until: now + pause, why: why.to_owned() };
-        self.refusals.push(refusal);
+        let (node, until) = (node.into(), now + pause);
+        self.refusals.push(Refusal { node, times, told: now, until, why: why.to_owned(), silent: false });
+    }
+
+    /// A node's agent does not answer: others go before it, should it be chosen anew.
+    fn silent(&mut self, node: &str, now: Duration) {
+        self.refusals.retain(|refusal| &*refusal.node != node);
+        let (node, until) = (node.into(), now + LONGEST_PAUSE);
+        let why = "its agent does not answer".to_owned();
+        self.refusals.push(Refusal { node, times: 0, told: now, until, why, silent: true });
     }
 
     fn refusal(&mut self, node: &str, now: Duration) -> Option<&mut Refusal> {
@@ -113,6 +122,8 @@ pub enum Action {
         spec: Box<NodeVolumeSpec>,
         /// What becomes of the data when neither claim nor volume is there any more.
         reclaim: ReclaimPolicy,
+        /// What must be true, when it is asked for only to be removed.
+        removal: Option<Removal>,
     },
     /// Make the volume.
     CreateVolume(Box<Value>),
@@ -127,6 +138,8 @@ pub enum Action {
     SetAbsent {
         /// The NodeVolume's uid.
         uid: Box<str>,
+        /// Its resource version.
+        version: u64,
         /// What must be true.
         removal: Removal,
     },
@@ -289,7 +302,11 @@ impl<'a> Planner<'a> {
         let spec = node_volume_spec(claim, rest.block, node, parameters.backend, &base, directory);
         let of = format!("{}/{}", claim.namespace, claim.name);
         Step::Do {
-            action: Action::CreateNodeVolume { spec: Box::new(spec), reclaim: class.facts.reclaim },
+            action: Action::CreateNodeVolume {
+                spec: Box::new(spec),
+                reclaim: class.facts.reclaim,
+                removal: None,
+            },
             notice: Some(Notice::normal(
                 "Provisioning",
                 format!("External provisioner is provisioning volume for claim {of:?}"),
@@ -346,7 +363,7 @@ impl<'a> Planner<'a> {
         });
         let refusal = self.memory.refusal(selected, now)?;
         if !others {
-            return Some(Step::Wait { until: Some(refusal.until), notice: None });
+            return (!refusal.silent).then_some(Step::Wait { until: Some(refusal.until), notice: None });
         }
         let next = refusal.told + BOUNCE;
         if next > now {
@@ -375,14 +392,16 @@ impl<'a> Planner<'a> {
         // Counted once: there are as many NodeVolumes as volumes, and they would be gone through for each node.
         let promised = self.promised();
         let mut why_not = Vec::new();
-        let mut best: Option<(i64, &Node, String)> = None;
+        let mut best: Option<(bool, i64, &Node, String)> = None;
         let mut storages: Vec<&Storage> = self.world.storages().collect();
         storages.sort_by(|a, b| a.node.cmp(&b.node));
         for storage in storages {
             let Some(node) = self.world.node(&storage.node).filter(|node| class.allows(node)) else {
                 continue;
             };
-            if let Some(refusal) = self.memory.refusal(&node.name, self.now) {
+            let refusal = self.memory.refusal(&node.name, self.now);
+            let answers = refusal.is_none();
+            if let Some(refusal) = refusal.filter(|refusal| !refusal.silent) {
                 why_not.push(format!("{}: {}", node.name, refusal.why));
                 continue;
             }
@@ -397,11 +416,11 @@ impl<'a> Planner<'a> {
             let room = storage.base(&base).map_or(0, |base| base.available_bytes) - asked;
             if room < claim.request {
                 why_not.push(format!("{}: {base} has {} bytes left", node.name, room.max(0)));
-            } else if best.as_ref().is_none_or(|(most, _, _)| room > *most) {
-                best = Some((room, node, base));
+            } else if best.as_ref().is_none_or(|(known, most, ..)| (answers, room) > (*known, *most)) {
+                best = Some((answers, room, node, base));
             }
         }
-        if let Some((_, node, base)) = best {
+        if let Some((.., node, base)) = best {
             return Ok((node, base));
         }
         let retry =
@@ -520,18 +539,23 @@ impl<'a> Planner<'a> {
             let why = format!("node {node:?} has not made the volume yet: {complaint}; it is tried again");
             return Step::tell(Notice::failed(why));
         }
-        match self.lasting(Why::NoAgent, self.settings.patience) {
-            None => Step::tell(Notice::failed(match self.world.storage(node) {
-                None => format!(
-                    "no volgate agent runs on node {node:?}: the volume is made as soon as there is one (does the \
-                     DaemonSet of the agent tolerate the node's taints?)"
-                ),
-                Some(_) => {
-                    format!("the volgate agent of node {node:?} has not answered yet: its log may say why")
-                }
-            })),
-            until => Step::Wait { until, notice: None },
+        if let Some(until) = self.lasting(Why::NoAgent, self.settings.patience) {
+            return Step::Wait { until: Some(until), notice: None };
         }
+        let why = match self.world.storage(node) {
+            None => format!(
+                "no volgate agent runs on node {node:?}: the volume is made as soon as there is one (does the DaemonSet \
+                 of the agent tolerate the node's taints?)"
+            ),
+            Some(_) => {
+                format!("the volgate agent of node {node:?} has not answered yet: its log may say why")
+            }
+        };
+        // What it has perhaps begun nobody else can remove, so that it is not given up for another node unasked.
+        self.memory.silent(node, self.now);
+        let way_out = format!("to have another node chosen, kubectl delete nodevolume {}", self.key);
+        let notice = Some(Notice::failed(format!("{why}; {way_out}")));
+        Step::Wait { until: Some(self.now + LONGEST_PAUSE), notice }
     }
 
     fn ready(&mut self, claim: &Claim, rest: &Unbound, class: &Class, found: &NodeVolume) -> Step {
@@ -595,7 +619,7 @@ impl<'a> Planner<'a> {
         }
         if !absent {
             let removal = Removal::Unused(claim.clone());
-            return Step::act(Action::SetAbsent { uid: found.uid.clone(), removal });
+            return Step::act(Action::SetAbsent { uid: found.uid.clone(), version: found.version, removal });
         }
         if self.world.node(&found.spec.node).is_none() {
             return match self.lasting(Why::NodeGone, self.settings.patience) {

@@ -8,6 +8,7 @@ const P: &str = "local-path.volgate.dev";
 const KEY: &str = "pvc-u1";
 
 /// What is known of one volume, as JSON that rows change.
+#[derive(Clone)]
 struct Facts {
     claim: Value,
     class: Value,
@@ -132,7 +133,9 @@ fn words(step: Step) -> String {
         }
         Step::Do { action, notice } => {
             let action = match action {
-                Action::CreateNodeVolume { spec, reclaim } => {
+                Action::CreateNodeVolume { spec, reclaim, removal } => {
+                    let released = matches!(removal, Some(Removal::Released(_)));
+                    assert_eq!(released, spec.desired == Desired::Absent, "nothing is removed unlooked");
                     let wish = if spec.desired == Desired::Absent { " absent" } else { "" };
                     let adopt = if spec.adopt { " adopt" } else { "" };
                     format!(
@@ -306,7 +309,25 @@ fn an_agent_that_was_asked() {
     let mut silent = with(asked("Pending"), |f| f.storages.clear());
     assert_eq!(words(step(&mut silent, 100)), "wait until 110");
     let told = words(step(&mut silent, 111));
-    assert!(told.starts_with("wait (ProvisioningFailed: no volgate agent runs on node \"a\""), "{told}");
+    assert!(
+        told.starts_with("wait until 411 (ProvisioningFailed: no volgate agent runs on node \"a\""),
+        "{told}"
+    );
+    assert!(told.contains("to have another node chosen, kubectl delete nodevolume pvc-u1"), "{told}");
+    // It was deleted, long after that was told.
+    silent.node_volume = Value::Null;
+    assert_eq!(
+        words(step(&mut silent.clone(), 300)),
+        "ask a:/opt/local-path-provisioner/pvc-u1_team_data Delete (Provisioning: External provisioner is provisioning volume for claim \"team/data\")",
+        "there is no other"
+    );
+    silent.storages = vec![storage("a", 10_000), storage("b", 20_000)];
+    assert_eq!(words(step(&mut silent.clone(), 300)), "reschedule");
+    silent.class["volumeBindingMode"] = json!("Immediate");
+    silent.storages = vec![storage("a", 20_000), storage("b", 10_000)];
+    assert!(words(step(&mut silent.clone(), 300)).starts_with("ask b:"), "before one with more room");
+    silent.storages.truncate(1);
+    assert!(words(step(&mut silent, 300)).starts_with("ask a:"), "there is no other");
     let failing = with(asked("Pending"), |f| f.node_volume["status"]["message"] = json!("I/O error"));
     check(
         "it fails",

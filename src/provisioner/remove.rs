@@ -65,13 +65,12 @@ fn removal(planner: &mut Planner<'_>, volume: &Volume, found: Option<&NodeVolume
         Ok(at) => at,
         Err(why) => return Step::tell(Notice::undeleted(why)),
     };
+    let removal = Removal::Released(volume.uid.clone());
     Step::act(match found {
-        Some(found) => {
-            Action::SetAbsent { uid: found.uid.clone(), removal: Removal::Released(volume.uid.clone()) }
-        }
+        Some(found) => Action::SetAbsent { uid: found.uid.clone(), version: found.version, removal },
         None => {
             let spec = Box::new(node_volume_of(volume, node, at, Desired::Absent));
-            Action::CreateNodeVolume { spec, reclaim: ReclaimPolicy::Delete }
+            Action::CreateNodeVolume { spec, reclaim: ReclaimPolicy::Delete, removal: Some(removal) }
         }
     })
 }
@@ -178,5 +177,5 @@ fn rewritten(planner: &mut Planner<'_>, volume: &Volume, node: &Node) -> Option<
     }
     let at = place(planner, volume, node).ok()?;
     let spec = Box::new(node_volume_of(volume, node, at, Desired::Present));
-    Some(Step::act(Action::CreateNodeVolume { spec, reclaim: volume.reclaim }))
+    Some(Step::act(Action::CreateNodeVolume { spec, reclaim: volume.reclaim, removal: None }))
 }

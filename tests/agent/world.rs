@@ -1,6 +1,8 @@
 //! A control plane with volgate's CRDs, which all tests of the file share, and for each test a node with an agent of its
 //! own: the binary, with a scratch directory as the node's root.
 
+use crate::support::agent as support_agent;
+pub(crate) use crate::support::agent::names;
 use crate::support::cluster::ADMIN;
 use crate::support::serve::{ask, free_address};
 use crate::support::{Cluster, Process, Scratch, wait_until};
@@ -9,7 +11,6 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 use volgate::cluster::{NodeStorage, NodeVolume, node_storage_api, node_volume, node_volume_api};
@@ -119,22 +120,8 @@ impl Node {
     }
 
     fn spawn(&self, failpoint: Option<&str>) -> Process {
-        // Another build may be tested, such as the one that is shipped.
-        let binary = std::env::var_os("VOLGATE_BINARY").unwrap_or(env!("CARGO_BIN_EXE_volgate").into());
-        let mut command = Command::new(binary);
-        command
-            .args(self.agent_args())
-            .arg("--host-root")
-            .arg(self.root())
-            .env("KUBECONFIG", self.cluster.kubeconfig_for(ADMIN))
-            .env("RUST_LOG", "debug,hyper=info,hyper_util=info,tower=info,kube=info,rustls=info,h2=info")
-            // As the DaemonSet is to have it: memory that is not used is given back at once.
-            .envs([
-                ("MIMALLOC_PURGE_DELAY", "0"),
-                ("MIMALLOC_EAGER_COMMIT", "0"),
-                ("MIMALLOC_ARENA_EAGER_COMMIT", "0"),
-            ])
-            .env_remove(failpoint::VARIABLE);
+        let args = self.agent_args();
+        let mut command = support_agent::command(&self.cluster.kubeconfig_for(ADMIN), &self.root(), &args);
         if let Some(failpoint) = failpoint {
             command.env(failpoint::VARIABLE, failpoint);
         }
@@ -297,15 +284,6 @@ impl Node {
         let line = text.lines().find(|line| line.starts_with(begins))?;
         line.rsplit(' ').next()?.parse().ok()
     }
-}
-
-/// The names in a directory; none when it is not there.
-pub(crate) fn names(directory: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten();
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
 }
 
 /// The permissions of a path.

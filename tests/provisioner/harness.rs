@@ -9,6 +9,7 @@ use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use volgate::cluster::{node_storages, node_volumes, provisioner_cluster_rules, p
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) const BASE: &str = "/opt/local-path-provisioner";
-const USER: &str = "system:serviceaccount:volgate-system:volgate-provisioner";
+pub(crate) const USER: &str = "system:serviceaccount:volgate-system:volgate-provisioner";
 
 /// Starts a control plane with the CRDs, in which the provisioner may do what it asks for and nothing else.
 pub(crate) fn start(mut options: Options) -> Option<Cluster> {
@@ -71,6 +72,11 @@ impl Controller {
     }
 
     pub(crate) fn start_with(cluster: &Cluster, args: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_by(&cluster.kubeconfig_for(USER), args, environment)
+    }
+
+    /// By a way of the test's own to the API server.
+    pub(crate) fn start_by(kubeconfig: &Path, args: &[&str], environment: &[(&str, &str)]) -> Self {
         let scratch = Scratch::new("provisioner").unwrap();
         let health = free_address();
         let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
@@ -78,12 +84,13 @@ impl Controller {
             .arg("provisioner")
             .args(["--health-listen", &health.to_string(), "--lease-duration", "6"])
             .args(args);
-        command.env("KUBECONFIG", cluster.kubeconfig_for(USER)).env("HOME", scratch.path());
+        command.env("KUBECONFIG", kubeconfig).env("HOME", scratch.path());
         for variable in [
             "KUBERNETES_SERVICE_HOST",
             "POD_NAMESPACE",
             "RUST_LOG",
             "VOLGATE_FAILPOINT",
+            "VOLGATE_CLOCK_SHIFT",
             "HTTPS_PROXY",
             "https_proxy",
         ] {
@@ -281,6 +288,7 @@ impl<'a> Objects<'a> {
             "PersistentVolume" => ("", "v1", "persistentvolumes", false),
             "Node" => ("", "v1", "nodes", false),
             "StorageClass" => ("storage.k8s.io", "v1", "storageclasses", false),
+            "CSIStorageCapacity" => ("storage.k8s.io", "v1", "csistoragecapacities", false),
             "CSIDriver" => ("storage.k8s.io", "v1", "csidrivers", false),
             "NodeVolume" => ("volgate.dev", "v1alpha1", "nodevolumes", false),
             "NodeStorage" => ("volgate.dev", "v1alpha1", "nodestorages", false),
@@ -323,6 +331,34 @@ impl<'a> Objects<'a> {
     pub(crate) async fn get(&self, kind: &str, name: &str) -> Value {
         let found = self.api(kind).get_opt(name).await.unwrap();
         found.map_or(Value::Null, |object| serde_json::to_value(object).unwrap())
+    }
+
+    /// All of the test's namespace, or of the cluster.
+    pub(crate) async fn list(&self, kind: &str) -> Vec<Value> {
+        let list = self.api(kind).list(&ListParams::default()).await.unwrap();
+        list.items.into_iter().map(|object| serde_json::to_value(object).unwrap()).collect()
+    }
+
+    /// Waits until what the scheduler is told of a class is so: by hostname, how many bytes.
+    pub(crate) async fn capacities(&self, class: &str, wanted: &[(&str, i64)]) {
+        let wanted: BTreeMap<String, String> =
+            wanted.iter().map(|(node, bytes)| ((*node).to_owned(), bytes.to_string())).collect();
+        wait_until(&format!("the capacities of {class} are {wanted:?}"), LIMIT, async || {
+            let of_class = |object: &Value| object["storageClassName"] == class;
+            let all = self.list("CSIStorageCapacity").await.into_iter().filter(of_class);
+            let seen: Vec<(String, String)> = all
+                .map(|object| {
+                    assert_eq!(object["metadata"]["namespace"], "volgate-system");
+                    let hostname = &object["nodeTopology"]["matchLabels"]["kubernetes.io/hostname"];
+                    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                    (text(hostname), text(&object["capacity"]))
+                })
+                .collect();
+            let right =
+                seen.len() == wanted.len() && seen.iter().cloned().collect::<BTreeMap<_, _>>() == wanted;
+            if right { Ok(()) } else { Err(format!("{seen:?}")) }
+        })
+        .await;
     }
 
     pub(crate) async fn until(

@@ -20,12 +20,14 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod agent;
 pub mod assets;
 pub mod cluster;
 pub mod fixtures;
 #[cfg(feature = "serve")]
 pub mod installed;
 pub mod kept;
+pub mod line;
 pub mod node;
 pub mod odd_json;
 pub mod process;
@@ -35,6 +37,7 @@ pub mod victim;
 
 pub use assets::{assets, binary};
 pub use cluster::{Cluster, Options, User, wait_until};
+pub use line::Line;
 pub use process::{Output, Process, Scratch, run};
 
 /// Whether the one opt-out is set. Says so on stderr once, past libtest's capture, so that nobody takes a skipped test

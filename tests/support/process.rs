@@ -39,6 +39,7 @@ until rm -rf -- "$1" 2>/dev/null || [ "$tries" -ge 50 ]; do tries=$((tries + 1))
 pub struct Process {
     name: String,
     log: PathBuf,
+    command: Mutex<Command>,
     guard: Mutex<Child>,
     pipe: Mutex<Option<ChildStdin>>,
 }
@@ -65,9 +66,18 @@ impl Process {
             guard.current_dir(dir);
         }
         guard.stdin(Stdio::piped()).stdout(output.try_clone().map_err(fail)?).stderr(output).process_group(0); // Ctrl-C reaches the test alone; the pipe does the rest
-        let mut guard = guard.spawn().map_err(fail)?;
-        let pipe = Mutex::new(guard.stdin.take());
-        Ok(Self { name: name.to_owned(), log: log.to_owned(), guard: Mutex::new(guard), pipe })
+        let mut child = guard.spawn().map_err(fail)?;
+        let pipe = Mutex::new(child.stdin.take());
+        let (command, guard) = (Mutex::new(guard), Mutex::new(child));
+        Ok(Self { name: name.to_owned(), log: log.to_owned(), command, guard, pipe })
+    }
+
+    /// Starts it again as it was, when it was killed or has ended; the log goes on.
+    pub fn start_again(&self) {
+        self.kill();
+        let mut child = self.command.lock().unwrap().spawn().unwrap();
+        *self.pipe.lock().unwrap() = child.stdin.take();
+        *self.guard.lock().unwrap() = child;
     }
 
     /// The name it was started with.

@@ -1,7 +1,7 @@
 //! CSIStorageCapacity objects: what the scheduler reads before it chooses a node.
 
 use super::calls::Fault;
-use super::{ProvisionerView, Shared};
+use super::{ProvisionerView, Shared, reached};
 use crate::cluster::watched::CAPACITIES;
 use crate::provisioner::{CAPACITY_LABEL, Capacity, capacities};
 use serde_json::{Value, json};
@@ -52,20 +52,13 @@ async fn round(
         Some(known) => known,
         None => known.insert((Instant::now(), list(shared, namespace).await?)),
     };
-    let text = |fault: Fault| match fault {
-        Fault::Other(why) => why,
-        other => format!("a capacity is another than it was: {other:?}"),
-    };
-    let of = Some(namespace);
     let gone: Vec<String> = known.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
     for name in gone {
         if !shared.leads() {
             return Ok(());
         }
-        match shared.calls.delete(CAPACITIES, of, &name, None).await {
-            Ok(_) | Err(Fault::Missing) => known.remove(&name),
-            Err(fault) => return Err(text(fault)),
-        };
+        delete(shared, namespace, &name).await?;
+        known.remove(&name);
     }
     for (name, capacity) in wanted {
         if !shared.leads() {
@@ -75,29 +68,53 @@ async fn round(
             Some(before) if before.same_place(&capacity) && !before.differs(&capacity) => continue,
             // Class and node of such an object cannot change.
             Some(before) if !before.same_place(&capacity) => {
-                shared.calls.delete(CAPACITIES, of, &name, None).await.map_err(text)?;
-                shared
-                    .calls
-                    .create(CAPACITIES, of, &object(shared, namespace, &name, &capacity))
-                    .await
-                    .map_err(text)?;
+                delete(shared, namespace, &name).await?;
+                create(shared, namespace, &name, &capacity).await?;
             }
-            Some(_) => {
-                let patch = json!({"capacity": capacity.bytes.to_string(), "maximumVolumeSize": capacity.bytes.to_string()});
-                shared.calls.merge(CAPACITIES, of, &name, patch).await.map_err(text)?;
-            }
-            None => {
-                shared
-                    .calls
-                    .create(CAPACITIES, of, &object(shared, namespace, &name, &capacity))
-                    .await
-                    .map_err(text)?;
-            }
+            Some(_) => set(shared, namespace, &name, &capacity).await?,
+            None => create(shared, namespace, &name, &capacity).await?,
         }
         shared.metrics.wrote("write-capacity-of-node", true);
         known.insert(name, capacity);
     }
     Ok(())
+}
+
+async fn create(shared: &Shared, namespace: &str, name: &str, capacity: &Capacity) -> Result<(), String> {
+    let object = object(shared, namespace, name, capacity);
+    written("create-node-capacity", shared.calls.create(CAPACITIES, Some(namespace), &object)).await
+}
+
+async fn set(shared: &Shared, namespace: &str, name: &str, capacity: &Capacity) -> Result<(), String> {
+    let bytes = capacity.bytes.to_string();
+    let patch = json!({"capacity": bytes, "maximumVolumeSize": bytes});
+    written("set-node-capacity", shared.calls.merge(CAPACITIES, Some(namespace), name, patch)).await
+}
+
+async fn delete(shared: &Shared, namespace: &str, name: &str) -> Result<(), String> {
+    let call = shared.calls.delete(CAPACITIES, Some(namespace), name, None);
+    let gone = async {
+        match call.await {
+            Err(Fault::Missing) => Ok(Value::Null),
+            answer => answer,
+        }
+    };
+    written("delete-node-capacity", gone).await
+}
+
+async fn written(
+    write: &'static str,
+    call: impl Future<Output = Result<Value, Fault>>,
+) -> Result<(), String> {
+    reached(write, false);
+    match call.await {
+        Ok(_) => {
+            reached(write, true);
+            Ok(())
+        }
+        Err(Fault::Other(why)) => Err(why),
+        Err(other) => Err(format!("a capacity is another than it was: {other:?}")),
+    }
 }
 
 fn object(shared: &Shared, namespace: &str, name: &str, capacity: &Capacity) -> Value {

@@ -2,9 +2,9 @@
 
 use super::super::watched::EVENTS;
 use super::calls::Calls;
+use super::clock;
 use crate::provisioner::{About, Key, Notice, World};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -92,7 +92,7 @@ impl Writer {
 
     async fn write(&mut self, regarding: &Regarding, notice: Notice) {
         let id = (regarding.uid.clone(), notice.reason, notice.message.clone());
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(clock::now());
         let answer = match self.told.get_mut(&id) {
             Some(told) if told.at.elapsed() < QUIET => {
                 told.times = told.times.saturating_add(1);

@@ -1,13 +1,13 @@
 //! Carries out the steps of the plan.
 
 use super::super::watched::{CLAIMS, NODE_VOLUMES, VOLUMES};
-use super::Shared;
 use super::calls::Fault;
+use super::{Shared, clock, reached};
 use crate::cluster::node_volume;
 use crate::facts::ReclaimPolicy;
 use crate::provisioner::{
-    Action, Change, Claim, FINALIZER, Failpoint, Key, NodeVolume, Notice, OWNER, Outcome, RECLAIM, Removal,
-    Step, Volume, VolumePhase, plan,
+    Action, Change, Claim, FINALIZER, Key, NodeVolume, Notice, OWNER, Outcome, RECLAIM, Removal, Step,
+    Volume, VolumePhase, plan,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -89,7 +89,12 @@ impl Shared {
     async fn act(&self, key: &Key, action: Action) -> Result<Done, String> {
         let calls = &self.calls;
         match action {
-            Action::CreateNodeVolume { spec, reclaim } => {
+            Action::CreateNodeVolume { spec, reclaim, removal } => {
+                if let Some(removal) = removal
+                    && !self.may_remove(key, &removal).await?
+                {
+                    return Ok(Done::Behind);
+                }
                 let mut object = node_volume(key, *spec);
                 let annotations = [(RECLAIM, reclaim.as_str()), (OWNER, &self.name)];
                 let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
@@ -109,16 +114,13 @@ impl Shared {
                 let answer = calls.merge(CLAIMS, Some(&claim.namespace), &claim.name, patch).await;
                 self.changed::<Claim>(answer)
             }
-            Action::SetAbsent { uid, removal } => {
-                if let Some(why) = self.forbidden(key, &removal).await? {
-                    tracing::info!(volume = &**key, "it is not removed: {why}");
+            Action::SetAbsent { uid, version, removal } => {
+                if !self.may_remove(key, &removal).await? {
                     return Ok(Done::Behind);
                 }
-                // Looking took its time.
-                if !self.leads() {
-                    return Ok(Done::Behind);
-                }
-                let patch = json!({"metadata": {"uid": uid}, "spec": {"desired": "Absent"}});
+                // Held to what was seen: should it arrive late, when another leads, nothing is removed that has changed.
+                let metadata = json!({"uid": uid, "resourceVersion": version.to_string()});
+                let patch = json!({"metadata": metadata, "spec": {"desired": "Absent"}});
                 self.changed::<NodeVolume>(calls.merge(NODE_VOLUMES, None, key, patch).await)
             }
             Action::SetSize { uid, bytes } => {
@@ -187,6 +189,16 @@ impl Shared {
         }
     }
 
+    /// Whether a removal may be asked for, by this leader and as the API server itself has it.
+    async fn may_remove(&self, key: &Key, removal: &Removal) -> Result<bool, String> {
+        if let Some(why) = self.forbidden(key, removal).await? {
+            tracing::info!(volume = &**key, "it is not removed: {why}");
+            return Ok(false);
+        }
+        // Looking took its time.
+        Ok(self.leads())
+    }
+
     /// Looks at the API server itself before anything is removed: caches may be old. Why not, if not.
     async fn forbidden(&self, key: &Key, removal: &Removal) -> Result<Option<String>, String> {
         let missing = |answer| match answer {
@@ -251,21 +263,15 @@ fn grown(capacity: &str) -> Value {
 /// The device is larger, and the kubelet is to let the file system follow. It does so only with `NodeResizePending`, and
 /// writes the capacity itself (`pkg/volume/util/operationexecutor/node_expander.go`).
 fn waiting_for_kubelet(capacity: &str) -> Value {
-    let now = k8s_openapi::jiff::Timestamp::now();
     json!({
         "allocatedResources": {"storage": capacity},
         "allocatedResourceStatuses": {"storage": "NodeResizePending"},
         "conditions": [{
             "type": "FileSystemResizePending", "status": "True",
-            "lastTransitionTime": k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(now),
+            "lastTransitionTime": k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(clock::now()),
             "message": "Waiting for the kubelet to let the file system grow on the node",
         }],
     })
-}
-
-/// A place at which a test kills the process.
-fn reached(write: &'static str, after: bool) {
-    crate::failpoint::reached(&Failpoint { write, after }.name());
 }
 
 /// A write's name, for metrics and failpoints.

@@ -3,9 +3,9 @@
 
 use super::super::watched::LEASES;
 use super::calls::{Calls, Fault};
+use super::clock;
 use crate::provisioner::{Election, LeaseRecord, Move};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -113,7 +113,7 @@ impl Candidate {
 
     async fn write(&self, step: Move, holder: &str, seconds: u64) -> Result<Value, Fault> {
         let LeaseSettings { namespace, name, .. } = &self.settings;
-        let now = MicroTime(Timestamp::now());
+        let now = MicroTime(clock::now());
         let before = self.lease.as_ref().and_then(|lease| lease.get("spec"));
         let old = |key: &str| before.and_then(|spec| spec.get(key)).cloned().unwrap_or(Value::Null);
         let renews = step == Move::Renew;

@@ -3,6 +3,7 @@
 
 mod calls;
 mod capacity;
+mod clock;
 mod events;
 mod execute;
 mod lease;
@@ -16,7 +17,7 @@ pub use role::{provisioner_cluster_rules, provisioner_namespace_rules};
 use super::watch::WatchState;
 use super::watched::{CLAIMS, CLASSES, NODE_STORAGES, NODE_VOLUMES, NODES, VOLUMES};
 use crate::provisioner::{
-    Bases, Claim, Class, Key, Memory, Node, NodeVolume, Queue, Settings, Storage, Volume, World,
+    Bases, Claim, Class, Failpoint, Key, Memory, Node, NodeVolume, Queue, Settings, Storage, Volume, World,
 };
 use arc_swap::ArcSwap;
 use calls::Calls;
@@ -263,6 +264,12 @@ impl Shared {
             self.more.notify_one();
         }
     }
+}
+
+/// A place at which a test kills the process.
+fn reached(write: &'static str, after: bool) {
+    debug_assert!(Failpoint::WRITES.contains(&write), "{write} is none of the writes that are tested");
+    crate::failpoint::reached(&Failpoint { write, after }.name());
 }
 
 impl ProvisionerView {
