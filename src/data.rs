@@ -33,6 +33,8 @@ pub enum Why<'w> {
         name: &'w str,
         /// The argument or variable that put it there; none for the default.
         moved_by: Option<&'w str>,
+        /// Why many run it without keeping them.
+        dispensable: Option<&'w str>,
     },
     /// It is a writable mount of a StatefulSet.
     StatefulSet,
@@ -67,7 +69,7 @@ impl<'w, 'a> Data<'w, 'a> {
             match catalog.classify(&view(container)) {
                 Statefulness::NotListed | Statefulness::Client { .. } => {}
                 Statefulness::Cache { product, why } => data.caches.push((product, why)),
-                Statefulness::Stateful { product, data: places, .. } => {
+                Statefulness::Stateful { product, data: places, dispensable, .. } => {
                     for place in &places {
                         let path = FsPath::new(&place.path).into_owned();
                         // Not the paths that are scratch in any image: a database that is told to keep its data
@@ -87,7 +89,7 @@ impl<'w, 'a> Data<'w, 'a> {
                             continue;
                         }
                         let moved_by = place.moved_by.map(|moved| moved.name);
-                        let why = Why::Product { name: product, moved_by };
+                        let why = Why::Product { name: product, moved_by, dispensable };
                         data.paths.push(DataPath { container, path, cover, why, hidden_by });
                     }
                 }

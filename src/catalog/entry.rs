@@ -54,6 +54,11 @@ pub struct Entry {
     /// Programs in the image that only talk to a server. A container that runs nothing else holds no data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<String>,
+    /// Why many run the product without keeping its data, for the message: "dashboards are provisioned from files".
+    /// Losing it is a warning then, unless a policy asks for more (`dispensable` of the rule `durable-data`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub dispensable: Option<String>,
     /// When given, the product holds data only when this holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stateful_when: Option<StatefulWhen>,

@@ -49,6 +49,8 @@ pub enum Statefulness<'a> {
         data: Vec<DataPlace<'a>>,
         /// Writable paths that are not data.
         scratch: &'a [String],
+        /// Why many run it without keeping the data; none where losing them is an accident.
+        dispensable: Option<&'a str>,
     },
 }
 
@@ -141,7 +143,12 @@ pub(super) fn resolve<'a>(
     for place in &mut data {
         place.image_volume = volume_over(chosen.image_volumes, &place.path);
     }
-    Statefulness::Stateful { product, data, scratch: &entry.scratch }
+    Statefulness::Stateful {
+        product,
+        data,
+        scratch: &entry.scratch,
+        dispensable: entry.dispensable.as_deref(),
+    }
 }
 
 fn choose<'a>(entry: &'a Entry, variants: &[usize], image: &ImageRef<'_>, argv: &Argv<'_>) -> Chosen<'a> {

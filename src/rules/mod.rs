@@ -79,10 +79,10 @@ impl Draft {
         self
     }
 
-    /// Keeps it from leading to more than that action.
+    /// Keeps it from leading to more than that action, or than what was said before if that is less.
     #[must_use]
     pub fn at_most(mut self, action: Action) -> Self {
-        self.at_most = Some(action);
+        self.at_most = Some(self.at_most.map_or(action, |most| most.min(action)));
         self
     }
 
