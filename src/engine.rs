@@ -184,6 +184,10 @@ impl Engine<'_> {
                 for draft in drafts.drain(..).filter(|draft| scope.admits(draft)) {
                     let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
                     let excused = policy.excuse(&subjects, rule.id, self.today);
+                    let draft = match excused {
+                        None => draft.and_help(policy.refused_excuse(&subjects, rule.id, self.today)),
+                        Some(_) => draft,
+                    };
                     add(&mut findings, draft.into_finding(rule.id, action, &policy.name, excused));
                 }
             }

@@ -72,6 +72,16 @@ impl Draft {
         self
     }
 
+    /// Says one thing more of what to do about it.
+    #[must_use]
+    pub(crate) fn and_help(mut self, more: Option<String>) -> Self {
+        self.help = match (self.help.take(), more) {
+            (Some(help), Some(more)) => Some(format!("{help}; {more}")),
+            (help, more) => help.or(more),
+        };
+        self
+    }
+
     /// Points to another field that explains it.
     #[must_use]
     pub fn related(mut self, field: FieldPath, note: impl Into<String>) -> Self {
