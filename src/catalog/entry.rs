@@ -39,6 +39,11 @@ pub struct Entry {
     /// The directories that hold data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub data: Vec<DataDir>,
+    /// Directories beneath each data directory without which the rest is lost as well, as `member/wal` is in etcd's. A
+    /// mount there, or between, keeps data like the directory above; any other mount beneath is taken for scratch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^[^/]")))]
+    pub parts: Vec<String>,
     /// The data directories that the image declares with VOLUME. containerd mounts a fresh volume, which dies with
     /// the container, at each of them that has no mount at exactly its path: a claim at the parent does not help.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -47,6 +47,8 @@ pub enum Statefulness<'a> {
         product: &'a str,
         /// Where it keeps them.
         data: Vec<DataPlace<'a>>,
+        /// Directories beneath each of them that hold data when they are mounted apart.
+        parts: &'a [String],
         /// Writable paths that are not data.
         scratch: &'a [String],
         /// Why many run it without keeping the data; none where losing them is an accident.
@@ -146,6 +148,7 @@ pub(super) fn resolve<'a>(
     Statefulness::Stateful {
         product,
         data,
+        parts: &entry.parts,
         scratch: &entry.scratch,
         dispensable: entry.dispensable.as_deref(),
     }

@@ -25,6 +25,10 @@ use std::sync::Arc;
 /// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client. And so
 /// is a product that many run without keeping its data (Grafana, Prometheus, Tempo), unless `dispensable` asks for more.
 ///
+/// A mount beneath a data directory takes away what lies there. Where the catalog knows that as a part without which the
+/// rest is lost (`appendonlydir` of Redis, `pg_wal` of PostgreSQL, `member/wal` of etcd), it is judged like the directory
+/// itself; any other, such as a plugin directory or a socket's, is taken for scratch.
+///
 /// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`. Where a claim
 /// or class is not known, the answer is a warning and not a guess.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -563,6 +567,58 @@ mod tests {
         assert!(found(json!({"dispensable": "Ignore"}), &[], &object).is_empty());
         object["metadata"]["ownerReferences"] = json!([{"kind": "Job", "name": "c-1", "controller": true}]);
         assert!(found(json!({"dispensable": "Audit"}), &[], &object)[0].starts_with("Audit"), "the lesser of two");
+    }
+
+    #[test]
+    fn a_mount_within_the_data_can_take_a_part_of_it_away() {
+        let object = |image: &str, data: &str, inner: &str, source: Value| {
+            let mut inner_volume = source;
+            inner_volume["name"] = json!("inner");
+            pod(json!({
+                "containers": [{"name": "c", "image": image, "volumeMounts": [
+                    {"name": "data", "mountPath": data}, {"name": "inner", "mountPath": inner}]}],
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}, inner_volume]}))
+        };
+        let on = |image: &str, data: &str, inner: &str| {
+            found(json!({}), &[], &object(image, data, inner, json!({"emptyDir": {}}))).join("")
+        };
+        assert_eq!(
+            on("redis", "/data", "/data/appendonlydir"),
+            "Deny spec.volumes[1].emptyDir: Redis keeps its data in /data/appendonlydir, which lies on the emptyDir \
+             \"inner\": lost when the pod ends"
+        );
+        for (image, data, inner) in [
+            ("postgres:16", "/var/lib/postgresql/data", "/var/lib/postgresql/data/pg_wal"),
+            ("bitnami/etcd:3", "/bitnami/etcd", "/bitnami/etcd/data/member"),
+            ("registry:2", "/var/lib/registry", "/var/lib/registry/docker"),
+        ] {
+            assert!(on(image, data, inner).starts_with("Deny"), "{image} {inner}");
+        }
+        for (image, data, inner) in [
+            ("redis", "/data", "/data/appendonlydir/tmp"),
+            ("redis", "/data", "/data/append"),
+            ("grafana/grafana", "/var/lib/grafana", "/var/lib/grafana/plugins"),
+            ("jenkins/jenkins", "/var/jenkins_home", "/var/jenkins_home/casc_configs"),
+            ("postgres:16", "/var/lib/postgresql/data", "/var/lib/postgresql/data/pg_stat_tmp"),
+        ] {
+            assert_eq!(on(image, data, inner), "", "{image} {inner}");
+        }
+        let inner = |source: Value| found(json!({}), &[], &object("redis", "/data", "/data/appendonlydir", source));
+        assert_eq!(inner(json!({"persistentVolumeClaim": {"claimName": "log"}})), [""; 0], "it lasts as well");
+        assert_eq!(inner(json!({"configMap": {"name": "x"}})), [""; 0], "nothing can be written there");
+        let mut same = object("redis", "/data", "/data/appendonlydir", json!({"emptyDir": {}}));
+        same["spec"]["containers"][0]["volumeMounts"][1] =
+            json!({"name": "data", "mountPath": "/data/appendonlydir", "subPath": "log"});
+        assert_eq!(found(json!({}), &[], &same), [""; 0], "the same volume");
+        let mut log = object(
+            "postgres:16",
+            "/var/lib/postgresql/data",
+            "/var/lib/postgresql/data/pg_wal",
+            json!({"emptyDir": {}}),
+        );
+        log["spec"]["containers"][0]["env"] =
+            json!([{"name": "POSTGRES_INITDB_WALDIR", "value": "/var/lib/postgresql/data/pg_wal"}]);
+        assert_eq!(found(json!({}), &[], &log).len(), 1, "told once");
     }
 
     #[test]
