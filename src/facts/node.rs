@@ -63,7 +63,7 @@ impl<'a> From<&'a OwnerRef> for Owner<'a> {
     }
 }
 
-fn owned(map: Option<Node<'_>>) -> BTreeMap<String, String> {
+pub(super) fn owned(map: Option<Node<'_>>) -> BTreeMap<String, String> {
     map.into_iter()
         .flat_map(Node::fields)
         .filter_map(|(key, value)| Some((key.to_owned(), value.as_str()?.to_owned())))
