@@ -10,6 +10,7 @@ use crate::verdict::{Action, Finding, Verdict};
 use jiff::civil::Date;
 use json_patch::{Patch, PatchOperation, jsonptr::PointerBuf};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::panic::resume_unwind;
 
@@ -67,8 +68,8 @@ pub struct Manifest<'i> {
     pub document: &'i Document,
     /// Where in the document: the root, or `items[3]`.
     pub at: FieldPath,
-    /// The object.
-    pub value: &'i Value,
+    /// The object; an item of a typed list that leaves its kind out has it from the list.
+    pub value: Cow<'i, Value>,
 }
 
 /// Where something stands in an input.
@@ -203,23 +204,43 @@ pub fn manifests(inputs: &[Input]) -> Vec<Manifest<'_>> {
     let mut found = Vec::new();
     for (input, read) in inputs.iter().enumerate() {
         for document in read.documents() {
-            expand(Manifest { input, document, at: FieldPath::root(), value: &document.value }, &mut found);
+            let mut add = |at, value| found.push(Manifest { input, document, at, value });
+            expand(FieldPath::root(), Cow::Borrowed(&document.value), &mut add);
         }
     }
     found
 }
 
-fn expand<'i>(manifest: Manifest<'i>, found: &mut Vec<Manifest<'i>>) {
-    let kind = manifest.value.get("kind").and_then(Value::as_str).unwrap_or_default();
-    match manifest.value.get("items").and_then(Value::as_array) {
-        Some(items) if kind.ends_with("List") => {
-            let at = manifest.at.key("items");
-            for (index, value) in items.iter().enumerate() {
-                expand(Manifest { at: at.index(index), value, ..manifest.clone() }, found);
+fn expand<'i>(at: FieldPath, value: Cow<'i, Value>, add: &mut impl FnMut(FieldPath, Cow<'i, Value>)) {
+    // A copy is an item that was no list.
+    let Cow::Borrowed(list) = value else { return add(at, value) };
+    let kind = text(list, "kind").unwrap_or_default();
+    match (kind.strip_suffix("List"), list.get("items").and_then(Value::as_array)) {
+        (Some(kind), Some(items)) => {
+            let at = at.key("items");
+            for (index, item) in items.iter().enumerate() {
+                expand(at.index(index), item_of(list, kind, item), add);
             }
         }
-        _ => found.push(manifest),
+        _ => add(at, Cow::Borrowed(list)),
     }
+}
+
+/// An item of a list of that kind of objects. The API server leaves the kind out in the items of a typed list, such as
+/// a PodList; those of a `List` have their own.
+fn item_of<'i>(list: &Value, kind: &str, item: &'i Value) -> Cow<'i, Value> {
+    let Value::Object(fields) = item else { return Cow::Borrowed(item) };
+    if kind.is_empty() || fields.contains_key("kind") || fields.contains_key("apiVersion") {
+        return Cow::Borrowed(item);
+    }
+    let mut fields = fields.clone();
+    fields.insert("apiVersion".to_owned(), text(list, "apiVersion").unwrap_or_default().into());
+    fields.insert("kind".to_owned(), kind.into());
+    Cow::Owned(Value::Object(fields))
+}
+
+fn text<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
+    object.get(key)?.as_str()
 }
 
 impl Manifest<'_> {
@@ -230,8 +251,8 @@ impl Manifest<'_> {
     }
 
     fn is_claim(&self) -> bool {
-        let is = |key: &str, text: &str| self.value.get(key).and_then(Value::as_str) == Some(text);
-        is("apiVersion", "v1") && is("kind", "PersistentVolumeClaim")
+        text(&self.value, "apiVersion") == Some("v1")
+            && text(&self.value, "kind") == Some("PersistentVolumeClaim")
     }
 
     /// The fault of a document that was named and is no object.
@@ -245,8 +266,7 @@ impl Manifest<'_> {
 
     /// Whether it says what it is, as every Kubernetes object does.
     pub(crate) fn is_object(&self) -> bool {
-        let has = |key: &str| self.value.get(key).is_some_and(Value::is_string);
-        has("apiVersion") && has("kind")
+        text(&self.value, "apiVersion").is_some() && text(&self.value, "kind").is_some()
     }
 }
 
@@ -281,7 +301,7 @@ impl Run<'_> {
         let engine = Engine { policies: self.policies, lookup: &lookup, today: self.today };
         let manifests = manifests(inputs);
         let verdicts = in_parallel(&manifests, |manifest| {
-            let review = Review { namespace: Some(self.namespace), ..Review::create(manifest.value) };
+            let review = Review { namespace: Some(self.namespace), ..Review::create(&*manifest.value) };
             manifest.is_object().then(|| engine.judge(&review))
         });
         for (manifest, verdict) in manifests.into_iter().zip(verdicts) {
@@ -305,7 +325,7 @@ impl Run<'_> {
     fn add<'i>(&self, manifest: Manifest<'i>, verdict: Result<Verdict, FactsFault>, report: &mut Report<'i>) {
         match verdict {
             Ok(verdict) => {
-                let object = Facts::identify(manifest.value, Some(self.namespace));
+                let object = Facts::identify(&*manifest.value, Some(self.namespace));
                 for finding in verdict.findings {
                     report.findings.push(Located {
                         spot: manifest.spot(&finding.field),
@@ -342,14 +362,14 @@ impl Run<'_> {
         let context = manifests(self.context);
         let judged = manifests(inputs);
         for manifest in context.iter().chain(&judged) {
-            if let Ok(facts) = Facts::read(manifest.value, Some(self.namespace)) {
+            if let Ok(facts) = Facts::read(&*manifest.value, Some(self.namespace)) {
                 lookup.add(&facts);
             }
         }
         for manifest in judged.iter().filter(|manifest| manifest.is_claim()) {
             let engine =
                 Engine { policies: self.policies, lookup: &lookup as &dyn Lookup, today: self.today };
-            let review = Review { namespace: Some(self.namespace), ..Review::create(manifest.value) };
+            let review = Review { namespace: Some(self.namespace), ..Review::create(&*manifest.value) };
             if let Ok(Some(changed)) = engine.mutated(&review)
                 && let Ok(facts) = Facts::read(&changed, Some(self.namespace))
             {

@@ -1,7 +1,7 @@
 //! Which paths of a workload hold data that must last: the catalog's, a StatefulSet's, and those that a policy names.
 
 use crate::catalog::{Catalog, ContainerView, DataPlace, Statefulness};
-use crate::facts::{Container, Cover, Place, Section, StorageMap, Workload};
+use crate::facts::{Container, Cover, Mount, Place, Section, StorageMap, Workload};
 use crate::model::{Durability, Fate, FsPath, Reach};
 
 /// Paths that hold nothing worth keeping in any image.
@@ -33,6 +33,8 @@ pub enum Why<'w> {
         name: &'w str,
         /// The argument or variable that put it there; none for the default.
         moved_by: Option<&'w str>,
+        /// Why many run it without keeping them.
+        dispensable: Option<&'w str>,
     },
     /// It is a writable mount of a StatefulSet.
     StatefulSet,
@@ -67,7 +69,7 @@ impl<'w, 'a> Data<'w, 'a> {
             match catalog.classify(&view(container)) {
                 Statefulness::NotListed | Statefulness::Client { .. } => {}
                 Statefulness::Cache { product, why } => data.caches.push((product, why)),
-                Statefulness::Stateful { product, data: places, .. } => {
+                Statefulness::Stateful { product, data: places, parts, dispensable, .. } => {
                     for place in &places {
                         let path = FsPath::new(&place.path).into_owned();
                         // Not the paths that are scratch in any image: a database that is told to keep its data
@@ -87,7 +89,15 @@ impl<'w, 'a> Data<'w, 'a> {
                             continue;
                         }
                         let moved_by = place.moved_by.map(|moved| moved.name);
-                        let why = Why::Product { name: product, moved_by };
+                        let why = Why::Product { name: product, moved_by, dispensable };
+                        for mount in parts_apart(container, &path, &cover, parts) {
+                            // Unless something else names it, such as the variable that moves the log there.
+                            if places.iter().any(|place| place.path == mount.path.as_str()) {
+                                continue;
+                            }
+                            let (path, cover) = (mount.path.clone(), storage.mount_cover(mount));
+                            data.paths.push(DataPath { container, path, cover, why, hidden_by: None });
+                        }
                         data.paths.push(DataPath { container, path, cover, why, hidden_by });
                     }
                 }
@@ -205,6 +215,27 @@ fn cover_of_place<'w, 'a>(
     }
     let fate = Fate::certain(Durability::Container, Reach::SomeNodes);
     (Cover { mount: None, place: Place::WritableLayer, read_only: false, fate }, Some(volume))
+}
+
+/// The mounts beneath a data directory that take a part of it away from the volume that the rest lies on.
+fn parts_apart<'w, 'a>(
+    container: &'w Container<'a>,
+    directory: &FsPath<'_>,
+    cover: &Cover<'_, '_>,
+    parts: &[String],
+) -> impl Iterator<Item = &'w Mount<'a>> {
+    let volume = cover.mount.map(|mount| mount.volume);
+    container.mounts.iter().filter(move |mount| {
+        let beneath = || mount.path.as_str().strip_prefix(directory.as_str())?.strip_prefix('/');
+        let holds = |rest: &str| {
+            let part_of = |part: &String| {
+                part.strip_prefix(rest).is_some_and(|end| end.is_empty() || end.starts_with('/'))
+            };
+            parts.iter().any(part_of)
+        };
+        // In the writable layer the whole directory is lost, and that is told.
+        volume.is_some_and(|volume| volume != mount.volume) && beneath().is_some_and(holds)
+    })
 }
 
 fn is_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {

@@ -192,6 +192,10 @@ impl Engine<'_> {
                 for draft in drafts.drain(..).filter(|draft| scope.admits(draft)) {
                     let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
                     let excused = policy.excuse(&subjects, rule.id, self.today);
+                    let draft = match excused {
+                        None => draft.and_help(policy.refused_excuse(&subjects, rule.id, self.today)),
+                        Some(_) => draft,
+                    };
                     add(&mut findings, draft.into_finding(rule.id, action, &policy.name, excused));
                 }
             }
@@ -377,6 +381,12 @@ mod tests {
         assert!(fields(Some(&old), &debug("busybox"), Some("ephemeralcontainers")).is_empty());
         let found = fields(Some(&old), &debug("redis"), Some("ephemeralcontainers"));
         assert_eq!(found, ["spec.volumes[0].emptyDir"], "the old container is not judged again");
+        let resized = with(
+            &old,
+            "/spec/containers/0",
+            json!({"name": "r", "image": "redis", "resources": {"limits": {"memory": "1Mi"}}}),
+        );
+        assert!(fields(Some(&old), &resized, Some("resize")).is_empty(), "no storage changes by it");
         let harmless = with(&old, "/spec/containers/0/image", json!("busybox"));
         assert!(fields(Some(&old), &harmless, None).is_empty());
         assert_eq!(fields(Some(&harmless), &old, None), ["spec.containers[0].image"], "another image");

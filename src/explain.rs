@@ -52,7 +52,7 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
             }
             continue;
         }
-        let facts = match Facts::read(manifest.value, Some(run.namespace)) {
+        let facts = match Facts::read(&*manifest.value, Some(run.namespace)) {
             Ok(facts) => facts,
             Err(fault) => {
                 let message = format!("failed to read this object: {fault}");

@@ -37,8 +37,8 @@ pub trait Lookup: Send + Sync {
     fn namespace(&self, name: &str) -> Option<Arc<NamespaceFacts>>;
     /// A node.
     fn node(&self, name: &str) -> Option<Arc<NodeFacts>>;
-    /// All nodes that are known.
-    fn nodes(&self) -> Vec<Arc<NodeFacts>>;
+    /// Whether one of the nodes that are known is as asked. It may be called with a lock held: it only looks at the node.
+    fn any_node(&self, holds: &dyn Fn(&NodeFacts) -> bool) -> bool;
     /// A controller that owns pods.
     fn owner(&self, namespace: &str, kind: &str, name: &str) -> Option<Arc<OwnerFacts>>;
     /// Whether a StatefulSet that is known will make a claim of that name. Only `check` needs the answer: in a
@@ -133,8 +133,8 @@ impl Lookup for MapLookup {
     fn node(&self, name: &str) -> Option<Arc<NodeFacts>> {
         self.nodes.get(name).cloned()
     }
-    fn nodes(&self) -> Vec<Arc<NodeFacts>> {
-        self.nodes.values().cloned().collect()
+    fn any_node(&self, holds: &dyn Fn(&NodeFacts) -> bool) -> bool {
+        self.nodes.values().any(|node| holds(node))
     }
     fn owner(&self, namespace: &str, kind: &str, name: &str) -> Option<Arc<OwnerFacts>> {
         self.owners.get(namespace)?.get(name)?.iter().find(|owner| owner.kind == kind).cloned()

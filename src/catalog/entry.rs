@@ -39,6 +39,11 @@ pub struct Entry {
     /// The directories that hold data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub data: Vec<DataDir>,
+    /// Directories beneath each data directory without which the rest is lost as well, as `member/wal` is in etcd's. A
+    /// mount there, or between, keeps data like the directory above; any other mount beneath is taken for scratch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^[^/]")))]
+    pub parts: Vec<String>,
     /// The data directories that the image declares with VOLUME. containerd mounts a fresh volume, which dies with
     /// the container, at each of them that has no mount at exactly its path: a claim at the parent does not help.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -54,6 +59,11 @@ pub struct Entry {
     /// Programs in the image that only talk to a server. A container that runs nothing else holds no data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<String>,
+    /// Why many run the product without keeping its data, for the message: "dashboards are provisioned from files".
+    /// Losing it is a warning then, unless a policy asks for more (`dispensable` of the rule `durable-data`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub dispensable: Option<String>,
     /// When given, the product holds data only when this holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stateful_when: Option<StatefulWhen>,

@@ -47,8 +47,12 @@ pub enum Statefulness<'a> {
         product: &'a str,
         /// Where it keeps them.
         data: Vec<DataPlace<'a>>,
+        /// Directories beneath each of them that hold data when they are mounted apart.
+        parts: &'a [String],
         /// Writable paths that are not data.
         scratch: &'a [String],
+        /// Why many run it without keeping the data; none where losing them is an accident.
+        dispensable: Option<&'a str>,
     },
 }
 
@@ -141,7 +145,13 @@ pub(super) fn resolve<'a>(
     for place in &mut data {
         place.image_volume = volume_over(chosen.image_volumes, &place.path);
     }
-    Statefulness::Stateful { product, data, scratch: &entry.scratch }
+    Statefulness::Stateful {
+        product,
+        data,
+        parts: &entry.parts,
+        scratch: &entry.scratch,
+        dispensable: entry.dispensable.as_deref(),
+    }
 }
 
 fn choose<'a>(entry: &'a Entry, variants: &[usize], image: &ImageRef<'_>, argv: &Argv<'_>) -> Chosen<'a> {

@@ -48,6 +48,22 @@ fn places(state: Statefulness<'_>) -> Vec<DataPlace<'_>> {
 }
 
 #[test]
+fn no_database_queue_or_registry_is_dispensable() {
+    let dispensable = |entry: &&Entry| entry.dispensable.is_some();
+    let catalog = Catalog::embedded();
+    let found: BTreeSet<_> =
+        catalog.entries().iter().filter(dispensable).map(|entry| &*entry.product).collect();
+    assert_eq!(
+        found,
+        BTreeSet::from(["Grafana", "Grafana Tempo", "Prometheus"]),
+        "each by the default of its chart"
+    );
+    classify(catalog, ("bitnami/grafana", &[], &[]), &[], |state| {
+        assert!(matches!(state, Statefulness::Stateful { dispensable: Some(_), .. }), "{state:?}");
+    });
+}
+
+#[test]
 fn a_directory_can_tell_the_product() {
     let catalog = Catalog::embedded();
     assert_eq!(catalog.at_home("/var/lib/mysql"), Some("MySQL"));

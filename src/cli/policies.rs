@@ -65,7 +65,7 @@ fn build(inputs: &[Input]) -> Result<PolicySet, Vec<Fault>> {
         if !named && manifest.value.get("kind").and_then(Value::as_str) != Some(KIND) {
             continue;
         }
-        match load(manifest.value) {
+        match load(&manifest.value) {
             Ok(policy) => {
                 policies.push(policy);
                 places.push(manifest);

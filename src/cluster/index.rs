@@ -311,8 +311,8 @@ impl Lookup for Index {
     fn node(&self, name: &str) -> Option<Arc<NodeFacts>> {
         self.nodes.get("", name)
     }
-    fn nodes(&self) -> Vec<Arc<NodeFacts>> {
-        self.nodes.read().iter().cloned().collect()
+    fn any_node(&self, holds: &dyn Fn(&NodeFacts) -> bool) -> bool {
+        self.nodes.read().iter().any(|node| holds(node))
     }
     fn owner(&self, namespace: &str, kind: &str, name: &str) -> Option<Arc<OwnerFacts>> {
         self.owners(kind)?.get(namespace, name)
@@ -465,7 +465,7 @@ mod tests {
             let reader = scope.spawn(|| {
                 let mut least = usize::MAX;
                 while !stop.load(Relaxed) {
-                    least = least.min(index.nodes().len());
+                    least = least.min(index.nodes.len());
                 }
                 least
             });

@@ -183,7 +183,7 @@ impl<F: Cached> Resource for Observed<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Facts, Subject};
+    use crate::facts::{Facts, OwnerRef, Subject};
     use serde_json::json;
 
     fn observe<F: Cached>(object: &Value) -> Observed<F> {
@@ -233,7 +233,10 @@ mod tests {
             (owner.kind.as_str(), owner.namespace.as_str(), owner.uid.as_str()),
             ("ReplicaSet", "a", "u")
         );
-        assert_eq!(owner.controller, Some(("Deployment".into(), "d".into())));
+        assert_eq!(
+            owner.controller,
+            Some(Box::new(OwnerRef { kind: "Deployment".into(), name: "d".into(), uid: "v".into() }))
+        );
         let namespace = observe::<NamespaceFacts>(&object).facts.unwrap();
         assert_eq!(namespace.annotations, [("why".to_owned(), "so".to_owned())].into());
     }

@@ -1,7 +1,11 @@
 use super::Meta;
+use super::container::each;
 use super::fault::{FactsFault, Object, OrFault};
+use super::node::owned;
 use crate::json::Node;
-use crate::model::{AccessMode, ObjectRef, Quantity, VolumeMode};
+use crate::model::{
+    AccessMode, LabelSelector, ObjectRef, Quantity, Requirement, SelectorOperator, VolumeMode,
+};
 use std::borrow::Cow;
 
 /// The class that a claim or volume names: three states that mean three things.
@@ -59,8 +63,8 @@ pub struct ClaimSpec {
     pub volume_mode: VolumeMode,
     /// `resources.requests.storage`.
     pub request: Option<Quantity>,
-    /// Whether `selector` is set.
-    pub has_selector: bool,
+    /// `selector`: the labels that a volume must have to be bound to it.
+    pub selector: Option<Box<LabelSelector>>,
     /// Whether `dataSource` or `dataSourceRef` is set.
     pub has_data_source: bool,
 }
@@ -100,7 +104,10 @@ impl ClaimSpec {
                 access_modes: access_modes(spec)?,
                 volume_mode: volume_mode(spec)?,
                 request: storage_request(spec)?,
-                has_selector: spec.map_at("selector")?.is_some(),
+                selector: match spec.map_at("selector")? {
+                    Some(selector) => Some(Box::new(label_selector(selector).or_within("selector")?)),
+                    None => None,
+                },
                 has_data_source: spec.map_at("dataSource")?.is_some()
                     || spec.map_at("dataSourceRef")?.is_some(),
             })
@@ -132,6 +139,30 @@ pub(super) fn volume_mode(spec: Node<'_>) -> Result<VolumeMode, FactsFault> {
             Err(FactsFault::at("volumeMode", format!("must be Filesystem or Block, not {other:?}")))
         }
     }
+}
+
+fn label_selector(selector: Node<'_>) -> Result<LabelSelector, FactsFault> {
+    let requirement = |item: Node<'_>, _| {
+        let operator = match item.str_at("operator")?.unwrap_or_default() {
+            "In" => SelectorOperator::In,
+            "NotIn" => SelectorOperator::NotIn,
+            "Exists" => SelectorOperator::Exists,
+            "DoesNotExist" => SelectorOperator::DoesNotExist,
+            other => {
+                let message = format!("must be In, NotIn, Exists or DoesNotExist, not {other:?}");
+                return Err(FactsFault::at("operator", message));
+            }
+        };
+        Ok(Requirement {
+            key: item.str_at("key")?.unwrap_or_default().to_owned(),
+            operator,
+            values: item.list_at("values")?.filter_map(Node::as_str).map(str::to_owned).collect(),
+        })
+    };
+    Ok(LabelSelector {
+        match_labels: owned(selector.map_at("matchLabels")?),
+        match_expressions: each(selector, "matchExpressions", requirement)?,
+    })
 }
 
 fn storage_request(spec: Node<'_>) -> Result<Option<Quantity>, FactsFault> {

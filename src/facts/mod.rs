@@ -20,7 +20,7 @@ pub use claim_site::{ClaimSite, ClaimSiteKind};
 pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
 pub use container::{Container, Device, Mount, Section};
 pub use fault::FactsFault;
-pub use node::{NamespaceFacts, NodeFacts, OwnerFacts};
+pub use node::{NamespaceFacts, NodeFacts, OwnerFacts, OwnerRef};
 pub use placement::{TiedClaim, tied_claims};
 pub use pod::PodFacts;
 pub use pod_volume::{PodVolume, VolumeSource};

@@ -1,4 +1,4 @@
-use super::Meta;
+use super::{Meta, Owner};
 use crate::json::Node;
 use crate::model::{Labels, ObjectRef};
 use std::collections::BTreeMap;
@@ -36,11 +36,34 @@ pub struct OwnerFacts {
     pub uid: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its own controller's kind and name (a ReplicaSet's Deployment, a Job's CronJob).
-    pub controller: Option<(String, String)>,
+    /// Its own controller (a ReplicaSet's Deployment, a Job's CronJob).
+    pub controller: Option<Box<OwnerRef>>,
 }
 
-fn owned(map: Option<Node<'_>>) -> BTreeMap<String, String> {
+/// The controller that a cached object says it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnerRef {
+    /// `Deployment`, `CronJob`, …
+    pub kind: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// Its uid.
+    pub uid: Box<str>,
+}
+
+impl From<Owner<'_>> for OwnerRef {
+    fn from(owner: Owner<'_>) -> Self {
+        Self { kind: owner.kind.into(), name: owner.name.into(), uid: owner.uid.into() }
+    }
+}
+
+impl<'a> From<&'a OwnerRef> for Owner<'a> {
+    fn from(owner: &'a OwnerRef) -> Self {
+        Self { kind: &owner.kind, name: &owner.name, uid: &owner.uid }
+    }
+}
+
+pub(super) fn owned(map: Option<Node<'_>>) -> BTreeMap<String, String> {
     map.into_iter()
         .flat_map(Node::fields)
         .filter_map(|(key, value)| Some((key.to_owned(), value.as_str()?.to_owned())))
@@ -72,7 +95,7 @@ impl OwnerFacts {
             name: id.name.clone(),
             uid: meta.uid.unwrap_or_default().to_owned(),
             labels: owned(meta.labels),
-            controller: meta.controller.map(|owner| (owner.kind.to_owned(), owner.name.to_owned())),
+            controller: meta.controller.map(|owner| Box::new(owner.into())),
         }
     }
 }

@@ -62,11 +62,22 @@ fn candidates(spec: &ClaimSpec, claim: (&str, &str), lookup: &dyn Lookup) -> Vec
     if let Some(own) = volumes.iter().find(|volume| reserved(volume) == Some(true)) {
         return vec![Arc::clone(own)];
     }
-    volumes.retain(|volume| reserved(volume).is_none());
+    volumes.retain(|volume| reserved(volume).is_none() && is_selected(volume, spec));
     volumes
 }
 
-/// Whether Kubernetes would bind the claim to the volume, as far as class and selector allow it.
+/// Whether the claim's selector takes a volume that is reserved for nobody. Of one that is reserved for the claim,
+/// Kubernetes does not ask that.
+fn is_selected(volume: &VolumeFacts, spec: &ClaimSpec) -> bool {
+    spec.selector.as_ref().is_none_or(|selector| selector.matches(&volume.labels.as_deref()))
+}
+
+/// Whether a claim of the volume's class could get it, whatever the claim's name.
+pub(super) fn could_be_of(volume: &VolumeFacts, spec: &ClaimSpec) -> bool {
+    fits(volume, spec) && (volume.claim.is_some() || is_selected(volume, spec))
+}
+
+/// Whether Kubernetes would bind the claim to the volume, as far as class, selector and reservation allow it.
 fn fits(volume: &VolumeFacts, spec: &ClaimSpec) -> bool {
     let offers = |mode: &Result<AccessMode, String>| volume.access_modes.contains(mode);
     volume.volume_mode == spec.volume_mode

@@ -13,6 +13,8 @@ pub struct PodVolume<'a> {
     pub name: &'a str,
     /// What backs it.
     pub source: VolumeSource<'a>,
+    /// The field of a second source, which no API server takes.
+    pub second: Option<&'a str>,
 }
 
 /// What backs a pod volume. Every type of Kubernetes 1.37 is known by its field's name.
@@ -94,13 +96,22 @@ const NETWORK: [&str; 19] = [
 impl<'a> PodVolume<'a> {
     pub(super) fn read(value: Node<'a>, index: usize) -> Result<Self, FactsFault> {
         let name = value.str_at("name")?.unwrap_or_default();
-        let source = value
-            .fields()
-            .filter(|(key, source)| *key != "name" && !source.is_null())
-            // Of several, which no API server takes, the first by name.
-            .min_by_key(|(key, _)| *key)
-            .map_or(Ok(VolumeSource::Unset), |(key, source)| VolumeSource::read(key, source))?;
-        Ok(Self { index, name, source })
+        // Of several, which no API server takes, the first by name.
+        let (mut first, mut second) = (None, None);
+        for (key, source) in value.fields().filter(|(key, source)| *key != "name" && !source.is_null()) {
+            match first {
+                Some((earlier, _)) if earlier < key => {
+                    second = second.filter(|other| *other < key).or(Some(key))
+                }
+                _ => {
+                    second = first.map(|(later, _)| later).or(second);
+                    first = Some((key, source));
+                }
+            }
+        }
+        let source =
+            first.map_or(Ok(VolumeSource::Unset), |(key, source)| VolumeSource::read(key, source))?;
+        Ok(Self { index, name, source, second })
     }
 
     /// Its path beneath the pod spec's path.

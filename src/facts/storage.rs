@@ -1,5 +1,6 @@
 //! Durability and reach of every path that a pod can write to.
 
+use super::placement::could_be_of;
 use super::{
     ClaimSpec, ClaimTemplate, Container, Device, Mount, PodVolume, ReclaimPolicy, VolumeFacts, VolumeSource,
     Workload,
@@ -139,15 +140,16 @@ impl<'w, 'a> StorageMap<'w, 'a> {
         // With the class "" it is one of the volumes that are made by hand; which one is not known yet.
         let Some(class) = spec.class_facts(self.lookup) else { return UNKNOWN_CLAIM };
         if class.is_static() {
-            return self.static_fate(&class.name);
+            return self.static_fate(&class.name, spec);
         }
         let reach = if class.is_local() { Reach::SomeNodes } else { Reach::Unknown };
         Fate::certain(retained(class.reclaim), reach)
     }
 
     /// The range over the volumes that a claim of a static class could get.
-    fn static_fate(&self, class: &str) -> Fate {
-        let fates = self.lookup.available_volumes(class).into_iter().map(|volume| volume_fate(&volume));
+    fn static_fate(&self, class: &str, spec: &ClaimSpec) -> Fate {
+        let volumes = self.lookup.available_volumes(class).into_iter();
+        let fates = volumes.filter(|volume| could_be_of(volume, spec)).map(|volume| volume_fate(&volume));
         fates
             .reduce(|a, b| Fate {
                 least: a.least.min(b.least),

@@ -1,8 +1,10 @@
 use super::claim::{access_modes, class_name, quantity_at, volume_mode};
 use super::fault::{FactsFault, Object, OrFault};
+use super::node::owned;
 use super::{ClassName, Meta, ReclaimPolicy};
 use crate::json::Node;
 use crate::model::{AccessMode, NodeSelector, ObjectRef, Quantity, VolumeMode};
+use std::collections::BTreeMap;
 
 /// A PersistentVolume. Owned, because the caches keep it as well.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,6 +27,9 @@ pub struct VolumeFacts {
     pub claim: Option<(String, String, String)>,
     /// Whether `status.phase` is Available, or there is no status and no claimRef yet.
     pub available: bool,
+    /// Its labels, for the selectors of claims. Only of a volume that is available and reserved for no claim: no
+    /// selector is asked of another, and the caches hold thousands.
+    pub labels: Option<Box<BTreeMap<String, String>>>,
     /// What backs it.
     pub kind: VolumeKind,
     /// `mountOptions`.
@@ -84,6 +89,9 @@ impl VolumeFacts {
                 None => None,
             };
             let affinity = spec.map_at("nodeAffinity")?.and_then(|affinity| affinity.get("required"));
+            let available = phase.map_or(claim.is_none(), |phase| phase == "Available");
+            let labels =
+                meta.labels.filter(|labels| available && claim.is_none() && labels.fields().next().is_some());
             Ok(Self {
                 name: id.name.clone(),
                 // A volume without a class has the class "", and only claims with "" bind to it.
@@ -97,7 +105,8 @@ impl VolumeFacts {
                 volume_mode: volume_mode(spec)?,
                 capacity,
                 node_affinity: affinity.filter(|a| !a.is_null()).map(NodeSelector::parse),
-                available: phase.map_or(claim.is_none(), |phase| phase == "Available"),
+                available,
+                labels: labels.map(|labels| Box::new(owned(Some(labels)))),
                 claim,
                 kind: kind(spec)?,
                 mount_options: spec
@@ -131,4 +140,22 @@ fn kind(spec: Node<'_>) -> Result<VolumeKind, FactsFault> {
     // Of several, which no API server takes, the first by name.
     let other = sources.map(|(key, _)| key).min();
     Ok(other.map_or(VolumeKind::None, |key| VolumeKind::Other(key.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn labels_are_kept_of_a_volume_that_a_selector_can_be_asked_of() {
+        let labels = |spec: Value, phase: Option<&str>| {
+            let object = json!({"metadata": {"name": "v", "labels": {"disk": "nvme"}}, "spec": spec, "status": {"phase": phase}});
+            VolumeFacts::read((&object).into(), &ObjectRef::default()).unwrap().labels.is_some()
+        };
+        let reserved = json!({"claimRef": {"namespace": "a", "name": "c"}});
+        assert!(labels(json!({}), Some("Available")) && labels(json!({}), None));
+        assert!(!labels(json!({}), Some("Released")));
+        assert!(!labels(reserved.clone(), Some("Bound")) && !labels(reserved, Some("Available")));
+    }
 }

@@ -1,9 +1,8 @@
 use super::load::PolicyFault;
 use super::schema::{Exception, Match, RuleEntry, SelfService, StoragePolicy};
+use super::subjects::{Believe, Subjects};
 use crate::catalog::Entry;
-use crate::facts::{Facts, OwnerFacts, Subject};
-use crate::lookup::Lookup;
-use crate::model::{FieldPath, LabelSelector, Labels, SelectorPart};
+use crate::model::{FieldPath, LabelSelector, SelectorPart};
 use crate::rules::{self, Rule};
 use crate::verdict::Action;
 use jiff::civil::Date;
@@ -116,14 +115,13 @@ impl CompiledPolicy {
 
     /// Whether the policy is about that object.
     pub fn is_about(&self, subjects: &Subjects<'_>) -> bool {
-        self.matches.as_ref().is_none_or(|matches| subjects.satisfy(matches))
-            && !self.exclude.iter().any(|exclude| subjects.satisfy(exclude))
+        self.matches.as_ref().is_none_or(|matches| subjects.satisfy(matches, Believe::Claims))
+            && !self.exclude.iter().any(|exclude| subjects.satisfy(exclude, Believe::Proof))
     }
 
     /// Why an object is excused from a rule of this policy today.
     pub fn excuse(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> Option<String> {
-        let exception = self.exceptions.iter().find(|exception| exception.excuses(subjects, rule, today));
-        if let Some(exception) = exception {
+        if let Some(exception) = self.exception(subjects, rule, today, Believe::Proof) {
             return Some(match exception.until {
                 Some(until) => format!("{} (until {until})", exception.reason),
                 None => exception.reason.clone(),
@@ -131,10 +129,55 @@ impl CompiledPolicy {
         }
         let service = &self.self_service.as_ref()?.0;
         let reason = subjects.annotation(&service.annotation)?.trim();
-        let long_enough = reason.chars().count() >= service.least_length as usize;
         let allowed = service.rules.iter().any(|id| id == rule);
-        (long_enough && allowed).then(|| format!("the object's own reason: {reason}"))
+        (is_reason(service, reason) && allowed).then(|| format!("the object's own reason: {reason}"))
     }
+
+    /// Why an object that asks to be excused from a rule is not: an annotation that says too little, an owner that is
+    /// not known. Only for an object that [`excuse`](Self::excuse) does not excuse.
+    pub fn refused_excuse(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> Option<String> {
+        let excluded = || self.exclude.iter().any(|exclude| subjects.satisfy(exclude, Believe::Claims));
+        let by_owner = if self.exception(subjects, rule, today, Believe::Claims).is_some() {
+            Some("an exception of the policy")
+        } else {
+            excluded().then_some("an `exclude` of the policy")
+        };
+        if let (Some(what), Some(owner)) = (by_owner, subjects.unproven_owner()) {
+            return Some(format!(
+                "{what} does not hold here, because the owner that the object names, {owner}, is not known, and anyone \
+                 can write that"
+            ));
+        }
+        let service = &self.self_service.as_ref()?.0;
+        let annotation = &service.annotation;
+        let reason = subjects.annotation(annotation)?.trim();
+        if !service.rules.iter().any(|id| id == rule) {
+            let rules = service.rules.join(", ");
+            return Some(format!("the annotation {annotation} excuses from {rules} alone"));
+        }
+        (!is_reason(service, reason)).then(|| {
+            format!(
+                "the reason in the annotation {annotation} does not count: it has {} characters, and the policy asks \
+                 for {}",
+                reason.chars().count(),
+                service.least_length
+            )
+        })
+    }
+
+    fn exception(
+        &self,
+        subjects: &Subjects<'_>,
+        rule: &str,
+        today: Date,
+        believe: Believe,
+    ) -> Option<&CompiledException> {
+        self.exceptions.iter().find(|exception| exception.excuses(subjects, rule, today, believe))
+    }
+}
+
+fn is_reason(service: &SelfService, text: &str) -> bool {
+    text.chars().count() >= service.least_length as usize
 }
 
 impl CompiledException {
@@ -171,10 +214,10 @@ impl CompiledException {
         Self { subjects, rules: exception.rules.clone(), reason: exception.reason.trim().to_owned(), until }
     }
 
-    fn excuses(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> bool {
+    fn excuses(&self, subjects: &Subjects<'_>, rule: &str, today: Date, believe: Believe) -> bool {
         self.until.is_none_or(|until| today <= until)
             && (self.rules.is_empty() || self.rules.iter().any(|id| id == rule))
-            && subjects.satisfy(&self.subjects)
+            && subjects.satisfy(&self.subjects, believe)
     }
 }
 
@@ -339,86 +382,5 @@ pub(crate) fn selector_faults(selector: &LabelSelector, at: &FieldPath, faults: 
             SelectorPart::Expression(index) => at.key("matchExpressions").index(index),
         };
         faults.push(PolicyFault::new(path, message));
-    }
-}
-
-/// Everything that selectors see of one object: its labels, its template's, its owners', its namespace's.
-pub struct Subjects<'a> {
-    facts: &'a Facts<'a>,
-    namespace: Option<Arc<crate::facts::NamespaceFacts>>,
-    owners: Vec<Arc<OwnerFacts>>,
-}
-
-impl<'a> Subjects<'a> {
-    /// Looks up the object's namespace and its owners.
-    pub fn new(facts: &'a Facts<'a>, lookup: &dyn Lookup) -> Self {
-        let namespace = facts.id.namespace.as_deref().map(|name| {
-            lookup.namespace(name).unwrap_or_else(|| {
-                let id = crate::model::ObjectRef { name: name.to_owned(), ..Default::default() };
-                Arc::new(crate::facts::NamespaceFacts::read(&id, &crate::facts::Meta::default()))
-            })
-        });
-        let mut owners: Vec<Arc<OwnerFacts>> = Vec::new();
-        // A pod's ReplicaSet and its Deployment, a Job and its CronJob: two steps are all there are.
-        while owners.len() < 2 {
-            let next = match owners.last() {
-                Some(owner) => owner.controller.as_ref().map(|(kind, name)| (kind.as_str(), name.as_str())),
-                None => facts.meta.controller.map(|owner| (owner.kind, owner.name)),
-            };
-            let owner = next.and_then(|(kind, name)| lookup.owner(facts.namespace(), kind, name));
-            let Some(owner) = owner else { break };
-            owners.push(owner);
-        }
-        Self { facts, namespace, owners }
-    }
-
-    /// The facts of the object's namespace.
-    pub fn namespace(&self) -> Option<&crate::facts::NamespaceFacts> {
-        self.namespace.as_deref()
-    }
-
-    /// Whether all parts that are given hold.
-    pub fn satisfy(&self, matches: &Match) -> bool {
-        let Match { namespaces, namespace_selector, object_selector, kinds } = matches;
-        (namespaces.is_empty() || namespaces.iter().any(|pattern| fits(pattern, self.facts.namespace())))
-            && namespace_selector.as_ref().is_none_or(|selector| match &self.namespace {
-                Some(namespace) => selector.matches(&**namespace),
-                None => *selector == LabelSelector::default(),
-            })
-            && object_selector.as_ref().is_none_or(|selector| self.labelled(selector))
-            && (kinds.is_empty() || kinds.iter().any(|kind| self.is_kind(kind)))
-    }
-
-    /// Whether the object's labels, its template's or one of its owners' satisfy the selector.
-    pub fn labelled(&self, selector: &LabelSelector) -> bool {
-        let template = match &self.facts.subject {
-            Subject::Workload(workload) => workload.pod.labels,
-            _ => None,
-        };
-        selector.matches(&self.facts.meta)
-            || template.is_some_and(|labels| selector.matches(&labels))
-            || self.owners.iter().any(|owner| selector.matches(&owner.labels as &dyn Labels))
-    }
-
-    fn is_kind(&self, kind: &str) -> bool {
-        self.facts.id.kind == kind
-            || self.facts.meta.controller.is_some_and(|owner| owner.kind == kind)
-            || self.owners.iter().any(|owner| owner.kind == kind)
-    }
-
-    fn annotation(&self, key: &str) -> Option<&str> {
-        let template = || {
-            let workload = self.facts.workload()?;
-            workload.pod.annotations?.get(key)?.as_str()
-        };
-        self.facts.meta.annotation(key).or_else(template)
-    }
-}
-
-/// Whether a name fits a pattern in which `*` at the end stands for any rest.
-pub(crate) fn fits(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => pattern == name,
     }
 }

@@ -5,9 +5,10 @@ mod crd;
 mod load;
 mod schema;
 mod set;
+mod subjects;
 
-pub use compile::{CompiledException, CompiledPolicy, CompiledRule, CompiledSelfService, Subjects};
-pub(crate) use compile::{fits, kind_faults, selector_faults};
+pub use compile::{CompiledException, CompiledPolicy, CompiledRule, CompiledSelfService};
+pub(crate) use compile::{kind_faults, selector_faults};
 pub use crd::{crd, schema_json};
 pub(crate) use load::nearest;
 pub use load::{PolicyFault, load};
@@ -15,6 +16,8 @@ pub use schema::{
     API_VERSION, Exception, KIND, Match, RuleEntry, SelfService, StoragePolicy, StoragePolicySpec, schema,
 };
 pub use set::{BASELINE, EXCLUDED_NAMESPACES, PolicySet, SetFault, embedded_baseline};
+pub(crate) use subjects::fits;
+pub use subjects::{Believe, Subjects};
 
 #[cfg(test)]
 mod tests;

@@ -83,7 +83,7 @@ pub struct Match {
     /// The labels of the object, of its pod template, or of the workload that owns it: one of them must satisfy it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_selector: Option<LabelSelector>,
-    /// Kinds, such as StatefulSet. A pod counts as its owner's kind as well.
+    /// Kinds, such as StatefulSet. A pod counts as its owner's kind as well; in `exclude` only when the owner is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
 }
@@ -101,7 +101,7 @@ pub struct Exception {
     /// The labels of the object, of its pod template, or of the workload that owns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_selector: Option<LabelSelector>,
-    /// Kinds, such as StatefulSet.
+    /// Kinds, such as StatefulSet. A pod counts as its owner's kind as well, when the owner is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
     /// The rules that it excuses from, by id; none means all of this policy.

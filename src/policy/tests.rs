@@ -267,6 +267,23 @@ fn self_service_wants_a_reason_of_some_length() {
         excused("rebuilt in a minute").as_deref(),
         Some("the object's own reason: rebuilt in a minute")
     );
+    let mut denied = pod(json!({}), None);
+    let help = |pod: &Value| judge(spec.clone(), &[], pod).findings[0].help.clone();
+    assert_eq!(help(&denied), None, "it did not ask");
+    denied["metadata"]["annotations"] = json!({"why": " a cache "});
+    assert_eq!(
+        help(&denied).as_deref(),
+        Some(
+            "the reason in the annotation why does not count: it has 7 characters, and the policy asks for 10"
+        )
+    );
+    let other = json!({"rules": [never(), {"dangling": {}}],
+        "selfService": {"annotation": "why", "rules": ["dangling"]}});
+    denied["metadata"]["annotations"] = json!({"why": "rebuilt in a minute"});
+    assert_eq!(
+        judge(other, &[], &denied).findings[0].help.as_deref(),
+        Some("the annotation why excuses from dangling alone")
+    );
     let without = json!({"rules": [never()]});
     let mut own = pod(json!({}), None);
     own["metadata"]["annotations"] = json!({"why": "rebuilt in a minute"});
@@ -308,6 +325,46 @@ fn a_pod_inherits_from_its_deployment() {
     assert!(judge(spec.clone(), &context, &pod(json!({}), Some(("ReplicaSet", "other")))).denied());
     let by_kind = json!({"rules": [never()], "exceptions": [{"kinds": ["Deployment"], "reason": "r"}]});
     assert!(!judge(by_kind, &context, &owned).denied());
+}
+
+#[test]
+fn an_owner_excuses_only_when_it_is_there_under_that_uid() {
+    let set = |uid: &str| {
+        json!({"apiVersion": "apps/v1", "kind": "DaemonSet",
+               "metadata": {"name": "agent", "namespace": "shop", "uid": uid, "labels": {"app": "agent"}},
+               "spec": {"template": {"spec": {"containers": []}}}})
+    };
+    let owned = pod(json!({}), Some(("DaemonSet", "agent")));
+    let by_kind = json!({"kinds": ["DaemonSet"]});
+    let by_label = json!({"objectSelector": {"matchLabels": {"app": "agent"}}});
+    for subjects in [by_kind, by_label] {
+        let mut exception = subjects.clone();
+        exception["reason"] = json!("an agent");
+        let excepts = json!({"rules": [never()], "exceptions": [exception]});
+        let excludes = json!({"rules": [never()], "exclude": [subjects]});
+        for spec in [&excepts, &excludes] {
+            assert!(!judge(spec.clone(), &[set("u")], &owned).denied(), "{spec}");
+            assert!(judge(spec.clone(), &[set("another")], &owned).denied(), "{spec}");
+            assert!(judge(spec.clone(), &[], &owned).denied(), "{spec}");
+        }
+    }
+    // The reference still brings the pod under a policy.
+    let about = json!({"rules": [never()], "match": {"kinds": ["DaemonSet"]}});
+    assert!(judge(about, &[], &owned).denied());
+}
+
+#[test]
+fn an_owner_that_is_not_believed_is_told() {
+    let spec =
+        json!({"rules": [never()], "exceptions": [{"kinds": ["StrimziPodSet"], "reason": "it knows"}]});
+    let help = |owner| judge(spec.clone(), &[], &pod(json!({}), owner)).findings[0].help.clone();
+    let told = help(Some(("StrimziPodSet", "kafka"))).unwrap();
+    assert!(
+        told.starts_with("an exception of the policy does not hold here")
+            && told.contains("StrimziPodSet \"kafka\""),
+        "{told}"
+    );
+    assert_eq!(help(Some(("ReplicaSet", "web"))), None);
 }
 
 #[test]

@@ -17,9 +17,10 @@ use std::sync::Arc;
 /// The API server refuses a mount that names nothing, but only when it is applied; `volgate check` says so before. The
 /// rest it lets pass: it compares mount paths as text, so that `/data` and `/data/` are two.
 ///
-/// Refused are a mount or block device that names no pod volume (nor claim template), and two mounts of a container at
-/// the same path, of which only one is seen. Warnings at most are a pod volume or claim template that nothing mounts,
-/// a claim that exists nowhere (it may be made after its pod), and a volume that a claim names and that is not there.
+/// Refused are a mount or block device that names no pod volume (nor claim template), two mounts of a container at the
+/// same path, of which only one is seen, and two pod volumes of the same name. Warnings at most are a pod volume or
+/// claim template that nothing mounts, a claim that exists nowhere (it may be made after its pod), and a volume that a
+/// claim names and that is not there.
 ///
 /// ```yaml
 /// # bad: the mount says "data", the volume "redis-data"
@@ -57,6 +58,7 @@ impl Rule for Dangling {
                     mounts(workload, container, findings);
                     same_path(workload, container, findings);
                 }
+                same_name(workload, findings);
                 unused(workload, findings);
                 missing_claims(context, workload, findings);
                 for template in &workload.claim_templates {
@@ -124,6 +126,23 @@ fn same_path(workload: &Workload<'_>, container: &Container<'_>, findings: &mut 
         let finding = Draft::new(container.mount_path(&pod, mount).key("mountPath"), message)
             .related(container.mount_path(&pod, first).key("mountPath"), "the first mount at this path")
             .help("give each mount a path of its own, or remove one");
+        findings.push(finding);
+    }
+}
+
+/// Pod volumes of the same name: a mount means the first, and the API server refuses them.
+fn same_name(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
+    let pod = workload.pod.path();
+    for (at, volume) in workload.pod.volumes.iter().enumerate() {
+        let first = workload.pod.volumes.iter().take(at).find(|other| other.name == volume.name);
+        let Some(first) = first else { continue };
+        let message = format!(
+            "two pod volumes have the name {:?}: no mount can tell which is meant, and the API server refuses them",
+            volume.name
+        );
+        let finding = Draft::new(volume.path(&pod).key("name"), message)
+            .related(first.path(&pod).key("name"), "the first of this name")
+            .help("give each a name of its own, or remove one");
         findings.push(finding);
     }
 }
@@ -243,6 +262,17 @@ mod tests {
             ],
         );
         assert_eq!(found(&[], &set("s")), [""; 0], "a claim template is a pod volume");
+    }
+
+    #[test]
+    fn two_pod_volumes_of_one_name() {
+        let container = json!({"name": "c", "volumeMounts": [{"name": "data", "mountPath": "/data"}]});
+        let volumes = json!([{"name": "data", "emptyDir": {}}, {"name": "data", "persistentVolumeClaim": {"claimName": "c"}}]);
+        let verdict = judge(json!([{"dangling": {}}]), &[claim("db", json!({}))], &pod(container, volumes));
+        let finding = &verdict.findings[0];
+        assert_eq!(finding.field.to_string(), "spec.volumes[1].name");
+        assert!(finding.message.starts_with("two pod volumes have the name \"data\""), "{}", finding.message);
+        assert_eq!(finding.related[0].0.to_string(), "spec.volumes[0].name");
     }
 
     #[test]

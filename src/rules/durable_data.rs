@@ -22,7 +22,12 @@ use std::sync::Arc;
 /// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so. An image that
 /// is not in the catalog, with a pod volume that ends with the pod mounted where a product of the catalog keeps its
 /// data (an emptyDir at `/var/lib/mysql`), is a warning. So is a Job of a
-/// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client.
+/// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client. And so
+/// is a product that many run without keeping its data (Grafana, Prometheus, Tempo), unless `dispensable` asks for more.
+///
+/// A mount beneath a data directory takes away what lies there. Where the catalog knows that as a part without which the
+/// rest is lost (`appendonlydir` of Redis, `pg_wal` of PostgreSQL, `member/wal` of etcd), it is judged like the directory
+/// itself; any other, such as a plugin directory or a socket's, is taken for scratch.
 ///
 /// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`. Where a claim
 /// or class is not known, the answer is a warning and not a guess.
@@ -34,7 +39,11 @@ pub struct Params {
     pub require: Durability,
     /// The most that a StatefulSet of unknown images without any durable mount leads to.
     #[serde(default)]
-    pub stateful_sets: StatefulSets,
+    pub stateful_sets: Most,
+    /// The most that losing the data of a product leads to which many run without keeping them, as the catalog has it
+    /// (`dispensable` in its entries).
+    #[serde(default)]
+    pub dispensable: Most,
     /// Paths that are not data, with all that lies beneath them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^/")))]
@@ -44,9 +53,9 @@ pub struct Params {
     pub data: Vec<NamedData>,
 }
 
-/// The most that a StatefulSet without any durable mount leads to.
+/// The most that a doubtful case leads to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum StatefulSets {
+pub enum Most {
     /// Whatever the rule's action is.
     Deny,
     /// A warning at most.
@@ -56,6 +65,17 @@ pub enum StatefulSets {
     Audit,
     /// Nothing.
     Ignore,
+}
+
+impl Most {
+    fn action(self) -> Option<Action> {
+        match self {
+            Self::Deny => Some(Action::Deny),
+            Self::Warn => Some(Action::Warn),
+            Self::Audit => Some(Action::Audit),
+            Self::Ignore => None,
+        }
+    }
 }
 
 /// Paths that a policy calls data.
@@ -133,8 +153,8 @@ impl DurableData {
         }
         let pod = workload.pod.path();
         let owner = match data.why {
-            Why::Product { name, moved_by: None } => format!("{name} keeps its data in {}", data.path),
-            Why::Product { name, moved_by: Some(by) } => {
+            Why::Product { name, moved_by: None, .. } => format!("{name} keeps its data in {}", data.path),
+            Why::Product { name, moved_by: Some(by), .. } => {
                 format!("{name} keeps its data in {} (set by {by})", data.path)
             }
             Why::Resembles { name } => {
@@ -176,6 +196,14 @@ impl DurableData {
                         `scratch`, or the image in a catalog entry of the policy";
             draft = draft.help(help).at_most(Action::Warn);
         }
+        if let Why::Product { name, dispensable: Some(why), .. } = data.why {
+            let most = self.0.dispensable.action()?;
+            if most < Action::Deny && draft.at_most.is_none() {
+                let kept = draft.help.take().unwrap_or_default();
+                draft = draft.help(format!("{name} is often run so, as {why}; to keep them, {kept}"));
+            }
+            draft = draft.at_most(most);
+        }
         if workload.of_job && matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
             // A script of one's own most often calls a client of the product, and no server.
             let help = "a job that only calls clients, such as a dump, loses nothing: ignore this, or except it with a \
@@ -204,12 +232,7 @@ impl DurableData {
 
     /// A StatefulSet of images that the catalog does not know.
     fn judge_set(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, findings: &mut Vec<Draft>) {
-        let most = match self.0.stateful_sets {
-            StatefulSets::Deny => Action::Deny,
-            StatefulSets::Warn => Action::Warn,
-            StatefulSets::Audit => Action::Audit,
-            StatefulSets::Ignore => return,
-        };
+        let Some(most) = self.0.stateful_sets.action() else { return };
         let pod = workload.pod.path();
         let mounts = writable_mounts(workload, storage, &self.0.scratch);
         let durable = workload.pod.containers.iter().any(|container| has_durable(&storage, container));
@@ -519,6 +542,83 @@ mod tests {
         let object = pod(json!({"containers": [
             {"name": "redis", "image": "redis", "args": ["--save", "", "--appendonly", "no"]}]}));
         assert!(found(json!({}), &[], &object).is_empty());
+    }
+
+    #[test]
+    fn what_many_run_without_is_a_warning_unless_the_policy_asks_for_more() {
+        let mut object = redis(
+            json!({"name": "storage", "mountPath": "/var/lib/grafana"}),
+            json!({"name": "storage", "emptyDir": {}}),
+        );
+        object["spec"]["containers"][0]["image"] = json!("docker.io/grafana/grafana:12.0.0");
+        let verdict = judge(json!([{"durableData": {}}]), &[], &object);
+        assert_eq!(
+            lines(&verdict),
+            [
+                "Warn spec.volumes[0].emptyDir: Grafana keeps its data in /var/lib/grafana, which lies on the emptyDir \
+                 \"storage\": lost when the pod ends"
+            ]
+        );
+        let help = verdict.findings[0].help.as_deref().unwrap();
+        assert!(help.starts_with("Grafana is often run so, as dashboards"), "{help}");
+        assert!(help.contains("to keep them, mount a PersistentVolumeClaim at /var/lib/grafana"), "{help}");
+        assert!(found(json!({"dispensable": "Deny"}), &[], &object)[0].starts_with("Deny"));
+        assert!(found(json!({"dispensable": "Audit"}), &[], &object)[0].starts_with("Audit"));
+        assert!(found(json!({"dispensable": "Ignore"}), &[], &object).is_empty());
+        object["metadata"]["ownerReferences"] = json!([{"kind": "Job", "name": "c-1", "controller": true}]);
+        assert!(found(json!({"dispensable": "Audit"}), &[], &object)[0].starts_with("Audit"), "the lesser of two");
+    }
+
+    #[test]
+    fn a_mount_within_the_data_can_take_a_part_of_it_away() {
+        let object = |image: &str, data: &str, inner: &str, source: Value| {
+            let mut inner_volume = source;
+            inner_volume["name"] = json!("inner");
+            pod(json!({
+                "containers": [{"name": "c", "image": image, "volumeMounts": [
+                    {"name": "data", "mountPath": data}, {"name": "inner", "mountPath": inner}]}],
+                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}, inner_volume]}))
+        };
+        let on = |image: &str, data: &str, inner: &str| {
+            found(json!({}), &[], &object(image, data, inner, json!({"emptyDir": {}}))).join("")
+        };
+        assert_eq!(
+            on("redis", "/data", "/data/appendonlydir"),
+            "Deny spec.volumes[1].emptyDir: Redis keeps its data in /data/appendonlydir, which lies on the emptyDir \
+             \"inner\": lost when the pod ends"
+        );
+        for (image, data, inner) in [
+            ("postgres:16", "/var/lib/postgresql/data", "/var/lib/postgresql/data/pg_wal"),
+            ("bitnami/etcd:3", "/bitnami/etcd", "/bitnami/etcd/data/member"),
+            ("registry:2", "/var/lib/registry", "/var/lib/registry/docker"),
+        ] {
+            assert!(on(image, data, inner).starts_with("Deny"), "{image} {inner}");
+        }
+        for (image, data, inner) in [
+            ("redis", "/data", "/data/appendonlydir/tmp"),
+            ("redis", "/data", "/data/append"),
+            ("grafana/grafana", "/var/lib/grafana", "/var/lib/grafana/plugins"),
+            ("jenkins/jenkins", "/var/jenkins_home", "/var/jenkins_home/casc_configs"),
+            ("postgres:16", "/var/lib/postgresql/data", "/var/lib/postgresql/data/pg_stat_tmp"),
+        ] {
+            assert_eq!(on(image, data, inner), "", "{image} {inner}");
+        }
+        let inner = |source: Value| found(json!({}), &[], &object("redis", "/data", "/data/appendonlydir", source));
+        assert_eq!(inner(json!({"persistentVolumeClaim": {"claimName": "log"}})), [""; 0], "it lasts as well");
+        assert_eq!(inner(json!({"configMap": {"name": "x"}})), [""; 0], "nothing can be written there");
+        let mut same = object("redis", "/data", "/data/appendonlydir", json!({"emptyDir": {}}));
+        same["spec"]["containers"][0]["volumeMounts"][1] =
+            json!({"name": "data", "mountPath": "/data/appendonlydir", "subPath": "log"});
+        assert_eq!(found(json!({}), &[], &same), [""; 0], "the same volume");
+        let mut log = object(
+            "postgres:16",
+            "/var/lib/postgresql/data",
+            "/var/lib/postgresql/data/pg_wal",
+            json!({"emptyDir": {}}),
+        );
+        log["spec"]["containers"][0]["env"] =
+            json!([{"name": "POSTGRES_INITDB_WALDIR", "value": "/var/lib/postgresql/data/pg_wal"}]);
+        assert_eq!(found(json!({}), &[], &log).len(), 1, "told once");
     }
 
     #[test]

@@ -26,8 +26,10 @@ use std::sync::Arc;
 /// `limits: {memory: 1Gi}`. Good: `emptyDir: {sizeLimit: 2Gi}`.
 ///
 /// A `sizeLimit` of 0 is none. A pod volume without a type is an emptyDir without a limit. Huge pages are bounded by
-/// the containers' own limits, and need no size. The rule does not count `ephemeral-storage` limits of containers,
-/// and does not excuse volumes by their names, which any author can choose: that is for a policy's `exceptions`.
+/// the containers' own limits, and need no size. A resize of a running pod is not asked about: no `sizeLimit` can
+/// change in it, and who lowers a memory limit below one is not told. The rule does not count `ephemeral-storage`
+/// limits of containers, and does not excuse volumes by their names, which any author can choose: that is for a
+/// policy's `exceptions`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {

@@ -72,6 +72,16 @@ impl Draft {
         self
     }
 
+    /// Says one thing more of what to do about it.
+    #[must_use]
+    pub(crate) fn and_help(mut self, more: Option<String>) -> Self {
+        self.help = match (self.help.take(), more) {
+            (Some(help), Some(more)) => Some(format!("{help}; {more}")),
+            (help, more) => help.or(more),
+        };
+        self
+    }
+
     /// Points to another field that explains it.
     #[must_use]
     pub fn related(mut self, field: FieldPath, note: impl Into<String>) -> Self {
@@ -79,10 +89,10 @@ impl Draft {
         self
     }
 
-    /// Keeps it from leading to more than that action.
+    /// Keeps it from leading to more than that action, or than what was said before if that is less.
     #[must_use]
     pub fn at_most(mut self, action: Action) -> Self {
-        self.at_most = Some(action);
+        self.at_most = Some(self.at_most.map_or(action, |most| most.min(action)));
         self
     }
 

@@ -18,8 +18,8 @@ use std::sync::Arc;
 /// every scheduler that does not look at volumes read the pod alone. This rule adds the node affinity of the pod's
 /// volumes to `requiredDuringSchedulingIgnoredDuringExecution`, when the pod is created. A claim that names its volume
 /// brings that volume's affinity; one that waits for a volume of a static class (`kubernetes.io/no-provisioner`)
-/// brings the affinities of all free volumes that would do. The pod's own terms stay in force: each is combined with
-/// each of the volumes', and combinations that no node can satisfy are left out.
+/// brings the affinities of all free volumes that would do, by its `selector` as well. The pod's own terms stay in
+/// force: each is combined with each of the volumes', and combinations that no node can satisfy are left out.
 ///
 /// ```yaml
 /// # before: the claim's volume lies on node-b, the pod may go to any Linux node
@@ -286,6 +286,43 @@ mod tests {
         context.pop();
         context.push(volume("any", "n9", "5Gi", json!({"nodeAffinity": null})));
         assert_eq!(value(&context), Value::Null, "one of them can be used anywhere");
+    }
+
+    #[test]
+    fn a_claim_selects_its_volumes_by_label() {
+        let volume = |name: &str, node: &str, labels: Value, more: Value| {
+            let mut spec = json!({"storageClassName": "local", "accessModes": ["ReadWriteOnce"],
+                                  "nodeAffinity": {"required": {"nodeSelectorTerms": [host(&[node])]}}});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name, "labels": labels},
+                   "spec": spec, "status": {"phase": "Available"}})
+        };
+        let context = |selector: Value, reserved: bool| {
+            let own = json!({"claimRef": {"namespace": "default", "name": "c"}});
+            vec![
+                json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local"},
+                       "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}),
+                json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "default"},
+                       "spec": {"storageClassName": "local", "accessModes": ["ReadWriteOnce"], "selector": selector}}),
+                volume("fast", "n1", json!({"disk": "nvme", "rack": "a"}), json!({})),
+                volume("slow", "n2", json!({"disk": "hdd"}), json!({})),
+                volume("plain", "n3", Value::Null, if reserved { own } else { json!({}) }),
+            ]
+        };
+        let pinned = |selector: Value, reserved: bool| {
+            let patch = patch(&context(selector, reserved), &pod(&["c"], json!({})));
+            patch[0]["value"].clone()
+        };
+        let on = |nodes: &[&str]| own(json!([host(nodes)]))["affinity"].clone();
+        assert_eq!(pinned(Value::Null, false), on(&["n1", "n2", "n3"]));
+        assert_eq!(pinned(json!({}), false), on(&["n1", "n2", "n3"]), "an empty one takes all");
+        assert_eq!(pinned(json!({"matchLabels": {"disk": "nvme"}}), false), on(&["n1"]));
+        let in_rack = json!({"matchLabels": null, "matchExpressions": [{"key": "rack", "operator": "DoesNotExist"}]});
+        assert_eq!(pinned(in_rack, false), on(&["n2", "n3"]));
+        let other = json!({"matchExpressions": [{"key": "disk", "operator": "NotIn", "values": ["nvme", "ssd"]}]});
+        assert_eq!(pinned(other, false), on(&["n2", "n3"]));
+        assert_eq!(pinned(json!({"matchLabels": {"disk": "nvme"}}), true), on(&["n3"]), "reserved: nobody asks");
+        assert_eq!(pinned(json!({"matchLabels": {"disk": "tape"}}), false), Value::Null);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use super::{Draft, Rule};
 use crate::engine::Context;
 use crate::facts::{NodeFacts, PodFacts, TiedClaim, WorkloadKind};
-use crate::lookup::LookupKind;
+use crate::lookup::{Lookup, LookupKind};
 use crate::model::{FieldPath, HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
 use crate::policy::PolicyFault;
 use crate::verdict::Action;
@@ -73,7 +73,7 @@ impl Rule for VolumeReachable {
                     judged.everything_apart(findings);
                 }
                 if findings.len() == before && context.lookup.knows_all(LookupKind::Node) {
-                    judged.no_node(&context.lookup.nodes(), findings);
+                    judged.no_node(context.lookup, findings);
                 }
             }
         }
@@ -204,12 +204,12 @@ impl Judged<'_> {
     }
 
     /// Where the nodes are known: none of them satisfies a volume, or everything at once.
-    fn no_node(&self, nodes: &[Arc<NodeFacts>], findings: &mut Vec<Draft>) {
+    fn no_node(&self, lookup: &dyn Lookup, findings: &mut Vec<Draft>) {
         // An empty cluster is one that is being made.
-        if nodes.is_empty() {
+        if !lookup.any_node(&|_| true) {
             return;
         }
-        let any = |holds: &dyn Fn(&NodeFacts) -> bool| nodes.iter().any(|node| holds(node));
+        let any = |holds: &dyn Fn(&NodeFacts) -> bool| lookup.any_node(holds);
         let before = findings.len();
         for claim in self.claims {
             if any(&|node| claim.nodes.matches(&node.name, &node.labels)) {

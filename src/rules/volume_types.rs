@@ -16,8 +16,8 @@ use std::sync::Arc;
 /// A pod that names its storage itself (`nfs`, `iscsi`, `hostPath`, an inline `csi` volume) goes past classes, claims,
 /// quotas and whoever hands out storage. This rule names the types that are allowed, or those that are not, by their
 /// field in a pod's `volumes`. A type that Kubernetes 1.37 does not have is always a finding: the API server drops
-/// the field, and the pod gets an empty emptyDir in place of its data. A pod volume without a type counts as
-/// `emptyDir`, which is what Kubernetes makes of it.
+/// the field, and the pod gets an empty emptyDir in place of its data. So is a pod volume of two types, which the API
+/// server refuses. A pod volume without a type counts as `emptyDir`, which is what Kubernetes makes of it.
 ///
 /// ```yaml
 /// - volumeTypes:
@@ -130,6 +130,19 @@ impl VolumeTypes {
     fn judge(&self, workload: &Workload<'_>, volume: &PodVolume<'_>, pod: &FieldPath) -> Option<Draft> {
         let name = volume.name;
         let field = volume.path(pod).key(volume.source.field().unwrap_or("emptyDir").to_owned());
+        let known = |kind: &str| VolumeSource::types().any(|known| known == kind);
+        if let (Some(first), Some(second)) = (volume.source.field(), volume.second)
+            && known(first)
+            && known(second)
+        {
+            let message = format!(
+                "pod volume {name:?} is both {first} and {second}: the API server refuses a volume of two types"
+            );
+            let finding = Draft::new(volume.path(pod).key(second.to_owned()), message)
+                .related(field, "the other type")
+                .help("keep the one that is meant, and give the other a name of its own");
+            return Some(finding);
+        }
         if let VolumeSource::Unknown(kind) = volume.source {
             let known: Vec<&str> = VolumeSource::types().collect();
             let message = format!(
@@ -230,6 +243,31 @@ mod tests {
         let params = json!({"deny": ["gitRepo", "hostPath"]});
         let volumes = json!([{"name": "a", "gitRepo": {}}, {"name": "b", "nfs": {}}]);
         assert_eq!(found(params, volumes).len(), 1);
+    }
+
+    #[test]
+    fn a_volume_of_two_types_is_always_a_finding() {
+        let volume = |sources: Value| {
+            let mut volume = json!({"name": "a"});
+            volume.as_object_mut().unwrap().extend(sources.as_object().unwrap().clone());
+            judge(json!([{"volumeTypes": {"deny": ["gitRepo"]}}]), &[], &pod(json!([volume])))
+        };
+        let claim = json!({"claimName": "c"});
+        for sources in [
+            json!({"persistentVolumeClaim": claim, "emptyDir": {}}),
+            json!({"emptyDir": {}, "secret": {}, "persistentVolumeClaim": claim}),
+        ] {
+            let verdict = volume(sources);
+            assert_eq!(
+                lines(&verdict),
+                [
+                    "Deny spec.volumes[0].persistentVolumeClaim: pod volume \"a\" is both emptyDir and \
+                     persistentVolumeClaim: the API server refuses a volume of two types"
+                ]
+            );
+            assert_eq!(verdict.findings[0].related[0].0.to_string(), "spec.volumes[0].emptyDir");
+        }
+        assert!(volume(json!({"emptyDir": {}, "persistentVolumeClaim": null})).findings.is_empty());
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn input(path: &str) -> Input {
 pub fn policies_of(path: &str) -> Vec<CompiledPolicy> {
     let inputs = [input(path)];
     let found = manifests(&inputs);
-    found.iter().map(|m| load(m.value).unwrap_or_else(|faults| panic!("{path}: {faults:#?}"))).collect()
+    found.iter().map(|m| load(&m.value).unwrap_or_else(|faults| panic!("{path}: {faults:#?}"))).collect()
 }
 
 /// The baseline with the policies of further files.
