@@ -83,18 +83,30 @@ async fn a_thousand_claims_at_once() {
 }
 
 /// A measurement, which prints and asserts nothing of times:
-/// `VOLGATE_BURST=1000 cargo test --release --test provisioner -- --ignored --nocapture measures`.
+/// `VOLGATE_BURST=1000 cargo test --release --test provisioner -- --ignored --nocapture measures`. All claims come at once;
+/// with `VOLGATE_PACE=50` so many in a second.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement, for a quiet machine"]
 async fn measures_a_burst() {
-    let number: usize = std::env::var("VOLGATE_BURST").map_or(200, |text| text.parse().unwrap());
+    let asked = |name| std::env::var(name).ok().map(|text| text.parse::<u32>().unwrap());
+    let (number, pace) = (asked("VOLGATE_BURST").unwrap_or(200) as usize, asked("VOLGATE_PACE"));
     let Some(cluster) = lifted() else { return };
     let (o, _agents, controller) = world(&cluster).await;
     let started = Instant::now();
     let passed =
         |what: &str| say(&format!("{what} after {:.1} s", Duration::as_secs_f32(&started.elapsed())));
     let claims = claims("data", number);
-    create(&o, &claims).await;
+    match pace {
+        None => create(&o, &claims).await,
+        Some(pace) => {
+            let pause = Duration::from_secs(1) / pace;
+            let one = async |(turn, claim): (u32, &String)| {
+                tokio::time::sleep(pause * turn).await;
+                o.claim(claim, "burst", json!({})).await;
+            };
+            futures::future::join_all((0..).zip(&claims).map(one)).await;
+        }
+    }
     passed(&format!("{number} claims created"));
     until_counted(&controller, MADE, number).await;
     passed("all volumes made");
