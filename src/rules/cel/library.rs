@@ -2,6 +2,7 @@
 //! keep count.
 
 use super::limits;
+use super::pattern::{self, Pattern};
 use kube_cel::KubeCelExt;
 use kube_cel::cel::common::types::{CelList, CelMap, CelOptional, CelString};
 use kube_cel::cel::common::value::Val;
@@ -24,7 +25,9 @@ pub(super) mod internal {
     pub(crate) const HAS: &str = "@has";
     pub(crate) const WITHIN: &str = "@within";
     pub(crate) const MAP: &str = "@map";
+    pub(crate) const PARTS: &str = "@parts";
     pub(crate) const SIZE: &str = "@size";
+    pub(crate) const TEMPLATE: &str = "@template";
     pub(crate) const VARIABLE: &str = "@variable";
 }
 
@@ -64,6 +67,7 @@ pub(super) const FUNCTIONS: &[&str] = &[
 pub(super) struct Run {
     variables: Arc<Vec<(String, IdedExpr)>>,
     values: Mutex<HashMap<String, ResolveResult>>,
+    patterns: Mutex<HashMap<String, Result<Arc<Pattern>, String>>>,
     left: AtomicU64,
 }
 
@@ -83,7 +87,7 @@ impl Opaque for Run {
 
 impl Run {
     pub(super) fn new(variables: Arc<Vec<(String, IdedExpr)>>) -> Self {
-        Self { variables, values: Mutex::default(), left: AtomicU64::new(limits::STEPS) }
+        Self { variables, values: Mutex::default(), patterns: Mutex::default(), left: AtomicU64::new(limits::STEPS) }
     }
 
     /// Takes that many steps.
@@ -104,6 +108,29 @@ impl Run {
         }
     }
 
+    /// A regular expression, compiled when it is first needed; inside, why it is none.
+    ///
+    /// # Errors
+    /// When there are not enough steps left to compile it.
+    pub(super) fn pattern(&self, text: &str) -> Result<Result<Arc<Pattern>, String>, ExecutionError> {
+        let mut patterns = self.patterns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = patterns.get(text) {
+            return Ok(known.clone());
+        }
+        // Before it is tried: what is too large is so only after the work.
+        let least = limits::PATTERNS.first().map_or(0, |(_, _, steps)| *steps);
+        self.charge(least + limits::text(text.len()))?;
+        let compiled = Pattern::compile(text);
+        let steps = match &compiled {
+            Ok((_, steps)) => *steps,
+            Err(_) => limits::PATTERNS.iter().map(|(_, _, steps)| *steps).sum(),
+        };
+        self.charge(steps)?;
+        let pattern = compiled.map(|(pattern, _)| Arc::new(pattern));
+        patterns.insert(text.to_owned(), pattern.clone());
+        Ok(pattern)
+    }
+
     /// Whether the steps are used up.
     pub(super) fn exhausted(&self) -> bool {
         self.left.load(Ordering::Relaxed) == 0
@@ -122,11 +149,16 @@ pub(super) static LIBRARY: LazyLock<Context<'static>> = LazyLock::new(|| {
     context.add_function(internal::HAS, has);
     context.add_function(internal::WITHIN, within);
     context.add_function(internal::MAP, map);
+    context.add_function(internal::PARTS, parts);
     context.add_function(internal::SIZE, size);
+    context.add_function(internal::TEMPLATE, template);
     context.add_function(internal::VARIABLE, variable);
     context.add_function("distinct", distinct);
+    context.add_function("find", pattern::find);
+    context.add_function("findAll", pattern::find_all);
     context.add_function("join", join);
     context.add_function("lists.range", range);
+    context.add_function("matches", pattern::matches);
     context.add_function("replace", replace);
     context.add_function("sets.contains", sets_contains);
     context.add_function("sets.equivalent", sets_equivalent);
@@ -134,7 +166,7 @@ pub(super) static LIBRARY: LazyLock<Context<'static>> = LazyLock::new(|| {
     context
 });
 
-fn run(context: &Context<'_>) -> Result<Arc<dyn Opaque>, ExecutionError> {
+pub(super) fn run(context: &Context<'_>) -> Result<Arc<dyn Opaque>, ExecutionError> {
     let value = context.get_variable(RUN).map(|run| Value::try_from(run.as_ref())).transpose()?;
     match value {
         Some(Value::Opaque(run)) => Ok(run),
@@ -186,7 +218,7 @@ fn each(
     let run = run(ftx.ptx)?;
     let mut round = |item: &dyn Val| -> Result<bool, ExecutionError> {
         if let Some(run) = run.downcast_ref::<Run>() {
-            run.charge(limits::weight(item) + steps.unsigned_abs())?;
+            run.charge(limits::ROUND + limits::weight(item) + limits::NODE * steps.unsigned_abs())?;
         }
         let mut scope = ftx.ptx.new_inner_scope();
         scope.add_variable_from_value(name.as_str(), Value::try_from(item)?);
@@ -305,7 +337,7 @@ fn add(ftx: &FunctionContext<'_, '_>) -> ResolveResult {
 fn within(ftx: &FunctionContext<'_, '_>) -> ResolveResult {
     let (item, container) = (argument(ftx, 0)?, argument(ftx, 1)?);
     if let Some(list) = container.downcast_ref::<CelList>() {
-        charge(ftx, list.inner().len() as u64)?;
+        charge(ftx, comparisons(list.inner().len(), limits::weight(item.as_ref())))?;
     }
     match container.as_container() {
         Some(inside) => Ok(Value::Bool(inside.contains(item.as_ref())?)),
@@ -366,25 +398,39 @@ fn variable(ftx: &FunctionContext<'_, '_>) -> ResolveResult {
             value
         }
     }?;
-    run.charge(copied(&value))?;
+    run.charge(limits::copied(&value))?;
     Ok(value)
 }
 
-/// The steps that it takes to copy a value; [`limits::weight`] for the other form of values.
-fn copied(value: &Value) -> u64 {
-    match value {
-        Value::List(items) => 1 + items.iter().map(copied).sum::<u64>(),
-        Value::Map(map) => 1 + map.map.values().map(|value| 1 + copied(value)).sum::<u64>(),
-        Value::String(text) => limits::text(text.len()),
-        Value::Bytes(bytes) => limits::text(bytes.len()),
-        _ => 1,
+/// The steps that it takes to hold a value of that weight against so many others.
+fn comparisons(others: usize, weight: u64) -> u64 {
+    weight.saturating_mul(others as u64)
+}
+
+/// The text of a `split`, which makes a value of each part.
+fn parts(ftx: &FunctionContext<'_, '_>) -> ResolveResult {
+    let text = text_argument(ftx, 0)?;
+    charge(ftx, limits::LETTER.saturating_mul(text.len() as u64))?;
+    Ok(Value::String(Arc::new(text)))
+}
+
+/// The template of a `format`: a few bytes of it must not ask for a text of any length.
+fn template(ftx: &FunctionContext<'_, '_>) -> ResolveResult {
+    let text = text_argument(ftx, 0)?;
+    charge(ftx, limits::text(text.len()))?;
+    for digits in text.split("%.").skip(1) {
+        let digits = digits.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        if !digits.is_empty() && !digits.parse().is_ok_and(|digits: usize| digits <= limits::PRECISION) {
+            return Err(ftx.error(format!("%.{digits} asks for more than {} digits", limits::PRECISION)));
+        }
     }
+    Ok(Value::String(Arc::new(text)))
 }
 
 fn distinct(ftx: &FunctionContext<'_, '_>, This(this): This<Value>) -> ResolveResult {
     let mut kept: Vec<Value> = Vec::new();
     for item in list(&this)? {
-        charge(ftx, 1 + kept.len() as u64)?;
+        charge(ftx, 1 + comparisons(kept.len(), limits::copied(item)))?;
         if !kept.contains(item) {
             kept.push(item.clone());
         }
@@ -394,7 +440,7 @@ fn distinct(ftx: &FunctionContext<'_, '_>, This(this): This<Value>) -> ResolveRe
 
 fn range(ftx: &FunctionContext<'_, '_>, count: i64) -> ResolveResult {
     let steps = u64::try_from(count).map_err(|_| ftx.error("the number must not be negative"))?;
-    charge(ftx, steps)?;
+    charge(ftx, limits::LETTER.saturating_mul(steps))?;
     Ok(Value::List(Arc::new((0..count).map(Value::Int).collect())))
 }
 
@@ -448,7 +494,7 @@ fn compared(
     sought: bool,
 ) -> Result<bool, ExecutionError> {
     for item in items {
-        charge(ftx, 1 + others.len() as u64)?;
+        charge(ftx, 1 + comparisons(others.len(), limits::copied(item)))?;
         if others.contains(item) == sought {
             return Ok(true);
         }

@@ -344,7 +344,7 @@ impl Lowering<'_> {
                 let made = call(operators::OPT_INDEX, self.lower_all(args));
                 self.counted(IdedExpr { id: 0, expr: made }).expr
             }
-            (operators::EQUALS | operators::NOT_EQUALS, None) if !self.scope.is_empty() => {
+            (operators::EQUALS | operators::NOT_EQUALS, None) => {
                 let equal = call(internal::EQUAL, self.lower_all(args));
                 match func_name.as_str() {
                     operators::EQUALS => equal,
@@ -372,7 +372,7 @@ impl Lowering<'_> {
                     self.fault(name, format!("unknown function `{name}`: {hint}"));
                 }
                 let target = target.map(|target| self.lower(*target));
-                let target = target.map(|target| Box::new(self.counted(target)));
+                let target = target.map(|target| Box::new(self.measured(name, target)));
                 let args = self.arguments(args);
                 let name = func_name.clone();
                 self.checked(CallExpr { func_name, target, args }, &name)
@@ -385,10 +385,19 @@ impl Lowering<'_> {
         args.into_iter().map(|argument| self.counted(argument)).collect()
     }
 
-    /// The library copies what a function is called with. Outside of loops that is as much as the object is large;
-    /// inside of loops it is counted.
+    /// What a function is called on; where its cost does not show in that alone, it is looked at first.
+    fn measured(&self, name: &str, target: IdedExpr) -> IdedExpr {
+        let look = match name {
+            "split" => internal::PARTS,
+            "format" => internal::TEMPLATE,
+            _ => return self.counted(target),
+        };
+        IdedExpr { id: target.id, expr: call(look, vec![target]) }
+    }
+
+    /// The library copies what a function is called with, so that it is counted.
     fn counted(&self, tree: IdedExpr) -> IdedExpr {
-        if self.scope.is_empty() || matches!(tree.expr, Expr::Literal(_)) {
+        if matches!(tree.expr, Expr::Literal(_)) {
             return tree;
         }
         IdedExpr { id: tree.id, expr: call(internal::CHARGED, vec![tree]) }
@@ -400,7 +409,7 @@ impl Lowering<'_> {
         let CallExpr { func_name, target, args } = made;
         let constant = |tree: &IdedExpr| matches!(tree.expr, Expr::Literal(_));
         let probe = match (name, args.as_slice()) {
-            ("matches" | "find" | "findAll", [.., pattern]) if constant(pattern) => {
+            ("matches" | "find" | "findAll", [pattern, ..]) if target.is_some() && constant(pattern) => {
                 let target = Some(Box::new(literal_text("")));
                 Some(CallExpr { func_name: func_name.clone(), target, args: vec![pattern.clone()] })
             }
