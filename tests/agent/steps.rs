@@ -4,6 +4,7 @@ use crate::support::wait_until;
 use crate::world::{LIMIT, Node, names};
 use serde_json::json;
 use std::fs;
+use std::time::Duration;
 use volgate::agent::Step;
 use volgate::model::{NodeVolumeSpec, Phase};
 
@@ -15,7 +16,11 @@ async fn dies(node: &mut Node, point: &str, over: impl AsyncFn(&Node) -> bool) -
             // 128 and SIGABRT.
             Some(status) if status.code() == Some(134) => Ok(true),
             Some(status) => panic!("{point}: {status}: {}", node.log()),
-            None if over(node).await => Ok(false),
+            None if over(node).await => {
+                // What is told is seen before the end that comes right after it.
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                Ok(node.agent().exited().is_some())
+            }
             None => Err("it runs".to_owned()),
         }
     })
