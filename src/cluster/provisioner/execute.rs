@@ -47,8 +47,9 @@ impl Shared {
                     return until.map_or(Outcome::Settled, Outcome::At);
                 }
                 Step::Do { action, notice } => {
+                    // The lease may just be renewed late.
                     if !self.leads() {
-                        return Outcome::Settled;
+                        return Outcome::At(self.now() + CATCH_UP);
                     }
                     let kind = kind(&action);
                     let began = matches!(action, Action::CreateNodeVolume { .. } | Action::CreateVolume(_));

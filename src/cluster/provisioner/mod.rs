@@ -161,17 +161,18 @@ async fn work(shared: &Arc<Shared>, view: &ProvisionerView, workers: usize, jobs
     let mut term = shared.term.clone();
     loop {
         // The sender lives as long as the candidate does, which is longer.
-        if term.wait_for(Option::is_some).await.is_err() {
+        if term.wait_for(|term| term.is_some_and(|until| until > Instant::now())).await.is_err() {
             return;
         }
         while !view.waiting().is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         // What is known by now is looked at once; what changes from now on, as it does.
+        // Cleared before it is asked for, so that nothing falls between.
+        shared.queue().clear();
+        let keys = shared.world().keys();
         {
-            let keys = shared.world().keys();
             let mut queue = shared.queue();
-            queue.clear();
             keys.into_iter().for_each(|key| queue.add(key));
         }
         while shared.leads() {
@@ -257,7 +258,8 @@ impl Shared {
                 }
             }
         }
-        if self.leads() {
+        // Also while the lease is renewed late: leadership may go on as if nothing had been, and the change must be known then.
+        if self.term.borrow().is_some() {
             let mut queue = self.queue();
             dirty.into_iter().for_each(|key| queue.add(key));
             drop(queue);
