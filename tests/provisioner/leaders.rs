@@ -191,35 +191,3 @@ async fn writes_of_a_former_leader_that_arrive_late_do_no_harm() {
     }
     assert!(old.process.exited().is_none(), "{}", old.process.log_tail(10));
 }
-
-#[tokio::test]
-async fn what_changes_while_the_lease_is_renewed_late_is_not_missed() {
-    let Some(cluster) = shared() else { return };
-    let provisioner = "renewed.example";
-    let o = Objects::new(cluster, "renewed").await;
-    cluster.fake_node("renewed", &[]).await;
-    let agent = Agent::start(cluster, "renewed", 100 * GI).await;
-    let disks: [&dyn Disk; 1] = [&agent];
-    o.class("renewed", at_once(&["renewed"], json!({"provisioner": provisioner}))).await;
-    let line = Line::to(cluster.port()).await;
-    let args = ["--provisioner-name", provisioner];
-    let controller = Controller::start_by(&line.kubeconfig(cluster, USER), &args, &[]);
-    controller.leads().await;
-    let all = claims("data", 60);
-    create(&o, &all).await;
-    settled(&o, provisioner, &disks, &all).await;
-    for (round, some) in all.chunks(6).enumerate() {
-        // It leads for 2 s after it last renewed the lease, and waits 4 s for an answer.
-        line.hold_requests();
-        tokio::time::sleep(Duration::from_millis(600 + 100 * round as u64)).await;
-        // That a volume is released is the last that is ever told of it.
-        for claim in some {
-            delete(&o, std::slice::from_ref(claim)).await;
-            tokio::time::sleep(Duration::from_millis(150)).await;
-        }
-        line.let_go();
-        tokio::time::sleep(Duration::from_millis(1300)).await;
-    }
-    settled(&o, provisioner, &disks, &[]).await;
-    assert!(!controller.process.log().contains("leadership is lost"), "it was renewed, late");
-}
