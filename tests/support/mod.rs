@@ -20,6 +20,7 @@
 #![allow(dead_code, unused_imports, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[cfg(feature = "agent")]
 pub mod agent;
 pub mod assets;
 pub mod cluster;
