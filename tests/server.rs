@@ -157,30 +157,6 @@ async fn requests_wait_for_their_turn() {
     gate.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 16)] // a slow review keeps a thread busy
-async fn small_requests_share_a_turn() {
-    let gate = Gate::with(Limits { concurrent: 1, ..Limits::default() }, Shutdown::default()).await;
-    let mut clients = Vec::new();
-    for _ in 0..8 {
-        clients.push(gate.http2().await);
-    }
-    let mut quick = clients.pop().unwrap();
-    let slow = clients.into_iter().map(|mut client| {
-        let ended = tokio::spawn(async move { client.post("/validate", review("slow")).await });
-        async { ended.await.unwrap().0.status }
-    });
-    let slow = tokio::spawn(futures::future::join_all(slow));
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let (parts, _) = quick.post("/validate", review("fine")).await;
-    assert_eq!(
-        (parts.status, slow.is_finished()),
-        (StatusCode::OK, false),
-        "it does not wait for the others"
-    );
-    assert_eq!(slow.await.unwrap(), [StatusCode::OK; 7]);
-    gate.stop().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_loses_no_request() {
     let shutdown = Shutdown { delay: Duration::from_millis(700), grace: Duration::from_secs(5) };

@@ -71,7 +71,7 @@ pub(super) struct Args {
     /// How long requests are taken after SIGTERM, in seconds: endpoints go away with a delay
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     drain_delay: u16,
-    /// How many reviews are read and judged at once; each can hold 7 MiB, and eight of at most 64 KiB count as one
+    /// How many reviews are read and judged at once; each can hold 7 MiB
     #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     max_concurrent: u16,
     /// How the log is written

@@ -1,5 +1,4 @@
 use super::State;
-use super::state::SMALL_FOR_LARGE;
 use crate::admission::{self, Answer, VerdictLabel};
 use crate::engine::Engine;
 use axum::Router;
@@ -67,8 +66,7 @@ async fn judge_in_turn(state: &Arc<State>, endpoint: Endpoint, body: Body) -> Re
         return too_large();
     }
     // The turn comes before the body, so that the bodies in memory are bounded. The semaphore is never closed.
-    let small = body.size_hint().upper().is_some_and(|most| most <= INLINE as u64);
-    let _turn = state.turns.acquire_many(if small { 1 } else { SMALL_FOR_LARGE }).await;
+    let _turn = state.turns.acquire().await;
     let bytes = match to_bytes(body, MAX_BODY).await {
         Ok(bytes) => bytes,
         Err(error) if is_length(&error) => return too_large(),

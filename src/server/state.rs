@@ -34,13 +34,9 @@ impl CacheState for NoCaches {
 pub struct Limits {
     /// How long a request may take, its body's arrival and its wait for a turn included.
     pub request_time: Duration,
-    /// How many requests are read and judged at once; together with the body limit it bounds the memory. Eight that say
-    /// that they have at most 64 KiB, as nearly all have, count as one.
+    /// How many requests are read and judged at once; together with the body limit it bounds the memory.
     pub concurrent: usize,
 }
-
-/// How many small requests have the turn of one that is large or does not say how long it is.
-pub(super) const SMALL_FOR_LARGE: u32 = 8;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -86,9 +82,7 @@ impl State {
             clock,
             limits,
             metrics: Metrics::new(),
-            turns: Semaphore::new(
-                limits.concurrent.max(1).saturating_mul(SMALL_FOR_LARGE as usize).min(Semaphore::MAX_PERMITS),
-            ),
+            turns: Semaphore::new(limits.concurrent.clamp(1, Semaphore::MAX_PERMITS)),
             draining: AtomicBool::new(false),
         })
     }
