@@ -113,11 +113,20 @@ fn mounts(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Vec
     }
 }
 
+/// Each item that is like an earlier one, behind the first that it is like.
+fn repeated<'t, T, K: PartialEq>(
+    items: &'t [T],
+    what: impl Fn(&'t T) -> K,
+) -> impl Iterator<Item = (&'t T, &'t T)> {
+    items.iter().enumerate().filter_map(move |(at, later)| {
+        let earlier = items.iter().take(at).find(|earlier| what(earlier) == what(later));
+        earlier.map(|first| (first, later))
+    })
+}
+
 fn same_path(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Vec<Draft>) {
     let pod = workload.pod.path();
-    for (at, mount) in container.mounts.iter().enumerate() {
-        let first = container.mounts.iter().take(at).find(|other| other.path == mount.path);
-        let Some(first) = first else { continue };
+    for (first, mount) in repeated(&container.mounts, |mount| &mount.path) {
         let message = format!(
             "container {:?} mounts both {:?} and {:?} at {}: the later one hides the other, and data goes to one of \
              them alone",
@@ -133,9 +142,7 @@ fn same_path(workload: &Workload<'_>, container: &Container<'_>, findings: &mut 
 /// Pod volumes of the same name: a mount means the first, and the API server refuses them.
 fn same_name(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
     let pod = workload.pod.path();
-    for (at, volume) in workload.pod.volumes.iter().enumerate() {
-        let first = workload.pod.volumes.iter().take(at).find(|other| other.name == volume.name);
-        let Some(first) = first else { continue };
+    for (first, volume) in repeated(&workload.pod.volumes, |volume| volume.name) {
         let message = format!(
             "two pod volumes have the name {:?}: no mount can tell which is meant, and the API server refuses them",
             volume.name

@@ -7,9 +7,9 @@ use axum_server::accept::Accept;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 
-/// From how many bytes on what was written is sent before more is taken.
+/// How many bytes are held back at most.
 const MOST: usize = 64 * 1024;
 
 /// Makes [`Corked`] streams of another acceptor's.
@@ -19,6 +19,7 @@ pub(super) struct CorkAcceptor<A>(pub(super) A);
 impl<A, I, S> Accept<I, S> for CorkAcceptor<A>
 where
     A: Accept<I, S>,
+    A::Stream: AsyncWrite,
     A::Future: Send + 'static,
 {
     type Stream = Corked<A::Stream>;
@@ -40,38 +41,18 @@ where
 /// It takes no vectored writes: h2 would hand each larger answer on by itself then.
 #[derive(Debug)]
 pub(super) struct Corked<S> {
-    inner: S,
-    /// What was written and not sent, from `sent` on.
-    held: Vec<u8>,
-    sent: usize,
+    inner: BufWriter<S>,
     /// Whether others were let run since something was held back.
     waited: bool,
 }
 
-impl<S> Corked<S> {
+impl<S: AsyncWrite> Corked<S> {
     fn new(inner: S) -> Self {
-        Self { inner, held: Vec::new(), sent: 0, waited: false }
+        Self { inner: BufWriter::with_capacity(MOST, inner), waited: false }
     }
 }
 
-impl<S: AsyncWrite + Unpin> Corked<S> {
-    /// Hands on all that is held back.
-    fn drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(rest) = self.held.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match ready!(Pin::new(&mut self.inner).poll_write(cx, rest))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                sent => self.sent += sent,
-            }
-        }
-        self.held.clear();
-        self.held.shrink_to(MOST);
-        self.sent = 0;
-        self.waited = false;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Corked<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Corked<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -83,26 +64,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Corked<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Corked<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.held.len() >= MOST {
-            ready!(self.drain(cx))?;
-        }
-        self.held.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.held.is_empty() && !self.waited {
+        if !self.inner.buffer().is_empty() && !self.waited {
             self.waited = true;
             // A task that wakes itself while it runs goes behind all that are ready.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        ready!(self.drain(cx))?;
-        Pin::new(&mut self.inner).poll_flush(cx)
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        self.waited = false;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.drain(cx))?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
@@ -170,7 +147,7 @@ mod tests {
             assert_eq!(woken.0.load(Ordering::Relaxed), turn, "nobody else would have it polled again");
             write(&mut stream, cx, b"two");
             assert!(matches!(Pin::new(&mut stream).poll_flush(cx), Poll::Ready(Ok(()))));
-            assert_eq!(stream.inner.taken, vec![b"onetwo".to_vec(); turn]);
+            assert_eq!(stream.inner.get_ref().taken, vec![b"onetwo".to_vec(); turn]);
         }
         assert!(Pin::new(&mut stream).poll_flush(cx).is_ready(), "there is nothing to wait for");
     }
@@ -182,11 +159,11 @@ mod tests {
         let bytes: Vec<u8> = (0..3 * MOST).map(|n| n as u8).collect();
         for part in bytes.chunks(40_000) {
             write(&mut stream, cx, part);
-            assert!(stream.held.len() < MOST + 40_000, "{} bytes are held", stream.held.len());
+            assert!(stream.inner.buffer().len() <= MOST, "{} bytes are held", stream.inner.buffer().len());
         }
         assert!(Pin::new(&mut stream).poll_shutdown(cx).is_ready());
-        assert!(stream.inner.closed);
-        assert_eq!(stream.inner.taken.concat(), bytes);
+        assert!(stream.inner.get_ref().closed);
+        assert_eq!(stream.inner.get_ref().taken.concat(), bytes);
     }
 
     #[test]
