@@ -1,5 +1,6 @@
 //! The agent's one thread that talks to the API server: it hands volumes to the workers and tells what came of them.
 
+use super::kernel::Code;
 use super::metrics::Metrics;
 use super::node_storage::{base_status, is_news};
 use super::orphans::{Known, Orphans};
@@ -61,6 +62,8 @@ pub struct Agent {
     options: Options,
     shared: Arc<Shared>,
     health: Arc<Health>,
+    /// None where /proc cannot be read.
+    code: Option<Code>,
 }
 
 /// What readiness goes by.
@@ -78,11 +81,12 @@ enum News {
 }
 
 impl Agent {
-    /// An agent that has not begun.
+    /// An agent that has not begun. To be made before the process is [confined](super::confine()), as it reads in /proc
+    /// where its code lies.
     pub fn new(options: Options) -> Self {
         let views = options.bases.iter().map(|path| Arc::new(BaseView::new(path.clone()))).collect();
         let shared = Shared::new(options.host_root.clone(), options.overcommit, views, Metrics::new());
-        Self { options, shared: Arc::new(shared), health: Arc::default() }
+        Self { options, shared: Arc::new(shared), health: Arc::default(), code: Code::mapped().ok() }
     }
 
     /// What readiness depends on.
@@ -206,6 +210,8 @@ impl Running {
                 _ = looks.tick() => {
                     self.look();
                     self.dispatch_all();
+                    // Most of the code in memory is that of the start, and of work that is rare.
+                    self.agent.code.iter().for_each(Code::let_go);
                 }
                 () = soon => self.time(),
             }

@@ -108,6 +108,7 @@ fn kubeconfig_files() -> Vec<PathBuf> {
 async fn work(args: &Args, options: Options) -> Result<()> {
     let health = listen(args.health_listen)?;
     let client = crate::cluster::connect().await?;
+    let agent = Agent::new(options.clone());
     // After the files that the client is made from were read, and while this is still the only thread.
     confine(&options, &kubeconfig_files());
     tracing::info!(
@@ -117,7 +118,6 @@ async fn work(args: &Args, options: Options) -> Result<()> {
         options.bases.join(", "),
         args.health_listen
     );
-    let agent = Agent::new(options);
     let router = health_routes(agent.checks(), agent.metrics());
     tokio::select! {
         served = serve_plain(health, router) => served?,

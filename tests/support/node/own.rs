@@ -35,9 +35,10 @@ fn own_image(profile: &str) -> Result<Image, String> {
         .arg(&folder);
     // Small, and quick to make: it is kept beside the tests' own build of all the same crates.
     cargo.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "0").current_dir(sources);
-    cargo
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("RUSTFLAGS", "-C target-feature=+crt-static -C strip=symbols");
+    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env(
+        "RUSTFLAGS",
+        "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C strip=symbols",
+    );
     system(&mut cargo)?;
     // The folder of the profile `dev` is called so for historical reasons of cargo's.
     let directory = if profile == "dev" { "debug" } else { profile };
