@@ -1,4 +1,5 @@
-//! Events for people: written in the background, and what is told again and again is written now and then.
+//! Events for people: written in the background, faults first, and what is told again and again is written now and then.
+//! A burst of claims is told of later: its events would take from the API server what their volumes need.
 
 use super::super::watched::EVENTS;
 use super::calls::Calls;
@@ -16,6 +17,10 @@ const QUIET: Duration = Duration::from_secs(300);
 const REMEMBERED: usize = 4096;
 /// How many wait to be written; what comes beyond is left out, as events are no record.
 const WAITING: usize = 2048;
+/// How many are written at once, where none was for a while.
+const AT_ONCE: u32 = 50;
+/// What lies between those beyond that.
+const PAUSE: Duration = Duration::from_millis(50);
 /// The longest note that the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
 
@@ -27,22 +32,26 @@ struct Regarding {
     uid: String,
 }
 
+type Event = (Regarding, Notice);
+
 pub(super) struct Events {
-    sender: mpsc::Sender<(Regarding, Notice)>,
+    warnings: mpsc::Sender<Event>,
+    others: mpsc::Sender<Event>,
 }
 
 impl Events {
     /// Begins to write in the background.
     pub(super) fn start(calls: Calls, controller: &str, instance: &str) -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING);
+        let (warnings, warned) = mpsc::channel(WAITING);
+        let (others, told) = mpsc::channel(WAITING);
         let writer = Writer {
             calls,
             controller: controller.to_owned(),
             instance: instance.to_owned(),
             told: HashMap::new(),
         };
-        tokio::spawn(writer.run(receiver));
-        Self { sender }
+        tokio::spawn(writer.run(warned, told));
+        Self { warnings, others }
     }
 
     /// Tells of a volume or its claim, if that is there.
@@ -64,7 +73,8 @@ impl Events {
             }),
         };
         if let Some(regarding) = regarding {
-            let _ = self.sender.try_send((regarding, notice));
+            let sender = if notice.warning { &self.warnings } else { &self.others };
+            let _ = sender.try_send((regarding, notice));
         }
     }
 }
@@ -84,19 +94,23 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, mut receiver: mpsc::Receiver<(Regarding, Notice)>) {
-        while let Some((regarding, notice)) = receiver.recv().await {
-            self.write(&regarding, notice).await;
+    async fn run(mut self, mut warnings: mpsc::Receiver<Event>, mut others: mpsc::Receiver<Event>) {
+        let mut pace = Pace::new(Instant::now());
+        while let Some((regarding, notice)) = next(&mut warnings, &mut others).await {
+            if self.write(&regarding, notice).await {
+                tokio::time::sleep(pace.pause(Instant::now())).await;
+            }
         }
     }
 
-    async fn write(&mut self, regarding: &Regarding, notice: Notice) {
+    /// Whether there was something to write.
+    async fn write(&mut self, regarding: &Regarding, notice: Notice) -> bool {
         let id = (regarding.uid.clone(), notice.reason, notice.message.clone());
         let now = MicroTime(clock::now());
         let answer = match self.told.get_mut(&id) {
             Some(told) if told.at.elapsed() < QUIET => {
                 told.times = told.times.saturating_add(1);
-                return;
+                return false;
             }
             Some(told) => {
                 told.times = told.times.saturating_add(1);
@@ -130,5 +144,65 @@ impl Writer {
         if let Err(fault) = answer {
             tracing::debug!(reason = notice.reason, "failed to write an event: {fault:?}");
         }
+        true
+    }
+}
+
+/// The next that is to be written; none when nobody can send any more.
+async fn next<T>(warnings: &mut mpsc::Receiver<T>, others: &mut mpsc::Receiver<T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        Some(event) = warnings.recv() => Some(event),
+        Some(event) = others.recv() => Some(event),
+        else => None,
+    }
+}
+
+/// How fast events are written.
+struct Pace {
+    /// When the last one would have been written, had each waited for its turn.
+    turn: Instant,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { turn: now }
+    }
+
+    /// How long to wait, now that one was written, before the next one is.
+    fn pause(&mut self, now: Instant) -> Duration {
+        self.turn = self.turn.max(now) + PAUSE;
+        self.turn.duration_since(now).saturating_sub(PAUSE * AT_ONCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_events_are_written_at_once_and_many_one_after_the_other() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let pauses: Vec<Duration> = (0..60).map(|_| pace.pause(start)).collect();
+        assert!(pauses[..50].iter().all(Duration::is_zero), "{pauses:?}");
+        assert_eq!(pauses[50..52], [PAUSE, 2 * PAUSE], "none of them slept");
+        let later = start + Duration::from_secs(60);
+        assert_eq!(pace.pause(later), Duration::ZERO, "after a while, some at once again");
+    }
+
+    #[tokio::test]
+    async fn faults_are_written_before_what_went_well() {
+        let ((warn, mut warnings), (tell, mut others)) = (mpsc::channel(8), mpsc::channel(8));
+        for event in ["a", "b"] {
+            tell.send(event).await.unwrap();
+        }
+        warn.send("fault").await.unwrap();
+        drop((warn, tell));
+        let mut written = Vec::new();
+        while let Some(event) = next(&mut warnings, &mut others).await {
+            written.push(event);
+        }
+        assert_eq!(written, ["fault", "a", "b"]);
     }
 }
