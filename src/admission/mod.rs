@@ -15,7 +15,7 @@ mod respond;
 
 use crate::engine::{Engine, Review};
 use crate::facts::FactsFault;
-use crate::json::{Node, Tape};
+use crate::json::{Node, TOO_LONG, Tape};
 use crate::model::Operation;
 use crate::verdict::Verdict;
 use envelope::Envelope;
@@ -130,7 +130,9 @@ fn explain(bytes: &[u8]) -> Answer {
     let (envelope, syntax) = Envelope::read(&text);
     fault = fault.or(syntax);
     let Some(request) = envelope.request() else { return respond::nameless(fault.as_deref()) };
-    let fault = fault.or_else(|| envelope.version_fault());
+    let too_long =
+        || (bytes.len() >= TOO_LONG).then(|| format!("the body has {} MiB or more", TOO_LONG >> 20));
+    let fault = fault.or_else(|| envelope.version_fault()).or_else(too_long);
     respond::unreadable(&request, fault.as_deref().unwrap_or(UNEXPLAINED))
 }
 

@@ -257,6 +257,13 @@ fn bodies_that_are_broken_behind_the_uid_are_answered_under_it() {
 }
 
 #[test]
+fn a_body_that_is_too_long_to_be_held_is_refused_with_its_length() {
+    let mut long = review(claim());
+    long["request"]["object"]["metadata"]["annotations"] = json!({"a": "b".repeat(8 << 20)});
+    assert!(refusal(&long).contains("the body has 8 MiB or more"), "{:.300}", refusal(&long));
+}
+
+#[test]
 fn a_uid_behind_a_bad_object_is_found() {
     let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let body = format!(

@@ -1,7 +1,6 @@
-use super::fault::{FactsFault, Object, OrFault};
-use crate::json::Node;
+use super::fault::{FactsFault, Object, OrFault, fields, list, map, text, truth};
+use crate::json::{Items, Node};
 use crate::model::{FieldPath, FsPath, Quantity};
-use std::borrow::Cow;
 
 /// Which list of the pod a container stands in, and what that means for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,50 +85,49 @@ pub struct Device<'a> {
 
 impl<'a> Container<'a> {
     pub(super) fn read(value: Node<'a>, section: Section, index: usize) -> Result<Self, FactsFault> {
-        let sidecar = section == Section::Init && value.str_at("restartPolicy")? == Some("Always");
-        let security = value.map_at("securityContext")?;
-        Ok(Self {
-            section: if sidecar { Section::Sidecar } else { section },
+        let mut container = Self {
+            section,
             index,
-            name: value.str_at("name")?.unwrap_or_default(),
-            image: value.str_at("image")?.unwrap_or_default(),
-            command: texts(value, "command")?,
-            args: texts(value, "args")?,
-            working_dir: value.str_at("workingDir")?,
-            env: each(value, "env", |item, _| {
-                let value = match item.map_at("valueFrom")? {
-                    Some(_) => None,
-                    None => Some(item.str_at("value")?.unwrap_or_default()),
-                };
-                Ok((item.str_at("name")?.unwrap_or_default(), value))
-            })?,
-            has_env_from: value.list_at("envFrom")?.len() > 0,
-            mounts: each(value, "volumeMounts", |item, index| {
-                Ok(Mount {
-                    index,
-                    volume: item.str_at("name")?.unwrap_or_default(),
-                    path: FsPath::new(item.str_at("mountPath")?.unwrap_or_default()),
-                    read_only: item.bool_at("readOnly")?,
-                    sub_path: item
-                        .str_at("subPath")?
-                        .filter(|path| !path.is_empty())
-                        .or(item.str_at("subPathExpr")?)
-                        .filter(|path| !path.is_empty()),
-                })
-            })?,
-            devices: each(value, "volumeDevices", |item, index| {
-                Ok(Device {
-                    index,
-                    volume: item.str_at("name")?.unwrap_or_default(),
-                    path: item.str_at("devicePath")?.unwrap_or_default(),
-                })
-            })?,
-            read_only_root: match security {
-                Some(security) => security.bool_at("readOnlyRootFilesystem").or_within("securityContext")?,
-                None => false,
-            },
-            memory_limit: memory_limit(value)?,
-        })
+            name: "",
+            image: "",
+            command: Vec::new(),
+            args: Vec::new(),
+            working_dir: None,
+            env: Vec::new(),
+            has_env_from: false,
+            mounts: Vec::new(),
+            devices: Vec::new(),
+            read_only_root: false,
+            memory_limit: None,
+        };
+        for (key, value) in fields(value) {
+            match key {
+                "name" => container.name = text("name", value)?,
+                "image" => container.image = text("image", value)?,
+                "command" => container.command = texts("command", list("command", value)?)?,
+                "args" => container.args = texts("args", list("args", value)?)?,
+                "workingDir" => container.working_dir = Some(text("workingDir", value)?),
+                "env" => container.env = each_of("env", list("env", value)?, |item, _| variable(item))?,
+                "envFrom" => container.has_env_from = list("envFrom", value)?.len() > 0,
+                "volumeMounts" => {
+                    container.mounts = each_of("volumeMounts", list("volumeMounts", value)?, Mount::read)?;
+                }
+                "volumeDevices" => {
+                    container.devices =
+                        each_of("volumeDevices", list("volumeDevices", value)?, Device::read)?;
+                }
+                "securityContext" => {
+                    let read_only = map("securityContext", value)?.bool_at("readOnlyRootFilesystem");
+                    container.read_only_root = read_only.or_within("securityContext")?;
+                }
+                "resources" => container.memory_limit = memory_limit(map("resources", value)?)?,
+                "restartPolicy" if section == Section::Init && text("restartPolicy", value)? == "Always" => {
+                    container.section = Section::Sidecar;
+                }
+                _ => {}
+            }
+        }
+        Ok(container)
     }
 
     /// Its path beneath the pod spec's path.
@@ -143,8 +141,54 @@ impl<'a> Container<'a> {
     }
 }
 
-fn memory_limit(container: Node<'_>) -> Result<Option<Quantity>, FactsFault> {
-    let Some(resources) = container.map_at("resources")? else { return Ok(None) };
+/// Its name, and its value unless it comes from elsewhere.
+fn variable<'a>(item: Node<'a>) -> Result<(&'a str, Option<&'a str>), FactsFault> {
+    let (mut name, mut value, mut elsewhere) = ("", "", false);
+    for (key, field) in fields(item) {
+        match key {
+            "name" => name = text("name", field)?,
+            "value" => value = text("value", field)?,
+            "valueFrom" => elsewhere = map("valueFrom", field).map(|_| true)?,
+            _ => {}
+        }
+    }
+    Ok((name, (!elsewhere).then_some(value)))
+}
+
+impl<'a> Mount<'a> {
+    fn read(item: Node<'a>, index: usize) -> Result<Self, FactsFault> {
+        let (mut volume, mut path, mut read_only) = ("", "", false);
+        let (mut sub_path, mut expression) = ("", "");
+        for (key, value) in fields(item) {
+            match key {
+                "name" => volume = text("name", value)?,
+                "mountPath" => path = text("mountPath", value)?,
+                "readOnly" => read_only = truth("readOnly", value)?,
+                "subPath" => sub_path = text("subPath", value)?,
+                "subPathExpr" => expression = text("subPathExpr", value)?,
+                _ => {}
+            }
+        }
+        let sub_path = [sub_path, expression].into_iter().find(|path| !path.is_empty());
+        Ok(Self { index, volume, path: FsPath::new(path), read_only, sub_path })
+    }
+}
+
+impl<'a> Device<'a> {
+    fn read(item: Node<'a>, index: usize) -> Result<Self, FactsFault> {
+        let (mut volume, mut path) = ("", "");
+        for (key, value) in fields(item) {
+            match key {
+                "name" => volume = text("name", value)?,
+                "devicePath" => path = text("devicePath", value)?,
+                _ => {}
+            }
+        }
+        Ok(Self { index, volume, path })
+    }
+}
+
+fn memory_limit(resources: Node<'_>) -> Result<Option<Quantity>, FactsFault> {
     let read = || match resources.map_at("limits")? {
         Some(limits) => super::claim::quantity_at(limits, "memory").or_within("limits"),
         None => Ok(None),
@@ -158,7 +202,14 @@ pub(super) fn each<'a, T>(
     key: &'static str,
     read: impl Fn(Node<'a>, usize) -> Result<T, FactsFault>,
 ) -> Result<Vec<T>, FactsFault> {
-    let items = object.list_at(key)?;
+    each_of(key, object.list_at(key)?, read)
+}
+
+fn each_of<'a, T>(
+    key: &'static str,
+    items: Items<'a>,
+    read: impl Fn(Node<'a>, usize) -> Result<T, FactsFault>,
+) -> Result<Vec<T>, FactsFault> {
     let mut found = Vec::with_capacity(items.len());
     for (index, item) in items.enumerate() {
         if !item.is_map() {
@@ -170,14 +221,13 @@ pub(super) fn each<'a, T>(
     Ok(found)
 }
 
-fn texts<'a>(object: Node<'a>, key: &'static str) -> Result<Vec<&'a str>, FactsFault> {
-    let items = object.list_at(key)?;
+fn texts<'a>(key: &'static str, items: Items<'a>) -> Result<Vec<&'a str>, FactsFault> {
     let mut found = Vec::with_capacity(items.len());
     for (index, item) in items.enumerate() {
         match item.as_str() {
             Some(text) => found.push(text),
             None => {
-                let path = FieldPath::root().key(Cow::Borrowed(key)).index(index);
+                let path = FieldPath::root().key(key).index(index);
                 return Err(FactsFault { path, message: "must be a string; put it in quotes".to_owned() });
             }
         }

@@ -71,13 +71,11 @@ pub(crate) trait Object<'a>: Sized {
 
 impl<'a> Object<'a> for Node<'a> {
     fn str_at(self, key: &'static str) -> Result<Option<&'a str>, FactsFault> {
-        let Some(value) = given(self, key) else { return Ok(None) };
-        value.as_str().map(Some).ok_or_else(|| FactsFault::wrong_type(key, "a string", value))
+        given(self, key).map(|value| text(key, value)).transpose()
     }
 
     fn bool_at(self, key: &'static str) -> Result<bool, FactsFault> {
-        let Some(value) = given(self, key) else { return Ok(false) };
-        value.as_bool().ok_or_else(|| FactsFault::wrong_type(key, "true or false", value))
+        given(self, key).map_or(Ok(false), |value| truth(key, value))
     }
 
     fn int_at(self, key: &'static str) -> Result<Option<i64>, FactsFault> {
@@ -86,20 +84,39 @@ impl<'a> Object<'a> for Node<'a> {
     }
 
     fn map_at(self, key: &'static str) -> Result<Option<Node<'a>>, FactsFault> {
-        match given(self, key) {
-            Some(value) if !value.is_map() => Err(FactsFault::wrong_type(key, "a map", value)),
-            found => Ok(found),
-        }
+        given(self, key).map(|value| map(key, value)).transpose()
     }
 
     fn list_at(self, key: &'static str) -> Result<Items<'a>, FactsFault> {
-        match given(self, key) {
-            Some(value) if !value.is_list() => Err(FactsFault::wrong_type(key, "a list", value)),
-            found => Ok(found.unwrap_or(Node::NULL).items()),
-        }
+        given(self, key).map_or(Ok(Node::NULL.items()), |value| list(key, value))
     }
 }
 
 fn given<'a>(object: Node<'a>, key: &str) -> Option<Node<'a>> {
     object.get(key).filter(|value| !value.is_null())
+}
+
+/// The fields of an object but for null ones: one pass, where most of the fields that there can be are wanted.
+pub(super) fn fields<'a>(object: Node<'a>) -> impl Iterator<Item = (&'a str, Node<'a>)> {
+    object.fields().filter(|(_, value)| !value.is_null())
+}
+
+/// The value of that field as a text.
+pub(super) fn text<'a>(key: &'static str, value: Node<'a>) -> Result<&'a str, FactsFault> {
+    value.as_str().ok_or_else(|| FactsFault::wrong_type(key, "a string", value))
+}
+
+/// The value of that field as a truth.
+pub(super) fn truth(key: &'static str, value: Node<'_>) -> Result<bool, FactsFault> {
+    value.as_bool().ok_or_else(|| FactsFault::wrong_type(key, "true or false", value))
+}
+
+/// The value of that field as a map.
+pub(super) fn map<'a>(key: &'static str, value: Node<'a>) -> Result<Node<'a>, FactsFault> {
+    if value.is_map() { Ok(value) } else { Err(FactsFault::wrong_type(key, "a map", value)) }
+}
+
+/// The value of that field as a list.
+pub(super) fn list<'a>(key: &'static str, value: Node<'a>) -> Result<Items<'a>, FactsFault> {
+    if value.is_list() { Ok(value.items()) } else { Err(FactsFault::wrong_type(key, "a list", value)) }
 }

@@ -10,4 +10,4 @@ mod tape;
 pub(crate) use layer::Layer;
 pub use node::{Fields, Items, Node};
 pub use scan::Malformed;
-pub use tape::{Plain, Shape, Step, Tape};
+pub use tape::{Plain, Shape, Step, TOO_LONG, Tape};

@@ -69,15 +69,16 @@ const KINDS: [Kind; 8] =
     [Kind::Null, Kind::False, Kind::True, Kind::Number, Kind::Text, Kind::List, Kind::Map, Kind::Unreadable];
 
 /// A value in one word, because it is handed on very often: from the lowest bit on where it starts and how long it is
-/// (28 bits each), whether its text was unescaped (1 bit), its kind (3 bits). A list's and a map's start and length
-/// are of the tape's list, all others' of the text or of the unescaped strings.
+/// (23 bits each), whether its text was unescaped (1 bit), its kind (3 bits). A list's and a map's start and length are of
+/// the tape's list, all others' of the text or of the unescaped strings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Raw(u64);
 
-const BITS: u32 = 28;
+const BITS: u32 = 23;
+const MASK: u64 = (1 << BITS) - 1;
 const UNESCAPED: u64 = 1 << (2 * BITS);
-/// The length of text that cannot be held.
-const TOO_LONG: usize = 1 << BITS;
+/// The length of text, in bytes, from which on a tape cannot hold it. No review is as long.
+pub const TOO_LONG: usize = 1 << BITS;
 
 impl Raw {
     #[inline]
@@ -96,7 +97,6 @@ impl Raw {
 
     #[inline]
     fn range(self) -> Range<usize> {
-        const MASK: u64 = (1 << BITS) - 1;
         let (start, len) = ((self.0 & MASK) as usize, (self.0 >> BITS & MASK) as usize);
         start..start + len
     }
@@ -105,10 +105,33 @@ impl Raw {
 /// A value with its key; a list's parts have none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
-    /// The key's [`print()`], so that most keys are told apart without a look at their text.
-    print: u32,
-    key: Raw,
+    key: Key,
     value: Raw,
+}
+
+/// A key in one word: start, length and whether it was unescaped as in [`Raw`], above them 16 bits of its [`print()`],
+/// so that most keys are told apart without a look at their text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Key(u64);
+
+impl Key {
+    /// That of a list's parts.
+    const NONE: Self = Self(0);
+
+    #[inline]
+    fn new(text: Raw, print: u64) -> Self {
+        Self(text.0 & (UNESCAPED << 1).wrapping_sub(1) | print << (2 * BITS + 1))
+    }
+
+    #[inline]
+    fn raw(self) -> Raw {
+        Raw(self.0 & (UNESCAPED << 1).wrapping_sub(1))
+    }
+
+    #[inline]
+    fn print(self) -> u64 {
+        self.0 >> (2 * BITS + 1)
+    }
 }
 
 /// How deep maps and lists may be nested: serde_json refuses the 128th level.
@@ -120,7 +143,7 @@ impl<'t> Tape<'t> {
     /// Reads a whole text.
     ///
     /// # Errors
-    /// serde_json would not read it either.
+    /// serde_json would not read it either, or it is [`TOO_LONG`].
     pub fn parse(text: &'t str) -> Result<Self, Malformed> {
         Self::read(text, Plain)
     }
@@ -128,7 +151,8 @@ impl<'t> Tape<'t> {
     /// Reads what a shape wants of a text.
     ///
     /// # Errors
-    /// The text is no JSON, or what is wanted of it is not of the shape, or serde_json would not read it into a tree.
+    /// The text is no JSON, or what is wanted of it is not of the shape, or serde_json would not read it into a tree, or
+    /// it is [`TOO_LONG`].
     pub fn read<S: Shape>(text: &'t str, shape: S) -> Result<Self, Malformed> {
         if text.len() >= TOO_LONG {
             return Err(Malformed);
@@ -166,12 +190,10 @@ impl<'t> Tape<'t> {
     /// The value of a map's field.
     #[inline]
     pub(super) fn field(&self, map: Raw, key: &str) -> Option<Raw> {
-        self.find(map, key, print(key.as_bytes()))
-    }
-
-    fn find(&self, map: Raw, key: &str, print: u32) -> Option<Raw> {
+        let print = print(key.as_bytes());
         let same = |entry: &&Entry| {
-            entry.print == print && bytes(self.text, &self.unescaped, entry.key) == key.as_bytes()
+            entry.key.print() == print
+                && is_same(bytes(self.text, &self.unescaped, entry.key.raw()), key.as_bytes())
         };
         self.entries(map).iter().find(same).map(|entry| entry.value)
     }
@@ -180,7 +202,7 @@ impl<'t> Tape<'t> {
 impl Entry {
     #[inline]
     pub(super) fn key(&self) -> Raw {
-        self.key
+        self.key.raw()
     }
 
     #[inline]
@@ -255,8 +277,6 @@ impl Reader<'_> {
             let key = self.string()?;
             self.scanner.expect(b':')?;
             let print = print(bytes(self.scanner.text(), &self.unescaped, key));
-            // One bit for a name, so that most maps show at a glance that no name is in them twice.
-            let mark = 1 << (print.wrapping_mul(0x9e37_79b1) >> 26);
             let step = if shape.is_any() {
                 Step::Read(shape)
             } else {
@@ -273,11 +293,13 @@ impl Reader<'_> {
                     break;
                 }
             };
+            // One bit for a name, so that most maps show at a glance that no name is in them twice.
+            let mark = 1 << (print & 63);
             let place = if seen & mark != 0 { self.double(base, key) } else { None };
             seen |= mark;
             match place {
                 Some(place) => *place = value,
-                None => self.pending.push(Entry { print, key, value }),
+                None => self.pending.push(Entry { key: Key::new(key, print), value }),
             }
             if !self.goes_on(b'}')? {
                 break;
@@ -302,7 +324,7 @@ impl Reader<'_> {
         }
         loop {
             let value = self.value(shape, depth)?;
-            self.pending.push(Entry { print: 0, key: Raw::plain(Kind::Null), value });
+            self.pending.push(Entry { key: Key::NONE, value });
             if !self.goes_on(b']')? {
                 return Ok(self.close(base, Kind::List));
             }
@@ -384,14 +406,14 @@ impl Reader<'_> {
         let (text, unescaped) = (self.scanner.text(), &self.unescaped);
         let name = bytes(text, unescaped, key);
         let fields = self.pending.get_mut(base..).filter(|fields| fields.len() < MANY_FIELDS)?;
-        let same = |entry: &&mut Entry| bytes(text, unescaped, entry.key) == name;
+        let same = |entry: &&mut Entry| bytes(text, unescaped, entry.key()) == name;
         fields.iter_mut().find(same).map(|entry| &mut entry.value)
     }
 
     /// Of fields with one name in the map that is open, keeps the last.
     fn drop_doubles(&mut self, base: usize) {
         let text = self.scanner.text();
-        let name = |entry: &Entry| resolve(text, &self.unescaped, entry.key);
+        let name = |entry: &Entry| resolve(text, &self.unescaped, entry.key());
         let mut fields = self.pending.split_off(base);
         // The sort is stable, so that the last of a name stays the last.
         fields.sort_by(|a, b| name(a).cmp(name(b)));
@@ -401,13 +423,68 @@ impl Reader<'_> {
     }
 }
 
-/// Length, first, middle and last byte of a key.
+/// 16 bits of length, first, middle and last byte of a key.
 #[inline]
-fn print(key: &[u8]) -> u32 {
-    match (key.first(), key.get(key.len() / 2), key.last()) {
+fn print(key: &[u8]) -> u64 {
+    let bytes = match (key.first(), key.get(key.len() / 2), key.last()) {
         (Some(first), Some(middle), Some(last)) => {
             u32::from_le_bytes([key.len() as u8, *first, *middle, *last])
         }
         _ => 0,
+    };
+    u64::from(bytes.wrapping_mul(0x9e37_79b1) >> 16)
+}
+
+/// Whether both are the same, without a call for the short ones that keys are.
+#[inline]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    if a.len() != b.len() {
+        return false;
+    }
+    // Two parts that overlap cover all of it.
+    if a.len() <= 16
+        && let (Some(a_first), Some(b_first), Some(a_last), Some(b_last)) =
+            (a.first_chunk::<8>(), b.first_chunk::<8>(), a.last_chunk::<8>(), b.last_chunk::<8>())
+    {
+        return a_first == b_first && a_last == b_last;
+    }
+    if a.len() < 8
+        && let (Some(a_first), Some(b_first), Some(a_last), Some(b_last)) =
+            (a.first_chunk::<4>(), b.first_chunk::<4>(), a.last_chunk::<4>(), b.last_chunk::<4>())
+    {
+        return a_first == b_first && a_last == b_last;
+    }
+    a == b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_same_when_all_their_bytes_are() {
+        for length in 0..40 {
+            let key = vec![b'a'; length];
+            assert!(is_same(&key, &key), "{length}");
+            assert!(!is_same(&key, &vec![b'a'; length + 1]), "{length}");
+            for at in 0..length {
+                let mut other = key.clone();
+                other[at] = b'b';
+                assert!(!is_same(&key, &other), "{length}, {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_with_the_same_print_are_told_apart() {
+        // All have their length, first, middle and last byte alike.
+        let text = r#"{"axxbxxc":1,"ayxbxxc":2,"axxbxyc":3,"axxbxxc":4}"#;
+        let tape = Tape::parse(text).unwrap();
+        let number = |key| tape.root().get(key).and_then(Node::as_i64);
+        assert_eq!(
+            ["axxbxxc", "ayxbxxc", "axxbxyc", "azxbxxc"].map(number),
+            [Some(4), Some(2), Some(3), None]
+        );
+        assert_eq!(tape.root().fields().count(), 3, "the last of two with one name counts");
     }
 }
