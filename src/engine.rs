@@ -12,6 +12,7 @@ use crate::verdict::{Action, Finding, Verdict};
 use jiff::civil::Date;
 use json_patch::Patch;
 use std::cell::OnceCell;
+use std::collections::HashMap;
 
 /// What is judged: one object and what is being done to it.
 #[derive(Debug, Clone, Copy)]
@@ -184,7 +185,7 @@ impl Engine<'_> {
         }
         let subjects = Subjects::new(facts, self.lookup);
         let context = self.context(review, facts, &subjects);
-        let mut findings: Vec<Finding> = Vec::new();
+        let mut findings = Findings::default();
         let mut drafts: Vec<Draft> = Vec::new();
         for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
             for rule in &policy.rules {
@@ -196,10 +197,11 @@ impl Engine<'_> {
                         None => draft.and_help(policy.refused_excuse(&subjects, rule.id, self.today)),
                         Some(_) => draft,
                     };
-                    add(&mut findings, draft.into_finding(rule.id, action, &policy.name, excused));
+                    findings.add(draft.into_finding(rule.id, action, &policy.name, excused));
                 }
             }
         }
+        let mut findings = findings.all;
         findings.sort_by(|a, b| {
             let key = |f: &Finding| (f.excused.is_some(), std::cmp::Reverse(f.action));
             key(a).cmp(&key(b)).then_with(|| a.field.cmp(&b.field)).then_with(|| a.rule.cmp(b.rule))
@@ -233,19 +235,31 @@ impl Engine<'_> {
     }
 }
 
-/// Adds a finding unless another policy found the same; of two, the one that stands and is stricter is kept.
-fn add(findings: &mut Vec<Finding>, finding: Finding) {
-    let same = findings.iter_mut().find(|other| {
-        other.rule == finding.rule && other.field == finding.field && other.message == finding.message
-    });
-    match same {
-        Some(other) => {
-            let weight = |f: &Finding| (f.excused.is_none(), f.action);
-            if weight(&finding) > weight(other) {
-                *other = finding;
+/// The findings of several policies, each once.
+#[derive(Default)]
+struct Findings {
+    all: Vec<Finding>,
+    /// Where in `all` those of one rule at one field are.
+    places: HashMap<(&'static str, FieldPath), Vec<usize>>,
+}
+
+impl Findings {
+    /// Adds a finding unless another policy found the same; of two, the one that stands and is stricter is kept.
+    fn add(&mut self, finding: Finding) {
+        let places = self.places.entry((finding.rule, finding.field.clone())).or_default();
+        let is_same = |place: &&usize| self.all.get(**place).is_some_and(|it| it.message == finding.message);
+        match places.iter().find(is_same).and_then(|place| self.all.get_mut(*place)) {
+            Some(other) => {
+                let weight = |f: &Finding| (f.excused.is_none(), f.action);
+                if weight(&finding) > weight(other) {
+                    *other = finding;
+                }
+            }
+            None => {
+                places.push(self.all.len());
+                self.all.push(finding);
             }
         }
-        None => findings.push(finding),
     }
 }
 

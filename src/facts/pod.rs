@@ -6,6 +6,33 @@ use crate::json::Node;
 use crate::model::{FieldPath, NodeRequirement, NodeSelector, NodeTerm};
 use std::cell::OnceCell;
 
+/// Finds things of a list by their names, the first of each name. Nothing is made for the few that most pods have.
+#[derive(Debug, Default)]
+pub(super) struct ByName(OnceCell<Vec<usize>>);
+
+impl ByName {
+    const FEW: usize = 32;
+
+    /// The list must be the same each time.
+    pub(super) fn find<'l, T>(
+        &self,
+        list: &'l [T],
+        name: &str,
+        of: impl for<'t> Fn(&'t T) -> &'t str,
+    ) -> Option<&'l T> {
+        if list.len() <= Self::FEW {
+            return list.iter().find(|thing| of(thing) == name);
+        }
+        let order = self.0.get_or_init(|| {
+            let mut order: Vec<usize> = (0..list.len()).collect();
+            order.sort_by(|a, b| list.get(*a).map(&of).cmp(&list.get(*b).map(&of)));
+            order
+        });
+        let at = order.partition_point(|index| list.get(*index).map(&of) < Some(name));
+        list.get(*order.get(at)?).filter(|thing| of(thing) == name)
+    }
+}
+
 /// A pod's spec, wherever it stands.
 #[derive(Debug)]
 pub struct PodFacts<'a> {
@@ -26,6 +53,7 @@ pub struct PodFacts<'a> {
     /// `nodeSelector`.
     pub node_selector: Option<Node<'a>>,
     required: OnceCell<Option<NodeSelector>>,
+    by_name: ByName,
 }
 
 impl<'a> PodFacts<'a> {
@@ -57,6 +85,7 @@ impl<'a> PodFacts<'a> {
             node_name: spec.str_at("nodeName")?.filter(|name| !name.is_empty()),
             node_selector: spec.map_at("nodeSelector")?,
             required: OnceCell::new(),
+            by_name: ByName::default(),
         })
     }
 
@@ -69,7 +98,7 @@ impl<'a> PodFacts<'a> {
 
     /// The pod volume of that name.
     pub fn volume(&self, name: &str) -> Option<&PodVolume<'a>> {
-        self.volumes.iter().find(|volume| volume.name == name)
+        self.by_name.find(&self.volumes, name, |volume| volume.name)
     }
 
     /// `nodeSelector` as a term; nothing when it is empty.
@@ -108,5 +137,23 @@ impl<'a> PodFacts<'a> {
     fn required_affinity_as_written(&self) -> Option<Node<'a>> {
         let affinity = self.spec.get("affinity")?.get("nodeAffinity")?;
         affinity.get("requiredDuringSchedulingIgnoredDuringExecution").filter(|required| !required.is_null())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_few_and_of_many_the_first_of_a_name_is_found() {
+        for count in [0, 1, ByName::FEW, ByName::FEW + 1, 300] {
+            let list: Vec<(String, usize)> =
+                (0..count).map(|index| (format!("v{}", index * 7 % 100), index)).collect();
+            let names = ByName::default();
+            for name in (0..100).map(|number| format!("v{number}")).chain(["w".into(), "".into()]) {
+                let wanted = list.iter().find(|(known, _)| *known == name);
+                assert_eq!(names.find(&list, &name, |thing| &thing.0), wanted, "{name} of {count}");
+            }
+        }
     }
 }

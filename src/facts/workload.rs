@@ -1,6 +1,7 @@
 use super::claim::ClaimSpec;
 use super::container::each;
 use super::fault::{FactsFault, Object, OrFault};
+use super::pod::ByName;
 use super::{Meta, PodFacts};
 use crate::json::Node;
 use crate::model::FieldPath;
@@ -85,6 +86,7 @@ pub struct Workload<'a> {
     pub concurrency: Option<&'a str>,
     /// `spec.volumeClaimTemplates` of a StatefulSet.
     pub claim_templates: Vec<ClaimTemplate<'a>>,
+    templates_by_name: ByName,
     /// `spec.persistentVolumeClaimRetentionPolicy` of a StatefulSet: whenDeleted and whenScaled.
     pub claim_retention: Option<(&'a str, &'a str)>,
     /// Whether a StatefulSet owns the pod, or it is one.
@@ -146,6 +148,7 @@ impl<'a> Workload<'a> {
                     .then(|| Ok(spec.str_at("concurrencyPolicy")?.unwrap_or("Allow")))
                     .transpose()?,
                 strategy: (kind == WorkloadKind::Deployment).then(|| strategy(spec)).transpose()?,
+                templates_by_name: ByName::default(),
                 claim_templates: if kind == WorkloadKind::StatefulSet {
                     claim_templates(spec)?
                 } else {
@@ -171,7 +174,7 @@ impl<'a> Workload<'a> {
 
     /// The claim template that stands behind a pod volume of that name.
     pub fn claim_template(&self, name: &str) -> Option<&ClaimTemplate<'a>> {
-        self.claim_templates.iter().find(|template| template.name == name)
+        self.templates_by_name.find(&self.claim_templates, name, |template| template.name)
     }
 }
 

@@ -8,7 +8,13 @@ use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
+
+/// How many names are told of those that could be meant.
+const NAMED: usize = 12;
 
 /// Finds names that lead nowhere: mounts without a pod volume, pod volumes without a mount, claims that do not exist.
 ///
@@ -54,8 +60,9 @@ impl Rule for Dangling {
     fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
         match &context.facts.subject {
             Subject::Workload(workload) => {
+                let known = names(workload).collect();
                 for container in &workload.pod.containers {
-                    mounts(workload, container, findings);
+                    mounts(workload, container, &known, findings);
                     same_path(workload, container, findings);
                 }
                 same_name(workload, findings);
@@ -94,33 +101,40 @@ fn uses<'w>(
     mounted.chain(container.devices.iter().map(move |d| (d.volume, devices.index(d.index), "block device")))
 }
 
-fn mounts(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Vec<Draft>) {
-    for (name, field, what) in uses(workload, container) {
-        if names(workload).any(|known| known == name) {
-            continue;
-        }
+fn mounts(
+    workload: &Workload<'_>,
+    container: &Container<'_>,
+    known: &HashSet<&str>,
+    findings: &mut Vec<Draft>,
+) {
+    for (name, field, what) in uses(workload, container).filter(|(name, ..)| !known.contains(name)) {
         let message = format!(
             "the {what} of container {:?} names the pod volume {name:?}, which does not exist: no pod can be made from \
              this",
             container.name
         );
-        let all: Vec<String> = names(workload).map(|known| format!("{known:?}")).collect();
+        let all: Vec<String> = names(workload).take(NAMED).map(|known| format!("{known:?}")).collect();
+        let more = if known.len() > NAMED { ", …" } else { "" };
         let help = match all.as_slice() {
             [] => format!("add {name:?} to the pod's `volumes`"),
-            _ => format!("write one of {}, or add {name:?} to the pod's `volumes`", all.join(", ")),
+            _ => format!("write one of {}{more}, or add {name:?} to the pod's `volumes`", all.join(", ")),
         };
         findings.push(Draft::new(field.key("name"), message).help(help));
     }
 }
 
 /// Each item that is like an earlier one, behind the first that it is like.
-fn repeated<'t, T, K: PartialEq>(
+fn repeated<'t, T, K: Eq + Hash>(
     items: &'t [T],
     what: impl Fn(&'t T) -> K,
 ) -> impl Iterator<Item = (&'t T, &'t T)> {
-    items.iter().enumerate().filter_map(move |(at, later)| {
-        let earlier = items.iter().take(at).find(|earlier| what(earlier) == what(later));
-        earlier.map(|first| (first, later))
+    let mut firsts = HashMap::new();
+    items.iter().filter_map(move |item| match firsts.entry(what(item)) {
+        Entry::Occupied(first) => Some((*first.get(), item)),
+        Entry::Vacant(place) => {
+            place.insert(item);
+            None
+        }
     })
 }
 
@@ -157,10 +171,10 @@ fn same_name(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
 /// Pod volumes and claim templates that no container uses.
 fn unused(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
     let pod = workload.pod.path();
-    let used = |name: &str| {
-        workload.pod.containers.iter().any(|container| uses(workload, container).any(|(used, ..)| used == name))
-    };
-    for volume in workload.pod.volumes.iter().filter(|volume| !used(volume.name)) {
+    let containers = workload.pod.containers.iter();
+    let used: HashSet<&str> =
+        containers.flat_map(|container| uses(workload, container)).map(|(name, ..)| name).collect();
+    for volume in workload.pod.volumes.iter().filter(|volume| !used.contains(volume.name)) {
         let message = format!(
             "no container mounts the pod volume {:?}: what was meant to lie on it lies somewhere else",
             volume.name
@@ -168,7 +182,7 @@ fn unused(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
         let help = "mount it with `volumeMounts` where the data is, or remove it";
         findings.push(Draft::new(volume.path(&pod).key("name"), message).help(help).at_most(Action::Warn));
     }
-    for template in workload.claim_templates.iter().filter(|template| !used(template.name)) {
+    for template in workload.claim_templates.iter().filter(|template| !used.contains(template.name)) {
         let message = format!(
             "no container mounts the claim template {:?}: every replica gets a claim that stays empty, and its data \
              lies somewhere else",
@@ -342,6 +356,20 @@ mod tests {
         assert_eq!(found(&[], &own), [""; 0], "the set has made it, the cache is behind");
         own["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = json!("backup");
         assert_eq!(found(&[], &own).len(), 1);
+    }
+
+    #[test]
+    fn thousands_of_names_are_judged_and_a_few_of_them_told() {
+        let number = 5_000;
+        let mounts: Vec<Value> =
+            (0..number).map(|at| json!({"name": format!("w{at}"), "mountPath": format!("/m{at}")})).collect();
+        let volumes: Vec<Value> = (0..number).map(|at| json!({"name": format!("v{at}"), "emptyDir": {}})).collect();
+        let object = pod(json!({"name": "c", "volumeMounts": mounts}), json!(volumes));
+        let verdict = judge(json!([{"dangling": {}}]), &[], &object);
+        assert_eq!(verdict.findings.len(), 2 * number, "each mount names nothing, and nothing mounts a volume");
+        let help = verdict.findings[0].help.as_deref().unwrap();
+        assert!(help.starts_with(r#"write one of "v0", "v1", "#), "{help}");
+        assert!(help.ends_with(r#""v11", …, or add "w0" to the pod's `volumes`"#), "{help}");
     }
 
     #[test]

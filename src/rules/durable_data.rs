@@ -8,6 +8,7 @@ use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Refuses stateful workloads whose data dies too early.
@@ -240,18 +241,14 @@ impl DurableData {
         if durable {
             // Something lasts: what else it mounts is most often scratch, so this is for the audit log, and once for
             // each pod volume, however many pieces of it are mounted.
-            let mut by_volume: Vec<(FieldPath, &DataPath<'_, '_>, Vec<&str>)> = Vec::new();
+            let mut by_volume: BTreeMap<FieldPath, (&DataPath<'_, '_>, BTreeSet<&str>)> = BTreeMap::new();
             for data in weak {
-                let field = field(&pod, data);
-                let path = data.path.as_str();
-                match by_volume.iter_mut().find(|(known, ..)| *known == field) {
-                    Some((.., paths)) if paths.contains(&path) => {}
-                    Some((.., paths)) => paths.push(path),
-                    None => by_volume.push((field, data, vec![path])),
-                }
+                let (_, paths) = by_volume.entry(field(&pod, data)).or_insert_with(|| (data, BTreeSet::new()));
+                paths.insert(data.path.as_str());
             }
-            findings.extend(by_volume.into_iter().map(|(field, data, paths)| {
+            findings.extend(by_volume.into_iter().map(|(field, (data, paths))| {
                 let lost = data.cover.fate.most.lost_when();
+                let paths: Vec<&str> = paths.into_iter().collect();
                 let message =
                     format!("{} of a StatefulSet, {}: lost when {lost}", paths.join(", "), describe(data));
                 Draft::new(field, message)

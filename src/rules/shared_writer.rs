@@ -8,6 +8,8 @@ use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
+use std::cell::LazyCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Refuses several pods that write to one claim which is made for one writer.
@@ -59,6 +61,7 @@ impl Rule for SharedWriter {
         let Some((workload, storage)) = context.storage() else { return };
         let Some(several) = Several::of(workload) else { return };
         let data = Data::of_products(workload, storage, context.catalog, &[]);
+        let writers = LazyCell::new(|| writers(workload));
         for volume in &workload.pod.volumes {
             // A claim template of the same name shadows the pod volume.
             let fixed = workload.claim_template(volume.name).is_none();
@@ -66,8 +69,10 @@ impl Rule for SharedWriter {
             let Some(claim) = context.lookup.claim(context.facts.namespace(), name).filter(|_| fixed) else {
                 continue;
             };
-            let writers = writers(workload, volume);
-            let (Some(mode), Some(first)) = (exclusive(&claim.spec), writers.first()) else { continue };
+            let Some(mode) = exclusive(&claim.spec) else { continue };
+            let Some((first, writers)) = writers.get(volume.name).and_then(|all| Some((all.first()?, all))) else {
+                continue;
+            };
             let database = keeps_data(&data, volume);
             let Some((message, help, certain)) = several.judge(name, mode, database) else { continue };
             let pod = workload.pod.path();
@@ -215,17 +220,19 @@ struct Writer {
     own_directory: bool,
 }
 
-fn writers(workload: &Workload<'_>, volume: &PodVolume<'_>) -> Vec<Writer> {
+/// The writers of each pod volume.
+fn writers<'w>(workload: &'w Workload<'_>) -> HashMap<&'w str, Vec<Writer>> {
     let pod = workload.pod.path();
-    let mut writers = Vec::new();
+    let mut writers: HashMap<&str, Vec<Writer>> = HashMap::new();
     for container in &workload.pod.containers {
-        for mount in container.mounts.iter().filter(|mount| mount.volume == volume.name && !mount.read_only) {
+        for mount in container.mounts.iter().filter(|mount| !mount.read_only) {
             let own_directory = mount.sub_path.is_some_and(|path| path.contains("$("));
-            writers.push(Writer { field: container.mount_path(&pod, mount), own_directory });
+            let writer = Writer { field: container.mount_path(&pod, mount), own_directory };
+            writers.entry(mount.volume).or_default().push(writer);
         }
-        for device in container.devices.iter().filter(|device| device.volume == volume.name) {
+        for device in &container.devices {
             let field = container.path(&pod).key("volumeDevices").index(device.index);
-            writers.push(Writer { field, own_directory: false });
+            writers.entry(device.volume).or_default().push(Writer { field, own_directory: false });
         }
     }
     writers

@@ -14,7 +14,12 @@ pub struct Source {
     pub text: Arc<str>,
     /// Where each line starts, in bytes; found when first needed.
     lines: OnceLock<Vec<usize>>,
+    /// How many characters start before each [`BLOCK`]; found when first needed, for a line that is longer.
+    characters: OnceLock<Vec<usize>>,
 }
+
+/// How many bytes are counted through at most: JSON may be one line of megabytes, with findings all over it.
+const BLOCK: usize = 4096;
 
 /// A place in a text as people count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +34,7 @@ impl Source {
     /// A text under a name.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), text: text.into(), lines: OnceLock::new() }
+        Self { name: name.into(), text: text.into(), lines: OnceLock::new(), characters: OnceLock::new() }
     }
 
     /// The line and column of a byte; one beyond the end of the text is at its end.
@@ -40,7 +45,11 @@ impl Source {
         let start = line.checked_sub(1).and_then(|index| self.lines().get(index)).copied().unwrap_or(0);
         // Counting by byte, so that a byte inside a character is in that character's column.
         let before = self.text.as_bytes().get(start..byte).unwrap_or_default();
-        let columns = before.iter().filter(|byte| !is_continuation(**byte)).count();
+        let columns = if before.len() <= BLOCK {
+            characters(before)
+        } else {
+            self.characters_before(byte) - self.characters_before(start)
+        };
         let inside = self.text.as_bytes().get(byte).copied().is_some_and(is_continuation);
         // A byte-order mark has no width.
         let mark = usize::from(start == 0 && before.starts_with(BOM));
@@ -58,6 +67,21 @@ impl Source {
         Some(line.strip_suffix('\r').unwrap_or(line))
     }
 
+    fn characters_before(&self, byte: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let blocks = self.characters.get_or_init(|| {
+            let counts = bytes.chunks(BLOCK).map(characters);
+            let sums = counts.scan(0, |sum, count| {
+                *sum += count;
+                Some(*sum)
+            });
+            std::iter::once(0).chain(sums).collect()
+        });
+        let block = byte / BLOCK;
+        let rest = bytes.get(block * BLOCK..byte).unwrap_or_default();
+        blocks.get(block).copied().unwrap_or_default() + characters(rest)
+    }
+
     fn lines(&self) -> &[usize] {
         self.lines.get_or_init(|| {
             let breaks = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
@@ -67,6 +91,11 @@ impl Source {
 }
 
 const BOM: &[u8] = "\u{FEFF}".as_bytes();
+
+/// How many characters start in these bytes.
+fn characters(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| !is_continuation(**byte)).count()
+}
 
 fn is_continuation(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
@@ -153,6 +182,18 @@ mod tests {
         assert_eq!(source.position(0), Position { line: 1, column: 1 });
         assert_eq!(source.position(3), Position { line: 1, column: 1 });
         assert_eq!(source.position(6), Position { line: 1, column: 4 });
+    }
+
+    #[test]
+    fn positions_in_a_long_line_count_characters_too() {
+        let text = format!("first: ä\n{}\nlast", "aé€".repeat(5_000));
+        let source = Source::new("a.json", text.as_str());
+        let mut column = 0;
+        for byte in 10..text.len() - 5 {
+            column += usize::from(text.is_char_boundary(byte));
+            assert_eq!(source.position(byte), Position { line: 2, column }, "byte {byte}");
+        }
+        assert_eq!(source.position(text.len() - 4), Position { line: 3, column: 1 });
     }
 
     #[test]
