@@ -7,6 +7,8 @@ mod support;
 
 #[path = "agent/backends.rs"]
 mod backends;
+#[path = "agent/growth.rs"]
+mod growth;
 #[path = "agent/hostile.rs"]
 mod hostile;
 #[path = "agent/life.rs"]

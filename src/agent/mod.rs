@@ -7,6 +7,7 @@ mod confine;
 mod directory;
 mod fault;
 mod filesystem;
+mod in_time;
 mod kernel;
 mod metrics;
 mod node_storage;

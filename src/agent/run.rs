@@ -1,5 +1,6 @@
 //! The agent's one thread that talks to the API server: it hands volumes to the workers and tells what came of them.
 
+use super::in_time::in_time;
 use super::kernel::Code;
 use super::metrics::Metrics;
 use super::node_storage::{base_status, is_news};
@@ -447,7 +448,8 @@ impl Running {
             point("report", "before");
             // With the uid, no object of the same name that came later is meant.
             let patch = json!({"metadata": {"uid": uid}, "status": whole(&status)});
-            let written = api.patch_status(&volume, &PatchParams::default(), &Patch::Merge(patch)).await;
+            let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+            let written = in_time(api.patch_status(&volume, &params, &patch)).await;
             point("report", "after");
             let version = |object: Watched| object.metadata.resource_version.and_then(|v| v.parse().ok());
             let written = written.map(|object| version(object).unwrap_or_default());
@@ -567,14 +569,15 @@ impl Running {
         };
         let (client, sender, there) = (self.client.clone(), self.sender.clone(), self.storage.there);
         tokio::spawn(async move {
-            let _ = sender.send(News::Storage(write_storage(client, spec, status, there).await));
+            let written = in_time(write_storage(client, spec, status, there)).await;
+            let _ = sender.send(News::Storage(written));
         });
     }
 }
 
 async fn node_uid(client: kube::Client, node: &str) -> Result<String, kube::Error> {
     let nodes: Api<Node> = Api::all(client);
-    Ok(nodes.get_metadata(node).await?.metadata.uid.unwrap_or_default())
+    Ok(in_time(nodes.get_metadata(node)).await?.metadata.uid.unwrap_or_default())
 }
 
 async fn write_storage(

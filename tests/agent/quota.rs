@@ -6,7 +6,7 @@ use serde_json::json;
 use std::process::Command;
 use volgate::model::{Backend, Phase};
 
-const MIB: i64 = 1 << 20;
+pub(crate) const MIB: i64 = 1 << 20;
 
 pub(crate) fn mkfs_xfs(parts: &Parts) -> Command {
     let mut mkfs = parts.program("sbin/mkfs.xfs");
@@ -38,7 +38,7 @@ pub(crate) fn agent_command(node: &Node, failpoint: Option<&str>) -> String {
 }
 
 /// A machine with an agent.
-async fn agent(node: &Node, mkfs: impl FnOnce(&Parts) -> Command, mount: &str) -> Vm {
+pub(crate) async fn agent(node: &Node, mkfs: impl FnOnce(&Parts) -> Command, mount: &str) -> Vm {
     let vm = machine(node, mkfs, mount).await;
     vm.run(&format!("{} &", agent_command(node, None))).await;
     vm
