@@ -1,8 +1,9 @@
 //! Many claims at once: that each has its volume, what it costs, and how long it takes.
 
 use crate::at_once;
-use crate::disk::{Disk, claims, create, delete, settled};
+use crate::disk::{Disk, RealAgent, claims, create, delete, settled};
 use crate::harness::{Agent, Controller, LIMIT, Objects, start};
+use crate::support::cluster::ADMIN;
 use crate::support::{Cluster, Options, say, wait_until};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -22,14 +23,20 @@ fn lifted() -> Option<Cluster> {
     })
 }
 
-/// Nodes with played agents, a class for volumes on any of them, and a controller that leads.
-async fn world(cluster: &Cluster) -> (Objects<'_>, Vec<Agent>, Controller) {
+/// Nodes with played agents or real ones, a class for volumes on any of them, and a controller that leads.
+async fn world(cluster: &Cluster, real: bool) -> (Objects<'_>, Vec<Box<dyn Disk>>, Controller) {
     let o = Objects::new(cluster, "burst").await;
     let nodes = claims("burst", NODES);
-    let mut agents = Vec::new();
+    let mut agents: Vec<Box<dyn Disk>> = Vec::new();
     for node in &nodes {
-        cluster.fake_node(node, &[]).await;
-        agents.push(Agent::start(cluster, node, 1 << 50).await);
+        if real {
+            agents.push(Box::new(
+                RealAgent::looking(cluster, node, &cluster.kubeconfig_for(ADMIN), "60").await,
+            ));
+        } else {
+            cluster.fake_node(node, &[]).await;
+            agents.push(Box::new(Agent::start(cluster, node, 1 << 50).await));
+        }
     }
     let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
     o.class("burst", at_once(&nodes, json!({}))).await;
@@ -53,13 +60,13 @@ const BOUND: &str = "volgate_provisioner_volumes{phase=\"Bound\",class=\"burst\"
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_claims_at_once() {
     let Some(cluster) = lifted() else { return };
-    let (o, agents, controller) = world(&cluster).await;
-    let disks: Vec<&dyn Disk> = agents.iter().map(|agent| agent as &dyn Disk).collect();
+    let (o, agents, controller) = world(&cluster, false).await;
+    let disks: Vec<&dyn Disk> = agents.iter().map(|agent| &**agent).collect();
     let all = claims("data", 1000);
     create(&o, &all).await;
     until_counted(&controller, BOUND, all.len()).await;
     settled(&o, OURS, &disks, &all).await;
-    let taken: usize = agents.iter().map(|agent| agent.disk().len()).sum();
+    let taken: usize = agents.iter().map(|agent| agent.directories().len()).sum();
     assert_eq!(taken, all.len(), "one directory for each claim");
     let (_, metrics) = controller.health("/metrics").await.unwrap();
     let writes: Vec<(String, usize)> = metrics
@@ -84,14 +91,16 @@ async fn a_thousand_claims_at_once() {
 
 /// A measurement, which prints and asserts nothing of times:
 /// `VOLGATE_BURST=1000 cargo test --release --test provisioner -- --ignored --nocapture measures`. All claims come at once;
-/// with `VOLGATE_PACE=50` so many in a second.
+/// with `VOLGATE_PACE=50` so many in a second. With `VOLGATE_AGENTS=real` the agents are processes that share this
+/// machine's disk; otherwise the bench plays them.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement, for a quiet machine"]
 async fn measures_a_burst() {
     let asked = |name| std::env::var(name).ok().map(|text| text.parse::<u32>().unwrap());
     let (number, pace) = (asked("VOLGATE_BURST").unwrap_or(200) as usize, asked("VOLGATE_PACE"));
     let Some(cluster) = lifted() else { return };
-    let (o, _agents, controller) = world(&cluster).await;
+    let real = std::env::var("VOLGATE_AGENTS").is_ok_and(|agents| agents == "real");
+    let (o, _agents, controller) = world(&cluster, real).await;
     let started = Instant::now();
     let passed =
         |what: &str| say(&format!("{what} after {:.1} s", Duration::as_secs_f32(&started.elapsed())));

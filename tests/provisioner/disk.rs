@@ -42,13 +42,18 @@ pub(crate) struct RealAgent {
 impl RealAgent {
     /// Makes a node, and starts its agent by this way to the API server.
     pub(crate) async fn start(cluster: &Cluster, node: &str, kubeconfig: &Path) -> Self {
+        Self::looking(cluster, node, kubeconfig, "1").await
+    }
+
+    /// The same, with how often it looks at its disk, in seconds.
+    pub(crate) async fn looking(cluster: &Cluster, node: &str, kubeconfig: &Path, seconds: &str) -> Self {
         cluster.fake_node(node, &[]).await;
         let scratch = Scratch::new(node).unwrap();
         let health = free_address();
         let listen = health.to_string();
         let args = ["agent", "--node-name", node, "--health-listen", &listen]
             .into_iter()
-            .chain(["--look-every", "1", "--orphan-grace", "1"])
+            .chain(["--look-every", seconds, "--orphan-grace", "1"])
             .map(str::to_owned)
             .collect::<Vec<_>>();
         let command = agent::command(kubeconfig, &scratch.path().join("root"), &args);
