@@ -77,6 +77,8 @@ pub(super) struct Raw(u64);
 const BITS: u32 = 23;
 const MASK: u64 = (1 << BITS) - 1;
 const UNESCAPED: u64 = 1 << (2 * BITS);
+/// The bits that say where a text is: all but the kind's, or the print's of a key.
+const PLACE: u64 = (1 << (2 * BITS + 1)) - 1;
 /// The length of text, in bytes, from which on a tape cannot hold it. No review is as long.
 pub const TOO_LONG: usize = 1 << BITS;
 
@@ -111,7 +113,7 @@ pub(super) struct Entry {
 
 /// A key in one word: start, length and whether it was unescaped as in [`Raw`], above them 16 bits of its [`print()`],
 /// so that most keys are told apart without a look at their text.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 struct Key(u64);
 
 impl Key {
@@ -120,12 +122,12 @@ impl Key {
 
     #[inline]
     fn new(text: Raw, print: u64) -> Self {
-        Self(text.0 & (UNESCAPED << 1).wrapping_sub(1) | print << (2 * BITS + 1))
+        Self(text.0 & PLACE | print << (2 * BITS + 1))
     }
 
     #[inline]
     fn raw(self) -> Raw {
-        Raw(self.0 & (UNESCAPED << 1).wrapping_sub(1))
+        Raw(self.0 & PLACE)
     }
 
     #[inline]

@@ -60,9 +60,8 @@ impl Rule for Dangling {
     fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
         match &context.facts.subject {
             Subject::Workload(workload) => {
-                let known = names(workload).collect();
                 for container in &workload.pod.containers {
-                    mounts(workload, container, &known, findings);
+                    mounts(workload, container, findings);
                     same_path(workload, container, findings);
                 }
                 same_name(workload, findings);
@@ -101,20 +100,16 @@ fn uses<'w>(
     mounted.chain(container.devices.iter().map(move |d| (d.volume, devices.index(d.index), "block device")))
 }
 
-fn mounts(
-    workload: &Workload<'_>,
-    container: &Container<'_>,
-    known: &HashSet<&str>,
-    findings: &mut Vec<Draft>,
-) {
-    for (name, field, what) in uses(workload, container).filter(|(name, ..)| !known.contains(name)) {
+fn mounts(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Vec<Draft>) {
+    let known = |name: &str| workload.pod.volume(name).is_some() || workload.claim_template(name).is_some();
+    for (name, field, what) in uses(workload, container).filter(|(name, ..)| !known(name)) {
         let message = format!(
             "the {what} of container {:?} names the pod volume {name:?}, which does not exist: no pod can be made from \
              this",
             container.name
         );
         let all: Vec<String> = names(workload).take(NAMED).map(|known| format!("{known:?}")).collect();
-        let more = if known.len() > NAMED { ", …" } else { "" };
+        let more = if names(workload).nth(NAMED).is_some() { ", …" } else { "" };
         let help = match all.as_slice() {
             [] => format!("add {name:?} to the pod's `volumes`"),
             _ => format!("write one of {}{more}, or add {name:?} to the pod's `volumes`", all.join(", ")),
