@@ -39,11 +39,11 @@ async fn both_versions_of_http_are_answered() {
 }
 
 #[tokio::test]
-async fn the_router_needs_no_socket() {
+async fn the_service_needs_no_socket() {
     let gate = Gate::start().await;
     let request = Request::post("/validate").header("content-type", "application/json");
     let request = request.body(Body::from(review("deny"))).unwrap();
-    let response = volgate::server::router(gate.state.clone()).oneshot(request).await.unwrap();
+    let response = volgate::server::webhook_service(gate.state.clone()).oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     let body = axum::body::to_bytes(response.into_body(), MIB).await.unwrap();
     assert!(String::from_utf8_lossy(&body).contains("test-rule: spec: is not liked (policy test)"));
@@ -85,8 +85,12 @@ async fn bad_requests_are_told_what_is_wrong() {
         );
         assert!(text.contains(part), "{text}");
     }
-    let (parts, _) = client.send("GET", "/validate", json, Body::empty()).await;
-    assert_eq!(parts.status, StatusCode::METHOD_NOT_ALLOWED);
+    let (parts, body) = client.send("GET", "/validate", json, Body::empty()).await;
+    assert_eq!(
+        (parts.status, &parts.headers["allow"]),
+        (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap())
+    );
+    assert!(body.contains("the method must be POST"));
     gate.stop().await;
 }
 

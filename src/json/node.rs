@@ -255,6 +255,7 @@ enum ItemsOf<'a> {
 impl<'a> Iterator for Items<'a> {
     type Item = Node<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Node<'a>> {
         match &mut self.0 {
             ItemsOf::Tree(items) => items.next().map(Node::Tree),
@@ -289,6 +290,7 @@ enum FieldsOf<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = (&'a str, Node<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<(&'a str, Node<'a>)> {
         match &mut self.0 {
             FieldsOf::Tree(fields) => fields.next().map(|(key, value)| (key.as_str(), Node::Tree(value))),

@@ -162,8 +162,8 @@ impl<'t> Tape<'t> {
         let mut reader = Reader {
             scanner: Scanner::new(text),
             unescaped: String::new(),
-            // As many as objects of Kubernetes mostly have for their length.
-            entries: Vec::with_capacity(text.len() / 16),
+            // More than objects of Kubernetes mostly have for their length: to grow is to copy all of them.
+            entries: Vec::with_capacity(text.len() / 12),
             pending: Vec::with_capacity(64),
         };
         let root = reader.value(shape, 0)?;

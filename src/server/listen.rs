@@ -1,9 +1,10 @@
 use super::cork::CorkAcceptor;
-use super::{State, health_router, router};
+use super::{State, health_router, webhook_service};
 use crate::tls::TlsFault;
 use axum_server::Handle;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use socket2::{SockRef, TcpKeepalive};
 use std::future::{Ready, ready};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -11,11 +12,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::BufReader;
 use tokio::net::TcpStream;
+use tower::make::Shared;
 
 /// How long a client may take to complete a TLS handshake, or to send a request's head.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often an idle HTTP/2 connection is asked whether it is still there.
+/// How long an HTTP/1 connection may be idle, and how long one of HTTP/2 before it is asked whether it is still there. The
+/// kernel asks: HTTP/2's own pings would have the time taken for every frame.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How often it is asked, [`PATIENCE`] apart, until it is given up.
+const ASKED: u32 = 3;
 
 /// How many bytes are read of a connection at once: rustls asks for 4 KiB, which is less than most reviews have.
 const READ: usize = 64 * 1024;
@@ -82,7 +87,6 @@ pub async fn serve(
         .handle(handles.0.clone())
         .first_request_timeout(PATIENCE);
     server.http_builder().http1().header_read_timeout(KEEP_ALIVE);
-    server.http_builder().http2().keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(PATIENCE);
     let counted = state.clone();
     let server = server.accept_error_handler(move |from: Option<&SocketAddr>, error| {
         counted.metrics.connection_errors.inc();
@@ -96,7 +100,7 @@ pub async fn serve(
             );
         }
     });
-    let mut webhook = tokio::spawn(server.serve(router(state.clone()).into_make_service()));
+    let mut webhook = tokio::spawn(server.serve(Shared::new(webhook_service(state.clone()))));
 
     let server = axum_server::from_tcp(health)
         .map_err(fault("health", &health_at))?
@@ -129,9 +133,14 @@ impl<S> Accept<TcpStream, S> for Buffered {
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         // Otherwise an answer behind another on the same connection can wait for the client's delayed ACK.
-        let set = stream.set_nodelay(true);
+        let set = stream.set_nodelay(true).and_then(|()| keep_alive(&stream));
         ready(set.map(|()| (BufReader::with_capacity(READ, stream), service)))
     }
+}
+
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    let alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(PATIENCE).with_retries(ASKED);
+    SockRef::from(stream).set_tcp_keepalive(&alive)
 }
 
 /// Serves a router in the clear, for ever.
@@ -151,4 +160,22 @@ fn flatten(ended: Result<io::Result<()>, tokio::task::JoinError>) -> io::Result<
 
 fn address(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|_| "an unknown address".to_owned(), |at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_is_gone_without_a_word_is_noticed() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let (_client, accepted) = tokio::join!(TcpStream::connect(at), listener.accept());
+        let (stream, ()) = Buffered.accept(accepted.unwrap().0, ()).await.unwrap();
+        let socket = SockRef::from(stream.get_ref());
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEP_ALIVE);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), PATIENCE);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), ASKED);
+    }
 }

@@ -15,5 +15,5 @@ pub use listen::{ServeFault, Shutdown, serve, serve_plain};
 pub use metrics::{Metrics, REVIEW_BUCKETS};
 #[cfg(feature = "cluster")]
 pub(crate) use metrics::{signed, text_of};
-pub use review::{MAX_BODY, router};
+pub use review::{MAX_BODY, webhook_service};
 pub use state::{CacheState, Limits, NoCaches, State};

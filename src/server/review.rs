@@ -1,15 +1,15 @@
 use super::State;
 use crate::admission::{self, Answer, VerdictLabel};
 use crate::engine::Engine;
-use axum::Router;
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::body::{Bytes, HttpBody};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
+use tower::{BoxError, Service, service_fn};
 
 /// The largest body, in bytes: 7 MiB. A review can carry two objects of 3 MB; controller-runtime takes as much.
 pub const MAX_BODY: usize = 7 * 1024 * 1024;
@@ -23,21 +23,47 @@ struct Endpoint {
     entry: fn(&[u8], &Engine<'_>) -> Answer,
 }
 
-/// `POST /mutate` and `POST /validate`.
-pub fn router(state: Arc<State>) -> Router {
-    let route = |name, entry| {
-        let state = state.clone();
-        post(async move |request: Request| answer(&state, Endpoint { name, entry }, request).await)
-    };
-    Router::new()
-        .route("/mutate", route("mutate", admission::mutate))
-        .route("/validate", route("validate", admission::validate))
-        .fallback(async || {
-            (StatusCode::NOT_FOUND, "nothing is here: volgate answers POST /mutate and POST /validate\n")
-        })
+impl Endpoint {
+    fn at(path: &str) -> Option<Self> {
+        match path {
+            "/mutate" => Some(Self { name: "mutate", entry: admission::mutate }),
+            "/validate" => Some(Self { name: "validate", entry: admission::validate }),
+            _ => None,
+        }
+    }
 }
 
-async fn answer(state: &Arc<State>, endpoint: Endpoint, request: Request) -> Response {
+/// `POST /mutate` and `POST /validate`. For these two axum's router would note and box more than they are worth: a small
+/// review takes no longer than the protocol around it.
+pub fn webhook_service<B>(
+    state: Arc<State>,
+) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+where
+    B: HttpBody<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    service_fn(move |request: Request<B>| {
+        let state = state.clone();
+        async move { Ok(route(&state, request).await) }
+    })
+}
+
+async fn route<B: HttpBody<Error: Into<BoxError>>>(state: &Arc<State>, request: Request<B>) -> Response {
+    let Some(endpoint) = Endpoint::at(request.uri().path()) else {
+        let text = "nothing is here: volgate answers POST /mutate and POST /validate\n";
+        return (StatusCode::NOT_FOUND, text).into_response();
+    };
+    if request.method() != Method::POST {
+        let text = "the method must be POST: post an AdmissionReview, as the API server does\n";
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")], text).into_response();
+    }
+    answer(state, endpoint, request).await
+}
+
+async fn answer<B: HttpBody<Error: Into<BoxError>>>(
+    state: &Arc<State>,
+    endpoint: Endpoint,
+    request: Request<B>,
+) -> Response {
     if !is_json(request.headers()) {
         let text =
             "the content type must be application/json: post an AdmissionReview, as the API server does\n";
@@ -53,7 +79,11 @@ async fn answer(state: &Arc<State>, endpoint: Endpoint, request: Request) -> Res
     })
 }
 
-async fn judge_in_turn(state: &Arc<State>, endpoint: Endpoint, body: Body) -> Response {
+async fn judge_in_turn<B: HttpBody<Error: Into<BoxError>>>(
+    state: &Arc<State>,
+    endpoint: Endpoint,
+    body: B,
+) -> Response {
     let too_large = || {
         let text = format!(
             "the body is larger than {} MiB, which no review of the API server is: {}\n",
@@ -67,9 +97,9 @@ async fn judge_in_turn(state: &Arc<State>, endpoint: Endpoint, body: Body) -> Re
     }
     // The turn comes before the body, so that the bodies in memory are bounded. The semaphore is never closed.
     let _turn = state.turns.acquire().await;
-    let bytes = match to_bytes(body, MAX_BODY).await {
-        Ok(bytes) => bytes,
-        Err(error) if is_length(&error) => return too_large(),
+    let bytes = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return too_large(),
         Err(error) => {
             let text = format!("failed to read the body: {error}\n");
             return refuse(state, endpoint, StatusCode::BAD_REQUEST, "unreadable", text);
@@ -138,16 +168,4 @@ fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
-}
-
-/// Whether reading stopped at the limit.
-fn is_length(error: &axum::Error) -> bool {
-    let mut at: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(error);
-    while let Some(error) = at {
-        if error.to_string() == "length limit exceeded" {
-            return true;
-        }
-        at = error.source();
-    }
-    false
 }
