@@ -1,7 +1,7 @@
 use super::support::{fits_any, includes, one_of, overlap, pattern_faults};
 use super::{Draft, Rule};
 use crate::engine::Context;
-use crate::facts::{ClaimSite, ClassName};
+use crate::facts::{ClaimSite, ClaimSiteKind, ClassName};
 use crate::lookup::LookupKind;
 use crate::model::FieldPath;
 use crate::policy::{PolicyFault, nearest};
@@ -26,6 +26,10 @@ use std::sync::Arc;
 /// Bad: `storageClassName: fsat-ssd`, which no cluster has: the claim is Pending for ever.
 /// Good: `storageClassName: fast-ssd`.
 ///
+/// With `requireName` every claim has to say which class it means, since the default is another tomorrow or in the next
+/// cluster. Where a cluster has a default, the API server writes it into a claim before volgate is asked: there the
+/// templates of workloads are refused, and in CI the claims as well.
+///
 /// `mustExist` is silent where not all classes are known, and for a class that only volumes made by hand have: such a
 /// class needs no object. The rule does not look at the class of the volume that a claim is bound to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +44,9 @@ pub struct Params {
     /// Whether the class must exist, and a default where none is named.
     #[serde(default = "yes")]
     pub must_exist: bool,
+    /// Whether each claim must name its class, or say `""`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_name: bool,
     /// Whether `""` may be asked for. Absent: only where `allow` is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_none: Option<bool>,
@@ -131,12 +138,19 @@ impl ClaimClass {
                 let message = "asks for a volume without a class (`\"\"`), which the policy does not allow";
                 Draft::new(field, message).help(self.allowed())
             }),
-            ClassName::Absent => self.judge_absent(context, field),
+            ClassName::Absent => self.judge_absent(context, site, field),
         }
     }
 
-    fn judge_absent(&self, context: &Context<'_>, field: FieldPath) -> Option<Draft> {
-        if let Some(default) = context.lookup.default_class() {
+    fn judge_absent(&self, context: &Context<'_>, site: &ClaimSite<'_>, field: FieldPath) -> Option<Draft> {
+        let default = context.lookup.default_class();
+        // A claim gets the default's name from the API server, a template does not.
+        let is_named = default.is_some() && matches!(site.kind, ClaimSiteKind::Claim);
+        if self.0.require_name && !is_named {
+            let message = "names no class, which the policy wants of every claim";
+            return Some(Draft::new(field, message).help(self.allowed()));
+        }
+        if let Some(default) = default {
             let class = &default.name;
             let why = self.refuses(class)?;
             let message = format!("names no class, and the cluster's default is {class:?}, {why}");
@@ -186,6 +200,7 @@ impl ClaimClass {
 
     fn allowed(&self) -> String {
         match self.0.allow.as_slice() {
+            [] if self.0.deny.is_empty() => "set `storageClassName` to a class of the cluster".to_owned(),
             [] => "set `storageClassName` to another class".to_owned(),
             allow => format!("set `storageClassName` to {}", one_of(allow)),
         }
@@ -255,6 +270,24 @@ mod tests {
         assert_eq!(of(&[class("gp2", "true")], json!({"allow": ["gp2"]})), [""; 0]);
         assert!(of(&[class("gp2", "false")], json!({}))[0].contains("has no default"));
         assert_eq!(of(&[], json!({"mustExist": false})), [""; 0]);
+    }
+
+    #[test]
+    fn a_class_must_be_named_where_nobody_else_names_it() {
+        let params = json!({"requireName": true, "mustExist": false});
+        let of = |context: &[Value], object: &Value| found(params.clone(), context, object);
+        let wanted = "names no class, which the policy wants of every claim";
+        assert!(of(&[], &claim(json!({})))[0].contains(wanted));
+        assert_eq!(of(&[], &named("a")), [""; 0]);
+        assert_eq!(of(&[], &named("")), [""; 0]);
+        let default = [class("gp2", "true")];
+        assert_eq!(of(&default, &claim(json!({}))), [""; 0], "the API server names it");
+        let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {
+            "template": {"spec": {"containers": []}},
+            "volumeClaimTemplates": [{"metadata": {"name": "a"}, "spec": {}}]}});
+        assert!(of(&default, &set)[0].contains(wanted));
+        let defaulted = json!([{"claimClass": params}, {"defaultClass": {"name": "local-path"}}]);
+        assert_eq!(lines(&judge(defaulted, &[], &set)), [""; 0], "another rule names it");
     }
 
     #[test]
