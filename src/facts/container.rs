@@ -55,6 +55,8 @@ pub struct Container<'a> {
     pub read_only_root: bool,
     /// `resources.limits.memory`.
     pub memory_limit: Option<Quantity>,
+    /// `resources.limits.ephemeral-storage`.
+    pub storage_limit: Option<Quantity>,
 }
 
 /// One volume mount.
@@ -99,6 +101,7 @@ impl<'a> Container<'a> {
             devices: Vec::new(),
             read_only_root: false,
             memory_limit: None,
+            storage_limit: None,
         };
         for (key, value) in fields(value) {
             match key {
@@ -120,7 +123,9 @@ impl<'a> Container<'a> {
                     let read_only = map("securityContext", value)?.bool_at("readOnlyRootFilesystem");
                     container.read_only_root = read_only.or_within("securityContext")?;
                 }
-                "resources" => container.memory_limit = memory_limit(map("resources", value)?)?,
+                "resources" => {
+                    [container.memory_limit, container.storage_limit] = limits(map("resources", value)?)?;
+                }
                 "restartPolicy" if section == Section::Init && text("restartPolicy", value)? == "Always" => {
                     container.section = Section::Sidecar;
                 }
@@ -188,10 +193,12 @@ impl<'a> Device<'a> {
     }
 }
 
-fn memory_limit(resources: Node<'_>) -> Result<Option<Quantity>, FactsFault> {
-    let read = || match resources.map_at("limits")? {
-        Some(limits) => super::claim::quantity_at(limits, "memory").or_within("limits"),
-        None => Ok(None),
+/// The limits of memory and of ephemeral storage.
+fn limits(resources: Node<'_>) -> Result<[Option<Quantity>; 2], FactsFault> {
+    let read = || -> Result<[Option<Quantity>; 2], FactsFault> {
+        let Some(limits) = resources.map_at("limits")? else { return Ok([None, None]) };
+        let limit = |key| super::claim::quantity_at(limits, key).or_within("limits");
+        Ok([limit("memory")?, limit("ephemeral-storage")?])
     };
     read().or_within("resources")
 }

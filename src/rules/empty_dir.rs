@@ -27,15 +27,18 @@ use std::sync::Arc;
 ///
 /// A `sizeLimit` of 0 is none. A pod volume without a type is an emptyDir without a limit. Huge pages are bounded by
 /// the containers' own limits, and need no size. A resize of a running pod is not asked about: no `sizeLimit` can
-/// change in it, and who lowers a memory limit below one is not told. The rule does not count `ephemeral-storage`
-/// limits of containers, and does not excuse volumes by their names, which any author can choose: that is for a
-/// policy's `exceptions`.
+/// change in it, and who lowers a memory limit below one is not told. The rule does not hold `ephemeral-storage`
+/// limits of containers against `maxSize`, and does not excuse volumes by their names, which any author can choose: that
+/// is for a policy's `exceptions`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
     /// Whether every emptyDir on disk needs a `sizeLimit`.
     #[serde(default = "yes")]
     pub require_size_limit: bool,
+    /// Whether one on disk needs none where each container that mounts it has a limit of `ephemeral-storage`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub or_storage_limit: bool,
     /// The largest `sizeLimit`, such as `10Gi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_size: Option<String>,
@@ -62,7 +65,12 @@ impl super::Params for Params {
             let message = "has no effect, because `allowMemory` is false: take one of them out";
             faults.push(PolicyFault::new(at.key("maxMemory"), message));
         }
+        if self.or_storage_limit && !self.require_size_limit {
+            let message = "has no effect, because `requireSizeLimit` is false: take one of them out";
+            faults.push(PolicyFault::new(at.key("orStorageLimit"), message));
+        }
         Arc::new(EmptyDir {
+            or_storage_limit: self.or_storage_limit,
             require_size_limit: self.require_size_limit,
             allow_memory: self.allow_memory,
             max_memory: max_memory.or_else(|| max_size.clone()),
@@ -74,6 +82,7 @@ impl super::Params for Params {
 #[derive(Debug)]
 struct EmptyDir {
     require_size_limit: bool,
+    or_storage_limit: bool,
     allow_memory: bool,
     max_size: Option<Quantity>,
     max_memory: Option<Quantity>,
@@ -113,11 +122,16 @@ impl EmptyDir {
                         "emptyDir {name:?} has no size limit: it can fill the node's disk, and the kubelet then \
                          evicts other pods as well"
                     );
-                    let help = match &self.max_size {
+                    let mut help = match &self.max_size {
                         Some(max) => format!("set `sizeLimit`, at most {max}"),
                         None => "set `sizeLimit`, such as 1Gi".to_owned(),
                     };
-                    return self.require_size_limit.then(|| Draft::new(field, message).help(help));
+                    if self.or_storage_limit {
+                        help.push_str(", or `limits.ephemeral-storage` of every container that mounts it");
+                    }
+                    let is_bounded = self.or_storage_limit && has_storage_limits(pod, name);
+                    let is_fault = self.require_size_limit && !is_bounded;
+                    return is_fault.then(|| Draft::new(field, message).help(help));
                 };
                 too_large(name, size, self.max_size.as_ref(), field)
             }
@@ -178,6 +192,16 @@ impl EmptyDir {
         }
         too_large(name, size, self.max_memory.as_ref(), field)
     }
+}
+
+/// Whether each container that mounts the pod volume has a limit of ephemeral storage, to which it counts. One that is put
+/// into a running pod cannot have any.
+fn has_storage_limits(pod: &PodFacts<'_>, volume: &str) -> bool {
+    let mounts = |container: &&Container<'_>| {
+        container.section != Section::Ephemeral && container.mounts.iter().any(|mount| mount.volume == volume)
+    };
+    let mut mounting = pod.containers.iter().filter(mounts);
+    mounting.all(|container| container.storage_limit.as_ref().is_some_and(|limit| limit.value() > 0))
 }
 
 fn too_large(name: &str, size: &Quantity, max: Option<&Quantity>, field: FieldPath) -> Option<Draft> {
@@ -279,6 +303,25 @@ mod tests {
         assert_eq!(found(json!({}), json!({"emptyDir": {"sizeLimit": "1Gi"}}), json!([])), [""; 0]);
         assert_eq!(found(json!({"requireSizeLimit": false}), json!({"emptyDir": {}}), json!([])), [""; 0]);
         assert_eq!(found(json!({}), json!({"hostPath": {"path": "/"}}), json!([])), [""; 0]);
+    }
+
+    #[test]
+    fn limits_of_ephemeral_storage_can_stand_for_a_size_limit() {
+        let params = json!({"orStorageLimit": true, "maxSize": "1Gi"});
+        let of = |params: &Value, source: Value, containers: Value| found(params.clone(), source, containers);
+        let (limited, free) = (writer(json!({"ephemeral-storage": "2Gi"})), writer(json!({"memory": "2Gi"})));
+        let other = json!({"name": "other", "volumeMounts": [{"name": "w", "mountPath": "/w"}]});
+        let field = "spec.volumes[0].emptyDir.sizeLimit";
+        let disk = || json!({"emptyDir": {}});
+        assert_eq!(of(&params, disk(), json!([limited, other])), [""; 0]);
+        expect(&of(&params, disk(), json!([limited, free])), field, "no size limit");
+        let none = writer(json!({"ephemeral-storage": 0}));
+        expect(&of(&params, disk(), json!([none])), field, "no size limit");
+        expect(&of(&json!({}), disk(), json!([limited])), field, "no size limit");
+        expect(&of(&params, json!({"emptyDir": {"sizeLimit": "2Gi"}}), json!([limited])), field, "is 1Gi");
+        expect(&of(&params, json!({"emptyDir": {"medium": "Memory"}}), json!([limited])), field, "all memory");
+        let useless = json!([{"emptyDir": {"orStorageLimit": true, "requireSizeLimit": false}}]);
+        assert!(faults(useless)[0].contains("has no effect"));
     }
 
     #[test]
