@@ -16,7 +16,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use volgate::cluster::{node_storages, node_volumes, provisioner_cluster_rules, provisioner_namespace_rules};
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+/// How long the slowest machine may take for any step. The controller manager alone lets up to a minute pass until it looks
+/// again for an API server that was away (client-go's reflector: 30 s, and as much again by chance).
+pub(crate) const LIMIT: Duration = Duration::from_secs(150);
 pub(crate) const BASE: &str = "/opt/local-path-provisioner";
 pub(crate) const USER: &str = "system:serviceaccount:volgate-system:volgate-provisioner";
 
