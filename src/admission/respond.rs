@@ -7,7 +7,6 @@ use crate::model::Operation;
 use crate::verdict::{Action, Finding, Verdict};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use json_patch::Patch;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -105,6 +104,10 @@ struct Response<'a> {
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     audit_annotations: BTreeMap<&'static str, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -121,7 +124,15 @@ struct Status {
 
 impl<'a> Response<'a> {
     fn allowed(uid: &'a str) -> Self {
-        Self { uid, allowed: true, status: None, audit_annotations: BTreeMap::new(), warnings: Vec::new() }
+        Self {
+            uid,
+            allowed: true,
+            status: None,
+            patch: None,
+            patch_type: None,
+            audit_annotations: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
     }
 
     fn denied(uid: &'a str, code: u16, reason: &'static str, message: String) -> Self {
@@ -160,12 +171,12 @@ pub(super) fn unreadable(request: &Request<'_>, fault: &str) -> Answer {
     );
     let note = format!("{}: {fault}", subject(request));
     let response = Response::denied(request.uid, 400, "BadRequest", message);
-    send(request, response, None, VerdictLabel::Unreadable, Vec::new(), Some(note))
+    send(request, response, VerdictLabel::Unreadable, Vec::new(), Some(note))
 }
 
 /// A review that no policy is about.
 pub(super) fn skipped(request: &Request<'_>) -> Answer {
-    send(request, Response::allowed(request.uid), None, VerdictLabel::Skipped, Vec::new(), None)
+    send(request, Response::allowed(request.uid), VerdictLabel::Skipped, Vec::new(), None)
 }
 
 /// A review that was judged.
@@ -180,10 +191,16 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
     };
     response.warnings = warnings(verdict);
     response.audit_annotations = annotations(&verdict.findings);
-    let patch = Some(&verdict.patch).filter(|patch| response.allowed && !patch.0.is_empty());
+    if response.allowed && !verdict.patch.0.is_empty() {
+        let mut patch = Vec::with_capacity(512);
+        // Plain JSON values, into memory: writing them cannot fail.
+        let _ = serde_json::to_writer(&mut patch, &verdict.patch);
+        response.patch = Some(STANDARD.encode(patch));
+        response.patch_type = Some("JSONPatch");
+    }
     let label = if !response.allowed {
         VerdictLabel::Denied
-    } else if patch.is_some() {
+    } else if response.patch.is_some() {
         VerdictLabel::Patched
     } else if !response.warnings.is_empty() {
         VerdictLabel::Warned
@@ -191,7 +208,7 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
         VerdictLabel::Allowed
     };
     let tallies = verdict.findings.iter().map(|f| Tally { rule: f.rule, action: fate(f) }).collect();
-    send(request, response, patch, label, tallies, note)
+    send(request, response, label, tallies, note)
 }
 
 const UNKNOWN_OPERATION: &str = "unknown";
@@ -199,19 +216,15 @@ const UNKNOWN_OPERATION: &str = "unknown";
 fn send(
     request: &Request<'_>,
     response: Response<'_>,
-    patch: Option<&Patch>,
     verdict: VerdictLabel,
     findings: Vec<Tally>,
     note: Option<String>,
 ) -> Answer {
     // What an answer without findings takes, so that it does not grow step by step.
-    let mut body = Vec::with_capacity(if patch.is_some() { 1_024 } else { 192 });
+    let mut body = Vec::with_capacity(192 + response.patch.as_ref().map_or(0, String::len));
     let review = ReviewOut { api_version: API_VERSION, kind: "AdmissionReview", response };
     // Texts and booleans alone, into memory: writing them cannot fail.
     let _ = serde_json::to_writer(&mut body, &review);
-    if let Some(patch) = patch {
-        add_patch(&mut body, patch);
-    }
     Answer {
         status: 200,
         content_type: "application/json",
@@ -224,18 +237,6 @@ fn send(
             note,
         },
     }
-}
-
-/// Puts the patch into a written review. Base64 needs no look for what JSON would have escaped.
-fn add_patch(body: &mut Vec<u8>, patch: &Patch) {
-    let mut text = Vec::with_capacity(512);
-    // Plain JSON values, into memory: writing them cannot fail.
-    let _ = serde_json::to_writer(&mut text, patch);
-    // The response is the review's last field, and the patch becomes the response's.
-    body.truncate(body.len().saturating_sub(b"}}".len()));
-    body.extend_from_slice(br#","patchType":"JSONPatch","patch":""#);
-    body.extend_from_slice(STANDARD.encode(text).as_bytes());
-    body.extend_from_slice(br#""}}"#);
 }
 
 /// Which object a line of the log is about.

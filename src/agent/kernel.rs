@@ -357,6 +357,7 @@ mod tests {
             mapping("70000-80000 r--s 00000000 fe:00 78 /shared", 0),
         ];
         assert_eq!(clean_parts(&smaps.concat()), [0x10000..0x20000, 0x20000..0x30000]);
+        assert_eq!(format!("{:?}", clean_parts("")), "[]");
     }
 
     #[test]

@@ -2,7 +2,7 @@ use super::support::quantity;
 use super::{Draft, Rule};
 use crate::engine::Context;
 use crate::json::Node;
-use crate::facts::{Container, PodFacts, PodVolume, Section, VolumeSource};
+use crate::facts::{Container, Mount, PodFacts, PodVolume, Section, VolumeSource};
 use crate::model::{FieldPath, Quantity};
 use crate::policy::{PolicyFault, nearest};
 use schemars::JsonSchema;
@@ -118,6 +118,9 @@ impl EmptyDir {
             "" => {
                 let field = source.key("sizeLimit");
                 let Some(size) = size_limit.filter(|size| size.value() > 0) else {
+                    if !self.require_size_limit || (self.or_storage_limit && has_storage_limits(pod, name)) {
+                        return None;
+                    }
                     let message = format!(
                         "emptyDir {name:?} has no size limit: it can fill the node's disk, and the kubelet then \
                          evicts other pods as well"
@@ -129,9 +132,7 @@ impl EmptyDir {
                     if self.or_storage_limit {
                         help.push_str(", or `limits.ephemeral-storage` of every container that mounts it");
                     }
-                    let is_bounded = self.or_storage_limit && has_storage_limits(pod, name);
-                    let is_fault = self.require_size_limit && !is_bounded;
-                    return is_fault.then(|| Draft::new(field, message).help(help));
+                    return Some(Draft::new(field, message).help(help));
                 };
                 too_large(name, size, self.max_size.as_ref(), field)
             }
@@ -194,14 +195,23 @@ impl EmptyDir {
     }
 }
 
-/// Whether each container that mounts the pod volume has a limit of ephemeral storage, to which it counts. One that is put
-/// into a running pod cannot have any.
+/// The containers that mount the pod volume by such a mount. One that is put into a running pod is left out: it has no
+/// resources of its own.
+fn mounting<'p, 'a>(
+    pod: &'p PodFacts<'a>,
+    volume: &'p str,
+    is_meant: fn(&Mount<'_>) -> bool,
+) -> impl Iterator<Item = &'p Container<'a>> {
+    pod.containers.iter().filter(move |container| {
+        container.section != Section::Ephemeral
+            && container.mounts.iter().any(|mount| mount.volume == volume && is_meant(mount))
+    })
+}
+
+/// Whether each container that mounts the pod volume has a limit of ephemeral storage, to which it counts.
 fn has_storage_limits(pod: &PodFacts<'_>, volume: &str) -> bool {
-    let mounts = |container: &&Container<'_>| {
-        container.section != Section::Ephemeral && container.mounts.iter().any(|mount| mount.volume == volume)
-    };
-    let mut mounting = pod.containers.iter().filter(mounts);
-    mounting.all(|container| container.storage_limit.as_ref().is_some_and(|limit| limit.value() > 0))
+    mounting(pod, volume, |_| true)
+        .all(|container| container.storage_limit.as_ref().is_some_and(|limit| limit.value() > 0))
 }
 
 fn too_large(name: &str, size: &Quantity, max: Option<&Quantity>, field: FieldPath) -> Option<Draft> {
@@ -229,12 +239,7 @@ struct MemoryLimit {
 impl MemoryLimit {
     /// None where nothing limits it, or nobody writes to it.
     fn of(pod: &PodFacts<'_>, volume: &str) -> Option<Self> {
-        let writes = |container: &&Container<'_>| {
-            // Ephemeral containers have no resources of their own.
-            container.section != Section::Ephemeral
-                && container.mounts.iter().any(|mount| mount.volume == volume && !mount.read_only)
-        };
-        let writers: Vec<&Container<'_>> = pod.containers.iter().filter(writes).collect();
+        let writers: Vec<&Container<'_>> = mounting(pod, volume, |mount| !mount.read_only).collect();
         let containers = writers.iter().map(|container| container.memory_limit.as_ref());
         let limits: Option<Vec<&Quantity>> = containers.collect();
         let own = limits.filter(|limits| !limits.is_empty()).map(|limits| {

@@ -1,7 +1,7 @@
 //! ext4 that grows beneath a pod, in a virtual machine: only who has CAP_SYS_RESOURCE may do that, which where tests run
 //! even root may lack.
 
-use crate::quota::{MIB, agent};
+use crate::quota::{MIB, agent, mkfs_ext4};
 use crate::world::Node;
 use serde_json::json;
 use volgate::model::{Backend, NodeVolumeMode, Phase};
@@ -9,16 +9,7 @@ use volgate::model::{Backend, NodeVolumeMode, Phase};
 #[tokio::test]
 async fn ext4_in_a_loop_volume_grows_while_it_is_mounted() {
     let Some(node) = Node::without_agent("ext4-grows").await else { return };
-    let vm = agent(
-        &node,
-        |parts| {
-            let mut mkfs = parts.program("sbin/mkfs.ext4");
-            mkfs.arg("-q");
-            mkfs
-        },
-        "",
-    )
-    .await;
+    let vm = agent(&node, |parts| mkfs_ext4(parts, &[]), "").await;
     let volume = "pvc-ext4-grows";
     node.ask(volume, |spec| {
         spec.backend = Backend::Loop;

@@ -14,6 +14,12 @@ pub(crate) fn mkfs_xfs(parts: &Parts) -> Command {
     mkfs
 }
 
+pub(crate) fn mkfs_ext4(parts: &Parts, options: &[&str]) -> Command {
+    let mut mkfs = parts.program("sbin/mkfs.ext4");
+    mkfs.arg("-q").args(options);
+    mkfs
+}
+
 /// A machine without an agent yet, in which the node's base is a disk of the given file system.
 pub(crate) async fn machine(node: &Node, mkfs: impl FnOnce(&Parts) -> Command, mount: &str) -> Vm {
     let parts = Parts::get();
@@ -113,16 +119,8 @@ async fn a_directory_of_xfs_holds_what_its_quota_says() {
 #[tokio::test]
 async fn a_directory_of_ext4_holds_what_its_quota_says() {
     let Some(node) = Node::without_agent("ext4").await else { return };
-    let vm = agent(
-        &node,
-        |parts| {
-            let mut mkfs = parts.program("sbin/mkfs.ext4");
-            mkfs.args(["-q", "-O", "quota,project", "-E", "quotatype=prjquota"]);
-            mkfs
-        },
-        "-o prjquota",
-    )
-    .await;
+    let options = ["-O", "quota,project", "-E", "quotatype=prjquota"];
+    let vm = agent(&node, |parts| mkfs_ext4(parts, &options), "-o prjquota").await;
     bounds(&node, &vm).await;
 }
 
