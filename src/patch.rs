@@ -2,7 +2,7 @@
 
 use crate::json::{Layer, Node};
 use crate::model::{FieldPath, Segment};
-use json_patch::jsonptr::PointerBuf;
+use json_patch::jsonptr::{PointerBuf, Token};
 use json_patch::{AddOperation, Patch, PatchOperation, ReplaceOperation};
 use serde_json::{Map, Value};
 use std::cell::OnceCell;
@@ -87,8 +87,8 @@ impl<'a> PatchBuilder<'a> {
             value = Value::Object(Map::from_iter([(key.to_string(), value)]));
         }
         let pointer = PointerBuf::from_tokens(segments.iter().take(cut).map(|segment| match segment {
-            Segment::Key(key) => key.to_string(),
-            Segment::Index(index) => index.to_string(),
+            Segment::Key(key) => Token::new(key.as_ref()),
+            Segment::Index(index) => Token::from(*index),
         }));
         let place = FieldPath::from(segments.get(..cut).unwrap_or_default().to_vec());
         let operation = if exists || above_null {

@@ -273,8 +273,14 @@ fn nearly_json() -> impl Strategy<Value = String> {
     })
 }
 
-/// Reads a text both ways: each must refuse it, or both must see the same.
+/// Reads a text both ways, and once more without its white space, for which there is a way of its own.
 fn same_reading(text: &str) -> Result<(), TestCaseError> {
+    same_reading_of(text)?;
+    same_reading_of(&text.replace([' ', '\t', '\n', '\r'], ""))
+}
+
+/// Reads a text both ways: each must refuse it, or both must see the same.
+fn same_reading_of(text: &str) -> Result<(), TestCaseError> {
     match (Tape::parse(text), serde_json::from_str::<Value>(text)) {
         (Ok(tape), Ok(tree)) => {
             prop_assert_eq!(tape.root().to_value(), tree.clone(), "{}", text);

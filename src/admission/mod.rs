@@ -48,7 +48,7 @@ fn answer(
     engine: &Engine<'_>,
     judge: impl FnOnce(&Review<'_>) -> Result<Verdict, FactsFault>,
 ) -> Answer {
-    let text = std::str::from_utf8(bytes).ok();
+    let text = simdutf8::basic::from_utf8(bytes).ok();
     let tape = text.and_then(|text| Tape::read(text, Level::Review).ok());
     let request = tape.as_ref().and_then(|tape| Request::read(tape.root()));
     let (Some(text), Some(request)) = (text, request) else { return explain(bytes) };

@@ -25,10 +25,6 @@ impl Shape for Level {
         self == Self::Any
     }
 
-    fn is_map(self) -> bool {
-        self != Self::Any
-    }
-
     fn field(self, key: &str) -> Step<Self> {
         match (self, key) {
             (Self::Any, _) => Step::Read(Self::Any),
@@ -67,24 +63,33 @@ pub(super) struct Request<'a> {
 impl<'a> Request<'a> {
     /// Reads a review of that shape; nothing where a field has a wrong type or it is no review at all.
     pub(super) fn read(review: Node<'a>) -> Option<Self> {
-        if version_fault(text(review, "apiVersion")?, text(review, "kind")?).is_some() {
+        let (mut api_version, mut kind, mut request) = ("", "", Node::NULL);
+        for (key, value) in review.given() {
+            match key {
+                "apiVersion" => api_version = value.as_str()?,
+                "kind" => kind = value.as_str()?,
+                "request" => request = value,
+                _ => {}
+            }
+        }
+        if version_fault(api_version, kind).is_some() {
             return None;
         }
-        let request = review.get("request")?;
-        let kind = request.get("kind").unwrap_or(Node::NULL);
-        let object = |key| request.get(key).filter(|object| !object.is_null());
-        let request = Self {
-            uid: text(request, "uid")?,
-            group: text(kind, "group")?,
-            kind: text(kind, "kind")?,
-            subresource: text(request, "subResource")?,
-            name: text(request, "name")?,
-            namespace: text(request, "namespace")?,
-            operation: text(request, "operation")?,
-            object: object("object"),
-            old_object: object("oldObject"),
-        };
-        Some(request).filter(|request| !request.uid.is_empty())
+        let mut read = Self::default();
+        for (key, value) in request.given() {
+            match key {
+                "uid" => read.uid = value.as_str()?,
+                "kind" => (read.group, read.kind) = group_and_kind(value)?,
+                "subResource" => read.subresource = value.as_str()?,
+                "name" => read.name = value.as_str()?,
+                "namespace" => read.namespace = value.as_str()?,
+                "operation" => read.operation = value.as_str()?,
+                "object" => read.object = Some(value),
+                "oldObject" => read.old_object = Some(value),
+                _ => {}
+            }
+        }
+        Some(read).filter(|request| !request.uid.is_empty())
     }
 
     /// The namespace; none for objects outside of one.
@@ -93,12 +98,16 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A text that may be absent; nothing where it is something else.
-fn text<'a>(map: Node<'a>, key: &str) -> Option<&'a str> {
-    match map.get(key) {
-        Some(value) if !value.is_null() => value.as_str(),
-        _ => Some(""),
+fn group_and_kind<'a>(value: Node<'a>) -> Option<(&'a str, &'a str)> {
+    let (mut group, mut kind) = ("", "");
+    for (key, value) in value.given() {
+        match key {
+            "group" => group = value.as_str()?,
+            "kind" => kind = value.as_str()?,
+            _ => {}
+        }
     }
+    Some((group, kind))
 }
 
 /// Why a review of that version cannot be read.

@@ -7,7 +7,9 @@ use crate::model::Operation;
 use crate::verdict::{Action, Finding, Verdict};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use json_patch::Patch;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// The length of a warning, in characters: the API server cuts longer ones.
@@ -105,7 +107,7 @@ struct Response<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
+    patch: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -192,10 +194,7 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
     response.warnings = warnings(verdict);
     response.audit_annotations = annotations(&verdict.findings);
     if response.allowed && !verdict.patch.0.is_empty() {
-        let mut patch = Vec::with_capacity(512);
-        // Plain JSON values, into memory: writing them cannot fail.
-        let _ = serde_json::to_writer(&mut patch, &verdict.patch);
-        response.patch = Some(STANDARD.encode(patch));
+        response.patch = encoded(&verdict.patch);
         response.patch_type = Some("JSONPatch");
     }
     let label = if !response.allowed {
@@ -211,6 +210,18 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
     send(request, response, label, tallies, note)
 }
 
+/// The patch in base64, as the JSON string that it is in the answer: nothing in it is to be escaped.
+fn encoded(patch: &Patch) -> Option<Box<RawValue>> {
+    let mut json = Vec::with_capacity(512);
+    // Plain JSON values, into memory: writing them cannot fail.
+    let _ = serde_json::to_writer(&mut json, patch);
+    let mut text = String::with_capacity(json.len().div_ceil(3) * 4 + 2);
+    text.push('"');
+    STANDARD.encode_string(json, &mut text);
+    text.push('"');
+    RawValue::from_string(text).ok()
+}
+
 const UNKNOWN_OPERATION: &str = "unknown";
 
 fn send(
@@ -221,7 +232,7 @@ fn send(
     note: Option<String>,
 ) -> Answer {
     // What an answer without findings takes, so that it does not grow step by step.
-    let mut body = Vec::with_capacity(192 + response.patch.as_ref().map_or(0, String::len));
+    let mut body = Vec::with_capacity(192 + response.patch.as_ref().map_or(0, |patch| patch.get().len()));
     let review = ReviewOut { api_version: API_VERSION, kind: "AdmissionReview", response };
     // Texts and booleans alone, into memory: writing them cannot fail.
     let _ = serde_json::to_writer(&mut body, &review);

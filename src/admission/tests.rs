@@ -124,6 +124,25 @@ fn a_claim_without_a_class_is_patched() {
 }
 
 #[test]
+fn white_space_in_a_review_changes_nothing() {
+    let mut deep = review(claim());
+    deep["request"]["object"]["spec"] = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    for review in [review(claim()), review(json!("no map")), deep] {
+        let texts = [serde_json::to_vec(&review), serde_json::to_vec_pretty(&review)].map(Result::unwrap);
+        for entry in [mutate, validate] {
+            let [compact, spaced] = texts.each_ref().map(|text| send(entry, &defaults(), text));
+            let uid = compact.body.windows(8).any(|part| part == b"705ab4f5");
+            assert!(uid, "{}", String::from_utf8_lossy(&compact.body));
+            // What is wrong with it is told with its line.
+            assert_eq!(compact.outcome.verdict, spaced.outcome.verdict);
+            if compact.outcome.verdict != VerdictLabel::Unreadable {
+                assert_eq!(compact, spaced);
+            }
+        }
+    }
+}
+
+#[test]
 fn an_empty_patch_is_left_out() {
     let mut object = claim();
     object["spec"]["storageClassName"] = json!("fast");

@@ -1,4 +1,4 @@
-use super::fault::{FactsFault, Object, OrFault, fields, list, map, text, truth};
+use super::fault::{FactsFault, Object, OrFault, list, map, text, truth};
 use crate::json::{Items, Node};
 use crate::model::{FieldPath, FsPath, Quantity};
 
@@ -103,7 +103,7 @@ impl<'a> Container<'a> {
             memory_limit: None,
             storage_limit: None,
         };
-        for (key, value) in fields(value) {
+        for (key, value) in value.given() {
             match key {
                 "name" => container.name = text("name", value)?,
                 "image" => container.image = text("image", value)?,
@@ -149,7 +149,7 @@ impl<'a> Container<'a> {
 /// Its name, and its value unless it comes from elsewhere.
 fn variable<'a>(item: Node<'a>) -> Result<(&'a str, Option<&'a str>), FactsFault> {
     let (mut name, mut value, mut elsewhere) = ("", "", false);
-    for (key, field) in fields(item) {
+    for (key, field) in item.given() {
         match key {
             "name" => name = text("name", field)?,
             "value" => value = text("value", field)?,
@@ -164,7 +164,7 @@ impl<'a> Mount<'a> {
     fn read(item: Node<'a>, index: usize) -> Result<Self, FactsFault> {
         let (mut volume, mut path, mut read_only) = ("", "", false);
         let (mut sub_path, mut expression) = ("", "");
-        for (key, value) in fields(item) {
+        for (key, value) in item.given() {
             match key {
                 "name" => volume = text("name", value)?,
                 "mountPath" => path = text("mountPath", value)?,
@@ -182,7 +182,7 @@ impl<'a> Mount<'a> {
 impl<'a> Device<'a> {
     fn read(item: Node<'a>, index: usize) -> Result<Self, FactsFault> {
         let (mut volume, mut path) = ("", "");
-        for (key, value) in fields(item) {
+        for (key, value) in item.given() {
             match key {
                 "name" => volume = text("name", value)?,
                 "devicePath" => path = text("devicePath", value)?,
@@ -212,7 +212,7 @@ pub(super) fn each<'a, T>(
     each_of(key, object.list_at(key)?, read)
 }
 
-fn each_of<'a, T>(
+pub(super) fn each_of<'a, T>(
     key: &'static str,
     items: Items<'a>,
     read: impl Fn(Node<'a>, usize) -> Result<T, FactsFault>,

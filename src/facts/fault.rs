@@ -18,6 +18,11 @@ impl FactsFault {
         Self { path: FieldPath::root().key(key), message: message.into() }
     }
 
+    /// The same fault beneath this field.
+    pub(super) fn within(self, key: impl Into<Cow<'static, str>>) -> Self {
+        Self { path: FieldPath::root().key(key).join(&self.path), ..self }
+    }
+
     fn wrong_type(key: &'static str, wanted: &str, found: Node<'_>) -> Self {
         let kind = if found.is_null() {
             "null"
@@ -49,7 +54,7 @@ pub(crate) trait OrFault<T> {
 
 impl<T> OrFault<T> for Result<T, FactsFault> {
     fn or_within(self, key: impl Into<Cow<'static, str>>) -> Result<T, FactsFault> {
-        self.map_err(|fault| FactsFault { path: FieldPath::root().key(key).join(&fault.path), ..fault })
+        self.map_err(|fault| fault.within(key))
     }
 
     fn or_within_item(self, key: &'static str, index: usize) -> Result<T, FactsFault> {
@@ -94,11 +99,6 @@ impl<'a> Object<'a> for Node<'a> {
 
 fn given<'a>(object: Node<'a>, key: &str) -> Option<Node<'a>> {
     object.get(key).filter(|value| !value.is_null())
-}
-
-/// The fields of an object but for null ones: one pass, where most of the fields that there can be are wanted.
-pub(super) fn fields<'a>(object: Node<'a>) -> impl Iterator<Item = (&'a str, Node<'a>)> {
-    object.fields().filter(|(_, value)| !value.is_null())
 }
 
 /// The value of that field as a text.

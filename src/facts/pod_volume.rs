@@ -178,7 +178,8 @@ impl<'a> VolumeSource<'a> {
                 }
             })
         };
-        read().or_within(key.to_owned())
+        // The name is copied for a fault alone.
+        read().map_err(|fault| fault.within(key.to_owned()))
     }
 
     /// The field of the pod volume that holds the source.

@@ -176,6 +176,11 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The fields that are not null: one pass, where most of the fields that there can be are wanted.
+    pub fn given(self) -> impl Iterator<Item = (&'a str, Self)> {
+        self.fields().filter(|(_, value)| !value.is_null())
+    }
+
     /// A tree of its own.
     pub fn to_value(self) -> Value {
         if let Self::Tree(value) = self {
