@@ -30,7 +30,7 @@ pub use workload::{ClaimTemplate, Workload, WorkloadKind};
 
 use crate::json::Node;
 use crate::model::{Labels, ObjectRef};
-use fault::{Object, OrFault};
+use fault::{Object, OrFault, list, map, text};
 
 /// What rules are told of an object.
 #[derive(Debug)]
@@ -88,6 +88,16 @@ pub struct Owner<'a> {
     pub uid: &'a str,
 }
 
+impl<'a> Owner<'a> {
+    fn read(owner: Node<'a>) -> Option<Self> {
+        Some(Self {
+            kind: owner.get("kind")?.as_str()?,
+            name: owner.get("name")?.as_str()?,
+            uid: owner.get("uid").and_then(Node::as_str).unwrap_or_default(),
+        })
+    }
+}
+
 impl<'a> Meta<'a> {
     /// The value of an annotation.
     pub fn annotation(&self, key: &str) -> Option<&'a str> {
@@ -97,22 +107,23 @@ impl<'a> Meta<'a> {
     pub(crate) fn read(object: Node<'a>) -> Result<Self, FactsFault> {
         let Some(meta) = object.map_at("metadata")? else { return Ok(Self::default()) };
         let read = || -> Result<Self, FactsFault> {
-            Ok(Self {
-                labels: meta.map_at("labels")?,
-                annotations: meta.map_at("annotations")?,
-                uid: meta.str_at("uid")?,
-                controller: meta
-                    .list_at("ownerReferences")?
-                    .find(|owner| owner.get("controller").and_then(Node::as_bool) == Some(true))
-                    .and_then(|owner| {
-                        Some(Owner {
-                            kind: owner.get("kind")?.as_str()?,
-                            name: owner.get("name")?.as_str()?,
-                            uid: owner.get("uid").and_then(Node::as_str).unwrap_or_default(),
-                        })
-                    }),
-                deleting: meta.get("deletionTimestamp").is_some_and(|at| !at.is_null()),
-            })
+            let mut read = Self::default();
+            for (key, value) in meta.given() {
+                match key {
+                    "labels" => read.labels = Some(map("labels", value)?),
+                    "annotations" => read.annotations = Some(map("annotations", value)?),
+                    "uid" => read.uid = Some(text("uid", value)?),
+                    "ownerReferences" => {
+                        let mut owners = list("ownerReferences", value)?;
+                        let controls = |owner: &Node<'_>| owner.get("controller")?.as_bool();
+                        read.controller =
+                            owners.find(|owner| controls(owner) == Some(true)).and_then(Owner::read);
+                    }
+                    "deletionTimestamp" => read.deleting = true,
+                    _ => {}
+                }
+            }
+            Ok(read)
         };
         read().or_within("metadata")
     }

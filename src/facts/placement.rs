@@ -17,8 +17,8 @@ pub struct TiedClaim<'w, 'a> {
     pub volumes: Vec<Arc<VolumeFacts>>,
     /// Whether the claim names its volume, so that no other can come.
     pub settled: bool,
-    /// The nodes that one of the volumes allows.
-    pub nodes: NodeSelector,
+    /// The nodes that one of the volumes allows, where that is not what the only one says itself.
+    united: Option<NodeSelector>,
 }
 
 /// The claims of a workload's pods that only some nodes can use, in the order of the pod volumes. Claims and volumes
@@ -36,10 +36,15 @@ pub fn tied_claims<'w, 'a>(
             Some(volume) => vec![lookup.volume(volume)?],
             None => candidates(spec, (namespace, name), lookup),
         };
-        let allowed: Option<Vec<NodeSelector>> =
-            volumes.iter().map(|volume| volume.node_affinity.clone()).collect();
-        let nodes = NodeSelector::any_of(allowed.filter(|allowed| !allowed.is_empty())?);
-        Some(TiedClaim { pod_volume, claim: name, volumes, settled: spec.volume_name.is_some(), nodes })
+        let united = match volumes.as_slice() {
+            [] => return None,
+            [only] if only.node_affinity.as_ref()?.is_plain() => None,
+            several => {
+                let allowed = several.iter().map(|volume| volume.node_affinity.clone());
+                Some(NodeSelector::any_of(allowed.collect::<Option<Vec<_>>>()?))
+            }
+        };
+        Some(TiedClaim { pod_volume, claim: name, volumes, settled: spec.volume_name.is_some(), united })
     });
     tied.collect()
 }
@@ -90,9 +95,15 @@ fn fits(volume: &VolumeFacts, spec: &ClaimSpec) -> bool {
 }
 
 impl TiedClaim<'_, '_> {
+    /// The nodes that one of the volumes allows.
+    pub fn nodes(&self) -> &NodeSelector {
+        let own = || self.volumes.first()?.node_affinity.as_ref();
+        self.united.as_ref().or_else(own).unwrap_or(const { &NodeSelector::NONE })
+    }
+
     /// Whether its nodes are named one by one, so that no node that is yet to come can be one of them.
     pub fn names_nodes(&self) -> bool {
-        self.nodes.names_nodes()
+        self.nodes().names_nodes()
     }
 }
 
@@ -108,6 +119,6 @@ impl fmt::Display for TiedClaim<'_, '_> {
             }
             ([], _) => {}
         }
-        write!(f, " ({})", self.nodes)
+        write!(f, " ({})", self.nodes())
     }
 }

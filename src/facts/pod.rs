@@ -1,6 +1,6 @@
 use super::Meta;
-use super::container::{Container, Section, each};
-use super::fault::{FactsFault, Object};
+use super::container::{Container, Section, each_of};
+use super::fault::{FactsFault, list, map, text};
 use super::pod_volume::PodVolume;
 use crate::json::Node;
 use crate::model::{FieldPath, NodeRequirement, NodeSelector, NodeTerm};
@@ -62,31 +62,41 @@ impl<'a> PodFacts<'a> {
         meta: Meta<'a>,
         base: &'static [&'static str],
     ) -> Result<Self, FactsFault> {
-        let read = |section: Section| {
-            each(spec, section.field(), move |item, index| Container::read(item, section, index))
-        };
-        let mut containers = read(Section::Init)?;
-        for section in [Section::Main, Section::Ephemeral] {
-            let mut more = read(section)?;
-            // Mostly there is one list alone, which is kept where it is.
-            if containers.is_empty() {
-                containers = more;
-            } else {
-                containers.append(&mut more);
-            }
-        }
-        Ok(Self {
+        let mut pod = Self {
             base,
             spec,
             labels: meta.labels,
             annotations: meta.annotations,
-            volumes: each(spec, "volumes", PodVolume::read)?,
-            containers,
-            node_name: spec.str_at("nodeName")?.filter(|name| !name.is_empty()),
-            node_selector: spec.map_at("nodeSelector")?,
+            volumes: Vec::new(),
+            containers: Vec::new(),
+            node_name: None,
+            node_selector: None,
             required: OnceCell::new(),
             by_name: ByName::default(),
-        })
+        };
+        let (mut main, mut ephemeral) = (Vec::new(), Vec::new());
+        for (key, value) in spec.given() {
+            match key {
+                "initContainers" => pod.containers = containers(Section::Init, value)?,
+                "containers" => main = containers(Section::Main, value)?,
+                "ephemeralContainers" => ephemeral = containers(Section::Ephemeral, value)?,
+                "volumes" => pod.volumes = each_of("volumes", list("volumes", value)?, PodVolume::read)?,
+                "nodeName" => {
+                    pod.node_name = Some(text("nodeName", value)?).filter(|name| !name.is_empty());
+                }
+                "nodeSelector" => pod.node_selector = Some(map("nodeSelector", value)?),
+                _ => {}
+            }
+        }
+        for mut more in [main, ephemeral] {
+            // Mostly there is one list alone, which is kept where it is.
+            if pod.containers.is_empty() {
+                pod.containers = more;
+            } else {
+                pod.containers.append(&mut more);
+            }
+        }
+        Ok(pod)
     }
 
     /// The field path of the spec.
@@ -138,6 +148,11 @@ impl<'a> PodFacts<'a> {
         let affinity = self.spec.get("affinity")?.get("nodeAffinity")?;
         affinity.get("requiredDuringSchedulingIgnoredDuringExecution").filter(|required| !required.is_null())
     }
+}
+
+fn containers(section: Section, value: Node<'_>) -> Result<Vec<Container<'_>>, FactsFault> {
+    let read = |item, index| Container::read(item, section, index);
+    each_of(section.field(), list(section.field(), value)?, read)
 }
 
 #[cfg(test)]

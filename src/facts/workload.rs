@@ -75,10 +75,11 @@ pub struct Workload<'a> {
     pub replicas: i64,
     /// `spec.strategy.type` of a Deployment, `RollingUpdate` by default.
     pub strategy: Option<&'a str>,
-    /// How many pods beyond `replicas` a Deployment's rolling update makes: `maxSurge`, 25% rounded up by default.
+    /// How many pods beyond `replicas` a Deployment's rolling update makes: `maxSurge`, 25% rounded up by default. None
+    /// where it is no Deployment.
     pub max_surge: i64,
     /// How many of `replicas` a Deployment's rolling update may stop first: `maxUnavailable`, 25% rounded down by
-    /// default.
+    /// default. None where it is no Deployment.
     pub max_unavailable: i64,
     /// How many pods of a Job, or of one run of a CronJob, run at a time: `parallelism`, at most `completions`.
     pub parallelism: i64,
@@ -136,7 +137,8 @@ impl<'a> Workload<'a> {
         })?;
         let read = || -> Result<Self, FactsFault> {
             let replicas = if kind.has_replicas() { spec.int_at("replicas")?.unwrap_or(1) } else { 1 };
-            let (max_surge, max_unavailable) = rolling_update(spec, replicas);
+            let (max_surge, max_unavailable) =
+                if kind == WorkloadKind::Deployment { rolling_update(spec, replicas) } else { (0, 0) };
             Ok(Self {
                 kind,
                 pod,

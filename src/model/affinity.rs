@@ -2,6 +2,7 @@
 //! needs to know none of them.
 
 use super::node_selector::{HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl NodeSelector {
@@ -20,16 +21,9 @@ impl NodeSelector {
 
     /// What either of the selectors matches. Terms that list values of one label alone become one term.
     pub fn any_of(selectors: impl IntoIterator<Item = Self>) -> Self {
-        let all: Vec<NodeTerm> = selectors.into_iter().flat_map(|selector| selector.terms).collect();
-        // Mostly the one node of a local volume.
-        if let [only] = all.as_slice()
-            && only.match_expressions.iter().all(|requirement| requirement.values.len() <= 1)
-        {
-            return Self { terms: all };
-        }
         let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         let mut terms: Vec<NodeTerm> = Vec::new();
-        for term in all {
+        for term in selectors.into_iter().flat_map(|selector| selector.terms) {
             match (term.match_expressions.as_slice(), term.match_fields.as_slice()) {
                 ([only], []) if only.operator == "In" => {
                     listed.entry(only.key.clone()).or_default().extend(only.values.iter().cloned());
@@ -40,9 +34,15 @@ impl NodeSelector {
         }
         let merged = listed.into_iter().map(|(key, values)| {
             let values = values.into_iter().collect();
-            NodeRequirement { key, operator: "In".to_owned(), values }.into()
+            NodeRequirement { key, operator: Cow::Borrowed("In"), values }.into()
         });
         Self { terms: merged.chain(terms).collect() }
+    }
+
+    /// Whether [`any_of`](Self::any_of) it alone is the same: mostly the one node of a local volume.
+    pub fn is_plain(&self) -> bool {
+        let single = |requirement: &NodeRequirement| requirement.values.len() <= 1;
+        matches!(self.terms.as_slice(), [only] if only.match_expressions.iter().all(single))
     }
 
     /// Whether no node that could be satisfies both.
@@ -186,24 +186,41 @@ struct Domain<'a> {
     below: Option<i64>,
 }
 
-/// Values in their order: a selector may list thousands.
+/// Values to be found among: a selector may list thousands, and mostly it lists one.
 #[derive(Debug, Default)]
-struct Values<'a>(Vec<&'a str>);
+struct Values<'a> {
+    /// The only one, for which no list is made.
+    only: Option<&'a str>,
+    /// In their order.
+    sorted: Vec<&'a str>,
+}
 
 impl<'a> Values<'a> {
     fn of(values: &'a [String]) -> Self {
-        let mut values: Vec<&str> = values.iter().map(String::as_str).collect();
-        values.sort_unstable();
-        Self(values)
+        if let [only] = values {
+            return Self { only: Some(only), sorted: Vec::new() };
+        }
+        let mut sorted: Vec<&str> = values.iter().map(String::as_str).collect();
+        sorted.sort_unstable();
+        Self { only: None, sorted }
     }
 
-    fn add(&mut self, mut more: Self) {
-        self.0.append(&mut more.0);
-        self.0.sort_unstable();
+    fn add(&mut self, more: &Self) {
+        self.sorted.extend(self.only.take().into_iter().chain(more.iter()));
+        self.sorted.sort_unstable();
+    }
+
+    fn retain(&mut self, kept: impl Fn(&str) -> bool) {
+        self.only = self.only.filter(|value| kept(value));
+        self.sorted.retain(|value| kept(value));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'a str> {
+        self.only.into_iter().chain(self.sorted.iter().copied())
     }
 
     fn contains(&self, value: &str) -> bool {
-        self.0.binary_search(&value).is_ok()
+        self.only == Some(value) || self.sorted.binary_search(&value).is_ok()
     }
 }
 
@@ -226,18 +243,18 @@ impl<'a> Domain<'a> {
 
     fn narrow(&mut self, requirement: &'a NodeRequirement) {
         let values = || Values::of(&requirement.values);
-        if !matches!(requirement.operator.as_str(), "NotIn" | "DoesNotExist") {
+        if !matches!(requirement.operator.as_ref(), "NotIn" | "DoesNotExist") {
             self.absent = false;
         }
-        match requirement.operator.as_str() {
+        match requirement.operator.as_ref() {
             "In" => {
                 let mut values = values();
                 if let Some(listed) = self.listed.take() {
-                    values.0.retain(|value| listed.contains(value));
+                    values.retain(|value| listed.contains(value));
                 }
                 self.listed = Some(values);
             }
-            "NotIn" => self.denied.add(values()),
+            "NotIn" => self.denied.add(&values()),
             "Exists" => {}
             "DoesNotExist" => self.present = false,
             operator @ ("Gt" | "Lt") => match requirement.values.as_slice() {
@@ -269,7 +286,7 @@ impl<'a> Domain<'a> {
 
     fn has_value(&self) -> bool {
         match &self.listed {
-            Some(listed) => listed.0.iter().any(|value| self.holds(value)),
+            Some(listed) => listed.iter().any(|value| self.holds(value)),
             // A number can be written in more ways than can be denied (7, 07, 007).
             None => {
                 let (above, below) = (self.above.unwrap_or(i64::MIN), self.below.unwrap_or(i64::MAX));
@@ -291,11 +308,11 @@ impl<'a> Domain<'a> {
             return true;
         }
         match &self.listed {
-            Some(listed) => listed.0.iter().all(|value| !self.holds(value) || outer.holds(value)),
+            Some(listed) => listed.iter().all(|value| !self.holds(value) || outer.holds(value)),
             None => {
                 outer.present
                     && outer.listed.is_none()
-                    && outer.denied.0.iter().all(|value| !self.holds(value))
+                    && outer.denied.iter().all(|value| !self.holds(value))
                     && outer.above.is_none_or(|bound| self.above.is_some_and(|above| above >= bound))
                     && outer.below.is_none_or(|bound| self.below.is_some_and(|below| below <= bound))
             }
@@ -394,7 +411,7 @@ mod tests {
                     _ => values.len(),
                 };
                 let values = values.into_iter().take(take).map(str::to_owned).collect();
-                NodeRequirement { key: key.to_owned(), operator: operator.to_owned(), values }
+                NodeRequirement { key: key.to_owned(), operator: Cow::Borrowed(operator), values }
             })
     }
 
@@ -402,7 +419,7 @@ mod tests {
         (proptest::sample::select(vec!["In", "NotIn"]), proptest::sample::select(vec!["n0", "n1"])).prop_map(
             |(operator, name)| NodeRequirement {
                 key: NODE_NAME.to_owned(),
-                operator: operator.to_owned(),
+                operator: Cow::Borrowed(operator),
                 values: vec![name.to_owned()],
             },
         )

@@ -1,6 +1,7 @@
 use super::Labels;
 use crate::json::Node;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::fmt;
 
 /// The label that tells one node from another.
@@ -33,13 +34,16 @@ pub struct NodeRequirement {
     /// The label's key, or the field's name.
     pub key: String,
     /// In, NotIn, Exists, DoesNotExist, Gt or Lt.
-    pub operator: String,
+    pub operator: Cow<'static, str>,
     /// What it is compared with.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
 
 impl NodeSelector {
+    /// One that matches no node.
+    pub const NONE: Self = Self { terms: Vec::new() };
+
     /// Reads `{nodeSelectorTerms: […]}`; what is malformed is left out, since the API server refuses it anyway.
     pub fn parse<'a>(value: impl Into<Node<'a>>) -> Self {
         let terms = value.into().get("nodeSelectorTerms");
@@ -93,7 +97,7 @@ impl NodeRequirement {
         let values = value.get("values").into_iter().flat_map(Node::items);
         Some(Self {
             key: value.get("key")?.as_str()?.to_owned(),
-            operator: value.get("operator")?.as_str()?.to_owned(),
+            operator: operator(value.get("operator")?.as_str()?),
             values: values.filter_map(Node::as_str).map(str::to_owned).collect(),
         })
     }
@@ -104,13 +108,13 @@ impl NodeRequirement {
         let values = requirement.get("values");
         requirement.fields().count() == 2 + usize::from(!self.values.is_empty())
             && text("key") == Some(&self.key)
-            && text("operator") == Some(&self.operator)
+            && text("operator") == Some(self.operator.as_ref())
             && (self.values.is_empty() || values.is_some_and(|written| is_all(&self.values, written, same)))
     }
 
     /// `key In [value]`.
     pub fn is_in(key: &str, value: &str) -> Self {
-        Self { key: key.to_owned(), operator: "In".to_owned(), values: vec![value.to_owned()] }
+        Self { key: key.to_owned(), operator: Cow::Borrowed("In"), values: vec![value.to_owned()] }
     }
 
     /// Whether a label or field of that value satisfies the condition.
@@ -121,7 +125,7 @@ impl NodeRequirement {
             (Some(found), [wanted]) => number(wanted).is_some_and(|wanted| holds(found, wanted)),
             _ => false,
         };
-        match self.operator.as_str() {
+        match self.operator.as_ref() {
             "In" => found.is_some_and(listed),
             "NotIn" => !found.is_some_and(listed),
             "Exists" => found.is_some(),
@@ -133,6 +137,13 @@ impl NodeRequirement {
     }
 }
 
+/// The operators that Kubernetes knows are not copied.
+fn operator(written: &str) -> Cow<'static, str> {
+    let known =
+        ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"].into_iter().find(|known| *known == written);
+    known.map_or_else(|| Cow::Owned(written.to_owned()), Cow::Borrowed)
+}
+
 fn is_all<T>(parts: &[T], written: Node<'_>, same: impl Fn(&T, Node<'_>) -> bool) -> bool {
     written.is_list()
         && written.items().len() == parts.len()
@@ -141,7 +152,7 @@ fn is_all<T>(parts: &[T], written: Node<'_>, same: impl Fn(&T, Node<'_>) -> bool
 
 impl fmt::Display for NodeRequirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.operator.as_str(), self.values.as_slice()) {
+        match (self.operator.as_ref(), self.values.as_slice()) {
             ("In", [value]) => write!(f, "{}={value}", self.key),
             ("Exists" | "DoesNotExist", _) => write!(f, "{} {}", self.key, self.operator),
             (operator, values) => write!(f, "{} {operator} ({})", self.key, values.join(", ")),

@@ -85,7 +85,7 @@ impl Rule for PinToVolume {
         let Some(workload) = new_pod(context) else { return };
         let claims = context.tied_claims();
         let own = workload.pod.required_affinity().map_or(1, |own| own.terms.len());
-        let most = claims.iter().fold(own.max(1), |most, claim| most.saturating_mul(claim.nodes.terms.len().max(1)));
+        let most = claims.iter().fold(own.max(1), |most, claim| most.saturating_mul(claim.nodes().terms.len().max(1)));
         if most <= self.0.max_terms {
             return;
         }
@@ -136,17 +136,17 @@ fn pinned(
         (Some(own), None) => Some(Cow::Borrowed(own)),
         (None, labels) => labels.clone().map(|labels| Cow::Owned(labels.into())),
     };
-    let mut open = claims.iter().filter(|claim| !says.as_ref().is_some_and(|says| says.implies(&claim.nodes)));
+    let mut open = claims.iter().filter(|claim| !says.as_ref().is_some_and(|says| says.implies(claim.nodes())));
     let Some(first) = open.next() else { return Ok(None) };
     let mut nodes = match own {
         // Told before any work is done: a pod may bring thousands.
         Some(own) if own.terms.len() > limit => return Err(TooManyTerms),
-        Some(own) => own.and(&first.nodes, limit),
-        None => first.nodes.simplify(limit),
+        Some(own) => own.and(first.nodes(), limit),
+        None => first.nodes().simplify(limit),
     }
     .ok_or(TooManyTerms)?;
     for claim in open {
-        nodes = nodes.and(&claim.nodes, limit).ok_or(TooManyTerms)?;
+        nodes = nodes.and(claim.nodes(), limit).ok_or(TooManyTerms)?;
     }
     let possible = labels.is_none_or(|labels| !nodes.contradicts(&labels.into()));
     Ok((possible && !nodes.terms.is_empty()).then_some(nodes))

@@ -103,14 +103,14 @@ impl Judged<'_> {
     /// Volumes that match no node by themselves, and claims that share no node.
     fn claims_apart(&self, findings: &mut Vec<Draft>) {
         for (index, claim) in self.claims.iter().enumerate() {
-            if claim.nodes.is_contradictory() {
+            if claim.nodes().is_contradictory() {
                 let message = format!("no node can run {}: {claim} allows none", self.who);
                 let help = "correct the `nodeAffinity` of the volume, or use another claim";
                 findings.push(settle(Draft::new(self.claim_path(claim), message).help(help), [claim]));
                 continue;
             }
-            let before = self.claims.iter().take(index).filter(|other| !other.nodes.is_contradictory());
-            for other in before.filter(|other| other.nodes.contradicts(&claim.nodes)) {
+            let before = self.claims.iter().take(index).filter(|other| !other.nodes().is_contradictory());
+            for other in before.filter(|other| other.nodes().contradicts(claim.nodes())) {
                 let message = format!("no node can run {}: it uses {other} and {claim}, which share none", self.who);
                 let finding = Draft::new(self.claim_path(claim), message)
                     .related(self.claim_path(other), format!("the other: {other}"))
@@ -125,10 +125,10 @@ impl Judged<'_> {
 
     /// `nodeName` goes past the scheduler, so that nothing but this looks at the volumes.
     fn node_name(&self, name: &str, node: Option<&NodeFacts>, findings: &mut Vec<Draft>) {
-        for claim in self.claims.iter().filter(|claim| !claim.nodes.is_contradictory()) {
+        for claim in self.claims.iter().filter(|claim| !claim.nodes().is_contradictory()) {
             let reached = match node {
-                Some(node) => claim.nodes.matches(&node.name, &node.labels),
-                None => !claim.nodes.contradicts(&presumed(name)),
+                Some(node) => claim.nodes().matches(&node.name, &node.labels),
+                None => !claim.nodes().contradicts(&presumed(name)),
             };
             if reached {
                 continue;
@@ -150,9 +150,9 @@ impl Judged<'_> {
     fn own_selectors(&self, findings: &mut Vec<Draft>) {
         let labels = self.pod.node_selector_term().map(NodeSelector::from);
         let own = self.pod.required_affinity();
-        for claim in self.claims.iter().filter(|claim| !claim.nodes.is_contradictory()) {
+        for claim in self.claims.iter().filter(|claim| !claim.nodes().is_contradictory()) {
             let apart = |selector: &&NodeSelector| {
-                !selector.is_contradictory() && selector.contradicts(&claim.nodes)
+                !selector.is_contradictory() && selector.contradicts(claim.nodes())
             };
             if let Some(labels) = labels.as_ref().filter(apart) {
                 findings.push(self.own_selector(claim, "`nodeSelector`", labels, self.label_path(labels, claim)));
@@ -167,7 +167,7 @@ impl Judged<'_> {
     /// What no single pair explains.
     fn everything_apart(&self, findings: &mut Vec<Draft>) {
         let apart = match self.claims {
-            [claim] => self.own.contradicts(&claim.nodes),
+            [claim] => self.own.contradicts(claim.nodes()),
             _ => self.everything().is_some_and(|nodes| nodes.terms.is_empty()),
         };
         if apart && !self.own.is_contradictory() {
@@ -212,7 +212,7 @@ impl Judged<'_> {
         let any = |holds: &dyn Fn(&NodeFacts) -> bool| lookup.any_node(holds);
         let before = findings.len();
         for claim in self.claims {
-            if any(&|node| claim.nodes.matches(&node.name, &node.labels)) {
+            if any(&|node| claim.nodes().matches(&node.name, &node.labels)) {
                 continue;
             }
             let message = format!(
@@ -226,7 +226,7 @@ impl Judged<'_> {
         }
         let own = |node: &NodeFacts| self.own.matches(&node.name, &node.labels);
         let all = |node: &NodeFacts| {
-            own(node) && self.claims.iter().all(|claim| claim.nodes.matches(&node.name, &node.labels))
+            own(node) && self.claims.iter().all(|claim| claim.nodes().matches(&node.name, &node.labels))
         };
         // Where the pod's own wishes alone find no node, its volumes are not the reason.
         if findings.len() == before && any(&own) && !any(&all) {
@@ -260,7 +260,7 @@ impl Judged<'_> {
         const LIMIT: usize = 256;
         let mut nodes = self.own.clone().into_owned();
         for claim in self.claims {
-            nodes = nodes.and(&claim.nodes, LIMIT)?;
+            nodes = nodes.and(claim.nodes(), LIMIT)?;
         }
         Some(nodes)
     }
@@ -282,7 +282,7 @@ fn own_alone<'p>(pod: &'p PodFacts<'_>) -> Cow<'p, NodeSelector> {
 /// Every node has a name.
 fn any_node() -> NodeSelector {
     let key = NODE_NAME.to_owned();
-    let named = NodeRequirement { key, operator: "Exists".to_owned(), values: Vec::new() };
+    let named = NodeRequirement { key, operator: Cow::Borrowed("Exists"), values: Vec::new() };
     NodeTerm { match_expressions: Vec::new(), match_fields: vec![named] }.into()
 }
 
@@ -296,7 +296,7 @@ fn presumed(name: &str) -> NodeSelector {
 }
 
 fn contradicts_alone(requirement: &NodeRequirement, claim: &TiedClaim<'_, '_>) -> bool {
-    NodeSelector::from(NodeTerm::from(requirement.clone())).contradicts(&claim.nodes)
+    NodeSelector::from(NodeTerm::from(requirement.clone())).contradicts(claim.nodes())
 }
 
 /// A claim that is not bound yet may still get another volume.
