@@ -491,7 +491,9 @@ impl<'t, const SPACED: bool> Reader<'t, SPACED> {
         // There are fewer values than bytes in the text, so that both fit.
         let raw = Raw::new(kind, self.lists.entries.len(), parts.len());
         // One by one: most are few, and a call costs more than they do.
-        self.lists.entries.extend(parts.iter().copied());
+        for part in parts {
+            self.lists.entries.push(*part);
+        }
         self.lists.pending.truncate(base);
         raw
     }

@@ -42,35 +42,44 @@ where
     B: HttpBody<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
     service_fn(move |request: Request<B>| {
-        let state = state.clone();
-        async move { Ok(route(&state, request).await) }
+        // Before anything waits, so that what waits holds the body alone: it is moved with every task.
+        let endpoint = endpoint(&state, &request);
+        let (state, body) = (state.clone(), request.into_body());
+        async move {
+            Ok(match endpoint {
+                Ok(endpoint) => answer(&state, endpoint, body).await,
+                Err(refusal) => *refusal,
+            })
+        }
     })
 }
 
-async fn route<B: HttpBody<Error: Into<BoxError>>>(state: &Arc<State>, request: Request<B>) -> Response {
+/// Which webhook is called, or why none is.
+fn endpoint<B>(state: &State, request: &Request<B>) -> Result<Endpoint, Box<Response>> {
     let Some(endpoint) = Endpoint::at(request.uri().path()) else {
         let text = "nothing is here: volgate answers POST /mutate and POST /validate\n";
-        return (StatusCode::NOT_FOUND, text).into_response();
+        return Err((StatusCode::NOT_FOUND, text).into_response().into());
     };
     if request.method() != Method::POST {
         let text = "the method must be POST: post an AdmissionReview, as the API server does\n";
-        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")], text).into_response();
+        let allow = [(header::ALLOW, "POST")];
+        return Err((StatusCode::METHOD_NOT_ALLOWED, allow, text).into_response().into());
     }
-    answer(state, endpoint, request).await
+    if !is_json(request.headers()) {
+        let text =
+            "the content type must be application/json: post an AdmissionReview, as the API server does\n";
+        return Err(refuse(state, endpoint, StatusCode::UNSUPPORTED_MEDIA_TYPE, "unreadable", text).into());
+    }
+    Ok(endpoint)
 }
 
 async fn answer<B: HttpBody<Error: Into<BoxError>>>(
     state: &Arc<State>,
     endpoint: Endpoint,
-    request: Request<B>,
+    body: B,
 ) -> Response {
-    if !is_json(request.headers()) {
-        let text =
-            "the content type must be application/json: post an AdmissionReview, as the API server does\n";
-        return refuse(state, endpoint, StatusCode::UNSUPPORTED_MEDIA_TYPE, "unreadable", text);
-    }
     let limit = state.limits.request_time;
-    let answered = tokio::time::timeout(limit, judge_in_turn(state, endpoint, request.into_body())).await;
+    let answered = tokio::time::timeout(limit, judge_in_turn(state, endpoint, body)).await;
     answered.unwrap_or_else(|_| {
         tracing::warn!(endpoint = endpoint.name, "a review was given up after {limit:?}");
         let text =
