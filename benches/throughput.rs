@@ -3,8 +3,9 @@
 //!
 //! As the API server does it, few connections carry many streams: 128 at once, which keeps the servers busy (an API
 //! server lets in 200 writes at once), and 32, where the client mostly waits for them. Everything, the load included,
-//! shares the machine's cores; the threads' own CPU time tells the servers' part apart. Talks to 127.0.0.1 alone, for
-//! about a minute.
+//! shares the machine's cores; the threads' own CPU time tells the servers' part apart. Each connection has one thread
+//! of the load, as with other load generators: threads that take work from each other wake each other for it, which costs
+//! the load some µs a request, and the more the more answers come together. Talks to 127.0.0.1 alone, for about a minute.
 //!
 //! `taskset -c 0,1 cargo bench --bench throughput`
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a bench that cannot be set up cannot run
@@ -62,29 +63,35 @@ fn main() {
     let source = CertificateSource::own(vec!["localhost".into()], now).unwrap();
     let ca = source.ca_bundle().unwrap();
     let certificates = Follower::start(source, now).unwrap().certificates();
-    let (gate_runtime, null_runtime, load) = (runtime("gate"), runtime("null"), runtime("load"));
+    let (gate_runtime, null_runtime) = (runtime("gate"), runtime("null"));
+    let load: Vec<Runtime> =
+        (0..CONNECTIONS).map(|_| Builder::new_current_thread().enable_all().build().unwrap()).collect();
     let gate_at = start_gate(&gate_runtime, certificates.clone());
     let null_at = start_null(&null_runtime, certificates);
     let body = Bytes::from(support::review(&support::pod(2)));
 
-    let gate = Target { name: "gate", connections: load.block_on(connect(gate_at, &ca, CONNECTIONS)) };
-    let null = Target { name: "null", connections: load.block_on(connect(null_at, &ca, CONNECTIONS)) };
+    let gate = Target { name: "gate", connections: connect_each(&load, gate_at, &ca) };
+    let null = Target { name: "null", connections: connect_each(&load, null_at, &ca) };
     for target in [&gate, &null] {
-        load.block_on(show_answers(target, &body));
+        load[0].block_on(show_answers(target, &body));
     }
     for streams in STREAMS {
         compare(&load, [&gate, &null], &body, streams);
     }
 }
 
+fn connect_each(load: &[Runtime], at: SocketAddr, ca: &str) -> Vec<Sender> {
+    load.iter().flat_map(|runtime| runtime.block_on(connect(at, ca, 1))).collect()
+}
+
 /// Both in turns, with so many requests in flight on each connection.
-fn compare(load: &Runtime, [gate, null]: [&Target; 2], body: &Bytes, streams: usize) {
+fn compare(load: &[Runtime], [gate, null]: [&Target; 2], body: &Bytes, streams: usize) {
     println!(
         "\nreviews of {} bytes, {} in flight on {CONNECTIONS} connections, {ROUNDS} rounds of {ROUND:?} each",
         body.len(),
         CONNECTIONS * streams
     );
-    let run = |target, time| load.block_on(round(target, body, streams, time));
+    let run = |target, time| round(load, target, body, streams, time);
     run(gate, WARM_UP);
     run(null, WARM_UP);
     let mut pairs = Vec::new();
@@ -157,19 +164,39 @@ async fn show_answers(target: &Target, body: &Bytes) {
     }
 }
 
-/// Keeps all streams busy for so long.
-async fn round(target: &Target, body: &Bytes, streams: usize, time: Duration) -> Round {
+/// Keeps all streams busy for so long, each connection's by a thread of its own.
+fn round(load: &[Runtime], target: &Target, body: &Bytes, streams: usize, time: Duration) -> Round {
     let cpu = cpu_time(target.name);
     let start = Instant::now();
-    let streams: Vec<_> = (0..CONNECTIONS * streams)
-        .zip(target.connections.iter().cycle())
-        .map(|(stream, sender)| {
+    let mut times: Vec<Duration> = std::thread::scope(|scope| {
+        let threads: Vec<_> = load
+            .iter()
+            .zip(&target.connections)
+            .map(|(runtime, sender)| {
+                scope.spawn(move || runtime.block_on(keep_busy(sender, body, streams, start + time)))
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let took = start.elapsed();
+    let cpu = cpu_time(target.name).saturating_sub(cpu);
+    times.sort_unstable();
+    let count = times.len();
+    let at = |percent: usize| times.get(count * percent / 100).copied().unwrap_or_default();
+    let per_second = count as f64 / took.as_secs_f64();
+    Round { per_second, p50: at(50), p99: at(99), cpu: cpu.div_f64(count.max(1) as f64) }
+}
+
+/// Keeps so many streams of a connection busy until then; how long each review took.
+async fn keep_busy(sender: &Sender, body: &Bytes, streams: usize, until: Instant) -> Vec<Duration> {
+    let streams: Vec<_> = (0..streams)
+        .map(|stream| {
             let (mut sender, body) = (sender.clone(), body.clone());
             tokio::spawn(async move {
                 let mut times = Vec::new();
                 for path in PATHS.iter().cycle().skip(stream % 2).take(MOST) {
                     let sent = Instant::now();
-                    if sent.duration_since(start) >= time {
+                    if sent >= until {
                         break;
                     }
                     send(&mut sender, path, body.clone()).await;
@@ -183,13 +210,7 @@ async fn round(target: &Target, body: &Bytes, streams: usize, time: Duration) ->
     for stream in streams {
         times.extend(stream.await.unwrap());
     }
-    let took = start.elapsed();
-    let cpu = cpu_time(target.name).saturating_sub(cpu);
-    times.sort_unstable();
-    let count = times.len();
-    let at = |percent: usize| times.get(count * percent / 100).copied().unwrap_or_default();
-    let per_second = count as f64 / took.as_secs_f64();
-    Round { per_second, p50: at(50), p99: at(99), cpu: cpu.div_f64(count.max(1) as f64) }
+    times
 }
 
 /// What the threads of that name used so far, as Linux tells it; zero elsewhere.
