@@ -30,7 +30,7 @@ thread_local! {
     /// memory would not be.
     static SPARE: Cell<Option<Lists>> = const { Cell::new(None) };
 }
-/// How many entries lists may have room for to be kept (16 bytes each): those of a review that is judged at once have.
+/// How many entries, of 16 bytes, lists may have room for to be kept: more than a review needs that is judged at once.
 const KEPT: usize = 6 * 1024;
 
 impl Lists {
@@ -199,6 +199,7 @@ impl<'t> Tape<'t> {
         if text.len() >= TOO_LONG {
             return Err(Malformed);
         }
+        // As an API server writes it, or else with white space.
         Reader::<false>::read(text, shape).or_else(|_| Reader::<true>::read(text, shape))
     }
 
@@ -269,7 +270,7 @@ struct Open {
     seen: u64,
     /// Where its parts begin among those that are pending; fewer than the text has bytes.
     base: u32,
-    /// Whether it is a map: as wide as the rest, because both are copied together.
+    /// Whether it is a map, 0 or 1: without gaps the whole is copied at once.
     is_map: u32,
 }
 
