@@ -7,7 +7,7 @@
 //! of the load, as with other load generators: threads that take work from each other wake each other for it, which costs
 //! the load some µs a request, and the more the more answers come together. Talks to 127.0.0.1 alone, for about a minute.
 //!
-//! `taskset -c 0,1 cargo bench --bench throughput`
+//! `taskset -c 0,1 cargo bench --bench throughput`; with `-- hold` behind it both servers stay for another load generator.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a bench that cannot be set up cannot run
 
 #[path = "client/mod.rs"]
@@ -70,6 +70,9 @@ fn main() {
     let null_at = start_null(&null_runtime, certificates);
     let body = Bytes::from(support::review(&support::pod(2)));
 
+    if std::env::args().any(|argument| argument == "hold") {
+        return hold(gate_at, null_at, &body);
+    }
     let gate = Target { name: "gate", connections: connect_each(&load, gate_at, &ca) };
     let null = Target { name: "null", connections: connect_each(&load, null_at, &ca) };
     for target in [&gate, &null] {
@@ -77,6 +80,22 @@ fn main() {
     }
     for streams in STREAMS {
         compare(&load, [&gate, &null], &body, streams);
+    }
+}
+
+/// Serves until it is killed, and says how to ask.
+fn hold(gate: SocketAddr, null: SocketAddr, body: &Bytes) {
+    let file = std::env::temp_dir().join("volgate-review.json");
+    fs::write(&file, body).unwrap();
+    for (name, at) in [("gate", gate), ("null", null)] {
+        let [mutate, validate] = PATHS.map(|path| format!("https://{at}{path}"));
+        let file = file.display();
+        println!(
+            "{name}: h2load -t2 -c2 -m64 -D5 -d {file} -H content-type:application/json {mutate} {validate}"
+        );
+    }
+    loop {
+        std::thread::park();
     }
 }
 
