@@ -1,5 +1,5 @@
-use super::fault::{FactsFault, Object, OrFault, list, map, text, truth};
-use crate::json::{Items, Node};
+use super::fault::{FactsFault, Object, OrFault, given, list, map, text, truth};
+use crate::json::Node;
 use crate::model::{FieldPath, FsPath, Quantity};
 
 /// Which list of the pod a container stands in, and what that means for it.
@@ -107,17 +107,16 @@ impl<'a> Container<'a> {
             match key {
                 "name" => container.name = text("name", value)?,
                 "image" => container.image = text("image", value)?,
-                "command" => container.command = texts("command", list("command", value)?)?,
-                "args" => container.args = texts("args", list("args", value)?)?,
+                "command" => container.command = texts("command", value)?,
+                "args" => container.args = texts("args", value)?,
                 "workingDir" => container.working_dir = Some(text("workingDir", value)?),
-                "env" => container.env = each_of("env", list("env", value)?, |item, _| variable(item))?,
+                "env" => container.env = each_of("env", value, |item, _| variable(item))?,
                 "envFrom" => container.has_env_from = list("envFrom", value)?.len() > 0,
                 "volumeMounts" => {
-                    container.mounts = each_of("volumeMounts", list("volumeMounts", value)?, Mount::read)?;
+                    container.mounts = each_of("volumeMounts", value, Mount::read)?;
                 }
                 "volumeDevices" => {
-                    container.devices =
-                        each_of("volumeDevices", list("volumeDevices", value)?, Device::read)?;
+                    container.devices = each_of("volumeDevices", value, Device::read)?;
                 }
                 "securityContext" => {
                     let read_only = map("securityContext", value)?.bool_at("readOnlyRootFilesystem");
@@ -203,20 +202,22 @@ fn limits(resources: Node<'_>) -> Result<[Option<Quantity>; 2], FactsFault> {
     read().or_within("resources")
 }
 
-/// Reads each item of a list of objects.
+/// Reads each item of a field that is a list of objects.
 pub(super) fn each<'a, T>(
     object: Node<'a>,
     key: &'static str,
     read: impl Fn(Node<'a>, usize) -> Result<T, FactsFault>,
 ) -> Result<Vec<T>, FactsFault> {
-    each_of(key, object.list_at(key)?, read)
+    given(object, key).map_or(Ok(Vec::new()), |value| each_of(key, value, read))
 }
 
+/// Reads each item of that field's value, a list of objects.
 pub(super) fn each_of<'a, T>(
     key: &'static str,
-    items: Items<'a>,
+    value: Node<'a>,
     read: impl Fn(Node<'a>, usize) -> Result<T, FactsFault>,
 ) -> Result<Vec<T>, FactsFault> {
+    let items = list(key, value)?;
     let mut found = Vec::with_capacity(items.len());
     for (index, item) in items.enumerate() {
         if !item.is_map() {
@@ -228,7 +229,8 @@ pub(super) fn each_of<'a, T>(
     Ok(found)
 }
 
-fn texts<'a>(key: &'static str, items: Items<'a>) -> Result<Vec<&'a str>, FactsFault> {
+fn texts<'a>(key: &'static str, value: Node<'a>) -> Result<Vec<&'a str>, FactsFault> {
+    let items = list(key, value)?;
     let mut found = Vec::with_capacity(items.len());
     for (index, item) in items.enumerate() {
         match item.as_str() {

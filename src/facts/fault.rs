@@ -97,7 +97,8 @@ impl<'a> Object<'a> for Node<'a> {
     }
 }
 
-fn given<'a>(object: Node<'a>, key: &str) -> Option<Node<'a>> {
+/// The field of that name, unless it is null.
+pub(super) fn given<'a>(object: Node<'a>, key: &str) -> Option<Node<'a>> {
     object.get(key).filter(|value| !value.is_null())
 }
 

@@ -1,6 +1,6 @@
 use super::Meta;
 use super::container::{Container, Section, each_of};
-use super::fault::{FactsFault, list, map, text};
+use super::fault::{FactsFault, map, text};
 use super::pod_volume::PodVolume;
 use crate::json::Node;
 use crate::model::{FieldPath, NodeRequirement, NodeSelector, NodeTerm};
@@ -80,7 +80,7 @@ impl<'a> PodFacts<'a> {
                 "initContainers" => pod.containers = containers(Section::Init, value)?,
                 "containers" => main = containers(Section::Main, value)?,
                 "ephemeralContainers" => ephemeral = containers(Section::Ephemeral, value)?,
-                "volumes" => pod.volumes = each_of("volumes", list("volumes", value)?, PodVolume::read)?,
+                "volumes" => pod.volumes = each_of("volumes", value, PodVolume::read)?,
                 "nodeName" => {
                     pod.node_name = Some(text("nodeName", value)?).filter(|name| !name.is_empty());
                 }
@@ -152,7 +152,7 @@ impl<'a> PodFacts<'a> {
 
 fn containers(section: Section, value: Node<'_>) -> Result<Vec<Container<'_>>, FactsFault> {
     let read = |item, index| Container::read(item, section, index);
-    each_of(section.field(), list(section.field(), value)?, read)
+    each_of(section.field(), value, read)
 }
 
 #[cfg(test)]

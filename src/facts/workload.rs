@@ -75,11 +75,11 @@ pub struct Workload<'a> {
     pub replicas: i64,
     /// `spec.strategy.type` of a Deployment, `RollingUpdate` by default.
     pub strategy: Option<&'a str>,
-    /// How many pods beyond `replicas` a Deployment's rolling update makes: `maxSurge`, 25% rounded up by default. None
+    /// How many pods beyond `replicas` a Deployment's rolling update makes: `maxSurge`, 25% rounded up by default. 0
     /// where it is no Deployment.
     pub max_surge: i64,
     /// How many of `replicas` a Deployment's rolling update may stop first: `maxUnavailable`, 25% rounded down by
-    /// default. None where it is no Deployment.
+    /// default. 0 where it is no Deployment.
     pub max_unavailable: i64,
     /// How many pods of a Job, or of one run of a CronJob, run at a time: `parallelism`, at most `completions`.
     pub parallelism: i64,

@@ -161,8 +161,8 @@ impl Key {
     const NONE: Self = Self(0);
 
     #[inline]
-    fn new(start: usize, len: usize, print: u64) -> Self {
-        Self(start as u64 | (len as u64) << BITS | print << (2 * BITS + 1))
+    fn new(text: Raw, print: u64) -> Self {
+        Self(text.0 & PLACE | print << (2 * BITS + 1))
     }
 
     #[inline]
@@ -418,18 +418,18 @@ impl<'t, const SPACED: bool> Reader<'t, SPACED> {
     #[inline(always)]
     fn key(&mut self, scanner: &mut Scanner<'t, SPACED>) -> Result<Key, Malformed> {
         scanner.stand_at(b'"')?;
-        let key = match scanner.string()? {
+        let text = scanner.text();
+        let (name, print) = match scanner.string()? {
             (start, end, false) => {
-                Key::new(start, end - start, print_in(scanner.text().as_bytes(), start, end))
+                (Raw::new(Kind::Text, start, end - start), print_in(text.as_bytes(), start, end))
             }
             (start, end, true) => {
-                let name = self.unescape(scanner.text(), start, end)?;
-                Key(name.0 & PLACE
-                    | print(resolve("", &self.lists.unescaped, name).as_bytes()) << (2 * BITS + 1))
+                let name = self.unescape(text, start, end)?;
+                (name, print(bytes(text, &self.lists.unescaped, name)))
             }
         };
         scanner.expect(b':')?;
-        Ok(key)
+        Ok(Key::new(name, print))
     }
 
     #[inline(always)]
