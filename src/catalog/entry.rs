@@ -26,7 +26,7 @@ pub struct Entry {
     pub note: Option<String>,
     /// The images. `redis`: any repository with this last segment. `library/registry`: the official image and its
     /// mirrors only. `vendor/name`: repositories that end in these segments. `postgresql-#`: a last segment that
-    /// carries a version, as in `rhel9/postgresql-16`.
+    /// carries a version, as in `rhel9/postgresql-16`. `vendor/*`: every image of that publisher, unless an entry names it.
     #[schemars(length(min = 1), inner(regex(pattern = PATTERN)))]
     pub images: Vec<String>,
     /// Images that the patterns above match and that are something else.
@@ -229,8 +229,9 @@ pub struct Condition {
     pub absent: bool,
 }
 
-/// An image pattern: segments of lower-case letters, digits and `. _ -`, perhaps with `-#` at the end.
-const PATTERN: &str = "^([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*[a-z0-9._-]*[a-z0-9](-#)?$";
+/// An image pattern: segments of lower-case letters, digits and `. _ -`, perhaps with `-#` at the end, or `*` for the last.
+const PATTERN: &str =
+    "^([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*([a-z0-9._-]*[a-z0-9](-#)?|[a-z0-9._-]+/[*])$";
 
 fn yes() -> bool {
     true

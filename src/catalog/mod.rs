@@ -15,7 +15,7 @@ pub use entry::{
     CacheWhen, CatalogFile, Condition, DataDir, Entry, Positional, StatefulWhen, ValueForm, Variant,
 };
 pub use image::ImageRef;
-use image::{Pattern, stem};
+use image::{ANY_NAME, Pattern, stem};
 pub use resolve::{ContainerView, DataPlace, MovedBy, Origin, Statefulness};
 
 const EMBEDDED: &str = include_str!("catalog.json");
@@ -130,6 +130,7 @@ impl Catalog {
         named
             .into_iter()
             .chain(versioned)
+            .chain(self.names.get(ANY_NAME))
             .flatten()
             .filter(|candidate| candidate.pattern.matches(image, name))
             .filter(|candidate| !candidate.except.iter().any(|except| except.matches(image, name)))
@@ -137,9 +138,12 @@ impl Catalog {
     }
 }
 
+/// Directories of more than one segment that could be anyone's all the same.
+const ANYONES: [&str; 3] = ["/app/config", "/app/data", "/var/www/html"];
+
 /// Whether a directory's path tells what lies there. One of a single segment, as `/data`, could be anyone's.
 fn telling(path: &str) -> bool {
-    path.split('/').filter(|segment| !segment.is_empty()).count() > 1
+    !ANYONES.contains(&path) && path.split('/').filter(|segment| !segment.is_empty()).count() > 1
 }
 
 /// The variants of an entry that are about the images of one of its patterns, in their order.

@@ -48,16 +48,34 @@ fn places(state: Statefulness<'_>) -> Vec<DataPlace<'_>> {
 }
 
 #[test]
-fn no_database_queue_or_registry_is_dispensable() {
+fn what_is_dispensable_is_known_by_name() {
     let dispensable = |entry: &&Entry| entry.dispensable.is_some();
     let catalog = Catalog::embedded();
     let found: BTreeSet<_> =
         catalog.entries().iter().filter(dispensable).map(|entry| &*entry.product).collect();
-    assert_eq!(
-        found,
-        BTreeSet::from(["Grafana", "Grafana Tempo", "Prometheus"]),
-        "each by the default of its chart"
-    );
+    let expected = [
+        "AdGuard Home",
+        "Alertmanager",
+        "Authelia",
+        "Chronograf",
+        "CloudBeaver",
+        "Frigate",
+        "Grafana",
+        "Grafana Tempo",
+        "Harbor Redis",
+        "Harbor registry",
+        "Jaeger",
+        "Keycloak",
+        "Netdata",
+        "Ollama",
+        "Pi-hole",
+        "Prometheus",
+        "Quickwit",
+        "Redis Insight",
+        "This image of a home-lab publisher",
+        "pgAdmin",
+    ];
+    assert_eq!(found, BTreeSet::from(expected), "no product whose only copy of its data is lost with it");
     classify(catalog, ("bitnami/grafana", &[], &[]), &[], |state| {
         assert!(matches!(state, Statefulness::Stateful { dispensable: Some(_), .. }), "{state:?}");
     });
@@ -70,6 +88,7 @@ fn a_directory_can_tell_the_product() {
     assert_eq!(catalog.at_home("/data/db"), Some("MongoDB"));
     assert_eq!(catalog.at_home("/var/lib/rabbitmq"), Some("RabbitMQ"));
     assert_eq!(catalog.at_home("/data"), None, "anyone's");
+    assert_eq!(catalog.at_home("/app/data"), None, "anyone's too");
     assert_eq!(catalog.at_home("/var/lib"), None);
 }
 
@@ -142,6 +161,10 @@ fn the_schema_refuses_what_the_types_refuse() {
         (r#"{"product":"X","images":["x"],"data":[{"path":"/x"}]}"#, true),
         (r#"{"product":"X","images":["x"],"stateful":false}"#, true),
         (r#"{"product":"X","images":["host.corp:5000/a/x","b/x-#"]}"#, true),
+        (r#"{"product":"X","images":["vendor/*","ghcr.io/vendor/*"]}"#, true),
+        (r#"{"product":"X","images":["*"]}"#, false),
+        (r#"{"product":"X","images":["vendor/x*"]}"#, false),
+        (r#"{"product":"X","images":["vendor/*/x"]}"#, false),
         (r#"{"product":"X","images":[]}"#, false),
         (r#"{"product":"","images":["x"]}"#, false),
         (r#"{"product":"X","images":["X"]}"#, false),
