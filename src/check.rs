@@ -11,6 +11,7 @@ use jiff::civil::Date;
 use json_patch::{Patch, PatchOperation, jsonptr::PointerBuf};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::resume_unwind;
 
@@ -154,7 +155,7 @@ impl Report<'_> {
     /// How many objects fared how; each counts once, for the strictest of its findings.
     pub fn summary(&self) -> Summary {
         // By index and not by name: a run can hold two objects of the same name.
-        let mut strictest = std::collections::BTreeMap::new();
+        let mut strictest = BTreeMap::new();
         for located in &self.findings {
             let action = effective(&located.finding);
             let entry = strictest.entry(located.manifest).or_insert(action);
@@ -314,6 +315,7 @@ impl Run<'_> {
             }
         }
         report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
+        tell_some(inputs, &mut report);
         report.findings.sort_by(|a, b| {
             let key =
                 |l: &Located| (l.spot.clone(), std::cmp::Reverse(effective(&l.finding)), l.finding.rule);
@@ -415,6 +417,38 @@ pub(crate) fn read_faults(inputs: &[Input], report: &mut Report<'_>) {
             }
         }
     }
+}
+
+/// How many faults of one file are told, and how many notices: a file of a megabyte may hold hundreds of thousands.
+const MOST_TOLD: usize = 1_000;
+
+/// Leaves out the faults and notices that are too many of one file, and says how many.
+fn tell_some(inputs: &[Input], report: &mut Report<'_>) {
+    let name = |input: usize| inputs.get(input).map_or("", |input| &input.source.name);
+    let faults = excess(&mut report.faults, |fault| fault.spot.as_ref().map(|spot| spot.input));
+    report.faults.extend(faults.into_iter().map(|(input, more)| Fault {
+        spot: None,
+        message: format!("{more} more faults in {}: only the first {MOST_TOLD} are told", name(input)),
+        help: None,
+    }));
+    let notices = excess(&mut report.notices, |(spot, _)| Some(spot.input));
+    report.notices.extend(notices.into_iter().map(|(input, more)| {
+        let message = format!("{more} more notices in {}: only the first {MOST_TOLD} are told", name(input));
+        (Spot { input, start: 0, end: 0 }, message)
+    }));
+}
+
+/// Takes out what is too much of one file; how much that is, by file.
+fn excess<T>(all: &mut Vec<T>, input: impl Fn(&T) -> Option<usize>) -> Vec<(usize, usize)> {
+    let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
+    all.retain(|item| {
+        let Some(input) = input(item) else { return true };
+        let seen = seen.entry(input).or_default();
+        *seen += 1;
+        *seen <= MOST_TOLD
+    });
+    let excess = seen.into_iter().map(|(input, seen)| (input, seen.saturating_sub(MOST_TOLD)));
+    excess.filter(|(_, more)| *more > 0).collect()
 }
 
 /// The text of an input with the changes of the report applied, comments and layout kept.

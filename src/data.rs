@@ -3,6 +3,8 @@
 use crate::catalog::{Catalog, ContainerView, DataPlace, Statefulness};
 use crate::facts::{Container, Cover, Mount, Place, Section, StorageMap, Workload};
 use crate::model::{Durability, Fate, FsPath, Reach};
+use std::cell::LazyCell;
+use std::collections::HashSet;
 
 /// Paths that hold nothing worth keeping in any image.
 const SCRATCH: [&str; 9] =
@@ -66,6 +68,7 @@ impl<'w, 'a> Data<'w, 'a> {
     ) -> Self {
         let mut data = Self::default();
         for container in &workload.pod.containers {
+            let durable = LazyCell::new(|| has_durable(&storage, container));
             match catalog.classify(&view(container)) {
                 Statefulness::NotListed | Statefulness::Client { .. } => {}
                 Statefulness::Cache { product, why } => data.caches.push((product, why)),
@@ -85,7 +88,7 @@ impl<'w, 'a> Data<'w, 'a> {
                         }
                         // A guessed path is no ground to complain about a container that has somewhere else to keep
                         // its data.
-                        if !place.certain && has_durable(&storage, container) {
+                        if !place.certain && *durable {
                             continue;
                         }
                         let moved_by = place.moved_by.map(|moved| moved.name);
@@ -119,20 +122,24 @@ impl<'w, 'a> Data<'w, 'a> {
         if workload.stateful_set || workload.of_job {
             return;
         }
+        let mut told: HashSet<&str> =
+            self.paths.iter().filter_map(|data| data.cover.mount).map(|mount| mount.volume).collect();
         for container in workload.pod.containers.iter().filter(|c| c.section == Section::Main) {
-            for mount in &container.mounts {
-                let Some(name) = catalog.at_home(mount.path.as_str()) else { continue };
-                if catalog.entry(container.image).is_some() {
-                    break;
-                }
+            let mut homes = container.mounts.iter().filter_map(|mount| {
+                let name = catalog.at_home(mount.path.as_str())?;
+                Some((mount, name))
+            });
+            let first = homes.next();
+            if first.is_none() || catalog.entry(container.image).is_some() {
+                continue;
+            }
+            for (mount, name) in first.into_iter().chain(homes) {
                 let cover = storage.mount_cover(mount);
                 if is_scratch(&mount.path, scratch) {
                     continue;
                 }
                 // A helper of a known product, such as an exporter: said of the product itself.
-                let told =
-                    |data: &DataPath<'_, '_>| data.cover.mount.is_some_and(|m| m.volume == mount.volume);
-                if cover.read_only || cover.fate.most > Durability::Pod || self.paths.iter().any(told) {
+                if cover.read_only || cover.fate.most > Durability::Pod || !told.insert(mount.volume) {
                     continue;
                 }
                 let why = Why::Resembles { name };
@@ -150,13 +157,13 @@ impl<'w, 'a> Data<'w, 'a> {
     /// Adds a path that a policy names, in every container that runs beside the others.
     pub fn add_named(&mut self, workload: &'w Workload<'a>, storage: StorageMap<'w, 'a>, path: &'w str) {
         let path = FsPath::new(path);
+        let known: HashSet<&str> =
+            self.paths.iter().filter(|data| data.path == path).map(|data| data.container.name).collect();
         for container in
             workload.pod.containers.iter().filter(|c| matches!(c.section, Section::Main | Section::Sidecar))
         {
             let cover = storage.cover(container, &path);
-            let known =
-                self.paths.iter().any(|data| data.container.name == container.name && data.path == path);
-            if !known {
+            if !known.contains(container.name) {
                 self.paths.push(DataPath {
                     container,
                     path: path.clone(),
@@ -225,6 +232,8 @@ fn parts_apart<'w, 'a>(
     parts: &[String],
 ) -> impl Iterator<Item = &'w Mount<'a>> {
     let volume = cover.mount.map(|mount| mount.volume);
+    // Of several mounts at one path, which no API server takes, the first says enough.
+    let mut seen = HashSet::new();
     container.mounts.iter().filter(move |mount| {
         let beneath = || mount.path.as_str().strip_prefix(directory.as_str())?.strip_prefix('/');
         let holds = |rest: &str| {
@@ -234,7 +243,9 @@ fn parts_apart<'w, 'a>(
             parts.iter().any(part_of)
         };
         // In the writable layer the whole directory is lost, and that is told.
-        volume.is_some_and(|volume| volume != mount.volume) && beneath().is_some_and(holds)
+        volume.is_some_and(|volume| volume != mount.volume)
+            && beneath().is_some_and(holds)
+            && seen.insert(mount.path.as_str())
     })
 }
 

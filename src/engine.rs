@@ -1,18 +1,20 @@
 //! Runs the rules: facts, policies and a lookup in; a verdict out. Pure.
 
 use crate::catalog::Catalog;
-use crate::facts::{Facts, FactsFault, StorageMap, Subject, TiedClaim, Workload, WorkloadKind, tied_claims};
+use crate::facts::{Facts, FactsFault, StorageMap, Subject, TiedClaims, Workload, WorkloadKind, tied_claims};
 use crate::json::{Items, Node};
 use crate::lookup::Lookup;
-use crate::model::{FieldPath, Operation};
+use crate::model::{FieldPath, Operation, Segment};
 use crate::patch::PatchBuilder;
 use crate::policy::{PolicySet, Subjects};
-use crate::rules::Draft;
+use crate::rules::{Draft, Drafts};
 use crate::verdict::{Action, Finding, Verdict};
 use jiff::civil::Date;
 use json_patch::Patch;
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 
 /// What is judged: one object and what is being done to it.
 #[derive(Debug, Clone, Copy)]
@@ -57,15 +59,15 @@ pub struct Context<'a> {
     pub lookup: &'a dyn Lookup,
     /// The catalog.
     pub catalog: &'a Catalog,
-    tied_claims: OnceCell<Vec<TiedClaim<'a, 'a>>>,
+    tied_claims: OnceCell<TiedClaims<'a, 'a>>,
 }
 
 impl<'a> Context<'a> {
     /// The claims of the workload's pods that only some nodes can use; none when the object is no workload.
-    pub fn tied_claims(&self) -> &[TiedClaim<'a, 'a>] {
+    pub fn tied_claims(&self) -> &TiedClaims<'a, 'a> {
         self.tied_claims.get_or_init(|| match self.facts.workload() {
             Some(workload) => tied_claims(workload, self.facts.namespace(), self.lookup),
-            None => Vec::new(),
+            None => TiedClaims::default(),
         })
     }
 
@@ -91,8 +93,9 @@ pub struct Engine<'a> {
 enum Scope {
     Nothing,
     Everything,
-    /// Findings beneath these fields alone: the rest was judged before and cannot be changed now.
-    Beneath(Vec<FieldPath>),
+    /// Findings beneath these fields alone, which are all equally deep: the rest was judged before and cannot be changed
+    /// now.
+    Beneath(HashSet<Vec<Segment>>),
 }
 
 impl Engine<'_> {
@@ -186,18 +189,24 @@ impl Engine<'_> {
         let subjects = Subjects::new(facts, self.lookup);
         let context = self.context(review, facts, &subjects);
         let mut findings = Findings::default();
-        let mut drafts: Vec<Draft> = Vec::new();
+        let admits = |draft: &Draft| scope.admits(draft);
         for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
             for rule in &policy.rules {
+                let mut drafts = Drafts::new(&admits);
                 rule.rule.check(&context, &mut drafts);
-                for draft in drafts.drain(..).filter(|draft| scope.admits(draft)) {
+                let drafts = drafts.finish();
+                if drafts.is_empty() {
+                    continue;
+                }
+                let excused = policy.excuse(&subjects, rule.id, self.today);
+                let refused = match excused {
+                    None => policy.refused_excuse(&subjects, rule.id, self.today),
+                    Some(_) => None,
+                };
+                for draft in drafts {
                     let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
-                    let excused = policy.excuse(&subjects, rule.id, self.today);
-                    let draft = match excused {
-                        None => draft.and_help(policy.refused_excuse(&subjects, rule.id, self.today)),
-                        Some(_) => draft,
-                    };
-                    findings.add(draft.into_finding(rule.id, action, &policy.name, excused));
+                    let draft = draft.and_help(refused.clone());
+                    findings.add(draft.into_finding(rule.id, action, &policy.name, excused.clone()));
                 }
             }
         }
@@ -239,24 +248,33 @@ impl Engine<'_> {
 #[derive(Default)]
 struct Findings {
     all: Vec<Finding>,
-    /// Where in `all` those of one rule at one field are.
-    places: HashMap<(&'static str, FieldPath), Vec<usize>>,
+    /// Where in `all` each is, by a hash of its rule, field and message.
+    places: HashMap<u64, usize>,
 }
 
 impl Findings {
     /// Adds a finding unless another policy found the same; of two, the one that stands and is stricter is kept.
     fn add(&mut self, finding: Finding) {
-        let places = self.places.entry((finding.rule, finding.field.clone())).or_default();
-        let is_same = |place: &&usize| self.all.get(**place).is_some_and(|it| it.message == finding.message);
-        match places.iter().find(is_same).and_then(|place| self.all.get_mut(*place)) {
+        let mut hasher = DefaultHasher::new();
+        (finding.rule, &finding.field, &finding.message).hash(&mut hasher);
+        let place = self.places.entry(hasher.finish());
+        let same = match &place {
+            Entry::Occupied(place) => self.all.get_mut(*place.get()),
+            Entry::Vacant(_) => None,
+        };
+        let is_same = |other: &&mut Finding| {
+            other.rule == finding.rule && other.field == finding.field && other.message == finding.message
+        };
+        match same.filter(is_same) {
             Some(other) => {
                 let weight = |f: &Finding| (f.excused.is_none(), f.action);
                 if weight(&finding) > weight(other) {
                     *other = finding;
                 }
             }
+            // Two different ones of one hash are both told.
             None => {
-                places.push(self.all.len());
+                place.insert_entry(self.all.len());
                 self.all.push(finding);
             }
         }
@@ -279,15 +297,15 @@ fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
     let spec = FieldPath::root().key("spec");
     match &facts.subject {
         Subject::Workload(workload) if workload.kind == WorkloadKind::Pod => match review.subresource {
-            Some("ephemeralcontainers") => Scope::Beneath(vec![spec.key("ephemeralContainers")]),
+            Some("ephemeralcontainers") => Scope::beneath([spec.key("ephemeralContainers")]),
             // Of what is there already, only an image can become another.
-            _ => Scope::Beneath(changed_images(old, review.object)),
+            _ => Scope::beneath(changed_images(old, review.object)),
         },
         // An unbound claim without a class can still be given one, by anybody.
         Subject::Claim(_) if class(old).is_none() && class(review.object).is_some() => Scope::Everything,
         // Else only its size can be changed by a person; the rest is the binding's own doing.
         Subject::Claim(_) if request(old) == request(review.object) => Scope::Nothing,
-        Subject::Claim(_) => Scope::Beneath(vec![spec.key("resources")]),
+        Subject::Claim(_) => Scope::beneath([spec.key("resources")]),
         // What backs them cannot be changed.
         Subject::Volume(_) | Subject::Class(_) => Scope::Nothing,
         _ if essence(old) == essence(review.object) => Scope::Nothing,
@@ -326,6 +344,11 @@ fn essence(object: Node<'_>) -> (Option<Node<'_>>, Option<Node<'_>>) {
 }
 
 impl Scope {
+    /// Beneath these fields, which must be equally deep.
+    fn beneath(fields: impl IntoIterator<Item = FieldPath>) -> Self {
+        Self::Beneath(fields.into_iter().map(|field| field.segments().to_vec()).collect())
+    }
+
     /// Whether the finding, or a field that explains it, is up for judgement: an old pod volume becomes a fault by the
     /// new container that mounts it.
     fn admits(&self, draft: &Draft) -> bool {
@@ -333,10 +356,11 @@ impl Scope {
             Self::Nothing => false,
             Self::Everything => true,
             Self::Beneath(outer) => {
-                let related = draft.related.iter().map(|(field, _)| field);
-                related
-                    .chain([&draft.field])
-                    .any(|field| outer.iter().any(|outer| field.segments().starts_with(outer.segments())))
+                let depth = outer.iter().next().map_or(0, Vec::len);
+                let within = |field: &FieldPath| {
+                    field.segments().get(..depth).is_some_and(|beginning| outer.contains(beginning))
+                };
+                within(&draft.field) || draft.related.iter().any(|(field, _)| within(field))
             }
         }
     }

@@ -5,6 +5,7 @@ use crate::data::{Data, Why};
 use crate::facts::{Facts, Place, Section, StorageMap};
 use crate::model::{Durability, FieldPath, ObjectRef, Reach};
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// One path of one container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,12 +73,13 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
             rows.push(Row { line, file, field: field.to_string(), ..row });
         };
         let pod = workload.pod.path();
+        let mut owners = HashMap::new();
+        for data in &data.paths {
+            let key = (data.container.name, data.path.as_str(), data.cover.mount.is_some());
+            owners.entry(key).or_insert(data);
+        }
         for path in storage.table() {
-            let owner = data.paths.iter().find(|data| {
-                data.container.name == path.container.name
-                    && data.path.as_str() == path.path
-                    && data.cover.mount.is_some() == path.cover.mount.is_some()
-            });
+            let owner = owners.get(&(path.container.name, path.path.as_str(), path.cover.mount.is_some()));
             let row = row(
                 &facts,
                 path.container.name,
@@ -90,7 +92,8 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
         }
         // A data directory that is no mount of its own is a row as well: it is what the table is looked at for.
         for data in &data.paths {
-            let is_mount = data.container.mounts.iter().any(|mount| mount.path == data.path);
+            let is_mount = data.cover.mount.is_some_and(|mount| mount.path == data.path)
+                || data.container.mounts.iter().any(|mount| mount.path == data.path);
             if !is_mount {
                 let row = row(
                     &facts,

@@ -2,7 +2,7 @@ use super::*;
 use crate::lookup::MapLookup;
 use crate::policy::{CompiledPolicy, CompiledRule, PolicySet};
 use crate::rules::testing::policy;
-use crate::rules::{Draft, Rule};
+use crate::rules::{Draft, Drafts, Rule};
 use crate::verdict::Action;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -17,7 +17,7 @@ struct Objector {
 }
 
 impl Rule for Objector {
-    fn check(&self, context: &crate::engine::Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &crate::engine::Context<'_>, findings: &mut Drafts<'_>) {
         self.requests.lock().unwrap().extend(context.review.request.cloned());
         findings
             .push(Draft::new(crate::model::FieldPath::root().key("spec"), "is objected to").help("give up"));

@@ -1,4 +1,4 @@
-use super::fault::{FactsFault, Object, OrFault, given, list, map, text, truth};
+use super::fault::{FactsFault, Object, OrFault, given, list, map, name, text, truth};
 use crate::json::Node;
 use crate::model::{FieldPath, FsPath, Quantity};
 
@@ -105,7 +105,7 @@ impl<'a> Container<'a> {
         };
         for (key, value) in value.given() {
             match key {
-                "name" => container.name = text("name", value)?,
+                "name" => container.name = name("name", value)?,
                 "image" => container.image = text("image", value)?,
                 "command" => container.command = texts("command", value)?,
                 "args" => container.args = texts("args", value)?,
@@ -147,16 +147,16 @@ impl<'a> Container<'a> {
 
 /// Its name, and its value unless it comes from elsewhere.
 fn variable<'a>(item: Node<'a>) -> Result<(&'a str, Option<&'a str>), FactsFault> {
-    let (mut name, mut value, mut elsewhere) = ("", "", false);
+    let (mut named, mut value, mut elsewhere) = ("", "", false);
     for (key, field) in item.given() {
         match key {
-            "name" => name = text("name", field)?,
+            "name" => named = text("name", field)?,
             "value" => value = text("value", field)?,
             "valueFrom" => elsewhere = map("valueFrom", field).map(|_| true)?,
             _ => {}
         }
     }
-    Ok((name, (!elsewhere).then_some(value)))
+    Ok((named, (!elsewhere).then_some(value)))
 }
 
 impl<'a> Mount<'a> {
@@ -165,7 +165,7 @@ impl<'a> Mount<'a> {
         let (mut sub_path, mut expression) = ("", "");
         for (key, value) in item.given() {
             match key {
-                "name" => volume = text("name", value)?,
+                "name" => volume = name("name", value)?,
                 "mountPath" => path = text("mountPath", value)?,
                 "readOnly" => read_only = truth("readOnly", value)?,
                 "subPath" => sub_path = text("subPath", value)?,
@@ -183,7 +183,7 @@ impl<'a> Device<'a> {
         let (mut volume, mut path) = ("", "");
         for (key, value) in item.given() {
             match key {
-                "name" => volume = text("name", value)?,
+                "name" => volume = name("name", value)?,
                 "devicePath" => path = text("devicePath", value)?,
                 _ => {}
             }

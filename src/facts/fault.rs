@@ -68,6 +68,7 @@ impl<T> OrFault<T> for Result<T, FactsFault> {
 /// Typed access to the fields of a JSON object. Null is read as absent, as Kubernetes does.
 pub(crate) trait Object<'a>: Sized {
     fn str_at(self, key: &'static str) -> Result<Option<&'a str>, FactsFault>;
+    fn name_at(self, key: &'static str) -> Result<Option<&'a str>, FactsFault>;
     fn bool_at(self, key: &'static str) -> Result<bool, FactsFault>;
     fn int_at(self, key: &'static str) -> Result<Option<i64>, FactsFault>;
     fn map_at(self, key: &'static str) -> Result<Option<Node<'a>>, FactsFault>;
@@ -77,6 +78,10 @@ pub(crate) trait Object<'a>: Sized {
 impl<'a> Object<'a> for Node<'a> {
     fn str_at(self, key: &'static str) -> Result<Option<&'a str>, FactsFault> {
         given(self, key).map(|value| text(key, value)).transpose()
+    }
+
+    fn name_at(self, key: &'static str) -> Result<Option<&'a str>, FactsFault> {
+        given(self, key).map(|value| name(key, value)).transpose()
     }
 
     fn bool_at(self, key: &'static str) -> Result<bool, FactsFault> {
@@ -105,6 +110,19 @@ pub(super) fn given<'a>(object: Node<'a>, key: &str) -> Option<Node<'a>> {
 /// The value of that field as a text.
 pub(super) fn text<'a>(key: &'static str, value: Node<'a>) -> Result<&'a str, FactsFault> {
     value.as_str().ok_or_else(|| FactsFault::wrong_type(key, "a string", value))
+}
+
+/// The longest name that anything in Kubernetes has, in bytes.
+const LONGEST_NAME: usize = 253;
+
+/// The value of that field as a name.
+pub(super) fn name<'a>(key: &'static str, value: Node<'a>) -> Result<&'a str, FactsFault> {
+    let name = text(key, value)?;
+    if name.len() <= LONGEST_NAME {
+        return Ok(name);
+    }
+    let message = format!("has {} bytes, and no name in Kubernetes has more than {LONGEST_NAME}", name.len());
+    Err(FactsFault::at(key, message))
 }
 
 /// The value of that field as a truth.

@@ -21,7 +21,7 @@ pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
 pub use container::{Container, Device, Mount, Section};
 pub use fault::FactsFault;
 pub use node::{NamespaceFacts, NodeFacts, OwnerFacts, OwnerRef};
-pub use placement::{TiedClaim, tied_claims};
+pub use placement::{MOST_CANDIDATES, TiedClaim, TiedClaims, tied_claims};
 pub use pod::PodFacts;
 pub use pod_volume::{PodVolume, VolumeSource};
 pub use storage::{Cover, Place, StorageMap, WritablePath, volume_fate};
@@ -119,6 +119,7 @@ impl<'a> Meta<'a> {
                         read.controller =
                             owners.find(|owner| controls(owner) == Some(true)).and_then(Owner::read);
                     }
+                    "name" | "generateName" | "namespace" => long_name(key, value)?,
                     "deletionTimestamp" => read.deleting = true,
                     _ => {}
                 }
@@ -127,6 +128,13 @@ impl<'a> Meta<'a> {
         };
         read().or_within("metadata")
     }
+}
+
+/// Refuses a name of any length: it is part of messages and look-ups. One of another type is none, as before.
+fn long_name(key: &str, value: Node<'_>) -> Result<(), FactsFault> {
+    let key =
+        ["name", "generateName", "namespace"].into_iter().find(|known| *known == key).unwrap_or_default();
+    if value.as_str().is_some() { fault::name(key, value).map(|_| ()) } else { Ok(()) }
 }
 
 impl Labels for Meta<'_> {
@@ -147,8 +155,8 @@ impl<'a> Facts<'a> {
     /// The field that has a type which Kubernetes would refuse.
     pub fn read(object: impl Into<Node<'a>>, namespace: Option<&str>) -> Result<Self, FactsFault> {
         let object = object.into();
-        let api_version = object.str_at("apiVersion")?.unwrap_or_default();
-        let kind = object.str_at("kind")?.unwrap_or_default();
+        let api_version = object.name_at("apiVersion")?.unwrap_or_default();
+        let kind = object.name_at("kind")?.unwrap_or_default();
         let meta = Meta::read(object)?;
         let id = Self::identify(object, namespace);
         let group = api_version.split_once('/').map_or("", |(group, _)| group);

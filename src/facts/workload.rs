@@ -215,7 +215,7 @@ fn claim_templates(spec: Node<'_>) -> Result<Vec<ClaimTemplate<'_>>, FactsFault>
     each(spec, "volumeClaimTemplates", |item, index| {
         let meta = Meta::read(item)?;
         let name = match item.map_at("metadata")? {
-            Some(metadata) => metadata.str_at("name").or_within("metadata")?.unwrap_or_default(),
+            Some(metadata) => metadata.name_at("name").or_within("metadata")?.unwrap_or_default(),
             None => "",
         };
         Ok(ClaimTemplate { index, name, spec: ClaimSpec::read(item, &meta)? })

@@ -2,6 +2,7 @@
 
 mod access_mode;
 mod affinity;
+mod brief;
 mod durability;
 mod fs_path;
 mod node_selector;
@@ -13,6 +14,9 @@ mod quantity;
 mod selector;
 
 pub use access_mode::{AccessMode, VolumeMode};
+pub use affinity::Effort;
+pub use brief::Brief;
+pub(crate) use brief::beginning;
 pub use durability::{Durability, Fate, Reach};
 pub use fs_path::FsPath;
 pub use node_selector::{HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};

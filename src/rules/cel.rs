@@ -1,4 +1,4 @@
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::model::FieldPath;
 use crate::policy::{PolicyFault, kind_faults};
@@ -188,7 +188,7 @@ struct Cel {
 }
 
 impl Rule for Cel {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let kind = &context.facts.id.kind;
         if !self.params.kinds.is_empty() && !self.params.kinds.contains(kind) {
             return;

@@ -1,8 +1,8 @@
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::data::{Data, DataPath, Why, has_durable, writable_mounts};
 use crate::engine::Context;
 use crate::facts::{Cover, Mount, Place, StorageMap, VolumeSource, Workload};
-use crate::model::{Durability, FieldPath, LabelSelector};
+use crate::model::{Brief, Durability, FieldPath, LabelSelector, beginning};
 use crate::policy::{PolicyFault, selector_faults};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -118,7 +118,7 @@ impl super::Params for Params {
 struct DurableData(Params);
 
 impl Rule for DurableData {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let mut data = Data::of_products(workload, storage, context.catalog, &self.0.scratch);
         let by_catalog = !data.paths.is_empty() || !data.caches.is_empty();
@@ -165,6 +165,7 @@ impl DurableData {
         };
         let mut place = describe(data);
         let partial: Vec<String> = partial_mounts(data, storage)
+            .take(Draft::MOST_RELATED)
             .map(|(mount, cover)| format!("{}, which {},", mount.path, lies(&cover)))
             .collect();
         if !partial.is_empty() {
@@ -219,12 +220,12 @@ impl DurableData {
         if let Some(mount) = data.cover.mount {
             draft = draft.related(data.container.mount_path(&pod, mount), format!("{} is mounted here", mount.path));
         }
-        for (mount, _) in partial_mounts(data, storage) {
+        for (mount, _) in partial_mounts(data, storage).take(Draft::MOST_RELATED) {
             let note = format!("only {} is covered, not {}", mount.path, data.path);
             draft = draft.related(data.container.mount_path(&pod, mount), note);
         }
-        let above = data.container.mounts.iter().filter(|mount| mount.path.covers(&data.path));
-        for mount in above.filter(|_| data.hidden_by.is_some()) {
+        let mounts = data.container.mounts.iter().filter(|_| data.hidden_by.is_some());
+        for mount in mounts.filter(|mount| mount.path.covers(&data.path)) {
             let note = format!("this mount of {} does not reach it", mount.path);
             draft = draft.related(data.container.mount_path(&pod, mount), note);
         }
@@ -232,7 +233,7 @@ impl DurableData {
     }
 
     /// A StatefulSet of images that the catalog does not know.
-    fn judge_set(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, findings: &mut Vec<Draft>) {
+    fn judge_set(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, findings: &mut Drafts<'_>) {
         let Some(most) = self.0.stateful_sets.action() else { return };
         let pod = workload.pod.path();
         let mounts = writable_mounts(workload, storage, &self.0.scratch);
@@ -289,9 +290,10 @@ fn partial_mounts<'w, 'a>(
     storage: StorageMap<'w, 'a>,
 ) -> impl Iterator<Item = (&'w Mount<'a>, Cover<'w, 'a>)> {
     let in_layer = data.cover.mount.is_none() && data.hidden_by.is_none();
-    let beneath = data.container.mounts.iter().filter(|mount| data.path.covers(&mount.path));
+    let mounts = data.container.mounts.get(..if in_layer { data.container.mounts.len() } else { 0 });
+    let beneath = mounts.unwrap_or_default().iter().filter(|mount| data.path.covers(&mount.path));
     beneath
-        .filter(move |mount| in_layer && mount.path != data.path)
+        .filter(move |mount| mount.path != data.path)
         .map(move |mount| (mount, storage.mount_cover(mount)))
         .filter(|(_, cover)| !cover.read_only)
 }
@@ -318,16 +320,19 @@ fn lies(cover: &Cover<'_, '_>) -> String {
             }
             VolumeSource::EmptyDir { medium: "", .. } => format!("lies on the emptyDir {:?}", volume.name),
             VolumeSource::EmptyDir { medium, .. } => {
-                format!("lies on the emptyDir {:?} with medium {medium:?}", volume.name)
+                format!("lies on the emptyDir {:?} with medium {:?}", volume.name, beginning(medium, 64))
             }
             VolumeSource::Unset => {
                 format!("lies on {:?}, a pod volume with no source and so an emptyDir", volume.name)
             }
-            VolumeSource::HostPath { path, .. } => format!("lies on the hostPath {path} of one node"),
+            VolumeSource::HostPath { path, .. } => format!("lies on the hostPath {} of one node", Brief(path)),
             VolumeSource::Ephemeral(_) => format!("lies on the generic ephemeral volume {:?}", volume.name),
             VolumeSource::Csi { driver, .. } => format!("lies on an inline volume of the CSI driver {driver}"),
             VolumeSource::Claim { name, .. } => format!("lies on the claim {name:?}"),
-            source => format!("lies on the {} volume {:?}", source.field().unwrap_or("unknown"), volume.name),
+            source => {
+                let kind = source.field().map_or("unknown", |kind| beginning(kind, 64));
+                format!("lies on the {kind} volume {:?}", volume.name)
+            }
         },
     }
 }

@@ -1,5 +1,5 @@
 use super::support::one_of;
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::json::Node;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
@@ -134,7 +134,7 @@ struct Asked<'o> {
 }
 
 impl Rule for HostPath {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         match &context.facts.subject {
             Subject::Workload(workload) => {
                 let pod = workload.pod.path();
@@ -178,7 +178,7 @@ impl HostPath {
     fn judge(
         &self,
         asked: &Asked<'_>,
-        findings: &mut Vec<Draft>,
+        findings: &mut Drafts<'_>,
         writable: impl Fn() -> Vec<FieldPath>,
     ) {
         let Asked { path, field, name, kind } = asked;
@@ -249,10 +249,11 @@ impl HostPath {
 /// The fields because of which a pod volume can be written to: the `readOnly` of each such mount.
 fn writable_mounts(workload: &Workload<'_>, volume: &PodVolume<'_>) -> Vec<FieldPath> {
     let pod = workload.pod.path();
-    let containers = workload.pod.containers.iter();
-    containers
-        .flat_map(|container| container.mounts.iter().map(move |mount| (container, mount)))
-        .filter(|(_, mount)| mount.volume == volume.name && !mount.read_only)
+    let writable = workload.pod.mounts_of(volume.name).filter(|(_, mount)| !mount.read_only);
+    // Of several of one name, which no API server takes, the mounts mean the first; of the others one says enough.
+    let is_first = workload.pod.volume(volume.name).is_some_and(|first| first.index == volume.index);
+    writable
+        .take(if is_first { usize::MAX } else { 1 })
         .map(|(container, mount)| container.mount_path(&pod, mount).key("readOnly"))
         .collect()
 }

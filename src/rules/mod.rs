@@ -1,7 +1,7 @@
 //! One file a rule: what it is, its parameters, its check, its patch, its manual page as doc comment, its tests.
 
 use crate::engine::Context;
-use crate::model::FieldPath;
+use crate::model::{FieldPath, beginning};
 use crate::patch::PatchBuilder;
 use crate::policy::PolicyFault;
 use crate::verdict::{Action, Finding};
@@ -17,7 +17,7 @@ pub trait Rule: Debug + Send + Sync + Any {
     fn mutate(&self, _context: &Context<'_>, _patch: &mut PatchBuilder<'_>) {}
 
     /// Tells what is wrong with the object.
-    fn check(&self, _context: &Context<'_>, _findings: &mut Vec<Draft>) {}
+    fn check(&self, _context: &Context<'_>, _findings: &mut Drafts<'_>) {}
 
     /// Why this rule and the same rule of another policy for the same objects cannot both be satisfied.
     fn contradicts(&self, _other: &dyn Any) -> Option<String> {
@@ -60,15 +60,20 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// The most bytes of a text of it: an object's author chooses how long its names are.
+    pub const MOST_BYTES: usize = 2_000;
+    /// The most fields that explain it.
+    pub const MOST_RELATED: usize = 16;
+
     /// A finding at that field.
     pub fn new(field: FieldPath, message: impl Into<String>) -> Self {
-        Self { field, message: message.into(), help: None, related: Vec::new(), at_most: None }
+        Self { field, message: cut(message.into()), help: None, related: Vec::new(), at_most: None }
     }
 
     /// Says what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(cut(help.into()));
         self
     }
 
@@ -82,10 +87,12 @@ impl Draft {
         self
     }
 
-    /// Points to another field that explains it.
+    /// Points to another field that explains it, unless there are very many already.
     #[must_use]
     pub fn related(mut self, field: FieldPath, note: impl Into<String>) -> Self {
-        self.related.push((field, note.into()));
+        if self.related.len() < Self::MOST_RELATED {
+            self.related.push((field, cut(note.into())));
+        }
         self
     }
 
@@ -94,6 +101,11 @@ impl Draft {
     pub fn at_most(mut self, action: Action) -> Self {
         self.at_most = Some(self.at_most.map_or(action, |most| most.min(action)));
         self
+    }
+
+    /// The strictest action that it may lead to.
+    fn strictest(&self) -> Action {
+        self.at_most.unwrap_or(Action::Deny)
     }
 
     pub(crate) fn into_finding(
@@ -105,6 +117,103 @@ impl Draft {
     ) -> Finding {
         let Self { field, message, help, related, at_most: _ } = self;
         Finding { rule, action, policy: policy.to_owned(), message, help, field, related, excused }
+    }
+}
+
+/// The text, or its beginning and an ellipsis.
+fn cut(mut text: String) -> String {
+    let kept = beginning(&text, Draft::MOST_BYTES).len();
+    if kept < text.len() {
+        text.truncate(kept);
+        text.push('…');
+        text.shrink_to_fit();
+    }
+    text
+}
+
+/// What one rule finds in one object: of very many findings the strictest, and how many more there are.
+pub struct Drafts<'s> {
+    /// Whether a finding is up for judgement.
+    admits: &'s dyn Fn(&Draft) -> bool,
+    kept: Vec<Draft>,
+    seen: usize,
+    left_out: usize,
+    /// Where the first of those stands.
+    first_left_out: Option<FieldPath>,
+    /// The strictest action that one of those may lead to.
+    strictest_left_out: Action,
+    /// Whether each that is kept may lead to a denial, so that none makes room any more.
+    all_strict: bool,
+}
+
+impl<'s> Drafts<'s> {
+    /// The most findings of one rule that are told of one object. No object that a person wrote has as many.
+    pub const MOST: usize = 100;
+
+    /// None yet; only those count that are admitted.
+    pub fn new(admits: &'s dyn Fn(&Draft) -> bool) -> Self {
+        Self {
+            admits,
+            kept: Vec::new(),
+            seen: 0,
+            left_out: 0,
+            first_left_out: None,
+            strictest_left_out: Action::Audit,
+            all_strict: false,
+        }
+    }
+
+    /// Adds a finding. Where there are too many, one that can lead to less makes room.
+    pub fn push(&mut self, draft: Draft) {
+        self.seen += 1;
+        if !(self.admits)(&draft) {
+            return;
+        }
+        if self.kept.len() < Self::MOST {
+            self.kept.push(draft);
+            return;
+        }
+        self.left_out += 1;
+        let left_out = match self.weakest() {
+            Some(weakest) if weakest.strictest() < draft.strictest() => std::mem::replace(weakest, draft),
+            _ => draft,
+        };
+        self.strictest_left_out = self.strictest_left_out.max(left_out.strictest());
+        self.first_left_out.get_or_insert(left_out.field);
+    }
+
+    /// The last of those that can lead to the least, unless all that are kept can lead to everything.
+    fn weakest(&mut self) -> Option<&mut Draft> {
+        if self.all_strict {
+            return None;
+        }
+        self.all_strict = self.kept.iter().all(|kept| kept.strictest() == Action::Deny);
+        self.kept.iter_mut().rev().min_by_key(|kept| kept.strictest())
+    }
+
+    /// How many findings were added so far, whatever became of them.
+    pub fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// The findings, with one that says how many more there are.
+    pub(crate) fn finish(self) -> Vec<Draft> {
+        let mut all = self.kept;
+        if let Some(field) = self.first_left_out {
+            let message = format!(
+                "{} more findings of this rule in this object: only the first {} are told",
+                self.left_out,
+                Self::MOST
+            );
+            all.push(Draft::new(field, message).at_most(self.strictest_left_out));
+        }
+        all
+    }
+}
+
+impl Extend<Draft> for Drafts<'_> {
+    fn extend<I: IntoIterator<Item = Draft>>(&mut self, drafts: I) {
+        drafts.into_iter().for_each(|draft| self.push(draft));
     }
 }
 

@@ -1,4 +1,4 @@
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::data::{Data, DataPath, writable_mounts};
 use crate::engine::Context;
 use crate::facts::{Place, Workload};
@@ -55,7 +55,7 @@ impl super::Params for Params {
 struct ReclaimPolicy(Params);
 
 impl Rule for ReclaimPolicy {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let known = Data::of_products(workload, storage, context.catalog, &self.0.scratch);
         let mut paths = known.paths;
@@ -94,7 +94,7 @@ fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Dr
     Some(Draft::new(field, message).help("use a class with `reclaimPolicy: Retain`, or set it on the volume"))
 }
 
-fn retention_findings(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
+fn retention_findings(workload: &Workload<'_>, findings: &mut Drafts<'_>) {
     let Some((deleted, scaled)) = workload.claim_retention else { return };
     let at = FieldPath::root().key("spec").key("persistentVolumeClaimRetentionPolicy");
     let cases = [

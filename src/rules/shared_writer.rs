@@ -1,7 +1,7 @@
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::data::{Data, Why};
 use crate::engine::Context;
-use crate::facts::{ClaimSpec, Place, PodVolume, VolumeSource, Workload, WorkloadKind};
+use crate::facts::{ClaimSpec, Place, VolumeSource, Workload, WorkloadKind};
 use crate::model::{AccessMode, FieldPath};
 use crate::policy::PolicyFault;
 use crate::verdict::Action;
@@ -57,11 +57,12 @@ impl super::Params for Params {
 struct SharedWriter;
 
 impl Rule for SharedWriter {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let Some(several) = Several::of(workload) else { return };
         let data = Data::of_products(workload, storage, context.catalog, &[]);
         let writers = LazyCell::new(|| writers(workload));
+        let databases = LazyCell::new(|| databases(&data));
         for volume in &workload.pod.volumes {
             // A claim template of the same name shadows the pod volume.
             let fixed = workload.claim_template(volume.name).is_none();
@@ -70,18 +71,16 @@ impl Rule for SharedWriter {
                 continue;
             };
             let Some(mode) = exclusive(&claim.spec) else { continue };
-            let Some((first, writers)) = writers.get(volume.name).and_then(|all| Some((all.first()?, all))) else {
-                continue;
-            };
-            let database = keeps_data(&data, volume);
+            let Some(writer) = writers.get(volume.name) else { continue };
+            let database = databases.get(&volume.index).copied();
             let Some((message, help, certain)) = several.judge(name, mode, database) else { continue };
             let pod = workload.pod.path();
             let mut finding = Draft::new(volume.source_path(&pod).key("claimName"), message)
                 .related(several.path(workload.kind), several.note())
-                .related(first.field.clone(), "written here")
+                .related(writer.field.clone(), "written here")
                 .help(help);
             // Own directories help those that can start at all.
-            let apart = mode == AccessMode::ReadWriteOnce && writers.iter().all(|writer| writer.own_directory);
+            let apart = mode == AccessMode::ReadWriteOnce && writer.own_directory;
             if !certain || apart {
                 finding = finding.at_most(Action::Warn);
             }
@@ -213,26 +212,29 @@ const OVERLAP: &str = "set `concurrencyPolicy: Forbid`, so that a run waits for 
 const RECREATE: &str = "set `strategy.type: Recreate`, so that the old pod is gone before the new one starts, or use a \
                         StatefulSet, which does the same";
 
-/// A mount or device through which the claim is written.
+/// The first mount or device through which a claim is written.
 struct Writer {
     field: FieldPath,
-    /// Whether each pod has a directory of its own in it.
+    /// Whether each pod has a directory of its own, in this and in all others.
     own_directory: bool,
 }
 
 /// The writers of each pod volume.
-fn writers<'w>(workload: &'w Workload<'_>) -> HashMap<&'w str, Vec<Writer>> {
+fn writers<'w>(workload: &'w Workload<'_>) -> HashMap<&'w str, Writer> {
     let pod = workload.pod.path();
-    let mut writers: HashMap<&str, Vec<Writer>> = HashMap::new();
+    let mut writers: HashMap<&str, Writer> = HashMap::new();
+    let mut add = |volume: &'w str, own_directory: bool, field: FieldPath| {
+        let writer = writers.entry(volume).or_insert(Writer { field, own_directory });
+        writer.own_directory &= own_directory;
+    };
     for container in &workload.pod.containers {
         for mount in container.mounts.iter().filter(|mount| !mount.read_only) {
             let own_directory = mount.sub_path.is_some_and(|path| path.contains("$("));
-            let writer = Writer { field: container.mount_path(&pod, mount), own_directory };
-            writers.entry(mount.volume).or_default().push(writer);
+            add(mount.volume, own_directory, container.mount_path(&pod, mount));
         }
         for device in &container.devices {
             let field = container.path(&pod).key("volumeDevices").index(device.index);
-            writers.entry(device.volume).or_default().push(Writer { field, own_directory: false });
+            add(device.volume, false, field);
         }
     }
     writers
@@ -246,12 +248,15 @@ fn exclusive(spec: &ClaimSpec) -> Option<AccessMode> {
         .find(|mode| asks(*mode) && !asks(AccessMode::ReadWriteMany))
 }
 
-/// The product that keeps its data on that pod volume, when the catalog knows it.
-fn keeps_data<'w>(data: &Data<'w, '_>, volume: &PodVolume<'_>) -> Option<&'w str> {
-    data.paths.iter().find_map(|path| match (path.cover.place, path.why) {
-        (Place::Volume(found), Why::Product { name, .. }) if found.index == volume.index => Some(name),
-        _ => None,
-    })
+/// The products that keep their data on pod volumes, by the volume's index, as far as the catalog knows them.
+fn databases<'w>(data: &Data<'w, '_>) -> HashMap<usize, &'w str> {
+    let mut databases = HashMap::new();
+    for path in &data.paths {
+        if let (Place::Volume(volume), Why::Product { name, .. }) = (path.cover.place, path.why) {
+            databases.entry(volume.index).or_insert(name);
+        }
+    }
+    databases
 }
 
 #[cfg(test)]
