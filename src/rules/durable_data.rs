@@ -1,13 +1,15 @@
 use super::{Draft, Rule};
-use crate::data::{Data, DataPath, Why, has_durable, writable_mounts};
+use crate::catalog::{Origin, PlaceDoubt, Unplaced};
+use crate::data::{Data, DataPath, UnplacedData, Why, has_durable, has_lasting, writable_mounts};
 use crate::engine::Context;
 use crate::facts::{Cover, Mount, Place, StorageMap, VolumeSource, Workload};
-use crate::model::{Durability, FieldPath, LabelSelector};
+use crate::model::{Durability, FieldPath, FsPath, LabelSelector, shortened};
 use crate::policy::{PolicyFault, selector_faults};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -31,7 +33,10 @@ use std::sync::Arc;
 /// itself; any other, such as a plugin directory or a socket's, is taken for scratch.
 ///
 /// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`. Where a claim
-/// or class is not known, the answer is a warning and not a guess.
+/// or class is not known, the answer is a warning and not a guess. So it is where a configuration file, or a variable from
+/// a ConfigMap or a Secret, may have moved the data from their default directory to another mount of the container that
+/// lasts, or may make the product a cache; with no such mount the data are lost wherever they lie. And so it is where the
+/// directory is not known at all, because the container's arguments and variables are more than can be followed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -120,8 +125,8 @@ struct DurableData(Params);
 impl Rule for DurableData {
     fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
         let Some((workload, storage)) = context.storage() else { return };
-        let mut data = Data::of_products(workload, storage, context.catalog, &self.0.scratch);
-        let by_catalog = !data.paths.is_empty() || !data.caches.is_empty();
+        let mut data = Data::of_products(workload, storage, context.products(), &self.0.scratch);
+        let by_catalog = !data.paths.is_empty() || !data.caches.is_empty() || !data.unplaced.is_empty();
         for named in &self.0.data {
             if named.object_selector.as_ref().is_none_or(|selector| context.subjects.labelled(selector)) {
                 for path in &named.paths {
@@ -130,9 +135,11 @@ impl Rule for DurableData {
             }
         }
         data.add_resembling(workload, storage, context.catalog, &self.0.scratch);
-        for path in data.paths.iter().filter(|path| !path.cover.read_only) {
-            findings.extend(self.judge(workload, storage, path));
+        let writable: Vec<_> = data.paths.iter().filter(|path| !path.cover.read_only).collect();
+        for alike in writable.chunk_by(|a, b| a.is_alike(b)) {
+            findings.extend(self.judge(workload, storage, alike));
         }
+        findings.extend(data.unplaced.iter().filter_map(|data| self.judge_unplaced(workload, data)));
         // A container without an image is part of a patch: what it mounts stands elsewhere.
         let whole = workload.pod.containers.iter().all(|container| !container.image.is_empty());
         if workload.stateful_set && !by_catalog && whole {
@@ -146,36 +153,43 @@ impl Rule for DurableData {
 }
 
 impl DurableData {
-    fn judge(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, data: &DataPath<'_, '_>) -> Option<Draft> {
+    /// Judges paths of which there is one thing to tell.
+    fn judge(
+        &self,
+        workload: &Workload<'_>,
+        storage: StorageMap<'_, '_>,
+        alike: &[&DataPath<'_, '_>],
+    ) -> Option<Draft> {
+        let data = *alike.first()?;
         let fate = data.cover.fate;
         let require = self.0.require;
         if fate.least >= require || matches!(data.cover.place, Place::Missing) {
             return None;
         }
         let pod = workload.pod.path();
+        let path = brief(&data.path);
         let owner = match data.why {
-            Why::Product { name, moved_by: None, .. } => format!("{name} keeps its data in {}", data.path),
+            Why::Product { name, moved_by: None, .. } => format!("{name} keeps its data in {path}"),
             Why::Product { name, moved_by: Some(by), .. } => {
-                format!("{name} keeps its data in {} (set by {by})", data.path)
+                format!("{name} keeps its data in {} (set by {by})", listed(alike.iter(), |data| brief(&data.path)))
             }
             Why::Resembles { name } => {
-                format!("{}, a directory in which {name} keeps its data", data.path)
+                format!("{path}, a directory in which {name} keeps its data")
             }
-            Why::Policy | Why::StatefulSet => format!("the policy calls {} data", data.path),
+            Why::Policy | Why::StatefulSet => format!("the policy calls {path} data"),
         };
         let mut place = describe(data);
-        let partial: Vec<String> = partial_mounts(data, storage)
-            .map(|(mount, cover)| format!("{}, which {},", mount.path, lies(&cover)))
-            .collect();
+        let partial = listed(partial_mounts(data, storage), |(mount, cover)| {
+            format!("{}, which {},", brief(&mount.path), lies(&cover)).into()
+        });
         if !partial.is_empty() {
-            place.push_str(&format!(" (only {} is covered)", partial.join(" and ")));
+            place.push_str(&format!(" (only {partial} is covered)"));
         }
         let field = field(&pod, data);
+        let at = data.hidden_by.map_or_else(|| path.clone(), Cow::Borrowed);
         let claim_help = format!(
-            "mount a PersistentVolumeClaim at {}: add it to `volumes` (or, in a StatefulSet, to \
-             `volumeClaimTemplates`) and mount it with `mountPath: {}`",
-            data.hidden_by.unwrap_or(data.path.as_str()),
-            data.hidden_by.unwrap_or(data.path.as_str()),
+            "mount a PersistentVolumeClaim at {at}: add it to `volumes` (or, in a StatefulSet, to \
+             `volumeClaimTemplates`) and mount it with `mountPath: {at}`",
         );
         let mut draft = if fate.most < require {
             let lost = fate.least.lost_when();
@@ -192,6 +206,9 @@ impl DurableData {
             .help("give volgate the claim, class or volume it lies on (in CI: `--context`), or name a class")
             .at_most(Action::Warn)
         };
+        if fate.most < require {
+            draft = self.doubted(draft, storage, data);
+        }
         if matches!(data.why, Why::Resembles { .. }) {
             let help = "if it is data, mount a PersistentVolumeClaim there; if not, name the path in the rule's \
                         `scratch`, or the image in a catalog entry of the policy";
@@ -216,19 +233,65 @@ impl DurableData {
             let note = "what comes from here is not known: a variable that moves the data belongs in `env`";
             draft = draft.related(data.container.path(&pod).key("envFrom"), note);
         }
-        if let Some(mount) = data.cover.mount {
-            draft = draft.related(data.container.mount_path(&pod, mount), format!("{} is mounted here", mount.path));
+        if let Some(PlaceDoubt::Value(moved_by)) = data.doubts.place {
+            let container = data.container.path(&pod);
+            let field = match moved_by.origin {
+                Origin::Command { index } => Some(container.key("command").index(index)),
+                Origin::Args { index } => Some(container.key("args").index(index)),
+                Origin::Env { index, .. } => index.map(|index| container.key("env").index(index)),
+            };
+            if let Some(field) = field {
+                draft = draft.related(field, "this may name another directory, and its value is not known");
+            }
         }
-        for (mount, _) in partial_mounts(data, storage) {
-            let note = format!("only {} is covered, not {}", mount.path, data.path);
+        if let Some(mount) = data.cover.mount {
+            let note = format!("{} is mounted here", brief(&mount.path));
+            draft = draft.related(data.container.mount_path(&pod, mount), note);
+        }
+        for (mount, _) in partial_mounts(data, storage).take(LISTED) {
+            let note = format!("only {} is covered, not {path}", brief(&mount.path));
             draft = draft.related(data.container.mount_path(&pod, mount), note);
         }
         let above = data.container.mounts.iter().filter(|mount| mount.path.covers(&data.path));
-        for mount in above.filter(|_| data.hidden_by.is_some()) {
-            let note = format!("this mount of {} does not reach it", mount.path);
+        for mount in above.filter(|_| data.hidden_by.is_some()).take(LISTED) {
+            let note = format!("this mount of {} does not reach it", brief(&mount.path));
             draft = draft.related(data.container.mount_path(&pod, mount), note);
         }
         Some(draft)
+    }
+
+    /// Softens what is said of data that may lie on another mount, which lasts, or may be none. With no such mount they
+    /// are lost wherever they lie.
+    fn doubted(&self, draft: Draft, storage: StorageMap<'_, '_>, data: &DataPath<'_, '_>) -> Draft {
+        let moves = |what: &str| format!("unless {what} puts them on another mount");
+        let place = data.doubts.place.filter(|_| has_lasting(&storage, data.container, self.0.require));
+        let unless = match (place, data.doubts.cache) {
+            (None, None) => return draft,
+            (_, Some(cache)) => {
+                format!("unless {}, whose value is not known here, makes it keep nothing ({})", cache.variable, cache.why)
+            }
+            (Some(PlaceDoubt::Configuration), None) => moves("its configuration, which is not known here,"),
+            (Some(PlaceDoubt::Value(moved_by)), None) => {
+                moves(&format!("{}, whose value is not known here,", moved_by.name))
+            }
+            (Some(PlaceDoubt::EnvFrom(name)), None) => moves(&format!("{name}, which may come by `envFrom`,")),
+            (Some(PlaceDoubt::WorkingDir), None) => moves("the image's working directory, which is not known here,"),
+        };
+        Draft { message: format!("{}, {unless}", draft.message), ..draft }.at_most(Action::Warn)
+    }
+
+    /// Data of which only the product is known.
+    fn judge_unplaced(&self, workload: &Workload<'_>, data: &UnplacedData<'_, '_>) -> Option<Draft> {
+        let most = if data.dispensable.is_some() { self.0.dispensable.action()? } else { Action::Warn };
+        let field = data.container.path(&workload.pod.path()).key("image");
+        let why = match data.why {
+            Unplaced::Excess(excess) => excess.to_string(),
+            Unplaced::Value(name) => format!("the value of {name} is not known here"),
+        };
+        let message = format!("where {} keeps its data is not known: {why}", data.product);
+        let draft = Draft::new(field, message)
+            .help("write the directory as a plain value into `args` or `env`, and mount a PersistentVolumeClaim there");
+        Some(draft.at_most(most).at_most(Action::Warn))
     }
 
     /// A StatefulSet of images that the catalog does not know.
@@ -281,6 +344,25 @@ impl DurableData {
                 .at_most(most),
         );
     }
+}
+
+/// How much of a path a message shows, and how many of a list.
+const SHOWN: usize = 120;
+const LISTED: usize = 8;
+
+/// A path as a message shows it.
+fn brief<'p>(path: &'p FsPath<'_>) -> Cow<'p, str> {
+    shortened(path.as_str(), SHOWN)
+}
+
+/// Items as a message lists them: the first ones, and how many more there are.
+fn listed<'p, T>(mut items: impl Iterator<Item = T>, show: impl Fn(T) -> Cow<'p, str>) -> String {
+    let mut text = items.by_ref().take(LISTED).map(show).collect::<Vec<_>>().join(" and ");
+    match items.count() {
+        0 => {}
+        more => text.push_str(&format!(" and {more} more")),
+    }
+    text
 }
 
 /// The mounts beneath a path in the writable layer: what someone took for enough.

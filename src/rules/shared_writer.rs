@@ -60,7 +60,7 @@ impl Rule for SharedWriter {
     fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
         let Some((workload, storage)) = context.storage() else { return };
         let Some(several) = Several::of(workload) else { return };
-        let data = Data::of_products(workload, storage, context.catalog, &[]);
+        let data = Data::of_products(workload, storage, context.products(), &[]);
         let writers = LazyCell::new(|| writers(workload));
         for volume in &workload.pod.volumes {
             // A claim template of the same name shadows the pod volume.
@@ -249,7 +249,11 @@ fn exclusive(spec: &ClaimSpec) -> Option<AccessMode> {
 /// The product that keeps its data on that pod volume, when the catalog knows it.
 fn keeps_data<'w>(data: &Data<'w, '_>, volume: &PodVolume<'_>) -> Option<&'w str> {
     data.paths.iter().find_map(|path| match (path.cover.place, path.why) {
-        (Place::Volume(found), Why::Product { name, .. }) if found.index == volume.index => Some(name),
+        (Place::Volume(found), Why::Product { name, .. })
+            if found.index == volume.index && !path.doubts.is_guess() =>
+        {
+            Some(name)
+        }
         _ => None,
     })
 }
