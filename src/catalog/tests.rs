@@ -410,7 +410,7 @@ fn attacks(bytes: usize, check: &mut dyn FnMut(&str, &ContainerView<'_>)) {
 #[test]
 fn no_container_costs_more_than_its_size() {
     let mut seen = 0;
-    attacks(1 << 16, &mut |name, container| {
+    attacks(1 << 13, &mut |name, container| {
         if matches!(
             Catalog::embedded().classify(container),
             Statefulness::Client { .. } | Statefulness::Cache { .. }

@@ -171,7 +171,7 @@ impl DurableData {
         let owner = match data.why {
             Why::Product { name, moved_by: None, .. } => format!("{name} keeps its data in {path}"),
             Why::Product { name, moved_by: Some(by), .. } => {
-                format!("{name} keeps its data in {} (set by {by})", listed(alike.iter(), |data| brief(&data.path)))
+                format!("{name} keeps its data in {} (set by {by})", listed(alike.iter(), ", ", |data| brief(&data.path)))
             }
             Why::Resembles { name } => {
                 format!("{path}, a directory in which {name} keeps its data")
@@ -179,7 +179,7 @@ impl DurableData {
             Why::Policy | Why::StatefulSet => format!("the policy calls {path} data"),
         };
         let mut place = describe(data);
-        let partial = listed(partial_mounts(data, storage), |(mount, cover)| {
+        let partial = listed(partial_mounts(data, storage), " and ", |(mount, cover)| {
             format!("{}, which {},", brief(&mount.path), lies(&cover)).into()
         });
         if !partial.is_empty() {
@@ -356,8 +356,8 @@ fn brief<'p>(path: &'p FsPath<'_>) -> Cow<'p, str> {
 }
 
 /// Items as a message lists them: the first ones, and how many more there are.
-fn listed<'p, T>(mut items: impl Iterator<Item = T>, show: impl Fn(T) -> Cow<'p, str>) -> String {
-    let mut text = items.by_ref().take(LISTED).map(show).collect::<Vec<_>>().join(" and ");
+fn listed<'p, T>(mut items: impl Iterator<Item = T>, between: &str, show: impl Fn(T) -> Cow<'p, str>) -> String {
+    let mut text = items.by_ref().take(LISTED).map(show).collect::<Vec<_>>().join(between);
     match items.count() {
         0 => {}
         more => text.push_str(&format!(" and {more} more")),
@@ -606,6 +606,172 @@ mod tests {
         let related = |object: Value| judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.len();
         assert_eq!(related(object(json!([{"name": "v", "mountPath": "/pg"}]))), 1);
         assert_eq!(related(object(json!([]))), 0, "it can lie nowhere else");
+    }
+
+    /// A container with a claim mounted at `claim`, if it is given; its action and message, if there is a finding.
+    fn with_claim(container: Value, claim: Option<&str>, params: Value) -> (String, String) {
+        let mut object = pod(json!({"containers": [container]}));
+        if let Some(path) = claim {
+            object["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]);
+            object["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": path}]);
+        }
+        let lines = found(params, &[], &object);
+        assert!(lines.len() < 2, "{lines:?}");
+        let line = lines.first().map_or("", String::as_str);
+        let (action, message) = line.split_once(' ').unwrap_or_default();
+        (action.to_owned(), message.to_owned())
+    }
+
+    /// What may have moved the data of each container from the default directory that it comes with.
+    fn guesses() -> Vec<(Value, &'static str)> {
+        let of = |image: &str, more: Value| {
+            let mut container = more;
+            container["name"] = json!("c");
+            container["image"] = json!(image);
+            container
+        };
+        let from = |kind: &str, name: &str| json!({"name": name, "valueFrom": {kind: {"name": "x", "key": "y"}}});
+        vec![
+            (of("redis:7", json!({"command": ["redis-server", "/etc/redis.conf"]})), "/data"),
+            (of("mysql:8", json!({"args": ["--defaults-file=/etc/my.cnf"]})), "/var/lib/mysql"),
+            (of("postgres:16", json!({"args": ["-c", "config_file=/etc/pg.conf"]})), "/var/lib/postgresql/data"),
+            (of("mongo:7", json!({"args": ["--config", "/etc/mongod.conf"]})), "/data/db"),
+            (of("quay.io/coreos/etcd:v3.5.0", json!({"env": [{"name": "ETCD_NAME", "value": "a"}]})), "/default.etcd"),
+            (of("postgres:16", json!({"envFrom": [{"configMapRef": {"name": "e"}}]})), "/var/lib/postgresql/data"),
+            (of("postgres:16", json!({"envFrom": [{"secretRef": {"name": "e"}}]})), "/var/lib/postgresql/data"),
+            (of("postgres:16", json!({"env": [from("configMapKeyRef", "PGDATA")]})), "/var/lib/postgresql/data"),
+            (of("postgres:16", json!({"env": [from("secretKeyRef", "PGDATA")]})), "/var/lib/postgresql/data"),
+            (of("mysql:8", json!({"env": [from("secretKeyRef", "D")], "args": ["--datadir=$(D)"]})), "/var/lib/mysql"),
+            (of("mysql:8", json!({"envFrom": [{"secretRef": {"name": "e"}}], "args": ["--datadir=$(D)"]})), "/var/lib/mysql"),
+        ]
+    }
+
+    #[test]
+    fn a_guess_is_a_warning_when_the_data_may_lie_on_another_mount_that_lasts() {
+        for (container, default) in guesses() {
+            let (action, message) = with_claim(container.clone(), Some("/elsewhere"), json!({}));
+            assert_eq!(action, "Warn", "{container}: {message}");
+            assert!(message.contains(", unless ") && message.contains("puts them on another mount"), "{message}");
+            assert_eq!(with_claim(container.clone(), None, json!({})).0, "Deny", "{container}: it can lie nowhere else");
+            assert_eq!(with_claim(container.clone(), Some(default), json!({})).0, "", "{container}: all is well");
+            // What lasts is what the policy asks for.
+            let mut on_node = pod(json!({"containers": [container], "volumes": [
+                {"name": "h", "hostPath": {"path": "/srv"}}, {"name": "r", "persistentVolumeClaim": {"claimName": "c"}}]}));
+            on_node["spec"]["containers"][0]["volumeMounts"] =
+                json!([{"name": "h", "mountPath": "/elsewhere"}, {"name": "r", "mountPath": "/r", "readOnly": true}]);
+            assert!(found(json!({}), &[], &on_node)[0].starts_with("Deny"), "a node's directory does not last");
+            assert!(found(json!({"require": "node"}), &[], &on_node)[0].starts_with("Warn"), "here it does");
+        }
+    }
+
+    #[test]
+    fn an_unknown_value_that_moves_nothing_is_no_doubt() {
+        let secret = json!([{"secretRef": {"name": "password"}}]);
+        let password = json!([{"name": "MYSQL_ROOT_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "p", "key": "k"}}}]);
+        for container in [
+            json!({"name": "c", "image": "mysql:8", "envFrom": secret}),
+            json!({"name": "c", "image": "mysql:8", "env": password}),
+            json!({"name": "c", "image": "postgres:16", "envFrom": secret, "env": [{"name": "PGDATA", "value": "/x"}]}),
+            json!({"name": "c", "image": "redis:7", "env": password, "args": ["--requirepass", "$(MYSQL_ROOT_PASSWORD)"]}),
+        ] {
+            let (action, message) = with_claim(container.clone(), Some("/elsewhere"), json!({}));
+            assert!(action == "Deny" && !message.contains("unless"), "{container}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_may_make_it_a_cache_is_a_doubt_wherever_it_comes_from() {
+        let bucket = json!({"name": "REGISTRY_STORAGE", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}});
+        let from = json!([{"configMapRef": {"name": "x"}}]);
+        for more in [json!({"env": [bucket]}), json!({"envFrom": from})] {
+            for claim in [None, Some("/elsewhere")] {
+                let mut container = more.clone();
+                container["name"] = json!("c");
+                container["image"] = json!("registry:2");
+                let (action, message) = with_claim(container, claim, json!({}));
+                assert_eq!(action, "Warn", "{message}");
+                let unless = "unless REGISTRY_STORAGE, whose value is not known here, makes it keep nothing (its storage";
+                assert!(message.contains(unless), "{message}");
+            }
+        }
+        let plain = json!({"name": "c", "image": "registry:2", "env": [{"name": "REGISTRY_STORAGE", "value": "filesystem"}]});
+        assert_eq!(with_claim(plain, None, json!({})).0, "Deny");
+    }
+
+    #[test]
+    fn what_an_unknown_value_may_name_is_pointed_to() {
+        let object = pod(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}], "containers": [
+            {"name": "c", "image": "postgres:16", "volumeMounts": [{"name": "v", "mountPath": "/pg"}],
+             "env": [{"name": "A", "value": "b"}, {"name": "PGDATA", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}]}]}));
+        let related = judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.clone();
+        let fields: Vec<String> = related.iter().map(|(field, _)| field.to_string()).collect();
+        assert_eq!(fields, ["spec.containers[0].env[1]"]);
+    }
+
+    #[test]
+    fn a_directory_of_which_nothing_is_known_is_one_warning() {
+        let words: Vec<String> = (0..14_000).map(|n| format!("/{n}/{{1...64}}")).collect();
+        let mut args = vec!["server"];
+        args.extend(words.iter().map(String::as_str));
+        let many = json!({"name": "c", "image": "minio/minio", "args": args});
+        assert_eq!(
+            with_claim(many, None, json!({})),
+            (
+                "Warn".to_owned(),
+                "spec.containers[0].image: where MinIO keeps its data is not known: more than 128 directories are named"
+                    .to_owned()
+            )
+        );
+        let unnamed = json!({"name": "c", "image": "surrealdb/surrealdb", "args": ["start"], "env": [
+            {"name": "SURREAL_PATH", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}}]});
+        let (action, message) = with_claim(unnamed, Some("/data"), json!({}));
+        assert!(action == "Warn" && message.ends_with("the value of SURREAL_PATH is not known here"), "{message}");
+        let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {"template":
+            {"spec": {"containers": [{"name": "c", "image": "minio/minio", "args": args}]}}}});
+        assert_eq!(found(json!({}), &[], &set).len(), 1, "not once more as a StatefulSet without a mount");
+    }
+
+    #[test]
+    fn disks_that_lie_on_the_same_are_one_finding() {
+        let minio = |mounts: Value| {
+            pod(json!({"containers": [{"name": "c", "image": "minio/minio", "args": ["server", "/data{1...64}"], "volumeMounts": mounts}],
+                       "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "e", "emptyDir": {}}]}))
+        };
+        let lines = found(json!({}), &[], &minio(json!([])));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("in /data1, /data2, /data3, ") && lines[0].contains("/data8 and 56 more (set by server)"), "{lines:?}");
+        let mixed = json!([{"name": "v", "mountPath": "/data1"}, {"name": "e", "mountPath": "/data2"}, {"name": "v", "mountPath": "/data3"}]);
+        let lines = found(json!({}), &[], &minio(mixed));
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("in /data2 (set by server), which lies on the emptyDir")), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("/data11 and 53 more (set by server)")), "{lines:?}");
+    }
+
+    #[test]
+    fn the_containers_of_a_pod_share_what_they_may_name() {
+        let container = json!({"name": "c", "image": "minio/minio", "args": ["server", "/data{1...128}"]});
+        let object = pod(json!({"containers": vec![container; 30]}));
+        let lines = found(json!({}), &[], &object);
+        let unknown = lines.iter().filter(|line| line.contains("is not known: more than 1024 directories are named")).count();
+        assert_eq!((lines.len(), unknown), (30, 30 - 1024 / 124));
+    }
+
+    #[test]
+    fn long_paths_and_many_mounts_are_cut_in_messages() {
+        let long = "x".repeat(4000);
+        let mounts: Vec<Value> =
+            (0..100).map(|n| json!({"name": "e", "mountPath": format!("/{long}/{n}")})).collect();
+        let object = pod(json!({"volumes": [{"name": "e", "emptyDir": {}}], "containers": [
+            {"name": "c", "image": "redis", "args": ["--dir", format!("/{long}")], "volumeMounts": mounts}]}));
+        let verdict = judge(json!([{"durableData": {}}]), &[], &object);
+        let texts = |finding: &crate::verdict::Finding| {
+            finding.message.len()
+                + finding.help.as_ref().map_or(0, String::len)
+                + finding.related.iter().map(|(_, note)| note.len()).sum::<usize>()
+        };
+        assert_eq!(verdict.findings.len(), 1);
+        assert!(verdict.findings[0].message.contains(" and 92 more is covered"), "{}", verdict.findings[0].message);
+        assert!(texts(&verdict.findings[0]) < 5000, "{}", texts(&verdict.findings[0]));
     }
 
     #[test]
