@@ -1,6 +1,7 @@
 //! Runs the rules: facts, policies and a lookup in; a verdict out. Pure.
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Statefulness};
+use crate::data::products;
 use crate::facts::{Facts, FactsFault, StorageMap, Subject, TiedClaims, Workload, WorkloadKind, tied_claims};
 use crate::json::{Items, Node};
 use crate::lookup::Lookup;
@@ -60,6 +61,7 @@ pub struct Context<'a> {
     /// The catalog.
     pub catalog: &'a Catalog,
     tied_claims: OnceCell<TiedClaims<'a, 'a>>,
+    products: OnceCell<Vec<Statefulness<'a>>>,
 }
 
 impl<'a> Context<'a> {
@@ -68,6 +70,14 @@ impl<'a> Context<'a> {
         self.tied_claims.get_or_init(|| match self.facts.workload() {
             Some(workload) => tied_claims(workload, self.facts.namespace(), self.lookup),
             None => TiedClaims::default(),
+        })
+    }
+
+    /// What the catalog says of each container, in their order; nothing when the object is no workload.
+    pub fn products(&self) -> &[Statefulness<'a>] {
+        self.products.get_or_init(|| match self.facts.workload() {
+            Some(workload) => products(workload, self.catalog),
+            None => Vec::new(),
         })
     }
 
@@ -240,6 +250,7 @@ impl Engine<'_> {
             lookup: self.lookup,
             catalog: self.policies.catalog(),
             tied_claims: OnceCell::new(),
+            products: OnceCell::new(),
         }
     }
 }

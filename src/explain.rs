@@ -1,7 +1,7 @@
 //! The durability table of manifests: what a person wants to see of a pod. Pure.
 
 use crate::check::{Fault, Input, Report, Run, manifests, read_faults};
-use crate::data::{Data, Why};
+use crate::data::{Data, DataPath, Doubts, Why, products};
 use crate::facts::{Facts, Place, Section, StorageMap};
 use crate::model::{Durability, FieldPath, ObjectRef, Reach};
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub struct Row {
     pub reach: Reach,
     /// What backs it: `writable layer`, `emptyDir cache`, `claim data`, …
     pub volume: String,
-    /// Whose data lies there, when it is data that must last.
+    /// Whose data lies there, when it is data that must last; with a `?` where that is a guess.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_of: Option<String>,
     /// The field that puts it there.
@@ -64,7 +64,8 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
         let Some(workload) = facts.workload() else { continue };
         let storage = StorageMap::new(workload, facts.namespace(), &lookup);
         let catalog = run.policies.catalog();
-        let mut data = Data::of_products(workload, storage, catalog, &[]);
+        let products = products(workload, catalog);
+        let mut data = Data::of_products(workload, storage, &products, &[]);
         data.add_resembling(workload, storage, catalog, &[]);
         let source = inputs.get(manifest.input).map(|input| &input.source);
         let mut push = |row: Row, field: &FieldPath| {
@@ -73,7 +74,7 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
             rows.push(Row { line, file, field: field.to_string(), ..row });
         };
         let pod = workload.pod.path();
-        let mut owners = HashMap::new();
+        let mut owners: HashMap<(&str, &str, bool), &DataPath<'_, '_>> = HashMap::new();
         for data in &data.paths {
             let key = (data.container.name, data.path.as_str(), data.cover.mount.is_some());
             owners.entry(key).or_insert(data);
@@ -86,7 +87,7 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
                 path.container.section,
                 &path.path,
                 &path.cover,
-                owner.map(|data| &data.why),
+                owner.map(|data| (&data.why, data.doubts)),
             );
             push(row, &path.field);
         }
@@ -101,7 +102,7 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
                     data.container.section,
                     data.path.as_str(),
                     &data.cover,
-                    Some(&data.why),
+                    Some((&data.why, data.doubts)),
                 );
                 push(row, &data.container.path(&pod).key("image"));
             }
@@ -117,7 +118,7 @@ fn row(
     section: Section,
     path: &str,
     cover: &crate::facts::Cover<'_, '_>,
-    why: Option<&Why<'_>>,
+    owner: Option<(&Why<'_>, Doubts<'_>)>,
 ) -> Row {
     let volume = match cover.place {
         Place::WritableLayer => "writable layer".to_owned(),
@@ -140,7 +141,8 @@ fn row(
         lost_when: cover.fate.least.lost_when(),
         reach: cover.fate.reach,
         volume,
-        data_of: why.map(|why| match why {
+        data_of: owner.map(|(why, doubts)| match why {
+            Why::Product { name, .. } if doubts.is_guess() || doubts.cache.is_some() => format!("{name}?"),
             Why::Product { name, .. } => (*name).to_owned(),
             Why::Resembles { name } => format!("{name}?"),
             Why::StatefulSet => "StatefulSet".to_owned(),

@@ -3,14 +3,14 @@
 
 use super::argv::{Argv, Word, program};
 
-/// Programs of no product: what start-up scripts are made of.
+/// Programs of no product: what start-up scripts are made of. In order, as they are searched.
 const TOOLS: &[&str] = &[
-    "[", "[[", "awk", "base64", "basename", "break", "cat", "cd", "chgrp", "chmod", "chown", "continue",
+    ":", "[", "[[", "awk", "base64", "basename", "break", "cat", "cd", "chgrp", "chmod", "chown", "continue",
     "cp", "curl", "cut", "date", "dig", "dirname", "echo", "exit", "export", "false", "find", "getent",
     "grep", "gunzip", "gzip", "head", "hostname", "id", "kill", "kubectl", "let", "ln", "local", "ls",
     "mkdir", "mv", "nc", "nslookup", "openssl", "ping", "printf", "pwd", "read", "return", "rm", "sed",
     "seq", "set", "shift", "sleep", "sort", "stat", "sync", "tail", "tar", "tee", "test", "touch", "tr",
-    "trap", "true", "umask", "unset", "wait", "wc", "wget", ":",
+    "trap", "true", "umask", "unset", "wait", "wc", "wget",
 ];
 
 /// Words that stand before the program they run.
@@ -37,7 +37,7 @@ pub(super) fn only_client(argv: &Argv<'_>, clients: &[String], has_command: bool
         }
         let name = program(&head.text);
         let client = is_client(name);
-        if !client && !tools.contains(&name) {
+        if !client && tools.binary_search(&name).is_err() {
             return None;
         }
         if found.is_none() || client {
@@ -61,4 +61,12 @@ fn is_assignment(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_tools_are_in_order() {
+        assert!(super::TOOLS.is_sorted());
+    }
 }

@@ -203,7 +203,8 @@ pub struct CacheWhen {
 }
 
 /// A condition about one argument, one bare word or one environment variable. A value that cannot be known, because
-/// it comes from a Secret or a ConfigMap, is none of the values that a condition lists.
+/// it comes from a Secret or a ConfigMap, is none of the values that a condition lists for an argument; for a variable
+/// it leaves the condition open, and what would follow from it is a doubt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Condition {

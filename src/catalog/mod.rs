@@ -3,20 +3,26 @@
 //! The knowledge is data, `catalog.json`; a policy extends it with entries of the same type. Looking a container up
 //! does no I/O: one hash of the image's last path segment finds the entries that can match.
 mod argv;
+mod budget;
 mod client;
 mod entry;
 mod image;
 mod resolve;
+mod variables;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use budget::Budget;
+pub use budget::Excess;
 pub use entry::{
     CacheWhen, CatalogFile, Condition, DataDir, Entry, Positional, StatefulWhen, ValueForm, Variant,
 };
 pub use image::ImageRef;
 use image::{ANY_NAME, Pattern, stem};
-pub use resolve::{ContainerView, DataPlace, MovedBy, Origin, Statefulness};
+pub use resolve::{
+    CacheDoubt, ContainerView, DataPlace, MovedBy, Origin, PlaceDoubt, Statefulness, Unplaced,
+};
 
 const EMBEDDED: &str = include_str!("catalog.json");
 
@@ -67,18 +73,24 @@ impl Catalog {
 
     /// The entry for an image, if the catalog has one. An entry that takes images out is one too.
     pub fn entry(&self, image: &str) -> Option<&Entry> {
-        let image = ImageRef::parse(image)?;
-        self.entries.get(self.find(&image)?.entry)
+        self.listed(image).map(|(entry, ..)| entry)
     }
 
-    /// Whether a container keeps data, and where.
+    /// Whether a container keeps data, and where. What that may cost follows from the container's size; beyond it the
+    /// answer is [`Statefulness::Unplaced`].
     pub fn classify<'a>(&'a self, container: &ContainerView<'a>) -> Statefulness<'a> {
-        let Some(image) = ImageRef::parse(container.image) else { return Statefulness::NotListed };
-        let Some(found) = self.find(&image) else { return Statefulness::NotListed };
-        match self.entries.get(found.entry) {
-            Some(entry) => resolve::resolve(entry, &found.variants, &image, container),
+        match self.listed(container.image) {
+            Some((entry, found, image)) => {
+                resolve::resolve(entry, &found.variants, &image, container, &mut Budget::of(container))
+            }
             None => Statefulness::NotListed,
         }
+    }
+
+    fn listed<'i>(&self, image: &'i str) -> Option<(&Entry, &Candidate, ImageRef<'i>)> {
+        let image = ImageRef::parse(image)?;
+        let found = self.find(&image)?;
+        Some((self.entries.get(found.entry)?, found, image))
     }
 
     /// The product that keeps its data in this directory by default, when the directory says as much: `/var/lib/mysql`

@@ -12,6 +12,7 @@ mod object;
 mod path;
 mod quantity;
 mod selector;
+mod text;
 
 pub use access_mode::{AccessMode, VolumeMode};
 pub use affinity::Effort;
@@ -30,6 +31,7 @@ pub use object::{ObjectRef, Operation};
 pub use path::{FieldPath, FieldPathError, Segment};
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Labels, Requirement, SelectorOperator, SelectorPart};
+pub use text::shortened;
 
 /// The API group of volgate's own objects.
 pub const API_GROUP: &str = "volgate.dev";

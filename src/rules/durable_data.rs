@@ -1,13 +1,15 @@
 use super::{Draft, Drafts, Rule};
-use crate::data::{Data, DataPath, Why, has_durable, writable_mounts};
+use crate::catalog::{Origin, PlaceDoubt, Unplaced};
+use crate::data::{Data, DataPath, UnplacedData, Why, has_durable, has_lasting, writable_mounts};
 use crate::engine::Context;
 use crate::facts::{Cover, Mount, Place, StorageMap, VolumeSource, Workload};
-use crate::model::{Brief, Durability, FieldPath, LabelSelector, beginning};
+use crate::model::{Brief, Durability, FieldPath, FsPath, LabelSelector, beginning, shortened};
 use crate::policy::{PolicyFault, selector_faults};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -31,7 +33,10 @@ use std::sync::Arc;
 /// itself; any other, such as a plugin directory or a socket's, is taken for scratch.
 ///
 /// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`. Where a claim
-/// or class is not known, the answer is a warning and not a guess.
+/// or class is not known, the answer is a warning and not a guess. So it is where a configuration file, or a variable from
+/// a ConfigMap or a Secret, may have moved the data from their default directory to another mount of the container that
+/// lasts, or may make the product a cache; with no such mount the data are lost wherever they lie. And so it is where the
+/// directory is not known at all, because the container's arguments and variables are more than can be followed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -120,8 +125,8 @@ struct DurableData(Params);
 impl Rule for DurableData {
     fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
-        let mut data = Data::of_products(workload, storage, context.catalog, &self.0.scratch);
-        let by_catalog = !data.paths.is_empty() || !data.caches.is_empty();
+        let mut data = Data::of_products(workload, storage, context.products(), &self.0.scratch);
+        let by_catalog = !data.paths.is_empty() || !data.caches.is_empty() || !data.unplaced.is_empty();
         for named in &self.0.data {
             if named.object_selector.as_ref().is_none_or(|selector| context.subjects.labelled(selector)) {
                 for path in &named.paths {
@@ -130,9 +135,11 @@ impl Rule for DurableData {
             }
         }
         data.add_resembling(workload, storage, context.catalog, &self.0.scratch);
-        for path in data.paths.iter().filter(|path| !path.cover.read_only) {
-            findings.extend(self.judge(workload, storage, path));
+        let writable: Vec<_> = data.paths.iter().filter(|path| !path.cover.read_only).collect();
+        for alike in writable.chunk_by(|a, b| a.is_alike(b)) {
+            findings.extend(self.judge(workload, storage, alike));
         }
+        findings.extend(data.unplaced.iter().filter_map(|data| self.judge_unplaced(workload, data)));
         // A container without an image is part of a patch: what it mounts stands elsewhere.
         let whole = workload.pod.containers.iter().all(|container| !container.image.is_empty());
         if workload.stateful_set && !by_catalog && whole {
@@ -146,37 +153,43 @@ impl Rule for DurableData {
 }
 
 impl DurableData {
-    fn judge(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, data: &DataPath<'_, '_>) -> Option<Draft> {
+    /// Judges paths of which there is one thing to tell.
+    fn judge(
+        &self,
+        workload: &Workload<'_>,
+        storage: StorageMap<'_, '_>,
+        alike: &[&DataPath<'_, '_>],
+    ) -> Option<Draft> {
+        let data = *alike.first()?;
         let fate = data.cover.fate;
         let require = self.0.require;
         if fate.least >= require || matches!(data.cover.place, Place::Missing) {
             return None;
         }
         let pod = workload.pod.path();
+        let path = brief(&data.path);
         let owner = match data.why {
-            Why::Product { name, moved_by: None, .. } => format!("{name} keeps its data in {}", data.path),
+            Why::Product { name, moved_by: None, .. } => format!("{name} keeps its data in {path}"),
             Why::Product { name, moved_by: Some(by), .. } => {
-                format!("{name} keeps its data in {} (set by {by})", data.path)
+                format!("{name} keeps its data in {} (set by {by})", listed(alike.iter(), ", ", |data| brief(&data.path)))
             }
             Why::Resembles { name } => {
-                format!("{}, a directory in which {name} keeps its data", data.path)
+                format!("{path}, a directory in which {name} keeps its data")
             }
-            Why::Policy | Why::StatefulSet => format!("the policy calls {} data", data.path),
+            Why::Policy | Why::StatefulSet => format!("the policy calls {path} data"),
         };
         let mut place = describe(data);
-        let partial: Vec<String> = partial_mounts(data, storage)
-            .take(Draft::MOST_RELATED)
-            .map(|(mount, cover)| format!("{}, which {},", mount.path, lies(&cover)))
-            .collect();
+        let partial = listed(partial_mounts(data, storage), " and ", |(mount, cover)| {
+            format!("{}, which {},", brief(&mount.path), lies(&cover)).into()
+        });
         if !partial.is_empty() {
-            place.push_str(&format!(" (only {} is covered)", partial.join(" and ")));
+            place.push_str(&format!(" (only {partial} is covered)"));
         }
         let field = field(&pod, data);
+        let at = data.hidden_by.map_or_else(|| path.clone(), Cow::Borrowed);
         let claim_help = format!(
-            "mount a PersistentVolumeClaim at {}: add it to `volumes` (or, in a StatefulSet, to \
-             `volumeClaimTemplates`) and mount it with `mountPath: {}`",
-            data.hidden_by.unwrap_or(data.path.as_str()),
-            data.hidden_by.unwrap_or(data.path.as_str()),
+            "mount a PersistentVolumeClaim at {at}: add it to `volumes` (or, in a StatefulSet, to \
+             `volumeClaimTemplates`) and mount it with `mountPath: {at}`",
         );
         let mut draft = if fate.most < require {
             let lost = fate.least.lost_when();
@@ -193,6 +206,9 @@ impl DurableData {
             .help("give volgate the claim, class or volume it lies on (in CI: `--context`), or name a class")
             .at_most(Action::Warn)
         };
+        if fate.most < require {
+            draft = self.doubted(draft, storage, data);
+        }
         if matches!(data.why, Why::Resembles { .. }) {
             let help = "if it is data, mount a PersistentVolumeClaim there; if not, name the path in the rule's \
                         `scratch`, or the image in a catalog entry of the policy";
@@ -217,19 +233,65 @@ impl DurableData {
             let note = "what comes from here is not known: a variable that moves the data belongs in `env`";
             draft = draft.related(data.container.path(&pod).key("envFrom"), note);
         }
-        if let Some(mount) = data.cover.mount {
-            draft = draft.related(data.container.mount_path(&pod, mount), format!("{} is mounted here", mount.path));
+        if let Some(PlaceDoubt::Value(moved_by)) = data.doubts.place {
+            let container = data.container.path(&pod);
+            let field = match moved_by.origin {
+                Origin::Command { index } => Some(container.key("command").index(index)),
+                Origin::Args { index } => Some(container.key("args").index(index)),
+                Origin::Env { index, .. } => index.map(|index| container.key("env").index(index)),
+            };
+            if let Some(field) = field {
+                draft = draft.related(field, "this may name another directory, and its value is not known");
+            }
         }
-        for (mount, _) in partial_mounts(data, storage).take(Draft::MOST_RELATED) {
-            let note = format!("only {} is covered, not {}", mount.path, data.path);
+        if let Some(mount) = data.cover.mount {
+            let note = format!("{} is mounted here", brief(&mount.path));
             draft = draft.related(data.container.mount_path(&pod, mount), note);
         }
-        let mounts = data.container.mounts.iter().filter(|_| data.hidden_by.is_some());
-        for mount in mounts.filter(|mount| mount.path.covers(&data.path)) {
-            let note = format!("this mount of {} does not reach it", mount.path);
+        for (mount, _) in partial_mounts(data, storage).take(LISTED) {
+            let note = format!("only {} is covered, not {path}", brief(&mount.path));
+            draft = draft.related(data.container.mount_path(&pod, mount), note);
+        }
+        let above = data.container.mounts.iter().filter(|mount| mount.path.covers(&data.path));
+        for mount in above.filter(|_| data.hidden_by.is_some()).take(LISTED) {
+            let note = format!("this mount of {} does not reach it", brief(&mount.path));
             draft = draft.related(data.container.mount_path(&pod, mount), note);
         }
         Some(draft)
+    }
+
+    /// Softens what is said of data that may lie on another mount, which lasts, or may be none. With no such mount they
+    /// are lost wherever they lie.
+    fn doubted(&self, draft: Draft, storage: StorageMap<'_, '_>, data: &DataPath<'_, '_>) -> Draft {
+        let moves = |what: &str| format!("unless {what} puts them on another mount");
+        let place = data.doubts.place.filter(|_| has_lasting(&storage, data.container, self.0.require));
+        let unless = match (place, data.doubts.cache) {
+            (None, None) => return draft,
+            (_, Some(cache)) => {
+                format!("unless {}, whose value is not known here, makes it keep nothing ({})", cache.variable, cache.why)
+            }
+            (Some(PlaceDoubt::Configuration), None) => moves("its configuration, which is not known here,"),
+            (Some(PlaceDoubt::Value(moved_by)), None) => {
+                moves(&format!("{}, whose value is not known here,", moved_by.name))
+            }
+            (Some(PlaceDoubt::EnvFrom(name)), None) => moves(&format!("{name}, which may come by `envFrom`,")),
+            (Some(PlaceDoubt::WorkingDir), None) => moves("the image's working directory, which is not known here,"),
+        };
+        Draft { message: format!("{}, {unless}", draft.message), ..draft }.at_most(Action::Warn)
+    }
+
+    /// Data of which only the product is known.
+    fn judge_unplaced(&self, workload: &Workload<'_>, data: &UnplacedData<'_, '_>) -> Option<Draft> {
+        let most = if data.dispensable.is_some() { self.0.dispensable.action()? } else { Action::Warn };
+        let field = data.container.path(&workload.pod.path()).key("image");
+        let why = match data.why {
+            Unplaced::Excess(excess) => excess.to_string(),
+            Unplaced::Value(name) => format!("the value of {name} is not known here"),
+        };
+        let message = format!("where {} keeps its data is not known: {why}", data.product);
+        let draft = Draft::new(field, message)
+            .help("write the directory as a plain value into `args` or `env`, and mount a PersistentVolumeClaim there");
+        Some(draft.at_most(most).at_most(Action::Warn))
     }
 
     /// A StatefulSet of images that the catalog does not know.
@@ -282,6 +344,25 @@ impl DurableData {
                 .at_most(most),
         );
     }
+}
+
+/// How much of a path a message shows, and how many of a list.
+const SHOWN: usize = 120;
+const LISTED: usize = 8;
+
+/// A path as a message shows it.
+fn brief<'p>(path: &'p FsPath<'_>) -> Cow<'p, str> {
+    shortened(path.as_str(), SHOWN)
+}
+
+/// Items as a message lists them: the first ones, and how many more there are.
+fn listed<'p, T>(mut items: impl Iterator<Item = T>, between: &str, show: impl Fn(T) -> Cow<'p, str>) -> String {
+    let mut text = items.by_ref().take(LISTED).map(show).collect::<Vec<_>>().join(between);
+    match items.count() {
+        0 => {}
+        more => text.push_str(&format!(" and {more} more")),
+    }
+    text
 }
 
 /// The mounts beneath a path in the writable layer: what someone took for enough.
@@ -529,6 +610,172 @@ mod tests {
         let related = |object: Value| judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.len();
         assert_eq!(related(object(json!([{"name": "v", "mountPath": "/pg"}]))), 1);
         assert_eq!(related(object(json!([]))), 0, "it can lie nowhere else");
+    }
+
+    /// A container with a claim mounted at `claim`, if it is given; its action and message, if there is a finding.
+    fn with_claim(container: Value, claim: Option<&str>, params: Value) -> (String, String) {
+        let mut object = pod(json!({"containers": [container]}));
+        if let Some(path) = claim {
+            object["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]);
+            object["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": path}]);
+        }
+        let lines = found(params, &[], &object);
+        assert!(lines.len() < 2, "{lines:?}");
+        let line = lines.first().map_or("", String::as_str);
+        let (action, message) = line.split_once(' ').unwrap_or_default();
+        (action.to_owned(), message.to_owned())
+    }
+
+    /// What may have moved the data of each container from the default directory that it comes with.
+    fn guesses() -> Vec<(Value, &'static str)> {
+        let of = |image: &str, more: Value| {
+            let mut container = more;
+            container["name"] = json!("c");
+            container["image"] = json!(image);
+            container
+        };
+        let from = |kind: &str, name: &str| json!({"name": name, "valueFrom": {kind: {"name": "x", "key": "y"}}});
+        vec![
+            (of("redis:7", json!({"command": ["redis-server", "/etc/redis.conf"]})), "/data"),
+            (of("mysql:8", json!({"args": ["--defaults-file=/etc/my.cnf"]})), "/var/lib/mysql"),
+            (of("postgres:16", json!({"args": ["-c", "config_file=/etc/pg.conf"]})), "/var/lib/postgresql/data"),
+            (of("mongo:7", json!({"args": ["--config", "/etc/mongod.conf"]})), "/data/db"),
+            (of("quay.io/coreos/etcd:v3.5.0", json!({"env": [{"name": "ETCD_NAME", "value": "a"}]})), "/default.etcd"),
+            (of("postgres:16", json!({"envFrom": [{"configMapRef": {"name": "e"}}]})), "/var/lib/postgresql/data"),
+            (of("postgres:16", json!({"envFrom": [{"secretRef": {"name": "e"}}]})), "/var/lib/postgresql/data"),
+            (of("postgres:16", json!({"env": [from("configMapKeyRef", "PGDATA")]})), "/var/lib/postgresql/data"),
+            (of("postgres:16", json!({"env": [from("secretKeyRef", "PGDATA")]})), "/var/lib/postgresql/data"),
+            (of("mysql:8", json!({"env": [from("secretKeyRef", "D")], "args": ["--datadir=$(D)"]})), "/var/lib/mysql"),
+            (of("mysql:8", json!({"envFrom": [{"secretRef": {"name": "e"}}], "args": ["--datadir=$(D)"]})), "/var/lib/mysql"),
+        ]
+    }
+
+    #[test]
+    fn a_guess_is_a_warning_when_the_data_may_lie_on_another_mount_that_lasts() {
+        for (container, default) in guesses() {
+            let (action, message) = with_claim(container.clone(), Some("/elsewhere"), json!({}));
+            assert_eq!(action, "Warn", "{container}: {message}");
+            assert!(message.contains(", unless ") && message.contains("puts them on another mount"), "{message}");
+            assert_eq!(with_claim(container.clone(), None, json!({})).0, "Deny", "{container}: it can lie nowhere else");
+            assert_eq!(with_claim(container.clone(), Some(default), json!({})).0, "", "{container}: all is well");
+            // What lasts is what the policy asks for.
+            let mut on_node = pod(json!({"containers": [container], "volumes": [
+                {"name": "h", "hostPath": {"path": "/srv"}}, {"name": "r", "persistentVolumeClaim": {"claimName": "c"}}]}));
+            on_node["spec"]["containers"][0]["volumeMounts"] =
+                json!([{"name": "h", "mountPath": "/elsewhere"}, {"name": "r", "mountPath": "/r", "readOnly": true}]);
+            assert!(found(json!({}), &[], &on_node)[0].starts_with("Deny"), "a node's directory does not last");
+            assert!(found(json!({"require": "node"}), &[], &on_node)[0].starts_with("Warn"), "here it does");
+        }
+    }
+
+    #[test]
+    fn an_unknown_value_that_moves_nothing_is_no_doubt() {
+        let secret = json!([{"secretRef": {"name": "password"}}]);
+        let password = json!([{"name": "MYSQL_ROOT_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "p", "key": "k"}}}]);
+        for container in [
+            json!({"name": "c", "image": "mysql:8", "envFrom": secret}),
+            json!({"name": "c", "image": "mysql:8", "env": password}),
+            json!({"name": "c", "image": "postgres:16", "envFrom": secret, "env": [{"name": "PGDATA", "value": "/x"}]}),
+            json!({"name": "c", "image": "redis:7", "env": password, "args": ["--requirepass", "$(MYSQL_ROOT_PASSWORD)"]}),
+        ] {
+            let (action, message) = with_claim(container.clone(), Some("/elsewhere"), json!({}));
+            assert!(action == "Deny" && !message.contains("unless"), "{container}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_may_make_it_a_cache_is_a_doubt_wherever_it_comes_from() {
+        let bucket = json!({"name": "REGISTRY_STORAGE", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}});
+        let from = json!([{"configMapRef": {"name": "x"}}]);
+        for more in [json!({"env": [bucket]}), json!({"envFrom": from})] {
+            for claim in [None, Some("/elsewhere")] {
+                let mut container = more.clone();
+                container["name"] = json!("c");
+                container["image"] = json!("registry:2");
+                let (action, message) = with_claim(container, claim, json!({}));
+                assert_eq!(action, "Warn", "{message}");
+                let unless = "unless REGISTRY_STORAGE, whose value is not known here, makes it keep nothing (its storage";
+                assert!(message.contains(unless), "{message}");
+            }
+        }
+        let plain = json!({"name": "c", "image": "registry:2", "env": [{"name": "REGISTRY_STORAGE", "value": "filesystem"}]});
+        assert_eq!(with_claim(plain, None, json!({})).0, "Deny");
+    }
+
+    #[test]
+    fn what_an_unknown_value_may_name_is_pointed_to() {
+        let object = pod(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}], "containers": [
+            {"name": "c", "image": "postgres:16", "volumeMounts": [{"name": "v", "mountPath": "/pg"}],
+             "env": [{"name": "A", "value": "b"}, {"name": "PGDATA", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}]}]}));
+        let related = judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.clone();
+        let fields: Vec<String> = related.iter().map(|(field, _)| field.to_string()).collect();
+        assert_eq!(fields, ["spec.containers[0].env[1]"]);
+    }
+
+    #[test]
+    fn a_directory_of_which_nothing_is_known_is_one_warning() {
+        let words: Vec<String> = (0..14_000).map(|n| format!("/{n}/{{1...64}}")).collect();
+        let mut args = vec!["server"];
+        args.extend(words.iter().map(String::as_str));
+        let many = json!({"name": "c", "image": "minio/minio", "args": args});
+        assert_eq!(
+            with_claim(many, None, json!({})),
+            (
+                "Warn".to_owned(),
+                "spec.containers[0].image: where MinIO keeps its data is not known: more than 128 directories are named"
+                    .to_owned()
+            )
+        );
+        let unnamed = json!({"name": "c", "image": "surrealdb/surrealdb", "args": ["start"], "env": [
+            {"name": "SURREAL_PATH", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}}]});
+        let (action, message) = with_claim(unnamed, Some("/data"), json!({}));
+        assert!(action == "Warn" && message.ends_with("the value of SURREAL_PATH is not known here"), "{message}");
+        let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {"template":
+            {"spec": {"containers": [{"name": "c", "image": "minio/minio", "args": args}]}}}});
+        assert_eq!(found(json!({}), &[], &set).len(), 1, "not once more as a StatefulSet without a mount");
+    }
+
+    #[test]
+    fn disks_that_lie_on_the_same_are_one_finding() {
+        let minio = |mounts: Value| {
+            pod(json!({"containers": [{"name": "c", "image": "minio/minio", "args": ["server", "/data{1...64}"], "volumeMounts": mounts}],
+                       "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "e", "emptyDir": {}}]}))
+        };
+        let lines = found(json!({}), &[], &minio(json!([])));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("in /data1, /data2, /data3, ") && lines[0].contains("/data8 and 56 more (set by server)"), "{lines:?}");
+        let mixed = json!([{"name": "v", "mountPath": "/data1"}, {"name": "e", "mountPath": "/data2"}, {"name": "v", "mountPath": "/data3"}]);
+        let lines = found(json!({}), &[], &minio(mixed));
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("in /data2 (set by server), which lies on the emptyDir")), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("/data11 and 53 more (set by server)")), "{lines:?}");
+    }
+
+    #[test]
+    fn the_containers_of_a_pod_share_what_they_may_name() {
+        let container = json!({"name": "c", "image": "minio/minio", "args": ["server", "/data{1...128}"]});
+        let object = pod(json!({"containers": vec![container; 30]}));
+        let lines = found(json!({}), &[], &object);
+        let unknown = lines.iter().filter(|line| line.contains("is not known: more than 1024 directories are named")).count();
+        assert_eq!((lines.len(), unknown), (30, 30 - 1024 / 124));
+    }
+
+    #[test]
+    fn long_paths_and_many_mounts_are_cut_in_messages() {
+        let long = "x".repeat(4000);
+        let mounts: Vec<Value> =
+            (0..100).map(|n| json!({"name": "e", "mountPath": format!("/{long}/{n}")})).collect();
+        let object = pod(json!({"volumes": [{"name": "e", "emptyDir": {}}], "containers": [
+            {"name": "c", "image": "redis", "args": ["--dir", format!("/{long}")], "volumeMounts": mounts}]}));
+        let verdict = judge(json!([{"durableData": {}}]), &[], &object);
+        let texts = |finding: &crate::verdict::Finding| {
+            finding.message.len()
+                + finding.help.as_ref().map_or(0, String::len)
+                + finding.related.iter().map(|(_, note)| note.len()).sum::<usize>()
+        };
+        assert_eq!(verdict.findings.len(), 1);
+        assert!(verdict.findings[0].message.contains(" and 92 more is covered"), "{}", verdict.findings[0].message);
+        assert!(texts(&verdict.findings[0]) < 5000, "{}", texts(&verdict.findings[0]));
     }
 
     #[test]

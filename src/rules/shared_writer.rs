@@ -60,7 +60,7 @@ impl Rule for SharedWriter {
     fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let Some(several) = Several::of(workload) else { return };
-        let data = Data::of_products(workload, storage, context.catalog, &[]);
+        let data = Data::of_products(workload, storage, context.products(), &[]);
         let writers = LazyCell::new(|| writers(workload));
         let databases = LazyCell::new(|| databases(&data));
         for volume in &workload.pod.volumes {
@@ -251,7 +251,7 @@ fn exclusive(spec: &ClaimSpec) -> Option<AccessMode> {
 /// The products that keep their data on pod volumes, by the volume's index, as far as the catalog knows them.
 fn databases<'w>(data: &Data<'w, '_>) -> HashMap<usize, &'w str> {
     let mut databases = HashMap::new();
-    for path in &data.paths {
+    for path in data.paths.iter().filter(|path| !path.doubts.is_guess()) {
         if let (Place::Volume(volume), Why::Product { name, .. }) = (path.cover.place, path.why) {
             databases.entry(volume.index).or_insert(name);
         }

@@ -1,6 +1,6 @@
 //! What expressions see: each variable made from JSON, and only if it is used.
 
-use crate::catalog::{ContainerView, Statefulness};
+use crate::catalog::Statefulness;
 use crate::engine::Context;
 use crate::facts::{ClaimSpec, ClassName, Container, Place, StorageMap, Subject, VolumeSource, Workload};
 use crate::json::Node;
@@ -123,8 +123,8 @@ fn facts(context: &Context<'_>) -> Value {
             }
         }
         stateful = workload.stateful_set;
-        for container in &workload.pod.containers {
-            let (row, data, keeps) = container_row(context, container);
+        for (container, seen) in workload.pod.containers.iter().zip(context.products()) {
+            let (row, data, keeps) = container_row(seen, container);
             stateful |= keeps;
             containers.push(row);
             path_rows(workload, &storage, container, &data, &mut paths);
@@ -139,16 +139,9 @@ fn facts(context: &Context<'_>) -> Value {
 
 /// A container, its data paths by the catalog (each with the image's own volume above it), and whether it keeps data.
 fn container_row<'a>(
-    context: &Context<'a>,
-    container: &'a Container<'_>,
+    seen: &Statefulness<'a>,
+    container: &Container<'_>,
 ) -> (Value, Vec<(FsPath<'a>, Option<&'a str>)>, bool) {
-    let seen = context.catalog.classify(&ContainerView {
-        image: container.image,
-        command: &container.command,
-        args: &container.args,
-        env: &container.env,
-        working_dir: container.working_dir,
-    });
     let mut row = json!({
         "name": container.name, "image": container.image, "section": container.section.field(), "stateful": false
     });
@@ -156,14 +149,18 @@ fn container_row<'a>(
     let mut keeps = false;
     let product = match seen {
         Statefulness::NotListed => None,
-        Statefulness::Cache { product, .. } | Statefulness::Client { product, .. } => Some(product),
+        Statefulness::Unplaced { product, .. } => {
+            keeps = true;
+            Some(*product)
+        }
+        Statefulness::Cache { product, .. } | Statefulness::Client { product, .. } => Some(*product),
         Statefulness::Stateful { product, data: places, .. } => {
             keeps = true;
             data = places
-                .into_iter()
+                .iter()
                 .map(|place| (FsPath::new(&place.path).into_owned(), place.image_volume))
                 .collect();
-            Some(product)
+            Some(*product)
         }
     };
     if let Some(fields) = row.as_object_mut() {
