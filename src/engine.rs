@@ -8,7 +8,7 @@ use crate::lookup::Lookup;
 use crate::model::{FieldPath, Operation, Segment};
 use crate::patch::PatchBuilder;
 use crate::policy::{PolicySet, Subjects};
-use crate::rules::{Draft, Drafts};
+use crate::rules::{CelShared, Draft, Drafts};
 use crate::verdict::{Action, Finding, Verdict};
 use jiff::civil::Date;
 use json_patch::Patch;
@@ -60,6 +60,8 @@ pub struct Context<'a> {
     pub lookup: &'a dyn Lookup,
     /// The catalog.
     pub catalog: &'a Catalog,
+    /// What the `cel` rules share.
+    pub(crate) cel: CelShared,
     tied_claims: OnceCell<TiedClaims<'a, 'a>>,
     products: OnceCell<Vec<Statefulness<'a>>>,
 }
@@ -237,7 +239,8 @@ impl Engine<'_> {
             || self.policies.excludes(facts.id.namespace.as_deref())
     }
 
-    fn context<'c>(
+    /// What the rules are told of a review.
+    pub(crate) fn context<'c>(
         &'c self,
         review: &'c Review<'c>,
         facts: &'c Facts<'c>,
@@ -249,6 +252,7 @@ impl Engine<'_> {
             subjects,
             lookup: self.lookup,
             catalog: self.policies.catalog(),
+            cel: CelShared::default(),
             tied_claims: OnceCell::new(),
             products: OnceCell::new(),
         }

@@ -11,6 +11,8 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+pub(crate) use cel::Shared as CelShared;
+
 /// A rule with its parameters, ready to be applied. Both sides do nothing unless a rule says otherwise.
 pub trait Rule: Debug + Send + Sync + Any {
     /// Changes the object. Must do nothing to an object that is already as wanted.

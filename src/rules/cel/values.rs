@@ -1,47 +1,203 @@
-//! What expressions see: each variable made from JSON, and only if it is used.
+//! What expressions see, each made when it is first read and then for all rules of the review: the object lies there
+//! already and is only looked at; the facts, the request and the namespace are JSON of our own.
 
+use super::limits;
+use super::types::{Record, Shape, Type};
+use super::value::Val;
 use crate::catalog::Statefulness;
 use crate::engine::Context;
 use crate::facts::{ClaimSpec, ClassName, Container, Place, StorageMap, Subject, VolumeSource, Workload};
 use crate::json::Node;
 use crate::model::{Fate, FieldPath, FsPath, Reach};
-use kube_cel::cel::Value as CelValue;
-use kube_cel::cel::objects::{Key, Map as CelMap};
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeSet;
 
-/// The value of one of the variables that every expression has.
-pub(super) fn global(name: &str, context: &Context<'_>) -> CelValue {
-    match name {
-        "object" => convert(context.review.object),
-        "oldObject" => context.review.old.map_or(CelValue::Null, convert),
-        "namespaceObject" => convert(&namespace(context)),
-        "request" => convert(&request(context)),
-        "facts" => convert(&facts(context)),
-        _ => CelValue::Null,
+/// A variable that every expression has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Global {
+    Object,
+    OldObject,
+    Request,
+    NamespaceObject,
+    Facts,
+}
+
+/// Their names.
+pub(super) const GLOBALS: [(&str, Global); 5] = [
+    ("object", Global::Object),
+    ("oldObject", Global::OldObject),
+    ("request", Global::Request),
+    ("namespaceObject", Global::NamespaceObject),
+    ("facts", Global::Facts),
+];
+
+impl Global {
+    /// What is known of it: an object may be of any kind.
+    pub(super) fn kind(self) -> Type {
+        match self {
+            Self::Object | Self::OldObject => Type::Dyn,
+            Self::Request => Type::Record(&REQUEST),
+            Self::NamespaceObject => Type::Record(&NAMESPACE),
+            Self::Facts => Type::Record(&FACTS),
+        }
     }
 }
 
-/// JSON as CEL has it: whole numbers are ints; keys stay as they are.
-pub(super) fn convert<'a>(value: impl Into<Node<'a>>) -> CelValue {
-    let value = value.into();
-    if let Some(truth) = value.as_bool() {
-        CelValue::Bool(truth)
-    } else if let Some(text) = value.as_str() {
-        CelValue::String(Arc::new(text.to_owned()))
-    } else if let Some(number) = value.as_number() {
-        match (number.as_i64(), number.as_u64()) {
-            (Some(int), _) => CelValue::Int(int),
-            (None, Some(uint)) => CelValue::UInt(uint),
-            (None, None) => CelValue::Float(number.as_f64().unwrap_or(f64::NAN)),
+static REQUEST: Record = Record {
+    name: "request",
+    fields: &[
+        ("dryRun", Shape::Bool),
+        ("kind", Shape::Record(&GROUP_KIND)),
+        ("name", Shape::Text),
+        ("namespace", Shape::Text),
+        // Of a live request alone, but no expression sees it: `object` is there for that.
+        ("object", Shape::Any),
+        ("oldObject", Shape::Any),
+        ("operation", Shape::Text),
+        ("options", Shape::Any),
+        ("requestKind", Shape::Record(&GROUP_KIND)),
+        ("requestResource", Shape::Record(&GROUP_RESOURCE)),
+        ("requestSubResource", Shape::Text),
+        ("resource", Shape::Record(&GROUP_RESOURCE)),
+        ("subResource", Shape::Text),
+        ("uid", Shape::Text),
+        ("userInfo", Shape::Record(&USER)),
+    ],
+};
+static GROUP_KIND: Record = Record {
+    name: "request.kind",
+    fields: &[("group", Shape::Text), ("kind", Shape::Text), ("version", Shape::Text)],
+};
+static GROUP_RESOURCE: Record = Record {
+    name: "request.resource",
+    fields: &[("group", Shape::Text), ("resource", Shape::Text), ("version", Shape::Text)],
+};
+static USER: Record = Record {
+    name: "request.userInfo",
+    fields: &[("extra", Shape::Any), ("groups", Shape::Texts), ("uid", Shape::Text), ("username", Shape::Text)],
+};
+static NAMESPACE: Record =
+    Record { name: "namespaceObject", fields: &[("metadata", Shape::Record(&NAMESPACE_METADATA))] };
+static NAMESPACE_METADATA: Record = Record {
+    name: "namespaceObject.metadata",
+    fields: &[("annotations", Shape::Labels), ("labels", Shape::Labels), ("name", Shape::Text)],
+};
+static FACTS: Record = Record {
+    name: "facts",
+    fields: &[
+        ("claims", Shape::Records(&CLAIM)),
+        ("containers", Shape::Records(&CONTAINER)),
+        ("kind", Shape::Text),
+        ("paths", Shape::Records(&PATH)),
+        ("stateful", Shape::Bool),
+    ],
+};
+static CONTAINER: Record = Record {
+    name: "an item of facts.containers",
+    fields: &[
+        ("image", Shape::Text),
+        ("name", Shape::Text),
+        ("product", Shape::Text),
+        ("section", Shape::Text),
+        ("stateful", Shape::Bool),
+    ],
+};
+static PATH: Record = Record {
+    name: "an item of facts.paths",
+    fields: &[
+        ("container", Shape::Text),
+        ("data", Shape::Bool),
+        ("durability", Shape::Text),
+        ("least", Shape::Text),
+        ("most", Shape::Text),
+        ("path", Shape::Text),
+        ("reach", Shape::Text),
+        ("readOnly", Shape::Bool),
+        ("volume", Shape::Text),
+    ],
+};
+static CLAIM: Record = Record {
+    name: "an item of facts.claims",
+    fields: &[
+        ("bytes", Shape::Int),
+        ("class", Shape::Text),
+        ("field", Shape::Text),
+        ("mode", Shape::Text),
+        ("modes", Shape::Texts),
+        ("name", Shape::Text),
+        ("size", Shape::Text),
+    ],
+};
+
+/// What the expressions of a review share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    facts: OnceCell<Result<Value, String>>,
+    namespace: OnceCell<Value>,
+    request: OnceCell<Value>,
+    left: Cell<u64>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            facts: OnceCell::new(),
+            namespace: OnceCell::new(),
+            request: OnceCell::new(),
+            left: Cell::new(limits::REVIEW),
         }
-    } else if value.is_list() {
-        CelValue::List(Arc::new(value.items().map(convert).collect()))
-    } else if value.is_map() {
-        let fields = value.fields().map(|(key, value)| (Key::String(Arc::new(key.to_owned())), convert(value)));
-        CelValue::Map(CelMap { map: Arc::new(fields.collect()) })
-    } else {
-        CelValue::Null
+    }
+}
+
+impl Shared {
+    /// The steps that are left for the rules of the review.
+    pub(super) fn left(&self) -> u64 {
+        self.left.get()
+    }
+
+    /// How often facts, namespace and request were made.
+    #[cfg(test)]
+    pub(super) fn made(&self) -> (usize, usize, usize) {
+        let count = |made: bool| usize::from(made);
+        (
+            count(self.facts.get().is_some()),
+            count(self.namespace.get().is_some()),
+            count(self.request.get().is_some()),
+        )
+    }
+
+    /// Takes what a rule used.
+    pub(super) fn took(&self, steps: u64) {
+        self.left.set(self.left.get().saturating_sub(steps));
+    }
+}
+
+/// Where the variables are that every expression has.
+pub(super) trait Globals<'r> {
+    /// The value of one.
+    ///
+    /// # Errors
+    /// Why there is none, as a fragment.
+    fn global(&self, global: Global) -> Result<Val<'r>, String>;
+}
+
+/// Those of a review.
+#[derive(Clone, Copy)]
+pub(super) struct OfReview<'r, 'c>(pub(super) &'r Context<'c>);
+
+impl<'r> Globals<'r> for OfReview<'r, '_> {
+    fn global(&self, global: Global) -> Result<Val<'r>, String> {
+        let context = self.0;
+        let shared = &context.cel;
+        let value = match global {
+            Global::Object => return Ok(Val::json(context.review.object)),
+            Global::OldObject => return Ok(context.review.old.map_or(Val::Null, Val::json)),
+            Global::NamespaceObject => shared.namespace.get_or_init(|| namespace(context)),
+            Global::Request => shared.request.get_or_init(|| request(context)),
+            Global::Facts => shared.facts.get_or_init(|| facts(context)).as_ref().map_err(String::clone)?,
+        };
+        Ok(Val::json(Node::Tree(value)))
     }
 }
 
@@ -55,7 +211,7 @@ fn namespace(context: &Context<'_>) -> Value {
 }
 
 /// The fields of an AdmissionReview's request that an expression sees.
-const REQUEST: [&str; 11] = [
+const REQUEST_FIELDS: [&str; 11] = [
     "dryRun",
     "kind",
     "name",
@@ -72,7 +228,7 @@ const REQUEST: [&str; 11] = [
 fn request(context: &Context<'_>) -> Value {
     let review = context.review;
     let mut request = Map::new();
-    for field in REQUEST {
+    for field in REQUEST_FIELDS {
         if let Some(value) = review.request.and_then(|request| request.get(field)) {
             request.insert(field.to_owned(), value.clone());
         }
@@ -97,7 +253,11 @@ fn request(context: &Context<'_>) -> Value {
     Value::Object(request)
 }
 
-fn facts(context: &Context<'_>) -> Value {
+/// What volgate knows of the object's storage.
+///
+/// # Errors
+/// That there is more of it than an expression is given, as a fragment.
+fn facts(context: &Context<'_>) -> Result<Value, String> {
     let mut facts = Map::new();
     let mut claims = Vec::new();
     facts.insert("kind".to_owned(), context.facts.id.kind.as_str().into());
@@ -112,6 +272,11 @@ fn facts(context: &Context<'_>) -> Value {
     let mut paths = Vec::new();
     let mut stateful = false;
     if let Some((workload, storage)) = context.storage() {
+        let containers_and_paths = workload.pod.containers.iter().map(|it| 2 + it.mounts.len() + it.devices.len());
+        let claims_at_most = workload.claim_templates.len() + workload.pod.volumes.len();
+        if containers_and_paths.sum::<usize>() + claims_at_most > limits::ROWS {
+            return Err(format!("the object has more than {} containers, mounts and volumes", limits::ROWS));
+        }
         for template in &workload.claim_templates {
             claims.push(claim_row(&template.path().key("spec"), Some(template.name), &template.spec));
         }
@@ -134,7 +299,7 @@ fn facts(context: &Context<'_>) -> Value {
     facts.insert("containers".to_owned(), containers.into());
     facts.insert("paths".to_owned(), paths.into());
     facts.insert("claims".to_owned(), claims.into());
-    Value::Object(facts)
+    Ok(Value::Object(facts))
 }
 
 /// A container, its data paths by the catalog (each with the image's own volume above it), and whether it keeps data.
@@ -182,7 +347,7 @@ fn path_rows(
 ) {
     // The mount under which each data path really lies; none is the writable layer. An image's own volume that no
     // mount covers from within is a fresh one in every container.
-    let under: Vec<Option<usize>> = data
+    let under: BTreeSet<Option<usize>> = data
         .iter()
         .map(|(path, image_volume)| {
             let mount = storage.cover(container, path).mount?;
