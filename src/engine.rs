@@ -1,16 +1,19 @@
 //! Runs the rules: facts, policies and a lookup in; a verdict out. Pure.
 
 use crate::catalog::Catalog;
-use crate::facts::{Facts, FactsFault, StorageMap, Subject, TiedClaim, Workload, WorkloadKind, tied_claims};
+use crate::facts::{
+    Facts, FactsFault, OwnerFacts, StorageMap, Subject, TiedClaim, Workload, WorkloadKind, tied_claims,
+};
 use crate::json::{Items, Node};
 use crate::lookup::Lookup;
-use crate::model::{FieldPath, Operation};
+use crate::model::{FieldPath, Operation, is_controller};
 use crate::patch::PatchBuilder;
-use crate::policy::{PolicySet, Subjects};
+use crate::policy::{CompiledPolicy, CompiledRule, PolicySet, Subjects};
 use crate::rules::Draft;
 use crate::verdict::{Action, Finding, Verdict};
 use jiff::civil::Date;
 use json_patch::Patch;
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
@@ -29,6 +32,27 @@ pub struct Review<'a> {
     pub subresource: Option<&'a str>,
     /// The whole request as JSON, for CEL; none in `check`.
     pub request: Option<&'a serde_json::Value>,
+    /// The name of the user who asks; none in `check`.
+    pub user: Option<&'a str>,
+}
+
+/// A change of `spec.replicas` by way of a workload's `scale` subresource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scale<'a> {
+    /// The workload's API version.
+    pub api_version: &'static str,
+    /// The workload's kind.
+    pub kind: &'static str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its uid; empty where it is not known.
+    pub uid: &'a str,
+    /// How many replicas it is to have so far.
+    pub from: i64,
+    /// How many it is to have.
+    pub to: i64,
 }
 
 impl<'a> Review<'a> {
@@ -41,6 +65,7 @@ impl<'a> Review<'a> {
             namespace: None,
             subresource: None,
             request: None,
+            user: None,
         }
     }
 }
@@ -107,7 +132,7 @@ impl Engine<'_> {
         let facts = Facts::read(review.object, review.namespace)?;
         let patch = self.changes(review, &facts);
         let findings = if patch.is_empty() {
-            self.findings(review, &facts)
+            self.all_findings(review, &facts)
         } else {
             let changed = Review { object: patch.current(), ..*review };
             // Reading all of it again would cost as much as judging it, and mostly a pod was pinned and no more.
@@ -117,7 +142,7 @@ impl Engine<'_> {
             } else {
                 Facts::read(changed.object, review.namespace)?
             };
-            self.findings(&changed, &facts)
+            self.all_findings(&changed, &facts)
         };
         Ok(Verdict { findings, patch: patch.finish() })
     }
@@ -156,13 +181,68 @@ impl Engine<'_> {
             return Ok(Vec::new());
         }
         let facts = Facts::read(review.object, review.namespace)?;
-        Ok(self.findings(review, &facts))
+        Ok(self.all_findings(review, &facts))
+    }
+
+    /// What the rules that read replicas find in a workload that is scaled up, as `validate` would if the workload itself
+    /// were written with that many replicas. Of scaling down they find nothing. A workload that is not known is a warning.
+    ///
+    /// `request` is the whole request as JSON, for CEL.
+    ///
+    /// # Errors
+    /// The field that has a wrong type.
+    pub fn validate_scale(
+        &self,
+        scale: &Scale<'_>,
+        request: Option<&serde_json::Value>,
+    ) -> Result<Vec<Finding>, FactsFault> {
+        let Scale { api_version, kind, namespace, name, uid, from, to } = *scale;
+        if to <= from {
+            return Ok(Vec::new());
+        }
+        let known = self.lookup.owner(namespace, kind, name);
+        // One of the same name that was deleted meanwhile says nothing of this one.
+        let known = known.filter(|owner| uid.is_empty() || owner.uid == uid);
+        let stranger = || OwnerFacts {
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            ..OwnerFacts::default()
+        };
+        let owner = known.as_deref().map_or_else(|| Cow::Owned(stranger()), Cow::Borrowed);
+        let [old, new] = [from, to].map(|replicas| owner.with_replicas(api_version, replicas));
+        let review = Review {
+            operation: Operation::Update,
+            object: (&new).into(),
+            old: Some((&old).into()),
+            namespace: Some(namespace),
+            subresource: Some("scale"),
+            request,
+            user: None,
+        };
+        let facts = Facts::read(review.object, review.namespace)?;
+        let replicas = FieldPath::root().key("spec").key("replicas");
+        Ok(self.findings(&review, &facts, |_, rule, context, drafts| {
+            if !rule.rule.reads_replicas(kind) {
+                return;
+            }
+            if known.is_some() {
+                rule.rule.check_scale(context, drafts);
+            } else {
+                drafts.push(unknown_workload(scale));
+            }
+            for draft in drafts {
+                // The one field that a Scale has: where the workload's others stand is not known.
+                draft.field = replicas.clone();
+                draft.related.clear();
+            }
+        }))
     }
 
     fn changes<'r>(&self, review: &Review<'r>, facts: &Facts<'_>) -> PatchBuilder<'r> {
         let mut patch = PatchBuilder::new(review.object);
-        // A pod's storage and affinity cannot change any more, only its images.
-        let fixed = review.operation == Operation::Update && is_pod(facts);
+        // A pod's storage and affinity cannot change any more, only its images; and what is on its way out needs nothing.
+        let fixed = review.operation == Operation::Update && (is_pod(facts) || facts.meta.deleting);
         if fixed || self.leaves_alone(review, facts) {
             return patch;
         }
@@ -178,7 +258,26 @@ impl Engine<'_> {
         patch
     }
 
-    fn findings(&self, review: &Review<'_>, facts: &Facts<'_>) -> Vec<Finding> {
+    fn all_findings(&self, review: &Review<'_>, facts: &Facts<'_>) -> Vec<Finding> {
+        let of_deployment = writes_of_deployment_controller(review, facts);
+        self.findings(review, facts, |policy, rule, context, drafts| {
+            // Refused here, a rollout would hang half-way through, with nobody to read why.
+            let judged_before = of_deployment
+                && policy.names_kind("Deployment")
+                && ["ReplicaSet", "Deployment"].iter().all(|kind| rule.rule.reads_replicas(kind));
+            if !judged_before {
+                rule.rule.check(context, drafts);
+            }
+        })
+    }
+
+    /// What `judge` finds with each rule of each policy that is about the object.
+    fn findings(
+        &self,
+        review: &Review<'_>,
+        facts: &Facts<'_>,
+        judge: impl Fn(&CompiledPolicy, &CompiledRule, &Context<'_>, &mut Vec<Draft>),
+    ) -> Vec<Finding> {
         let scope = scope(review, facts);
         if matches!(scope, Scope::Nothing) || self.leaves_alone(review, facts) {
             return Vec::new();
@@ -189,7 +288,7 @@ impl Engine<'_> {
         let mut drafts: Vec<Draft> = Vec::new();
         for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
             for rule in &policy.rules {
-                rule.rule.check(&context, &mut drafts);
+                judge(policy, rule, &context, &mut drafts);
                 for draft in drafts.drain(..).filter(|draft| scope.admits(draft)) {
                     let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
                     let excused = policy.excuse(&subjects, rule.id, self.today);
@@ -211,9 +310,10 @@ impl Engine<'_> {
 
     /// Objects that no policy is about, whatever it says.
     fn leaves_alone(&self, review: &Review<'_>, facts: &Facts<'_>) -> bool {
-        // Refusing the deletion's finalizer updates would only keep the object for ever; a mirror pod runs anyway.
+        // Refusing the deletion's finalizer updates would only keep the object for ever; a mirror pod runs anyway. But a
+        // claim is used as long as a pod has it.
         // A new object cannot be on its way out: the API server takes the field off, whoever writes it.
-        (facts.meta.deleting && review.operation == Operation::Update)
+        (facts.meta.deleting && review.operation == Operation::Update && !grows(review, facts))
             || (is_pod(facts) && facts.meta.annotation("kubernetes.io/config.mirror").is_some())
             || self.policies.excludes(facts.id.namespace.as_deref())
     }
@@ -272,6 +372,28 @@ fn is_pod(facts: &Facts<'_>) -> bool {
     facts.workload().is_some_and(|workload| workload.kind == WorkloadKind::Pod)
 }
 
+/// Whether a claim asks for another size.
+fn grows(review: &Review<'_>, facts: &Facts<'_>) -> bool {
+    matches!(facts.subject, Subject::Claim(_))
+        && review.old.is_some_and(|old| request(old) != request(review.object))
+}
+
+/// Whether the Deployment controller writes a ReplicaSet of a Deployment, which was judged when it was written or scaled.
+/// That controller writes no others; and a person who names a Deployment as the owner is not believed.
+fn writes_of_deployment_controller(review: &Review<'_>, facts: &Facts<'_>) -> bool {
+    facts.id.kind == "ReplicaSet"
+        && review.user.is_some_and(|user| is_controller(user, "deployment-controller"))
+        && facts.meta.controller.is_some_and(|owner| owner.kind == "Deployment")
+}
+
+fn unknown_workload(scale: &Scale<'_>) -> Draft {
+    let Scale { kind, name, to, .. } = scale;
+    let message = format!("not judged: {kind} {name:?} is not known yet, nor what {to} replicas of it share");
+    Draft::new(FieldPath::root(), message)
+        .help("see whether its pods write to one claim; what is written to the workload itself is judged")
+        .at_most(Action::Warn)
+}
+
 fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
     let Some(old) = review.old.filter(|_| review.operation == Operation::Update) else {
         return Scope::Everything;
@@ -284,13 +406,28 @@ fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
             _ => Scope::Beneath(changed_images(old, review.object)),
         },
         // An unbound claim without a class can still be given one, by anybody.
-        Subject::Claim(_) if class(old).is_none() && class(review.object).is_some() => Scope::Everything,
-        // Else only its size can be changed by a person; the rest is the binding's own doing.
-        Subject::Claim(_) if request(old) == request(review.object) => Scope::Nothing,
-        Subject::Claim(_) => Scope::Beneath(vec![spec.key("resources")]),
+        Subject::Claim(_)
+            if class(old).is_none() && class(review.object).is_some() && !facts.meta.deleting =>
+        {
+            Scope::Everything
+        }
+        // Else only its size and its attributes can be changed by a person; the rest is the binding's own doing.
+        Subject::Claim(_) => {
+            let mut changed = Vec::new();
+            if request(old) != request(review.object) {
+                changed.push(spec.key("resources"));
+            }
+            if attributes(old) != attributes(review.object) && !facts.meta.deleting {
+                changed.push(spec.key(ATTRIBUTES));
+            }
+            if changed.is_empty() { Scope::Nothing } else { Scope::Beneath(changed) }
+        }
         // What backs them cannot be changed.
         Subject::Volume(_) | Subject::Class(_) => Scope::Nothing,
         _ if essence(old) == essence(review.object) => Scope::Nothing,
+        Subject::Workload(workload) if workload.kind.has_replicas() && only_shrinks(old, review.object) => {
+            Scope::Nothing
+        }
         _ => Scope::Everything,
     }
 }
@@ -318,6 +455,23 @@ fn request(claim: Node<'_>) -> Option<Node<'_>> {
 
 fn class(claim: Node<'_>) -> Option<Node<'_>> {
     claim.get("spec")?.get("storageClassName").filter(|class| !class.is_null())
+}
+
+/// The field of a claim that says which VolumeAttributesClass its volume is to have.
+const ATTRIBUTES: &str = "volumeAttributesClassName";
+
+fn attributes(claim: Node<'_>) -> Option<Node<'_>> {
+    claim.get("spec")?.get(ATTRIBUTES).filter(|name| !name.is_null())
+}
+
+/// Whether an update of a workload with replicas only takes some of them away: in an outage that must not wait.
+fn only_shrinks(old: Node<'_>, new: Node<'_>) -> bool {
+    let (Some(old), Some(new)) = (old.get("spec"), new.get("spec")) else { return false };
+    let rest = |spec: Node<'_>| spec.fields().filter(|(key, _)| *key != "replicas").count();
+    let replicas = |spec: Node<'_>| spec.get("replicas").map_or(Some(1), Node::as_i64);
+    let same = |(key, value): (&str, Node<'_>)| key == "replicas" || old.get(key) == Some(value);
+    let shrinks = matches!((replicas(old), replicas(new)), (Some(old), Some(new)) if new <= old);
+    shrinks && rest(old) == rest(new) && new.fields().all(same)
 }
 
 /// The fields of an object that a person writes to say what it is.

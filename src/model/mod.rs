@@ -2,6 +2,7 @@
 
 mod access_mode;
 mod affinity;
+mod controllers;
 mod durability;
 mod fs_path;
 mod node_selector;
@@ -13,6 +14,7 @@ mod quantity;
 mod selector;
 
 pub use access_mode::{AccessMode, VolumeMode};
+pub use controllers::{controller_users, is_controller};
 pub use durability::{Durability, Fate, Reach};
 pub use fs_path::FsPath;
 pub use node_selector::{HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};

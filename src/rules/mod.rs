@@ -19,6 +19,17 @@ pub trait Rule: Debug + Send + Sync + Any {
     /// Tells what is wrong with the object.
     fn check(&self, _context: &Context<'_>, _findings: &mut Vec<Draft>) {}
 
+    /// Whether its verdict on a workload of that kind depends on `spec.replicas`. Then it is asked when one is scaled, too.
+    fn reads_replicas(&self, _kind: &str) -> bool {
+        false
+    }
+
+    /// Tells what is wrong with a workload that is scaled up. No more is known of it than its
+    /// [`Outline`](crate::facts::Outline), its labels and its owner; all findings are about `spec.replicas`.
+    fn check_scale(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+        self.check(context, findings);
+    }
+
     /// Why this rule and the same rule of another policy for the same objects cannot both be satisfied.
     fn contradicts(&self, _other: &dyn Any) -> Option<String> {
         None

@@ -38,8 +38,9 @@ use std::sync::Arc;
 /// ```
 ///
 /// Read-only mounts are fine, as are claims that may be ReadWriteMany. Where every pod writes beneath its own
-/// `subPathExpr`, it is a warning at most. It says nothing of claims that are not known, nor of what a
-/// HorizontalPodAutoscaler will make of `replicas`, nor of two workloads that share a claim.
+/// `subPathExpr`, it is a warning at most. In a cluster scaling up is judged as well, by whomever: `kubectl scale`, a
+/// HorizontalPodAutoscaler. It says nothing of claims that are not known, nor of what a HorizontalPodAutoscaler is
+/// allowed to make of `replicas` later, nor of two workloads that share a claim.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {}
@@ -86,6 +87,21 @@ impl Rule for SharedWriter {
                 finding = finding.at_most(Action::Warn);
             }
             findings.push(finding);
+        }
+    }
+
+    fn reads_replicas(&self, _kind: &str) -> bool {
+        true
+    }
+
+    fn check_scale(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+        self.check(context, findings);
+        // Going from none to one again after an outage shares nothing. What is wrong then is how it is updated, which was
+        // judged when it was written.
+        if context.facts.workload().is_some_and(|workload| workload.replicas <= 1) {
+            for finding in findings {
+                finding.at_most = Some(finding.at_most.map_or(Action::Warn, |most| most.min(Action::Warn)));
+            }
         }
     }
 
