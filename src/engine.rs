@@ -425,9 +425,6 @@ fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
         // What backs them cannot be changed.
         Subject::Volume(_) | Subject::Class(_) => Scope::Nothing,
         _ if essence(old) == essence(review.object) => Scope::Nothing,
-        Subject::Workload(workload) if workload.kind.has_replicas() && only_shrinks(old, review.object) => {
-            Scope::Nothing
-        }
         _ => Scope::Everything,
     }
 }
@@ -462,16 +459,6 @@ const ATTRIBUTES: &str = "volumeAttributesClassName";
 
 fn attributes(claim: Node<'_>) -> Option<Node<'_>> {
     claim.get("spec")?.get(ATTRIBUTES).filter(|name| !name.is_null())
-}
-
-/// Whether an update of a workload with replicas only takes some of them away: in an outage that must not wait.
-fn only_shrinks(old: Node<'_>, new: Node<'_>) -> bool {
-    let (Some(old), Some(new)) = (old.get("spec"), new.get("spec")) else { return false };
-    let rest = |spec: Node<'_>| spec.fields().filter(|(key, _)| *key != "replicas").count();
-    let replicas = |spec: Node<'_>| spec.get("replicas").map_or(Some(1), Node::as_i64);
-    let same = |(key, value): (&str, Node<'_>)| key == "replicas" || old.get(key) == Some(value);
-    let shrinks = matches!((replicas(old), replicas(new)), (Some(old), Some(new)) if new <= old);
-    shrinks && rest(old) == rest(new) && new.fields().all(same)
 }
 
 /// The fields of an object that a person writes to say what it is.

@@ -216,8 +216,8 @@ fn a_kind_that_is_not_judged_has_a_bounded_label() {
 #[test]
 fn every_workload_kind_is_judged() {
     for JudgedKind { group, kind } in JUDGED {
-        let storage = matches!(kind, "PersistentVolumeClaim" | "PersistentVolume" | "StorageClass");
-        assert!(storage || crate::facts::WorkloadKind::of(group, kind).is_some(), "{kind}");
+        let other = matches!(kind, "PersistentVolumeClaim" | "PersistentVolume" | "StorageClass" | "Scale");
+        assert!(other || crate::facts::WorkloadKind::of(group, kind).is_some(), "{kind}");
     }
     assert!(kinds::judged("extensions", "Deployment").is_some());
     assert!(kinds::judged("extensions", "StorageClass").is_none());

@@ -250,10 +250,6 @@ fn conditions() -> Vec<MatchCondition> {
         let of = |object: &str| format!("{object}.spec.?{list}.orValue([]).map(c, c.?image.orValue(''))");
         format!("{} != {}", of("object"), of("oldObject"))
     };
-    let scalable = SCALABLE.map(|(_, resource)| format!("'{resource}'")).join(", ");
-    let [new, old] = ["object", "oldObject"].map(|object| format!("{object}.?spec.orValue({{}})"));
-    let [replicas_of_object, replicas_of_old] =
-        ["object", "oldObject"].map(|object| format!("{object}.?spec.?replicas.orValue(0)"));
     vec![
         // Refusing the removal of a finalizer would only keep the object for ever. A claim can still grow: pods use it.
         condition(
@@ -291,15 +287,11 @@ fn conditions() -> Vec<MatchCondition> {
             "request.operation != 'UPDATE' || request.resource.resource == 'pods' || \
              object.?spec != oldObject.?spec || object.?template != oldObject.?template",
         ),
-        // Scaling down, to 0 in an outage above all, never waits for volgate: by the `scale` subresource, whose spec holds
-        // `replicas` alone and leaves a 0 out, or by the workload itself.
+        // Scaling down, to 0 in an outage above all, never waits for volgate. A Scale leaves a 0 out.
         condition(
             "not-scaling-down",
-            format!(
-                "request.operation != 'UPDATE' || !(request.resource.resource in [{scalable}]) || \
-                 {replicas_of_object} > {replicas_of_old} || {new}.exists(k, k != 'replicas' && \
-                 (!(k in {old}) || {new}[k] != {old}[k])) || {old}.exists(k, !(k in {new}) && k != 'replicas')",
-            ),
+            "request.kind.kind != 'Scale' || \
+             object.?spec.?replicas.orValue(0) > oldObject.?spec.?replicas.orValue(0)",
         ),
     ]
 }

@@ -2,9 +2,11 @@ use super::{Draft, Rule};
 use crate::engine::Context;
 use crate::model::FieldPath;
 use crate::policy::{PolicyFault, kind_faults};
+use crate::verdict::Action;
 use kube_cel::cel::{Context as CelContext, IdedExpr, Value};
 use library::{LIBRARY, RUN, Run};
 use program::{Kind, Known, Program, why};
+use reads::OfScaled;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -16,6 +18,7 @@ mod library;
 mod limits;
 mod pattern;
 mod program;
+mod reads;
 mod values;
 
 /// Asks what an expression in CEL says, with the functions that Kubernetes has in its admission policies.
@@ -46,8 +49,13 @@ mod values;
 /// at most 250,000 steps; what takes more is a finding. A round of a loop takes 8 steps and 2 for each part of its body, a
 /// value that a function is called with 1, a text 1 for each 16 bytes, a map 12 and 6 for each entry. A regular
 /// expression is compiled once, to 256 KiB at most, and what it looks at takes the more steps the larger it is. On an
-/// update, Kubernetes' own limits stand: a claim is judged again for its size alone, so that only
-/// findings beneath `spec.resources` count, and an ephemeral container for those beneath `spec.ephemeralContainers`.
+/// update, Kubernetes' own limits stand: a claim is judged again for its size and its VolumeAttributesClass, so that only
+/// findings beneath `spec.resources` and `spec.volumeAttributesClassName` count, and an ephemeral container for those
+/// beneath `spec.ephemeralContainers`.
+///
+/// A rule that reads `object.spec.replicas` is asked as well when a workload is scaled up by its `scale` subresource
+/// (`kubectl scale`, a HorizontalPodAutoscaler). Beside the replicas, old and new, only the workload's kind, name,
+/// namespace, uid and labels are known then; a rule that reads more of it is a warning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -149,18 +157,18 @@ impl super::Params for Params {
                 FieldPath::root()
             }
         };
-        let globals = variables
-            .iter()
-            .filter_map(|(_, program)| program.as_ref())
-            .chain([&expression, &when, &message].into_iter().flatten())
-            .flat_map(|program| &program.globals)
-            .copied()
-            .collect();
+        let programs = || {
+            let variables = variables.iter().filter_map(|(_, program)| program.as_ref());
+            variables.chain([&expression, &when, &message].into_iter().flatten())
+        };
+        let globals = programs().flat_map(|program| &program.globals).copied().collect();
+        let of_scaled = OfScaled::of(programs().flat_map(|program| &program.reads));
         let variables = variables.into_iter().filter_map(|(name, program)| Some((name, program?.expression)));
         Arc::new(Cel {
             params: self.clone(),
             field,
             globals,
+            of_scaled,
             variables: Arc::new(variables.collect()),
             expression,
             when,
@@ -180,6 +188,7 @@ struct Cel {
     field: FieldPath,
     /// The variables that any of the expressions uses.
     globals: BTreeSet<&'static str>,
+    of_scaled: OfScaled,
     variables: Arc<Vec<(String, IdedExpr)>>,
     /// Absent only in a rule that has faults, which is never applied.
     expression: Option<Program>,
@@ -190,7 +199,7 @@ struct Cel {
 impl Rule for Cel {
     fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
         let kind = &context.facts.id.kind;
-        if !self.params.kinds.is_empty() && !self.params.kinds.contains(kind) {
+        if !self.is_about(kind) {
             return;
         }
         // The library was written for values of the right types; a panic of it must not end a review.
@@ -209,6 +218,19 @@ impl Rule for Cel {
         }
     }
 
+    fn reads_replicas(&self, kind: &str) -> bool {
+        self.is_about(kind) && self.of_scaled != OfScaled::Nothing
+    }
+
+    fn check_scale(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+        let OfScaled::Beyond(path) = &self.of_scaled else { return self.check(context, findings) };
+        let (name, kind) = (&self.params.name, &context.facts.id.kind);
+        let message = format!("not judged: the expression {name:?} reads `{path}`, which is not known of a {kind} that is scaled");
+        let help = "ask for `object.spec.replicas` in a rule of its own, with nothing but the object's kind, name, namespace \
+                    and labels, `request` and `namespaceObject` beside it";
+        findings.push(Draft::new(self.field.clone(), message).help(help).at_most(Action::Warn));
+    }
+
     fn reads_request(&self) -> bool {
         // Not exact, and need not be: a review that is decoded for nothing costs microseconds.
         let params = &self.params;
@@ -223,6 +245,10 @@ impl Rule for Cel {
 }
 
 impl Cel {
+    fn is_about(&self, kind: &str) -> bool {
+        self.params.kinds.is_empty() || self.params.kinds.iter().any(|named| named == kind)
+    }
+
     /// What is wrong, if anything is.
     fn answer(&self, context: &Context<'_>) -> Result<Option<String>, String> {
         let Some(expression) = &self.expression else { return Ok(None) };

@@ -2,6 +2,7 @@
 
 use super::library::{FUNCTIONS, LIBRARY, internal};
 use super::limits;
+use super::reads::{Reads, reads};
 use crate::policy::nearest;
 use kube_cel::cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators,
@@ -26,6 +27,8 @@ pub(super) struct Program {
     pub(super) kind: Kind,
     /// How deep its evaluation goes, the variables that it uses included.
     pub(super) depth: usize,
+    /// What it reads of the object itself.
+    pub(super) reads: Reads,
 }
 
 /// What an expression comes to.
@@ -76,6 +79,7 @@ fn parse(text: &str, variables: &[Known<'_>]) -> Result<Program, Vec<String>> {
         return Err(vec![too_deep()]);
     }
     let kind = kind(&tree);
+    let reads = reads(&tree);
     let expression = lowering.lower(tree);
     if !lowering.faults.is_empty() {
         lowering.faults.dedup();
@@ -85,7 +89,7 @@ fn parse(text: &str, variables: &[Known<'_>]) -> Result<Program, Vec<String>> {
     if depth > limits::DEPTH {
         return Err(vec![too_deep()]);
     }
-    Ok(Program { expression, kind, depth, ..lowering.found })
+    Ok(Program { expression, kind, depth, reads, ..lowering.found })
 }
 
 fn too_deep() -> String {
@@ -201,6 +205,7 @@ impl Program {
             globals: BTreeSet::new(),
             kind: Kind::Unknown,
             depth: 0,
+            reads: Reads::new(),
         }
     }
 }
@@ -495,7 +500,7 @@ fn literal_text(text: &str) -> IdedExpr {
 }
 
 /// Kubernetes writes the names of fields that CEL's grammar does not take with escapes.
-fn unescape(field: &str) -> String {
+pub(super) fn unescape(field: &str) -> String {
     match field.strip_prefix("__").and_then(|rest| rest.strip_suffix("__")) {
         Some(keyword) if !keyword.is_empty() && keyword.chars().all(|c| c.is_ascii_lowercase()) => keyword.to_owned(),
         _ => field
