@@ -600,6 +600,191 @@ mod tests {
         assert_eq!(fields(Some(&old), &with(&old, "/spec/replicas", json!(2)), None).len(), 1);
     }
 
+    /// A policy on shared writers for what is labelled `tier: data`, with an exception and self-service.
+    fn shared() -> PolicySet {
+        let policy = json!({
+            "apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+            "spec": {"match": {"objectSelector": {"matchLabels": {"tier": "data"}}},
+                     "rules": [{"sharedWriter": {}}, {"durableData": {}}, {"hostPath": {}}],
+                     "exceptions": [{"objectSelector": {"matchLabels": {"exempt": "yes"}}, "reason": "tested"}],
+                     "selfService": {"rules": ["shared-writer"], "annotation": "example.org/reason"}}
+        });
+        PolicySet::build(vec![load(&policy).unwrap()]).unwrap()
+    }
+
+    fn sharing(kind: &str, meta: Value, template_labels: Value) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": kind, "metadata": meta, "spec": {"replicas": 1, "template": {
+            "metadata": {"labels": template_labels},
+            "spec": {"containers": [{"name": "r", "image": "redis", "volumeMounts": [{"name": "d", "mountPath": "/x"}]}],
+                     "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "h", "hostPath": {"path": "/"}}]}}}})
+    }
+
+    fn cluster(workload: &Value) -> MapLookup {
+        let mut lookup = MapLookup::default();
+        let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "shop"},
+                           "spec": {"accessModes": ["ReadWriteOnce"]}});
+        lookup.add(&Facts::read(&claim, None).unwrap());
+        let id = Facts::identify(workload, Some("shop"));
+        lookup.add_owner(OwnerFacts::read_whole(workload.into(), &id).unwrap());
+        lookup
+    }
+
+    fn to_three(lookup: &MapLookup, scale: Scale<'_>) -> Vec<String> {
+        let policies = shared();
+        let engine = Engine { policies: &policies, lookup, today: jiff::civil::date(2026, 11, 23) };
+        let findings = engine.validate_scale(&scale, None).unwrap();
+        let said = |f: &Finding| match &f.excused {
+            Some(_) => format!("excused {}", f.field),
+            None => format!("{} {}: {}", f.action, f.field, f.message.split(',').next().unwrap_or_default()),
+        };
+        findings.iter().map(said).collect()
+    }
+
+    const SCALE: Scale<'_> = Scale {
+        api_version: "apps/v1",
+        kind: "Deployment",
+        namespace: "shop",
+        name: "d",
+        uid: "u",
+        from: 1,
+        to: 3,
+    };
+
+    #[test]
+    fn a_scale_is_judged_by_what_is_known_of_its_workload_and_by_replicas_alone() {
+        let data = json!({"tier": "data"});
+        let with = |meta: Value, labels: &Value| {
+            let mut meta = meta;
+            meta["name"] = json!("d");
+            meta["uid"] = json!("u");
+            cluster(&sharing("Deployment", meta, labels.clone()))
+        };
+        let denied = ["Deny spec.replicas: 3 replicas write to one claim"];
+        assert_eq!(to_three(&with(json!({"labels": data}), &json!({})), SCALE), denied);
+        assert_eq!(to_three(&with(json!({}), &data), SCALE), denied, "the template's labels count as well");
+        assert_eq!(to_three(&with(json!({}), &json!({})), SCALE), [""; 0], "the policy is about others");
+        let excused = ["excused spec.replicas"];
+        let exempt = json!({"tier": "data", "exempt": "yes"});
+        assert_eq!(to_three(&with(json!({"labels": exempt}), &data), SCALE), excused);
+        let reason = json!({"example.org/reason": "the pods take turns by a lock", "kubectl.kubernetes.io/restartedAt": "now"});
+        assert_eq!(to_three(&with(json!({"annotations": reason}), &data), SCALE), excused);
+        let going = json!({"deletionTimestamp": "2026-11-23T00:00:00Z", "labels": data});
+        assert_eq!(to_three(&with(going, &data), SCALE), [""; 0], "it makes no pods any more");
+        let here = with(json!({"labels": data}), &data);
+        for (from, to) in [(3, 3), (5, 3), (3, 0)] {
+            assert_eq!(to_three(&here, Scale { from, to, ..SCALE }), [""; 0]);
+        }
+        assert_eq!(to_three(&here, Scale { namespace: "kube-system", ..SCALE }), [""; 0]);
+    }
+
+    #[test]
+    fn a_scale_of_what_is_not_known_is_a_warning() {
+        let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+                            "spec": {"rules": [{"sharedWriter": {}}, {"durableData": {}}]}});
+        let policies = PolicySet::build(vec![load(&policy).unwrap()]).unwrap();
+        let lookup = cluster(&sharing("Deployment", json!({"name": "d", "uid": "of one before"}), json!({})));
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        for scale in [SCALE, Scale { kind: "StatefulSet", ..SCALE }, Scale { name: "x", uid: "", ..SCALE }] {
+            let findings = engine.validate_scale(&scale, None).unwrap();
+            assert_eq!(findings.len(), 1, "{findings:?}");
+            assert_eq!((findings[0].rule, findings[0].action), ("shared-writer", Action::Warn));
+            assert!(findings[0].message.starts_with("not judged: "), "{}", findings[0].message);
+        }
+    }
+
+    #[test]
+    fn the_deployment_controller_is_not_stopped_half_way_by_a_rule_on_replicas() {
+        let owner = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "u", "controller": true}]);
+        let meta =
+            |owner: &Value| json!({"name": "d-1", "labels": {"tier": "data"}, "ownerReferences": owner});
+        let mut owned = sharing("ReplicaSet", meta(&owner), json!({}));
+        owned["spec"]["replicas"] = json!(3);
+        let mut bare = owned.clone();
+        bare["metadata"] = meta(&json!([]));
+        let lookup = cluster(&sharing("Deployment", json!({"name": "d", "uid": "u"}), json!({})));
+        let rules = |policies: &PolicySet, object: &Value, user: Option<&str>| -> Vec<&str> {
+            let engine = Engine { policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+            let review = Review { user, namespace: Some("shop"), ..Review::create(object) };
+            engine.validate(&review).unwrap().iter().map(|finding| finding.rule).collect()
+        };
+        let policies = shared();
+        let found = |object: &Value, user| {
+            let mut found = rules(&policies, object, user);
+            found.sort_unstable();
+            found
+        };
+        let everything = ["durable-data", "host-path", "shared-writer"];
+        let controller = "system:serviceaccount:kube-system:deployment-controller";
+        for user in [controller, "system:kube-controller-manager"] {
+            assert_eq!(found(&owned, Some(user)), ["durable-data", "host-path"], "{user}");
+            assert_eq!(found(&bare, Some(user)), everything, "{user}");
+        }
+        for user in [Some("alice"), Some("system:serviceaccount:shop:deployment-controller"), None] {
+            assert_eq!(found(&owned, user), everything, "{user:?}: anybody can write the name of an owner");
+        }
+        // Where the policy is about ReplicaSets alone, nothing has judged the Deployment.
+        let alone = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+                           "spec": {"match": {"kinds": ["ReplicaSet"]}, "rules": [{"sharedWriter": {}}]}});
+        let alone = PolicySet::build(vec![load(&alone).unwrap()]).unwrap();
+        assert_eq!(rules(&alone, &owned, Some(controller)), ["shared-writer"]);
+    }
+
+    #[test]
+    fn of_what_is_being_deleted_only_the_size_of_a_claim_is_judged() {
+        let claim = |class: Value, size: &str| {
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                   "metadata": {"name": "c", "deletionTimestamp": "2026-11-23T00:00:00Z"},
+                   "spec": {"storageClassName": class, "resources": {"requests": {"storage": size}}}})
+        };
+        let (old, large) = (claim(json!("bad"), "1Gi"), claim(json!("bad"), "20Gi"));
+        assert_eq!(fields(Some(&old), &large, None), ["spec.resources.requests.storage"]);
+        assert!(fields(Some(&old), &old, None).is_empty());
+        assert!(fields(Some(&claim(Value::Null, "1Gi")), &old, None).is_empty(), "its class");
+        assert_eq!(
+            fields(Some(&claim(Value::Null, "1Gi")), &large, None),
+            ["spec.resources.requests.storage"]
+        );
+        let review =
+            Review { operation: Operation::Update, old: Some((&old).into()), ..Review::create(&large) };
+        let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+                            "spec": {"rules": [{"defaultClass": {"name": "fast"}}]}});
+        let policies = PolicySet::build(vec![load(&policy).unwrap()]).unwrap();
+        let lookup = MapLookup::default();
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        let mut unset = large.clone();
+        unset["spec"].as_object_mut().unwrap().remove("storageClassName");
+        assert!(engine.mutate(&Review { object: (&unset).into(), ..review }).unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn a_claim_is_judged_again_by_its_attributes_class() {
+        let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+            "spec": {"rules": [
+                {"claimSize": {"max": "10Gi"}},
+                {"cel": {"name": "gold", "field": "spec.volumeAttributesClassName",
+                         "expression": "object.spec.?volumeAttributesClassName.orValue('') != 'gold'"}}]}});
+        let policies = PolicySet::build(vec![load(&policy).unwrap()]).unwrap();
+        let lookup = MapLookup::default();
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        let claim = |attributes: Value, size: &str| {
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"},
+                   "spec": {"storageClassName": "s", "volumeAttributesClassName": attributes,
+                            "resources": {"requests": {"storage": size}}}})
+        };
+        let found = |old: &Value, new: &Value| -> Vec<String> {
+            let review =
+                Review { operation: Operation::Update, old: Some(old.into()), ..Review::create(new) };
+            engine.validate(&review).unwrap().iter().map(|finding| finding.field.to_string()).collect()
+        };
+        let (gold, silver) = (claim(json!("gold"), "20Gi"), claim(json!("silver"), "20Gi"));
+        let field = "spec.volumeAttributesClassName";
+        assert_eq!(found(&silver, &gold), [field], "the size was judged before");
+        assert_eq!(found(&claim(Value::Null, "20Gi"), &gold), [field]);
+        assert_eq!(found(&gold, &silver), [""; 0]);
+        assert_eq!(found(&gold, &claim(json!("gold"), "30Gi")), ["spec.resources.requests.storage"]);
+        assert_eq!(found(&claim(Value::Null, "1Gi"), &gold), ["spec.resources.requests.storage", field]);
+    }
+
     #[test]
     fn a_deletion_is_never_judged() {
         let (policies, lookup, pod) = (policies(), MapLookup::default(), pod());

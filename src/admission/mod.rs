@@ -152,7 +152,7 @@ fn whole_request(text: &str, engine: &Engine<'_>) -> Result<Option<Value>, Strin
 
 /// An object that a request of that operation must have.
 fn given<'a>(object: Option<Node<'a>>, field: &str, operation: Operation) -> Result<Node<'a>, String> {
-    let missing = || format!("{field} is missing, and a {} has one", operation.as_str());
+    let missing = || format!("{field} is missing, and every {} has one", operation.as_str());
     readable(object.ok_or_else(missing)?, field)
 }
 

@@ -164,3 +164,70 @@ fn pruned(value: Value) -> Value {
     let kept: Map<String, Value> = kept.collect();
     if kept.is_empty() { Value::Null } else { kept.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Facts;
+    use super::*;
+
+    fn whole(object: &Value) -> OwnerFacts {
+        OwnerFacts::read_whole(object.into(), &Facts::identify(object, None)).unwrap()
+    }
+
+    fn deployment(meta: Value, pod: Value) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta,
+               "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "strategy": {"type": "Recreate"},
+                        "template": {"metadata": {"labels": {"app": "web"}}, "spec": pod}}})
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_workload_that_writes_to_no_claim() {
+        let meta = json!({"name": "web", "labels": {"app": "web"},
+            "annotations": {"deployment.kubernetes.io/revision": "7", "kubernetes.io/change-cause": "x", "x.k8s.io/y": "z"}});
+        let pod = json!({"containers": [{"name": "c", "image": "i", "env": [{"name": "A", "value": "b"}],
+                                         "volumeMounts": [{"name": "e", "mountPath": "/e"}]}],
+                         "volumes": [{"name": "e", "emptyDir": {}}, {"name": "u", "persistentVolumeClaim": {"claimName": "unused"}}]});
+        assert_eq!(whole(&deployment(meta, pod)).outline, None);
+        assert_eq!(whole(&json!({"metadata": {"name": "x"}})).outline, None);
+        for odd in [
+            json!({"metadata": {"name": "x"}, "spec": 7}),
+            json!({"metadata": {}, "spec": {"template": {"spec": []}}}),
+        ] {
+            assert_eq!(whole(&odd).outline, None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn keeps_the_claims_that_are_written_to_and_how_policies_find_the_workload() {
+        let meta = json!({"name": "db", "namespace": "shop", "uid": "u", "labels": {"app": "db"},
+            "ownerReferences": [{"kind": "App", "name": "a", "uid": "v", "controller": true}],
+            "annotations": {"example.org/reason": "because", "mykubernetes.io/x": "y"}});
+        let pod = json!({"containers": [{"name": "c", "image": "postgres", "volumeMounts": [{"name": "d", "mountPath": "/d"}]}],
+                         "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]});
+        let owner = whole(&deployment(meta, pod));
+        assert_eq!(
+            owner.with_replicas("apps/v1", 5),
+            json!({"apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "db", "namespace": "shop", "uid": "u", "labels": {"app": "db"},
+                             "ownerReferences": [{"kind": "App", "name": "a", "uid": "v", "controller": true}],
+                             "annotations": {"example.org/reason": "because", "mykubernetes.io/x": "y"}},
+                "spec": {"replicas": 5, "strategy": {"type": "Recreate"}, "template": {
+                    "metadata": {"labels": {"app": "web"}},
+                    "spec": {"containers": [{"volumeMounts": [{"name": "d"}]}],
+                             "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}}}})
+        );
+        assert!(owner.outline.unwrap().size() < 350, "a few bytes");
+    }
+
+    #[test]
+    fn annotations_are_bounded() {
+        let mut annotations: Map<String, Value> =
+            (0..1000).map(|n| (format!("a{n}"), "x".repeat(100).into())).collect();
+        annotations.insert("0".to_owned(), "y".repeat(LONGEST_ANNOTATION + 1).into());
+        let owner = whole(&deployment(json!({"name": "x", "annotations": annotations}), json!({})));
+        let kept = owner.with_replicas("apps/v1", 1);
+        let kept = kept["metadata"]["annotations"].as_object().unwrap();
+        assert!(kept.len() > 30 && !kept.contains_key("0"), "{}", kept.len());
+        assert!(owner.outline.unwrap().size() < 2 * MOST_ANNOTATIONS);
+    }
+}

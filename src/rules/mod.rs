@@ -208,8 +208,8 @@ registry! {
 pub(crate) mod testing {
     //! What the rules' own tests need: a policy as JSON, objects as JSON, and the verdict.
 
-    use crate::engine::{Engine, Review};
-    use crate::facts::Facts;
+    use crate::engine::{Engine, Review, Scale};
+    use crate::facts::{Facts, OwnerFacts};
     use crate::lookup::MapLookup;
     use crate::model::Operation;
     use crate::policy::{PolicyFault, PolicySet, load};
@@ -261,6 +261,25 @@ pub(crate) mod testing {
         assert_eq!(again.patch.0, [], "a second application must be empty");
         assert_eq!(again.findings, verdict.findings, "the patched object must be judged the same");
         verdict
+    }
+
+    /// The findings when that workload, which the caches have read whole, is scaled to so many replicas.
+    pub(crate) fn judge_scale(rules: Value, context: &[Value], workload: &Value, to: i64) -> Verdict {
+        let policies = policy(rules).unwrap();
+        let mut lookup = MapLookup::default();
+        for object in context {
+            lookup.add(&Facts::read(object, None).unwrap());
+        }
+        let id = Facts::identify(workload, None);
+        lookup.add_owner(OwnerFacts::read_whole(workload.into(), &id).unwrap());
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        let kinds = ["Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"];
+        let kind = kinds.into_iter().find(|kind| workload["kind"] == *kind).unwrap();
+        let api_version = if kind == "ReplicationController" { "v1" } else { "apps/v1" };
+        let namespace = id.namespace.as_deref().unwrap();
+        let from = workload["spec"]["replicas"].as_i64().unwrap_or(1);
+        let scale = Scale { api_version, kind, namespace, name: &id.name, uid: "", from, to };
+        Verdict { findings: engine.validate_scale(&scale, None).unwrap(), ..Verdict::default() }
     }
 
     /// The findings as `action field: message`.

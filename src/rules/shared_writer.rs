@@ -272,7 +272,7 @@ fn keeps_data<'w>(data: &Data<'w, '_>, volume: &PodVolume<'_>) -> Option<&'w str
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{judge, lines};
+    use super::super::testing::{judge, judge_scale, lines};
     use crate::engine::{Engine, Review};
     use crate::facts::Facts;
     use crate::lookup::MapLookup;
@@ -364,6 +364,77 @@ mod tests {
         device["spec"]["template"]["spec"]["containers"][0] =
             json!({"name": "c", "volumeDevices": [{"name": "data", "devicePath": "/dev/xvda"}]});
         assert_eq!(action(ONCE, &device), "Deny");
+    }
+
+    /// Workloads of all kinds that can be scaled, whose pods use the claim in all ways.
+    fn scalable() -> Vec<Value> {
+        let mounts = [
+            json!([mount()]),
+            json!([{"name": "data", "mountPath": "/data", "readOnly": true}]),
+            json!([{"name": "other", "mountPath": "/data"}]),
+            json!([{"name": "data", "mountPath": "/data", "subPathExpr": "$(POD_NAME)"}]),
+            json!([{"name": "data", "mountPath": "/data", "subPathExpr": "$(POD_NAME)"}, mount()]),
+        ];
+        let volumes = json!([
+            {"name": "data", "persistentVolumeClaim": {"claimName": "shared"}}, {"name": "other", "emptyDir": {}}]);
+        let read_only = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "shared", "readOnly": true}}]);
+        let mut all = Vec::new();
+        for (api_version, kind) in
+            [("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "ReplicaSet"), ("v1", "ReplicationController")]
+        {
+            let with = |pod: Value| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "w", "namespace": "default"},
+                                           "spec": {"replicas": 1, "template": {"spec": pod}}});
+            for mounts in &mounts {
+                let container = json!([{"name": "c", "image": "postgres", "volumeMounts": mounts}]);
+                all.push(with(json!({"containers": container, "volumes": volumes})));
+                all.push(with(json!({"initContainers": container, "containers": [], "volumes": volumes})));
+                all.push(with(json!({"containers": container, "volumes": read_only})));
+            }
+            let device = json!([{"name": "c", "volumeDevices": [{"name": "data", "devicePath": "/dev/x"}]}]);
+            all.push(with(json!({"containers": device, "volumes": volumes})));
+            if kind == "StatefulSet" {
+                let mut set = with(json!({"containers": [{"name": "c", "volumeMounts": [mount()]}], "volumes": volumes}));
+                set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {}}]);
+                all.push(set);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn scaling_up_is_judged_as_the_workload_itself() {
+        let mut found = 0;
+        for workload in scalable() {
+            for modes in [ONCE, ONE_POD, &["ReadWriteMany"]] {
+                let context = [claim(modes)];
+                let mut grown = workload.clone();
+                grown["spec"]["replicas"] = json!(3);
+                let rules = || json!([{"sharedWriter": {}}]);
+                let as_written = lines(&judge(rules(), &context, &grown));
+                let field = "spec.template.spec.volumes[0].persistentVolumeClaim.claimName";
+                let wanted: Vec<String> = as_written.iter().map(|line| line.replace(field, "spec.replicas")).collect();
+                let scaled = judge_scale(rules(), &context, &workload, 3);
+                assert_eq!(lines(&scaled), wanted, "{workload}");
+                assert!(scaled.findings.iter().all(|finding| finding.related.is_empty()));
+                found += wanted.len();
+                assert_eq!(lines(&judge_scale(rules(), &context, &grown, 2)), [""; 0], "scaled down");
+                assert_eq!(lines(&judge_scale(rules(), &context, &grown, 3)), [""; 0], "left as it is");
+            }
+        }
+        assert!(found > 40, "{found}");
+    }
+
+    #[test]
+    fn going_back_from_none_to_one_is_a_warning_at_most() {
+        let down = |strategy: Value| workload("Deployment", json!({"replicas": 0, "strategy": strategy}));
+        let rolling = down(json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}));
+        let scaled = |modes, object: &Value, to| lines(&judge_scale(json!([{"sharedWriter": {}}]), &[claim(modes)], object, to));
+        for modes in [ONCE, ONE_POD] {
+            let found = scaled(modes, &rolling, 1);
+            assert!(found.len() == 1 && found[0].starts_with("Warn spec.replicas: "), "{found:?}");
+            assert!(scaled(modes, &rolling, 2)[0].starts_with("Deny spec.replicas: 2 replicas write to one claim"));
+            assert_eq!(scaled(modes, &down(json!({"type": "Recreate"})), 1), [""; 0]);
+        }
     }
 
     #[test]

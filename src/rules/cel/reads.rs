@@ -46,7 +46,9 @@ impl OfScaled {
             let (known, reads_replicas) = match path.split_last() {
                 _ if global == "facts" => (is(&["kind"]), false),
                 // The object, its metadata and its spec are there.
-                Some((last, path)) if last == PRESENCE && REPLICAS.starts_with(&texts(path)) => (true, path.len() == 2),
+                Some((last, path)) if last == PRESENCE && REPLICAS.starts_with(&texts(path)) => {
+                    (true, path.len() == 2)
+                }
                 Some((last, path)) if last == PRESENCE && path == ["metadata"] => (true, false),
                 _ => (KNOWN.into_iter().any(is) || within(LABELS), REPLICAS.starts_with(&texts(path))),
             };
@@ -189,7 +191,10 @@ mod tests {
         for (text, beyond) in [
             ("object.spec.replicas < 3 || object.spec.paused", "object.spec.paused"),
             ("object.spec.replicas < 3 || has(object.spec.paused)", "object.spec.paused"),
-            ("object.spec.replicas < 3 || object.metadata.annotations['a'] == 'b'", "object.metadata.annotations.a"),
+            (
+                "object.spec.replicas < 3 || object.metadata.annotations['a'] == 'b'",
+                "object.metadata.annotations.a",
+            ),
             ("object.spec.replicas < 3 || facts.stateful", "facts.stateful"),
             ("object.spec.size() > 2", "object.spec"),
             ("object == oldObject", "object"),
