@@ -128,11 +128,7 @@ impl MapLookup {
                     let claims = format!("{}-{}", template.name, facts.id.name);
                     self.set_claims.insert((facts.namespace().to_owned(), claims));
                 }
-                let owner = OwnerFacts::read(&facts.id, &facts.meta);
-                let owners = self.owners.entry(facts.namespace().to_owned()).or_default();
-                let owners = owners.entry(owner.name.clone()).or_default();
-                owners.retain(|other| other.kind != owner.kind);
-                owners.push(Arc::new(owner));
+                self.add_owner(OwnerFacts::read(&facts.id, &facts.meta));
             }
             Subject::Other => {}
         }
@@ -152,6 +148,14 @@ impl MapLookup {
             counts.add(&volume);
             of_class.insert(volume.name.clone(), volume);
         }
+    }
+
+    /// Remembers what is known of a workload; a later one of the same kind and name replaces it.
+    pub fn add_owner(&mut self, owner: OwnerFacts) {
+        let owners = self.owners.entry(owner.namespace.clone()).or_default();
+        let owners = owners.entry(owner.name.clone()).or_default();
+        owners.retain(|other| other.kind != owner.kind);
+        owners.push(Arc::new(owner));
     }
 }
 

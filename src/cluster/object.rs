@@ -18,6 +18,8 @@ use std::fmt::Debug;
 pub(super) trait Cached: Sized + Clone + Debug + Send + Sync + 'static {
     /// Whether the metadata says it all; the API server then sends nothing else.
     const METADATA_ONLY: bool;
+    /// How many objects a page of a list has: as many as with client-go, unless they are long.
+    const PAGE: u32 = 500;
 
     /// Reads an object, with the same reader as `check` has.
     fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault>;
@@ -68,6 +70,28 @@ impl Cached for OwnerFacts {
     }
     fn set_kind(&mut self, kind: &'static str) {
         kind.clone_into(&mut self.kind);
+    }
+}
+
+/// The facts of a workload that can be scaled, which is read whole.
+#[derive(Debug, Clone)]
+pub(super) struct Whole(OwnerFacts);
+
+impl Cached for Whole {
+    const METADATA_ONLY: bool = false;
+    // Workloads are long: a page of them takes no more memory than one of claims.
+    const PAGE: u32 = 100;
+    fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
+        OwnerFacts::read_whole(object.into(), id).map(Self)
+    }
+    fn set_kind(&mut self, kind: &'static str) {
+        self.0.set_kind(kind);
+    }
+}
+
+impl From<Whole> for OwnerFacts {
+    fn from(whole: Whole) -> Self {
+        whole.0
     }
 }
 

@@ -8,6 +8,7 @@ mod class;
 mod container;
 mod fault;
 mod node;
+mod outline;
 mod placement;
 mod pod;
 mod pod_volume;
@@ -20,7 +21,9 @@ pub use claim_site::{ClaimSite, ClaimSiteKind};
 pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
 pub use container::{Container, Device, Mount, Section};
 pub use fault::FactsFault;
+pub(crate) use fault::{Object, OrFault};
 pub use node::{NamespaceFacts, NodeFacts, OwnerFacts, OwnerRef};
+pub use outline::Outline;
 pub use placement::{MOST_CANDIDATES, TiedClaim, TiedClaims, tied_claims};
 pub use pod::PodFacts;
 pub use pod_volume::{PodVolume, VolumeSource};
@@ -30,7 +33,7 @@ pub use workload::{ClaimTemplate, Workload, WorkloadKind};
 
 use crate::json::Node;
 use crate::model::{Labels, ObjectRef};
-use fault::{Object, OrFault, list, map, text};
+use fault::{list, map, text};
 
 /// What rules are told of an object.
 #[derive(Debug)]

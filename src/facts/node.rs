@@ -1,4 +1,4 @@
-use super::{Meta, Owner};
+use super::{FactsFault, Meta, Outline, Owner};
 use crate::json::Node;
 use crate::model::{Labels, ObjectRef};
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ pub struct OwnerFacts {
     pub labels: BTreeMap<String, String>,
     /// Its own controller (a ReplicaSet's Deployment, a Job's CronJob).
     pub controller: Option<Box<OwnerRef>>,
+    /// What else the rules on replicas read of it. Only of a workload that was read whole, and only where there is such.
+    pub outline: Option<Outline>,
 }
 
 /// The controller that a cached object says it belongs to.
@@ -96,7 +98,16 @@ impl OwnerFacts {
             uid: meta.uid.unwrap_or_default().to_owned(),
             labels: owned(meta.labels),
             controller: meta.controller.map(|owner| Box::new(owner.into())),
+            outline: None,
         }
+    }
+
+    /// From a whole workload that can be scaled.
+    ///
+    /// # Errors
+    /// The field of its metadata that has a type which Kubernetes would refuse.
+    pub fn read_whole(object: Node<'_>, id: &ObjectRef) -> Result<Self, FactsFault> {
+        Ok(Self { outline: Outline::of(object), ..Self::read(id, &Meta::read(object)?) })
     }
 }
 

@@ -3,6 +3,7 @@
 mod access_mode;
 mod affinity;
 mod brief;
+mod controllers;
 mod durability;
 mod fs_path;
 mod node_selector;
@@ -18,6 +19,7 @@ pub use access_mode::{AccessMode, VolumeMode};
 pub use affinity::Effort;
 pub use brief::Brief;
 pub(crate) use brief::beginning;
+pub use controllers::{controller_users, is_controller};
 pub use durability::{Durability, Fate, Reach};
 pub use fs_path::FsPath;
 pub use node_selector::{HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};

@@ -2,8 +2,10 @@ use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::model::FieldPath;
 use crate::policy::{PolicyFault, kind_faults};
+use crate::verdict::Action;
 use library::as_text;
 use program::{Known, Program};
+use reads::OfScaled;
 use run::{Code, Fault, Run};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,7 @@ mod limits;
 mod parse;
 mod pattern;
 mod program;
+mod reads;
 mod run;
 mod time;
 mod types;
@@ -69,8 +72,13 @@ mod values;
 /// containers, mounts and volumes have no `facts`. A regular expression is compiled once, to 256 KiB at most, and what it
 /// looks at takes the more steps the larger it is.
 ///
-/// On an update, Kubernetes' own limits stand: a claim is judged again for its size alone, so that only findings beneath
-/// `spec.resources` count, and an ephemeral container for those beneath `spec.ephemeralContainers`.
+/// On an update, Kubernetes' own limits stand: a claim is judged again for its size and its VolumeAttributesClass, so that
+/// only findings beneath `spec.resources` and `spec.volumeAttributesClassName` count, and an ephemeral container for those
+/// beneath `spec.ephemeralContainers`.
+///
+/// A rule that reads `object.spec.replicas` is asked as well when a workload is scaled up by its `scale` subresource
+/// (`kubectl scale`, a HorizontalPodAutoscaler). Beside the replicas, old and new, only the workload's kind, name,
+/// namespace, uid and labels are known then; a rule that reads more of it is a warning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -171,13 +179,17 @@ impl super::Params for Params {
                 FieldPath::root()
             }
         };
-        let programs = variables.iter().filter_map(|(_, program)| program.as_ref());
-        let reads_request =
-            programs.chain([&expression, &when, &message].into_iter().flatten()).any(|program| program.reads_request);
+        let programs = || {
+            let variables = variables.iter().filter_map(|(_, program)| program.as_ref());
+            variables.chain([&expression, &when, &message].into_iter().flatten())
+        };
+        let reads_request = programs().any(|program| program.reads_request);
+        let of_scaled = OfScaled::of(programs().flat_map(|program| &program.reads));
         // One that has a fault keeps its place, by which the others know theirs; the rule is never applied.
         let code = |program: Option<Program>| program.map_or(Code::Value(Val::Null), |program| program.code);
         let variables = variables.into_iter().map(|(name, program)| (name, code(program))).collect();
-        Arc::new(Cel { params: self.clone(), field, reads_request, variables, expression, when, message })
+        let params = self.clone();
+        Arc::new(Cel { params, field, reads_request, of_scaled, variables, expression, when, message })
     }
 }
 
@@ -192,6 +204,7 @@ struct Cel {
     field: FieldPath,
     /// Whether any of the expressions reads the request.
     reads_request: bool,
+    of_scaled: OfScaled,
     variables: Vec<(String, Code)>,
     /// Absent only in a rule that has faults, which is never applied.
     expression: Option<Program>,
@@ -202,7 +215,7 @@ struct Cel {
 impl Rule for Cel {
     fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let kind = &context.facts.id.kind;
-        if !self.params.kinds.is_empty() && !self.params.kinds.contains(kind) {
+        if !self.is_about(kind) {
             return;
         }
         // The library was written for values of the right types; a panic of it must not end a review.
@@ -221,6 +234,19 @@ impl Rule for Cel {
         }
     }
 
+    fn reads_replicas(&self, kind: &str) -> bool {
+        self.is_about(kind) && self.of_scaled != OfScaled::Nothing
+    }
+
+    fn check_scale(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+        let OfScaled::Beyond(path) = &self.of_scaled else { return self.check(context, findings) };
+        let (name, kind) = (&self.params.name, &context.facts.id.kind);
+        let message = format!("not judged: the expression {name:?} reads `{path}`, which is not known of a {kind} that is scaled");
+        let help = "ask for `object.spec.replicas` in a rule of its own, with nothing but the object's kind, name, namespace \
+                    and labels, `request` and `namespaceObject` beside it";
+        findings.push(Draft::new(self.field.clone(), message).help(help).at_most(Action::Warn));
+    }
+
     fn reads_request(&self) -> bool {
         self.reads_request
     }
@@ -231,6 +257,10 @@ impl Rule for Cel {
 }
 
 impl Cel {
+    fn is_about(&self, kind: &str) -> bool {
+        self.params.kinds.is_empty() || self.params.kinds.iter().any(|named| named == kind)
+    }
+
     /// What is wrong, if anything is.
     fn answer(&self, context: &Context<'_>) -> Result<Option<String>, String> {
         let Some(expression) = &self.expression else { return Ok(None) };

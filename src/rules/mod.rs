@@ -21,6 +21,17 @@ pub trait Rule: Debug + Send + Sync + Any {
     /// Tells what is wrong with the object.
     fn check(&self, _context: &Context<'_>, _findings: &mut Drafts<'_>) {}
 
+    /// Whether its verdict on a workload of that kind depends on `spec.replicas`. Then it is asked when one is scaled, too.
+    fn reads_replicas(&self, _kind: &str) -> bool {
+        false
+    }
+
+    /// Tells what is wrong with a workload that is scaled up. No more is known of it than its
+    /// [`Outline`](crate::facts::Outline), its labels and its owner; all findings are about `spec.replicas`.
+    fn check_scale(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+        self.check(context, findings);
+    }
+
     /// Why this rule and the same rule of another policy for the same objects cannot both be satisfied.
     fn contradicts(&self, _other: &dyn Any) -> Option<String> {
         None
@@ -146,6 +157,8 @@ pub struct Drafts<'s> {
     strictest_left_out: Action,
     /// Whether each that is kept may lead to a denial, so that none makes room any more.
     all_strict: bool,
+    /// The one field that all findings are about, if they are.
+    field: Option<FieldPath>,
 }
 
 impl<'s> Drafts<'s> {
@@ -162,12 +175,31 @@ impl<'s> Drafts<'s> {
             first_left_out: None,
             strictest_left_out: Action::Audit,
             all_strict: false,
+            field: None,
         }
     }
 
+    /// From now on all findings are about that field, whatever fields they name.
+    pub(crate) fn all_at(&mut self, field: &FieldPath) {
+        self.field = Some(field.clone());
+    }
+
+    /// What was found so far leads to no more than that.
+    pub(crate) fn at_most(&mut self, most: Action) {
+        for draft in &mut self.kept {
+            draft.at_most = Some(draft.strictest().min(most));
+        }
+        self.strictest_left_out = self.strictest_left_out.min(most);
+        self.all_strict = false;
+    }
+
     /// Adds a finding. Where there are too many, one that can lead to less makes room.
-    pub fn push(&mut self, draft: Draft) {
+    pub fn push(&mut self, mut draft: Draft) {
         self.seen += 1;
+        if let Some(field) = &self.field {
+            draft.field = field.clone();
+            draft.related.clear();
+        }
         if !(self.admits)(&draft) {
             return;
         }
@@ -308,8 +340,8 @@ registry! {
 pub(crate) mod testing {
     //! What the rules' own tests need: a policy as JSON, objects as JSON, and the verdict.
 
-    use crate::engine::{Engine, Review};
-    use crate::facts::Facts;
+    use crate::engine::{Engine, Review, Scale};
+    use crate::facts::{Facts, OwnerFacts};
     use crate::lookup::MapLookup;
     use crate::model::Operation;
     use crate::policy::{PolicyFault, PolicySet, load};
@@ -361,6 +393,25 @@ pub(crate) mod testing {
         assert_eq!(again.patch.0, [], "a second application must be empty");
         assert_eq!(again.findings, verdict.findings, "the patched object must be judged the same");
         verdict
+    }
+
+    /// The findings when that workload, which the caches have read whole, is scaled to so many replicas.
+    pub(crate) fn judge_scale(rules: Value, context: &[Value], workload: &Value, to: i64) -> Verdict {
+        let policies = policy(rules).unwrap();
+        let mut lookup = MapLookup::default();
+        for object in context {
+            lookup.add(&Facts::read(object, None).unwrap());
+        }
+        let id = Facts::identify(workload, None);
+        lookup.add_owner(OwnerFacts::read_whole(workload.into(), &id).unwrap());
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        let kinds = ["Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"];
+        let kind = kinds.into_iter().find(|kind| workload["kind"] == *kind).unwrap();
+        let api_version = if kind == "ReplicationController" { "v1" } else { "apps/v1" };
+        let namespace = id.namespace.as_deref().unwrap();
+        let from = workload["spec"]["replicas"].as_i64().unwrap_or(1);
+        let scale = Scale { api_version, kind, namespace, name: &id.name, uid: "", from, to };
+        Verdict { findings: engine.validate_scale(&scale, None).unwrap(), ..Verdict::default() }
     }
 
     /// The findings as `action field: message`.

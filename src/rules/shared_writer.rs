@@ -38,8 +38,9 @@ use std::sync::Arc;
 /// ```
 ///
 /// Read-only mounts are fine, as are claims that may be ReadWriteMany. Where every pod writes beneath its own
-/// `subPathExpr`, it is a warning at most. It says nothing of claims that are not known, nor of what a
-/// HorizontalPodAutoscaler will make of `replicas`, nor of two workloads that share a claim.
+/// `subPathExpr`, it is a warning at most. In a cluster scaling up is judged as well, by whomever: `kubectl scale`, a
+/// HorizontalPodAutoscaler. It says nothing of claims that are not known, nor of what a HorizontalPodAutoscaler is
+/// allowed to make of `replicas` later, nor of two workloads that share a claim.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {}
@@ -85,6 +86,19 @@ impl Rule for SharedWriter {
                 finding = finding.at_most(Action::Warn);
             }
             findings.push(finding);
+        }
+    }
+
+    fn reads_replicas(&self, _kind: &str) -> bool {
+        true
+    }
+
+    fn check_scale(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+        self.check(context, findings);
+        // Going from none to one again after an outage shares nothing. What is wrong then is how it is updated, which was
+        // judged when it was written.
+        if context.facts.workload().is_some_and(|workload| workload.replicas <= 1) {
+            findings.at_most(Action::Warn);
         }
     }
 
@@ -261,7 +275,7 @@ fn databases<'w>(data: &Data<'w, '_>) -> HashMap<usize, &'w str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{judge, lines};
+    use super::super::testing::{judge, judge_scale, lines};
     use crate::engine::{Engine, Review};
     use crate::facts::Facts;
     use crate::lookup::MapLookup;
@@ -353,6 +367,77 @@ mod tests {
         device["spec"]["template"]["spec"]["containers"][0] =
             json!({"name": "c", "volumeDevices": [{"name": "data", "devicePath": "/dev/xvda"}]});
         assert_eq!(action(ONCE, &device), "Deny");
+    }
+
+    /// Workloads of all kinds that can be scaled, whose pods use the claim in all ways.
+    fn scalable() -> Vec<Value> {
+        let mounts = [
+            json!([mount()]),
+            json!([{"name": "data", "mountPath": "/data", "readOnly": true}]),
+            json!([{"name": "other", "mountPath": "/data"}]),
+            json!([{"name": "data", "mountPath": "/data", "subPathExpr": "$(POD_NAME)"}]),
+            json!([{"name": "data", "mountPath": "/data", "subPathExpr": "$(POD_NAME)"}, mount()]),
+        ];
+        let volumes = json!([
+            {"name": "data", "persistentVolumeClaim": {"claimName": "shared"}}, {"name": "other", "emptyDir": {}}]);
+        let read_only = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "shared", "readOnly": true}}]);
+        let mut all = Vec::new();
+        for (api_version, kind) in
+            [("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "ReplicaSet"), ("v1", "ReplicationController")]
+        {
+            let with = |pod: Value| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "w", "namespace": "default"},
+                                           "spec": {"replicas": 1, "template": {"spec": pod}}});
+            for mounts in &mounts {
+                let container = json!([{"name": "c", "image": "postgres", "volumeMounts": mounts}]);
+                all.push(with(json!({"containers": container, "volumes": volumes})));
+                all.push(with(json!({"initContainers": container, "containers": [], "volumes": volumes})));
+                all.push(with(json!({"containers": container, "volumes": read_only})));
+            }
+            let device = json!([{"name": "c", "volumeDevices": [{"name": "data", "devicePath": "/dev/x"}]}]);
+            all.push(with(json!({"containers": device, "volumes": volumes})));
+            if kind == "StatefulSet" {
+                let mut set = with(json!({"containers": [{"name": "c", "volumeMounts": [mount()]}], "volumes": volumes}));
+                set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {}}]);
+                all.push(set);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn scaling_up_is_judged_as_the_workload_itself() {
+        let mut found = 0;
+        for workload in scalable() {
+            for modes in [ONCE, ONE_POD, &["ReadWriteMany"]] {
+                let context = [claim(modes)];
+                let mut grown = workload.clone();
+                grown["spec"]["replicas"] = json!(3);
+                let rules = || json!([{"sharedWriter": {}}]);
+                let as_written = lines(&judge(rules(), &context, &grown));
+                let field = "spec.template.spec.volumes[0].persistentVolumeClaim.claimName";
+                let wanted: Vec<String> = as_written.iter().map(|line| line.replace(field, "spec.replicas")).collect();
+                let scaled = judge_scale(rules(), &context, &workload, 3);
+                assert_eq!(lines(&scaled), wanted, "{workload}");
+                assert!(scaled.findings.iter().all(|finding| finding.related.is_empty()));
+                found += wanted.len();
+                assert_eq!(lines(&judge_scale(rules(), &context, &grown, 2)), [""; 0], "scaled down");
+                assert_eq!(lines(&judge_scale(rules(), &context, &grown, 3)), [""; 0], "left as it is");
+            }
+        }
+        assert!(found > 40, "{found}");
+    }
+
+    #[test]
+    fn going_back_from_none_to_one_is_a_warning_at_most() {
+        let down = |strategy: Value| workload("Deployment", json!({"replicas": 0, "strategy": strategy}));
+        let rolling = down(json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}));
+        let scaled = |modes, object: &Value, to| lines(&judge_scale(json!([{"sharedWriter": {}}]), &[claim(modes)], object, to));
+        for modes in [ONCE, ONE_POD] {
+            let found = scaled(modes, &rolling, 1);
+            assert!(found.len() == 1 && found[0].starts_with("Warn spec.replicas: "), "{found:?}");
+            assert!(scaled(modes, &rolling, 2)[0].starts_with("Deny spec.replicas: 2 replicas write to one claim"));
+            assert_eq!(scaled(modes, &down(json!({"type": "Recreate"})), 1), [""; 0]);
+        }
     }
 
     #[test]

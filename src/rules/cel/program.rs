@@ -5,6 +5,7 @@ use super::library::{FUNCTIONS, Gives, Signature};
 use super::limits;
 use super::parse::{Item, Operator, Part, SyntaxFault, Tree, dotted, parse};
 use super::pattern::Pattern;
+use super::reads::{Reads, reads};
 use super::run::{Call, Code, Fault, Loop, LoopKind, Run};
 use super::time;
 use super::types::{Kind, Record, TYPE_NAMES, Type};
@@ -27,6 +28,8 @@ pub(super) struct Program {
     pub(super) depth: usize,
     /// Whether it reads the request.
     pub(super) reads_request: bool,
+    /// What it reads of the object itself.
+    pub(super) reads: Reads,
 }
 
 /// A variable that an expression can use.
@@ -65,6 +68,7 @@ pub(super) fn compile_within(
         )]);
     }
     let tree = parse(text).map_err(|fault| vec![syntax(text, fault)])?;
+    let reads = reads(&tree);
     let scope = around.iter().map(|(name, kind)| ((*name).to_owned(), kind.clone())).collect();
     let mut lowering = Lowering {
         text,
@@ -85,7 +89,7 @@ pub(super) fn compile_within(
     if depth > limits::DEPTH {
         return Err(vec![too_deep()]);
     }
-    Ok(Program { code, kind, depth, reads_request: lowering.reads_request })
+    Ok(Program { code, kind, depth, reads_request: lowering.reads_request, reads })
 }
 
 fn too_deep() -> String {
@@ -777,7 +781,7 @@ fn is_variables(tree: &Tree) -> bool {
 }
 
 /// Kubernetes writes the names of fields that CEL's grammar does not take with escapes.
-fn unescape(field: &str) -> String {
+pub(super) fn unescape(field: &str) -> String {
     match field.strip_prefix("__").and_then(|rest| rest.strip_suffix("__")) {
         Some(keyword) if !keyword.is_empty() && keyword.chars().all(|c| c.is_ascii_lowercase()) => keyword.to_owned(),
         _ => field

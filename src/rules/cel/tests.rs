@@ -1,4 +1,4 @@
-use super::super::testing::{faults, judge, judge_review, judge_update, lines};
+use super::super::testing::{faults, judge, judge_review, judge_scale, judge_update, lines};
 use super::library::{FUNCTIONS, is_there};
 use super::program;
 use super::types::{Kind, Type};
@@ -140,6 +140,26 @@ fn sees_the_request_the_namespace_and_the_old_object() {
     let (old, new) = (redis(), { let mut new = redis(); new["spec"]["replicas"] = json!(1); new });
     let verdict = judge_update(rule("object.spec.replicas >= oldObject.spec.replicas"), &[], &old, &new);
     assert_eq!(lines(&verdict), ["Deny .: must hold (test)"]);
+}
+
+#[test]
+fn a_rule_on_replicas_is_asked_when_a_workload_is_scaled() {
+    let scaled = |rule: Value, to| lines(&judge_scale(json!([{"cel": rule}]), &[], &redis(), to));
+    let named = |expression: &str| json!({"name": "n", "expression": expression, "message": "too many"});
+    assert_eq!(scaled(named("object.spec.replicas <= 5"), 6), ["Deny spec.replicas: too many (n)"]);
+    assert_eq!(scaled(named("object.spec.replicas <= 5"), 5), [""; 0]);
+    assert_eq!(scaled(named("object.spec.replicas <= 2 * oldObject.spec.replicas"), 7), ["Deny spec.replicas: too many (n)"]);
+    assert_eq!(scaled(named("object.metadata.namespace != 'shop' || object.spec.replicas < 5"), 5).len(), 1);
+    let beyond = named("object.spec.replicas < 5 || object.spec.template.spec.hostNetwork");
+    assert_eq!(
+        scaled(beyond, 6),
+        ["Warn spec.replicas: not judged: the expression \"n\" reads `object.spec.template.spec.hostNetwork`, which is not \
+          known of a StatefulSet that is scaled"]
+    );
+    let mut other = named("object.spec.replicas < 5");
+    other["kinds"] = json!(["Deployment"]);
+    assert_eq!(scaled(other, 6), [""; 0]);
+    assert_eq!(scaled(named("object.spec.template.spec.containers.size() > 7"), 6), [""; 0], "not about replicas");
 }
 
 #[test]
