@@ -12,7 +12,7 @@ use support::run::{check, input, policies_of, root};
 use support::{Cluster, Options};
 use volgate::cluster::{
     Endpoint, NodeVolume, Registration, configurations, node_storage, node_storage_api, node_volume,
-    node_volume_api, register, role_rules,
+    node_volume_api, provisioner_cluster_rules, provisioner_namespace_rules, register, role_rules,
 };
 use volgate::model::NodeStorageSpec;
 use volgate::policy::PolicySet;
@@ -135,6 +135,20 @@ fn rights(rules: &Value) -> BTreeMap<String, BTreeSet<String>> {
 fn the_role_allows_what_is_watched_and_no_more() {
     let wanted = serde_json::to_value(role_rules()).unwrap();
     assert_eq!(rights(&of_kind("rbac", "ClusterRole")["rules"]), rights(&wanted));
+}
+
+/// What is not granted by the manifests and what nobody uses are the same fault: each verb is held to the code that calls it.
+#[test]
+fn the_provisioners_roles_allow_what_it_does_and_no_more() {
+    for (kind, wanted) in
+        [("ClusterRole", provisioner_cluster_rules()), ("Role", provisioner_namespace_rules())]
+    {
+        let mut shipped = of_kind("provisioner", kind)["rules"].clone();
+        for rule in shipped.as_array_mut().unwrap() {
+            rule.as_object_mut().unwrap().remove("resourceNames");
+        }
+        assert_eq!(rights(&shipped), rights(&serde_json::to_value(wanted).unwrap()), "{kind}");
+    }
 }
 
 #[test]
