@@ -53,7 +53,8 @@ pub(super) struct Args {
     /// No cluster: rules know nothing but the object itself
     #[arg(long)]
     standalone: bool,
-    /// Write the webhook configurations to the cluster
+    /// Write the webhook configurations to the cluster. Without it somebody else does, and /readyz says when their CA bundle
+    /// does not fit the certificate, as far as volgate may read them
     #[arg(long, conflicts_with = "standalone")]
     register: bool,
     /// The Service by which the API server reaches the webhook
@@ -161,9 +162,12 @@ async fn serve(args: &Args) -> Result<()> {
             }
         }
     });
+    let watched_state = state.clone();
     let registering = async {
-        if let (Some(link), Some(registration)) = (&link, registration) {
-            link.register(registration).await;
+        match (&link, registration) {
+            (Some(link), Some(registration)) => link.register(registration).await,
+            (Some(link), None) => link.watch_registration(&watched_state).await,
+            (None, _) => {}
         }
         std::future::pending::<()>().await;
     };

@@ -380,11 +380,15 @@ where
             return Ok(());
         }
     }
-    let reason = match &error {
+    Err(ClusterError::Register { kind, reason: reason(&error) })
+}
+
+/// What the API server, or the way to it, says.
+pub(super) fn reason(error: &kube::Error) -> String {
+    match error {
         kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
         error => chain(error),
-    };
-    Err(ClusterError::Register { kind, reason })
+    }
 }
 
 #[cfg(test)]

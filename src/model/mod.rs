@@ -27,7 +27,7 @@ pub use node_storage::{BaseStatus, NodeStorageSpec, NodeStorageStatus, Orphan, n
 pub(crate) use node_volume::fnv1a;
 pub use node_volume::{
     Backend, ClaimReference, Desired, NODE_LABEL, NodeVolumeMode, NodeVolumeSpec, NodeVolumeStatus, Phase,
-    node_label, node_volume_crd,
+    device_link, node_label, node_volume_crd,
 };
 pub use object::{ObjectRef, Operation};
 pub use path::{FieldPath, FieldPathError, Segment};

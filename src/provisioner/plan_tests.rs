@@ -349,6 +349,39 @@ fn an_agent_that_was_asked() {
         with(asked("Ready"), |f| f.node_volume["status"]["path"] = json!("/etc")),
         "wait (ProvisioningFailed: the agent of node \"a\" says that the volume is at \"/etc\"…",
     );
+    let device = |path: &str| {
+        with(asked("Ready"), |f| {
+            f.node_volume["spec"]["backend"] = json!("loop");
+            f.node_volume["status"]["path"] = json!(path);
+        })
+    };
+    check("a device", device("/dev/volgate/pvc-u1"), "make the volume (ProvisioningSucceeded…");
+    for path in [
+        "/dev/sda",
+        "/dev/volgate/pvc-u2",
+        "/dev/volgate/../sda",
+        "/dev/volgate/pvc-u1/",
+        "",
+        "/opt/local-path-provisioner/pvc-u1_team_data",
+    ] {
+        check(
+            path,
+            device(path),
+            "wait (ProvisioningFailed: the agent of node \"a\" says that the volume is at…",
+        );
+    }
+    // What no controller asks for, but somebody who may write NodeVolumes could.
+    for (base, directory) in
+        [("/", "etc"), ("/opt", "../etc"), ("/opt/../etc", "x"), ("/opt", ".volgate/volumes"), ("", "etc")]
+    {
+        let path = format!("{base}/{directory}");
+        let planted = with(asked("Ready"), |f| {
+            f.node_volume["spec"]["base"] = json!(base);
+            f.node_volume["spec"]["directory"] = json!(directory);
+            f.node_volume["status"]["path"] = json!(path);
+        });
+        check(&path, planted, "wait (ProvisioningFailed: NodeVolume pvc-u1 names the path…");
+    }
     for phase in ["Refused", "Lost"] {
         check(phase, asked(phase), "reschedule (ProvisioningFailed: node \"a\" cannot hold the volume…");
     }
