@@ -12,11 +12,12 @@ mod kinds;
 mod object;
 mod request;
 mod respond;
+mod values;
 
 use crate::engine::{Engine, Review};
 use crate::facts::FactsFault;
 use crate::json::{Node, TOO_LONG, Tape};
-use crate::model::Operation;
+use crate::model::{FieldPath, Operation};
 use crate::verdict::Verdict;
 use envelope::Envelope;
 use request::{Level, Request};
@@ -24,6 +25,7 @@ use std::borrow::Cow;
 
 pub use kinds::{JUDGED, JudgedKind, OTHER_KIND};
 pub use respond::{Answer, MAX_WARNING, MAX_WARNINGS, Outcome, Tally, VerdictLabel};
+pub use values::MAX_VALUES;
 
 /// The API version that is understood and answered in.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
@@ -48,6 +50,9 @@ fn answer(
     engine: &Engine<'_>,
     judge: impl FnOnce(&Review<'_>) -> Result<Verdict, FactsFault>,
 ) -> Answer {
+    if let Some(field) = values::too_many(bytes) {
+        return refuse_unread(bytes, engine, &field);
+    }
     let text = simdutf8::basic::from_utf8(bytes).ok();
     let tape = text.and_then(|text| Tape::read(text, Level::Review).ok());
     let request = tape.as_ref().and_then(|tape| Request::read(tape.root()));
@@ -60,16 +65,33 @@ fn answer(
         return respond::unreadable(&request, &fault);
     };
     // Looked at before the object: what no policy is about is never refused, however it looks.
-    let nothing_to_judge = kinds::judged(request.group, request.kind).is_none()
-        || matches!(operation, Operation::Delete | Operation::Connect)
-        || engine.policies.excludes(request.namespace());
-    if nothing_to_judge {
+    if is_about_nothing(&request, operation, engine) {
         return respond::skipped(&request);
     }
     match judge_objects(text, engine, &request, operation, judge) {
         Ok(verdict) => respond::judged(&request, &verdict),
         Err(fault) => respond::unreadable(&request, &fault),
     }
+}
+
+/// Whether no policy can be about the object.
+fn is_about_nothing(request: &Request<'_>, operation: Operation, engine: &Engine<'_>) -> bool {
+    kinds::judged(request.group, request.kind).is_none()
+        || matches!(operation, Operation::Delete | Operation::Connect)
+        || engine.policies.excludes(request.namespace())
+}
+
+/// Answers a review that is not read further than its head, for it holds too many values.
+fn refuse_unread(bytes: &[u8], engine: &Engine<'_>, field: &FieldPath) -> Answer {
+    let text = String::from_utf8_lossy(bytes);
+    let (envelope, _) = Envelope::read(&text);
+    let fault = format!("{field}: more than {MAX_VALUES} values up to here, which no object has");
+    let Some(request) = envelope.request() else { return respond::nameless(Some(&fault)) };
+    let operation = Operation::parse(request.operation);
+    if operation.is_some_and(|operation| is_about_nothing(&request, operation, engine)) {
+        return respond::skipped(&request);
+    }
+    respond::unreadable(&request, &fault)
 }
 
 fn judge_objects(
@@ -102,7 +124,7 @@ fn judge_objects(
         subresource: Some(request.subresource).filter(|name| !name.is_empty()),
         request: whole.as_ref(),
     };
-    judge(&review).map_err(|fault| format!("request.object has a field of a wrong type: {fault}"))
+    judge(&review).map_err(|fault| format!("request.object cannot be judged: {fault}"))
 }
 
 fn readable<'a>(object: Node<'a>, field: &str) -> Result<Node<'a>, String> {

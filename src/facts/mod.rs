@@ -119,6 +119,10 @@ impl<'a> Meta<'a> {
                         read.controller =
                             owners.find(|owner| controls(owner) == Some(true)).and_then(Owner::read);
                     }
+                    // Nobody asks for them here; each is a value all the same, and each takes its time elsewhere.
+                    "finalizers" => {
+                        list("finalizers", value)?;
+                    }
                     "deletionTimestamp" => read.deleting = true,
                     _ => {}
                 }
