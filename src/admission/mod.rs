@@ -13,11 +13,12 @@ mod object;
 mod request;
 mod respond;
 mod scale;
+mod values;
 
 use crate::engine::{Engine, Review, Scale};
 use crate::facts::FactsFault;
 use crate::json::{Node, TOO_LONG, Tape};
-use crate::model::Operation;
+use crate::model::{FieldPath, Operation};
 use crate::verdict::Verdict;
 use envelope::Envelope;
 use request::{Level, Request};
@@ -27,6 +28,7 @@ use std::borrow::Cow;
 
 pub use kinds::{JUDGED, JudgedKind, OTHER_KIND};
 pub use respond::{Answer, MAX_WARNING, MAX_WARNINGS, Outcome, Tally, VerdictLabel};
+pub use values::MAX_VALUES;
 
 /// The API version that is understood and answered in.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
@@ -58,6 +60,9 @@ fn answer(
     judge: impl FnOnce(&Review<'_>) -> Result<Verdict, FactsFault>,
     judge_scale: impl FnOnce(&Scale<'_>, Option<&Value>) -> Result<Verdict, FactsFault>,
 ) -> Answer {
+    if let Some(field) = values::too_many(bytes) {
+        return refuse_unread(bytes, engine, &field);
+    }
     let text = simdutf8::basic::from_utf8(bytes).ok();
     let tape = text.and_then(|text| Tape::read(text, Level::Review).ok());
     let request = tape.as_ref().and_then(|tape| Request::read(tape.root()));
@@ -71,17 +76,7 @@ fn answer(
     };
     // Looked at before the object: what no policy is about is never refused, however it looks.
     let scaled = Scaled::of(&request);
-    let judged = match scaled {
-        Scaled::Workload(of) => engine.policies.reads_replicas(of.kind),
-        Scaled::Unknown => true,
-        Scaled::Nothing => {
-            kinds::judged(request.group, request.kind).is_some_and(|kind| *kind != kinds::SCALE)
-        }
-    };
-    let nothing_to_judge = !judged
-        || matches!(operation, Operation::Delete | Operation::Connect)
-        || engine.policies.excludes(request.namespace());
-    if nothing_to_judge {
+    if is_about_nothing(&request, &scaled, operation, engine) {
         return respond::skipped(&request);
     }
     let verdict = match scaled {
@@ -95,6 +90,39 @@ fn answer(
         Ok(verdict) => respond::judged(&request, &verdict),
         Err(fault) => respond::unreadable(&request, &fault),
     }
+}
+
+/// Whether no policy can be about the object.
+fn is_about_nothing(
+    request: &Request<'_>,
+    scaled: &Scaled,
+    operation: Operation,
+    engine: &Engine<'_>,
+) -> bool {
+    let judged = match scaled {
+        Scaled::Workload(of) => engine.policies.reads_replicas(of.kind),
+        Scaled::Unknown => true,
+        Scaled::Nothing => {
+            kinds::judged(request.group, request.kind).is_some_and(|kind| *kind != kinds::SCALE)
+        }
+    };
+    !judged
+        || matches!(operation, Operation::Delete | Operation::Connect)
+        || engine.policies.excludes(request.namespace())
+}
+
+/// Answers a review that is not read further than its head, for it holds too many values.
+fn refuse_unread(bytes: &[u8], engine: &Engine<'_>, field: &FieldPath) -> Answer {
+    let text = String::from_utf8_lossy(bytes);
+    let (envelope, _) = Envelope::read(&text);
+    let fault = format!("{field}: more than {MAX_VALUES} values up to here, which no object has");
+    let Some(request) = envelope.request() else { return respond::nameless(Some(&fault)) };
+    let operation = Operation::parse(request.operation);
+    let scaled = Scaled::of(&request);
+    if operation.is_some_and(|operation| is_about_nothing(&request, &scaled, operation, engine)) {
+        return respond::skipped(&request);
+    }
+    respond::unreadable(&request, &fault)
 }
 
 fn judge_objects(
@@ -120,7 +148,7 @@ fn judge_objects(
         request: whole.as_ref(),
         user: Some(request.user).filter(|name| !name.is_empty()),
     };
-    judge(&review).map_err(|fault| format!("request.object has a field of a wrong type: {fault}"))
+    judge(&review).map_err(|fault| format!("request.object cannot be judged: {fault}"))
 }
 
 fn judge_scaled(

@@ -500,6 +500,85 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A review of a pod with that spec and these fields of its metadata.
+fn pod_review(spec: Value, metadata: Value) -> Value {
+    let mut object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+    object["metadata"]["name"] = json!("data");
+    review(object)
+}
+
+fn many(count: usize, item: Value) -> Value {
+    vec![item; count].into()
+}
+
+#[test]
+fn lists_that_no_cluster_can_use_are_refused_with_the_field() {
+    let pod = |spec: Value| pod_review(spec, json!({}));
+    let container = |field: &str, count: usize, item: Value| {
+        pod(json!({"containers": [{"name": "a"}, {"name": "b", field: many(count, item)}]}))
+    };
+    type Make<'m> = &'m dyn Fn(usize) -> Value;
+    let table: [(usize, &str, Make<'_>); 12] = [
+        (1_000, "spec.containers", &|n| pod(json!({"containers": many(n, json!({}))}))),
+        (1_000, "spec.initContainers", &|n| pod(json!({"initContainers": many(n, json!({}))}))),
+        (1_000, "spec.ephemeralContainers", &|n| pod(json!({"ephemeralContainers": many(n, json!({}))}))),
+        (10_000, "spec.volumes", &|n| pod(json!({"volumes": many(n, json!({}))}))),
+        (10_000, "spec.containers[1].env", &|n| container("env", n, json!({}))),
+        (10_000, "spec.containers[1].args", &|n| container("args", n, json!(""))),
+        (10_000, "spec.containers[1].command", &|n| container("command", n, json!(""))),
+        (10_000, "spec.containers[1].envFrom", &|n| container("envFrom", n, json!({}))),
+        (10_000, "spec.containers[1].volumeMounts", &|n| container("volumeMounts", n, json!({}))),
+        (10_000, "spec.containers[1].volumeDevices", &|n| container("volumeDevices", n, json!({}))),
+        (10_000, "metadata.finalizers", &|n| {
+            pod_review(json!({}), json!({"finalizers": many(n, json!(""))}))
+        }),
+        (10_000, "metadata.ownerReferences", &|n| {
+            pod_review(json!({}), json!({"ownerReferences": many(n, json!({}))}))
+        }),
+    ];
+    for (most, field, make) in table {
+        let (response, _) = post(validate, &defaults(), &make(most));
+        assert_eq!(response["allowed"], true, "{field}: {response}");
+        let text = refusal(&make(most + 1));
+        let wanted = format!("{field}: has {} items, and at most {most} are read", most + 1);
+        assert!(text.contains(&wanted), "{text}");
+    }
+}
+
+#[test]
+fn the_mounts_of_all_containers_count_together() {
+    let pod = |more: usize| {
+        let container = |count: usize| json!({"name": "c", "volumeMounts": many(count, json!({}))});
+        let containers = json!([container(4_000), container(3_000), container(3_000 + more)]);
+        pod_review(json!({"containers": containers}), json!({}))
+    };
+    assert_eq!(post(validate, &defaults(), &pod(0)).0["allowed"], true);
+    let text = refusal(&pod(1));
+    assert!(text.contains("spec.containers[2].volumeMounts: the pod has more than 10000 mounts"), "{text}");
+}
+
+#[test]
+fn a_review_of_too_many_values_is_refused_before_it_is_read() {
+    let text = |count: usize, namespace: &str| {
+        let mut review = pod_review(json!({}), json!({"junk": many(count, json!(10))}));
+        review["request"]["namespace"] = json!(namespace);
+        review.to_string()
+    };
+    let refused = refusal_of(text(MAX_VALUES, "shop").as_bytes());
+    assert!(
+        refused.contains("request.object.metadata.junk: more than 250000 values up to here"),
+        "{refused}"
+    );
+    for (count, namespace, verdict) in [
+        (MAX_VALUES - 100, "shop", VerdictLabel::Allowed),
+        (MAX_VALUES, "kube-system", VerdictLabel::Skipped),
+    ] {
+        assert_eq!(send(validate, &defaults(), text(count, namespace).as_bytes()).outcome.verdict, verdict);
+    }
+    let nameless = send(validate, &defaults(), format!("[{}]", "1,".repeat(MAX_VALUES)).as_bytes());
+    assert_eq!(nameless.status, 400);
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_answered(body in prop::collection::vec(any::<u8>(), 0..400)) {

@@ -215,7 +215,7 @@ pub(super) fn each<'a, T>(
 pub(super) fn each_of<'a, T>(
     key: &'static str,
     value: Node<'a>,
-    read: impl Fn(Node<'a>, usize) -> Result<T, FactsFault>,
+    mut read: impl FnMut(Node<'a>, usize) -> Result<T, FactsFault>,
 ) -> Result<Vec<T>, FactsFault> {
     let items = list(key, value)?;
     let mut found = Vec::with_capacity(items.len());

@@ -135,7 +135,28 @@ pub(super) fn map<'a>(key: &'static str, value: Node<'a>) -> Result<Node<'a>, Fa
     if value.is_map() { Ok(value) } else { Err(FactsFault::wrong_type(key, "a map", value)) }
 }
 
+/// How many items a list may have. The longest that a cluster can use, of volumes or variables, have hundreds.
+pub(super) const MAX_ITEMS: usize = 10_000;
+
 /// The value of that field as a list.
 pub(super) fn list<'a>(key: &'static str, value: Node<'a>) -> Result<Items<'a>, FactsFault> {
-    if value.is_list() { Ok(value.items()) } else { Err(FactsFault::wrong_type(key, "a list", value)) }
+    list_of_at_most(MAX_ITEMS, key, value)
+}
+
+/// The same with a bound of its own.
+pub(super) fn list_of_at_most<'a>(
+    most: usize,
+    key: &'static str,
+    value: Node<'a>,
+) -> Result<Items<'a>, FactsFault> {
+    if !value.is_list() {
+        return Err(FactsFault::wrong_type(key, "a list", value));
+    }
+    let items = value.items();
+    if items.len() > most {
+        let message =
+            format!("has {} items, and at most {most} are read: no cluster can use as many", items.len());
+        return Err(FactsFault::at(key, message));
+    }
+    Ok(items)
 }

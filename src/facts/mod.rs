@@ -123,6 +123,10 @@ impl<'a> Meta<'a> {
                             owners.find(|owner| controls(owner) == Some(true)).and_then(Owner::read);
                     }
                     "name" | "generateName" | "namespace" => long_name(key, value)?,
+                    // Nobody asks for them here; each is a value all the same, and each takes its time elsewhere.
+                    "finalizers" => {
+                        list("finalizers", value)?;
+                    }
                     "deletionTimestamp" => read.deleting = true,
                     _ => {}
                 }

@@ -1,6 +1,6 @@
 use super::Meta;
 use super::container::{Container, Mount, Section, each_of};
-use super::fault::{FactsFault, map, name};
+use super::fault::{FactsFault, MAX_ITEMS, list_of_at_most, map, name};
 use super::pod_volume::PodVolume;
 use crate::json::Node;
 use crate::model::{FieldPath, NodeRequirement, NodeSelector, NodeTerm};
@@ -78,11 +78,12 @@ impl<'a> PodFacts<'a> {
             mounts: OnceCell::new(),
         };
         let (mut main, mut ephemeral) = (Vec::new(), Vec::new());
+        let mut mounts = 0;
         for (key, value) in spec.given() {
             match key {
-                "initContainers" => pod.containers = containers(Section::Init, value)?,
-                "containers" => main = containers(Section::Main, value)?,
-                "ephemeralContainers" => ephemeral = containers(Section::Ephemeral, value)?,
+                "initContainers" => pod.containers = containers(Section::Init, value, &mut mounts)?,
+                "containers" => main = containers(Section::Main, value, &mut mounts)?,
+                "ephemeralContainers" => ephemeral = containers(Section::Ephemeral, value, &mut mounts)?,
                 "volumes" => pod.volumes = each_of("volumes", value, PodVolume::read)?,
                 "nodeName" => {
                     pod.node_name = Some(name("nodeName", value)?).filter(|name| !name.is_empty());
@@ -172,9 +173,26 @@ impl<'a> PodFacts<'a> {
     }
 }
 
-fn containers(section: Section, value: Node<'_>) -> Result<Vec<Container<'_>>, FactsFault> {
-    let read = |item, index| Container::read(item, section, index);
-    each_of(section.field(), value, read)
+/// How many containers one list may have.
+const MAX_CONTAINERS: usize = 1_000;
+
+/// Reads a list of containers. `mounts` counts those of the whole pod: each can be worth a finding.
+fn containers<'a>(
+    section: Section,
+    value: Node<'a>,
+    mounts: &mut usize,
+) -> Result<Vec<Container<'a>>, FactsFault> {
+    list_of_at_most(MAX_CONTAINERS, section.field(), value)?;
+    each_of(section.field(), value, |item, index| {
+        let container = Container::read(item, section, index)?;
+        *mounts += container.mounts.len() + container.devices.len();
+        if *mounts > MAX_ITEMS {
+            let message =
+                format!("the pod has more than {MAX_ITEMS} mounts up to here: no cluster can use as many");
+            return Err(FactsFault::at("volumeMounts", message));
+        }
+        Ok(container)
+    })
 }
 
 #[cfg(test)]
