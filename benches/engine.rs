@@ -55,7 +55,8 @@ fn cel(criterion: &mut Criterion) {
         // One rule that is about no pod stands for none: a policy has at least one.
         let none = json!({"cel": {"name": "none", "expression": "true", "kinds": ["StorageClass"]}});
         let rules = support::EXPRESSIONS.iter().take(count).enumerate();
-        let rules = rules.map(|(n, expression)| json!({"cel": {"name": format!("n{n}"), "expression": expression}}));
+        let rules =
+            rules.map(|(n, expression)| json!({"cel": {"name": format!("n{n}"), "expression": expression}}));
         let rules: Vec<_> = rules.chain([none]).collect();
         let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
                             "spec": {"rules": rules}});

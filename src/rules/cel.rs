@@ -18,6 +18,7 @@ use values::OfReview;
 
 pub(crate) use values::Shared;
 
+mod format;
 mod library;
 mod limits;
 mod parse;
@@ -60,10 +61,10 @@ mod values;
 ///
 /// The language is that of Kubernetes' admission policies, held to the conformance cases of CEL's specification: macros of
 /// one variable and of two (`all(i, v, …)`, `transformList`, `transformMap`, `transformMapEntry`), optionals (`.?field`,
-/// `optMap`, `or`, `orValue`), `type()`. It has no `authorizer`, no messages (`Name{…}`), no `includes`, and time zones only
-/// as offsets such as `+02:00`; an expression that needs one of these is refused as well. A list may hold values of
-/// different types, and `1 == 1.0` is true, where Kubernetes refuses both; `has(x.y)` fails where `x` is null, and is false
-/// there.
+/// `optMap`, `or`, `orValue`), `type()`. It has no `authorizer`, no messages (`Name{…}`), no `includes`, time zones only
+/// as offsets such as `+02:00`, and times up to the last day but one of the year 9999; an expression that needs more than
+/// that is refused as well. A list may hold values of different types, and `1 == 1.0` is true, where Kubernetes refuses
+/// both; `has(x.y)` fails where `x` is null, and is false there.
 ///
 /// An expression has at most 4096 bytes, 24 levels of nesting and 3 loops inside each other. On one object a rule takes at
 /// most 250,000 steps, and all rules together 4,000,000; what takes more is a finding. Each part of an expression takes a

@@ -5,13 +5,13 @@ use std::str::CharIndices;
 
 /// A message: its fields in their order.
 #[derive(Debug, Default)]
-pub struct Message {
-    pub fields: Vec<(String, Field)>,
+pub(crate) struct Message {
+    pub(crate) fields: Vec<(String, Field)>,
 }
 
 /// The value of a field.
 #[derive(Debug)]
-pub enum Field {
+pub(crate) enum Field {
     /// A number or a name.
     Word(String),
     /// A string, which need not be UTF-8.
@@ -21,7 +21,7 @@ pub enum Field {
 
 impl Message {
     /// The messages that stand in the field of that name.
-    pub fn messages<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m Message> {
+    pub(crate) fn messages<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m Message> {
         self.fields.iter().filter(move |(field, _)| field == name).filter_map(|(_, value)| match value {
             Field::Message(message) => Some(message),
             _ => None,
@@ -29,7 +29,7 @@ impl Message {
     }
 
     /// The string of that name; empty where there is none.
-    pub fn text(&self, name: &str) -> &str {
+    pub(crate) fn text(&self, name: &str) -> &str {
         self.fields
             .iter()
             .find_map(|(field, value)| match value {
@@ -40,7 +40,7 @@ impl Message {
     }
 
     /// Whether it has such a field.
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|(field, _)| field == name)
     }
 }
@@ -49,7 +49,7 @@ impl Message {
 ///
 /// # Panics
 /// When it is none.
-pub fn parse(text: &str) -> Message {
+pub(crate) fn parse(text: &str) -> Message {
     let mut reader = Reader { text, letters: text.char_indices().peekable() };
     let message = reader.message();
     assert!(reader.next_is(None), "the text goes on behind the message: {:?}", reader.rest());

@@ -80,7 +80,9 @@ pub fn go_module(module: &str) -> Result<PathBuf, String> {
     let output = super::run(command, None).map_err(|e| how_to_go_on(&format!("failed to run `go`: {e}")))?;
     let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();
     let folder = told.get("Dir").and_then(serde_json::Value::as_str).filter(|_| output.success);
-    folder.map(PathBuf::from).ok_or_else(|| how_to_go_on(&format!("it failed to download {module}: {output}")))
+    folder
+        .map(PathBuf::from)
+        .ok_or_else(|| how_to_go_on(&format!("it failed to download {module}: {output}")))
 }
 
 fn find_or_build() -> Result<PathBuf, String> {

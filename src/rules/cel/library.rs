@@ -1,6 +1,7 @@
 //! The functions of expressions: CEL's own and those of texts, lists, sets and regular expressions are here, where they
 //! keep count of what they cost; what Kubernetes adds (quantities, addresses, URLs, versions, formats) is the library's.
 
+use super::format;
 use super::limits;
 use super::parse::Operator;
 use super::pattern::Search;
@@ -53,7 +54,8 @@ enum How {
 }
 
 use Kind::{
-    Any, Bool, Bytes, Cidr, Double, Format, Int, Ip, List, Map, Number, Optional, Quantity, Semver, Span, Time, Uint, Url,
+    Any, Bool, Bytes, Cidr, Double, Format, Int, Ip, List, Map, Number, Optional, Quantity, Semver, Span,
+    Time, Uint, Url,
 };
 const TEXT: Kind = Kind::Text;
 
@@ -75,7 +77,13 @@ const fn method(
     Signature { name, method: true, takes, more: false, gives, how: How::Own(run) }
 }
 
-const fn search(name: &'static str, method: bool, takes: &'static [Kind], gives: Gives, what: Search) -> Signature {
+const fn search(
+    name: &'static str,
+    method: bool,
+    takes: &'static [Kind],
+    gives: Gives,
+    what: Search,
+) -> Signature {
     Signature { name, method, takes, more: false, gives, how: How::Search(what) }
 }
 
@@ -191,7 +199,7 @@ pub(super) static FUNCTIONS: &[Signature] = &[
     method("substring", &[TEXT, Int, Int], A_TEXT, substring),
     method("trim", &[TEXT], A_TEXT, |run, args| changed(run, args, |text| text.trim().to_owned())),
     method("upperAscii", &[TEXT], A_TEXT, |run, args| changed(run, args, |text| text.to_ascii_uppercase())),
-    method("format", &[TEXT, List], A_TEXT, format),
+    method("format", &[TEXT, List], A_TEXT, format::format),
     library("strings.quote", &[TEXT], A_TEXT),
     // lists and sets
     method("distinct", &[List], Gives::Same, distinct),
@@ -213,12 +221,18 @@ pub(super) static FUNCTIONS: &[Signature] = &[
     many(function("max", &[Any], ANYTHING, |run, args| extreme(run, args, Operator::Greater))),
     many(function("min", &[Any], ANYTHING, |run, args| extreme(run, args, Operator::Less))),
     library("math.abs", &[Number], Gives::Same),
-    library("math.bitAnd", &[Number, Number], Gives::Same),
-    library("math.bitNot", &[Number], Gives::Same),
-    library("math.bitOr", &[Number, Number], Gives::Same),
-    library("math.bitShiftLeft", &[Number, Int], Gives::Same),
-    library("math.bitShiftRight", &[Number, Int], Gives::Same),
-    library("math.bitXor", &[Number, Number], Gives::Same),
+    function("math.bitAnd", &[Int, Int], AN_INT, |_, args| bits(args, |a, b| a & b)),
+    function("math.bitAnd", &[Uint, Uint], Gives::Of(Uint), |_, args| bits(args, |a, b| a & b)),
+    function("math.bitNot", &[Int], AN_INT, bit_not),
+    function("math.bitNot", &[Uint], Gives::Of(Uint), bit_not),
+    function("math.bitOr", &[Int, Int], AN_INT, |_, args| bits(args, |a, b| a | b)),
+    function("math.bitOr", &[Uint, Uint], Gives::Of(Uint), |_, args| bits(args, |a, b| a | b)),
+    function("math.bitShiftLeft", &[Int, Int], AN_INT, |_, args| shifted(args, u64::checked_shl)),
+    function("math.bitShiftLeft", &[Uint, Int], Gives::Of(Uint), |_, args| shifted(args, u64::checked_shl)),
+    function("math.bitShiftRight", &[Int, Int], AN_INT, |_, args| shifted(args, u64::checked_shr)),
+    function("math.bitShiftRight", &[Uint, Int], Gives::Of(Uint), |_, args| shifted(args, u64::checked_shr)),
+    function("math.bitXor", &[Int, Int], AN_INT, |_, args| bits(args, |a, b| a ^ b)),
+    function("math.bitXor", &[Uint, Uint], Gives::Of(Uint), |_, args| bits(args, |a, b| a ^ b)),
     library("math.ceil", &[Double], Gives::Of(Double)),
     library("math.floor", &[Double], Gives::Of(Double)),
     library("math.greatest", &[List], Gives::Item),
@@ -330,7 +344,12 @@ impl Signature {
 }
 
 /// Calls a function with values that it takes.
-pub(super) fn call<'r>(run: &mut Run<'r>, signature: &'static Signature, made: &Call, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn call<'r>(
+    run: &mut Run<'r>,
+    signature: &'static Signature,
+    made: &Call,
+    args: &[Val<'r>],
+) -> Answer<'r> {
     match &signature.how {
         How::Own(function) => function(run, args),
         How::Search(search) => search.run(run, made.pattern.as_deref(), args),
@@ -354,22 +373,27 @@ fn in_library<'r>(run: &mut Run<'r>, name: &str, method: bool, args: &[Val<'r>])
         scope.add_variable_from_value(*place, to_library(arg)?);
         places.push(IdedExpr { id: 0, expr: Expr::Ident((*place).to_owned()) });
     }
+    let mut places = places.into_iter();
     let (target, func_name) = match name.split_once('.') {
         Some((prefix, rest)) => (Some(IdedExpr { id: 0, expr: Expr::Ident(prefix.to_owned()) }), rest),
-        None if method => (Some(places.remove(0)), name),
+        None if method => (places.next(), name),
         None => (None, name),
     };
-    let made = CallExpr { func_name: func_name.to_owned(), target: target.map(Box::new), args: places };
+    let made =
+        CallExpr { func_name: func_name.to_owned(), target: target.map(Box::new), args: places.collect() };
     let answer = scope.resolve(&IdedExpr { id: 0, expr: Expr::Call(made) });
     let value = from_library(answer.map_err(|error| Fault::new(why(&error, name)))?)?;
     run.charge(value.weight())?;
     Ok(value)
 }
 
+/// How the library's messages call the types of its own code.
+const TYPES: [&str; 8] = ["Arc<", "Bool(", "Float", "Int(", "Opaque", "String(", "UInt", "Value::"];
+
 /// Why the library's function failed, in words that are not those of its own types.
 fn why(error: &ExecutionError, name: &str) -> String {
     match error {
-        ExecutionError::FunctionError { message, .. } if !message.contains("Value::") && !message.contains("Arc<") => {
+        ExecutionError::FunctionError { message, .. } if !TYPES.iter().any(|name| message.contains(name)) => {
             format!("{name}: {message}")
         }
         _ => format!("{name} cannot be had of this value"),
@@ -505,7 +529,9 @@ fn to_uint<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     let number = match args {
         [Val::Int(number)] => u64::try_from(*number).ok(),
         [Val::Uint(number)] => Some(*number),
-        [Val::Double(number)] => (0.0..18_446_744_073_709_551_615.0).contains(number).then_some(*number as u64),
+        [Val::Double(number)] => {
+            (0.0..18_446_744_073_709_551_615.0).contains(number).then_some(*number as u64)
+        }
         [Val::Text(text)] => text.parse().ok(),
         _ => return refused("uint", args),
     };
@@ -674,10 +700,10 @@ fn last_index_of<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
         None => text.rfind(&**part),
         Some(most) => {
             let Some(start) = place(text, most) else { return out_of_range("lastIndexOf", most) };
-            // It may start there and end behind.
+            // It may start there and end behind; where that end is within a letter, it is not there.
             let end = start.saturating_add(part.len()).min(text.len());
-            let end = (end..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-            text.get(..end).and_then(|before| before.rfind(&**part)).filter(|at| *at <= start)
+            let end = (0..=end).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            text.get(..end).and_then(|before| before.rfind(&**part))
         }
     };
     Ok(found.and_then(|at| text.get(..at)).map_or(Val::Int(-1), characters))
@@ -701,7 +727,9 @@ fn replace<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
 fn split<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     let (text, by, most) = match args {
         [Val::Text(text), Val::Text(by)] => (text, by, usize::MAX),
-        [Val::Text(text), Val::Text(by), Val::Int(most)] => (text, by, usize::try_from(*most).unwrap_or(usize::MAX)),
+        [Val::Text(text), Val::Text(by), Val::Int(most)] => {
+            (text, by, usize::try_from(*most).unwrap_or(usize::MAX))
+        }
         _ => return refused("split", args),
     };
     run.charge(limits::LETTER.saturating_mul(text.len() as u64))?;
@@ -757,19 +785,6 @@ fn join<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
         made.push_str(text);
     }
     Ok(Val::text(made))
-}
-
-/// A few bytes of a template must not ask for a text of any length.
-fn format<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
-    let [Val::Text(template), _] = args else { return refused("format", args) };
-    run.charge(limits::text(template.len()))?;
-    for digits in template.split("%.").skip(1) {
-        let digits = digits.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-        if !digits.is_empty() && !digits.parse().is_ok_and(|digits: usize| digits <= limits::PRECISION) {
-            return Err(Fault::new(format!("format: %.{digits} asks for more than {} digits", limits::PRECISION)));
-        }
-    }
-    in_library(run, "format", true, args)
 }
 
 fn format_named<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
@@ -936,9 +951,42 @@ fn sum<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
 
 fn range<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     let [Val::Int(count)] = args else { return refused("lists.range", args) };
-    let steps = u64::try_from(*count).map_err(|_| Fault::new("lists.range: the number must not be negative"))?;
+    let steps =
+        u64::try_from(*count).map_err(|_| Fault::new("lists.range: the number must not be negative"))?;
     run.charge(limits::LETTER.saturating_mul(steps))?;
     Ok(Val::list((0..*count).map(Val::Int).collect()))
+}
+
+fn bits<'r>(args: &[Val<'r>], combine: fn(u64, u64) -> u64) -> Answer<'r> {
+    match args {
+        [Val::Int(one), Val::Int(other)] => {
+            Ok(Val::Int(combine(one.cast_unsigned(), other.cast_unsigned()).cast_signed()))
+        }
+        [Val::Uint(one), Val::Uint(other)] => Ok(Val::Uint(combine(*one, *other))),
+        _ => refused("the operation on bits", args),
+    }
+}
+
+fn bit_not<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+    match args {
+        [Val::Int(number)] => Ok(Val::Int(!number)),
+        [Val::Uint(number)] => Ok(Val::Uint(!number)),
+        _ => refused("math.bitNot", args),
+    }
+}
+
+/// Nothing is left of a number that is shifted by 64 or more; a sign is shifted like any other bit.
+fn shifted<'r>(args: &[Val<'r>], shift: fn(u64, u32) -> Option<u64>) -> Answer<'r> {
+    let [number, Val::Int(by)] = args else { return refused("the shift", args) };
+    if *by < 0 {
+        return Err(Fault::new("a number cannot be shifted by less than nothing"));
+    }
+    let shifted = |number: u64| u32::try_from(*by).ok().and_then(|by| shift(number, by)).unwrap_or(0);
+    match number {
+        Val::Int(number) => Ok(Val::Int(shifted(number.cast_unsigned()).cast_signed())),
+        Val::Uint(number) => Ok(Val::Uint(shifted(*number))),
+        _ => refused("the shift", args),
+    }
 }
 
 /// Whether any of `items` is in `others`, or is not, as `sought` says.
@@ -981,7 +1029,9 @@ pub(super) fn as_text<'v>(value: &'v Val<'_>) -> Option<&'v str> {
 pub(super) fn is_there(signature: &Signature) -> bool {
     let How::Library = signature.how else { return true };
     let (target, func_name) = match signature.name.split_once('.') {
-        Some((prefix, rest)) => (Some(Box::new(IdedExpr { id: 0, expr: Expr::Ident(prefix.to_owned()) })), rest),
+        Some((prefix, rest)) => {
+            (Some(Box::new(IdedExpr { id: 0, expr: Expr::Ident(prefix.to_owned()) })), rest)
+        }
         None => (None, signature.name),
     };
     let call = Expr::Call(CallExpr { func_name: func_name.to_owned(), target, args: Vec::new() });

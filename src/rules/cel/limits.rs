@@ -33,7 +33,8 @@ pub(super) const LETTER: u64 = 4;
 pub(super) const PRECISION: usize = 64;
 /// How large a compiled regular expression may be, in bytes, with the steps that it takes to look at 16 bytes, and those
 /// that it takes to compile it. The first that it fits in holds.
-pub(super) const PATTERNS: [(usize, u64, u64); 3] = [(4 << 10, 2, 500), (32 << 10, 16, 2_500), (256 << 10, 128, 20_000)];
+pub(super) const PATTERNS: [(usize, u64, u64); 3] =
+    [(4 << 10, 2, 500), (32 << 10, 16, 2_500), (256 << 10, 128, 20_000)];
 
 /// The steps that it takes to look at a text of that length, or to copy it.
 pub(super) fn text(bytes: usize) -> u64 {

@@ -22,9 +22,21 @@ pub(super) struct Tree {
 pub(super) enum Part {
     Value(Val<'static>),
     Name(String),
-    Field { of: Box<Tree>, name: String, optional: bool },
-    Index { of: Box<Tree>, key: Box<Tree>, optional: bool },
-    Call { on: Option<Box<Tree>>, name: String, args: Vec<Tree> },
+    Field {
+        of: Box<Tree>,
+        name: String,
+        optional: bool,
+    },
+    Index {
+        of: Box<Tree>,
+        key: Box<Tree>,
+        optional: bool,
+    },
+    Call {
+        on: Option<Box<Tree>>,
+        name: String,
+        args: Vec<Tree>,
+    },
     List(Vec<Item>),
     Map(Vec<(Tree, Item)>),
     /// `Name{…}`, which makes a message.
@@ -150,15 +162,30 @@ impl fmt::Display for Token {
 
 /// The longer ones first.
 const SYMBOLS: [&str; 25] = [
-    "&&", "||", "==", "!=", "<=", ">=", "(", ")", "[", "]", "{", "}", ".", ",", "?", ":", "+", "-", "*", "/", "%", "<",
-    ">", "!", "=",
+    "&&", "||", "==", "!=", "<=", ">=", "(", ")", "[", "]", "{", "}", ".", ",", "?", ":", "+", "-", "*", "/",
+    "%", "<", ">", "!", "=",
 ];
 /// Words that are no names.
 const WORDS: [&str; 4] = ["in", "true", "false", "null"];
 /// Words that are names of fields alone.
 const RESERVED: [&str; 17] = [
-    "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
-    "namespace", "return", "var", "void", "while",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 struct Lexer<'t> {
@@ -252,7 +279,8 @@ impl<'t> Lexer<'t> {
                 self.at += 1;
                 self.take_while(|c| c.is_ascii_digit());
             }
-            let exponent = self.rest().strip_prefix(['e', 'E']).map(|rest| rest.trim_start_matches(['+', '-']));
+            let exponent =
+                self.rest().strip_prefix(['e', 'E']).map(|rest| rest.trim_start_matches(['+', '-']));
             let exponent = exponent.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
             if let Some(rest) = exponent {
                 self.at = self.text.len() - rest.len();
@@ -616,7 +644,10 @@ impl Parser {
                     return tree(at, depth, Part::Call { on: None, name, args });
                 }
                 if RESERVED.contains(&name.as_str()) {
-                    return Err(SyntaxFault::Here(at, format!("`{name}` is a word that CEL keeps for itself")));
+                    return Err(SyntaxFault::Here(
+                        at,
+                        format!("`{name}` is a word that CEL keeps for itself"),
+                    ));
                 }
                 tree(at, 0, Part::Name(name))
             }

@@ -30,7 +30,9 @@ impl Pattern {
                 }
             }
         }
-        Err(format!("the regular expression {text:?} is too large: write smaller numbers in {{…}}, or [a-z] for \\pL"))
+        Err(format!(
+            "the regular expression {text:?} is too large: write smaller numbers in {{…}}, or [a-z] for \\pL"
+        ))
     }
 
     fn steps(&self, bytes: usize) -> u64 {
@@ -50,7 +52,12 @@ impl Pattern {
     }
 
     /// All matches, or so many.
-    pub(super) fn find_all<'r>(&self, run: &mut Run<'r>, text: &Text<'r>, most: Option<&Val<'r>>) -> Answer<'r> {
+    pub(super) fn find_all<'r>(
+        &self,
+        run: &mut Run<'r>,
+        text: &Text<'r>,
+        most: Option<&Val<'r>>,
+    ) -> Answer<'r> {
         let most = match most {
             None => usize::MAX,
             // A negative number means all, as in Go.

@@ -105,7 +105,9 @@ fn syntax(text: &str, fault: SyntaxFault) -> String {
             let (line, column) = position(text, at);
             format!("failed to parse it at line {line}, column {column}: {message}")
         }
-        SyntaxFault::Nested => format!("nests more than {} levels deep: split it into `variables`", limits::NESTING),
+        SyntaxFault::Nested => {
+            format!("nests more than {} levels deep: split it into `variables`", limits::NESTING)
+        }
         SyntaxFault::Deep => too_deep(),
     }
 }
@@ -186,7 +188,10 @@ impl Lowering<'_> {
                 (Code::Map(entries), Type::Map(Box::new(Type::of_all(kinds))))
             }
             Part::Message(name) => {
-                self.fault(at, &format!("`{name}{{…}}` makes a message, of which there are none: write a map"));
+                self.fault(
+                    at,
+                    &format!("`{name}{{…}}` makes a message, of which there are none: write a map"),
+                );
                 NOTHING
             }
             Part::Not(of) => {
@@ -258,7 +263,9 @@ impl Lowering<'_> {
         known.extend(self.scope.iter().map(|(name, _)| name.as_str()));
         let hint = match nearest(name, &known) {
             Some(near) => format!("did you mean `{near}`?"),
-            None if self.variables.iter().any(|known| known.name == name) => format!("write variables.{name}"),
+            None if self.variables.iter().any(|known| known.name == name) => {
+                format!("write variables.{name}")
+            }
             None => format!("there are {} and variables.<name>", globals.join(", ")),
         };
         self.fault(at, &format!("unknown variable `{name}`: {hint}"));
@@ -477,10 +484,15 @@ impl Lowering<'_> {
         let counted: Vec<_> = styled.iter().copied().filter(|it| it.takes_count(codes.len())).collect();
         if counted.is_empty() {
             let base = usize::from(method);
-            let mut counts: Vec<String> = styled.iter().map(|it| (it.takes.len() - base).to_string()).collect();
+            let mut counts: Vec<String> =
+                styled.iter().map(|it| (it.takes.len() - base).to_string()).collect();
             counts.sort();
             counts.dedup();
-            let message = format!("`{name}` takes {} arguments, and here are {}", counts.join(" or "), codes.len() - base);
+            let message = format!(
+                "`{name}` takes {} arguments, and here are {}",
+                counts.join(" or "),
+                codes.len() - base
+            );
             self.fault(at, &message);
             return NOTHING;
         }
@@ -522,13 +534,17 @@ impl Lowering<'_> {
         args: &[Code],
     ) -> Option<Arc<Pattern>> {
         let outcome = match args {
-            [_, Code::Value(Val::Text(pattern)), ..] if signatures.iter().all(|signature| signature.searches()) => {
+            [_, Code::Value(Val::Text(pattern)), ..]
+                if signatures.iter().all(|signature| signature.searches()) =>
+            {
                 match Pattern::compile(pattern) {
                     Ok((pattern, _)) => return Some(Arc::new(pattern)),
                     Err(message) => Err(Fault::new(message)),
                 }
             }
-            [_, Code::Value(Val::Text(zone))] if signatures.iter().all(|it| it.takes == [Kind::Time, Kind::Text]) => {
+            [_, Code::Value(Val::Text(zone))]
+                if signatures.iter().all(|it| it.takes == [Kind::Time, Kind::Text]) =>
+            {
                 time::offset(zone).map(|_| ())
             }
             args if TRIED.contains(&name) && args.iter().all(|arg| matches!(arg, Code::Value(_))) => {
@@ -552,7 +568,12 @@ impl Lowering<'_> {
         };
         let taken = GLOBALS.iter().any(|(global, _)| *global == name) || name == VARIABLES;
         if taken || self.bound(&name).is_some() {
-            self.fault(at, &format!("`{macro_name}` calls its item `{name}`, which is something else already: rename it"));
+            self.fault(
+                at,
+                &format!(
+                    "`{macro_name}` calls its item `{name}`, which is something else already: rename it"
+                ),
+            );
         }
         Some(name)
     }
@@ -571,7 +592,8 @@ impl Lowering<'_> {
             self.fault(at, &format!("`{name}` needs a list or a map to go through, not {over_kind}"));
         }
         if self.loops == limits::LOOPS {
-            let message = format!("more than {} loops stand inside each other: use `variables`", limits::LOOPS);
+            let message =
+                format!("more than {} loops stand inside each other: use `variables`", limits::LOOPS);
             self.fault(at, &message);
             return NOTHING;
         }
@@ -585,7 +607,9 @@ impl Lowering<'_> {
         let item = if over_kind == Type::Dyn { Type::Dyn } else { item };
         let mut args = args.into_iter();
         let before = self.scope.len();
-        for (tree, kind) in args.by_ref().take(1 + usize::from(two)).zip(if two { [key, item.clone()] } else {
+        for (tree, kind) in args.by_ref().take(1 + usize::from(two)).zip(if two {
+            [key, item.clone()]
+        } else {
             [item.clone(), Type::Dyn]
         }) {
             let Some(bound) = self.binds(at, name, tree) else {
@@ -663,7 +687,8 @@ impl Lowering<'_> {
 
     fn want_optional(&mut self, at: usize, name: &str, kind: &Type) {
         if !kind.may_be(Kind::Optional) {
-            let message = format!("`{name}` is called on {kind}, which is no optional: write .?field before it");
+            let message =
+                format!("`{name}` is called on {kind}, which is no optional: write .?field before it");
             self.fault(at, &message);
         }
     }
@@ -783,7 +808,9 @@ fn is_variables(tree: &Tree) -> bool {
 /// Kubernetes writes the names of fields that CEL's grammar does not take with escapes.
 pub(super) fn unescape(field: &str) -> String {
     match field.strip_prefix("__").and_then(|rest| rest.strip_suffix("__")) {
-        Some(keyword) if !keyword.is_empty() && keyword.chars().all(|c| c.is_ascii_lowercase()) => keyword.to_owned(),
+        Some(keyword) if !keyword.is_empty() && keyword.chars().all(|c| c.is_ascii_lowercase()) => {
+            keyword.to_owned()
+        }
         _ => field
             .replace("__dot__", ".")
             .replace("__dash__", "-")

@@ -22,9 +22,20 @@ pub(super) enum Code {
     Local(usize),
     /// One of the rule's own variables.
     Variable(usize),
-    Field { of: Box<Code>, name: Arc<str>, optional: bool },
-    Has { of: Box<Code>, name: Arc<str> },
-    Index { of: Box<Code>, key: Box<Code>, optional: bool },
+    Field {
+        of: Box<Code>,
+        name: Arc<str>,
+        optional: bool,
+    },
+    Has {
+        of: Box<Code>,
+        name: Arc<str>,
+    },
+    Index {
+        of: Box<Code>,
+        key: Box<Code>,
+        optional: bool,
+    },
     Not(Box<Code>),
     Negate(Box<Code>),
     And(Vec<Code>),
@@ -37,9 +48,17 @@ pub(super) enum Code {
     Call(Box<Call>),
     Loop(Box<Loop>),
     /// `or` and `orValue`: the other is evaluated only where there is no value.
-    Otherwise { optional: Box<Code>, other: Box<Code>, unwrap: bool },
+    Otherwise {
+        optional: Box<Code>,
+        other: Box<Code>,
+        unwrap: bool,
+    },
     /// `optMap` and `optFlatMap`.
-    OptMap { optional: Box<Code>, value: Box<Code>, flat: bool },
+    OptMap {
+        optional: Box<Code>,
+        value: Box<Code>,
+        flat: bool,
+    },
 }
 
 /// A call of a function.
@@ -110,7 +129,10 @@ pub(super) type Answer<'r> = Result<Val<'r>, Fault>;
 /// What a function or operator says of values that it does not take.
 pub(super) fn mismatch(what: &str, values: &[&Val<'_>]) -> Fault {
     let kinds: Vec<&str> = values.iter().map(|value| value.kind().name()).collect();
-    Fault::new(format!("{what} does not take {}; a field may be null or of another type", kinds.join(" and ")))
+    Fault::new(format!(
+        "{what} does not take {}; a field may be null or of another type",
+        kinds.join(" and ")
+    ))
 }
 
 /// One evaluation of a rule's expressions on one object.
@@ -280,7 +302,9 @@ impl<'r> Run<'r> {
             return known.clone();
         }
         let variables = self.variables;
-        let Some((_, code)) = variables.get(index) else { return Err(Fault::new("there is no such variable")) };
+        let Some((_, code)) = variables.get(index) else {
+            return Err(Fault::new("there is no such variable"));
+        };
         // It does not see the loops of the expression that uses it.
         let locals = std::mem::take(&mut self.locals);
         let value = self.eval(code);
@@ -303,10 +327,12 @@ impl<'r> Run<'r> {
         self.look_up(on)?;
         match on {
             Val::Optional(None) => Ok(Val::Optional(None)),
-            Val::Optional(Some(inside)) => match self.field(inside, name, true)? {
-                found @ Val::Optional(_) => Ok(found),
-                found => Ok(Val::some(found)),
-            },
+            // What is in it must have fields; that this one is absent makes it an optional without a value.
+            Val::Optional(Some(inside))
+                if optional || matches!(inside.kind(), Kind::Map | Kind::Optional) =>
+            {
+                self.field(inside, name, true)
+            }
             map if map.kind() == Kind::Map => match (map.field(name), optional) {
                 (found, true) => Ok(Val::Optional(found.map(Arc::new))),
                 (Some(found), false) => Ok(found),
@@ -331,13 +357,19 @@ impl<'r> Run<'r> {
         self.look_up(on)?;
         let found = match (on, on.kind()) {
             (Val::Optional(None), _) => return Ok(Val::Optional(None)),
-            (Val::Optional(Some(inside)), _) => return self.index(inside, key, true),
+            (Val::Optional(Some(inside)), _)
+                if optional || matches!(inside.kind(), Kind::Map | Kind::List | Kind::Optional) =>
+            {
+                return self.index(inside, key, true);
+            }
             (_, Kind::Map) => on.entry(key),
             (_, Kind::List) => {
                 let index = match key {
                     Val::Int(number) => usize::try_from(*number).ok(),
                     Val::Uint(number) => usize::try_from(*number).ok(),
-                    Val::Double(number) if number.fract() == 0.0 && (0.0..9e15).contains(number) => Some(*number as usize),
+                    Val::Double(number) if number.fract() == 0.0 && (0.0..9e15).contains(number) => {
+                        Some(*number as usize)
+                    }
                     Val::Double(_) => None,
                     other => return Err(mismatch("`[…]` behind a list", &[other])),
                 };
@@ -442,10 +474,13 @@ impl<'r> Run<'r> {
             (Operator::Modulo, Val::Uint(a), Val::Uint(b)) => fit(a.checked_rem(*b).map(Val::Uint)),
             (Operator::Add, Val::Span(a), Val::Span(b)) => fit(a.checked_add(*b).and_then(span)),
             (Operator::Subtract, Val::Span(a), Val::Span(b)) => fit(a.checked_sub(*b).and_then(span)),
-            (Operator::Add, Val::Time(time), Val::Span(by)) | (Operator::Add, Val::Span(by), Val::Time(time)) => {
+            (Operator::Add, Val::Time(time), Val::Span(by))
+            | (Operator::Add, Val::Span(by), Val::Time(time)) => {
                 fit(time.checked_add(*by).ok().and_then(moment))
             }
-            (Operator::Subtract, Val::Time(time), Val::Span(by)) => fit(time.checked_sub(*by).ok().and_then(moment)),
+            (Operator::Subtract, Val::Time(time), Val::Span(by)) => {
+                fit(time.checked_sub(*by).ok().and_then(moment))
+            }
             (Operator::Subtract, Val::Time(a), Val::Time(b)) => fit(span(a.duration_since(*b))),
             _ => Err(unlike(operator, &left, &right)),
         }
@@ -515,7 +550,9 @@ impl<'r> Run<'r> {
                 self.look_up(container)?;
                 Ok(container.entry(value).is_some())
             }
-            _ => Err(Fault::new(format!("needs a list or a map after `in`, not {}", container.kind().name()))),
+            _ => {
+                Err(Fault::new(format!("needs a list or a map after `in`, not {}", container.kind().name())))
+            }
         }
     }
 
@@ -537,7 +574,8 @@ impl<'r> Run<'r> {
     fn put(&mut self, map: &mut BTreeMap<Key, Val<'r>>, key: &Val<'r>, value: Val<'r>) -> Result<(), Fault> {
         self.charge(limits::ITEM + key.weight())?;
         let made = Key::of(key).filter(|_| key.kind() != Kind::Double);
-        let made = made.ok_or_else(|| Fault::new(format!("{} cannot be the key of a map", key.kind().name())))?;
+        let made =
+            made.ok_or_else(|| Fault::new(format!("{} cannot be the key of a map", key.kind().name())))?;
         match map.insert(made, value) {
             Some(_) => Err(Fault::new(format!("the map has the key {} twice", shown(key)))),
             None => Ok(()),
@@ -752,5 +790,6 @@ pub(super) fn span<'r>(duration: SignedDuration) -> Option<Val<'r>> {
 
 /// A timestamp, from the year 1 to the year 9999.
 pub(super) fn moment<'r>(time: Timestamp) -> Option<Val<'r>> {
-    (-62_135_596_800..=253_402_300_799).contains(&time.as_second()).then_some(Val::Time(time))
+    let seconds = time.as_nanosecond().div_euclid(1_000_000_000);
+    (-62_135_596_800..=253_402_300_799).contains(&seconds).then_some(Val::Time(time))
 }

@@ -130,7 +130,8 @@ pub(super) fn offset(zone: &Text<'_>) -> Result<Offset, Fault> {
         None => (1, zone.strip_prefix('+').unwrap_or(zone)),
     };
     let parts = rest.split_once(':').filter(|(hours, minutes)| hours.len() == 2 && minutes.len() == 2);
-    let parts = parts.and_then(|(hours, minutes)| Some((hours.parse::<u8>().ok()?, minutes.parse::<u8>().ok()?)));
+    let parts =
+        parts.and_then(|(hours, minutes)| Some((hours.parse::<u8>().ok()?, minutes.parse::<u8>().ok()?)));
     let seconds = parts.filter(|(_, minutes)| *minutes < 60);
     let seconds = seconds.map(|(hours, minutes)| sign * (i32::from(hours) * 3600 + i32::from(minutes) * 60));
     seconds.and_then(|seconds| Offset::from_seconds(seconds).ok()).ok_or_else(|| {

@@ -31,7 +31,7 @@ pub(super) enum Kind {
 }
 
 /// The names of types that an expression can write as values.
-pub(super) const TYPE_NAMES: [(&str, Kind); 12] = [
+pub(super) const TYPE_NAMES: [(&str, Kind); 13] = [
     ("bool", Kind::Bool),
     ("bytes", Kind::Bytes),
     ("double", Kind::Double),
@@ -41,6 +41,7 @@ pub(super) const TYPE_NAMES: [(&str, Kind); 12] = [
     ("list", Kind::List),
     ("map", Kind::Map),
     ("null_type", Kind::Null),
+    ("optional_type", Kind::Optional),
     ("string", Kind::Text),
     ("type", Kind::Type),
     ("uint", Kind::Uint),
@@ -62,10 +63,7 @@ impl Kind {
 
     /// What `type()` calls it.
     pub(super) fn type_name(self) -> &'static str {
-        match self {
-            Self::Optional => "optional_type",
-            other => TYPE_NAMES.iter().find(|(_, kind)| *kind == other).map_or(other.name(), |(name, _)| *name),
-        }
+        TYPE_NAMES.iter().find(|(_, kind)| *kind == self).map_or(self.name(), |(name, _)| *name)
     }
 
     /// What messages call it.
@@ -207,7 +205,9 @@ impl Type {
         match (self, other) {
             (Self::Dyn, _) | (_, Self::Dyn) => true,
             (Self::Record(_), Self::Of(Kind::Null)) | (Self::Of(Kind::Null), Self::Record(_)) => true,
-            (Self::List(one), Self::List(other)) | (Self::Optional(one), Self::Optional(other)) => one.may_equal(other),
+            (Self::List(one), Self::List(other)) | (Self::Optional(one), Self::Optional(other)) => {
+                one.may_equal(other)
+            }
             (Self::Map(one), Self::Map(other)) => one.may_equal(other),
             (one, other) => {
                 let (one, other) = (one.kind(), other.kind());

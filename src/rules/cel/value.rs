@@ -89,7 +89,9 @@ impl Key {
             Val::Uint(number) => Some(Self::Uint(*number)),
             Val::Text(text) => Some(Self::Text(text.shared())),
             // A whole number, as others compare with it.
-            Val::Double(number) if number.fract() == 0.0 && number.abs() < 9e15 => Some(Self::Int(*number as i64)),
+            Val::Double(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
+                Some(Self::Int(*number as i64))
+            }
             _ => None,
         }
     }
@@ -298,7 +300,9 @@ impl<'r> Val<'r> {
             Self::Optional(Some(inside)) => 1 + inside.weight(),
             Self::List(_) | Self::Map(_) | Self::Json(_) => match self.kind() {
                 Kind::List => 1 + self.items().map(|item| item.weight()).sum::<u64>(),
-                _ => 1 + self.fields().map(|(bytes, value)| limits::text(bytes) + value.weight()).sum::<u64>(),
+                _ => {
+                    1 + self.fields().map(|(bytes, value)| limits::text(bytes) + value.weight()).sum::<u64>()
+                }
             },
             _ => 1,
         }
@@ -328,12 +332,7 @@ impl<'r> Val<'r> {
     }
 }
 
-/// How a whole number stands to another one, without loss.
+/// How a whole number stands to another one: as Go has it, with what a double loses of large ones.
 fn against(whole: i128, number: f64) -> Option<Ordering> {
-    if number.is_nan() {
-        return None;
-    }
-    // Beyond what 64 bits hold; within, the whole part is exact.
-    let part = number.trunc().clamp(-1e30, 1e30) as i128;
-    Some(whole.cmp(&part).then_with(|| 0.0_f64.partial_cmp(&number.fract()).unwrap_or(Ordering::Equal)))
+    (whole as f64).partial_cmp(&number)
 }

@@ -75,7 +75,12 @@ static GROUP_RESOURCE: Record = Record {
 };
 static USER: Record = Record {
     name: "request.userInfo",
-    fields: &[("extra", Shape::Any), ("groups", Shape::Texts), ("uid", Shape::Text), ("username", Shape::Text)],
+    fields: &[
+        ("extra", Shape::Any),
+        ("groups", Shape::Texts),
+        ("uid", Shape::Text),
+        ("username", Shape::Text),
+    ],
 };
 static NAMESPACE: Record =
     Record { name: "namespaceObject", fields: &[("metadata", Shape::Record(&NAMESPACE_METADATA))] };
@@ -272,7 +277,8 @@ fn facts(context: &Context<'_>) -> Result<Value, String> {
     let mut paths = Vec::new();
     let mut stateful = false;
     if let Some((workload, storage)) = context.storage() {
-        let containers_and_paths = workload.pod.containers.iter().map(|it| 2 + it.mounts.len() + it.devices.len());
+        let containers_and_paths =
+            workload.pod.containers.iter().map(|it| 2 + it.mounts.len() + it.devices.len());
         let claims_at_most = workload.claim_templates.len() + workload.pod.volumes.len();
         if containers_and_paths.sum::<usize>() + claims_at_most > limits::ROWS {
             return Err(format!("the object has more than {} containers, mounts and volumes", limits::ROWS));
@@ -352,7 +358,8 @@ fn path_rows(
         .map(|(path, image_volume)| {
             let mount = storage.cover(container, path).mount?;
             let own = image_volume.map(FsPath::new);
-            let hidden = own.is_some_and(|own| mount.path.covers(&own) && mount.path.as_str() != own.as_str());
+            let hidden =
+                own.is_some_and(|own| mount.path.covers(&own) && mount.path.as_str() != own.as_str());
             (!hidden).then_some(mount.index)
         })
         .collect();
@@ -360,7 +367,8 @@ fn path_rows(
     let all_data = workload.stateful_set && data.is_empty();
     if !container.read_only_root {
         let fate = storage.cover(container, &FsPath::new("/")).fate;
-        let fate = if container.mounts.iter().any(|mount| mount.path.as_str() == "/") { None } else { Some(fate) };
+        let fate =
+            if container.mounts.iter().any(|mount| mount.path.as_str() == "/") { None } else { Some(fate) };
         if let Some(fate) = fate {
             rows.push(row(container, "/", "", &fate, false, under.contains(&None) && !data.is_empty()));
         }
@@ -368,7 +376,14 @@ fn path_rows(
     for mount in &container.mounts {
         let cover = storage.mount_cover(mount);
         let is_data = under.contains(&Some(mount.index)) || (all_data && !cover.read_only);
-        rows.push(row(container, mount.path.as_str(), volume_name(cover.place), &cover.fate, cover.read_only, is_data));
+        rows.push(row(
+            container,
+            mount.path.as_str(),
+            volume_name(cover.place),
+            &cover.fate,
+            cover.read_only,
+            is_data,
+        ));
     }
     for device in &container.devices {
         let cover = storage.device_cover(device);
@@ -384,7 +399,14 @@ fn volume_name<'v>(place: Place<'v, '_>) -> &'v str {
     }
 }
 
-fn row(container: &Container<'_>, path: &str, volume: &str, fate: &Fate, read_only: bool, data: bool) -> Value {
+fn row(
+    container: &Container<'_>,
+    path: &str,
+    volume: &str,
+    fate: &Fate,
+    read_only: bool,
+    data: bool,
+) -> Value {
     let reach = match fate.reach {
         Reach::AnyNode => "any-node",
         Reach::SomeNodes => "some-nodes",
