@@ -12,10 +12,10 @@ use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
-use support::cluster::ADMIN;
+use support::cluster::{ADMIN, autoscaler};
 use support::serve::{self, Serve, free_address};
 use support::{Cluster, Options, Scratch, wait_until};
-use volgate::cluster::{Endpoint, NAME, Registration, register};
+use volgate::cluster::{Endpoint, FailurePolicy, NAME, Registration, register};
 use volgate::tls::Authority;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -44,7 +44,48 @@ apiVersion: v1
 kind: PersistentVolumeClaim
 metadata: {name: data}
 spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: going, finalizers: [test.volgate.dev/wait]}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: c, image: i}]}
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: set}
+spec:
+  selector: {matchLabels: {app: set}}
+  template:
+    metadata: {labels: {app: set}}
+    spec: {containers: [{name: c, image: i}]}
+---
+apiVersion: v1
+kind: ReplicationController
+metadata: {name: old}
+spec:
+  selector: {app: old}
+  template:
+    metadata: {labels: {app: old}}
+    spec: {containers: [{name: c, image: i}]}
 "#;
+
+/// All that can be scaled, of [`BEFORE`].
+const SCALABLE: [(&str, &str, &str); 4] = [
+    ("apps/v1", "Deployment", "web"),
+    ("apps/v1", "StatefulSet", "db"),
+    ("apps/v1", "ReplicaSet", "set"),
+    ("v1", "ReplicationController", "old"),
+];
 
 const POD: &str = r#"
 apiVersion: v1
@@ -112,6 +153,7 @@ async fn a_webhook_that_is_down_does_not_lock_the_cluster() {
         scheduler: false,
         // As every installer has it, so that each controller is a user of its own.
         controller_manager_args: vec!["--use-service-account-credentials=true".into()],
+        users: vec![autoscaler()],
         ..Options::default()
     };
     let Some(cluster) = Cluster::own(options) else { return };
@@ -119,6 +161,7 @@ async fn a_webhook_that_is_down_does_not_lock_the_cluster() {
     cluster.namespace("app", &[]).await;
     accepts(cluster, "apply -n app -f -", Some(BEFORE)).await;
     accepts(cluster, "delete -n app deployment going --wait=false", None).await;
+    accepts(cluster, "delete -n app pvc going --wait=false", None).await;
     let pod = pod_of_web(cluster, "").await;
 
     // Nobody listens on port 1.
@@ -148,6 +191,24 @@ async fn a_webhook_that_is_down_does_not_lock_the_cluster() {
     )
     .await;
 
+    refuses(cluster, r#"-n app patch pvc data -p {"spec":{"volumeAttributesClassName":"x"}}"#, None).await;
+    let larger = r#"{"spec":{"resources":{"requests":{"storage":"2Gi"}}}}"#;
+    refuses(cluster, &format!("-n app patch pvc data -p {larger}"), None).await;
+    refuses(cluster, &format!("-n app patch pvc going -p {larger}"), None).await;
+
+    // Scaling up is asked about, for a person. Scaling down never is: from 1 to 0, which a Scale leaves out, and from 2 to 1.
+    // What the autoscaler asks for goes through.
+    for (api_version, kind, name) in SCALABLE {
+        let to = |replicas: u8| format!("-n app scale {kind} {name} --replicas={replicas}");
+        refuses(cluster, &to(3), None).await;
+        cluster.autoscale((api_version, kind), "app", name, 2).await.unwrap();
+        accepts(cluster, &to(1), None).await;
+        accepts(cluster, &to(0), None).await;
+        refuses(cluster, &to(1), None).await;
+    }
+    cluster.autoscale(("apps/v1", "Deployment"), "app", "web", 1).await.unwrap();
+    let pod = pod_of_web(cluster, "").await;
+
     // Not asked about: what changes nothing that is judged, what is going, what belongs to the kubelet.
     accepts(cluster, "-n app label deployment/web a=b", None).await;
     accepts(cluster, "-n app label pod -l app=web a=b", None).await;
@@ -159,6 +220,7 @@ async fn a_webhook_that_is_down_does_not_lock_the_cluster() {
         None,
     )
     .await;
+    accepts(cluster, r#"-n app patch pvc going -p {"metadata":{"finalizers":null}}"#, None).await;
     accepts(cluster, "apply -f -", Some(WITHOUT_A_NAMESPACE)).await;
     accepts(cluster, "apply -n app -f -", Some(MIRROR)).await;
 
@@ -172,6 +234,14 @@ async fn a_webhook_that_is_down_does_not_lock_the_cluster() {
     // The cluster heals by itself: a pod is replaced by its controller.
     accepts(cluster, &format!("-n app delete pod {pod} --wait=false --force --grace-period=0"), None).await;
     pod_of_web(cluster, &pod).await;
+
+    // With the failure policy Ignore scaling up goes through as well.
+    let lenient = Registration { failure_policy: FailurePolicy::Ignore, ..registration };
+    register(cluster.client(ADMIN), &lenient).await.unwrap();
+    wait_until("people are let through", LIMIT, async || {
+        kubectl(cluster, "-n app scale Deployment web --replicas=2", None).await
+    })
+    .await;
 }
 
 #[tokio::test]
