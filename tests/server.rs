@@ -191,6 +191,22 @@ async fn bodies_that_stop_half_way_give_way_to_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_wait_for_each_other_and_not_for_those_that_wait_on_their_connection() {
+    let limits =
+        Limits { large_bodies: 7 * MIB, request_time: Duration::from_secs(100), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
+    let body = review("fine") + &" ".repeat(MIB);
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        let client = gate.http2().await;
+        sent.extend((0..12).map(|_| client.begin("/validate", Body::from(body.clone()))));
+    }
+    let statuses = futures::future::join_all(sent).await;
+    assert_eq!(statuses, [Some(StatusCode::OK); 24], "of 24 MiB there is room for 7 at a time");
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_all_judging_threads_are_busy_everything_else_is_answered() {
     let gate = Gate::start().await;
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(2, 16);
@@ -263,12 +279,13 @@ async fn idle_connections_are_closed_and_busy_ones_are_not() {
     let limits = Limits { idle: Duration::from_millis(300), ..Limits::default() };
     let gate = Gate::with(limits, Shutdown::default()).await;
     let mut unused = [gate.http1().await, gate.http2().await];
-    let mut used = [gate.http1().await, gate.http2().await];
-    for client in &mut used {
-        let (parts, _) = client.post("/validate", review("slow")).await;
-        assert_eq!(parts.status, StatusCode::OK, "it takes five times as long");
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let mut used = if version == Version::HTTP_2 { gate.http2().await } else { gate.http1().await };
+        let (parts, _) = used.post("/validate", review("slow")).await;
+        assert_eq!((parts.status, parts.version), (StatusCode::OK, version), "it takes five times as long");
+        used.closed().await;
     }
-    for client in unused.iter_mut().chain(&mut used) {
+    for client in &mut unused {
         client.closed().await;
     }
     gate.until("volgate_connections ", |open| open == 0).await;

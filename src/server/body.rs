@@ -1,7 +1,7 @@
 //! A review's body: read within a budget of bytes and within its time, before anything else is taken up for it.
 
 use super::Limits;
-use super::budget::{Budget, Crowded, Share};
+use super::budget::{Budget, Crowded, Share, time_for};
 use axum::body::{Bytes, HttpBody};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
@@ -17,8 +17,6 @@ pub const MAX_BODY: usize = 7 * 1024 * 1024;
 /// Up to this many bytes a body is small: bytes for small ones are kept apart, so that they go on while large ones wait.
 /// Reviews of real workloads are.
 pub(super) const SMALL: usize = 64 * 1024;
-/// What a body must come with at least, in bytes a second, once its share is there.
-const RATE: usize = 4 * 1024 * 1024;
 
 /// The bytes that bodies may take.
 #[derive(Debug)]
@@ -104,7 +102,7 @@ where
     let share = share.map_err(|_| Unread::NoRoom { bytes: wanted, within: limits.request_time })?;
     let share = share.map_err(|Crowded| Unread::Crowded)?;
     // What it may take to arrive, however little of it there is.
-    let within = patience + Duration::from_secs_f64(wanted as f64 / RATE as f64);
+    let within = patience + time_for(wanted);
     let given = Instant::now();
     let mut bytes = Vec::with_capacity(wanted);
     while let Some(more) = part {
@@ -112,6 +110,7 @@ where
             return Err(Unread::TooLarge);
         }
         bytes.extend_from_slice(&more);
+        share.has(bytes.len());
         let frame = tokio::select! {
             biased;
             frame = body.frame() => frame,

@@ -6,16 +6,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// How long a share is safe from being taken away while its body arrives. A body of 7 MiB takes some 20 ms in a cluster.
-pub(super) const GRACE: Duration = Duration::from_millis(250);
+/// How long a share is safe from being taken away while its body arrives, besides what the bytes take that have arrived.
+const GRACE: Duration = Duration::from_millis(250);
+/// How quickly a body must arrive to be safe, in bytes a second. One of 7 MiB takes some 50 ms in a cluster.
+pub(super) const RATE: usize = 4 * 1024 * 1024;
 /// How many requests of one peer may wait for their share.
-pub(super) const MOST_WAITING: usize = 512;
+const MOST_WAITING: usize = 512;
 
 /// A number of bytes of which requests take shares.
 #[derive(Debug)]
@@ -47,7 +50,28 @@ struct Held {
     bytes: usize,
     since: Instant,
     /// Whom to tell to give way; nobody once the body is there.
-    arriving: Option<Arc<Notify>>,
+    arriving: Option<Arc<Arrival>>,
+}
+
+/// How far a body is that arrives.
+#[derive(Debug, Default)]
+struct Arrival {
+    bytes: AtomicUsize,
+    give_way: Notify,
+}
+
+/// How long so many bytes may take to arrive.
+pub(super) fn time_for(bytes: usize) -> Duration {
+    Duration::from_secs_f64(bytes as f64 / RATE as f64)
+}
+
+impl Held {
+    fn is_late(&self, now: Instant) -> bool {
+        self.arriving.as_ref().is_some_and(|arrival| {
+            let allowed = GRACE + time_for(arrival.bytes.load(Ordering::Relaxed));
+            now.saturating_duration_since(self.since) >= allowed
+        })
+    }
 }
 
 /// What one peer has of it.
@@ -96,7 +120,7 @@ impl Budget {
             shares.waiting.insert(id, Waiting { peer, bytes, granted: sender });
             shares.grant();
             // Made before anything waits: whatever becomes of the request, its share goes back.
-            (Share { budget: self.clone(), id, give_way: Arc::default() }, granted)
+            (Share { budget: self.clone(), id, arrival: Arc::default() }, granted)
         };
         while granted.try_recv().is_err() {
             tokio::select! {
@@ -105,7 +129,7 @@ impl Budget {
             }
         }
         if let Some(held) = self.lock().held.get_mut(&share.id) {
-            held.arriving = Some(share.give_way.clone());
+            held.arriving = Some(share.arrival.clone());
         }
         Ok(share)
     }
@@ -143,11 +167,9 @@ impl Shares {
         let mut wanted: usize = self.waiting.values().map(|waiting| waiting.bytes).sum();
         wanted = wanted.saturating_sub(self.free);
         let held = |peer| self.peers.get(peer).map_or(0, |peer: &Peer| peer.held);
-        let is_late =
-            |held: &&mut Held| held.arriving.is_some() && now.saturating_duration_since(held.since) >= GRACE;
         let weights: HashMap<IpAddr, usize> =
             self.held.values().map(|one| (one.peer, held(&one.peer))).collect();
-        let mut late: Vec<&mut Held> = self.held.values_mut().filter(is_late).collect();
+        let mut late: Vec<&mut Held> = self.held.values_mut().filter(|held| held.is_late(now)).collect();
         // The sort is stable: of one peer's, the oldest comes first.
         late.sort_by_key(|one| std::cmp::Reverse(weights.get(&one.peer).copied()));
         for one in late {
@@ -155,8 +177,8 @@ impl Shares {
                 break;
             }
             wanted = wanted.saturating_sub(one.bytes);
-            if let Some(give_way) = one.arriving.take() {
-                give_way.notify_one();
+            if let Some(arrival) = one.arriving.take() {
+                arrival.give_way.notify_one();
             }
         }
     }
@@ -184,13 +206,18 @@ impl Shares {
 pub(super) struct Share {
     budget: Arc<Budget>,
     id: u64,
-    give_way: Arc<Notify>,
+    arrival: Arc<Arrival>,
 }
 
 impl Share {
-    /// Ends when somebody else needs the bytes and the body has not arrived in time.
+    /// So many bytes of the body are there.
+    pub(super) fn has(&self, bytes: usize) {
+        self.arrival.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Ends when somebody else needs the bytes and the body does not arrive in time.
     pub(super) async fn wanted_back(&self) {
-        self.give_way.notified().await;
+        self.arrival.give_way.notified().await;
     }
 
     /// The body is there: the share is nobody else's until the work on it ends.
@@ -289,9 +316,13 @@ mod tests {
         drop(heavy);
         assert!(poll(waits.as_mut()).is_some());
 
-        heavier.arrived();
-        let _waits = pin!(budget.take(peer(4), 100));
+        heavier.has(RATE);
+        let mut more = pin!(budget.take(peer(4), 100));
+        assert!(poll(more.as_mut()).is_none());
         budget.lock().make_room(Instant::now() + GRACE);
+        assert!(!told(&heavier) && told(&light), "what comes quickly enough is safe");
+        heavier.arrived();
+        budget.lock().make_room(Instant::now() + 10 * GRACE);
         assert!(!told(&heavier), "what has arrived is not taken away");
     }
 

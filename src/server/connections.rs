@@ -32,10 +32,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How many bytes are read of a connection at once: rustls asks for 4 KiB, which is less than most reviews have.
 const READ: usize = 64 * 1024;
-/// How many bytes of bodies nobody reads yet are taken from one connection.
-const WINDOW: u32 = 256 * 1024;
+/// How many bytes are taken of a request's body before somebody reads them. Few, so that a connection has room for all its
+/// requests: one that waits must not stop another on the same connection.
+const WINDOW: u32 = 16 * 1024;
 /// How many requests one HTTP/2 connection may have open. The API server opens another connection for more.
-pub(super) const STREAMS: u32 = 100;
+const STREAMS: u32 = 64;
 
 /// What is done with connections.
 #[derive(Clone)]
@@ -201,7 +202,7 @@ fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW * STREAMS)
         .max_send_buf_size(READ);
     builder
 }

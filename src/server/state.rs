@@ -63,9 +63,9 @@ impl Limits {
 
 /// What judging one large review takes besides its body: at most [`MAX_VALUES`](crate::admission::MAX_VALUES) values, of
 /// which a tree of maps with one field each takes most.
-const HEAVY_REVIEW: usize = 160 * 1024 * 1024;
-/// What a connection holds: bytes that nobody has read yet, those of TLS, and its open requests.
-const CONNECTION: usize = 512 * 1024;
+const HEAVY_REVIEW: usize = 128 * 1024 * 1024;
+/// What a connection holds at most: of each of 64 requests 32 KiB that wait to be read, and its buffers.
+const CONNECTION: usize = (2 * 1024 + 256) * 1024;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -73,7 +73,7 @@ impl Default for Limits {
             request_time: Self::for_timeout(5),
             small_bodies: 16 * 1024 * 1024,
             large_bodies: 64 * 1024 * 1024,
-            connections: 128,
+            connections: 64,
             idle: Duration::from_secs(120),
         }
     }

@@ -37,7 +37,15 @@ impl Serve {
         let binary =
             std::env::var_os("VOLGATE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_volgate").into());
         let mut process = Command::new(binary)
-            .args(["serve", "--standalone", "--print-ca", "--listen", &webhook.to_string()])
+            .args([
+                "serve",
+                "--standalone",
+                "--print-ca",
+                "--timeout",
+                "30",
+                "--listen",
+                &webhook.to_string(),
+            ])
             .args(["--health-listen", &health.to_string()])
             .envs(environment())
             .env("RUST_LOG", "error")
@@ -109,7 +117,7 @@ fn the_deployment_gives_what_the_limits_add_up_to() {
     // With 10,000 claims and volumes, as docs/figures.md has it.
     let (alone, limits) = (64, Limits::default());
     let needed = alone + limits.memory() / MIB;
-    assert_eq!(needed, 528, "deployment.yaml and its comment say so");
+    assert_eq!(needed, 544, "deployment.yaml and its comment say so");
     assert!(limit() >= needed + needed / 10, "{needed} of {} MiB, and a tenth for the allocator", limit());
     let args = container()["args"].to_string();
     assert!(!args.contains("--body-memory"), "the default is what is added up: {args}");
@@ -182,14 +190,15 @@ fn shapes() -> Vec<(&'static str, Vec<u8>)> {
     shapes
 }
 
-/// Posts it so many times at once; how often it was answered, and how often there was no room or time.
-async fn post(serve: &Serve, body: &[u8], times: usize) -> (usize, usize) {
+/// Posts all of them at once; how many were answered, and how many got no room or time.
+async fn post(serve: &Serve, bodies: impl Iterator<Item = &[u8]>) -> (usize, usize) {
     let mut sent = Vec::new();
-    for _ in 0..times.div_ceil(8) {
-        let client = serve.client().await;
-        for _ in 0..times.min(8) {
-            sent.push(client.begin("/validate", Body::from(body.to_vec())));
+    let mut client = serve.client().await;
+    for (index, body) in bodies.enumerate() {
+        if index % 8 == 7 {
+            client = serve.client().await;
         }
+        sent.push(client.begin("/validate", Body::from(body.to_vec())));
     }
     let statuses = futures::future::join_all(sent).await;
     let count = |wanted| statuses.iter().filter(|status| **status == Some(wanted)).count();
@@ -198,35 +207,51 @@ async fn post(serve: &Serve, body: &[u8], times: usize) -> (usize, usize) {
     counts
 }
 
+/// The same while small reviews go on; the highest that it brings the process to, in MiB.
+async fn burst(serve: &Serve, name: &str, bodies: impl Iterator<Item = &[u8]>) -> usize {
+    serve.forget_peak();
+    let mut client = serve.client().await;
+    let small = async {
+        let mut answered = 0;
+        for _ in 0..20 {
+            answered +=
+                usize::from(client.post("/validate", review("fine")).await.0.status == StatusCode::OK);
+        }
+        answered
+    };
+    let ((answered, not), small) = tokio::join!(post(serve, bodies), small);
+    let peak = serve.memory("VmHWM:");
+    println!("{name}: {peak} MiB, {answered} answered and {not} without room or time");
+    assert_eq!(small, 20, "{name}: small reviews go on beside it");
+    peak
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_takes_more_memory_than_the_deployment_gives() {
-    let (limit, serve) = (limit(), Serve::start());
-    for (name, body) in shapes() {
-        assert!(body.len() <= MAX_BODY && body.len() > MAX_BODY - 16 * 1024, "{name}: {}", body.len());
+    let (limit, serve, shapes) = (limit(), Serve::start(), shapes());
+    println!("at its start {} MiB", serve.memory("VmHWM:"));
+    let mut worst = (0, "", [].as_slice());
+    for (name, body) in &shapes {
+        assert!(body.len() <= MAX_BODY && body.len() > MAX_BODY - 128 * 1024, "{name}: {}", body.len());
         serve.forget_peak();
-        post(&serve, &body, 1).await;
+        let counts = post(&serve, std::iter::once(body.as_slice())).await;
         let one = serve.memory("VmHWM:");
+        println!("{name}: {one} MiB");
+        assert_eq!(counts, (1, 0), "{name}");
         assert!(one <= ONE, "{name}: one request brings the process to {one} MiB");
-        serve.forget_peak();
-        let burst = post(&serve, &body, BURST);
-        let mut client = serve.client().await;
-        let small = async {
-            let mut answered = 0;
-            for _ in 0..20 {
-                answered +=
-                    usize::from(client.post("/validate", review("fine")).await.0.status == StatusCode::OK);
-            }
-            answered
-        };
-        let (counts, small) = tokio::join!(burst, small);
-        let many = serve.memory("VmHWM:");
-        println!("{name}: one {one} MiB, {BURST} at once {many} MiB, {counts:?} answered and not");
-        assert!(many <= limit, "{name}: {BURST} requests bring the process to {many} MiB of {limit}");
-        assert_eq!(small, 20, "{name}: small reviews go on beside it");
+        worst = worst.max((one, name, body));
     }
+    let all = shapes.iter().map(|(_, body)| body.as_slice()).cycle().take(BURST);
+    let (mixed, same) = (burst(&serve, "all shapes", all).await, std::iter::repeat_n(worst.2, BURST));
+    let same = burst(&serve, worst.1, same).await;
+    assert!(
+        mixed.max(same) <= limit,
+        "{BURST} requests bring the process to {mixed} and {same} MiB of {limit}"
+    );
+
     let after = || serve.memory("RssAnon:");
     let deadline = Instant::now() + Duration::from_secs(30);
-    while after() > limit / 4 {
+    while after() > limit / 8 {
         assert!(Instant::now() < deadline, "{} MiB are not given back", after());
         // As probes do it in a cluster.
         serve.ask("/livez");
@@ -247,5 +272,5 @@ async fn connections_that_ask_nothing_take_little_memory() {
     println!("with 1,000 connections {} MiB", serve.memory("VmHWM:"));
     assert!(serve.memory("VmHWM:") <= limit() / 2, "{} MiB", serve.memory("VmHWM:"));
     let metrics = serve.ask("/metrics").unwrap();
-    assert!(metrics.contains("volgate_connections 128\n"), "{metrics}");
+    assert!(metrics.contains("volgate_connections 64\n"), "{metrics}");
 }
