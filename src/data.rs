@@ -108,7 +108,8 @@ impl<'w, 'a> Data<'w, 'a> {
 
     /// Adds the mounts of unknown images at directories that tell a product: `/var/lib/mysql` in an image of one's
     /// own. Only such on pod volumes that end with the pod: a claim is well, and a node's directory is as likely
-    /// another program's. A StatefulSet's mounts are its data anyhow; a Job's own data is not meant to last.
+    /// another program's. Not for a StatefulSet, whose mounts are its data anyhow, and not for a Job, whose own data is
+    /// not meant to last.
     pub fn add_resembling(
         &mut self,
         workload: &'w Workload<'a>,
@@ -116,9 +117,6 @@ impl<'w, 'a> Data<'w, 'a> {
         catalog: &'w Catalog,
         scratch: &[String],
     ) {
-        if workload.stateful_set || workload.of_job {
-            return;
-        }
         for container in workload.pod.containers.iter().filter(|c| c.section == Section::Main) {
             for mount in &container.mounts {
                 let Some(name) = catalog.at_home(mount.path.as_str()) else { continue };

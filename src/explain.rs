@@ -4,6 +4,7 @@ use crate::check::{Fault, Input, Report, Run, manifests, read_faults};
 use crate::data::{Data, Why};
 use crate::facts::{Facts, Place, Section, StorageMap};
 use crate::model::{Durability, FieldPath, ObjectRef, Reach};
+use crate::policy::Subjects;
 use serde::Serialize;
 
 /// One path of one container.
@@ -64,7 +65,9 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
         let storage = StorageMap::new(workload, facts.namespace(), &lookup);
         let catalog = run.policies.catalog();
         let mut data = Data::of_products(workload, storage, catalog, &[]);
-        data.add_resembling(workload, storage, catalog, &[]);
+        if !Subjects::new(&facts, &lookup, None).is_set_or_job() {
+            data.add_resembling(workload, storage, catalog, &[]);
+        }
         let source = inputs.get(manifest.input).map(|input| &input.source);
         let mut push = |row: Row, field: &FieldPath| {
             let line = source.map_or(0, |source| source.position(manifest.spot(field).start).line);

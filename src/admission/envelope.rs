@@ -56,6 +56,7 @@ impl<'a> Envelope<'a> {
             name,
             namespace,
             operation,
+            user: "",
             object: None,
             old_object: None,
         };

@@ -100,6 +100,7 @@ fn judge_objects(
         old,
         namespace: request.namespace(),
         subresource: Some(request.subresource).filter(|name| !name.is_empty()),
+        user: Some(request.user),
         request: whole.as_ref(),
     };
     judge(&review).map_err(|fault| format!("request.object has a field of a wrong type: {fault}"))

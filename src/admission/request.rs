@@ -12,6 +12,8 @@ pub(super) enum Level {
     Request,
     /// The request's `kind`.
     Kind,
+    /// The request's `userInfo`.
+    User,
     /// An object.
     Object,
     /// Its `metadata`.
@@ -34,14 +36,15 @@ impl Shape for Level {
                 Step::Read(Self::Any)
             }
             (Self::Request, "kind") => Step::Read(Self::Kind),
+            (Self::Request, "userInfo") => Step::Read(Self::User),
             // A bad object is answered under its request's uid, and only if it is up for judgement.
             (Self::Request, "object" | "oldObject") => Step::Try(Self::Object),
-            (Self::Kind, "group" | "kind") => Step::Read(Self::Any),
+            (Self::Kind, "group" | "kind") | (Self::User, "username") => Step::Read(Self::Any),
             (Self::Object, "metadata") => Step::Read(Self::Metadata),
             // Who wrote which field: often half of the text; no rule reads it, and `check` never has it.
             (Self::Metadata, "managedFields") => Step::Skip,
             (Self::Object | Self::Metadata, _) => Step::Read(Self::Any),
-            (Self::Review | Self::Request | Self::Kind, _) => Step::Skip,
+            (Self::Review | Self::Request | Self::Kind | Self::User, _) => Step::Skip,
         }
     }
 }
@@ -56,6 +59,8 @@ pub(super) struct Request<'a> {
     pub(super) name: &'a str,
     pub(super) namespace: &'a str,
     pub(super) operation: &'a str,
+    /// Who asks. Nobody can forge it, unlike all that an object says.
+    pub(super) user: &'a str,
     pub(super) object: Option<Node<'a>>,
     pub(super) old_object: Option<Node<'a>>,
 }
@@ -80,6 +85,9 @@ impl<'a> Request<'a> {
             match key {
                 "uid" => read.uid = value.as_str()?,
                 "kind" => (read.group, read.kind) = group_and_kind(value)?,
+                "userInfo" => {
+                    read.user = value.get("username").and_then(Node::as_str).unwrap_or_default();
+                }
                 "subResource" => read.subresource = value.as_str()?,
                 "name" => read.name = value.as_str()?,
                 "namespace" => read.namespace = value.as_str()?,

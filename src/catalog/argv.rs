@@ -109,7 +109,7 @@ impl<'a> Argv<'a> {
     }
 }
 
-fn is_shell(word: &str) -> bool {
+pub(super) fn is_shell(word: &str) -> bool {
     matches!(program(word), "sh" | "bash" | "ash" | "dash" | "zsh" | "ksh")
 }
 

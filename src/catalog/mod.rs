@@ -7,6 +7,7 @@ mod client;
 mod entry;
 mod image;
 mod resolve;
+mod start;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -17,6 +18,7 @@ pub use entry::{
 pub use image::ImageRef;
 use image::{Pattern, stem};
 pub use resolve::{ContainerView, DataPlace, MovedBy, Origin, Statefulness};
+pub use start::Start;
 
 const EMBEDDED: &str = include_str!("catalog.json");
 
@@ -79,6 +81,13 @@ impl Catalog {
             Some(entry) => resolve::resolve(entry, &found.variants, &image, container),
             None => Statefulness::NotListed,
         }
+    }
+
+    /// What a container starts that is more than clients and tools of its image.
+    pub fn start(&self, container: &ContainerView<'_>) -> Start {
+        let entry = self.entry(container.image);
+        let argv = argv::Argv::new(container, entry.map_or(&[], |entry| &entry.args_env));
+        start::start(container, &argv, entry.map_or(&[], |entry| &entry.clients))
     }
 
     /// The product that keeps its data in this directory by default, when the directory says as much: `/var/lib/mysql`

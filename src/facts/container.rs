@@ -53,6 +53,10 @@ pub struct Container<'a> {
     pub devices: Vec<Device<'a>>,
     /// `securityContext.readOnlyRootFilesystem`.
     pub read_only_root: bool,
+    /// Whether a person can type into it: `stdin` and `tty`.
+    pub interactive: bool,
+    /// Whether `lifecycle.postStart` runs something beside its command.
+    pub has_post_start: bool,
     /// `resources.limits.memory`.
     pub memory_limit: Option<Quantity>,
     /// `resources.limits.ephemeral-storage`.
@@ -100,11 +104,20 @@ impl<'a> Container<'a> {
             mounts: Vec::new(),
             devices: Vec::new(),
             read_only_root: false,
+            interactive: false,
+            has_post_start: false,
             memory_limit: None,
             storage_limit: None,
         };
+        let (mut stdin, mut tty) = (false, false);
         for (key, value) in value.given() {
             match key {
+                "stdin" => stdin = truth("stdin", value)?,
+                "tty" => tty = truth("tty", value)?,
+                "lifecycle" => {
+                    container.has_post_start =
+                        map("lifecycle", value)?.map_at("postStart").or_within("lifecycle")?.is_some();
+                }
                 "name" => container.name = text("name", value)?,
                 "image" => container.image = text("image", value)?,
                 "command" => container.command = texts("command", value)?,
@@ -131,6 +144,7 @@ impl<'a> Container<'a> {
                 _ => {}
             }
         }
+        container.interactive = stdin && tty;
         Ok(container)
     }
 
