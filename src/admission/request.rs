@@ -12,8 +12,6 @@ pub(super) enum Level {
     Request,
     /// The request's `kind`.
     Kind,
-    /// The request's `userInfo`.
-    User,
     /// An object.
     Object,
     /// Its `metadata`.
@@ -32,19 +30,18 @@ impl Shape for Level {
             (Self::Any, _) => Step::Read(Self::Any),
             (Self::Review, "apiVersion" | "kind") => Step::Read(Self::Any),
             (Self::Review, "request") => Step::Read(Self::Request),
-            (Self::Request, "uid" | "subResource" | "name" | "namespace" | "operation") => {
+            (Self::Request, "userInfo" | "uid" | "subResource" | "name" | "namespace" | "operation") => {
                 Step::Read(Self::Any)
             }
             (Self::Request, "kind") => Step::Read(Self::Kind),
-            (Self::Request, "userInfo") => Step::Read(Self::User),
             // A bad object is answered under its request's uid, and only if it is up for judgement.
             (Self::Request, "object" | "oldObject") => Step::Try(Self::Object),
-            (Self::Kind, "group" | "kind") | (Self::User, "username") => Step::Read(Self::Any),
+            (Self::Kind, "group" | "kind") => Step::Read(Self::Any),
             (Self::Object, "metadata") => Step::Read(Self::Metadata),
             // Who wrote which field: often half of the text; no rule reads it, and `check` never has it.
             (Self::Metadata, "managedFields") => Step::Skip,
             (Self::Object | Self::Metadata, _) => Step::Read(Self::Any),
-            (Self::Review | Self::Request | Self::Kind | Self::User, _) => Step::Skip,
+            (Self::Review | Self::Request | Self::Kind, _) => Step::Skip,
         }
     }
 }

@@ -18,7 +18,7 @@ mod workload;
 pub use claim::{ClaimFacts, ClaimSpec, ClassName};
 pub use claim_site::{ClaimSite, ClaimSiteKind};
 pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
-pub use container::{Container, Device, Mount, Section};
+pub use container::{Container, Device, Mount, Part, Section};
 pub use fault::FactsFault;
 pub use node::{NamespaceFacts, NodeFacts, OwnerFacts, OwnerRef};
 pub use placement::{TiedClaim, tied_claims};

@@ -1,14 +1,15 @@
 use super::{Draft, Rule};
-use crate::catalog::Start;
+use crate::catalog::{Catalog, Start};
 use crate::data::{Data, DataPath, Why, has_durable, view, writable_mounts};
 use crate::engine::Context;
-use crate::facts::{Cover, Mount, Place, Section, StorageMap, VolumeSource, Workload, WorkloadKind};
+use crate::facts::{Container, Cover, Mount, Place, Section, StorageMap, VolumeSource, Workload, WorkloadKind};
 use crate::model::{Durability, FieldPath, LabelSelector};
 use crate::policy::{Belongs, PolicyFault, selector_faults};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -144,8 +145,14 @@ impl Rule for DurableData {
         if !context.subjects.is_set_or_job() {
             data.add_resembling(workload, storage, context.catalog, &self.0.scratch);
         }
+        let asked = Asked {
+            workload,
+            catalog: context.catalog,
+            job: context.subjects.belongs_to(WorkloadKind::Job),
+            started: Cell::new(None),
+        };
         for path in data.paths.iter().filter(|path| !path.cover.read_only) {
-            findings.extend(self.judge(context, workload, storage, path));
+            findings.extend(self.judge(&asked, storage, path));
         }
         // A container without an image is part of a patch: what it mounts stands elsewhere.
         let whole = workload.pod.containers.iter().all(|container| !container.image.is_empty());
@@ -159,20 +166,56 @@ impl Rule for DurableData {
     }
 }
 
+/// What findings turn on besides where the data lies.
+struct Asked<'w, 'a> {
+    workload: &'w Workload<'a>,
+    catalog: &'w Catalog,
+    job: Belongs,
+    /// What the last container that was asked about starts: each of its paths asks.
+    started: Cell<Option<(&'w Container<'a>, Start)>>,
+}
+
+impl<'w, 'a> Asked<'w, 'a> {
+    fn start(&self, container: &'w Container<'a>) -> Start {
+        match self.started.get() {
+            Some((known, start)) if std::ptr::eq(known, container) => start,
+            _ => {
+                let start = self.catalog.start(&view(container));
+                self.started.set(Some((container, start)));
+                start
+            }
+        }
+    }
+
+    /// The finding as it is where a person only looks around: a debug container, or a shell at a terminal. To refuse one
+    /// would be in the way of whoever repairs something.
+    fn looked_around(&self, container: &'w Container<'a>, draft: Draft) -> Draft {
+        // In a pod template there is no ephemeral container, and what a hook runs is not typed by a person.
+        let debugs = container.section == Section::Ephemeral && self.workload.kind == WorkloadKind::Pod;
+        let shell =
+            || container.interactive && !container.has_post_start && self.start(container) == Start::Shell;
+        if !debugs && !shell() {
+            return draft;
+        }
+        let help = "to look around, this does no harm; what is written there ends with this container, so mount the \
+                    claim to work on its data";
+        draft.help(help).at_most(Action::Warn)
+    }
+}
+
 impl DurableData {
-    fn judge(
+    fn judge<'w, 'a>(
         &self,
-        context: &Context<'_>,
-        workload: &Workload<'_>,
+        asked: &Asked<'w, 'a>,
         storage: StorageMap<'_, '_>,
-        data: &DataPath<'_, '_>,
+        data: &DataPath<'w, 'a>,
     ) -> Option<Draft> {
         let fate = data.cover.fate;
         let require = self.0.require;
         if fate.least >= require || matches!(data.cover.place, Place::Missing) {
             return None;
         }
-        let pod = workload.pod.path();
+        let pod = asked.workload.pod.path();
         let owner = match data.why {
             Why::Product { name, moved_by: None, .. } => format!("{name} keeps its data in {}", data.path),
             Why::Product { name, moved_by: Some(by), .. } => {
@@ -226,9 +269,9 @@ impl DurableData {
             draft = draft.at_most(most);
         }
         if matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
-            draft = self.of_a_job(context, data, draft)?;
+            draft = self.of_a_job(asked, data, draft)?;
         }
-        draft = looked_around(context, workload, data, draft);
+        draft = asked.looked_around(data.container, draft);
         let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
         if by_default && data.container.has_env_from && has_durable(&storage, data.container) {
             let note = "what comes from here is not known: a variable that moves the data belongs in `env`";
@@ -250,17 +293,17 @@ impl DurableData {
     }
 
     /// The finding about a product's data as it is where a Job runs the product; nothing where the policy ignores Jobs.
-    fn of_a_job(&self, context: &Context<'_>, data: &DataPath<'_, '_>, draft: Draft) -> Option<Draft> {
-        let (most, missing) = match context.subjects.belongs_to(WorkloadKind::Job) {
+    fn of_a_job<'w, 'a>(&self, asked: &Asked<'w, 'a>, data: &DataPath<'w, 'a>, draft: Draft) -> Option<Draft> {
+        let (most, missing) = match &asked.job {
             Belongs::No => return Some(draft),
-            Belongs::Invented(why) => return Some(draft.and_help(Some(why))),
+            Belongs::Invented(why) => return Some(draft.and_help(Some(why.clone()))),
             Belongs::Proven => (self.0.jobs, None),
             // A warning, so that somebody looks at it; refused only if any Job's pod is.
-            Belongs::Unknown(why) if self.0.jobs == Most::Deny => (Most::Deny, Some(why)),
-            Belongs::Unknown(why) => (Most::Warn, Some(why)),
+            Belongs::Unknown(why) if self.0.jobs == Most::Deny => (Most::Deny, Some(why.clone())),
+            Belongs::Unknown(why) => (Most::Warn, Some(why.clone())),
         };
         let most = most.action()?;
-        if most == Action::Deny && context.catalog.start(&view(data.container)) == Start::Server {
+        if most == Action::Deny && asked.start(data.container) == Start::Server {
             return Some(draft);
         }
         // A script of one's own most often calls a client of the product, and no server.
@@ -319,25 +362,6 @@ impl DurableData {
                 .at_most(most),
         );
     }
-}
-
-/// The finding as it is where a person only looks around: a debug container, or a shell at a terminal. Refusing one would
-/// stand in the way of whoever repairs something.
-fn looked_around(context: &Context<'_>, workload: &Workload<'_>, data: &DataPath<'_, '_>, draft: Draft) -> Draft {
-    let container = data.container;
-    // In a pod template there is no ephemeral container, and what a hook runs is not typed by a person.
-    let debugs = container.section == Section::Ephemeral && workload.kind == WorkloadKind::Pod;
-    let shell = || {
-        container.interactive
-            && !container.has_post_start
-            && context.catalog.start(&view(container)) == Start::Shell
-    };
-    if !debugs && !shell() {
-        return draft;
-    }
-    let help = "to look around, this does no harm; what is written there ends with this container, so mount the claim \
-                to work on its data";
-    draft.help(help).at_most(Action::Warn)
 }
 
 /// The mounts beneath a path in the writable layer: what someone took for enough.
