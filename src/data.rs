@@ -199,7 +199,8 @@ impl<'w, 'a> Data<'w, 'a> {
 
     /// Adds the mounts of unknown images at directories that tell a product: `/var/lib/mysql` in an image of one's
     /// own. Only such on pod volumes that end with the pod: a claim is well, and a node's directory is as likely
-    /// another program's. A StatefulSet's mounts are its data anyhow; a Job's own data is not meant to last.
+    /// another program's. Not for a StatefulSet, whose mounts are its data anyhow, and not for a Job, whose own data is
+    /// not meant to last.
     pub fn add_resembling(
         &mut self,
         workload: &'w Workload<'a>,
@@ -207,9 +208,6 @@ impl<'w, 'a> Data<'w, 'a> {
         catalog: &'w Catalog,
         scratch: &[String],
     ) {
-        if workload.stateful_set || workload.of_job {
-            return;
-        }
         // A helper of a known product, such as an exporter: said of the product itself. And each pod volume once.
         let mut told: HashSet<&str> =
             self.paths.iter().filter_map(|data| data.cover.mount).map(|mount| mount.volume).collect();

@@ -33,6 +33,8 @@ pub struct Review<'a> {
     pub namespace: Option<&'a str>,
     /// The subresource, such as `ephemeralcontainers`.
     pub subresource: Option<&'a str>,
+    /// Who asks, as the API server has found out; none in `check`.
+    pub user: Option<&'a str>,
     /// The whole request as JSON, for CEL; none in `check`.
     pub request: Option<&'a serde_json::Value>,
     /// The name of the user who asks; none in `check`.
@@ -67,6 +69,7 @@ impl<'a> Review<'a> {
             old: None,
             namespace: None,
             subresource: None,
+            user: None,
             request: None,
             user: None,
         }
@@ -258,7 +261,7 @@ impl Engine<'_> {
         if fixed || self.leaves_alone(review, facts) {
             return patch;
         }
-        let subjects = Subjects::new(facts, self.lookup);
+        let subjects = Subjects::new(facts, self.lookup, review.user);
         let context = self.context(review, facts, &subjects);
         for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
             for rule in &policy.rules {
@@ -294,7 +297,7 @@ impl Engine<'_> {
         if matches!(scope, Scope::Nothing) || self.leaves_alone(review, facts) {
             return Vec::new();
         }
-        let subjects = Subjects::new(facts, self.lookup);
+        let subjects = Subjects::new(facts, self.lookup, review.user);
         let context = self.context(review, facts, &subjects);
         let mut findings = Findings::default();
         let admits = |draft: &Draft| scope.admits(draft);

@@ -4,6 +4,7 @@ use crate::check::{Fault, Input, Report, Run, manifests, read_faults};
 use crate::data::{Data, DataPath, Doubts, Why, products};
 use crate::facts::{Facts, Place, Section, StorageMap};
 use crate::model::{Durability, FieldPath, ObjectRef, Reach};
+use crate::policy::Subjects;
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -66,7 +67,9 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
         let catalog = run.policies.catalog();
         let products = products(workload, catalog);
         let mut data = Data::of_products(workload, storage, &products, &[]);
-        data.add_resembling(workload, storage, catalog, &[]);
+        if !Subjects::new(&facts, &lookup, None).is_set_or_job() {
+            data.add_resembling(workload, storage, catalog, &[]);
+        }
         let source = inputs.get(manifest.input).map(|input| &input.source);
         let mut push = |row: Row, field: &FieldPath| {
             let line = source.map_or(0, |source| source.position(manifest.spot(field).start).line);

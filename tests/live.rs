@@ -130,12 +130,13 @@ impl Live {
         };
         let uri = format!("{base}{within}/{}{tail}?dryRun=All", resource.plural);
         let body = serde_json::to_vec(&fixture.object).unwrap();
-        let request = axum::http::Request::builder()
-            .method(method)
-            .uri(uri)
-            .header("content-type", "application/json")
-            .body(kube::client::Body::from(body))
-            .unwrap();
+        let mut request =
+            axum::http::Request::builder().method(method).uri(uri).header("content-type", "application/json");
+        if let Some(user) = &fixture.user {
+            // With the rights of an administrator, as no account has any here.
+            request = request.header("impersonate-user", user).header("impersonate-group", "system:masters");
+        }
+        let request = request.body(kube::client::Body::from(body)).unwrap();
         let response = self.client.send(request).await.unwrap();
         let header = |name: &str| -> Vec<String> {
             let all = response.headers().get_all(name).iter();

@@ -34,7 +34,7 @@ impl Shape for Level {
             (Self::Any, _) => Step::Read(Self::Any),
             (Self::Review, "apiVersion" | "kind") => Step::Read(Self::Any),
             (Self::Review, "request") => Step::Read(Self::Request),
-            (Self::Request, "uid" | "subResource" | "name" | "namespace" | "operation") => {
+            (Self::Request, "userInfo" | "uid" | "subResource" | "name" | "namespace" | "operation") => {
                 Step::Read(Self::Any)
             }
             (Self::Request, "kind") => Step::Read(Self::Kind),
@@ -67,6 +67,8 @@ pub(super) struct Request<'a> {
     pub(super) name: &'a str,
     pub(super) namespace: &'a str,
     pub(super) operation: &'a str,
+    /// Who asks. Nobody can forge it, unlike all that an object says.
+    pub(super) user: &'a str,
     pub(super) object: Option<Node<'a>>,
     pub(super) old_object: Option<Node<'a>>,
 }

@@ -125,6 +125,31 @@ fn a_claim_without_a_class_is_patched() {
 }
 
 #[test]
+fn who_asks_is_who_the_api_server_says() {
+    let policies = policy(json!([{"durableData": {}}])).unwrap();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "r", "image": "redis"}]},
+        "metadata": {"name": "data", "namespace": "shop", "ownerReferences": [
+            {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u", "controller": true}]}});
+    let verdict = |user: Value| {
+        let mut review = review(pod.clone());
+        review["request"]["userInfo"] = user;
+        post(validate, &policies, &review).1.verdict
+    };
+    let controller = "system:serviceaccount:kube-system:job-controller";
+    assert_eq!(verdict(json!({"username": controller})), VerdictLabel::Warned);
+    for user in [
+        json!({"username": "alice", "groups": [controller], "extra": {"username": [controller]}}),
+        json!({"username": [controller]}),
+        json!({"username": null}),
+        json!({}),
+        json!(controller),
+        json!(null),
+    ] {
+        assert_eq!(verdict(user.clone()), VerdictLabel::Denied, "{user}");
+    }
+}
+
+#[test]
 fn white_space_in_a_review_changes_nothing() {
     let mut deep = review(claim());
     deep["request"]["object"]["spec"] = (0..200).fold(json!(1), |inner, _| json!([inner]));

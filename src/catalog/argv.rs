@@ -216,7 +216,7 @@ fn take_script_apart<'a>(
     Ok(())
 }
 
-fn is_shell(word: &str) -> bool {
+pub(super) fn is_shell(word: &str) -> bool {
     matches!(program(word), "sh" | "bash" | "ash" | "dash" | "zsh" | "ksh")
 }
 

@@ -4,11 +4,11 @@
 use super::argv::{Argv, Word, program};
 
 /// Programs of no product: what start-up scripts are made of. In order, as they are searched.
-const TOOLS: &[&str] = &[
-    ":", "[", "[[", "awk", "base64", "basename", "break", "cat", "cd", "chgrp", "chmod", "chown", "continue",
-    "cp", "curl", "cut", "date", "dig", "dirname", "echo", "exit", "export", "false", "find", "getent",
-    "grep", "gunzip", "gzip", "head", "hostname", "id", "kill", "kubectl", "let", "ln", "local", "ls",
-    "mkdir", "mv", "nc", "nslookup", "openssl", "ping", "printf", "pwd", "read", "return", "rm", "sed",
+pub(super) const TOOLS: &[&str] = &[
+    ":", "[", "[[", "awk", "base64", "basename", "break", "cat", "cd", "chgrp", "chmod", "chown", "clear",
+    "continue", "cp", "curl", "cut", "date", "dig", "dirname", "echo", "exit", "export", "false", "find",
+    "getent", "grep", "gunzip", "gzip", "head", "hostname", "id", "kill", "kubectl", "let", "ln", "local",
+    "ls", "mkdir", "mv", "nc", "nslookup", "openssl", "ping", "printf", "pwd", "read", "return", "rm", "sed",
     "seq", "set", "shift", "sleep", "sort", "stat", "sync", "tail", "tar", "tee", "test", "touch", "tr",
     "trap", "true", "umask", "unset", "wait", "wc", "wget",
 ];
@@ -31,7 +31,7 @@ pub(super) fn only_client(argv: &Argv<'_>, clients: &[String], has_command: bool
         if scripted && !command.iter().any(|word| word.scripted) {
             continue;
         }
-        let Some(head) = head(command) else { continue };
+        let Some(head) = program_of(command).and_then(<[_]>::first) else { continue };
         if !head.known {
             return None;
         }
@@ -47,14 +47,14 @@ pub(super) fn only_client(argv: &Argv<'_>, clients: &[String], has_command: bool
     found.map(str::to_owned)
 }
 
-/// The word that names a command's program; `None` when the command runs none.
-fn head<'w, 'a>(command: &'w [Word<'a>]) -> Option<&'w Word<'a>> {
-    let mut words = command
-        .iter()
-        .skip_while(|word| WRAPPERS.contains(&&*word.text) || (word.scripted && is_assignment(&word.text)));
-    let head = words.next()?;
+/// A command from the word that names its program; `None` when it runs none.
+pub(super) fn program_of<'w, 'a>(command: &'w [Word<'a>]) -> Option<&'w [Word<'a>]> {
+    let is_before =
+        |word: &Word<'_>| WRAPPERS.contains(&&*word.text) || (word.scripted && is_assignment(&word.text));
+    let from = command.iter().position(|word| !is_before(word))?;
+    let words = command.get(from..)?;
     // `for x in a b` runs nothing by itself.
-    (head.text != "for").then_some(head)
+    (words.first()?.text != "for").then_some(words)
 }
 
 fn is_assignment(word: &str) -> bool {

@@ -8,6 +8,7 @@ mod client;
 mod entry;
 mod image;
 mod resolve;
+mod start;
 mod variables;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use image::{ANY_NAME, Pattern, stem};
 pub use resolve::{
     CacheDoubt, ContainerView, DataPlace, MovedBy, Origin, PlaceDoubt, Statefulness, Unplaced,
 };
+pub use start::Start;
 
 const EMBEDDED: &str = include_str!("catalog.json");
 
@@ -84,6 +86,17 @@ impl Catalog {
                 resolve::resolve(entry, &found.variants, &image, container, &mut Budget::of(container))
             }
             None => Statefulness::NotListed,
+        }
+    }
+
+    /// What a container starts that is more than clients and tools of its image.
+    pub fn start(&self, container: &ContainerView<'_>) -> Start {
+        let entry = self.entry(container.image);
+        let args_env = entry.map_or(&[][..], |entry| &entry.args_env);
+        match argv::Argv::new(container, args_env, &mut Budget::of(container)) {
+            Ok(argv) => start::start(container, &argv, entry.map_or(&[], |entry| &entry.clients)),
+            // What is too long to be read may start anything.
+            Err(_) => Start::Script,
         }
     }
 

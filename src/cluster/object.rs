@@ -207,7 +207,7 @@ impl<F: Cached> Resource for Observed<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Facts, OwnerRef, Subject};
+    use crate::facts::{Facts, OwnerRef, Subject, WorkloadKind};
     use serde_json::json;
 
     fn observe<F: Cached>(object: &Value) -> Observed<F> {
@@ -248,7 +248,7 @@ mod tests {
         let object = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {
             "name": "x", "namespace": "a", "uid": "u", "resourceVersion": "7", "labels": {"tier": "data"},
             "annotations": {"why": "so", LAST_APPLIED: "{}"},
-            "ownerReferences": [{"kind": "Deployment", "name": "d", "uid": "v", "controller": true}]}});
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "v", "controller": true}]}});
         let observed = observe::<OwnerFacts>(&object);
         assert_eq!(observed.meta.resource_version.as_deref(), Some("7"));
         let mut owner = observed.facts.unwrap();
@@ -259,7 +259,12 @@ mod tests {
         );
         assert_eq!(
             owner.controller,
-            Some(Box::new(OwnerRef { kind: "Deployment".into(), name: "d".into(), uid: "v".into() }))
+            Some(Box::new(OwnerRef {
+                kind: "Deployment".into(),
+                name: "d".into(),
+                uid: "v".into(),
+                workload: Some(WorkloadKind::Deployment)
+            }))
         );
         let namespace = observe::<NamespaceFacts>(&object).facts.unwrap();
         assert_eq!(namespace.annotations, [("why".to_owned(), "so".to_owned())].into());

@@ -394,6 +394,24 @@ pub(super) fn reason(error: &kube::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::WorkloadKind;
+
+    #[test]
+    fn every_controller_that_proves_an_owner_is_asked_about_apart() {
+        let kinds = [
+            "ReplicationController",
+            "ReplicaSet",
+            "Deployment",
+            "StatefulSet",
+            "DaemonSet",
+            "Job",
+            "CronJob",
+        ];
+        for kind in kinds {
+            let kind = ["", "apps", "batch"].iter().find_map(|group| WorkloadKind::of(group, kind)).unwrap();
+            assert!(CONTROLLERS.contains(&kind.controller().unwrap()), "{kind:?}");
+        }
+    }
 
     fn registration() -> Registration {
         Registration::new(Endpoint::Url("https://127.0.0.1:8443/".to_owned()), b"PEM".to_vec())

@@ -190,5 +190,6 @@ pub(super) fn quantity_at(map: Node<'_>, key: &'static str) -> Result<Option<Qua
         (None, Some(number)) => Cow::Owned(number.to_string()),
         (None, None) => return Err(FactsFault::at(key, "must be a quantity such as 10Gi")),
     };
-    Quantity::parse(&text).map(Some).map_err(|why| FactsFault::at(key, why))
+    // The API server takes spaces around one off.
+    Quantity::parse(text.trim()).map(Some).map_err(|why| FactsFault::at(key, why))
 }

@@ -1,6 +1,7 @@
 use super::fault::{FactsFault, Object, OrFault, given, list, map, name, text, truth};
 use crate::json::Node;
 use crate::model::{FieldPath, FsPath, Quantity};
+use std::collections::HashMap;
 
 /// Which list of the pod a container stands in, and what that means for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +54,10 @@ pub struct Container<'a> {
     pub devices: Vec<Device<'a>>,
     /// `securityContext.readOnlyRootFilesystem`.
     pub read_only_root: bool,
+    /// Whether a person can type into it: `stdin` and `tty`.
+    pub interactive: bool,
+    /// Whether `lifecycle.postStart` runs something beside its command.
+    pub has_post_start: bool,
     /// `resources.limits.memory`.
     pub memory_limit: Option<Quantity>,
     /// `resources.limits.ephemeral-storage`.
@@ -70,8 +75,36 @@ pub struct Mount<'a> {
     pub path: FsPath<'a>,
     /// Whether it is mounted read-only.
     pub read_only: bool,
-    /// `subPath` or `subPathExpr`: which part of the volume is mounted.
-    pub sub_path: Option<&'a str>,
+    /// Whose the part of the volume is that is mounted.
+    pub part: Part,
+    /// `subPathExpr`.
+    sub_path_expr: &'a str,
+}
+
+/// Whose a part of a volume is, as its `subPathExpr` has it. Only what the kubelet fills in from the pod itself tells pods
+/// apart: a plain value, or one from a ConfigMap, is the same in all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Everybody's who mounts it.
+    Shared,
+    /// Of the pods on one node.
+    OfNode,
+    /// Of the pods with one ordinal, of which a StatefulSet has one.
+    OfOrdinal,
+    /// Of one pod.
+    OfPod,
+}
+
+impl Part {
+    /// What a field of the pod tells apart.
+    fn by_field(path: &str) -> Self {
+        match path {
+            "metadata.name" | "metadata.uid" | "status.podIP" | "status.podIPs" => Self::OfPod,
+            "metadata.labels['apps.kubernetes.io/pod-index']" => Self::OfOrdinal,
+            "spec.nodeName" | "status.hostIP" | "status.hostIPs" => Self::OfNode,
+            _ => Self::Shared,
+        }
+    }
 }
 
 /// One block device.
@@ -100,11 +133,20 @@ impl<'a> Container<'a> {
             mounts: Vec::new(),
             devices: Vec::new(),
             read_only_root: false,
+            interactive: false,
+            has_post_start: false,
             memory_limit: None,
             storage_limit: None,
         };
+        let (mut stdin, mut tty) = (false, false);
         for (key, value) in value.given() {
             match key {
+                "stdin" => stdin = truth("stdin", value)?,
+                "tty" => tty = truth("tty", value)?,
+                "lifecycle" => {
+                    container.has_post_start =
+                        map("lifecycle", value)?.map_at("postStart").or_within("lifecycle")?.is_some();
+                }
                 "name" => container.name = name("name", value)?,
                 "image" => container.image = text("image", value)?,
                 "command" => container.command = texts("command", value)?,
@@ -129,6 +171,13 @@ impl<'a> Container<'a> {
                     container.section = Section::Sidecar;
                 }
                 _ => {}
+            }
+        }
+        container.interactive = stdin && tty;
+        if container.mounts.iter().any(|mount| !mount.sub_path_expr.is_empty()) {
+            let variables = parts_of(value.get("env").unwrap_or(Node::NULL));
+            for mount in &mut container.mounts {
+                mount.part = part_of(mount.sub_path_expr, &variables);
             }
         }
         Ok(container)
@@ -159,22 +208,56 @@ fn variable<'a>(item: Node<'a>) -> Result<(&'a str, Option<&'a str>), FactsFault
     Ok((named, (!elsewhere).then_some(value)))
 }
 
+/// What the variables of a container tell apart; each is made of those before it.
+pub(super) fn parts_of<'a>(env: Node<'a>) -> HashMap<&'a str, Part> {
+    let mut parts = HashMap::new();
+    for variable in env.items() {
+        let Some(name) = variable.get("name").and_then(Node::as_str) else { continue };
+        let field =
+            variable.get("valueFrom").and_then(|from| from.get("fieldRef")?.get("fieldPath")?.as_str());
+        let part = match (field, variable.get("value").and_then(Node::as_str)) {
+            (Some(field), _) => Part::by_field(field),
+            (None, Some(value)) => part_of(value, &parts),
+            (None, None) => Part::Shared,
+        };
+        parts.insert(name, part);
+    }
+    parts
+}
+
+/// What a text with `$(NAME)` in it tells apart.
+pub(super) fn part_of(text: &str, variables: &HashMap<&str, Part>) -> Part {
+    let mut part = Part::Shared;
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('$') {
+        rest = after;
+        if let Some(escaped) = after.strip_prefix('$') {
+            rest = escaped;
+        } else if let Some(inner) = after.strip_prefix('(') {
+            // Without an end here there is none further on either.
+            let Some((name, tail)) = inner.split_once(')') else { break };
+            part = part.max(variables.get(name).copied().unwrap_or(Part::Shared));
+            rest = tail;
+        }
+    }
+    part
+}
+
 impl<'a> Mount<'a> {
     fn read(item: Node<'a>, index: usize) -> Result<Self, FactsFault> {
         let (mut volume, mut path, mut read_only) = ("", "", false);
-        let (mut sub_path, mut expression) = ("", "");
+        let mut sub_path_expr = "";
         for (key, value) in item.given() {
             match key {
                 "name" => volume = name("name", value)?,
                 "mountPath" => path = text("mountPath", value)?,
                 "readOnly" => read_only = truth("readOnly", value)?,
-                "subPath" => sub_path = text("subPath", value)?,
-                "subPathExpr" => expression = text("subPathExpr", value)?,
+                "subPath" => text("subPath", value).map(drop)?,
+                "subPathExpr" => sub_path_expr = text("subPathExpr", value)?,
                 _ => {}
             }
         }
-        let sub_path = [sub_path, expression].into_iter().find(|path| !path.is_empty());
-        Ok(Self { index, volume, path: FsPath::new(path), read_only, sub_path })
+        Ok(Self { index, volume, path: FsPath::new(path), read_only, part: Part::Shared, sub_path_expr })
     }
 }
 

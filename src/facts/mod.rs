@@ -19,7 +19,7 @@ mod workload;
 pub use claim::{ClaimFacts, ClaimSpec, ClassName};
 pub use claim_site::{ClaimSite, ClaimSiteKind};
 pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
-pub use container::{Container, Device, Mount, Section};
+pub use container::{Container, Device, Mount, Part, Section};
 pub use fault::FactsFault;
 pub(crate) use fault::{Object, OrFault};
 pub use node::{NamespaceFacts, NodeFacts, OwnerFacts, OwnerRef};
@@ -89,14 +89,19 @@ pub struct Owner<'a> {
     pub name: &'a str,
     /// The owner's uid.
     pub uid: &'a str,
+    /// Which of the kinds that hold a pod's spec it is: a `Job` of another API group than `batch` is none.
+    pub workload: Option<WorkloadKind>,
 }
 
 impl<'a> Owner<'a> {
     fn read(owner: Node<'a>) -> Option<Self> {
+        let kind = owner.get("kind")?.as_str()?;
+        let api_version = owner.get("apiVersion").and_then(Node::as_str).unwrap_or_default();
         Some(Self {
-            kind: owner.get("kind")?.as_str()?,
+            kind,
             name: owner.get("name")?.as_str()?,
             uid: owner.get("uid").and_then(Node::as_str).unwrap_or_default(),
+            workload: WorkloadKind::of(group(api_version), kind),
         })
     }
 }
@@ -150,6 +155,11 @@ impl Labels for Meta<'_> {
     }
 }
 
+/// The group of an `apiVersion`; empty for Kubernetes' core.
+fn group(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
 /// The kinds that belong to no namespace, of those that volgate reads.
 const CLUSTER_SCOPED: [&str; 4] = ["PersistentVolume", "StorageClass", "Namespace", "Node"];
 
@@ -166,7 +176,7 @@ impl<'a> Facts<'a> {
         let kind = object.name_at("kind")?.unwrap_or_default();
         let meta = Meta::read(object)?;
         let id = Self::identify(object, namespace);
-        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let group = group(api_version);
         let subject = match (group, kind) {
             ("", "PersistentVolumeClaim") => Subject::Claim(ClaimFacts::read(object, &id)?),
             ("", "PersistentVolume") => Subject::Volume(VolumeFacts::read(object, &id)?),

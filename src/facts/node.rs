@@ -1,4 +1,4 @@
-use super::{FactsFault, Meta, Outline, Owner};
+use super::{FactsFault, Meta, Outline, Owner, WorkloadKind};
 use crate::json::Node;
 use crate::model::{Labels, ObjectRef};
 use std::collections::BTreeMap;
@@ -51,17 +51,24 @@ pub struct OwnerRef {
     pub name: Box<str>,
     /// Its uid.
     pub uid: Box<str>,
+    /// Which of the kinds that hold a pod's spec it is.
+    pub workload: Option<WorkloadKind>,
 }
 
 impl From<Owner<'_>> for OwnerRef {
     fn from(owner: Owner<'_>) -> Self {
-        Self { kind: owner.kind.into(), name: owner.name.into(), uid: owner.uid.into() }
+        Self {
+            kind: owner.kind.into(),
+            name: owner.name.into(),
+            uid: owner.uid.into(),
+            workload: owner.workload,
+        }
     }
 }
 
 impl<'a> From<&'a OwnerRef> for Owner<'a> {
     fn from(owner: &'a OwnerRef) -> Self {
-        Self { kind: &owner.kind, name: &owner.name, uid: &owner.uid }
+        Self { kind: &owner.kind, name: &owner.name, uid: &owner.uid, workload: owner.workload }
     }
 }
 

@@ -1,7 +1,8 @@
 use super::OwnerFacts;
+use super::container::{Part, part_of, parts_of};
 use crate::json::Node;
 use serde_json::{Map, Value, json};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// As much of a workload as the rules on replicas read, besides its labels and its owner: which claims its pods write
 /// to, how it is updated, and by which labels and annotations policies find or excuse it.
@@ -29,6 +30,10 @@ impl Outline {
         let template_meta = inner(template, "metadata");
         let (volumes, mounts) = written_claims(inner(template, "spec"), inner(spec, "volumeClaimTemplates"));
         let writes = !volumes.is_empty();
+        let mut container = Map::new();
+        let env = variables_of(&mounts);
+        container.extend((!env.is_null()).then(|| ("env".to_owned(), env)));
+        container.insert("volumeMounts".to_owned(), mounts.into());
         let labels = at(template_meta, "labels");
         let outline = pruned(json!({
             "metadata": {
@@ -42,7 +47,7 @@ impl Outline {
                         "labels": if labels == at(meta, "labels") { Value::Null } else { labels },
                         "annotations": annotations(inner(template_meta, "annotations")),
                     },
-                    "spec": if writes { json!({"volumes": volumes, "containers": [{"volumeMounts": mounts}]}) } else { Value::Null },
+                    "spec": if writes { json!({"volumes": volumes, "containers": [container]}) } else { Value::Null },
                 },
             },
         }));
@@ -90,25 +95,28 @@ fn taken(object: &mut Map<String, Value>, key: &str) -> Map<String, Value> {
     }
 }
 
-/// The pod volumes that are claims of a fixed name and written to, and one mount for each that says whether every pod
-/// has a directory of its own in it.
+/// The pod volumes that are claims of a fixed name and written to, and one mount for each that says which pods write to
+/// the same place in it.
 fn written_claims(pod: Node<'_>, templates: Node<'_>) -> (Vec<Value>, Vec<Value>) {
     let name_of = |item: Node<'_>| item.get("name").and_then(Node::as_str).unwrap_or_default().to_owned();
     let is_true = |item: Node<'_>, key: &str| item.get(key).and_then(Node::as_bool) == Some(true);
-    // Those through which pods write to the same place, and those through which each writes beneath its own path.
-    let (mut shared, mut apart): (HashSet<String>, HashSet<String>) = Default::default();
+    // For each pod volume, the part that the most pods share.
+    let mut parts: HashMap<String, Part> = HashMap::new();
+    let mut add = |volume: String, part: Part| {
+        let widest = parts.entry(volume).or_insert(part);
+        *widest = part.min(*widest);
+    };
     for list in ["initContainers", "containers"] {
         for container in pod.get(list).unwrap_or(Node::NULL).items() {
+            let variables = parts_of(container.get("env").unwrap_or(Node::NULL));
             for mount in container.get("volumeMounts").unwrap_or(Node::NULL).items() {
-                let path = |key| mount.get(key).and_then(Node::as_str).filter(|path: &&str| !path.is_empty());
-                let own = path("subPath").or(path("subPathExpr")).is_some_and(|path| path.contains("$("));
-                let set = if own { &mut apart } else { &mut shared };
+                let expression = mount.get("subPathExpr").and_then(Node::as_str).unwrap_or_default();
                 if !is_true(mount, "readOnly") {
-                    set.insert(name_of(mount));
+                    add(name_of(mount), part_of(expression, &variables));
                 }
             }
             for device in container.get("volumeDevices").unwrap_or(Node::NULL).items() {
-                shared.insert(name_of(device));
+                add(name_of(device), Part::Shared);
             }
         }
     }
@@ -121,19 +129,36 @@ fn written_claims(pod: Node<'_>, templates: Node<'_>) -> (Vec<Value>, Vec<Value>
         else {
             continue;
         };
-        let (shared, apart) = (shared.contains(&name), apart.contains(&name));
-        if shadowed.contains(&name) || !(shared || apart) {
-            continue;
-        }
+        let Some(part) = parts.get(&name).filter(|_| !shadowed.contains(&name)) else { continue };
         let claim = claim.get("claimName").map_or(Value::Null, Node::to_value);
         volumes.push(json!({"name": name, "persistentVolumeClaim": {"claimName": claim}}));
-        mounts.push(if shared {
-            json!({"name": name})
-        } else {
-            json!({"name": name, "subPathExpr": "$(POD)"})
+        mounts.push(match variable_of(*part) {
+            None => json!({"name": name}),
+            Some((variable, _)) => json!({"name": name, "subPathExpr": format!("$({variable})")}),
         });
     }
     (volumes, mounts)
+}
+
+/// A variable, and the field of the pod that it is filled in from, that makes such a part of a volume.
+fn variable_of(part: Part) -> Option<(&'static str, &'static str)> {
+    match part {
+        Part::Shared => None,
+        Part::OfNode => Some(("NODE", "spec.nodeName")),
+        Part::OfOrdinal => Some(("ORDINAL", "metadata.labels['apps.kubernetes.io/pod-index']")),
+        Part::OfPod => Some(("POD", "metadata.name")),
+    }
+}
+
+/// The variables that the mounts of [`written_claims`] use.
+fn variables_of(mounts: &[Value]) -> Value {
+    if mounts.iter().all(|mount| mount.get("subPathExpr").is_none()) {
+        return Value::Null;
+    }
+    let variables = [Part::OfNode, Part::OfOrdinal, Part::OfPod].into_iter().filter_map(variable_of);
+    variables
+        .map(|(name, field)| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}}))
+        .collect()
 }
 
 /// The annotations by which somebody may excuse a workload: not those of Kubernetes' own domains.

@@ -3,7 +3,7 @@ use crate::engine::Context;
 use crate::facts::{ClaimFacts, Container, Subject, VolumeSource, Workload, WorkloadKind};
 use crate::lookup::LookupKind;
 use crate::model::FieldPath;
-use crate::policy::PolicyFault;
+use crate::policy::{Belongs, PolicyFault};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -216,7 +216,10 @@ fn missing_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut
 /// Whether the StatefulSet of a pod has made the claim for it; the cache may not know it yet.
 fn is_set_claim(context: &Context<'_>, workload: &Workload<'_>, volume: &str, claim: &str) -> bool {
     workload.kind == WorkloadKind::Pod
-        && workload.stateful_set
+        && matches!(
+            context.subjects.belongs_to(WorkloadKind::StatefulSet),
+            Belongs::Proven | Belongs::Unknown(_)
+        )
         && claim.strip_prefix(volume).and_then(|rest| rest.strip_prefix('-')) == Some(&context.facts.id.name)
 }
 
@@ -239,7 +242,7 @@ fn missing_volume(context: &Context<'_>, name: Option<&str>, claim: &FieldPath, 
 #[cfg(test)]
 mod tests {
     use super::super::Drafts;
-    use super::super::testing::{judge, lines, policy};
+    use super::super::testing::{judge, judge_review, lines, policy};
     use crate::engine::{Engine, Review};
     use crate::lookup::MapLookup;
     use crate::verdict::Action;
@@ -349,8 +352,15 @@ mod tests {
         }
         let mut own = uses_claim("data-p");
         assert_eq!(found(&[], &own).len(), 1);
-        own["metadata"]["ownerReferences"] = json!([{"kind": "StatefulSet", "name": "s", "controller": true}]);
+        own["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "s", "uid": "u", "controller": true}]);
         assert_eq!(found(&[], &own), [""; 0], "the set has made it, the cache is behind");
+        let by = |user| {
+            let review = Review { user: Some(user), ..Review::create(&own) };
+            judge_review(json!([{"dangling": {}}]), &[], &review).findings.len()
+        };
+        assert_eq!(by("system:serviceaccount:kube-system:statefulset-controller"), 0);
+        assert_eq!(by("alice"), 1, "a set that she made up has made nothing");
         own["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = json!("backup");
         assert_eq!(found(&[], &own).len(), 1);
     }

@@ -1,15 +1,16 @@
 use super::{Draft, Drafts, Rule};
-use crate::catalog::{Origin, PlaceDoubt, Unplaced};
-use crate::data::{Data, DataPath, UnplacedData, Why, has_durable, has_lasting, writable_mounts};
+use crate::catalog::{Catalog, Origin, PlaceDoubt, Start, Unplaced};
+use crate::data::{Data, DataPath, UnplacedData, Why, has_durable, has_lasting, view, writable_mounts};
 use crate::engine::Context;
-use crate::facts::{Cover, Mount, Place, StorageMap, VolumeSource, Workload};
+use crate::facts::{Container, Cover, Mount, Place, Section, StorageMap, VolumeSource, Workload, WorkloadKind};
 use crate::model::{Brief, Durability, FieldPath, FsPath, LabelSelector, beginning, shortened};
-use crate::policy::{PolicyFault, selector_faults};
+use crate::policy::{Belongs, PolicyFault, selector_faults};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -25,8 +26,15 @@ use std::sync::Arc;
 /// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so. An image that
 /// is not in the catalog, with a pod volume that ends with the pod mounted where a product of the catalog keeps its
 /// data (an emptyDir at `/var/lib/mysql`), is a warning. So is a Job of a
-/// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client. And so
-/// is a product that many run without keeping its data (Grafana, Prometheus, Tempo), unless `dispensable` asks for more.
+/// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client. `jobs`
+/// asks for more or less; with `jobs: Deny` a Job that starts a server is refused as any other workload, and a script that
+/// volgate cannot read stays a warning. A pod counts as a Job's when the Job is there under the uid that the pod names, or
+/// the Job controller itself makes the pod; in CI, where the Job is not among the manifests, the finding is a warning that
+/// says so. And a product that many run without keeping its data (Grafana, Prometheus, Tempo) is a warning, unless
+/// `dispensable` asks for more.
+///
+/// What a person starts to look around is a warning at most: an ephemeral container (`kubectl debug`), and a container with
+/// `stdin` and `tty` whose command is a shell with nothing to run (`kubectl run -it --image=postgres -- bash`).
 ///
 /// A mount beneath a data directory takes away what lies there. Where the catalog knows that as a part without which the
 /// rest is lost (`appendonlydir` of Redis, `pg_wal` of PostgreSQL, `member/wal` of etcd), it is judged like the directory
@@ -50,6 +58,10 @@ pub struct Params {
     /// (`dispensable` in its entries).
     #[serde(default)]
     pub dispensable: Most,
+    /// The most that a Job leads to which starts a server of a product of the catalog, with nothing at its data that
+    /// outlives the pod; a script that may start one is a warning at most.
+    #[serde(default)]
+    pub jobs: Most,
     /// Paths that are not data, with all that lies beneath them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^/")))]
@@ -134,10 +146,18 @@ impl Rule for DurableData {
                 }
             }
         }
-        data.add_resembling(workload, storage, context.catalog, &self.0.scratch);
+        if !context.subjects.is_set_or_job() {
+            data.add_resembling(workload, storage, context.catalog, &self.0.scratch);
+        }
+        let asked = Asked {
+            workload,
+            catalog: context.catalog,
+            job: context.subjects.belongs_to(WorkloadKind::Job),
+            started: Cell::new(None),
+        };
         let writable: Vec<_> = data.paths.iter().filter(|path| !path.cover.read_only).collect();
         for alike in writable.chunk_by(|a, b| a.is_alike(b)) {
-            findings.extend(self.judge(workload, storage, alike));
+            findings.extend(self.judge(&asked, storage, alike));
         }
         findings.extend(data.unplaced.iter().filter_map(|data| self.judge_unplaced(workload, data)));
         // A container without an image is part of a patch: what it mounts stands elsewhere.
@@ -152,13 +172,50 @@ impl Rule for DurableData {
     }
 }
 
+/// What findings turn on besides where the data lies.
+struct Asked<'w, 'a> {
+    workload: &'w Workload<'a>,
+    catalog: &'w Catalog,
+    job: Belongs,
+    /// What the last container that was asked about starts: each of its paths asks.
+    started: Cell<Option<(&'w Container<'a>, Start)>>,
+}
+
+impl<'w, 'a> Asked<'w, 'a> {
+    fn start(&self, container: &'w Container<'a>) -> Start {
+        match self.started.get() {
+            Some((known, start)) if std::ptr::eq(known, container) => start,
+            _ => {
+                let start = self.catalog.start(&view(container));
+                self.started.set(Some((container, start)));
+                start
+            }
+        }
+    }
+
+    /// The finding as it is where a person only looks around: a debug container, or a shell at a terminal. To refuse one
+    /// would be in the way of whoever repairs something.
+    fn looked_around(&self, container: &'w Container<'a>, draft: Draft) -> Draft {
+        // In a pod template there is no ephemeral container, and what a hook runs is not typed by a person.
+        let debugs = container.section == Section::Ephemeral && self.workload.kind == WorkloadKind::Pod;
+        let shell =
+            || container.interactive && !container.has_post_start && self.start(container) == Start::Shell;
+        if !debugs && !shell() {
+            return draft;
+        }
+        let help = "to look around, this does no harm; what is written there ends with this container, so mount the \
+                    claim to work on its data";
+        draft.help(help).at_most(Action::Warn)
+    }
+}
+
 impl DurableData {
     /// Judges paths of which there is one thing to tell.
-    fn judge(
+    fn judge<'w, 'a>(
         &self,
-        workload: &Workload<'_>,
+        asked: &Asked<'w, 'a>,
         storage: StorageMap<'_, '_>,
-        alike: &[&DataPath<'_, '_>],
+        alike: &[&DataPath<'w, 'a>],
     ) -> Option<Draft> {
         let data = *alike.first()?;
         let fate = data.cover.fate;
@@ -166,7 +223,7 @@ impl DurableData {
         if fate.least >= require || matches!(data.cover.place, Place::Missing) {
             return None;
         }
-        let pod = workload.pod.path();
+        let pod = asked.workload.pod.path();
         let path = brief(&data.path);
         let owner = match data.why {
             Why::Product { name, moved_by: None, .. } => format!("{name} keeps its data in {path}"),
@@ -222,12 +279,10 @@ impl DurableData {
             }
             draft = draft.at_most(most);
         }
-        if workload.of_job && matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
-            // A script of one's own most often calls a client of the product, and no server.
-            let help = "a job that only calls clients, such as a dump, loses nothing: ignore this, or except it with a \
-                        reason; if it runs a server, its data goes with each run";
-            draft = draft.help(help).at_most(Action::Warn);
+        if matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
+            draft = self.of_a_job(asked, data, draft)?;
         }
+        draft = asked.looked_around(data.container, draft);
         let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
         if by_default && data.container.has_env_from && has_durable(&storage, data.container) {
             let note = "what comes from here is not known: a variable that moves the data belongs in `env`";
@@ -292,6 +347,26 @@ impl DurableData {
         let draft = Draft::new(field, message)
             .help("write the directory as a plain value into `args` or `env`, and mount a PersistentVolumeClaim there");
         Some(draft.at_most(most).at_most(Action::Warn))
+    }
+
+    /// The finding about a product's data as it is where a Job runs the product; nothing where the policy ignores Jobs.
+    fn of_a_job<'w, 'a>(&self, asked: &Asked<'w, 'a>, data: &DataPath<'w, 'a>, draft: Draft) -> Option<Draft> {
+        let (most, missing) = match &asked.job {
+            Belongs::No => return Some(draft),
+            Belongs::Invented(why) => return Some(draft.and_help(Some(why.clone()))),
+            Belongs::Proven => (self.0.jobs, None),
+            // A warning, so that somebody looks at it; refused only if any Job's pod is.
+            Belongs::Unknown(why) if self.0.jobs == Most::Deny => (Most::Deny, Some(why.clone())),
+            Belongs::Unknown(why) => (Most::Warn, Some(why.clone())),
+        };
+        let most = most.action()?;
+        if most == Action::Deny && asked.start(data.container) == Start::Server {
+            return Some(draft);
+        }
+        // A script of one's own most often calls a client of the product, and no server.
+        let help = "a job that only calls clients, such as a dump, loses nothing: ignore this, or except it with a \
+                    reason; if it runs a server, its data goes with each run";
+        Some(draft.help(help).and_help(missing).at_most(most.min(Action::Warn)))
     }
 
     /// A StatefulSet of images that the catalog does not know.
@@ -429,7 +504,10 @@ fn field(pod: &FieldPath, data: &DataPath<'_, '_>) -> FieldPath {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{faults, judge, lines};
+    use super::super::testing::{faults, judge, judge_review, lines};
+    use crate::engine::Review;
+    use crate::model::Operation;
+    use crate::verdict::Verdict;
     use serde_json::{Value, json};
 
     fn pod(spec: Value) -> Value {
@@ -594,11 +672,159 @@ mod tests {
         assert!(found(json!({}), &[], &cron)[0].starts_with("Warn spec.jobTemplate"));
         let mut object = pod(spec);
         assert!(found(json!({}), &[], &object)[0].starts_with("Deny"));
-        object["metadata"]["ownerReferences"] = json!([{"kind": "Job", "name": "c-1", "controller": true}]);
+        object["metadata"]["ownerReferences"] = json!([owner("batch/v1", "Job")]);
         assert!(found(json!({}), &[], &object)[0].starts_with("Warn"));
         object["spec"] = json!({"volumes": [{"name": "v", "emptyDir": {}}], "containers": [
             {"name": "c", "image": "corp/x", "volumeMounts": [{"name": "v", "mountPath": "/var/lib/mysql"}]}]});
-        assert_eq!(found(json!({}), &[], &object), [""; 0], "as of its Job");
+        assert_eq!(found(json!({}), &[job("u")], &object), [""; 0], "as of its Job");
+        assert!(found(json!({}), &[], &object)[0].starts_with("Warn"), "of a Job that nobody has seen");
+    }
+
+    fn owner(api_version: &str, kind: &str) -> Value {
+        json!({"apiVersion": api_version, "kind": kind, "name": "c-1", "uid": "u", "controller": true})
+    }
+
+    fn job(uid: &str) -> Value {
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "c-1", "namespace": "default", "uid": uid},
+               "spec": {"template": {"spec": {"containers": []}}}})
+    }
+
+    fn owned_by(owner: Value) -> Value {
+        let mut object = pod(json!({"containers": [{"name": "r", "image": "redis", "command": ["redis-server"]}]}));
+        object["metadata"]["ownerReferences"] = json!([owner]);
+        object
+    }
+
+    /// The verdict on a request of that user's, or of nobody's, as in `check`.
+    fn asked(params: Value, context: &[Value], user: Option<&str>, object: &Value) -> Verdict {
+        let review = Review { user, ..Review::create(object) };
+        judge_review(json!([{"durableData": params}]), context, &review)
+    }
+
+    #[test]
+    fn a_pod_belongs_to_a_job_when_that_is_proven() {
+        let of = |context: &[Value], user: &str, object: &Value| {
+            lines(&asked(json!({}), context, Some(user), object)).concat()
+        };
+        let pod = owned_by(owner("batch/v1", "Job"));
+        assert!(of(&[job("u")], "alice", &pod).starts_with("Warn"), "the Job is there");
+        for controller in
+            ["system:serviceaccount:kube-system:job-controller", "system:kube-controller-manager"]
+        {
+            assert!(of(&[], controller, &pod).starts_with("Warn"), "{controller} makes pods before anyone knows the Job");
+        }
+        for (context, user) in [
+            (&[][..], "alice"),
+            (&[job("another")], "alice"),
+            (&[], ""),
+            (&[], "system:serviceaccount:default:job-controller"),
+            (&[], "system:serviceaccount:kube-system:cronjob-controller"),
+        ] {
+            assert!(of(context, user, &pod).starts_with("Deny"), "{context:?} {user}");
+        }
+        let volcano = owned_by(owner("batch.volcano.sh/v1alpha1", "Job"));
+        assert!(of(&[job("u")], "alice", &volcano).starts_with("Deny"), "another group's Job");
+        let mut not_controlling = pod;
+        not_controlling["metadata"]["ownerReferences"][0]["controller"] = json!(false);
+        assert!(of(&[job("u")], "alice", &not_controlling).starts_with("Deny"));
+    }
+
+    #[test]
+    fn an_owner_that_is_not_proven_is_told() {
+        let pod = owned_by(owner("batch/v1", "Job"));
+        let help = |context: &[Value], user| asked(json!({}), context, user, &pod).findings[0].help.clone().unwrap();
+        let told = help(&[], Some("alice"));
+        assert!(
+            told.ends_with(
+                "that it belongs to Job \"c-1\" excuses nothing, because there is no such Job under that uid, and anyone \
+                 can write that"
+            ),
+            "{told}"
+        );
+        assert!(help(&[], None).ends_with("is not proven: the Job is not in what was given"));
+        assert!(help(&[job("another")], None).ends_with("is not proven: the Job of that name has another uid"));
+        assert!(!help(&[job("u")], None).contains("proven"));
+    }
+
+    #[test]
+    fn a_policy_says_what_jobs_may_lose() {
+        let job = |command: Value| {
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {"template": {"spec":
+                {"containers": [{"name": "db", "image": "postgres:16", "command": command}]}}}})
+        };
+        let on = |jobs: &str, command: Value| found(json!({"jobs": jobs}), &[], &job(command)).concat();
+        for command in [json!([]), json!(["postgres"]), json!(["sh", "-c", "docker-entrypoint.sh postgres & /test.sh"])] {
+            for jobs in ["Deny", "Warn", "Audit"] {
+                assert!(on(jobs, command.clone()).starts_with(jobs), "{jobs} {command}");
+            }
+            assert_eq!(on("Ignore", command), "");
+        }
+        assert!(on("Deny", json!(["/backup.sh"])).starts_with("Warn"), "nobody knows what it runs");
+        assert_eq!(on("Deny", json!(["pg_dump"])), "", "a client");
+        // What nobody has proven is no less than a warning.
+        let pod = owned_by(owner("batch/v1", "Job"));
+        let unproven = |jobs: &str| lines(&asked(json!({"jobs": jobs}), &[], None, &pod)).concat();
+        for (jobs, action) in [("Deny", "Deny"), ("Warn", "Warn"), ("Audit", "Warn"), ("Ignore", "Warn")] {
+            assert!(unproven(jobs).starts_with(action), "{jobs}");
+        }
+    }
+
+    #[test]
+    fn a_stateful_set_that_is_made_up_hides_nothing() {
+        let mut object = redis(json!({"name": "v", "mountPath": "/var/lib/mysql"}), json!({"name": "v", "emptyDir": {}}));
+        object["spec"]["containers"][0]["image"] = json!("corp/shop-database:3");
+        object["metadata"]["ownerReferences"] = json!([owner("apps/v1", "StatefulSet")]);
+        let told = |user| lines(&asked(json!({"statefulSets": "Ignore"}), &[], Some(user), &object));
+        assert!(told("alice")[0].starts_with("Warn spec.volumes[0].emptyDir: /var/lib/mysql, a directory in which"));
+        assert_eq!(told("system:serviceaccount:kube-system:statefulset-controller"), [""; 0]);
+    }
+
+    #[test]
+    fn who_looks_around_is_warned_at_most() {
+        let debug = |container: Value| {
+            let old = pod(json!({"containers": [{"name": "app", "image": "corp/app"}]}));
+            let mut new = old.clone();
+            new["spec"]["ephemeralContainers"] = json!([container]);
+            let review = Review {
+                operation: Operation::Update,
+                old: Some((&old).into()),
+                subresource: Some("ephemeralcontainers"),
+                user: Some("alice"),
+                ..Review::create(&new)
+            };
+            lines(&judge_review(json!([{"durableData": {}}]), &[], &review)).concat()
+        };
+        assert!(debug(json!({"name": "d", "image": "postgres", "command": ["bash"], "stdin": true, "tty": true}))
+            .starts_with("Warn spec.ephemeralContainers[0].image: PostgreSQL"));
+        assert!(debug(json!({"name": "d", "image": "postgres"})).starts_with("Warn"), "always");
+
+        let shell = json!({"name": "db", "image": "postgres:16", "args": ["bash"], "stdin": true, "tty": true});
+        let with = |changes: Value| {
+            let mut container = shell.clone();
+            container.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            container
+        };
+        let run = |container: Value| found(json!({}), &[], &pod(json!({"containers": [container]}))).concat();
+        assert!(run(shell.clone()).starts_with("Warn spec.containers[0].image: PostgreSQL"));
+        for changes in [
+            json!({"args": []}),
+            json!({"args": ["postgres"]}),
+            json!({"command": ["bash"], "args": ["-c", "postgres & bash"]}),
+            json!({"command": ["docker-entrypoint.sh"], "args": ["postgres"]}),
+            json!({"command": ["bash", "/start"], "args": []}),
+            json!({"tty": false}),
+            json!({"stdin": false}),
+            json!({"lifecycle": {"postStart": {"exec": {"command": ["postgres"]}}}}),
+        ] {
+            assert!(run(with(changes.clone())).starts_with("Deny"), "{changes}");
+            let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+                "spec": {"template": {"spec": {"containers": [with(changes.clone())]}}}});
+            assert!(found(json!({}), &[], &deployment)[0].starts_with("Deny"), "{changes}");
+        }
+        let mut two = pod(json!({"containers": [shell, {"name": "r", "image": "redis"}]}));
+        assert_eq!(found(json!({}), &[], &two).iter().filter(|line| line.starts_with("Deny")).count(), 1, "the other");
+        two["spec"]["volumes"] = json!([{"name": "n", "hostPath": {"path": "/"}}]);
+        assert!(lines(&judge(json!([{"hostPath": {}}]), &[], &two))[0].starts_with("Deny"), "another rule");
     }
 
     #[test]
@@ -814,7 +1040,7 @@ mod tests {
         assert!(found(json!({"dispensable": "Deny"}), &[], &object)[0].starts_with("Deny"));
         assert!(found(json!({"dispensable": "Audit"}), &[], &object)[0].starts_with("Audit"));
         assert!(found(json!({"dispensable": "Ignore"}), &[], &object).is_empty());
-        object["metadata"]["ownerReferences"] = json!([{"kind": "Job", "name": "c-1", "controller": true}]);
+        object["metadata"]["ownerReferences"] = json!([owner("batch/v1", "Job")]);
         assert!(found(json!({"dispensable": "Audit"}), &[], &object)[0].starts_with("Audit"), "the lesser of two");
     }
 

@@ -1,7 +1,7 @@
 use super::{Draft, Drafts, Rule};
 use crate::data::{Data, Why};
 use crate::engine::Context;
-use crate::facts::{ClaimSpec, Place, VolumeSource, Workload, WorkloadKind};
+use crate::facts::{ClaimSpec, Part, Place, VolumeSource, Workload, WorkloadKind};
 use crate::model::{AccessMode, FieldPath};
 use crate::policy::PolicyFault;
 use crate::verdict::Action;
@@ -38,9 +38,10 @@ use std::sync::Arc;
 /// ```
 ///
 /// Read-only mounts are fine, as are claims that may be ReadWriteMany. Where every pod writes beneath its own
-/// `subPathExpr`, it is a warning at most. In a cluster scaling up is judged as well, by whomever: `kubectl scale`, a
-/// HorizontalPodAutoscaler. It says nothing of claims that are not known, nor of what a HorizontalPodAutoscaler is
-/// allowed to make of `replicas` later, nor of two workloads that share a claim.
+/// `subPathExpr`, made of a variable that `fieldRef` fills in for each pod (`metadata.name`), it is a warning at most. In a
+/// cluster scaling up is judged as well, by whomever: `kubectl scale`, a HorizontalPodAutoscaler. It says nothing of claims
+/// that are not known, nor of what a HorizontalPodAutoscaler is allowed to make of `replicas` later, nor of two workloads
+/// that share a claim.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {}
@@ -243,7 +244,12 @@ fn writers<'w>(workload: &'w Workload<'_>) -> HashMap<&'w str, Writer> {
     };
     for container in &workload.pod.containers {
         for mount in container.mounts.iter().filter(|mount| !mount.read_only) {
-            let own_directory = mount.sub_path.is_some_and(|path| path.contains("$("));
+            let own_directory = match mount.part {
+                Part::OfPod => true,
+                Part::OfOrdinal => workload.kind == WorkloadKind::StatefulSet,
+                Part::OfNode => workload.kind == WorkloadKind::DaemonSet,
+                Part::Shared => false,
+            };
             add(mount.volume, own_directory, container.mount_path(&pod, mount));
         }
         for device in &container.devices {
@@ -353,9 +359,10 @@ mod tests {
         assert_eq!(mounted(json!({"name": "data", "mountPath": "/data", "readOnly": true})), "");
         assert_eq!(mounted(json!({"name": "other", "mountPath": "/data"})), "");
         let own = json!({"name": "data", "mountPath": "/data", "subPathExpr": "$(POD_NAME)"});
-        assert_eq!(mounted(own.clone()), "Warn", "each pod has its own directory");
         let mut one_pod = set.clone();
         one_pod["spec"]["template"] = template(own);
+        one_pod["spec"]["template"]["spec"]["containers"][0]["env"] = json!([by_field("POD_NAME", "metadata.name")]);
+        assert_eq!(action(ONCE, &one_pod), "Warn", "each pod has its own directory");
         assert_eq!(action(ONE_POD, &one_pod), "Deny", "only one of them starts");
         assert_eq!(mounted(json!({"name": "data", "mountPath": "/data", "subPath": "x"})), "Deny");
         set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {}}]);
@@ -388,7 +395,7 @@ mod tests {
             let with = |pod: Value| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "w", "namespace": "default"},
                                            "spec": {"replicas": 1, "template": {"spec": pod}}});
             for mounts in &mounts {
-                let container = json!([{"name": "c", "image": "postgres", "volumeMounts": mounts}]);
+                let container = json!([{"name": "c", "image": "postgres", "env": [by_field("POD_NAME", "metadata.name")], "volumeMounts": mounts}]);
                 all.push(with(json!({"containers": container, "volumes": volumes})));
                 all.push(with(json!({"initContainers": container, "containers": [], "volumes": volumes})));
                 all.push(with(json!({"containers": container, "volumes": read_only})));
@@ -438,6 +445,48 @@ mod tests {
             assert!(scaled(modes, &rolling, 2)[0].starts_with("Deny spec.replicas: 2 replicas write to one claim"));
             assert_eq!(scaled(modes, &down(json!({"type": "Recreate"})), 1), [""; 0]);
         }
+    }
+
+    fn by_field(name: &str, field: &str) -> Value {
+        json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}})
+    }
+
+    #[test]
+    fn a_directory_is_a_pods_own_when_the_kubelet_makes_it_so() {
+        let apart = |kind: &str, mount: Value, env: Value| {
+            let mut object = workload(kind, json!({"replicas": 2}));
+            let container = &mut object["spec"]["template"]["spec"]["containers"][0];
+            container["volumeMounts"][0].as_object_mut().unwrap().extend(mount.as_object().unwrap().clone());
+            container["env"] = env;
+            action(ONCE, &object) == "Warn"
+        };
+        let by = |expression: &str| json!({"subPathExpr": expression});
+        let name = json!([by_field("NAME", "metadata.name")]);
+        for (kind, expression, env) in [
+            ("Deployment", "$(NAME)", name.clone()),
+            ("Deployment", "a/$(NAME)-x", name.clone()),
+            ("Deployment", "$(DIR)", json!([by_field("NAME", "metadata.uid"), {"name": "DIR", "value": "d/$(NAME)"}])),
+            ("DaemonSet", "$(NODE)", json!([by_field("NODE", "spec.nodeName")])),
+            ("StatefulSet", "$(N)", json!([by_field("N", "metadata.labels['apps.kubernetes.io/pod-index']")])),
+        ] {
+            assert!(apart(kind, by(expression), env.clone()), "{kind} {expression} {env}");
+        }
+        for (kind, expression, env) in [
+            ("Deployment", "$(NAME)", json!([])),
+            ("Deployment", "$(NAME)", json!([{"name": "NAME", "value": "same"}])),
+            ("Deployment", "$(NAME)", json!([{"name": "NAME", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}])),
+            ("Deployment", "$(NAME)", json!([by_field("NAME", "metadata.namespace")])),
+            ("Deployment", "$(NAME)", json!([by_field("NAME", "metadata.labels['app']")])),
+            ("Deployment", "$(NAME)", json!([by_field("NAME", "metadata.name"), {"name": "NAME", "value": "same"}])),
+            ("Deployment", "$(DIR)", json!([{"name": "DIR", "value": "$(NAME)"}, by_field("NAME", "metadata.name")])),
+            ("Deployment", "$$(NAME)", name.clone()),
+            ("Deployment", "$(NODE)", json!([by_field("NODE", "spec.nodeName")])),
+            ("Deployment", "$(N)", json!([by_field("N", "metadata.labels['apps.kubernetes.io/pod-index']")])),
+            ("Deployment", &"$(".repeat(100_000), name.clone()),
+        ] {
+            assert!(!apart(kind, by(expression), env.clone()), "{kind} {env}");
+        }
+        assert!(!apart("Deployment", json!({"subPath": "$(NAME)"}), name), "a plain path");
     }
 
     #[test]
