@@ -37,8 +37,6 @@ pub struct Review<'a> {
     pub user: Option<&'a str>,
     /// The whole request as JSON, for CEL; none in `check`.
     pub request: Option<&'a serde_json::Value>,
-    /// The name of the user who asks; none in `check`.
-    pub user: Option<&'a str>,
 }
 
 /// A change of `spec.replicas` by way of a workload's `scale` subresource.
@@ -71,7 +69,6 @@ impl<'a> Review<'a> {
             subresource: None,
             user: None,
             request: None,
-            user: None,
         }
     }
 }

@@ -145,7 +145,6 @@ fn judge_objects(
         old,
         namespace: request.namespace(),
         subresource: Some(request.subresource).filter(|name| !name.is_empty()),
-        user: Some(request.user),
         request: whole.as_ref(),
         user: Some(request.user).filter(|name| !name.is_empty()),
     };

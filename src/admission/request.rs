@@ -34,7 +34,7 @@ impl Shape for Level {
             (Self::Any, _) => Step::Read(Self::Any),
             (Self::Review, "apiVersion" | "kind") => Step::Read(Self::Any),
             (Self::Review, "request") => Step::Read(Self::Request),
-            (Self::Request, "userInfo" | "uid" | "subResource" | "name" | "namespace" | "operation") => {
+            (Self::Request, "uid" | "subResource" | "name" | "namespace" | "operation") => {
                 Step::Read(Self::Any)
             }
             (Self::Request, "kind") => Step::Read(Self::Kind),
@@ -63,7 +63,6 @@ pub(super) struct Request<'a> {
     pub(super) resource_group: &'a str,
     pub(super) resource: &'a str,
     pub(super) subresource: &'a str,
-    pub(super) user: &'a str,
     pub(super) name: &'a str,
     pub(super) namespace: &'a str,
     pub(super) operation: &'a str,

@@ -197,9 +197,12 @@ impl Rule for HostPath {
                     }
                     _ => return,
                 };
-                let mut found = Vec::new();
+                let mut found = Drafts::new(&|_| true);
                 self.judge(&asked, &mut found, || vec![asked.field.clone()]);
-                findings.extend(found.into_iter().filter_map(|draft| self.provisioned(asked.path, context.review.user, draft)));
+                let found = found.finish().into_iter();
+                findings.extend(
+                    found.filter_map(|draft| self.provisioned(asked.path, context.review.user, draft)),
+                );
             }
             _ => {}
         }
