@@ -536,8 +536,7 @@ impl<'a> Places<'_, 'a> {
         moved_by: MovedBy<'a>,
         before: usize,
     ) -> Result<(), Excess> {
-        let mut rest = paths(value, form);
-        while let Some(path) = rest.next() {
+        for path in paths(value, form) {
             let numbered =
                 if form == ValueForm::Disks { numbered(path, self.budget)? } else { vec![path.to_owned()] };
             for path in numbered {

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     fn start(command: &[&str], args: &[&str], env: &[(&str, Option<&str>)]) -> Start {
-        let view = ContainerView { image: "postgres:16", command, args, env, working_dir: None };
+        let view = ContainerView { image: "postgres:16", command, args, env, ..ContainerView::default() };
         Catalog::embedded().start(&view)
     }
 

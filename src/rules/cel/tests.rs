@@ -9,7 +9,7 @@ use crate::json::Tape;
 use crate::lookup::MapLookup;
 use crate::model::{FieldPath, Operation};
 use crate::policy::{PolicySet, Subjects};
-use crate::rules::Params as _;
+use crate::rules::{Drafts, Params as _};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -597,16 +597,16 @@ fn with_context<T>(object: &Value, ask: impl FnOnce(&Context<'_>) -> T) -> T {
     let (policies, lookup) = (PolicySet::build(Vec::new()).unwrap(), MapLookup::default());
     let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
     let facts = Facts::read(object, None).unwrap();
-    let (review, subjects) = (Review::create(object), Subjects::new(&facts, &lookup));
+    let (review, subjects) = (Review::create(object), Subjects::new(&facts, &lookup, None));
     ask(&engine.context(&review, &facts, &subjects))
 }
 
 /// How many findings a rule with that expression has, and the steps that it took.
 fn asked(context: &Context<'_>, expression: &str) -> (usize, u64) {
     let params: Params = serde_json::from_value(json!({"name": "n", "expression": expression})).unwrap();
-    let (mut found, before) = (Vec::new(), context.cel.left());
+    let (mut found, before) = (Drafts::new(&|_| true), context.cel.left());
     params.compile(&FieldPath::root(), &mut Vec::new()).check(context, &mut found);
-    (found.len(), before - context.cel.left())
+    (found.finish().len(), before - context.cel.left())
 }
 
 /// Facts, request and namespace are made once for all rules, and only when a rule reads them.
