@@ -281,7 +281,10 @@ fn facts(context: &Context<'_>) -> Result<Value, String> {
             workload.pod.containers.iter().map(|it| 2 + it.mounts.len() + it.devices.len());
         let claims_at_most = workload.claim_templates.len() + workload.pod.volumes.len();
         if containers_and_paths.sum::<usize>() + claims_at_most > limits::ROWS {
-            return Err(format!("the object has more than {} containers, mounts and volumes", limits::ROWS));
+            return Err(format!(
+                "not evaluated: the object has more than {} containers, mounts and volumes",
+                limits::ROWS
+            ));
         }
         for template in &workload.claim_templates {
             claims.push(claim_row(&template.path().key("spec"), Some(template.name), &template.spec));
