@@ -156,7 +156,8 @@ fn hang(client: Client, streams: usize, body: impl Fn() -> Body) -> tokio::task:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_send_nothing_hold_nothing_that_others_need() {
-    let gate = Gate::start().await;
+    let limits = Limits { request_time: Duration::from_secs(100), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
     let mut idle = Vec::new();
     for _ in 0..30 {
         idle.push(hang(gate.http2().await, 200, || Body::new(Unsized::never())));
@@ -174,7 +175,12 @@ async fn requests_that_send_nothing_hold_nothing_that_others_need() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_stop_half_way_give_way_to_others() {
-    let limits = Limits { small_bodies: 64 * 1024, large_bodies: 7 * MIB, ..Limits::default() };
+    let limits = Limits {
+        request_time: Duration::from_secs(20),
+        small_bodies: 64 * 1024,
+        large_bodies: 7 * MIB,
+        ..Limits::default()
+    };
     let gate = Gate::with(limits, Shutdown::default()).await;
     // Each is given the memory for all of it, of which there is enough for one.
     for (announced, own) in [(7 * MIB, 5 * MIB), (64 * 1024, 32 * 1024)] {
@@ -208,12 +214,13 @@ async fn large_bodies_wait_for_each_other_and_not_for_those_that_wait_on_their_c
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_all_judging_threads_are_busy_everything_else_is_answered() {
-    let gate = Gate::start().await;
+    let limits = Limits { request_time: Duration::from_secs(100), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(2, 16);
     let slow: Vec<_> = (0..threads + 2)
         .map(async |_| {
             let mut client = gate.http2().await;
-            tokio::spawn(async move { client.post("/validate", review("slow")).await.0.status })
+            tokio::spawn(async move { client.post("/validate", review("held")).await.0.status })
         })
         .collect();
     let slow = futures::future::join_all(slow).await;
@@ -225,6 +232,7 @@ async fn while_all_judging_threads_are_busy_everything_else_is_answered() {
         assert_eq!(parts.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "connections are served");
     }
     assert!(slow.iter().all(|review| !review.is_finished()), "all that was while they were judged");
+    harness::release();
     for review in slow {
         assert_eq!(review.await.unwrap(), StatusCode::OK);
     }

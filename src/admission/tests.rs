@@ -548,16 +548,16 @@ fn lists_that_no_cluster_can_use_are_refused_with_the_field() {
         (1_000, "spec.initContainers", &|n| pod(json!({"initContainers": many(n, json!({}))}))),
         (1_000, "spec.ephemeralContainers", &|n| pod(json!({"ephemeralContainers": many(n, json!({}))}))),
         (10_000, "spec.volumes", &|n| pod(json!({"volumes": many(n, json!({}))}))),
-        (10_000, "spec.containers[1].env", &|n| container("env", n, json!({}))),
-        (10_000, "spec.containers[1].args", &|n| container("args", n, json!(""))),
-        (10_000, "spec.containers[1].command", &|n| container("command", n, json!(""))),
-        (10_000, "spec.containers[1].envFrom", &|n| container("envFrom", n, json!({}))),
+        (50_000, "spec.containers[1].env", &|n| container("env", n, json!({}))),
+        (50_000, "spec.containers[1].args", &|n| container("args", n, json!(""))),
+        (50_000, "spec.containers[1].command", &|n| container("command", n, json!(""))),
+        (50_000, "spec.containers[1].envFrom", &|n| container("envFrom", n, json!({}))),
         (10_000, "spec.containers[1].volumeMounts", &|n| container("volumeMounts", n, json!({}))),
         (10_000, "spec.containers[1].volumeDevices", &|n| container("volumeDevices", n, json!({}))),
-        (10_000, "metadata.finalizers", &|n| {
+        (50_000, "metadata.finalizers", &|n| {
             pod_review(json!({}), json!({"finalizers": many(n, json!(""))}))
         }),
-        (10_000, "metadata.ownerReferences", &|n| {
+        (50_000, "metadata.ownerReferences", &|n| {
             pod_review(json!({}), json!({"ownerReferences": many(n, json!({}))}))
         }),
     ];

@@ -135,8 +135,8 @@ pub(super) fn map<'a>(key: &'static str, value: Node<'a>) -> Result<Node<'a>, Fa
     if value.is_map() { Ok(value) } else { Err(FactsFault::wrong_type(key, "a map", value)) }
 }
 
-/// How many items a list may have. The longest that a cluster can use, of volumes or variables, have hundreds.
-pub(super) const MAX_ITEMS: usize = 10_000;
+/// How many items a list may have. The longest that a cluster can use, of variables, have hundreds.
+const MAX_ITEMS: usize = 50_000;
 
 /// The value of that field as a list.
 pub(super) fn list<'a>(key: &'static str, value: Node<'a>) -> Result<Items<'a>, FactsFault> {

@@ -1,6 +1,6 @@
 use super::Meta;
 use super::container::{Container, Mount, Section, each_of};
-use super::fault::{FactsFault, MAX_ITEMS, list_of_at_most, map, name};
+use super::fault::{FactsFault, list_of_at_most, map, name};
 use super::pod_volume::PodVolume;
 use crate::json::Node;
 use crate::model::{FieldPath, NodeRequirement, NodeSelector, NodeTerm};
@@ -84,7 +84,10 @@ impl<'a> PodFacts<'a> {
                 "initContainers" => pod.containers = containers(Section::Init, value, &mut mounts)?,
                 "containers" => main = containers(Section::Main, value, &mut mounts)?,
                 "ephemeralContainers" => ephemeral = containers(Section::Ephemeral, value, &mut mounts)?,
-                "volumes" => pod.volumes = each_of("volumes", value, PodVolume::read)?,
+                "volumes" => {
+                    list_of_at_most(MAX_VOLUMES, "volumes", value)?;
+                    pod.volumes = each_of("volumes", value, PodVolume::read)?;
+                }
                 "nodeName" => {
                     pod.node_name = Some(name("nodeName", value)?).filter(|name| !name.is_empty());
                 }
@@ -175,6 +178,8 @@ impl<'a> PodFacts<'a> {
 
 /// How many containers one list may have.
 const MAX_CONTAINERS: usize = 1_000;
+/// How many volumes a pod may have, and how many mounts and devices in all its containers.
+const MAX_VOLUMES: usize = 10_000;
 
 /// Reads a list of containers. `mounts` counts those of the whole pod: each can be worth a finding.
 fn containers<'a>(
@@ -186,9 +191,9 @@ fn containers<'a>(
     each_of(section.field(), value, |item, index| {
         let container = Container::read(item, section, index)?;
         *mounts += container.mounts.len() + container.devices.len();
-        if *mounts > MAX_ITEMS {
+        if *mounts > MAX_VOLUMES {
             let message =
-                format!("the pod has more than {MAX_ITEMS} mounts up to here: no cluster can use as many");
+                format!("the pod has more than {MAX_VOLUMES} mounts up to here: no cluster can use as many");
             return Err(FactsFault::at("volumeMounts", message));
         }
         Ok(container)

@@ -1,7 +1,7 @@
 //! A review's body: read within a budget of bytes and within its time, before anything else is taken up for it.
 
 use super::Limits;
-use super::budget::{Budget, Crowded, Share, time_for};
+use super::budget::{Budget, Crowded, Share};
 use axum::body::{Bytes, HttpBody};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
@@ -57,14 +57,14 @@ pub(super) enum Unread {
     #[error("no byte of the body came within {0:?}")]
     Nothing(Duration),
     /// It came too slowly.
-    #[error("the body came slowly: {got} bytes within {within:?}")]
-    Slow { got: usize, within: Duration },
+    #[error("the body came slowly: {0} bytes of it had come")]
+    Slow(usize),
     /// Others needed the memory.
     #[error("the body came slowly, and others needed the memory that was kept for it: {0} bytes had come")]
     GaveWay(usize),
     /// There was no memory for it in time.
-    #[error("no memory for a body of {bytes} bytes became free within {within:?}: too many reviews wait")]
-    NoRoom { bytes: usize, within: Duration },
+    #[error("no memory for a body of {0} bytes became free: too many reviews wait")]
+    NoRoom(usize),
     /// Too many of the same client wait.
     #[error("too many reviews of this client wait for memory already")]
     Crowded,
@@ -85,7 +85,7 @@ where
         return Err(Unread::TooLarge);
     }
     let mut body = pin!(body);
-    let patience = limits.request_time / 4;
+    let patience = limits.patience();
     let first = timeout(patience, body.frame()).await.map_err(|_| Unread::Nothing(patience))?;
     let mut part = data(first)?;
     let begun = part.as_ref().map_or(0, Bytes::len);
@@ -98,12 +98,9 @@ where
         return Err(Unread::TooLarge);
     }
     let budget = if wanted <= SMALL { &budgets.small } else { &budgets.large };
-    let share = timeout_at(began + limits.request_time, budget.take(peer, wanted)).await;
-    let share = share.map_err(|_| Unread::NoRoom { bytes: wanted, within: limits.request_time })?;
+    let end = began + limits.request_time;
+    let share = timeout_at(end, budget.take(peer, wanted)).await.map_err(|_| Unread::NoRoom(wanted))?;
     let share = share.map_err(|Crowded| Unread::Crowded)?;
-    // What it may take to arrive, however little of it there is.
-    let within = patience + time_for(wanted);
-    let given = Instant::now();
     let mut bytes = Vec::with_capacity(wanted);
     while let Some(more) = part {
         if bytes.len() + more.len() > wanted {
@@ -115,7 +112,7 @@ where
             biased;
             frame = body.frame() => frame,
             () = share.wanted_back() => return Err(Unread::GaveWay(bytes.len())),
-            () = tokio::time::sleep_until(given + within) => return Err(Unread::Slow { got: bytes.len(), within }),
+            () = tokio::time::sleep_until(end) => return Err(Unread::Slow(bytes.len())),
         };
         part = data(frame)?;
     }

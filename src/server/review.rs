@@ -109,10 +109,10 @@ fn unread_answer(state: &State, endpoint: Endpoint, peer: IpAddr, unread: &Unrea
     let (status, verdict) = match unread {
         Unread::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
         Unread::Broken(_) => (StatusCode::BAD_REQUEST, "unreadable"),
-        Unread::Nothing(_) | Unread::Slow { .. } => {
+        Unread::Nothing(_) | Unread::Slow(_) => {
             return give_up(state, endpoint, peer, "timed_out", &unread.to_string());
         }
-        Unread::GaveWay(_) | Unread::NoRoom { .. } | Unread::Crowded => {
+        Unread::GaveWay(_) | Unread::NoRoom(_) | Unread::Crowded => {
             return give_up(state, endpoint, peer, "overloaded", &unread.to_string());
         }
     };

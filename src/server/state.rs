@@ -54,6 +54,12 @@ impl Limits {
         Duration::from_millis(seconds as u64 * 800)
     }
 
+    /// How long a client may let others wait: for the first byte of a body, and for the rest of it once others need the
+    /// memory.
+    pub(super) fn patience(&self) -> Duration {
+        self.request_time / 4
+    }
+
     /// How many bytes all that clients do can take at most; what the caches hold comes to it.
     pub const fn memory(&self) -> usize {
         let judging = Judges::HEAVY * HEAVY_REVIEW;

@@ -13,7 +13,7 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -30,7 +30,15 @@ use volgate::server::{CacheState, Clock, Limits, ServeFault, Shutdown, State, se
 use volgate::tls::{CertificateSource, Follower};
 use volgate::verdict::Action;
 
-/// Denies, warns, waits for a second or panics, as the label `do` says.
+/// Whether those reviews go on that are held.
+static RELEASED: AtomicBool = AtomicBool::new(false);
+
+/// Lets the reviews go on that are held.
+pub(crate) fn release() {
+    RELEASED.store(true, Ordering::Relaxed);
+}
+
+/// Denies, warns, waits for a second or until it is released, or panics, as the label `do` says.
 #[derive(Debug)]
 struct Obedient;
 
@@ -41,6 +49,11 @@ impl Rule for Obedient {
             Some("deny") => findings.push(finding),
             Some("warn") => findings.push(finding.at_most(Action::Warn)),
             Some("slow") => std::thread::sleep(Duration::from_millis(1_500)),
+            Some("held") => {
+                while !RELEASED.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
             Some("panic") => panic!("as asked"),
             _ => {}
         }
