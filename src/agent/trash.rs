@@ -44,7 +44,8 @@ fn run(shared: &Shared, view: &BaseView, wake: &Receiver<()>) {
             emptier = Emptier::default();
             open = Base::open(&shared.host_root, &view.path).ok();
         }
-        let count = open.as_ref().map_or(TrashCount::default(), |base| emptier.round(base, Instant::now()));
+        let steps = open.as_ref().map_or(0, |base| emptier.round(base, Instant::now()));
+        let count = emptier.count();
         view.set_trash(count);
         if count.stuck > told {
             tracing::warn!(
@@ -55,12 +56,12 @@ fn run(shared: &Shared, view: &BaseView, wake: &Receiver<()>) {
             );
         }
         told = count.stuck;
-        let woken = match (count.entries > count.stuck, count.entries) {
-            (true, _) => match wake.try_recv() {
+        let woken = match count.entries {
+            _ if steps > 0 => match wake.try_recv() {
                 Err(TryRecvError::Disconnected) => Err(RecvTimeoutError::Disconnected),
                 _ => Ok(()),
             },
-            (false, 0) if open.is_some() => wake.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            0 if open.is_some() => wake.recv().map_err(|_| RecvTimeoutError::Disconnected),
             _ => wake.recv_timeout(PAUSE),
         };
         if woken == Err(RecvTimeoutError::Disconnected) {
@@ -73,30 +74,31 @@ fn run(shared: &Shared, view: &BaseView, wake: &Receiver<()>) {
 #[derive(Debug, Default)]
 struct Emptier {
     entries: VecDeque<Entry>,
+    /// How many there are besides.
+    waiting: usize,
 }
 
 impl Emptier {
-    /// Takes note of what is in the trash, and gives each entry one turn.
-    fn round(&mut self, base: &Base, now: Instant) -> TrashCount {
-        let Ok(Some(trash)) = base.trash() else { return TrashCount::default() };
-        let Ok(waiting) = self.take_note(&trash) else { return self.count(0) };
-        for _ in 0..self.entries.len() {
-            self.turn(&trash, now);
+    /// Takes note of what is in the trash, and gives each entry one turn. Says how many steps were taken.
+    fn round(&mut self, base: &Base, now: Instant) -> u32 {
+        let Ok(Some(trash)) = base.trash() else { return 0 };
+        if let Err(errno) = self.take_note(&trash) {
+            tracing::debug!(base = base.path(), "failed to list the trash: {errno}");
         }
-        self.count(waiting)
+        (0..self.entries.len()).map(|_| self.turn(&trash, now)).fold(0, u32::saturating_add)
     }
 
-    fn count(&self, waiting: usize) -> TrashCount {
+    fn count(&self) -> TrashCount {
         let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let stuck = self.entries.iter().filter(|entry| entry.rests_until.is_some()).count();
-        TrashCount { entries: number(self.entries.len() + waiting), stuck: number(stuck) }
+        TrashCount { entries: number(self.entries.len() + self.waiting), stuck: number(stuck) }
     }
 
-    /// Lists the trash. Gives how many entries wait for their state to be kept.
-    fn take_note(&mut self, trash: &OwnedFd) -> rustix::io::Result<usize> {
+    /// Lists the trash.
+    fn take_note(&mut self, trash: &OwnedFd) -> rustix::io::Result<()> {
         let mut known: Vec<CString> = self.entries.iter().map(|entry| entry.name.clone()).collect();
         known.sort_unstable();
-        let mut waiting = 0;
+        self.waiting = 0;
         for entry in Dir::read_from(trash)? {
             let entry = entry?;
             let name = entry.file_name();
@@ -106,10 +108,10 @@ impl Emptier {
             if self.entries.len() < MOST_ENTRIES {
                 self.entries.push_back(Entry::new(name));
             } else {
-                waiting += 1;
+                self.waiting += 1;
             }
         }
-        Ok(waiting)
+        Ok(())
     }
 
     /// Gives the next entry its turn, unless it rests. Says how many steps were taken.

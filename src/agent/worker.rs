@@ -125,7 +125,7 @@ impl Worker {
             filesystem: super::filesystem::name(base.root()),
             capacity,
             available: free.min(self.shared.promisable(capacity, base.identity().0)),
-            unwritable: base.check_writable().err(),
+            unwritable: base.check_writable().err().or_else(|| without_inodes(base.path(), &statvfs)),
             unsupported,
         })
     }
@@ -272,6 +272,15 @@ impl Worker {
             Some((_, message)) => Err(Fault::lasting("Orphan", message)),
         }
     }
+}
+
+/// Why nothing can be made on a disk that pods have filled with files, though it may have room for their bytes. A file system
+/// that makes inodes as it needs them tells of none.
+fn without_inodes(path: &str, statvfs: &rustix::fs::StatVfs) -> Option<Fault> {
+    (statvfs.f_files > 0 && statvfs.f_favail == 0).then(|| {
+        let all = statvfs.f_files;
+        Fault::lasting("NotEnoughSpace", format!("no inode is left of {all} on {path}: it is full of files"))
+    })
 }
 
 fn nothing() -> Seen {

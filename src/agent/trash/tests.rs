@@ -103,7 +103,7 @@ fn an_agent_that_is_killed_after_every_turn_gets_as_far() {
 
 #[test]
 fn however_deep_directories_are_nested_steps_and_state_stay_small() {
-    const DEPTH: usize = 100_000;
+    const DEPTH: usize = 10_000;
     let place = Place::new();
     nested(&place.entry("deep.0", 0), &[b"d", &[b'x'; 255]], DEPTH);
     let trash = place.trash();
@@ -197,8 +197,11 @@ fn one_that_cannot_go_is_let_rest_and_counted() {
     place.entry("stuck.0", 1);
     stuck.rests_until = Some(now + PAUSE);
     emptier.entries.push_back(stuck);
-    assert_eq!(emptier.round(&place.base, now), TrashCount { entries: 1, stuck: 1 });
+    assert!(emptier.round(&place.base, now) > 0);
+    assert_eq!(emptier.count(), TrashCount { entries: 1, stuck: 1 });
+    assert_eq!(emptier.round(&place.base, now), 0, "there is nothing to do for now");
     assert!(place.at("stuck.0/0").exists() && !place.at("good.0").exists());
-    assert_eq!(emptier.round(&place.base, now + PAUSE), TrashCount { entries: 0, stuck: 0 });
+    emptier.round(&place.base, now + PAUSE);
+    assert_eq!(emptier.count(), TrashCount::default());
     assert!(!place.at("stuck.0").exists());
 }
