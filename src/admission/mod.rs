@@ -146,7 +146,7 @@ fn judge_objects(
         namespace: request.namespace(),
         subresource: Some(request.subresource).filter(|name| !name.is_empty()),
         request: whole.as_ref(),
-        user: Some(request.user).filter(|name| !name.is_empty()),
+        user: Some(request.user),
     };
     judge(&review).map_err(|fault| format!("request.object cannot be judged: {fault}"))
 }
