@@ -98,7 +98,8 @@ async fn bad_requests_are_told_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_too_large_is_refused_with_and_without_its_length() {
-    let gate = Gate::start().await;
+    let limits = Limits { request_time: Duration::from_secs(60), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
     let large = vec![b' '; 10 * MIB];
     for body in [Body::from(large.clone()), Body::new(Unsized::new(large.clone()))] {
         let mut client = gate.http2().await;
@@ -118,7 +119,8 @@ async fn a_body_that_is_too_large_is_refused_with_and_without_its_length() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_ends_one_review_alone() {
-    let gate = Gate::start().await;
+    let limits = Limits { request_time: Duration::from_secs(60), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
     let mut client = gate.http2().await;
     let mut large = review("panic");
     large.push_str(&" ".repeat(MIB));
@@ -176,7 +178,7 @@ async fn requests_that_send_nothing_hold_nothing_that_others_need() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_stop_half_way_give_way_to_others() {
     let limits = Limits {
-        request_time: Duration::from_secs(20),
+        request_time: Duration::from_secs(60),
         small_bodies: 64 * 1024,
         large_bodies: 7 * MIB,
         ..Limits::default()
@@ -201,14 +203,23 @@ async fn large_bodies_wait_for_each_other_and_not_for_those_that_wait_on_their_c
     let limits =
         Limits { large_bodies: 7 * MIB, request_time: Duration::from_secs(100), ..Limits::default() };
     let gate = Gate::with(limits, Shutdown::default()).await;
-    let body = review("fine") + &" ".repeat(MIB);
-    let mut sent = Vec::new();
-    for _ in 0..2 {
-        let client = gate.http2().await;
-        sent.extend((0..12).map(|_| client.begin("/validate", Body::from(body.clone()))));
-    }
+    let body = review("fine") + &" ".repeat(2 * MIB);
+    let (one, other) = (gate.http2().await, gate.http2().await);
+    let sent = [&one, &other, &one, &other, &one, &other]
+        .map(|client| client.begin("/validate", Body::from(body.clone())));
     let statuses = futures::future::join_all(sent).await;
-    assert_eq!(statuses, [Some(StatusCode::OK); 24], "of 24 MiB there is room for 7 at a time");
+    assert_eq!(statuses, [Some(StatusCode::OK); 6], "of 12 MiB there is room for 7 at a time");
+
+    // No more than three of a connection wait: the first has all there is.
+    let begun = || Body::new(Unsized::begun(7 * MIB));
+    let stopped = hang(gate.http2().await, 1, begun);
+    gate.until("volgate_body_bytes{size=\"large\"} ", |bytes| bytes == 7 * MIB).await;
+    let crowd = gate.http2().await;
+    let sent: Vec<_> = (0..5).map(|_| tokio::spawn(crowd.begin("/validate", begun()))).collect();
+    gate.until("volgate_reviews_total{endpoint=\"validate\",operation=\"unknown\",kind=\"other\",verdict=\"overloaded\"} ", |count| count == 2).await;
+    assert_eq!(sent.iter().filter(|sent| sent.is_finished()).count(), 2);
+    stopped.abort();
+    sent.iter().for_each(tokio::task::JoinHandle::abort);
     gate.stop().await;
 }
 

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use tower::BoxError;
 
@@ -27,9 +28,10 @@ pub(super) struct Budgets {
 
 impl Budgets {
     pub(super) fn new(limits: &Limits) -> Self {
+        let grace = limits.patience();
         Self {
-            small: Budget::new(limits.small_bodies),
-            large: Budget::new(limits.large_bodies.max(MAX_BODY)),
+            small: Budget::new(limits.small_bodies.max(SMALL), grace),
+            large: Budget::new(limits.large_bodies.max(MAX_BODY), grace),
         }
     }
 }
@@ -71,10 +73,12 @@ pub(super) enum Unread {
 }
 
 /// Reads a body whole. A client that sends nothing holds nothing; one that sends is given memory for all of it, in turn.
+/// `places` are those of its connection where large bodies wait.
 pub(super) async fn read<B>(
     budgets: &Budgets,
     limits: &Limits,
     peer: IpAddr,
+    places: &Semaphore,
     body: B,
 ) -> Result<Whole, Unread>
 where
@@ -97,10 +101,15 @@ where
     if wanted > MAX_BODY {
         return Err(Unread::TooLarge);
     }
-    let budget = if wanted <= SMALL { &budgets.small } else { &budgets.large };
+    let (budget, place) = if wanted <= SMALL {
+        (&budgets.small, None)
+    } else {
+        (&budgets.large, Some(places.try_acquire().map_err(|_| Unread::Crowded)?))
+    };
     let end = began + limits.request_time;
     let share = timeout_at(end, budget.take(peer, wanted)).await.map_err(|_| Unread::NoRoom(wanted))?;
     let share = share.map_err(|Crowded| Unread::Crowded)?;
+    drop(place);
     let mut bytes = Vec::with_capacity(wanted);
     while let Some(more) = part {
         if bytes.len() + more.len() > wanted {

@@ -32,11 +32,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How many bytes are read of a connection at once: rustls asks for 4 KiB, which is less than most reviews have.
 const READ: usize = 64 * 1024;
-/// How many bytes are taken of a request's body before somebody reads them. Few, so that a connection has room for all its
-/// requests: one that waits must not stop another on the same connection.
-const WINDOW: u32 = 16 * 1024;
+/// How many bytes are taken of a request's body before somebody reads them.
+const WINDOW: u32 = 512 * 1024;
+/// How many large bodies of one connection may wait for memory: fewer than fill its window, so that others go on.
+pub(super) const WAITING: usize = 3;
 /// How many requests one HTTP/2 connection may have open. The API server opens another connection for more.
-const STREAMS: u32 = 64;
+const STREAMS: u32 = 32;
 
 /// What is done with connections.
 #[derive(Clone)]
@@ -202,7 +203,7 @@ fn builder() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW * STREAMS)
+        .initial_connection_window_size(WINDOW * (WAITING as u32 + 1))
         .max_send_buf_size(READ);
     builder
 }

@@ -1,5 +1,6 @@
 use super::State;
 use super::body::{self, SMALL, Unread, Whole};
+use super::connections::WAITING;
 use super::judges::Weight;
 use crate::admission::{self, Answer, VerdictLabel};
 use crate::engine::Engine;
@@ -12,7 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tower::{BoxError, Service, service_fn};
 
 /// One of the two webhooks.
@@ -43,7 +44,7 @@ where
     service_for(state, Ipv4Addr::UNSPECIFIED.into())
 }
 
-/// The same for one client, who shares what there is with others.
+/// The same for one connection of a client, who shares what there is with others.
 pub(super) fn service_for<B>(
     state: Arc<State>,
     peer: IpAddr,
@@ -51,13 +52,14 @@ pub(super) fn service_for<B>(
 where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
+    let places = Arc::new(Semaphore::new(WAITING));
     service_fn(move |request: Request<B>| {
         // Before anything waits, so that what waits holds the body alone: it is moved with every task.
         let endpoint = endpoint(&state, &request);
-        let (state, body) = (state.clone(), request.into_body());
+        let (state, places, body) = (state.clone(), places.clone(), request.into_body());
         async move {
             Ok(match endpoint {
-                Ok(endpoint) => answer(&state, endpoint, peer, body).await,
+                Ok(endpoint) => answer(&state, endpoint, peer, &places, body).await,
                 Err(refusal) => *refusal,
             })
         }
@@ -83,12 +85,18 @@ fn endpoint<B>(state: &State, request: &Request<B>) -> Result<Endpoint, Box<Resp
     Ok(endpoint)
 }
 
-async fn answer<B>(state: &Arc<State>, endpoint: Endpoint, peer: IpAddr, body: B) -> Response
+async fn answer<B>(
+    state: &Arc<State>,
+    endpoint: Endpoint,
+    peer: IpAddr,
+    places: &Semaphore,
+    body: B,
+) -> Response
 where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>>,
 {
     let deadline = tokio::time::Instant::now() + state.limits.request_time;
-    let body = match body::read(&state.budgets, &state.limits, peer, body).await {
+    let body = match body::read(&state.budgets, &state.limits, peer, places, body).await {
         Ok(body) => body,
         Err(unread) => return unread_answer(state, endpoint, peer, &unread),
     };

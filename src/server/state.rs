@@ -70,8 +70,9 @@ impl Limits {
 /// What judging one large review takes besides its body: at most [`MAX_VALUES`](crate::admission::MAX_VALUES) values, of
 /// which a tree of maps with one field each takes most.
 const HEAVY_REVIEW: usize = 128 * 1024 * 1024;
-/// What a connection holds at most: of each of 64 requests 32 KiB that wait to be read, and its buffers.
-const CONNECTION: usize = (2 * 1024 + 256) * 1024;
+/// What a connection holds at most: 2 MiB that nobody has read yet, 16 KiB for each of 32 requests that wait, and 256 KiB of
+/// buffers.
+const CONNECTION: usize = (2048 + 32 * 16 + 256) * 1024;
 
 impl Default for Limits {
     fn default() -> Self {

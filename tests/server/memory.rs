@@ -117,7 +117,7 @@ fn the_deployment_gives_what_the_limits_add_up_to() {
     // With 10,000 claims and volumes, as docs/figures.md has it.
     let (alone, limits) = (64, Limits::default());
     let needed = alone + limits.memory() / MIB;
-    assert_eq!(needed, 544, "deployment.yaml and its comment say so");
+    assert_eq!(needed, 576, "deployment.yaml and its comment say so");
     assert!(limit() >= needed + needed / 10, "{needed} of {} MiB, and a tenth for the allocator", limit());
     let args = container()["args"].to_string();
     assert!(!args.contains("--body-memory"), "the default is what is added up: {args}");
