@@ -358,7 +358,7 @@ pub fn view<'w>(container: &'w Container<'_>) -> ContainerView<'w> {
         command: &container.command,
         args: &container.args,
         env: &container.env,
-        env_from: container.has_env_from,
+        env_from: &container.env_from,
         working_dir: container.working_dir,
     }
 }

@@ -1,7 +1,7 @@
 //! The durability table of manifests: what a person wants to see of a pod. Pure.
 
 use crate::check::{Fault, Input, Report, Run, manifests, read_faults};
-use crate::data::{Data, DataPath, Doubts, Why, products};
+use crate::data::{Data, DataPath, Doubts, UnplacedData, Why, products};
 use crate::facts::{Facts, Place, Section, StorageMap};
 use crate::model::{Durability, FieldPath, ObjectRef, Reach};
 use crate::policy::Subjects;
@@ -18,7 +18,7 @@ pub struct Row {
     pub container: String,
     /// `init`, `sidecar`, `main` or `ephemeral`.
     pub section: &'static str,
-    /// The path; `/` for the writable layer.
+    /// The path; `/` for the writable layer, `not known` for data that may lie anywhere.
     pub path: String,
     /// The least durability that is possible.
     pub durability: Durability,
@@ -110,9 +110,40 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
                 push(row, &data.container.path(&pod).key("image"));
             }
         }
+        for data in &data.unplaced {
+            push(unplaced_row(&facts, data), &data.container.path(&pod).key("image"));
+        }
     }
     report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
     (rows, report.faults)
+}
+
+/// Data of which only the product is known: it may lie anywhere in the container.
+fn unplaced_row(facts: &Facts<'_>, data: &UnplacedData<'_, '_>) -> Row {
+    Row {
+        object: facts.id.clone(),
+        container: data.container.name.to_owned(),
+        section: section_name(data.container.section),
+        path: "not known".to_owned(),
+        durability: Durability::Container,
+        at_most: Durability::Volume,
+        lost_when: Durability::Container.lost_when(),
+        reach: Reach::Unknown,
+        volume: "not known".to_owned(),
+        data_of: Some(data.product.to_owned()),
+        field: String::new(),
+        file: String::new(),
+        line: 0,
+    }
+}
+
+fn section_name(section: Section) -> &'static str {
+    match section {
+        Section::Init => "init",
+        Section::Sidecar => "sidecar",
+        Section::Main => "main",
+        Section::Ephemeral => "ephemeral",
+    }
 }
 
 fn row(
@@ -132,12 +163,7 @@ fn row(
     Row {
         object: facts.id.clone(),
         container: container.to_owned(),
-        section: match section {
-            Section::Init => "init",
-            Section::Sidecar => "sidecar",
-            Section::Main => "main",
-            Section::Ephemeral => "ephemeral",
-        },
+        section: section_name(section),
         path: path.to_owned(),
         durability: cover.fate.least,
         at_most: cover.fate.most,

@@ -20,8 +20,8 @@ pub struct ContainerView<'a> {
     pub args: &'a [&'a str],
     /// `env` in its order; a value that comes from a ConfigMap, a Secret or a field is `None`.
     pub env: &'a [(&'a str, Option<&'a str>)],
-    /// Whether `envFrom` brings further variables, which are not known.
-    pub env_from: bool,
+    /// What the names of further variables begin with that `envFrom` brings, one for each of its entries.
+    pub env_from: &'a [&'a str],
     /// `workingDir`, when set.
     pub working_dir: Option<&'a str>,
 }

@@ -20,7 +20,7 @@ struct Fixture {
     #[serde(default)]
     env: BTreeMap<String, Option<String>>,
     #[serde(default)]
-    env_from: bool,
+    env_from: Vec<String>,
     working_dir: Option<String>,
     product: Option<String>,
     data: Option<Vec<String>>,
@@ -104,12 +104,13 @@ fn every_fixture_is_classified_as_written() {
         let command: Vec<&str> = fixture.command.iter().map(String::as_str).collect();
         let args: Vec<&str> = fixture.args.iter().map(String::as_str).collect();
         let env: Vec<_> = fixture.env.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+        let env_from: Vec<&str> = fixture.env_from.iter().map(String::as_str).collect();
         let container = ContainerView {
             image: &fixture.image,
             command: &command,
             args: &args,
             env: &env,
-            env_from: fixture.env_from,
+            env_from: &env_from,
             working_dir: fixture.working_dir.as_deref(),
         };
         let mut doubts = (None, None);

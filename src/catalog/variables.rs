@@ -23,8 +23,8 @@ pub(super) enum Env<'v> {
 #[derive(Debug)]
 pub(super) struct Variables<'a> {
     env: &'a [(&'a str, Option<&'a str>)],
-    /// Whether `envFrom` brings others.
-    more: bool,
+    /// What the names begin with that `envFrom` may bring.
+    prefixes: &'a [&'a str],
     /// Where each name is set last among those read so far, in a list too long to be searched each time.
     last: HashMap<&'a str, usize>,
     /// The values that have references, filled in, by their index; none where that needs what is not known.
@@ -48,7 +48,8 @@ impl<'a> Variables<'a> {
     pub(super) fn new(container: &ContainerView<'a>, budget: &mut Budget) -> Result<Self, Excess> {
         let env = container.env;
         budget.steps(env.len())?;
-        let mut variables = Self { env, more: container.env_from, last: HashMap::new(), filled: Vec::new() };
+        let mut variables =
+            Self { env, prefixes: container.env_from, last: HashMap::new(), filled: Vec::new() };
         if env.len() > SHORT {
             variables.last = env.iter().map(|(name, _)| (*name, LATER)).collect();
         }
@@ -66,7 +67,7 @@ impl<'a> Variables<'a> {
 
     /// A variable as the container's process sees it.
     pub(super) fn get(&self, name: &str) -> Env<'_> {
-        self.value(self.find(name, self.env.len()))
+        self.value(name, self.find(name, self.env.len()))
     }
 
     /// The index in `env` that decides a variable's value.
@@ -104,9 +105,9 @@ impl<'a> Variables<'a> {
         }
     }
 
-    fn value(&self, set: Set) -> Env<'_> {
+    fn value(&self, name: &str, set: Set) -> Env<'_> {
         let index = match set {
-            Set::Nowhere if self.more => return Env::Perhaps,
+            Set::Nowhere if self.may_come(name) => return Env::Perhaps,
             Set::Nowhere => return Env::Unset,
             Set::Later => return Env::Unknown,
             Set::At(index) => index,
@@ -117,6 +118,11 @@ impl<'a> Variables<'a> {
             None => self.env.get(index).and_then(|(_, value)| *value),
         };
         value.map_or(Env::Unknown, Env::Value)
+    }
+
+    /// Whether `envFrom` may bring a variable. Of very many entries one is taken to fit, so that no reference reads all.
+    fn may_come(&self, name: &str) -> bool {
+        self.prefixes.len() > SHORT || self.prefixes.iter().any(|prefix| name.starts_with(prefix))
     }
 
     /// `$$` is a dollar sign, and a name that nothing sets stays as it is written.
@@ -151,7 +157,7 @@ impl<'a> Variables<'a> {
                 continue;
             };
             budget.steps(1)?;
-            match self.value(self.find(name, end)) {
+            match self.value(name, self.find(name, end)) {
                 Env::Value(value) => {
                     budget.bytes(value.len())?;
                     out.push_str(value);
@@ -180,14 +186,14 @@ mod tests {
         ("LOOP", Some("$(LOOP)")),
     ];
 
-    fn variables<'a>(env: &'a [(&'a str, Option<&'a str>)], env_from: bool) -> Variables<'a> {
+    fn variables<'a>(env: &'a [(&'a str, Option<&'a str>)], env_from: &'a [&'a str]) -> Variables<'a> {
         let container = ContainerView { env, env_from, ..ContainerView::default() };
         Variables::new(&container, &mut Budget::of(&container)).unwrap()
     }
 
     #[test]
     fn references_are_filled_in_as_kubernetes_does() {
-        let variables = variables(ENV, false);
+        let variables = variables(ENV, &[]);
         for (text, expected, known) in [
             ("--dir=$(DIR)", "--dir=/x", true),
             ("$(SUB)/deep", "/x/sub/deep", true),
@@ -214,7 +220,7 @@ mod tests {
                 ("A", Some("$(A)3")),
             ];
             env.extend(padding.iter().take(extra).map(|name| (name.as_str(), Some(""))));
-            let variables = variables(&env, false);
+            let variables = variables(&env, &[]);
             assert_eq!(variables.get("EARLY"), Env::Unknown, "Kubernetes would leave $(B) as it is");
             assert_eq!(variables.get("LATE"), Env::Value("12"));
             assert_eq!(variables.get("A"), Env::Value("13"), "the last of one name, from the one before");
@@ -225,12 +231,16 @@ mod tests {
 
     #[test]
     fn what_env_from_may_bring_is_not_known() {
-        let variables = variables(ENV, true);
+        let variables = variables(ENV, &["APP_", ""]);
         assert_eq!(variables.get("NONE"), Env::Perhaps);
         assert_eq!(variables.get("DIR"), Env::Value("/x"), "`env` goes before `envFrom`");
         assert_eq!(variables.get("SECRET"), Env::Unknown);
         let (text, known) = variables.fill_in("$(NONE)", &mut Budget::set(0, 1)).unwrap();
         assert_eq!((&*text, known), ("$(NONE)", false));
+        let prefixed = super::tests::variables(ENV, &["APP_"]);
+        assert_eq!((prefixed.get("APP_X"), prefixed.get("NONE")), (Env::Perhaps, Env::Unset));
+        let many = ["APP_"; 2 * SHORT];
+        assert_eq!(super::tests::variables(ENV, &many).get("NONE"), Env::Perhaps, "not each is looked at");
     }
 
     #[test]

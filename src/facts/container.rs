@@ -46,8 +46,8 @@ pub struct Container<'a> {
     pub working_dir: Option<&'a str>,
     /// `env`, in order: the name, and the value unless `valueFrom` brings it.
     pub env: Vec<(&'a str, Option<&'a str>)>,
-    /// Whether `envFrom` brings in variables that are not known here.
-    pub has_env_from: bool,
+    /// The prefix of each entry of `envFrom`: it brings in variables whose names begin so, which are not known here.
+    pub env_from: Vec<&'a str>,
     /// `volumeMounts`.
     pub mounts: Vec<Mount<'a>>,
     /// `volumeDevices`.
@@ -129,7 +129,7 @@ impl<'a> Container<'a> {
             args: Vec::new(),
             working_dir: None,
             env: Vec::new(),
-            has_env_from: false,
+            env_from: Vec::new(),
             mounts: Vec::new(),
             devices: Vec::new(),
             read_only_root: false,
@@ -153,7 +153,11 @@ impl<'a> Container<'a> {
                 "args" => container.args = texts("args", value)?,
                 "workingDir" => container.working_dir = Some(text("workingDir", value)?),
                 "env" => container.env = each_of("env", value, |item, _| variable(item))?,
-                "envFrom" => container.has_env_from = list("envFrom", value)?.len() > 0,
+                "envFrom" => {
+                    let prefix =
+                        |item: Node<'a>| item.get("prefix").and_then(Node::as_str).unwrap_or_default();
+                    container.env_from = list("envFrom", value)?.map(prefix).collect();
+                }
                 "volumeMounts" => {
                     container.mounts = each_of("volumeMounts", value, Mount::read)?;
                 }

@@ -284,7 +284,7 @@ impl DurableData {
         }
         draft = asked.looked_around(data.container, draft);
         let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
-        if by_default && data.container.has_env_from && has_durable(&storage, data.container) {
+        if by_default && !data.container.env_from.is_empty() && has_durable(&storage, data.container) {
             let note = "what comes from here is not known: a variable that moves the data belongs in `env`";
             draft = draft.related(data.container.path(&pod).key("envFrom"), note);
         }
