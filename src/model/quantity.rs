@@ -113,7 +113,7 @@ fn nano(whole: &str, fraction: &str, scale: Scale) -> u128 {
     // What is behind the point, from its end: a tenth of each digit's units and of what is behind that.
     let (mut part, mut rest) = (0, false);
     let mut tenth = |units: u128| {
-        rest |= units % 10 != 0;
+        rest |= !units.is_multiple_of(10);
         units / 10
     };
     for byte in fraction.bytes().rev().chain(whole.bytes().rev()).take(count.saturating_sub(before)) {
