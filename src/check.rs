@@ -5,7 +5,7 @@ use crate::facts::{Facts, FactsFault};
 use crate::lookup::{Lookup, MapLookup};
 use crate::model::{FieldPath, ObjectRef};
 use crate::policy::PolicySet;
-use crate::source::{Document, EditError, Source, SourceError, SourceErrorKind, edit, parse};
+use crate::source::{Document, EditError, Source, SourceError, SourceErrorKind, edit_all, parse};
 use crate::verdict::{Action, Finding, Verdict};
 use jiff::civil::Date;
 use json_patch::{Patch, PatchOperation, jsonptr::PointerBuf};
@@ -456,22 +456,23 @@ fn excess<T>(all: &mut Vec<T>, input: impl Fn(&T) -> Option<usize>) -> Vec<(usiz
 /// # Errors
 /// If a change cannot be written into the text without harm.
 pub fn apply(input: usize, text: &str, report: &Report<'_>) -> Result<String, EditError> {
-    let mut text = text.to_owned();
     let mut changes: Vec<(&Manifest<'_>, &Change)> = report
         .changes
         .iter()
         .filter_map(|change| Some((report.manifests.get(change.manifest)?, change)))
         .filter(|(manifest, _)| manifest.input == input)
         .collect();
-    // From the end, so that the places of the documents before stay true; one document's changes at once.
-    changes.sort_by_key(|(manifest, _)| std::cmp::Reverse(manifest.document.span.start));
-    for group in changes.chunk_by(|(a, _), (b, _)| a.document.span.start == b.document.span.start) {
-        let patch = group.iter().flat_map(|(manifest, change)| within(&manifest.at, &change.patch)).collect();
-        if let Some((manifest, _)) = group.first() {
-            text = edit(&text, manifest.document, &Patch(patch))?;
-        }
-    }
-    Ok(text)
+    // One document's changes at once.
+    changes.sort_by_key(|(manifest, _)| manifest.document.span.start);
+    let documents = changes.chunk_by(|(a, _), (b, _)| a.document.span.start == b.document.span.start);
+    edit_all(
+        text,
+        documents.filter_map(|group| {
+            let (manifest, _) = group.first()?;
+            let patch = group.iter().flat_map(|(manifest, change)| within(&manifest.at, &change.patch));
+            Some((manifest.document, Patch(patch.collect())))
+        }),
+    )
 }
 
 /// The operations of an object's patch as operations on the document that holds it.

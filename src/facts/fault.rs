@@ -160,3 +160,40 @@ pub(super) fn list_of_at_most<'a>(
     }
     Ok(items)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::Facts;
+    use serde_json::json;
+
+    #[test]
+    fn a_name_that_no_cluster_takes_is_refused_with_its_place() {
+        let fault = |length: usize| {
+            let container =
+                json!({"name": "c", "volumeMounts": [{"name": "v".repeat(length), "mountPath": "/v"}]});
+            let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [container]}});
+            Facts::read(&pod, None).err().map(|fault| fault.to_string())
+        };
+        assert_eq!(fault(253), None);
+        let told = "spec.containers[0].volumeMounts[0].name: has 254 bytes, and no name in Kubernetes has more than 253";
+        assert_eq!(fault(254).as_deref(), Some(told));
+        let named = |metadata| {
+            Facts::read(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata}), None).is_err()
+        };
+        assert!(named(json!({"namespace": "n".repeat(254)})) && !named(json!({"name": 7})));
+    }
+
+    #[test]
+    fn many_access_modes_are_refused() {
+        let fault = |count: usize| {
+            let spec = json!({"accessModes": vec!["ReadWriteOnce"; count]});
+            let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": spec});
+            Facts::read(&claim, None).err().map(|fault| fault.to_string())
+        };
+        assert_eq!(fault(64), None);
+        assert_eq!(
+            fault(65).as_deref(),
+            Some("spec.accessModes: has 65 entries, and Kubernetes has four access modes")
+        );
+    }
+}

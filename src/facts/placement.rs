@@ -34,7 +34,7 @@ pub struct TiedClaims<'w, 'a> {
 const MOST_LOOKED_AT: usize = 50_000;
 
 /// How many free volumes that would do are of use for one claim: where more are possible, nearly any node is.
-pub const MOST_CANDIDATES: usize = 1_000;
+pub const MOST_CANDIDATES: usize = 200;
 
 /// The claims of a workload's pods that only some nodes can use. Claims and volumes that are not known, and volumes
 /// that any node can use, are left out.
@@ -73,7 +73,7 @@ fn united(volumes: &[Arc<VolumeFacts>]) -> Option<Option<NodeSelector>> {
         [] => None,
         [only] if only.node_affinity.as_ref()?.is_plain() => Some(None),
         several => {
-            let allowed = several.iter().map(|volume| volume.node_affinity.clone());
+            let allowed = several.iter().map(|volume| volume.node_affinity.as_ref());
             Some(Some(NodeSelector::any_of(allowed.collect::<Option<Vec<_>>>()?)))
         }
     }

@@ -69,25 +69,25 @@ impl NodeSelector {
     }
 
     /// What either of the selectors matches. Terms that list values of one label alone become one term.
-    pub fn any_of(selectors: impl IntoIterator<Item = Self>) -> Self {
-        let mut listed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        let mut seen: HashSet<NodeTerm> = HashSet::new();
+    pub fn any_of<'s>(selectors: impl IntoIterator<Item = &'s Self>) -> Self {
+        let mut listed: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        let mut seen: HashSet<&NodeTerm> = HashSet::new();
         let mut terms: Vec<NodeTerm> = Vec::new();
-        for term in selectors.into_iter().flat_map(|selector| selector.terms) {
+        for term in selectors.into_iter().flat_map(|selector| &selector.terms) {
             match (term.match_expressions.as_slice(), term.match_fields.as_slice()) {
                 ([only], []) if only.operator == "In" => {
-                    listed.entry(only.key.clone()).or_default().extend(only.values.iter().cloned());
+                    listed.entry(&only.key).or_default().extend(only.values.iter().map(String::as_str));
                 }
-                _ if seen.contains(&term) => {}
                 _ => {
-                    seen.insert(term.clone());
-                    terms.push(term);
+                    if seen.insert(term) {
+                        terms.push(term.clone());
+                    }
                 }
             }
         }
         let merged = listed.into_iter().map(|(key, values)| {
-            let values = values.into_iter().collect();
-            NodeRequirement { key, operator: Cow::Borrowed("In"), values }.into()
+            let values = values.into_iter().map(str::to_owned).collect();
+            NodeRequirement { key: key.to_owned(), operator: Cow::Borrowed("In"), values }.into()
         });
         Self { terms: merged.chain(terms).collect() }
     }
@@ -545,7 +545,7 @@ mod tests {
                                   {"matchExpressions": [is_in("zone", &["z"]), is_in("host", &["c"])]}]));
         let wanted = selector(json!([{"matchExpressions": [is_in("host", &["a", "b"])]},
                                      {"matchExpressions": [is_in("zone", &["z"]), is_in("host", &["c"])]}]));
-        assert_eq!(NodeSelector::any_of([one, two.clone(), two]), wanted);
+        assert_eq!(NodeSelector::any_of([&one, &two, &two]), wanted);
     }
 
     #[test]
@@ -694,7 +694,7 @@ mod tests {
 
         #[test]
         fn the_union_matches_what_either_matches(a in any_selector(), b in any_selector()) {
-            let any = NodeSelector::any_of([a.clone(), b.clone()]);
+            let any = NodeSelector::any_of([&a, &b]);
             let simple = any.simplify(usize::MAX, &effort()).unwrap();
             for (name, labels) in nodes() {
                 let wanted = a.matches(name, &labels) || b.matches(name, &labels);

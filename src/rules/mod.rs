@@ -337,6 +337,66 @@ registry! {
 }
 
 #[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(n: usize, most: Action) -> Draft {
+        Draft::new(FieldPath::root().key("spec").index(n), format!("finding {n}")).at_most(most)
+    }
+
+    #[test]
+    fn of_very_many_findings_the_strictest_are_kept() {
+        let admits = |draft: &Draft| !draft.message.ends_with('7');
+        let mut drafts = Drafts::new(&admits);
+        drafts.extend((0..1_000).map(|n| draft(n, if n < 600 { Action::Warn } else { Action::Audit })));
+        drafts.extend((1_000..1_020).map(|n| draft(n, Action::Deny)));
+        assert_eq!(drafts.seen(), 1_020);
+        let kept = drafts.finish();
+        assert_eq!(kept.len(), Drafts::MOST + 1);
+        let denials = kept.iter().filter(|draft| draft.at_most == Some(Action::Deny)).count();
+        assert_eq!(
+            denials, 18,
+            "those that came last are told, but for the two that are not up for judgement"
+        );
+        assert_eq!(
+            kept[Drafts::MOST].message,
+            "818 more findings of this rule in this object: only the first 100 are told"
+        );
+        assert_eq!(
+            kept[Drafts::MOST].at_most,
+            Some(Action::Warn),
+            "the strictest of those that are left out"
+        );
+    }
+
+    #[test]
+    fn as_many_findings_as_are_told_have_no_last_line() {
+        let mut drafts = Drafts::new(&|_| true);
+        drafts.extend((0..Drafts::MOST).map(|n| draft(n, Action::Deny)));
+        assert_eq!(drafts.finish().len(), Drafts::MOST);
+    }
+
+    #[test]
+    fn texts_and_related_fields_are_bounded() {
+        let long = "ä".repeat(Draft::MOST_BYTES);
+        let field = FieldPath::root();
+        let mut draft = Draft::new(field.clone(), long.clone()).help(long.clone());
+        for _ in 0..50 {
+            draft = draft.related(field.clone(), long.clone());
+        }
+        let texts = [Some(&draft.message), draft.help.as_ref(), draft.related.first().map(|(_, note)| note)];
+        for text in texts.into_iter().flatten() {
+            assert!(
+                text.len() <= Draft::MOST_BYTES + '…'.len_utf8() && text.ends_with("ä…"),
+                "{}",
+                text.len()
+            );
+        }
+        assert_eq!(draft.related.len(), Draft::MOST_RELATED);
+    }
+}
+
+#[cfg(test)]
 pub(crate) mod testing {
     //! What the rules' own tests need: a policy as JSON, objects as JSON, and the verdict.
 

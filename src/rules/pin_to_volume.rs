@@ -103,6 +103,7 @@ impl Rule for PinToVolume {
         let field = if pod.required_affinity().is_some() { pod.affinity_terms_path() } else { claim.clone() };
         let why = match why {
             TooMuch::Terms => format!("it would need more than {limit} node selector terms"),
+            TooMuch::Size => format!("it would need more than {} requirements and values", most_written(limit)),
             TooMuch::Effort => {
                 "its node selectors have too many terms, requirements and values to be combined".to_owned()
             }
@@ -135,8 +136,16 @@ fn new_pod<'c>(context: &Context<'c>) -> Option<&'c Workload<'c>> {
 enum TooMuch {
     /// It would take more terms than the policy allows.
     Terms,
+    /// It would take more requirements and values than are written into a pod.
+    Size,
     /// It would take too long to tell.
     Effort,
+}
+
+/// How many terms, requirements and values may be written into a pod: thousands of small pods may name one volume that
+/// has thousands of values.
+fn most_written(terms: usize) -> usize {
+    terms.saturating_mul(4).max(256)
 }
 
 /// Whether it is plain without any work that pinning the pod does not take too much.
@@ -184,6 +193,9 @@ fn pinned(pod: &PodFacts<'_>, claims: &[TiedClaim<'_, '_>], limit: usize) -> Res
         nodes = Some(all.ok_or_else(too_much)?);
     }
     let Some(nodes) = nodes.filter(|nodes| !nodes.terms.is_empty()) else { return Ok(None) };
+    if nodes.size() > most_written(limit) {
+        return Err(TooMuch::Size);
+    }
     let impossible = match labels {
         Some(labels) => nodes.contradicts(&labels.into(), &effort).ok_or_else(too_much)?,
         None => false,
@@ -357,6 +369,43 @@ mod tests {
         assert_eq!(pinned(other, false), on(&["n2", "n3"]));
         assert_eq!(pinned(json!({"matchLabels": {"disk": "nvme"}}), true), on(&["n3"]), "reserved: nobody asks");
         assert_eq!(pinned(json!({"matchLabels": {"disk": "tape"}}), false), Value::Null);
+    }
+
+    #[test]
+    fn says_so_where_too_much_would_be_looked_at_or_written() {
+        let context = |free: usize| {
+            let mut all = vec![
+                json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local"},
+                       "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}),
+                json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "default"},
+                       "spec": {"storageClassName": "local"}}),
+            ];
+            all.extend((0..free).map(|n| {
+                json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("v{n}")},
+                       "spec": {"storageClassName": "local",
+                                "nodeAffinity": {"required": {"nodeSelectorTerms": [host(&[&format!("n{n}")])]}}}})
+            }));
+            all
+        };
+        assert_eq!(judge(rule(), &context(200), &pod(&["c"], json!({}))).patch.0.len(), 1);
+        let verdict = judge(rule(), &context(201), &pod(&["c"], json!({})));
+        assert_eq!(verdict.patch.0, []);
+        let found = lines(&verdict);
+        assert!(found[0].starts_with("Audit spec.volumes[0].persistentVolumeClaim.claimName: the pod is not pinned"), "{found:?}");
+        // One that is reserved for the claim is the one that it gets, however many are free.
+        let mut reserved = context(400);
+        reserved[7]["spec"]["claimRef"] = json!({"namespace": "default", "name": "c"});
+        reserved[7]["status"] = json!({"phase": "Available"});
+        assert_eq!(patch(&reserved, &pod(&["c"], json!({})))[0]["value"], own(json!([host(&["n5"])]))["affinity"]);
+        // Many values in one requirement.
+        let names: Vec<String> = (0..300).map(|n| format!("n{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let verdict = judge(rule(), &bound("b", json!([host(&names)])), &pod(&["b"], json!({})));
+        assert_eq!(verdict.patch.0, []);
+        let found = lines(&verdict);
+        assert!(found[0].starts_with("Warn ") && found[0].contains("more than 256 requirements and values"), "{found:?}");
+        let verdict = judge(rule(), &bound("b", json!([host(&names[..200])])), &pod(&["b"], json!({})));
+        assert_eq!((verdict.patch.0.len(), verdict.findings.len()), (1, 0));
     }
 
     #[test]

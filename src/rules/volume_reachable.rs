@@ -449,6 +449,36 @@ mod tests {
     }
 
     #[test]
+    fn hundreds_of_claims_are_each_told_once_and_a_hundred_of_them() {
+        let names: Vec<String> = (0..300).map(|n| format!("c{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let context: Vec<Value> = names.iter().flat_map(|name| on_host(name, &format!("n-{name}"))).collect();
+        let found = verdict(&context, &names, json!({}));
+        assert_eq!(found.findings.len(), 101);
+        assert!(found.findings.iter().take(100).all(|finding| finding.message.contains("it uses claim \"c0\"")));
+        assert!(found.findings[100].message.starts_with("199 more findings"), "{}", found.findings[100].message);
+    }
+
+    #[test]
+    fn says_so_where_the_selectors_are_too_much() {
+        let terms = |key: &str, value: &str, count: usize| {
+            let term = |n: usize| json!({"matchExpressions": [is_in(key, &format!("{value}{n}")), is_in("os", "linux")]});
+            json!((0..count).map(term).collect::<Vec<_>>())
+        };
+        let mut context = on_host("a", "n1");
+        let own = |count| affinity(terms("rack", "x", count));
+        context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"] = terms("row", "y", 300);
+        assert_eq!(verdict(&context, &["a"], own(300)).findings, [], "one pair is enough to tell that they fit");
+        context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"] = terms("rack", "y", 300);
+        let found = verdict(&context, &["a"], own(300));
+        assert_eq!(places(&found).len(), 1);
+        assert!(places(&found)[0].starts_with("Warn spec.affinity"), "{:?}", places(&found));
+        assert!(found.findings[0].message.contains("is not judged to the end"), "{}", found.findings[0].message);
+        // No label can be both, and so few are held against each other.
+        assert!(places(&verdict(&context, &["a"], own(3)))[0].starts_with("Deny spec.affinity"));
+    }
+
+    #[test]
     fn node_name_is_held_to_the_nodes_labels() {
         // The label of node n2 is not its name.
         let mut nodes = [node("n1", json!({})), node("n2", json!({}))];
