@@ -231,7 +231,9 @@ fn expand<'i>(at: FieldPath, value: Cow<'i, Value>, add: &mut impl FnMut(FieldPa
 /// a PodList; those of a `List` have their own.
 fn item_of<'i>(list: &Value, kind: &str, item: &'i Value) -> Cow<'i, Value> {
     let Value::Object(fields) = item else { return Cow::Borrowed(item) };
-    if kind.is_empty() || fields.contains_key("kind") || fields.contains_key("apiVersion") {
+    // What has no metadata is no object of the API server's, and is not worth a copy.
+    let is_named = fields.contains_key("kind") || fields.contains_key("apiVersion");
+    if kind.is_empty() || is_named || !fields.contains_key("metadata") {
         return Cow::Borrowed(item);
     }
     let mut fields = fields.clone();
@@ -305,13 +307,30 @@ impl Run<'_> {
             let review = Review { namespace: Some(self.namespace), ..Review::create(&*manifest.value) };
             manifest.is_object().then(|| engine.judge(&review))
         });
+        // How many of each input are no objects.
+        let mut strangers: BTreeMap<usize, usize> = BTreeMap::new();
         for (manifest, verdict) in manifests.into_iter().zip(verdicts) {
             match verdict {
                 Some(verdict) => self.add(manifest, verdict, &mut report),
                 None if inputs.get(manifest.input).is_some_and(|input| input.named) => {
-                    report.faults.push(manifest.no_object());
+                    let seen = strangers.entry(manifest.input).or_default();
+                    *seen += 1;
+                    if *seen <= MOST_TOLD {
+                        report.faults.push(manifest.no_object());
+                    }
                 }
                 None => report.skipped += 1,
+            }
+        }
+        for (input, more) in
+            strangers.into_iter().map(|(input, seen)| (input, seen.saturating_sub(MOST_TOLD)))
+        {
+            if let (1.., Some(input)) = (more, inputs.get(input)) {
+                let message = format!(
+                    "{more} more documents or items of {} are no Kubernetes objects",
+                    input.source.name
+                );
+                report.faults.push(Fault { spot: None, message, help: None });
             }
         }
         report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
