@@ -39,14 +39,16 @@ pub(super) const WAITING: usize = 3;
 /// How many requests one HTTP/2 connection may have open. The API server opens another connection for more.
 const STREAMS: u32 = 32;
 
+/// Is told of a connection that came to no request: from whom, where that is known, and why.
+pub(super) type Failed = dyn Fn(Option<IpAddr>, &io::Error) + Send + Sync;
+
 /// What is done with connections.
 #[derive(Clone)]
 pub(super) struct Server {
     /// None in the clear.
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) connections: Arc<Connections>,
-    /// Told of a connection that came to no request, and why.
-    pub(super) failed: Arc<dyn Fn(Option<IpAddr>, &io::Error) + Send + Sync>,
+    pub(super) failed: Arc<Failed>,
 }
 
 /// How an end comes: nothing is accepted any more, what runs has its time, and then it ends as well.
