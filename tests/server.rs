@@ -228,13 +228,11 @@ async fn while_all_judging_threads_are_busy_everything_else_is_answered() {
     let limits = Limits { request_time: Duration::from_secs(100), ..Limits::default() };
     let gate = Gate::with(limits, Shutdown::default()).await;
     let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(2, 16);
-    let slow: Vec<_> = (0..threads + 2)
-        .map(async |_| {
-            let mut client = gate.http2().await;
-            tokio::spawn(async move { client.post("/validate", review("held")).await.0.status })
-        })
-        .collect();
-    let slow = futures::future::join_all(slow).await;
+    let mut slow = Vec::new();
+    for _ in 0..threads + 2 {
+        let mut client = gate.http2().await;
+        slow.push(tokio::spawn(async move { client.post("/validate", review("held")).await.0.status }));
+    }
     gate.until("volgate_body_bytes{size=\"small\"} ", |bytes| bytes >= (threads + 2) * 100).await;
     for _ in 0..20 {
         assert_eq!(gate.health("/livez").await.0, 200);

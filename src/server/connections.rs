@@ -39,8 +39,8 @@ pub(super) const WAITING: usize = 3;
 /// How many requests one HTTP/2 connection may have open. The API server opens another connection for more.
 const STREAMS: u32 = 32;
 
-/// Told of a connection that came to no request: from where, and why.
-pub(super) type Failed = Arc<dyn Fn(Option<IpAddr>, &io::Error) + Send + Sync>;
+/// Is told of a connection that came to no request: from whom, where that is known, and why.
+pub(super) type Failed = dyn Fn(Option<IpAddr>, &io::Error) + Send + Sync;
 
 /// What is done with connections.
 #[derive(Clone)]
@@ -48,8 +48,7 @@ pub(super) struct Server {
     /// None in the clear.
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) connections: Arc<Connections>,
-    /// Told of a connection that came to no request, and why.
-    pub(super) failed: Failed,
+    pub(super) failed: Arc<Failed>,
 }
 
 /// How an end comes: nothing is accepted any more, what runs has its time, and then it ends as well.
