@@ -175,7 +175,7 @@ async fn the_controllers_account_takes_a_claims_node_away_and_changes_nothing_el
     let claim = |name: &str, annotations: Value, volume: &str| {
         json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "metadata": {"name": name, "annotations": annotations, "finalizers": ["a.example/b"]},
-            "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "nobodys", "volumeName": volume,
+            "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "no-volumes", "volumeName": volume,
                 "resources": {"requests": {"storage": "1Gi"}}}})
     };
     let by = |name: &str| json!({"volume.kubernetes.io/storage-provisioner": name, selected: "n", "a": "b"});
