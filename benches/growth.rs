@@ -23,7 +23,7 @@ fn main() {
     let policies = growth::policies();
     growth::check(&policies, "a: 1\n");
     println!(
-        "| shape | n | n | 3n | 10n | exponent | findings | MiB at most |\n|---|--:|--:|--:|--:|--:|--:|--:|"
+        "| shape | n | n | 3n | 10n | exponent | findings | MiB at most | bytes taken for a byte |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     );
     for shape in SHAPES.iter().filter(|shape| shape.name.contains(&part)) {
         let each = ((shape.file)(2_000).len() - (shape.file)(1_000).len()) as f64 / 1_000.0;
@@ -43,12 +43,13 @@ fn main() {
         let (_, taken) = taken_by(|| growth::check(&policies, &text));
         let exponent = (ten.as_secs_f64() / one.as_secs_f64()).ln() / 10f64.ln();
         println!(
-            "| {} | {count} | {} | {} | {} | {exponent:.2} | {found} | {} |",
+            "| {} | {count} | {} | {} | {} | {exponent:.2} | {found} | {} | {} |",
             shape.name,
             millis(one),
             millis(three),
             millis(ten),
-            taken.most >> 20
+            taken.most >> 20,
+            taken.bytes / text.len().max(1)
         );
     }
 }
