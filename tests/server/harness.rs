@@ -25,7 +25,7 @@ use tokio_rustls::client::TlsStream;
 use volgate::lookup::MapLookup;
 use volgate::model::{FieldPath, Labels};
 use volgate::policy::{CompiledPolicy, CompiledRule, PolicySet};
-use volgate::rules::{Draft, Rule};
+use volgate::rules::{Draft, Drafts, Rule};
 use volgate::server::{CacheState, Clock, Limits, ServeFault, Shutdown, State, serve};
 use volgate::tls::{CertificateSource, Follower};
 use volgate::verdict::Action;
@@ -43,7 +43,7 @@ pub(crate) fn release() {
 struct Obedient;
 
 impl Rule for Obedient {
-    fn check(&self, context: &volgate::engine::Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &volgate::engine::Context<'_>, findings: &mut Drafts<'_>) {
         let finding = Draft::new(FieldPath::root().key("spec"), "is not liked");
         match context.facts.meta.label("do") {
             Some("deny") => findings.push(finding),
