@@ -341,7 +341,7 @@ impl Lookup for Index {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::ClassName;
+    use crate::facts::{ClassName, ReclaimPolicy};
 
     fn index() -> Index {
         Index::new(["ReplicaSet", "Job"])
@@ -418,11 +418,13 @@ mod tests {
         assert!(index.volume("b").is_some());
         let counts = |class: &str| index.available(class);
         assert_eq!((counts("fast"), counts("slow").count, counts("").count), (Counts::default(), 1, 1));
-        let tied = VolumeFacts { node_affinity: Some(Default::default()), ..volume("c", "", true) };
+        let node_affinity = Some(Default::default());
+        let reclaim = ReclaimPolicy::Retain;
+        let tied = VolumeFacts { node_affinity, reclaim, ..volume("c", "", true) };
         index.volumes.apply(tied);
         assert_eq!(counts(""), Counts { count: 1, tied: 1, retained: 1 }, "the newer one alone");
         index.volumes.apply(volume("c", "", true));
-        assert_eq!(counts("").tied, 0);
+        assert_eq!(counts(""), Counts { count: 1, tied: 0, retained: 0 });
         assert!(index.find_available("", &|volume| volume.name == "c").is_some());
         assert!(index.find_available("slow", &|volume| volume.name == "c").is_none());
 
