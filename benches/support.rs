@@ -147,7 +147,7 @@ pub const EXPRESSIONS: [&str; 20] = [
     "object.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
     "has(object.metadata.annotations) && object.metadata.annotations.size() < 20",
     "facts.stateful && facts.containers.exists(c, c.stateful)",
-    "facts.paths.all(p, !p.data || p.durability in ['claim', 'volume', 'unknown'])",
+    "facts.paths.all(p, !p.data || !p.readOnly)",
     "facts.paths.filter(p, p.durability == 'container').size() < 3",
     "facts.claims.size() == 0 && facts.kind == 'Pod'",
     "namespaceObject.metadata.labels.tier == 'data' && request.operation == 'CREATE'",
