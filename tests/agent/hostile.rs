@@ -183,7 +183,7 @@ async fn what_is_mounted_or_immutable_stays_in_the_trash_and_is_told() {
 #[tokio::test]
 async fn what_is_immutable_keeps_neither_the_rest_nor_others_in_the_trash() {
     let Some(mut node) = Node::start("immutable").await else { return };
-    for volume in ["pvc-immutable", "pvc-beside"] {
+    for volume in ["pvc-immutable", "pvc-near-immutable"] {
         node.ask(volume, |spec| spec.directory = volume.into()).await;
         node.phase(volume, Phase::Ready).await;
     }
@@ -196,8 +196,8 @@ async fn what_is_immutable_keeps_neither_the_rest_nor_others_in_the_trash() {
     };
     flags("+i", &volume);
     fs::create_dir_all(volume.join("deep/er")).unwrap();
-    fs::write(node.beneath("pvc-beside/data"), "").unwrap();
-    for volume in ["pvc-immutable", "pvc-beside"] {
+    fs::write(node.beneath("pvc-near-immutable/data"), "").unwrap();
+    for volume in ["pvc-immutable", "pvc-near-immutable"] {
         node.ask_absent(volume).await;
         node.phase(volume, Phase::Removed).await;
     }
@@ -241,14 +241,14 @@ async fn whoever_goes_on_in_a_removed_volume_holds_up_nobody() {
     });
     node.ask_absent("pvc-goes-on").await;
     node.phase("pvc-goes-on", Phase::Removed).await;
-    node.ask("pvc-other", |spec| spec.directory = "other".into()).await;
-    node.phase("pvc-other", Phase::Ready).await;
+    node.ask("pvc-after", |spec| spec.directory = "other".into()).await;
+    node.phase("pvc-after", Phase::Ready).await;
     fs::write(node.beneath("other/data"), "").unwrap();
-    node.ask_absent("pvc-other").await;
-    node.phase("pvc-other", Phase::Removed).await;
+    node.ask_absent("pvc-after").await;
+    node.phase("pvc-after", Phase::Removed).await;
     wait_until("the other is gone, and the first is not waited for", LIMIT, async || {
         let entries = names(&node.beneath(".volgate/trash"));
-        if entries.iter().any(|name| name.starts_with("pvc-other")) {
+        if entries.iter().any(|name| name.starts_with("pvc-after")) {
             Err(format!("{entries:?}"))
         } else {
             Ok(())
@@ -369,8 +369,8 @@ async fn a_disk_full_of_files_is_no_place_for_a_volume_until_they_are_gone() {
     node.phase("pvc-fills", Phase::Removed).await;
     node.trash_is_empty().await;
     node.storage("a usable base", |status| status.bases[0].usable).await;
-    node.ask("pvc-later", |spec| spec.size_bytes = 1 << 20).await;
-    node.phase("pvc-later", Phase::Ready).await;
+    node.ask("pvc-after-full", |spec| spec.size_bytes = 1 << 20).await;
+    node.phase("pvc-after-full", Phase::Ready).await;
     node.stop_agent();
     drop(mounted);
 }
