@@ -95,8 +95,8 @@ impl Catalog {
         let args_env = entry.map_or(&[][..], |entry| &entry.args_env);
         match argv::Argv::new(container, args_env, &mut Budget::of(container)) {
             Ok(argv) => start::start(container, &argv, entry.map_or(&[], |entry| &entry.clients)),
-            // What is too long to be read may start anything.
-            Err(_) => Start::Script,
+            // What is too long to be read may well start a server; nobody is excused by length.
+            Err(_) => Start::Server,
         }
     }
 
