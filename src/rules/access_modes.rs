@@ -118,19 +118,22 @@ impl AccessModes {
             let at = field.index(index);
             match mode {
                 Err(text) => {
-                    let message = format!("asks for the access mode {text:?}, which Kubernetes does not know");
+                    let message =
+                        format!("asks for the access mode {text:?}, which Kubernetes does not know");
                     let known = MODES.map(AccessMode::as_str);
-                    let meant = AccessMode::parse(text).map(AccessMode::as_str).or_else(|| nearest(text, &known));
+                    let meant =
+                        AccessMode::parse(text).map(AccessMode::as_str).or_else(|| nearest(text, &known));
                     findings.push(Draft::new(at, message).help(match meant {
                         Some(meant) => format!("did you mean {meant}?"),
                         None => format!("write {}", one_of(choice)),
                     }));
                 }
                 Ok(mode) if !allowed.is_empty() && !allowed.contains(mode) => {
-                    let scope = match class.as_deref().filter(|class| best_fit(&self.0.per_class, class).is_some()) {
-                        Some(class) => format!(" for class {class:?}"),
-                        None => String::new(),
-                    };
+                    let scope =
+                        match class.as_deref().filter(|class| best_fit(&self.0.per_class, class).is_some()) {
+                            Some(class) => format!(" for class {class:?}"),
+                            None => String::new(),
+                        };
                     let message = format!("asks for {mode}, which the policy does not allow{scope}");
                     findings.push(Draft::new(at, message).help(format!("write {}", one_of(allowed))));
                 }
@@ -225,7 +228,10 @@ mod tests {
         assert_eq!(local.findings[0].related[0].0.to_string(), "spec.storageClassName");
         assert_eq!(found(json!({}), &context, &claim("nfs", shared.clone())), [""; 0]);
         assert_eq!(found(json!({}), &context, &claim("local", json!(["ReadWriteOnce"]))), [""; 0]);
-        assert_eq!(found(json!({"sharedClasses": ["loc*"]}), &context, &claim("local", shared.clone())), [""; 0]);
+        assert_eq!(
+            found(json!({"sharedClasses": ["loc*"]}), &context, &claim("local", shared.clone())),
+            [""; 0]
+        );
         let mut default = claim("local", shared.clone());
         default["spec"].as_object_mut().unwrap().remove("storageClassName");
         assert_eq!(found(json!({}), &context, &default).len(), 1, "the default is local");
@@ -256,7 +262,10 @@ mod tests {
         };
         let contradict = |a: Value, b: Value| rule(a).contradicts(rule(b).as_any()).is_some();
         assert!(contradict(json!({"allow": ["ReadWriteOnce"]}), json!({"allow": ["ReadWriteMany"]})));
-        assert!(contradict(json!({"allow": ["ReadWriteOnce"]}), json!({"perClass": {"a": ["ReadWriteMany"]}})));
+        assert!(contradict(
+            json!({"allow": ["ReadWriteOnce"]}),
+            json!({"perClass": {"a": ["ReadWriteMany"]}})
+        ));
         assert!(!contradict(json!({"allow": ["ReadWriteOnce"]}), json!({})));
         assert!(faults(json!([{"accessModes": {"perClass": {"a": []}}}]))[0].contains("allows no mode"));
         assert!(faults(json!([{"accessModes": {"allow": ["RWX"]}}]))[0].contains("must be one of"));

@@ -60,7 +60,8 @@ impl Rule for BindingModeRule {
     fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         match &context.facts.subject {
             Subject::Class(class) => findings.extend(self.judge_class(context, class)),
-            _ => findings.extend(context.facts.claim_sites().filter_map(|site| self.judge_claim(context, &site))),
+            _ => findings
+                .extend(context.facts.claim_sites().filter_map(|site| self.judge_claim(context, &site))),
         }
     }
 
@@ -168,9 +169,7 @@ mod tests {
             class("now", "rancher.io/local-path", json!("Immediate")),
             class("later", "rancher.io/local-path", json!("WaitForFirstConsumer")),
         ];
-        let claim = |spec: Value| {
-            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": spec})
-        };
+        let claim = |spec: Value| json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": spec});
         let lines = found(&context, &claim(json!({"storageClassName": "now"})));
         assert!(lines[0].starts_with("Warn spec.storageClassName: "), "{lines:?}");
         assert_eq!(found(&context, &claim(json!({"storageClassName": "later"}))), [""; 0]);
@@ -178,7 +177,9 @@ mod tests {
         let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {
             "template": {"spec": {"containers": []}},
             "volumeClaimTemplates": [{"metadata": {"name": "a"}, "spec": {"storageClassName": "now"}}]}});
-        assert!(found(&context, &set)[0].starts_with("Warn spec.volumeClaimTemplates[0].spec.storageClassName: "));
+        assert!(
+            found(&context, &set)[0].starts_with("Warn spec.volumeClaimTemplates[0].spec.storageClassName: ")
+        );
     }
 
     #[test]

@@ -132,18 +132,24 @@ impl super::Params for Params {
     const FIELD: &'static str = "cel";
 
     fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
-        let mut compile = |text: &str, known: &[Known<'_>], at: &FieldPath, wanted: Kind| match program::compile(text, known) {
-            Ok(program) if program.kind.may_be(wanted) => Some(program),
-            Ok(program) => {
-                let wanted = if wanted == Kind::Bool { "true or false" } else { "a text" };
-                faults.push(PolicyFault::new(at.clone(), format!("must come to {wanted}, not {}", program.kind)));
-                None
-            }
-            Err(found) => {
-                faults.extend(found.into_iter().map(|message| PolicyFault::new(at.clone(), message)));
-                None
-            }
-        };
+        let mut compile =
+            |text: &str, known: &[Known<'_>], at: &FieldPath, wanted: Kind| match program::compile(
+                text, known,
+            ) {
+                Ok(program) if program.kind.may_be(wanted) => Some(program),
+                Ok(program) => {
+                    let wanted = if wanted == Kind::Bool { "true or false" } else { "a text" };
+                    faults.push(PolicyFault::new(
+                        at.clone(),
+                        format!("must come to {wanted}, not {}", program.kind),
+                    ));
+                    None
+                }
+                Err(found) => {
+                    faults.extend(found.into_iter().map(|message| PolicyFault::new(at.clone(), message)));
+                    None
+                }
+            };
         let mut known: Vec<Known<'_>> = Vec::new();
         let mut variables = Vec::new();
         for (index, variable) in self.variables.iter().enumerate() {
@@ -156,20 +162,26 @@ impl super::Params for Params {
         let expression = compile(&self.expression, &known, &at.key("expression"), Kind::Bool);
         let when = self.when.as_ref().and_then(|text| compile(text, &known, &at.key("when"), Kind::Bool));
         let message = self.message_expression.as_ref();
-        let message = message.and_then(|text| compile(text, &known, &at.key("messageExpression"), Kind::Text));
+        let message =
+            message.and_then(|text| compile(text, &known, &at.key("messageExpression"), Kind::Text));
         kind_faults(&self.kinds, &at.key("kinds"), faults);
         if self.variables.len() > limits::VARIABLES {
-            let message = format!("has {} items, and {} is the limit", self.variables.len(), limits::VARIABLES);
+            let message =
+                format!("has {} items, and {} is the limit", self.variables.len(), limits::VARIABLES);
             faults.push(PolicyFault::new(at.key("variables"), message));
         }
         for (index, variable) in self.variables.iter().enumerate() {
             let at = at.key("variables").index(index).key("name");
             let first = self.variables.iter().take(index).any(|other| other.name == variable.name);
             if first {
-                faults.push(PolicyFault::new(at.clone(), format!("there are two variables {:?}: rename one", variable.name)));
+                faults.push(PolicyFault::new(
+                    at.clone(),
+                    format!("there are two variables {:?}: rename one", variable.name),
+                ));
             }
             if !is_name(&variable.name) {
-                let message = format!("{:?} is no name: write letters, digits and _, a letter first", variable.name);
+                let message =
+                    format!("{:?} is no name: write letters, digits and _, a letter first", variable.name);
                 faults.push(PolicyFault::new(at, message));
             }
         }
@@ -221,7 +233,8 @@ impl Rule for Cel {
         }
         // The library was written for values of the right types; a panic of it must not end a review.
         let answer = catch_unwind(AssertUnwindSafe(|| self.answer(context)));
-        let answer = answer.unwrap_or_else(|_| Err("the evaluation broke off; please report this".to_owned()));
+        let answer =
+            answer.unwrap_or_else(|_| Err("the evaluation broke off; please report this".to_owned()));
         let name = &self.params.name;
         match answer {
             Ok(None) => {}
@@ -242,7 +255,9 @@ impl Rule for Cel {
     fn check_scale(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let OfScaled::Beyond(path) = &self.of_scaled else { return self.check(context, findings) };
         let (name, kind) = (&self.params.name, &context.facts.id.kind);
-        let message = format!("not judged: the expression {name:?} reads `{path}`, which is not known of a {kind} that is scaled");
+        let message = format!(
+            "not judged: the expression {name:?} reads `{path}`, which is not known of a {kind} that is scaled"
+        );
         let help = "ask for `object.spec.replicas` in a rule of its own, with nothing but the object's kind, name, namespace \
                     and labels, `request` and `namespaceObject` beside it";
         findings.push(Draft::new(self.field.clone(), message).help(help).at_most(Action::Warn));

@@ -71,7 +71,8 @@ impl super::Params for Params {
         }
         for (index, pattern) in self.allow.iter().enumerate() {
             if let Some(denied) = self.deny.iter().find(|denied| includes(denied, pattern)) {
-                let message = format!("{pattern:?} is allowed and, by {denied:?}, denied: take one of them out");
+                let message =
+                    format!("{pattern:?} is allowed and, by {denied:?}, denied: take one of them out");
                 faults.push(PolicyFault::new(at.key("allow").index(index), message));
             }
         }
@@ -127,10 +128,13 @@ impl ClaimClass {
         match &site.spec.class {
             ClassName::Named(class) => {
                 if let Some(why) = self.refuses(class) {
-                    return Some(Draft::new(field, format!("asks for class {class:?}, {why}")).help(self.allowed()));
+                    return Some(
+                        Draft::new(field, format!("asks for class {class:?}, {why}")).help(self.allowed()),
+                    );
                 }
                 self.misses(context, site, class).then(|| {
-                    let message = format!("asks for class {class:?}, which does not exist: the claim stays Pending");
+                    let message =
+                        format!("asks for class {class:?}, which does not exist: the claim stays Pending");
                     Draft::new(field, message).help(self.instead(context, class))
                 })
             }
@@ -163,7 +167,8 @@ impl ClaimClass {
             });
         }
         (!self.0.allow.is_empty()).then(|| {
-            let message = "names no class, and whether the policy allows the cluster's default is not known here";
+            let message =
+                "names no class, and whether the policy allows the cluster's default is not known here";
             Draft::new(field, message).help(self.allowed()).at_most(Action::Warn)
         })
     }
@@ -191,10 +196,13 @@ impl ClaimClass {
 
     fn instead(&self, context: &Context<'_>, class: &str) -> String {
         // An allowed class that exists and is written nearly the same.
-        let existing = self.0.allow.iter().map(String::as_str).filter(|name| context.lookup.class(name).is_some());
+        let existing =
+            self.0.allow.iter().map(String::as_str).filter(|name| context.lookup.class(name).is_some());
         match nearest(class, &existing.collect::<Vec<_>>()) {
             Some(near) => format!("did you mean {near}?"),
-            None => "write the name of a class of this cluster (`kubectl get storageclass` lists them)".to_owned(),
+            None => {
+                "write the name of a class of this cluster (`kubectl get storageclass` lists them)".to_owned()
+            }
         }
     }
 
@@ -266,7 +274,11 @@ mod tests {
     fn an_absent_class_is_the_clusters_default() {
         let of = |context: &[Value], params: Value| found(params, context, &claim(json!({})));
         let refused = of(&[class("gp2", "true")], json!({"allow": ["local-path"]}));
-        assert!(refused[0].starts_with("Deny spec.storageClassName: names no class, and the cluster's default is \"gp2\""));
+        assert!(
+            refused[0].starts_with(
+                "Deny spec.storageClassName: names no class, and the cluster's default is \"gp2\""
+            )
+        );
         assert_eq!(of(&[class("gp2", "true")], json!({"allow": ["gp2"]})), [""; 0]);
         assert!(of(&[class("gp2", "false")], json!({}))[0].contains("has no default"));
         assert_eq!(of(&[], json!({"mustExist": false})), [""; 0]);
@@ -295,10 +307,13 @@ mod tests {
         let of = |params: Value, object: &Value| {
             let policies = policy(json!([{"claimClass": params}])).unwrap();
             let lookup = MapLookup::default();
-            let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 1, 1) };
+            let engine =
+                Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 1, 1) };
             lines(&engine.judge(&Review::create(object)).unwrap())
         };
-        assert!(of(json!({"allow": ["a"]}), &claim(json!({})))[0].starts_with("Warn spec.storageClassName: "));
+        assert!(
+            of(json!({"allow": ["a"]}), &claim(json!({})))[0].starts_with("Warn spec.storageClassName: ")
+        );
         assert_eq!(of(json!({"deny": ["a"]}), &claim(json!({}))), [""; 0]);
         assert_eq!(of(json!({}), &named("whatever")), [""; 0]);
     }
@@ -348,7 +363,10 @@ mod tests {
         assert!(contradict(json!({"allow": ["a*"]}), json!({"deny": ["a*"]})));
         assert!(contradict(json!({"deny": ["*"]}), json!({"allow": ["a"]})));
         assert!(!contradict(json!({"allow": ["a*"]}), json!({"allow": ["ab", "c"]})));
-        assert!(!contradict(json!({"allow": ["a"], "allowNone": true}), json!({"allow": ["b"], "allowNone": true})));
+        assert!(!contradict(
+            json!({"allow": ["a"], "allowNone": true}),
+            json!({"allow": ["b"], "allowNone": true})
+        ));
         assert!(faults(json!([{"claimClass": {"allow": ["a-1"], "deny": ["a-*"]}}]))[0].contains("take one"));
         assert_eq!(faults(json!([{"claimClass": {"allow": ["", "*a"]}}])).len(), 2);
     }

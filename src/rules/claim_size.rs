@@ -97,7 +97,8 @@ impl Bounds {
 
     fn order_fault(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
         if let Some((min, max)) = self.min.as_ref().zip(self.max.as_ref()).filter(|(min, max)| min > max) {
-            faults.push(PolicyFault::new(at.clone(), format!("admits no size: min {min} is above max {max}")));
+            faults
+                .push(PolicyFault::new(at.clone(), format!("admits no size: min {min} is above max {max}")));
         }
     }
 }
@@ -163,7 +164,8 @@ impl ClaimSize {
             return Some(Draft::new(field, message).help(help));
         }
         // A claim that is too small and grows gets better, even when it stays too small.
-        let min = min.as_ref().filter(|min| request < min && context.review.operation != Operation::Update)?;
+        let min =
+            min.as_ref().filter(|min| request < min && context.review.operation != Operation::Update)?;
         let message = format!("asks for {request}{of_class}: the least is {min}");
         Some(Draft::new(field, message).help(help))
     }
@@ -195,7 +197,9 @@ mod tests {
         }
         let field = "Deny spec.resources.requests.storage: ";
         let large = found(&[], json!("fast"), json!("101Gi"));
-        assert!(large[0].starts_with(field) && large[0].contains("101Gi of class \"fast\": the most is 100Gi"));
+        assert!(
+            large[0].starts_with(field) && large[0].contains("101Gi of class \"fast\": the most is 100Gi")
+        );
         let small = found(&[], json!("fast"), json!("1Gi".replace("Gi", "G")));
         assert!(small[0].starts_with(field) && small[0].contains("the least is 1Gi"), "{small:?}");
     }
@@ -240,7 +244,10 @@ mod tests {
     fn a_policy_must_admit_a_size() {
         let of = |params: Value| faults(json!([{"claimSize": params}]));
         assert!(of(json!({}))[0].contains("sets no bound"));
-        assert!(of(json!({"max": "10GB"}))[0].starts_with("spec.rules[0].claimSize.max: \"10GB\" is not a quantity"));
+        assert!(
+            of(json!({"max": "10GB"}))[0]
+                .starts_with("spec.rules[0].claimSize.max: \"10GB\" is not a quantity")
+        );
         assert!(of(json!({"min": "2Gi", "max": "1Gi"}))[0].contains("min 2Gi is above max 1Gi"));
         let inner = of(json!({"min": "2Gi", "perClass": {"a": {"max": "1Gi"}, "b*c": {}}}));
         assert!(inner[0].starts_with("spec.rules[0].claimSize.perClass.a: admits no size"), "{inner:?}");

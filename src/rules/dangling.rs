@@ -299,12 +299,26 @@ mod tests {
     #[test]
     fn volumes_and_templates_that_nothing_mounts() {
         let init = json!({"name": "i", "volumeDevices": [{"name": "used", "devicePath": "/dev/xvda"}]});
-        let mut object = pod(json!({"name": "c"}), json!([{"name": "used", "emptyDir": {}}, {"name": "left", "emptyDir": {}}]));
+        let mut object = pod(
+            json!({"name": "c"}),
+            json!([{"name": "used", "emptyDir": {}}, {"name": "left", "emptyDir": {}}]),
+        );
         object["spec"]["initContainers"] = json!([init]);
-        starts(&found(&[], &object), &[r#"Warn spec.volumes[1].name: no container mounts the pod volume "left""#]);
+        starts(
+            &found(&[], &object),
+            &[r#"Warn spec.volumes[1].name: no container mounts the pod volume "left""#],
+        );
         let mut set = set("s");
-        set["spec"]["volumeClaimTemplates"].as_array_mut().unwrap().push(json!({"metadata": {"name": "wal"}, "spec": {}}));
-        starts(&found(&[], &set), &[r#"Warn spec.volumeClaimTemplates[1].metadata.name: no container mounts the claim template "wal""#]);
+        set["spec"]["volumeClaimTemplates"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"metadata": {"name": "wal"}, "spec": {}}));
+        starts(
+            &found(&[], &set),
+            &[
+                r#"Warn spec.volumeClaimTemplates[1].metadata.name: no container mounts the claim template "wal""#,
+            ],
+        );
     }
 
     #[test]
@@ -314,7 +328,9 @@ mod tests {
         let volumes = json!([{"name": "a", "emptyDir": {}}, {"name": "b", "emptyDir": {}}]);
         starts(
             &found(&[], &pod(container, volumes)),
-            &[r#"Deny spec.containers[0].volumeMounts[1].mountPath: container "c" mounts both "a" and "b" at /data"#],
+            &[
+                r#"Deny spec.containers[0].volumeMounts[1].mountPath: container "c" mounts both "a" and "b" at /data"#,
+            ],
         );
     }
 
@@ -334,13 +350,23 @@ mod tests {
         assert_eq!(found(&[claim("db", json!({}))], &uses_claim("there")), [""; 0]);
         starts(
             &found(&[claim("other", json!({}))], &uses_claim("there")),
-            &[r#"Warn spec.volumes[0].persistentVolumeClaim.claimName: claim "there" exists nowhere in the cluster (namespace "db")"#],
+            &[
+                r#"Warn spec.volumes[0].persistentVolumeClaim.claimName: claim "there" exists nowhere in the cluster (namespace "db")"#,
+            ],
         );
         // Without a cluster, what was given is all that is known.
         let policies = policy(json!([{"dangling": {}}])).unwrap();
-        let engine = Engine { policies: &policies, lookup: &MapLookup::default(), today: jiff::civil::date(2026, 11, 23) };
+        let engine = Engine {
+            policies: &policies,
+            lookup: &MapLookup::default(),
+            today: jiff::civil::date(2026, 11, 23),
+        };
         let verdict = engine.judge(&Review::create(&uses_claim("there"))).unwrap();
-        assert!(verdict.findings[0].message.contains("exists nowhere in what was given"), "{:?}", verdict.findings);
+        assert!(
+            verdict.findings[0].message.contains("exists nowhere in what was given"),
+            "{:?}",
+            verdict.findings
+        );
     }
 
     #[test]
@@ -352,8 +378,7 @@ mod tests {
         }
         let mut own = uses_claim("data-p");
         assert_eq!(found(&[], &own).len(), 1);
-        own["metadata"]["ownerReferences"] =
-            json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "s", "uid": "u", "controller": true}]);
+        own["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "s", "uid": "u", "controller": true}]);
         assert_eq!(found(&[], &own), [""; 0], "the set has made it, the cache is behind");
         let by = |user| {
             let review = Review { user: Some(user), ..Review::create(&own) };
@@ -370,13 +395,24 @@ mod tests {
         let number = 5_000;
         let mounts: Vec<Value> =
             (0..number).map(|at| json!({"name": format!("w{at}"), "mountPath": format!("/m{at}")})).collect();
-        let volumes: Vec<Value> = (0..number).map(|at| json!({"name": format!("v{at}"), "emptyDir": {}})).collect();
+        let volumes: Vec<Value> =
+            (0..number).map(|at| json!({"name": format!("v{at}"), "emptyDir": {}})).collect();
         let object = pod(json!({"name": "c", "volumeMounts": mounts}), json!(volumes));
         let verdict = judge(json!([{"dangling": {}}]), &[], &object);
-        assert_eq!(verdict.findings.len(), Drafts::MOST + 1, "each mount names nothing, and nothing mounts a volume");
+        assert_eq!(
+            verdict.findings.len(),
+            Drafts::MOST + 1,
+            "each mount names nothing, and nothing mounts a volume"
+        );
         let more = verdict.findings.last().unwrap();
-        assert_eq!(more.message, "9900 more findings of this rule in this object: only the first 100 are told");
-        assert_eq!((more.action, more.field.to_string().as_str()), (Action::Deny, "spec.containers[0].volumeMounts[100].name"));
+        assert_eq!(
+            more.message,
+            "9900 more findings of this rule in this object: only the first 100 are told"
+        );
+        assert_eq!(
+            (more.action, more.field.to_string().as_str()),
+            (Action::Deny, "spec.containers[0].volumeMounts[100].name")
+        );
         let help = verdict.findings[0].help.as_deref().unwrap();
         assert!(help.starts_with(r#"write one of "v0", "v1", "#), "{help}");
         assert!(help.ends_with(r#""v11", …, or add "w0" to the pod's `volumes`"#), "{help}");
@@ -384,7 +420,8 @@ mod tests {
 
     #[test]
     fn volumes_that_a_claim_names() {
-        let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"}, "spec": {}});
+        let volume =
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"}, "spec": {}});
         let claim = claim("db", json!({"volumeName": "pv"}));
         assert_eq!(found(&[volume], &claim), [""; 0]);
         starts(&found(&[], &claim), &[r#"Warn spec.volumeName: volume "pv" exists nowhere"#]);

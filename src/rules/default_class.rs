@@ -38,7 +38,10 @@ impl super::Params for Params {
         for (namespace, class) in &self.namespaces {
             if class.is_empty() {
                 let path = at.key("namespaces").key(namespace.clone());
-                faults.push(PolicyFault::new(path, "must name a class; leave the namespace out to fill in none"));
+                faults.push(PolicyFault::new(
+                    path,
+                    "must name a class; leave the namespace out to fill in none",
+                ));
             }
         }
         Arc::new(DefaultClass(self.clone()))

@@ -2,7 +2,9 @@ use super::{Draft, Drafts, Rule};
 use crate::catalog::{Catalog, Origin, PlaceDoubt, Start, Unplaced};
 use crate::data::{Data, DataPath, UnplacedData, Why, has_durable, has_lasting, view, writable_mounts};
 use crate::engine::Context;
-use crate::facts::{Container, Cover, Mount, Place, Section, StorageMap, VolumeSource, Workload, WorkloadKind};
+use crate::facts::{
+    Container, Cover, Mount, Place, Section, StorageMap, VolumeSource, Workload, WorkloadKind,
+};
 use crate::model::{Brief, Durability, FieldPath, FsPath, LabelSelector, beginning, shortened};
 use crate::policy::{Belongs, PolicyFault, selector_faults};
 use crate::verdict::Action;
@@ -228,7 +230,10 @@ impl DurableData {
         let owner = match data.why {
             Why::Product { name, moved_by: None, .. } => format!("{name} keeps its data in {path}"),
             Why::Product { name, moved_by: Some(by), .. } => {
-                format!("{name} keeps its data in {} (set by {by})", listed(alike.iter(), ", ", |data| brief(&data.path)))
+                format!(
+                    "{name} keeps its data in {} (set by {by})",
+                    listed(alike.iter(), ", ", |data| brief(&data.path))
+                )
             }
             Why::Resembles { name } => {
                 format!("{path}, a directory in which {name} keeps its data")
@@ -258,7 +263,10 @@ impl DurableData {
         } else {
             Draft::new(
                 field,
-                format!("{owner}, {place}: whether that lasts is not known ({} or {})", fate.least, fate.most),
+                format!(
+                    "{owner}, {place}: whether that lasts is not known ({} or {})",
+                    fate.least, fate.most
+                ),
             )
             .help("give volgate the claim, class or volume it lies on (in CI: `--context`), or name a class")
             .at_most(Action::Warn)
@@ -323,14 +331,21 @@ impl DurableData {
         let unless = match (place, data.doubts.cache) {
             (None, None) => return draft,
             (_, Some(cache)) => {
-                format!("unless {}, whose value is not known here, makes it keep nothing ({})", cache.variable, cache.why)
+                format!(
+                    "unless {}, whose value is not known here, makes it keep nothing ({})",
+                    cache.variable, cache.why
+                )
             }
             (Some(PlaceDoubt::Configuration), None) => moves("its configuration, which is not known here,"),
             (Some(PlaceDoubt::Value(moved_by)), None) => {
                 moves(&format!("{}, whose value is not known here,", moved_by.name))
             }
-            (Some(PlaceDoubt::EnvFrom(name)), None) => moves(&format!("{name}, which may come by `envFrom`,")),
-            (Some(PlaceDoubt::WorkingDir), None) => moves("the image's working directory, which is not known here,"),
+            (Some(PlaceDoubt::EnvFrom(name)), None) => {
+                moves(&format!("{name}, which may come by `envFrom`,"))
+            }
+            (Some(PlaceDoubt::WorkingDir), None) => {
+                moves("the image's working directory, which is not known here,")
+            }
         };
         Draft { message: format!("{}, {unless}", draft.message), ..draft }.at_most(Action::Warn)
     }
@@ -350,7 +365,12 @@ impl DurableData {
     }
 
     /// The finding about a product's data as it is where a Job runs the product; nothing where the policy ignores Jobs.
-    fn of_a_job<'w, 'a>(&self, asked: &Asked<'w, 'a>, data: &DataPath<'w, 'a>, draft: Draft) -> Option<Draft> {
+    fn of_a_job<'w, 'a>(
+        &self,
+        asked: &Asked<'w, 'a>,
+        data: &DataPath<'w, 'a>,
+        draft: Draft,
+    ) -> Option<Draft> {
         let (most, missing) = match &asked.job {
             Belongs::No => return Some(draft),
             Belongs::Invented(why) => return Some(draft.and_help(Some(why.clone()))),
@@ -381,7 +401,8 @@ impl DurableData {
             // each pod volume, however many pieces of it are mounted.
             let mut by_volume: BTreeMap<FieldPath, (&DataPath<'_, '_>, BTreeSet<&str>)> = BTreeMap::new();
             for data in weak {
-                let (_, paths) = by_volume.entry(field(&pod, data)).or_insert_with(|| (data, BTreeSet::new()));
+                let (_, paths) =
+                    by_volume.entry(field(&pod, data)).or_insert_with(|| (data, BTreeSet::new()));
                 paths.insert(data.path.as_str());
             }
             findings.extend(by_volume.into_iter().map(|(field, (data, paths))| {
@@ -431,7 +452,11 @@ fn brief<'p>(path: &'p FsPath<'_>) -> Cow<'p, str> {
 }
 
 /// Items as a message lists them: the first ones, and how many more there are.
-fn listed<'p, T>(mut items: impl Iterator<Item = T>, between: &str, show: impl Fn(T) -> Cow<'p, str>) -> String {
+fn listed<'p, T>(
+    mut items: impl Iterator<Item = T>,
+    between: &str,
+    show: impl Fn(T) -> Cow<'p, str>,
+) -> String {
     let mut text = items.by_ref().take(LISTED).map(show).collect::<Vec<_>>().join(between);
     match items.count() {
         0 => {}
@@ -481,9 +506,13 @@ fn lies(cover: &Cover<'_, '_>) -> String {
             VolumeSource::Unset => {
                 format!("lies on {:?}, a pod volume with no source and so an emptyDir", volume.name)
             }
-            VolumeSource::HostPath { path, .. } => format!("lies on the hostPath {} of one node", Brief(path)),
+            VolumeSource::HostPath { path, .. } => {
+                format!("lies on the hostPath {} of one node", Brief(path))
+            }
             VolumeSource::Ephemeral(_) => format!("lies on the generic ephemeral volume {:?}", volume.name),
-            VolumeSource::Csi { driver, .. } => format!("lies on an inline volume of the CSI driver {driver}"),
+            VolumeSource::Csi { driver, .. } => {
+                format!("lies on an inline volume of the CSI driver {driver}")
+            }
             VolumeSource::Claim { name, .. } => format!("lies on the claim {name:?}"),
             source => {
                 let kind = source.field().map_or("unknown", |kind| beginning(kind, 64));
@@ -519,7 +548,9 @@ mod tests {
     }
 
     fn redis(mount: Value, volume: Value) -> Value {
-        pod(json!({"containers": [{"name": "redis", "image": "redis:7", "volumeMounts": [mount]}], "volumes": [volume]}))
+        pod(
+            json!({"containers": [{"name": "redis", "image": "redis:7", "volumeMounts": [mount]}], "volumes": [volume]}),
+        )
     }
 
     #[test]
@@ -536,7 +567,8 @@ mod tests {
 
     #[test]
     fn a_mount_beneath_the_data_does_not_cover_it() {
-        let object = redis(json!({"name": "v", "mountPath": "/data/redis"}), json!({"name": "v", "emptyDir": {}}));
+        let object =
+            redis(json!({"name": "v", "mountPath": "/data/redis"}), json!({"name": "v", "emptyDir": {}}));
         let verdict = judge(json!([{"durableData": {}}]), &[], &object);
         assert_eq!(verdict.findings[0].field.to_string(), "spec.containers[0].image");
         assert_eq!(verdict.findings[0].related[0].1, "only /data/redis is covered, not /data");
@@ -553,7 +585,10 @@ mod tests {
         assert!(on(json!({"emptyDir": {}})).contains("lost when the pod ends"));
         assert!(on(json!({"emptyDir": {"medium": "Memory"}})).contains("tmpfs"));
         assert!(on(json!({"hostPath": {"path": "/srv"}})).contains("scheduled elsewhere"));
-        assert!(on(json!({"ephemeral": {"volumeClaimTemplate": {"spec": {}}}})).contains("lost when the pod ends"));
+        assert!(
+            on(json!({"ephemeral": {"volumeClaimTemplate": {"spec": {}}}}))
+                .contains("lost when the pod ends")
+        );
         assert!(on(json!({"csi": {"driver": "x"}})).contains("lost when the pod ends"));
         assert_eq!(on(json!({"persistentVolumeClaim": {"claimName": "c"}})), "");
         assert_eq!(on(json!({"nfs": {"server": "s", "path": "/"}})), "");
@@ -590,7 +625,9 @@ mod tests {
         let mounts = json!([{"name": "v", "mountPath": "/srv/app"}, {"name": "t", "mountPath": "/tmp"}]);
         let scratch = json!({"name": "t", "emptyDir": {}});
         let on_empty = set(json!([{"name": "v", "emptyDir": {}}, scratch]), json!([]), mounts.clone());
-        assert!(found(json!({}), &[], &on_empty)[0].starts_with("Warn spec.template.spec.volumes[0].emptyDir"));
+        assert!(
+            found(json!({}), &[], &on_empty)[0].starts_with("Warn spec.template.spec.volumes[0].emptyDir")
+        );
         assert!(found(json!({"statefulSets": "Deny"}), &[], &on_empty)[0].starts_with("Deny"));
         assert!(found(json!({"statefulSets": "Ignore"}), &[], &on_empty).is_empty());
         let template = json!([{"metadata": {"name": "v"}, "spec": {}}]);
@@ -619,9 +656,7 @@ mod tests {
     fn a_policy_can_call_paths_data() {
         let mut object = pod(json!({"containers": [{"name": "c", "image": "corp/app"}]}));
         object["metadata"]["labels"] = json!({"tier": "data"});
-        let params = |tier: &str| {
-            json!({"data": [{"objectSelector": {"matchLabels": {"tier": tier}}, "paths": ["/srv"]}]})
-        };
+        let params = |tier: &str| json!({"data": [{"objectSelector": {"matchLabels": {"tier": tier}}, "paths": ["/srv"]}]});
         assert!(found(params("data"), &[], &object)[0].contains("the policy calls /srv data"));
         assert!(found(params("web"), &[], &object).is_empty());
     }
@@ -650,8 +685,18 @@ mod tests {
         );
         assert_eq!(at("/data", empty.clone(), json!({})), "", "anyone's");
         assert_eq!(at("/var/lib/mysql", empty, json!({"scratch": ["/var/lib/mysql"]})), "");
-        assert_eq!(at("/var/lib/etcd", json!({"name": "v", "hostPath": {"path": "/var/lib/etcd"}}), json!({})), "");
-        assert_eq!(at("/var/lib/mysql", json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}), json!({})), "");
+        assert_eq!(
+            at("/var/lib/etcd", json!({"name": "v", "hostPath": {"path": "/var/lib/etcd"}}), json!({})),
+            ""
+        );
+        assert_eq!(
+            at(
+                "/var/lib/mysql",
+                json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}),
+                json!({})
+            ),
+            ""
+        );
     }
 
     #[test]
@@ -690,7 +735,8 @@ mod tests {
     }
 
     fn owned_by(owner: Value) -> Value {
-        let mut object = pod(json!({"containers": [{"name": "r", "image": "redis", "command": ["redis-server"]}]}));
+        let mut object =
+            pod(json!({"containers": [{"name": "r", "image": "redis", "command": ["redis-server"]}]}));
         object["metadata"]["ownerReferences"] = json!([owner]);
         object
     }
@@ -711,7 +757,10 @@ mod tests {
         for controller in
             ["system:serviceaccount:kube-system:job-controller", "system:kube-controller-manager"]
         {
-            assert!(of(&[], controller, &pod).starts_with("Warn"), "{controller} makes pods before anyone knows the Job");
+            assert!(
+                of(&[], controller, &pod).starts_with("Warn"),
+                "{controller} makes pods before anyone knows the Job"
+            );
         }
         for (context, user) in [
             (&[][..], "alice"),
@@ -732,7 +781,8 @@ mod tests {
     #[test]
     fn an_owner_that_is_not_proven_is_told() {
         let pod = owned_by(owner("batch/v1", "Job"));
-        let help = |context: &[Value], user| asked(json!({}), context, user, &pod).findings[0].help.clone().unwrap();
+        let help =
+            |context: &[Value], user| asked(json!({}), context, user, &pod).findings[0].help.clone().unwrap();
         let told = help(&[], Some("alice"));
         assert!(
             told.ends_with(
@@ -742,7 +792,9 @@ mod tests {
             "{told}"
         );
         assert!(help(&[], None).ends_with("is not proven: the Job is not in what was given"));
-        assert!(help(&[job("another")], None).ends_with("is not proven: the Job of that name has another uid"));
+        assert!(
+            help(&[job("another")], None).ends_with("is not proven: the Job of that name has another uid")
+        );
         assert!(!help(&[job("u")], None).contains("proven"));
     }
 
@@ -753,7 +805,9 @@ mod tests {
                 {"containers": [{"name": "db", "image": "postgres:16", "command": command}]}}}})
         };
         let on = |jobs: &str, command: Value| found(json!({"jobs": jobs}), &[], &job(command)).concat();
-        for command in [json!([]), json!(["postgres"]), json!(["sh", "-c", "docker-entrypoint.sh postgres & /test.sh"])] {
+        for command in
+            [json!([]), json!(["postgres"]), json!(["sh", "-c", "docker-entrypoint.sh postgres & /test.sh"])]
+        {
             for jobs in ["Deny", "Warn", "Audit"] {
                 assert!(on(jobs, command.clone()).starts_with(jobs), "{jobs} {command}");
             }
@@ -771,11 +825,15 @@ mod tests {
 
     #[test]
     fn a_stateful_set_that_is_made_up_hides_nothing() {
-        let mut object = redis(json!({"name": "v", "mountPath": "/var/lib/mysql"}), json!({"name": "v", "emptyDir": {}}));
+        let mut object =
+            redis(json!({"name": "v", "mountPath": "/var/lib/mysql"}), json!({"name": "v", "emptyDir": {}}));
         object["spec"]["containers"][0]["image"] = json!("corp/shop-database:3");
         object["metadata"]["ownerReferences"] = json!([owner("apps/v1", "StatefulSet")]);
         let told = |user| lines(&asked(json!({"statefulSets": "Ignore"}), &[], Some(user), &object));
-        assert!(told("alice")[0].starts_with("Warn spec.volumes[0].emptyDir: /var/lib/mysql, a directory in which"));
+        assert!(
+            told("alice")[0]
+                .starts_with("Warn spec.volumes[0].emptyDir: /var/lib/mysql, a directory in which")
+        );
         assert_eq!(told("system:serviceaccount:kube-system:statefulset-controller"), [""; 0]);
     }
 
@@ -794,11 +852,14 @@ mod tests {
             };
             lines(&judge_review(json!([{"durableData": {}}]), &[], &review)).concat()
         };
-        assert!(debug(json!({"name": "d", "image": "postgres", "command": ["bash"], "stdin": true, "tty": true}))
-            .starts_with("Warn spec.ephemeralContainers[0].image: PostgreSQL"));
+        assert!(
+            debug(json!({"name": "d", "image": "postgres", "command": ["bash"], "stdin": true, "tty": true}))
+                .starts_with("Warn spec.ephemeralContainers[0].image: PostgreSQL")
+        );
         assert!(debug(json!({"name": "d", "image": "postgres"})).starts_with("Warn"), "always");
 
-        let shell = json!({"name": "db", "image": "postgres:16", "args": ["bash"], "stdin": true, "tty": true});
+        let shell =
+            json!({"name": "db", "image": "postgres:16", "args": ["bash"], "stdin": true, "tty": true});
         let with = |changes: Value| {
             let mut container = shell.clone();
             container.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -822,7 +883,11 @@ mod tests {
             assert!(found(json!({}), &[], &deployment)[0].starts_with("Deny"), "{changes}");
         }
         let mut two = pod(json!({"containers": [shell, {"name": "r", "image": "redis"}]}));
-        assert_eq!(found(json!({}), &[], &two).iter().filter(|line| line.starts_with("Deny")).count(), 1, "the other");
+        assert_eq!(
+            found(json!({}), &[], &two).iter().filter(|line| line.starts_with("Deny")).count(),
+            1,
+            "the other"
+        );
         two["spec"]["volumes"] = json!([{"name": "n", "hostPath": {"path": "/"}}]);
         assert!(lines(&judge(json!([{"hostPath": {}}]), &[], &two))[0].starts_with("Deny"), "another rule");
     }
@@ -830,10 +895,13 @@ mod tests {
     #[test]
     fn a_variable_that_may_have_moved_the_data_is_asked_for() {
         let object = |mounts: Value| {
-            pod(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}], "containers": [
-                {"name": "pg", "image": "postgres:16", "envFrom": [{"configMapRef": {"name": "e"}}], "volumeMounts": mounts}]}))
+            pod(
+                json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}], "containers": [
+                {"name": "pg", "image": "postgres:16", "envFrom": [{"configMapRef": {"name": "e"}}], "volumeMounts": mounts}]}),
+            )
         };
-        let related = |object: Value| judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.len();
+        let related =
+            |object: Value| judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.len();
         assert_eq!(related(object(json!([{"name": "v", "mountPath": "/pg"}]))), 1);
         assert_eq!(related(object(json!([]))), 0, "it can lie nowhere else");
     }
@@ -860,19 +928,41 @@ mod tests {
             container["image"] = json!(image);
             container
         };
-        let from = |kind: &str, name: &str| json!({"name": name, "valueFrom": {kind: {"name": "x", "key": "y"}}});
+        let from =
+            |kind: &str, name: &str| json!({"name": name, "valueFrom": {kind: {"name": "x", "key": "y"}}});
         vec![
             (of("redis:7", json!({"command": ["redis-server", "/etc/redis.conf"]})), "/data"),
             (of("mysql:8", json!({"args": ["--defaults-file=/etc/my.cnf"]})), "/var/lib/mysql"),
-            (of("postgres:16", json!({"args": ["-c", "config_file=/etc/pg.conf"]})), "/var/lib/postgresql/data"),
+            (
+                of("postgres:16", json!({"args": ["-c", "config_file=/etc/pg.conf"]})),
+                "/var/lib/postgresql/data",
+            ),
             (of("mongo:7", json!({"args": ["--config", "/etc/mongod.conf"]})), "/data/db"),
-            (of("quay.io/coreos/etcd:v3.5.0", json!({"env": [{"name": "ETCD_NAME", "value": "a"}]})), "/default.etcd"),
-            (of("postgres:16", json!({"envFrom": [{"configMapRef": {"name": "e"}}]})), "/var/lib/postgresql/data"),
-            (of("postgres:16", json!({"envFrom": [{"secretRef": {"name": "e"}}]})), "/var/lib/postgresql/data"),
-            (of("postgres:16", json!({"env": [from("configMapKeyRef", "PGDATA")]})), "/var/lib/postgresql/data"),
+            (
+                of("quay.io/coreos/etcd:v3.5.0", json!({"env": [{"name": "ETCD_NAME", "value": "a"}]})),
+                "/default.etcd",
+            ),
+            (
+                of("postgres:16", json!({"envFrom": [{"configMapRef": {"name": "e"}}]})),
+                "/var/lib/postgresql/data",
+            ),
+            (
+                of("postgres:16", json!({"envFrom": [{"secretRef": {"name": "e"}}]})),
+                "/var/lib/postgresql/data",
+            ),
+            (
+                of("postgres:16", json!({"env": [from("configMapKeyRef", "PGDATA")]})),
+                "/var/lib/postgresql/data",
+            ),
             (of("postgres:16", json!({"env": [from("secretKeyRef", "PGDATA")]})), "/var/lib/postgresql/data"),
-            (of("mysql:8", json!({"env": [from("secretKeyRef", "D")], "args": ["--datadir=$(D)"]})), "/var/lib/mysql"),
-            (of("mysql:8", json!({"envFrom": [{"secretRef": {"name": "e"}}], "args": ["--datadir=$(D)"]})), "/var/lib/mysql"),
+            (
+                of("mysql:8", json!({"env": [from("secretKeyRef", "D")], "args": ["--datadir=$(D)"]})),
+                "/var/lib/mysql",
+            ),
+            (
+                of("mysql:8", json!({"envFrom": [{"secretRef": {"name": "e"}}], "args": ["--datadir=$(D)"]})),
+                "/var/lib/mysql",
+            ),
         ]
     }
 
@@ -881,15 +971,28 @@ mod tests {
         for (container, default) in guesses() {
             let (action, message) = with_claim(container.clone(), Some("/elsewhere"), json!({}));
             assert_eq!(action, "Warn", "{container}: {message}");
-            assert!(message.contains(", unless ") && message.contains("puts them on another mount"), "{message}");
-            assert_eq!(with_claim(container.clone(), None, json!({})).0, "Deny", "{container}: it can lie nowhere else");
-            assert_eq!(with_claim(container.clone(), Some(default), json!({})).0, "", "{container}: all is well");
+            assert!(
+                message.contains(", unless ") && message.contains("puts them on another mount"),
+                "{message}"
+            );
+            assert_eq!(
+                with_claim(container.clone(), None, json!({})).0,
+                "Deny",
+                "{container}: it can lie nowhere else"
+            );
+            assert_eq!(
+                with_claim(container.clone(), Some(default), json!({})).0,
+                "",
+                "{container}: all is well"
+            );
             // What lasts is what the policy asks for.
             let mut on_node = pod(json!({"containers": [container], "volumes": [
                 {"name": "h", "hostPath": {"path": "/srv"}}, {"name": "r", "persistentVolumeClaim": {"claimName": "c"}}]}));
-            on_node["spec"]["containers"][0]["volumeMounts"] =
-                json!([{"name": "h", "mountPath": "/elsewhere"}, {"name": "r", "mountPath": "/r", "readOnly": true}]);
-            assert!(found(json!({}), &[], &on_node)[0].starts_with("Deny"), "a node's directory does not last");
+            on_node["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "h", "mountPath": "/elsewhere"}, {"name": "r", "mountPath": "/r", "readOnly": true}]);
+            assert!(
+                found(json!({}), &[], &on_node)[0].starts_with("Deny"),
+                "a node's directory does not last"
+            );
             assert!(found(json!({"require": "node"}), &[], &on_node)[0].starts_with("Warn"), "here it does");
         }
     }
@@ -911,7 +1014,8 @@ mod tests {
 
     #[test]
     fn a_variable_that_may_make_it_a_cache_is_a_doubt_wherever_it_comes_from() {
-        let bucket = json!({"name": "REGISTRY_STORAGE", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}});
+        let bucket =
+            json!({"name": "REGISTRY_STORAGE", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}});
         let from = json!([{"configMapRef": {"name": "x"}}]);
         for more in [json!({"env": [bucket]}), json!({"envFrom": from})] {
             for claim in [None, Some("/elsewhere")] {
@@ -930,9 +1034,11 @@ mod tests {
 
     #[test]
     fn what_an_unknown_value_may_name_is_pointed_to() {
-        let object = pod(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}], "containers": [
+        let object = pod(
+            json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}], "containers": [
             {"name": "c", "image": "postgres:16", "volumeMounts": [{"name": "v", "mountPath": "/pg"}],
-             "env": [{"name": "A", "value": "b"}, {"name": "PGDATA", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}]}]}));
+             "env": [{"name": "A", "value": "b"}, {"name": "PGDATA", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}]}]}),
+        );
         let related = judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.clone();
         let fields: Vec<String> = related.iter().map(|(field, _)| field.to_string()).collect();
         assert_eq!(fields, ["spec.containers[0].env[1]"]);
@@ -955,7 +1061,10 @@ mod tests {
         let unnamed = json!({"name": "c", "image": "surrealdb/surrealdb", "args": ["start"], "env": [
             {"name": "SURREAL_PATH", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}}]});
         let (action, message) = with_claim(unnamed, Some("/data"), json!({}));
-        assert!(action == "Warn" && message.ends_with("the value of SURREAL_PATH is not known here"), "{message}");
+        assert!(
+            action == "Warn" && message.ends_with("the value of SURREAL_PATH is not known here"),
+            "{message}"
+        );
         let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {"template":
             {"spec": {"containers": [{"name": "c", "image": "minio/minio", "args": args}]}}}});
         assert_eq!(found(json!({}), &[], &set).len(), 1, "not once more as a StatefulSet without a mount");
@@ -964,16 +1073,25 @@ mod tests {
     #[test]
     fn disks_that_lie_on_the_same_are_one_finding() {
         let minio = |mounts: Value| {
-            pod(json!({"containers": [{"name": "c", "image": "minio/minio", "args": ["server", "/data{1...64}"], "volumeMounts": mounts}],
-                       "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "e", "emptyDir": {}}]}))
+            pod(
+                json!({"containers": [{"name": "c", "image": "minio/minio", "args": ["server", "/data{1...64}"], "volumeMounts": mounts}],
+                       "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "e", "emptyDir": {}}]}),
+            )
         };
         let lines = found(json!({}), &[], &minio(json!([])));
         assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(lines[0].contains("in /data1, /data2, /data3, ") && lines[0].contains("/data8 and 56 more (set by server)"), "{lines:?}");
+        assert!(
+            lines[0].contains("in /data1, /data2, /data3, ")
+                && lines[0].contains("/data8 and 56 more (set by server)"),
+            "{lines:?}"
+        );
         let mixed = json!([{"name": "v", "mountPath": "/data1"}, {"name": "e", "mountPath": "/data2"}, {"name": "v", "mountPath": "/data3"}]);
         let lines = found(json!({}), &[], &minio(mixed));
         assert_eq!(lines.len(), 2, "{lines:?}");
-        assert!(lines.iter().any(|line| line.contains("in /data2 (set by server), which lies on the emptyDir")), "{lines:?}");
+        assert!(
+            lines.iter().any(|line| line.contains("in /data2 (set by server), which lies on the emptyDir")),
+            "{lines:?}"
+        );
         assert!(lines.iter().any(|line| line.contains("/data11 and 53 more (set by server)")), "{lines:?}");
     }
 
@@ -982,7 +1100,10 @@ mod tests {
         let container = json!({"name": "c", "image": "minio/minio", "args": ["server", "/data{1...128}"]});
         let object = pod(json!({"containers": vec![container; 30]}));
         let lines = found(json!({}), &[], &object);
-        let unknown = lines.iter().filter(|line| line.contains("is not known: more than 1024 directories are named")).count();
+        let unknown = lines
+            .iter()
+            .filter(|line| line.contains("is not known: more than 1024 directories are named"))
+            .count();
         assert_eq!((lines.len(), unknown), (30, 30 - 1024 / 124));
     }
 
@@ -1000,7 +1121,11 @@ mod tests {
                 + finding.related.iter().map(|(_, note)| note.len()).sum::<usize>()
         };
         assert_eq!(verdict.findings.len(), 1);
-        assert!(verdict.findings[0].message.contains(" and 92 more is covered"), "{}", verdict.findings[0].message);
+        assert!(
+            verdict.findings[0].message.contains(" and 92 more is covered"),
+            "{}",
+            verdict.findings[0].message
+        );
         assert!(texts(&verdict.findings[0]) < 5000, "{}", texts(&verdict.findings[0]));
     }
 
@@ -1009,7 +1134,10 @@ mod tests {
         let object = pod(json!({"containers": [
             {"name": "pg", "image": "postgres:16", "env": [{"name": "PGDATA", "value": "/dev/shm/pg"}]}]}));
         assert!(found(json!({}), &[], &object)[0].contains("keeps its data in /dev/shm/pg (set by PGDATA)"));
-        assert!(found(json!({"scratch": ["/dev/shm"]}), &[], &object).is_empty(), "unless the policy says so");
+        assert!(
+            found(json!({"scratch": ["/dev/shm"]}), &[], &object).is_empty(),
+            "unless the policy says so"
+        );
     }
 
     #[test]
@@ -1041,7 +1169,10 @@ mod tests {
         assert!(found(json!({"dispensable": "Audit"}), &[], &object)[0].starts_with("Audit"));
         assert!(found(json!({"dispensable": "Ignore"}), &[], &object).is_empty());
         object["metadata"]["ownerReferences"] = json!([owner("batch/v1", "Job")]);
-        assert!(found(json!({"dispensable": "Audit"}), &[], &object)[0].starts_with("Audit"), "the lesser of two");
+        assert!(
+            found(json!({"dispensable": "Audit"}), &[], &object)[0].starts_with("Audit"),
+            "the lesser of two"
+        );
     }
 
     #[test]
@@ -1078,8 +1209,13 @@ mod tests {
         ] {
             assert_eq!(on(image, data, inner), "", "{image} {inner}");
         }
-        let inner = |source: Value| found(json!({}), &[], &object("redis", "/data", "/data/appendonlydir", source));
-        assert_eq!(inner(json!({"persistentVolumeClaim": {"claimName": "log"}})), [""; 0], "it lasts as well");
+        let inner =
+            |source: Value| found(json!({}), &[], &object("redis", "/data", "/data/appendonlydir", source));
+        assert_eq!(
+            inner(json!({"persistentVolumeClaim": {"claimName": "log"}})),
+            [""; 0],
+            "it lasts as well"
+        );
         assert_eq!(inner(json!({"configMap": {"name": "x"}})), [""; 0], "nothing can be written there");
         let mut same = object("redis", "/data", "/data/appendonlydir", json!({"emptyDir": {}}));
         same["spec"]["containers"][0]["volumeMounts"][1] =
@@ -1098,6 +1234,9 @@ mod tests {
 
     #[test]
     fn asking_for_nothing_is_a_fault() {
-        assert!(faults(json!([{"durableData": {"require": "container"}}]))[0].contains("would never find anything"));
+        assert!(
+            faults(json!([{"durableData": {"require": "container"}}]))[0]
+                .contains("would never find anything")
+        );
     }
 }

@@ -1,8 +1,8 @@
 use super::support::quantity;
 use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
-use crate::json::Node;
 use crate::facts::{Container, Mount, PodFacts, PodVolume, Section, VolumeSource};
+use crate::json::Node;
 use crate::model::{FieldPath, Quantity};
 use crate::policy::{PolicyFault, nearest};
 use schemars::JsonSchema;
@@ -122,7 +122,8 @@ impl EmptyDir {
             "" => {
                 let field = source.key("sizeLimit");
                 let Some(size) = size_limit.filter(|size| size.value() > 0) else {
-                    if !self.require_size_limit || (self.or_storage_limit && has_storage_limits(pod, mounted)) {
+                    if !self.require_size_limit || (self.or_storage_limit && has_storage_limits(pod, mounted))
+                    {
                         return None;
                     }
                     let message = format!(
@@ -148,7 +149,9 @@ impl EmptyDir {
                 );
                 let help = match nearest(other, &MEDIA) {
                     Some(near) => format!("did you mean `{near}`? Leave the field out for the node's disk"),
-                    None => "write `Memory` for a tmpfs, or leave the field out for the node's disk".to_owned(),
+                    None => {
+                        "write `Memory` for a tmpfs, or leave the field out for the node's disk".to_owned()
+                    }
                 };
                 Some(Draft::new(source.key("medium"), message).help(help))
             }
@@ -165,7 +168,9 @@ impl EmptyDir {
         let name = volume.name;
         if !self.allow_memory {
             let message = format!("emptyDir {name:?} is kept in memory, which the policy does not allow");
-            return Some(Draft::new(source.key("medium"), message).help("leave `medium` out for the node's disk"));
+            return Some(
+                Draft::new(source.key("medium"), message).help("leave `medium` out for the node's disk"),
+            );
         }
         let held = MemoryLimit::of(pod, mounted);
         let field = source.key("sizeLimit");
@@ -181,7 +186,9 @@ impl EmptyDir {
                      take all memory that the node has for pods"
                 ),
             };
-            return Some(Draft::new(field, message).help("set `sizeLimit`, below the memory limit of the container"));
+            return Some(
+                Draft::new(field, message).help("set `sizeLimit`, below the memory limit of the container"),
+            );
         };
         if let Some(held) = held.filter(|held| size.value() > held.bytes) {
             let message = format!(
@@ -189,11 +196,11 @@ impl EmptyDir {
                  to it allow {}: they are OOM-killed before it is full",
                 held.text
             );
-            let draft = Draft::new(field, message).help(format!(
-                "lower `sizeLimit` well below {}, or raise the memory limits",
-                held.text
-            ));
-            return Some(held.fields.into_iter().fold(draft, |draft, at| draft.related(at, "the memory limit")));
+            let draft = Draft::new(field, message)
+                .help(format!("lower `sizeLimit` well below {}, or raise the memory limits", held.text));
+            return Some(
+                held.fields.into_iter().fold(draft, |draft, at| draft.related(at, "the memory limit")),
+            );
         }
         too_large(name, size, self.max_memory.as_ref(), field)
     }
@@ -225,7 +232,10 @@ fn has_storage_limits(pod: &PodFacts<'_>, volume: Option<&str>) -> bool {
 fn too_large(name: &str, size: &Quantity, max: Option<&Quantity>, field: FieldPath) -> Option<Draft> {
     let max = max.filter(|max| size > max)?;
     let message = format!("emptyDir {name:?} may hold {size}: the most that the policy allows is {max}");
-    Some(Draft::new(field, message).help(format!("set `sizeLimit` to {max} or less; use an ephemeral volume for more")))
+    Some(
+        Draft::new(field, message)
+            .help(format!("set `sizeLimit` to {max} or less; use an ephemeral volume for more")),
+    )
 }
 
 /// As the kubelet has it: `HugePages`, or `HugePages-` and a page size.
@@ -261,7 +271,11 @@ impl MemoryLimit {
                 _ => format!("{} bytes", most.max(together)),
             };
             let limit = |c: &&Container<'_>| c.path(&pod.path()).key("resources").key("limits").key("memory");
-            Self { bytes: most.max(together), text, fields: writers.iter().take(Draft::MOST_RELATED).map(limit).collect() }
+            Self {
+                bytes: most.max(together),
+                text,
+                fields: writers.iter().take(Draft::MOST_RELATED).map(limit).collect(),
+            }
         });
         let whole = pod_memory_limit(pod.spec).filter(|_| !writers.is_empty()).map(|limit| Self {
             bytes: limit.value(),
@@ -309,8 +323,16 @@ mod tests {
 
     #[test]
     fn a_size_limit_is_needed_on_disk() {
-        expect(&found(json!({}), json!({"emptyDir": {}}), json!([])), "spec.volumes[0].emptyDir.sizeLimit", "no size limit");
-        expect(&found(json!({}), json!({}), json!([])), "spec.volumes[0].emptyDir.sizeLimit", "no size limit");
+        expect(
+            &found(json!({}), json!({"emptyDir": {}}), json!([])),
+            "spec.volumes[0].emptyDir.sizeLimit",
+            "no size limit",
+        );
+        expect(
+            &found(json!({}), json!({}), json!([])),
+            "spec.volumes[0].emptyDir.sizeLimit",
+            "no size limit",
+        );
         let zero = json!({"emptyDir": {"sizeLimit": 0}});
         expect(&found(json!({}), zero, json!([])), "spec.volumes[0].emptyDir.sizeLimit", "no size limit");
         assert_eq!(found(json!({}), json!({"emptyDir": {"sizeLimit": "1Gi"}}), json!([])), [""; 0]);
@@ -332,7 +354,11 @@ mod tests {
         expect(&of(&params, disk(), json!([none])), field, "no size limit");
         expect(&of(&json!({}), disk(), json!([limited])), field, "no size limit");
         expect(&of(&params, json!({"emptyDir": {"sizeLimit": "2Gi"}}), json!([limited])), field, "is 1Gi");
-        expect(&of(&params, json!({"emptyDir": {"medium": "Memory"}}), json!([limited])), field, "all memory");
+        expect(
+            &of(&params, json!({"emptyDir": {"medium": "Memory"}}), json!([limited])),
+            field,
+            "all memory",
+        );
         let useless = json!([{"emptyDir": {"orStorageLimit": true, "requireSizeLimit": false}}]);
         assert!(faults(useless)[0].contains("has no effect"));
     }
@@ -362,7 +388,10 @@ mod tests {
         expect(&of(json!("2Gi"), json!([limited("1Gi")])), field, "OOM-killed before it is full");
         assert_eq!(of(json!("2Gi"), json!([limited("1Gi"), limited("1Gi")])), [""; 0], "together");
         assert_eq!(of(json!("2Gi"), json!([limited("1Gi"), writer(json!({}))])), [""; 0], "one has no limit");
-        assert_eq!(of(json!("2Gi"), json!([{"name": "other", "resources": {"limits": {"memory": "1Gi"}}}])), [""; 0]);
+        assert_eq!(
+            of(json!("2Gi"), json!([{"name": "other", "resources": {"limits": {"memory": "1Gi"}}}])),
+            [""; 0]
+        );
     }
 
     #[test]

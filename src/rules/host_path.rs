@@ -1,8 +1,8 @@
 use super::support::one_of;
 use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
-use crate::json::Node;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
+use crate::json::Node;
 use crate::model::{FieldPath, FsPath};
 use crate::policy::{PolicyFault, fits};
 use crate::verdict::Action;
@@ -145,8 +145,11 @@ impl super::Params for Params {
             for (index, path) in provisioner.paths.iter().enumerate() {
                 path_faults(path, at.key("paths").index(index), faults);
             }
-            for (index, account) in provisioner.accounts.iter().enumerate().filter(|(_, account)| *account == "*") {
-                let message = format!("{account:?} is everybody: put the paths into `allow` if that is meant");
+            for (index, account) in
+                provisioner.accounts.iter().enumerate().filter(|(_, account)| *account == "*")
+            {
+                let message =
+                    format!("{account:?} is everybody: put the paths into `allow` if that is meant");
                 faults.push(PolicyFault::new(at.key("accounts").index(index), message));
             }
         }
@@ -176,8 +179,12 @@ impl Rule for HostPath {
                 for volume in &workload.pod.volumes {
                     if let VolumeSource::HostPath { path, kind } = volume.source {
                         let field = volume.source_path(&pod).key("path");
-                        let asked =
-                            Asked { path, field, name: format!("pod volume {:?}", volume.name), kind: Some(kind) };
+                        let asked = Asked {
+                            path,
+                            field,
+                            name: format!("pod volume {:?}", volume.name),
+                            kind: Some(kind),
+                        };
                         self.judge(&asked, findings, || writable_mounts(workload, volume));
                     }
                 }
@@ -215,16 +222,13 @@ impl Rule for HostPath {
 
 impl HostPath {
     /// Judges one path; `writable` tells the fields that make it writable.
-    fn judge(
-        &self,
-        asked: &Asked<'_>,
-        findings: &mut Drafts<'_>,
-        writable: impl Fn() -> Vec<FieldPath>,
-    ) {
+    fn judge(&self, asked: &Asked<'_>, findings: &mut Drafts<'_>, writable: impl Fn() -> Vec<FieldPath>) {
         let Asked { path, field, name, kind } = asked;
         if climbs(path) {
-            let message = format!("{name} has `..` in its path {path:?}, which hides what of the node it opens");
-            findings.push(Draft::new(field.clone(), message).help("write the path that it means, without `..`"));
+            let message =
+                format!("{name} has `..` in its path {path:?}, which hides what of the node it opens");
+            findings
+                .push(Draft::new(field.clone(), message).help("write the path that it means, without `..`"));
             return;
         }
         let clean = FsPath::new(path);
@@ -235,14 +239,17 @@ impl HostPath {
             findings.push(Draft::new(field.clone(), message).help(self.allowed()));
             return;
         }
-        let typed: Vec<&AllowedPath> = covering.iter().copied().filter(|entry| admits_type(entry, *kind)).collect();
-        let Some(nearest) = typed.iter().copied().max_by_key(|entry| FsPath::new(&entry.path).as_str().len()) else {
+        let typed: Vec<&AllowedPath> =
+            covering.iter().copied().filter(|entry| admits_type(entry, *kind)).collect();
+        let Some(nearest) = typed.iter().copied().max_by_key(|entry| FsPath::new(&entry.path).as_str().len())
+        else {
             let wanted = one_of(covering.iter().flat_map(|entry| &entry.types));
             let given = match kind.filter(|kind| !kind.is_empty()) {
                 Some(kind) => format!("is of type {kind}"),
                 None => "names no type".to_owned(),
             };
-            let message = format!("{name} opens {clean} of the node and {given}, where the policy wants {wanted}");
+            let message =
+                format!("{name} opens {clean} of the node and {given}, where the policy wants {wanted}");
             let at = field.parent().unwrap_or_default().key("type");
             findings.push(
                 Draft::new(at, message)
@@ -262,7 +269,8 @@ impl HostPath {
                     nearest.path
                 );
                 findings.push(
-                    Draft::new(at, message).help(format!("mount {clean} with readOnly: true in the pod that needs it")),
+                    Draft::new(at, message)
+                        .help(format!("mount {clean} with readOnly: true in the pod that needs it")),
                 );
             } else {
                 let message = format!(
@@ -292,7 +300,8 @@ impl HostPath {
         }
         let Some(user) = user else {
             let only = one_of(accounts);
-            let help = format!("only {only} may make a volume there, and who will make this one is not known here");
+            let help =
+                format!("only {only} may make a volume there, and who will make this one is not known here");
             return Some(draft.help(help).at_most(Action::Warn));
         };
         if accounts.iter().any(|account| fits(account, user)) {
@@ -305,7 +314,10 @@ impl HostPath {
         if self.0.allow.is_empty() {
             return "keep data on a PersistentVolumeClaim: the policy allows no path of the node".to_owned();
         }
-        format!("keep data on a PersistentVolumeClaim; of the node the policy allows {}", one_of(&self.0.allow))
+        format!(
+            "keep data on a PersistentVolumeClaim; of the node the policy allows {}",
+            one_of(&self.0.allow)
+        )
     }
 }
 
@@ -322,7 +334,8 @@ fn writable_mounts(workload: &Workload<'_>, volume: &PodVolume<'_>) -> Vec<Field
 }
 
 fn admits_type(entry: &AllowedPath, kind: Option<&str>) -> bool {
-    entry.types.is_empty() || kind.is_none_or(|kind| entry.types.iter().any(|allowed| allowed.as_str() == kind))
+    entry.types.is_empty()
+        || kind.is_none_or(|kind| entry.types.iter().any(|allowed| allowed.as_str() == kind))
 }
 
 fn path_faults(path: &str, field: FieldPath, faults: &mut Vec<PolicyFault>) {
@@ -393,7 +406,10 @@ mod tests {
             {"name": "other", "mountPath": "/d"}]);
         let verdict = judge(rule(), &[], &pod(json!({"path": "/var/log/pods"}), mounts.clone()));
         let fields: Vec<String> = verdict.findings.iter().map(|f| f.field.to_string()).collect();
-        assert_eq!(fields, ["spec.containers[0].volumeMounts[1].readOnly", "spec.containers[0].volumeMounts[2].readOnly"]);
+        assert_eq!(
+            fields,
+            ["spec.containers[0].volumeMounts[1].readOnly", "spec.containers[0].volumeMounts[2].readOnly"]
+        );
         assert!(verdict.findings[0].message.contains("/var/log/ of the node only read-only"), "{verdict:?}");
         assert_eq!(verdict.findings[0].related[0].0.to_string(), "spec.volumes[0].hostPath.path");
         // An entry without readOnly admits what another would not.
@@ -413,8 +429,7 @@ mod tests {
     #[test]
     fn volumes_are_judged_and_never_read_only() {
         let volume = |spec: Value| {
-            let object =
-                json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"}, "spec": spec});
+            let object = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"}, "spec": spec});
             lines(&judge(rule(), &[], &object))
         };
         assert_eq!(volume(json!({"hostPath": {"path": "/var/log/mine/a"}})), [""; 0]);
@@ -499,6 +514,9 @@ mod tests {
         assert!(of("var/log")[0].contains("must start with `/`"));
         assert!(of("/var/../etc")[0].contains("has `..`"));
         assert_eq!(of("/"), [""; 0]);
-        assert!(faults(json!([{"hostPath": {"allow": [{"path": "/a", "types": ["Dir"]}]}}]))[0].contains("one of"));
+        assert!(
+            faults(json!([{"hostPath": {"allow": [{"path": "/a", "types": ["Dir"]}]}}]))[0]
+                .contains("one of")
+        );
     }
 }

@@ -1,5 +1,22 @@
 //! One file a rule: what it is, its parameters, its check, its patch, its manual page as doc comment, its tests.
 
+mod access_modes;
+mod binding_mode;
+mod cel;
+mod claim_class;
+mod claim_size;
+mod dangling;
+mod default_class;
+mod durable_data;
+mod empty_dir;
+mod host_path;
+mod pin_to_volume;
+mod reclaim_policy;
+mod shared_writer;
+mod volume_mode;
+mod volume_reachable;
+mod volume_types;
+
 use crate::engine::Context;
 use crate::model::{FieldPath, beginning};
 use crate::patch::PatchBuilder;
@@ -266,8 +283,6 @@ mod support;
 
 macro_rules! registry {
     ($($module:ident),* $(,)?) => {
-        $(mod $module;)*
-
         /// One rule of a policy: exactly one of the fields that name rules, and its own action if it has one.
         #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -69,7 +69,9 @@ struct PinToVolume(Params);
 impl Rule for PinToVolume {
     fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
         let Some(workload) = new_pod(context) else { return };
-        let Ok(Some(nodes)) = pinned(&workload.pod, &context.tied_claims().claims, self.0.max_terms) else { return };
+        let Ok(Some(nodes)) = pinned(&workload.pod, &context.tied_claims().claims, self.0.max_terms) else {
+            return;
+        };
         let path = workload.pod.affinity_terms_path();
         // Only terms that were understood whole are written anew.
         let understood = match (workload.pod.required_affinity(), patch.get(&path)) {
@@ -103,7 +105,9 @@ impl Rule for PinToVolume {
         let field = if pod.required_affinity().is_some() { pod.affinity_terms_path() } else { claim.clone() };
         let why = match why {
             TooMuch::Terms => format!("it would need more than {limit} node selector terms"),
-            TooMuch::Size => format!("it would need more than {} requirements and values", most_written(limit)),
+            TooMuch::Size => {
+                format!("it would need more than {} requirements and values", most_written(limit))
+            }
             TooMuch::Effort => {
                 "its node selectors have too many terms, requirements and values to be combined".to_owned()
             }
@@ -157,11 +161,16 @@ fn is_little(pod: &PodFacts<'_>, claims: &[TiedClaim<'_, '_>], limit: usize) -> 
     let mut sizes = claims.iter().map(|claim| claim.nodes().size());
     let terms = claims.iter().map(|claim| claim.nodes().terms.len().max(1));
     let most = terms.fold(own.map_or(1, |own| own.terms.len().max(1)), usize::saturating_mul);
-    most <= limit && sizes.try_fold(size, |size, more| Some(size + more).filter(|all| *all <= LITTLE)).is_some()
+    most <= limit
+        && sizes.try_fold(size, |size, more| Some(size + more).filter(|all| *all <= LITTLE)).is_some()
 }
 
 /// The selector that pins the pod; nothing when it is pinned already, or no node can satisfy all of it.
-fn pinned(pod: &PodFacts<'_>, claims: &[TiedClaim<'_, '_>], limit: usize) -> Result<Option<NodeSelector>, TooMuch> {
+fn pinned(
+    pod: &PodFacts<'_>,
+    claims: &[TiedClaim<'_, '_>],
+    limit: usize,
+) -> Result<Option<NodeSelector>, TooMuch> {
     let effort = Effort::new(Effort::MOST);
     let too_much = || if effort.left() == 0 { TooMuch::Effort } else { TooMuch::Terms };
     if claims.is_empty() {
@@ -222,7 +231,8 @@ mod tests {
 
     /// A bound claim and its volume with that affinity.
     fn bound(claim: &str, terms: Value) -> [Value; 2] {
-        let affinity = if terms.is_null() { Value::Null } else { json!({"required": {"nodeSelectorTerms": terms}}) };
+        let affinity =
+            if terms.is_null() { Value::Null } else { json!({"required": {"nodeSelectorTerms": terms}}) };
         [
             json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": claim, "namespace": "default"},
                    "spec": {"volumeName": format!("pv-{claim}")}, "status": {"phase": "Bound"}}),
@@ -253,7 +263,8 @@ mod tests {
         serde_json::to_value(verdict.patch).unwrap()
     }
 
-    const TERMS: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+    const TERMS: &str =
+        "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
 
     #[test]
     fn writes_the_affinity_of_a_bound_volume() {
@@ -261,7 +272,8 @@ mod tests {
         let added = patch(&context, &pod(&["b"], json!({})));
         let wanted = own(json!([host(&["node-b"])]))["affinity"].clone();
         assert_eq!(added, json!([{"op": "add", "path": "/spec/affinity", "value": wanted}]));
-        let preferred = json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}});
+        let preferred =
+            json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}});
         let added = patch(&context, &pod(&["b"], preferred));
         assert_eq!(added[0]["path"], TERMS.rsplit_once('/').unwrap().0, "what is there stays");
     }
@@ -269,7 +281,8 @@ mod tests {
     #[test]
     fn combines_with_the_pods_own_terms_and_all_volumes() {
         let zone = |zone: &str| json!({"matchExpressions": [is_in("zone", &[zone])]});
-        let context = [bound("b", json!([host(&["b", "c"])])), bound("z", json!([zone("x"), zone("y")]))].concat();
+        let context =
+            [bound("b", json!([host(&["b", "c"])])), bound("z", json!([zone("x"), zone("y")]))].concat();
         let linux = is_in("os", &["linux"]);
         let terms = json!([{"matchExpressions": [linux]}, {"matchExpressions": [is_in("kubernetes.io/hostname", &["d"])]}]);
         let replaced = patch(&context, &pod(&["b", "z"], own(terms)));
@@ -294,7 +307,11 @@ mod tests {
         unchanged(pod(&["b"], own(slip)));
         let ephemeral = json!([{"name": "e", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}]);
         unchanged(pod(&[], json!({"volumes": ephemeral})));
-        assert_eq!(patch(&bound("n", Value::Null), &pod(&["n"], json!({}))), json!([]), "any node can use it");
+        assert_eq!(
+            patch(&bound("n", Value::Null), &pod(&["n"], json!({}))),
+            json!([]),
+            "any node can use it"
+        );
         let set = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
                          "spec": {"template": pod(&["b"], json!({}))}});
         unchanged(set);
@@ -363,11 +380,17 @@ mod tests {
         assert_eq!(pinned(Value::Null, false), on(&["n1", "n2", "n3"]));
         assert_eq!(pinned(json!({}), false), on(&["n1", "n2", "n3"]), "an empty one takes all");
         assert_eq!(pinned(json!({"matchLabels": {"disk": "nvme"}}), false), on(&["n1"]));
-        let in_rack = json!({"matchLabels": null, "matchExpressions": [{"key": "rack", "operator": "DoesNotExist"}]});
+        let in_rack =
+            json!({"matchLabels": null, "matchExpressions": [{"key": "rack", "operator": "DoesNotExist"}]});
         assert_eq!(pinned(in_rack, false), on(&["n2", "n3"]));
-        let other = json!({"matchExpressions": [{"key": "disk", "operator": "NotIn", "values": ["nvme", "ssd"]}]});
+        let other =
+            json!({"matchExpressions": [{"key": "disk", "operator": "NotIn", "values": ["nvme", "ssd"]}]});
         assert_eq!(pinned(other, false), on(&["n2", "n3"]));
-        assert_eq!(pinned(json!({"matchLabels": {"disk": "nvme"}}), true), on(&["n3"]), "reserved: nobody asks");
+        assert_eq!(
+            pinned(json!({"matchLabels": {"disk": "nvme"}}), true),
+            on(&["n3"]),
+            "reserved: nobody asks"
+        );
         assert_eq!(pinned(json!({"matchLabels": {"disk": "tape"}}), false), Value::Null);
     }
 
@@ -391,19 +414,29 @@ mod tests {
         let verdict = judge(rule(), &context(201), &pod(&["c"], json!({})));
         assert_eq!(verdict.patch.0, []);
         let found = lines(&verdict);
-        assert!(found[0].starts_with("Audit spec.volumes[0].persistentVolumeClaim.claimName: the pod is not pinned"), "{found:?}");
+        assert!(
+            found[0]
+                .starts_with("Audit spec.volumes[0].persistentVolumeClaim.claimName: the pod is not pinned"),
+            "{found:?}"
+        );
         // One that is reserved for the claim is the one that it gets, however many are free.
         let mut reserved = context(400);
         reserved[7]["spec"]["claimRef"] = json!({"namespace": "default", "name": "c"});
         reserved[7]["status"] = json!({"phase": "Available"});
-        assert_eq!(patch(&reserved, &pod(&["c"], json!({})))[0]["value"], own(json!([host(&["n5"])]))["affinity"]);
+        assert_eq!(
+            patch(&reserved, &pod(&["c"], json!({})))[0]["value"],
+            own(json!([host(&["n5"])]))["affinity"]
+        );
         // Many values in one requirement.
         let names: Vec<String> = (0..300).map(|n| format!("n{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let verdict = judge(rule(), &bound("b", json!([host(&names)])), &pod(&["b"], json!({})));
         assert_eq!(verdict.patch.0, []);
         let found = lines(&verdict);
-        assert!(found[0].starts_with("Warn ") && found[0].contains("more than 256 requirements and values"), "{found:?}");
+        assert!(
+            found[0].starts_with("Warn ") && found[0].contains("more than 256 requirements and values"),
+            "{found:?}"
+        );
         let verdict = judge(rule(), &bound("b", json!([host(&names[..200])])), &pod(&["b"], json!({})));
         assert_eq!((verdict.patch.0.len(), verdict.findings.len()), (1, 0));
     }

@@ -84,7 +84,9 @@ fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Dr
             let class = template.path().key("spec").key("storageClassName");
             (class, format!("the claims of template {:?}", template.name))
         }
-        Place::Volume(volume) => (volume.source_path(&pod), format!("the claim of pod volume {:?}", volume.name)),
+        Place::Volume(volume) => {
+            (volume.source_path(&pod), format!("the claim of pod volume {:?}", volume.name))
+        }
         Place::WritableLayer | Place::Missing => return None,
     };
     let message = format!(
@@ -92,7 +94,8 @@ fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Dr
         data.path,
         data.cover.fate.most.lost_when()
     );
-    let draft = Draft::new(field, message).help("use a class with `reclaimPolicy: Retain`, or set it on the volume");
+    let draft =
+        Draft::new(field, message).help("use a class with `reclaimPolicy: Retain`, or set it on the volume");
     Some(if data.doubts.is_guess() { draft.at_most(Action::Warn) } else { draft })
 }
 
@@ -105,7 +108,8 @@ fn retention_findings(workload: &Workload<'_>, findings: &mut Drafts<'_>) {
     ];
     for (field, _, when) in cases.into_iter().filter(|(_, policy, _)| *policy == "Delete") {
         let message = format!("its claims are data and are deleted when {when}");
-        findings.push(Draft::new(at.key(field), message).help(format!("write `{field}: Retain`, the default")));
+        findings
+            .push(Draft::new(at.key(field), message).help(format!("write `{field}: Retain`, the default")));
     }
 }
 

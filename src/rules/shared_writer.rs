@@ -345,7 +345,11 @@ mod tests {
         assert_eq!(action(&["ReadWriteMany"], &workload("Deployment", three.clone())), "");
         assert_eq!(action(&["ReadWriteOnce", "ReadWriteMany"], &workload("Deployment", three.clone())), "");
         assert_eq!(action(&["ReadOnlyMany"], &workload("Deployment", three.clone())), "");
-        assert_eq!(lines(&judge(json!([{"sharedWriter": {}}]), &[], &workload("Deployment", three))), [""; 0], "not known");
+        assert_eq!(
+            lines(&judge(json!([{"sharedWriter": {}}]), &[], &workload("Deployment", three))),
+            [""; 0],
+            "not known"
+        );
     }
 
     #[test]
@@ -361,14 +365,16 @@ mod tests {
         let own = json!({"name": "data", "mountPath": "/data", "subPathExpr": "$(POD_NAME)"});
         let mut one_pod = set.clone();
         one_pod["spec"]["template"] = template(own);
-        one_pod["spec"]["template"]["spec"]["containers"][0]["env"] = json!([by_field("POD_NAME", "metadata.name")]);
+        one_pod["spec"]["template"]["spec"]["containers"][0]["env"] =
+            json!([by_field("POD_NAME", "metadata.name")]);
         assert_eq!(action(ONCE, &one_pod), "Warn", "each pod has its own directory");
         assert_eq!(action(ONE_POD, &one_pod), "Deny", "only one of them starts");
         assert_eq!(mounted(json!({"name": "data", "mountPath": "/data", "subPath": "x"})), "Deny");
         set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {}}]);
         assert_eq!(action(ONCE, &set), "", "each pod has its own claim");
         let mut read_only = workload("Deployment", json!({"replicas": 2}));
-        read_only["spec"]["template"]["spec"]["volumes"][0]["persistentVolumeClaim"]["readOnly"] = json!(true);
+        read_only["spec"]["template"]["spec"]["volumes"][0]["persistentVolumeClaim"]["readOnly"] =
+            json!(true);
         assert_eq!(action(ONCE, &read_only), "");
         let mut device = workload("Deployment", json!({"replicas": 2}));
         device["spec"]["template"]["spec"]["containers"][0] =
@@ -387,13 +393,19 @@ mod tests {
         ];
         let volumes = json!([
             {"name": "data", "persistentVolumeClaim": {"claimName": "shared"}}, {"name": "other", "emptyDir": {}}]);
-        let read_only = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "shared", "readOnly": true}}]);
+        let read_only =
+            json!([{"name": "data", "persistentVolumeClaim": {"claimName": "shared", "readOnly": true}}]);
         let mut all = Vec::new();
-        for (api_version, kind) in
-            [("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "ReplicaSet"), ("v1", "ReplicationController")]
-        {
-            let with = |pod: Value| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "w", "namespace": "default"},
-                                           "spec": {"replicas": 1, "template": {"spec": pod}}});
+        for (api_version, kind) in [
+            ("apps/v1", "Deployment"),
+            ("apps/v1", "StatefulSet"),
+            ("apps/v1", "ReplicaSet"),
+            ("v1", "ReplicationController"),
+        ] {
+            let with = |pod: Value| {
+                json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "w", "namespace": "default"},
+                                           "spec": {"replicas": 1, "template": {"spec": pod}}})
+            };
             for mounts in &mounts {
                 let container = json!([{"name": "c", "image": "postgres", "env": [by_field("POD_NAME", "metadata.name")], "volumeMounts": mounts}]);
                 all.push(with(json!({"containers": container, "volumes": volumes})));
@@ -403,7 +415,9 @@ mod tests {
             let device = json!([{"name": "c", "volumeDevices": [{"name": "data", "devicePath": "/dev/x"}]}]);
             all.push(with(json!({"containers": device, "volumes": volumes})));
             if kind == "StatefulSet" {
-                let mut set = with(json!({"containers": [{"name": "c", "volumeMounts": [mount()]}], "volumes": volumes}));
+                let mut set = with(
+                    json!({"containers": [{"name": "c", "volumeMounts": [mount()]}], "volumes": volumes}),
+                );
                 set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {}}]);
                 all.push(set);
             }
@@ -422,7 +436,8 @@ mod tests {
                 let rules = || json!([{"sharedWriter": {}}]);
                 let as_written = lines(&judge(rules(), &context, &grown));
                 let field = "spec.template.spec.volumes[0].persistentVolumeClaim.claimName";
-                let wanted: Vec<String> = as_written.iter().map(|line| line.replace(field, "spec.replicas")).collect();
+                let wanted: Vec<String> =
+                    as_written.iter().map(|line| line.replace(field, "spec.replicas")).collect();
                 let scaled = judge_scale(rules(), &context, &workload, 3);
                 assert_eq!(lines(&scaled), wanted, "{workload}");
                 assert!(scaled.findings.iter().all(|finding| finding.related.is_empty()));
@@ -437,12 +452,18 @@ mod tests {
     #[test]
     fn going_back_from_none_to_one_is_a_warning_at_most() {
         let down = |strategy: Value| workload("Deployment", json!({"replicas": 0, "strategy": strategy}));
-        let rolling = down(json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}));
-        let scaled = |modes, object: &Value, to| lines(&judge_scale(json!([{"sharedWriter": {}}]), &[claim(modes)], object, to));
+        let rolling =
+            down(json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}));
+        let scaled = |modes, object: &Value, to| {
+            lines(&judge_scale(json!([{"sharedWriter": {}}]), &[claim(modes)], object, to))
+        };
         for modes in [ONCE, ONE_POD] {
             let found = scaled(modes, &rolling, 1);
             assert!(found.len() == 1 && found[0].starts_with("Warn spec.replicas: "), "{found:?}");
-            assert!(scaled(modes, &rolling, 2)[0].starts_with("Deny spec.replicas: 2 replicas write to one claim"));
+            assert!(
+                scaled(modes, &rolling, 2)[0]
+                    .starts_with("Deny spec.replicas: 2 replicas write to one claim")
+            );
             assert_eq!(scaled(modes, &down(json!({"type": "Recreate"})), 1), [""; 0]);
         }
     }
@@ -465,20 +486,40 @@ mod tests {
         for (kind, expression, env) in [
             ("Deployment", "$(NAME)", name.clone()),
             ("Deployment", "a/$(NAME)-x", name.clone()),
-            ("Deployment", "$(DIR)", json!([by_field("NAME", "metadata.uid"), {"name": "DIR", "value": "d/$(NAME)"}])),
+            (
+                "Deployment",
+                "$(DIR)",
+                json!([by_field("NAME", "metadata.uid"), {"name": "DIR", "value": "d/$(NAME)"}]),
+            ),
             ("DaemonSet", "$(NODE)", json!([by_field("NODE", "spec.nodeName")])),
-            ("StatefulSet", "$(N)", json!([by_field("N", "metadata.labels['apps.kubernetes.io/pod-index']")])),
+            (
+                "StatefulSet",
+                "$(N)",
+                json!([by_field("N", "metadata.labels['apps.kubernetes.io/pod-index']")]),
+            ),
         ] {
             assert!(apart(kind, by(expression), env.clone()), "{kind} {expression} {env}");
         }
         for (kind, expression, env) in [
             ("Deployment", "$(NAME)", json!([])),
             ("Deployment", "$(NAME)", json!([{"name": "NAME", "value": "same"}])),
-            ("Deployment", "$(NAME)", json!([{"name": "NAME", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}])),
+            (
+                "Deployment",
+                "$(NAME)",
+                json!([{"name": "NAME", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}]),
+            ),
             ("Deployment", "$(NAME)", json!([by_field("NAME", "metadata.namespace")])),
             ("Deployment", "$(NAME)", json!([by_field("NAME", "metadata.labels['app']")])),
-            ("Deployment", "$(NAME)", json!([by_field("NAME", "metadata.name"), {"name": "NAME", "value": "same"}])),
-            ("Deployment", "$(DIR)", json!([{"name": "DIR", "value": "$(NAME)"}, by_field("NAME", "metadata.name")])),
+            (
+                "Deployment",
+                "$(NAME)",
+                json!([by_field("NAME", "metadata.name"), {"name": "NAME", "value": "same"}]),
+            ),
+            (
+                "Deployment",
+                "$(DIR)",
+                json!([{"name": "DIR", "value": "$(NAME)"}, by_field("NAME", "metadata.name")]),
+            ),
             ("Deployment", "$$(NAME)", name.clone()),
             ("Deployment", "$(NODE)", json!([by_field("NODE", "spec.nodeName")])),
             ("Deployment", "$(N)", json!([by_field("N", "metadata.labels['apps.kubernetes.io/pod-index']")])),
@@ -493,7 +534,9 @@ mod tests {
     fn a_rolling_update_of_one_replica() {
         let rolling = |strategy: Value| workload("Deployment", json!({"strategy": strategy}));
         let update = |surge: Value, unavailable: Value| {
-            rolling(json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}))
+            rolling(
+                json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}),
+            )
         };
         let default = workload("Deployment", json!({}));
         assert_eq!(action(ONCE, &default), "Warn");
@@ -524,7 +567,8 @@ mod tests {
         let line = &found(&deployment)[0];
         assert!(line.starts_with("Deny ") && line.contains("two Example DB processes"), "{line}");
         // Its data lies elsewhere: what is shared is something else.
-        deployment["spec"]["template"]["spec"]["containers"][0]["volumeMounts"][0]["mountPath"] = json!("/backup");
+        deployment["spec"]["template"]["spec"]["containers"][0]["volumeMounts"][0]["mountPath"] =
+            json!("/backup");
         assert!(found(&deployment)[0].starts_with("Warn "));
     }
 

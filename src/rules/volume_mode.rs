@@ -109,8 +109,9 @@ fn other_than_volume(context: &Context<'_>, site: &ClaimSite<'_>) -> Option<Draf
     if asked == has {
         return None;
     }
-    let message =
-        format!("asks for volume mode {asked}, but volume {name:?} has {has}: they are never bound to each other");
+    let message = format!(
+        "asks for volume mode {asked}, but volume {name:?} has {has}: they are never bound to each other"
+    );
     Some(
         Draft::new(site.field("volumeMode"), message)
             .related(site.field("volumeName"), "the volume")
@@ -129,7 +130,8 @@ fn judge_uses<'w, 'a>(
     let pod = workload.pod.path();
     for mount in &container.mounts {
         let place = storage.mount_cover(mount).place;
-        if let Some(behind) = Behind::of(context, &pod, place).filter(|it| it.mode == Some(VolumeMode::Block)) {
+        if let Some(behind) = Behind::of(context, &pod, place).filter(|it| it.mode == Some(VolumeMode::Block))
+        {
             let message = format!(
                 "mounts {:?} as a file system, but {} is a block device: the pod stays in ContainerCreating",
                 mount.volume, behind.name
@@ -229,9 +231,11 @@ mod tests {
 
     /// A pod with one mount and one device of each volume.
     fn pod(volumes: Value) -> Value {
-        let names: Vec<&str> = volumes.as_array().unwrap().iter().map(|v| v["name"].as_str().unwrap()).collect();
+        let names: Vec<&str> =
+            volumes.as_array().unwrap().iter().map(|v| v["name"].as_str().unwrap()).collect();
         let mounts: Vec<Value> = names.iter().map(|name| json!({"name": name, "mountPath": "/m"})).collect();
-        let devices: Vec<Value> = names.iter().map(|name| json!({"name": name, "devicePath": "/dev/d"})).collect();
+        let devices: Vec<Value> =
+            names.iter().map(|name| json!({"name": name, "devicePath": "/dev/d"})).collect();
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {
             "containers": [{"name": "c", "volumeMounts": mounts, "volumeDevices": devices}], "volumes": volumes}})
     }
@@ -245,13 +249,17 @@ mod tests {
         let of = |mode: &str| found(json!({}), &[claim("data", json!({"volumeMode": mode}))], &object);
         assert_eq!(fields(&of("Block")), [MOUNT]);
         assert_eq!(fields(&of("Filesystem")), [DEVICE]);
-        assert_eq!(of("Block").findings[0].related[0].0.to_string(), "spec.volumes[0].persistentVolumeClaim.claimName");
+        assert_eq!(
+            of("Block").findings[0].related[0].0.to_string(),
+            "spec.volumes[0].persistentVolumeClaim.claimName"
+        );
         assert_eq!(found(json!({}), &[], &object).findings, [], "the claim is not known");
     }
 
     #[test]
     fn templates_and_ephemeral_volumes_decide() {
-        let ephemeral = |spec: Value| pod(json!([{"name": "v", "ephemeral": {"volumeClaimTemplate": {"spec": spec}}}]));
+        let ephemeral =
+            |spec: Value| pod(json!([{"name": "v", "ephemeral": {"volumeClaimTemplate": {"spec": spec}}}]));
         let block = found(json!({}), &[], &ephemeral(json!({"volumeMode": "Block"})));
         assert_eq!(fields(&block), [MOUNT]);
         assert_eq!(
@@ -264,7 +272,10 @@ mod tests {
         let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {
             "template": {"spec": pod["spec"]},
             "volumeClaimTemplates": [{"metadata": {"name": "v"}, "spec": {"volumeMode": "Block"}}]}});
-        assert_eq!(fields(&found(json!({}), &[], &set)), ["spec.template.spec.containers[0].volumeMounts[0]"]);
+        assert_eq!(
+            fields(&found(json!({}), &[], &set)),
+            ["spec.template.spec.containers[0].volumeMounts[0]"]
+        );
     }
 
     #[test]

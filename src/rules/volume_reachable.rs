@@ -80,8 +80,13 @@ impl Rule for VolumeReachable {
                  have too many terms, requirements and values to hold each against each",
                 judged.who
             );
-            let field = if pod.required_affinity().is_some() { pod.affinity_terms_path() } else { judged.at.key("volumes") };
-            let help = "write fewer of them: one term with a list of values for several that differ in one label";
+            let field = if pod.required_affinity().is_some() {
+                pod.affinity_terms_path()
+            } else {
+                judged.at.key("volumes")
+            };
+            let help =
+                "write fewer of them: one term with a list of values for several that differ in one label";
             findings.push(Draft::new(field, message).help(help).at_most(Action::Warn));
         }
     }
@@ -91,7 +96,8 @@ impl Rule for VolumeReachable {
     }
 }
 
-const FOLLOW: &str = "leave it out and let the scheduler follow the volume, or use a claim whose volume lies there";
+const FOLLOW: &str =
+    "leave it out and let the scheduler follow the volume, or use a claim whose volume lies there";
 
 struct Judged<'j> {
     who: &'static str,
@@ -142,7 +148,8 @@ impl Judged<'_> {
                 if !other.nodes().contradicts(claim.nodes(), &self.effort)? {
                     continue;
                 }
-                let message = format!("no node can run {}: it uses {other} and {claim}, which share none", self.who);
+                let message =
+                    format!("no node can run {}: it uses {other} and {claim}, which share none", self.who);
                 let finding = Draft::new(self.claim_path(claim), message)
                     .related(self.claim_path(other), format!("the other: {other}"))
                     .help(
@@ -225,8 +232,10 @@ impl Judged<'_> {
         selector: &NodeSelector,
         field: FieldPath,
     ) -> Draft {
-        let message = format!("no node can run {}: {what} wants {}, but it uses {claim}", self.who, Brief(selector));
-        let finding = Draft::new(field, message).related(self.claim_path(claim), format!("{claim}")).help(FOLLOW);
+        let message =
+            format!("no node can run {}: {what} wants {}, but it uses {claim}", self.who, Brief(selector));
+        let finding =
+            Draft::new(field, message).related(self.claim_path(claim), format!("{claim}")).help(FOLLOW);
         settle(finding, [claim])
     }
 
@@ -243,7 +252,9 @@ impl Judged<'_> {
         let terms = self.pod.affinity_terms_path();
         let [only] = own.terms.as_slice() else { return Some(terms) };
         let culprit = self.culprit(only.match_expressions.iter(), claim)?;
-        Some(culprit.map_or_else(|| terms.clone(), |(at, _)| terms.index(0).key("matchExpressions").index(at)))
+        Some(
+            culprit.map_or_else(|| terms.clone(), |(at, _)| terms.index(0).key("matchExpressions").index(at)),
+        )
     }
 
     /// The first requirement that contradicts the claim all alone, if there is one.
@@ -318,8 +329,10 @@ impl Judged<'_> {
         } else {
             (self.at.key("volumes"), String::new())
         };
-        let message = format!("{what}: it uses {}{wishes}, and no node satisfies all of that", claims.join(" and "));
-        let help = "widen `nodeSelector` and the required node affinity, or use claims whose volumes share a node";
+        let message =
+            format!("{what}: it uses {}{wishes}, and no node satisfies all of that", claims.join(" and "));
+        let help =
+            "widen `nodeSelector` and the required node affinity, or use claims whose volumes share a node";
         let mut finding = Draft::new(field, message).help(help);
         for claim in self.claims.iter().take(NAMED) {
             finding = finding.related(self.claim_path(claim), format!("{claim}"));
@@ -390,7 +403,11 @@ mod tests {
 
     /// A claim, bound to its volume unless it waits, whose volume needs that label.
     fn claim(name: &str, key: &str, value: &str, bound: bool) -> [Value; 2] {
-        let spec = if bound { json!({"volumeName": format!("pv-{name}")}) } else { json!({"storageClassName": "local"}) };
+        let spec = if bound {
+            json!({"volumeName": format!("pv-{name}")})
+        } else {
+            json!({"storageClassName": "local"})
+        };
         let terms = json!([{"matchExpressions": [is_in(key, value)]}]);
         [
             json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name, "namespace": "default"}, "spec": spec}),
@@ -410,15 +427,18 @@ mod tests {
     }
 
     fn spec(claims: &[&str], more: Value) -> Value {
-        let volumes: Vec<Value> =
-            claims.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}})).collect();
+        let volumes: Vec<Value> = claims
+            .iter()
+            .map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}}))
+            .collect();
         let mut spec = json!({"containers": [], "volumes": volumes});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         spec
     }
 
     fn verdict(context: &[Value], claims: &[&str], more: Value) -> Verdict {
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec(claims, more)});
+        let pod =
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec(claims, more)});
         judge(json!([{"volumeReachable": {}}]), context, &pod)
     }
 
@@ -455,8 +475,14 @@ mod tests {
         let context: Vec<Value> = names.iter().flat_map(|name| on_host(name, &format!("n-{name}"))).collect();
         let found = verdict(&context, &names, json!({}));
         assert_eq!(found.findings.len(), 101);
-        assert!(found.findings.iter().take(100).all(|finding| finding.message.contains("it uses claim \"c0\"")));
-        assert!(found.findings[100].message.starts_with("199 more findings"), "{}", found.findings[100].message);
+        assert!(
+            found.findings.iter().take(100).all(|finding| finding.message.contains("it uses claim \"c0\""))
+        );
+        assert!(
+            found.findings[100].message.starts_with("199 more findings"),
+            "{}",
+            found.findings[100].message
+        );
     }
 
     #[test]
@@ -468,12 +494,20 @@ mod tests {
         let mut context = on_host("a", "n1");
         let own = |count| affinity(terms("rack", "x", count));
         context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"] = terms("row", "y", 300);
-        assert_eq!(verdict(&context, &["a"], own(300)).findings, [], "one pair is enough to tell that they fit");
+        assert_eq!(
+            verdict(&context, &["a"], own(300)).findings,
+            [],
+            "one pair is enough to tell that they fit"
+        );
         context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"] = terms("rack", "y", 300);
         let found = verdict(&context, &["a"], own(300));
         assert_eq!(places(&found).len(), 1);
         assert!(places(&found)[0].starts_with("Warn spec.affinity"), "{:?}", places(&found));
-        assert!(found.findings[0].message.contains("is not judged to the end"), "{}", found.findings[0].message);
+        assert!(
+            found.findings[0].message.contains("is not judged to the end"),
+            "{}",
+            found.findings[0].message
+        );
         // No label can be both, and so few are held against each other.
         assert!(places(&verdict(&context, &["a"], own(3)))[0].starts_with("Deny spec.affinity"));
     }
@@ -496,10 +530,16 @@ mod tests {
     #[test]
     fn own_selectors_that_leave_out_the_volume() {
         let context = on_host("a", "n1");
-        let found = verdict(&context, &["a"], json!({"nodeSelector": {"disk": "ssd", "kubernetes.io/hostname": "n2"}}));
+        let found = verdict(
+            &context,
+            &["a"],
+            json!({"nodeSelector": {"disk": "ssd", "kubernetes.io/hostname": "n2"}}),
+        );
         assert_eq!(places(&found), [r#"Deny spec.nodeSelector["kubernetes.io/hostname"]"#]);
-        let terms = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
-        let one = json!([{"matchExpressions": [is_in("disk", "ssd"), is_in("kubernetes.io/hostname", "n2")]}]);
+        let terms =
+            "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+        let one =
+            json!([{"matchExpressions": [is_in("disk", "ssd"), is_in("kubernetes.io/hostname", "n2")]}]);
         let found = verdict(&context, &["a"], affinity(one));
         assert_eq!(places(&found), [format!("Deny {terms}[0].matchExpressions[1]")]);
         let two = json!([{"matchExpressions": [is_in("kubernetes.io/hostname", "n2")]},
@@ -514,7 +554,8 @@ mod tests {
     fn what_only_all_together_contradict() {
         let terms = |node: &str, zone: &str| json!({"matchExpressions": [is_in("kubernetes.io/hostname", node), is_in("zone", zone)]});
         let mut context = on_host("a", "n1");
-        context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"] = json!([terms("n1", "x"), terms("n2", "y")]);
+        context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"] =
+            json!([terms("n1", "x"), terms("n2", "y")]);
         let mut more = affinity(json!([{"matchExpressions": [is_in("kubernetes.io/hostname", "n1")]}]));
         more["nodeSelector"] = json!({"zone": "y"});
         let found = verdict(&context, &["a"], more);
@@ -531,15 +572,30 @@ mod tests {
         let gone = [&on_host("a", "gone")[..], &[node("n1", json!({}))]].concat();
         let found = verdict(&gone, &["a"], json!({}));
         assert_eq!(places(&found), ["Deny spec.volumes[0].persistentVolumeClaim.claimName"]);
-        assert!(found.findings[0].message.contains("no node of this cluster satisfies"), "{:?}", found.findings);
+        assert!(
+            found.findings[0].message.contains("no node of this cluster satisfies"),
+            "{:?}",
+            found.findings
+        );
         let zone = [&claim("z", "zone", "x", true)[..], &[node("n1", json!({"zone": "y"}))]].concat();
         let found = verdict(&zone, &["z"], json!({}));
-        assert_eq!(places(&found), ["Warn spec.volumes[0].persistentVolumeClaim.claimName"], "a node may come");
+        assert_eq!(
+            places(&found),
+            ["Warn spec.volumes[0].persistentVolumeClaim.claimName"],
+            "a node may come"
+        );
         let nodes = [node("n1", json!({"disk": "hdd"})), node("n2", json!({"disk": "ssd"}))];
         let here = [&on_host("a", "n1")[..], &nodes].concat();
         assert_eq!(verdict(&here, &["a"], json!({"nodeSelector": {"disk": "hdd"}})).findings, []);
-        assert_eq!(places(&verdict(&here, &["a"], json!({"nodeSelector": {"disk": "ssd"}}))), ["Deny spec.nodeSelector"]);
-        assert_eq!(verdict(&here, &["a"], json!({"nodeSelector": {"disk": "tape"}})).findings, [], "not the volume's doing");
+        assert_eq!(
+            places(&verdict(&here, &["a"], json!({"nodeSelector": {"disk": "ssd"}}))),
+            ["Deny spec.nodeSelector"]
+        );
+        assert_eq!(
+            verdict(&here, &["a"], json!({"nodeSelector": {"disk": "tape"}})).findings,
+            [],
+            "not the volume's doing"
+        );
     }
 
     #[test]
@@ -554,7 +610,8 @@ mod tests {
     #[test]
     fn a_volume_that_allows_no_node() {
         let mut context = on_host("a", "n1");
-        let expressions = &mut context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"];
+        let expressions =
+            &mut context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"];
         expressions.as_array_mut().unwrap().push(is_in("kubernetes.io/hostname", "n2"));
         let found = verdict(&context, &["a"], json!({"nodeName": "n1"}));
         assert_eq!(places(&found), ["Deny spec.volumes[0].persistentVolumeClaim.claimName"]);
@@ -566,7 +623,10 @@ mod tests {
         let mut set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"},
                              "spec": {"template": {"spec": spec(&["a", "b"], json!({}))}}});
         let judged = |set: &Value| judge(json!([{"volumeReachable": {}}]), &context, set);
-        assert_eq!(places(&judged(&set)), ["Deny spec.template.spec.volumes[1].persistentVolumeClaim.claimName"]);
+        assert_eq!(
+            places(&judged(&set)),
+            ["Deny spec.template.spec.volumes[1].persistentVolumeClaim.claimName"]
+        );
         assert!(judged(&set).findings[0].message.starts_with("no node can run its pods"));
         set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "b"}, "spec": {}}]);
         assert_eq!(judged(&set).findings, [], "the template's claim takes the pod volume's place");

@@ -1,8 +1,8 @@
 use super::support::{fits_any, one_of, pattern_faults};
 use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
-use crate::json::Node;
 use crate::facts::{PodVolume, VolumeSource, Workload, WorkloadKind};
+use crate::json::Node;
 use crate::model::{FieldPath, beginning};
 use crate::policy::{PolicyFault, nearest};
 use schemars::JsonSchema;
@@ -58,11 +58,15 @@ impl super::Params for Params {
     fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         match (&self.allow, &self.deny) {
             (Some(_), Some(_)) => {
-                let message = "has both `allow` and `deny`: keep one; what `allow` does not name is refused anyway";
+                let message =
+                    "has both `allow` and `deny`: keep one; what `allow` does not name is refused anyway";
                 faults.push(PolicyFault::new(at.clone(), message));
             }
             (None, None) if self.csi_drivers.is_none() => {
-                faults.push(PolicyFault::new(at.clone(), "says nothing: write `allow`, `deny` or `csiDrivers`"));
+                faults.push(PolicyFault::new(
+                    at.clone(),
+                    "says nothing: write `allow`, `deny` or `csiDrivers`",
+                ));
             }
             _ => {}
         }
@@ -93,7 +97,8 @@ impl super::Params for Params {
 
 impl Params {
     fn permits(&self, name: &str) -> bool {
-        let names = |list: &Option<Vec<String>>| list.as_ref().map(|list| list.iter().any(|item| item == name));
+        let names =
+            |list: &Option<Vec<String>>| list.as_ref().map(|list| list.iter().any(|item| item == name));
         names(&self.allow).unwrap_or(true) && !names(&self.deny).unwrap_or(false)
     }
 
@@ -177,7 +182,8 @@ impl VolumeTypes {
         if fits_any(&drivers.allow, driver) {
             return None;
         }
-        let message = format!("pod volume {name:?} is made by CSI driver {driver:?}, which the policy does not allow");
+        let message =
+            format!("pod volume {name:?} is made by CSI driver {driver:?}, which the policy does not allow");
         Some(Draft::new(field.key("driver"), message).help(match drivers.allow.is_empty() {
             true => "use a persistentVolumeClaim: no driver may make inline volumes".to_owned(),
             false => format!("use a persistentVolumeClaim, or the driver {}", one_of(&drivers.allow)),
@@ -190,7 +196,9 @@ impl VolumeTypes {
             Some(allow) if allow.is_empty() => return "no pod volumes: the policy allows none".to_owned(),
             Some(allow) => one_of(allow),
             None => one_of(
-                ["persistentVolumeClaim", "ephemeral", "emptyDir"].into_iter().filter(|name| self.0.permits(name)),
+                ["persistentVolumeClaim", "ephemeral", "emptyDir"]
+                    .into_iter()
+                    .filter(|name| self.0.permits(name)),
             ),
         };
         if permitted.is_empty() { "a type that the policy does not refuse".to_owned() } else { permitted }
@@ -268,10 +276,8 @@ mod tests {
             let verdict = volume(sources);
             assert_eq!(
                 lines(&verdict),
-                [
-                    "Deny spec.volumes[0].persistentVolumeClaim: pod volume \"a\" is both emptyDir and \
-                     persistentVolumeClaim: the API server refuses a volume of two types"
-                ]
+                ["Deny spec.volumes[0].persistentVolumeClaim: pod volume \"a\" is both emptyDir and \
+                     persistentVolumeClaim: the API server refuses a volume of two types"]
             );
             assert_eq!(verdict.findings[0].related[0].0.to_string(), "spec.volumes[0].emptyDir");
         }
@@ -323,7 +329,9 @@ mod tests {
         let of = |params: Value| faults(json!([{"volumeTypes": params}]));
         assert_eq!(
             of(json!({"allow": ["hostpath"]})),
-            ["spec.rules[0].volumeTypes.allow[0]: unknown pod volume type \"hostpath\": did you mean hostPath?"]
+            [
+                "spec.rules[0].volumeTypes.allow[0]: unknown pod volume type \"hostpath\": did you mean hostPath?"
+            ]
         );
         assert_eq!(of(json!({})).len(), 1);
         assert_eq!(of(json!({"allow": ["csi"], "deny": ["nfs"]})).len(), 1);

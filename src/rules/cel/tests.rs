@@ -48,7 +48,10 @@ fn holds(expression: &str, object: &Value) {
 #[track_caller]
 fn fails(expression: &str, object: &Value, why: &str) {
     let found = finds(expression, object);
-    assert!(matches!(found.as_slice(), [line] if line.contains("failed on this") && line.contains(why)), "{found:?}");
+    assert!(
+        matches!(found.as_slice(), [line] if line.contains("failed on this") && line.contains(why)),
+        "{found:?}"
+    );
 }
 
 #[test]
@@ -98,7 +101,10 @@ fn loops_are_cels() {
     holds("object.spec.n.all(x, x > 0) && !object.spec.n.all(x, x > 1)", &object);
     holds("object.spec.n.exists(x, x == 2) && !object.spec.n.exists(x, x == 4)", &object);
     holds("object.spec.n.exists_one(x, x > 2) && !object.spec.n.existsOne(x, x > 1)", &object);
-    holds("object.spec.n.map(x, x * 2) == [2, 4, 6] && object.spec.n.map(x, x > 1, x * 2) == [4, 6]", &object);
+    holds(
+        "object.spec.n.map(x, x * 2) == [2, 4, 6] && object.spec.n.map(x, x > 1, x * 2) == [4, 6]",
+        &object,
+    );
     holds("object.spec.n.filter(x, x != 2) == [1, 3]", &object);
     holds("object.spec.m.map(k, k) == ['a', 'b'] && object.spec.m.all(k, object.spec.m[k] > 0)", &object);
     holds("object.spec.n.all(x, object.spec.n.exists(y, y == x))", &object);
@@ -114,8 +120,14 @@ fn loops_are_cels() {
 fn has_kubernetes_functions() {
     let object = redis();
     holds("quantity('10Gi').isGreaterThan(quantity('1Gi'))", &object);
-    holds("'a-b'.matches('^[a-z-]+$') && 'a,b'.split(',') == ['a', 'b'] && ['a', 'b'].join('-') == 'a-b'", &object);
-    holds("sets.contains([1, 2, 3], [1, 2]) && !sets.contains([1], [2]) && sets.intersects([1, 2], [2, 3])", &object);
+    holds(
+        "'a-b'.matches('^[a-z-]+$') && 'a,b'.split(',') == ['a', 'b'] && ['a', 'b'].join('-') == 'a-b'",
+        &object,
+    );
+    holds(
+        "sets.contains([1, 2, 3], [1, 2]) && !sets.contains([1], [2]) && sets.intersects([1, 2], [2, 3])",
+        &object,
+    );
     holds("sets.equivalent([1, 2], [2, 1, 1]) && !sets.equivalent([1], [1, 2])", &object);
     holds("lists.range(3) == [0, 1, 2] && [1, 1, 2].distinct() == [1, 2]", &object);
     holds("'aaa'.replace('a', 'bb') == 'bbbbbb' && 'aaa'.replace('a', 'b', 2) == 'bba'", &object);
@@ -126,18 +138,29 @@ fn has_kubernetes_functions() {
 #[test]
 fn sees_the_request_the_namespace_and_the_old_object() {
     let object = claim(json!({}));
-    holds("request.operation == 'CREATE' && request.kind.kind == 'PersistentVolumeClaim' && request.kind.group == ''", &object);
+    holds(
+        "request.operation == 'CREATE' && request.kind.kind == 'PersistentVolumeClaim' && request.kind.group == ''",
+        &object,
+    );
     holds("request.namespace == 'shop' && request.name == 'c' && request.kind.version == 'v1'", &object);
-    holds("!has(request.userInfo) && !has(request.resource) && !has(request.dryRun) && !has(request.subResource)", &object);
+    holds(
+        "!has(request.userInfo) && !has(request.resource) && !has(request.dryRun) && !has(request.subResource)",
+        &object,
+    );
     holds("oldObject == null", &object);
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace",
                            "metadata": {"name": "shop", "labels": {"tier": "data"}, "annotations": {"owner": "me"}}});
     let seen = "namespaceObject.metadata.name == 'shop' && namespaceObject.metadata.labels.tier == 'data' && \
                 namespaceObject.metadata.annotations.owner == 'me'";
     assert_eq!(lines(&judge(rule(seen), &[namespace], &object)), [""; 0]);
-    let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {}});
+    let volume =
+        json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {}});
     holds("namespaceObject == null && !has(request.namespace)", &volume);
-    let (old, new) = (redis(), { let mut new = redis(); new["spec"]["replicas"] = json!(1); new });
+    let (old, new) = (redis(), {
+        let mut new = redis();
+        new["spec"]["replicas"] = json!(1);
+        new
+    });
     let verdict = judge_update(rule("object.spec.replicas >= oldObject.spec.replicas"), &[], &old, &new);
     assert_eq!(lines(&verdict), ["Deny .: must hold (test)"]);
 }
@@ -148,18 +171,27 @@ fn a_rule_on_replicas_is_asked_when_a_workload_is_scaled() {
     let named = |expression: &str| json!({"name": "n", "expression": expression, "message": "too many"});
     assert_eq!(scaled(named("object.spec.replicas <= 5"), 6), ["Deny spec.replicas: too many (n)"]);
     assert_eq!(scaled(named("object.spec.replicas <= 5"), 5), [""; 0]);
-    assert_eq!(scaled(named("object.spec.replicas <= 2 * oldObject.spec.replicas"), 7), ["Deny spec.replicas: too many (n)"]);
+    assert_eq!(
+        scaled(named("object.spec.replicas <= 2 * oldObject.spec.replicas"), 7),
+        ["Deny spec.replicas: too many (n)"]
+    );
     assert_eq!(scaled(named("object.metadata.namespace != 'shop' || object.spec.replicas < 5"), 5).len(), 1);
     let beyond = named("object.spec.replicas < 5 || object.spec.template.spec.hostNetwork");
     assert_eq!(
         scaled(beyond, 6),
-        ["Warn spec.replicas: not judged: the expression \"n\" reads `object.spec.template.spec.hostNetwork`, which is not \
-          known of a StatefulSet that is scaled"]
+        [
+            "Warn spec.replicas: not judged: the expression \"n\" reads `object.spec.template.spec.hostNetwork`, which is not \
+          known of a StatefulSet that is scaled"
+        ]
     );
     let mut other = named("object.spec.replicas < 5");
     other["kinds"] = json!(["Deployment"]);
     assert_eq!(scaled(other, 6), [""; 0]);
-    assert_eq!(scaled(named("object.spec.template.spec.containers.size() > 7"), 6), [""; 0], "not about replicas");
+    assert_eq!(
+        scaled(named("object.spec.template.spec.containers.size() > 7"), 6),
+        [""; 0],
+        "not about replicas"
+    );
 }
 
 #[test]
@@ -178,15 +210,33 @@ fn sees_a_live_request_but_not_its_objects() {
 fn sees_facts() {
     let object = redis();
     holds("facts.kind == 'StatefulSet' && facts.stateful", &object);
-    holds("facts.containers[0].name == 'app' && facts.containers[0].image == 'app:1' && !facts.containers[0].stateful", &object);
+    holds(
+        "facts.containers[0].name == 'app' && facts.containers[0].image == 'app:1' && !facts.containers[0].stateful",
+        &object,
+    );
     holds("facts.containers[0].section == 'containers' && !has(facts.containers[0].product)", &object);
     let of = |path: &str, rest: &str| format!("facts.paths.exists_one(p, p.path == '{path}' && {rest})");
-    holds(&of("/", "p.volume == '' && p.durability == 'container' && !p.readOnly && p.container == 'app'"), &object);
-    holds(&of("/tmp", "p.volume == 'scratch' && p.durability == 'pod' && p.reach == 'some-nodes' && p.data"), &object);
-    holds(&of("/data", "p.durability == 'unknown' && p.least == 'claim' && p.most == 'volume' && p.data"), &object);
+    holds(
+        &of("/", "p.volume == '' && p.durability == 'container' && !p.readOnly && p.container == 'app'"),
+        &object,
+    );
+    holds(
+        &of("/tmp", "p.volume == 'scratch' && p.durability == 'pod' && p.reach == 'some-nodes' && p.data"),
+        &object,
+    );
+    holds(
+        &of("/data", "p.durability == 'unknown' && p.least == 'claim' && p.most == 'volume' && p.data"),
+        &object,
+    );
     holds(&of("/etc/app", "p.readOnly && !p.data"), &object);
-    holds("facts.claims[0].name == 'data' && facts.claims[0].class == 'local-path' && facts.claims[0].size == '10Gi'", &object);
-    holds("facts.claims[0].field == 'spec.volumeClaimTemplates[0].spec' && facts.claims[0].mode == 'Filesystem'", &object);
+    holds(
+        "facts.claims[0].name == 'data' && facts.claims[0].class == 'local-path' && facts.claims[0].size == '10Gi'",
+        &object,
+    );
+    holds(
+        "facts.claims[0].field == 'spec.volumeClaimTemplates[0].spec' && facts.claims[0].mode == 'Filesystem'",
+        &object,
+    );
     holds("facts.claims[0].bytes == 10737418240 && facts.claims[0].modes == ['ReadWriteOnce']", &object);
     let claim = claim(json!({"storageClassName": ""}));
     holds("facts.claims.all(c, c.class == '' && c.name == 'c' && !has(c.size)) && !facts.stateful", &claim);
@@ -207,7 +257,9 @@ fn kinds_and_when_narrow_the_question() {
     assert_eq!(found(json!({"when": "object.metadata.name == 's'"}), &redis()), 1);
     assert_eq!(found(json!({"when": "object.metadata.name == 't'"}), &redis()), 0);
     let broken = judge(rules(json!({"when": "object.absent == 1"})), &[], &redis());
-    assert!(broken.findings[0].message.contains("failed on this StatefulSet: `when`: there is no field `absent`"));
+    assert!(
+        broken.findings[0].message.contains("failed on this StatefulSet: `when`: there is no field `absent`")
+    );
 }
 
 #[test]
@@ -218,7 +270,10 @@ fn variables_are_evaluated_when_they_are_needed() {
             {"name": "names", "expression": "object.spec.template.spec.volumes.map(v, v.name)"},
             {"name": "count", "expression": "variables.names.size()"}]}}])
     };
-    assert_eq!(lines(&judge(rules("variables.count == 2 && variables.names[0] == 'scratch'"), &[], &redis())), [""; 0]);
+    assert_eq!(
+        lines(&judge(rules("variables.count == 2 && variables.names[0] == 'scratch'"), &[], &redis())),
+        [""; 0]
+    );
     assert_eq!(lines(&judge(rules("true || variables.broken"), &[], &redis())), [""; 0]);
     assert_eq!(judge(rules("variables.broken == 1"), &[], &redis()).findings.len(), 1);
 }
@@ -236,8 +291,14 @@ fn tells_what_cannot_be_at_load() {
     told("object.spec\n  .x ==== 1", "line 2, column 8");
     told("'unclosed", "failed to parse it at line 1, column 1");
     told("objekt.spec == 1", "unknown variable `objekt`: did you mean `object`? (line 1, column 1)");
-    told("true &&\n  zzz", "unknown variable `zzz`: there are object, oldObject, request, namespaceObject, facts and variables.<name> (line 2, column 3)");
-    told("object.spec.name.startWith('a')", "unknown function `startWith`: did you mean `startsWith`? (line 1, column 18)");
+    told(
+        "true &&\n  zzz",
+        "unknown variable `zzz`: there are object, oldObject, request, namespaceObject, facts and variables.<name> (line 2, column 3)",
+    );
+    told(
+        "object.spec.name.startWith('a')",
+        "unknown function `startWith`: did you mean `startsWith`? (line 1, column 18)",
+    );
     told("set.contains([1], [1])", "unknown variable `set`");
     told("variables.x == 1", "unknown variable `variables.x`: no variable stands before this expression");
     told("variables == 1", "is not a value");
@@ -257,10 +318,17 @@ fn tells_what_cannot_be_at_load() {
     let told: Vec<&str> = both.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
     assert_eq!(
         told,
-        ["spec.rules[0].cel.expression", "spec.rules[0].cel.expression", "spec.rules[0].cel.field",
-         "spec.rules[0].cel.messageExpression", "spec.rules[0].cel.variables[0].expression",
-         "spec.rules[0].cel.variables[0].name", "spec.rules[0].cel.variables[2].expression",
-         "spec.rules[0].cel.variables[2].name", "spec.rules[0].cel.when"],
+        [
+            "spec.rules[0].cel.expression",
+            "spec.rules[0].cel.expression",
+            "spec.rules[0].cel.field",
+            "spec.rules[0].cel.messageExpression",
+            "spec.rules[0].cel.variables[0].expression",
+            "spec.rules[0].cel.variables[0].name",
+            "spec.rules[0].cel.variables[2].expression",
+            "spec.rules[0].cel.variables[2].name",
+            "spec.rules[0].cel.when"
+        ],
         "{both:?}"
     );
 }
@@ -329,7 +397,8 @@ fn evaluates_the_deepest_on_a_small_stack() {
 fn what_takes_too_long_is_a_finding_and_not_a_wait() {
     let item = json!({"name": "x", "env": [{"name": "a", "value": "b"}]});
     let list: Vec<Value> = (0..1000).map(|_| item.clone()).collect();
-    let object = claim(json!({"list": list, "text": "x".repeat(100_000), "n": (0..1000).collect::<Vec<_>>()}));
+    let object =
+        claim(json!({"list": list, "text": "x".repeat(100_000), "n": (0..1000).collect::<Vec<_>>()}));
     let start = Instant::now();
     for expression in [
         "object.spec.n.all(x, object.spec.n.all(y, object.spec.n.all(z, x + y + z >= 0)))",
@@ -355,7 +424,10 @@ fn what_takes_too_long_is_a_finding_and_not_a_wait() {
         match expression.starts_with("true") {
             true => assert_eq!(found, [""; 0]),
             false => {
-                assert!(found.iter().any(|f| f.contains("takes more than 250000 steps")), "{expression}: {found:?}");
+                assert!(
+                    found.iter().any(|f| f.contains("takes more than 250000 steps")),
+                    "{expression}: {found:?}"
+                );
             }
         }
     }
@@ -386,7 +458,9 @@ fn outside_of_loops_the_cost_is_counted_too() {
 
 #[test]
 fn a_regular_expression_has_bounds() {
-    let object = claim(json!({"text": "a-1", "n": (0..200).collect::<Vec<_>>(), "pattern": "((a{1,50}){1,50}){1,50}"}));
+    let object = claim(
+        json!({"text": "a-1", "n": (0..200).collect::<Vec<_>>(), "pattern": "((a{1,50}){1,50}){1,50}"}),
+    );
     let found = faults(rule("object.spec.text.matches('((a{1,50}){1,50}){1,50}')"));
     assert!(found.iter().any(|fault| fault.contains("is too large: write smaller numbers")), "{found:?}");
     fails("object.spec.text.matches(object.spec.pattern)", &object, "is too large: write smaller numbers");
@@ -427,13 +501,15 @@ fn a_chain_of_variables_is_as_deep_as_it_is_long() {
             n => json!({"name": format!("v{n}"), "expression": format!("1 + (2 + variables.v{})", n - 1)}),
         })
         .collect();
-    let found = faults(json!([{"cel": {"name": "n", "expression": "variables.v31 > 0", "variables": variables}}]));
+    let found =
+        faults(json!([{"cel": {"name": "n", "expression": "variables.v31 > 0", "variables": variables}}]));
     assert!(found.iter().any(|fault| fault.contains("counting the variables")), "{found:?}");
 }
 
 #[test]
 fn a_sum_out_of_range_is_a_finding() {
-    let object = claim(json!({"n": [9_223_372_036_854_775_807_i64, 1], "least": -9_223_372_036_854_775_808_i64}));
+    let object =
+        claim(json!({"n": [9_223_372_036_854_775_807_i64, 1], "least": -9_223_372_036_854_775_808_i64}));
     fails("object.spec.n.sum() > 0", &object, "out of range");
     fails("object.spec.n[0] + 1 > 0", &object, "out of range");
     fails("-object.spec.least > 0", &object, "out of range");
@@ -451,13 +527,19 @@ fn every_function_exists() {
 #[test]
 fn signs_are_counted() {
     let object = claim(json!({"yes": true, "one": 1, "text": "!!x"}));
-    holds("!!object.spec.yes && !!!!object.spec.yes && !!!(!object.spec.yes) && !(!object.spec.yes)", &object);
+    holds(
+        "!!object.spec.yes && !!!!object.spec.yes && !!!(!object.spec.yes) && !(!object.spec.yes)",
+        &object,
+    );
     holds("!!true && ! ! true && !// why\n!true && !!(!!(true)) && [true].all(x, !!x)", &object);
     assert_eq!(finds("!!false", &object).len(), 1);
     assert_eq!(finds("!!!object.spec.yes", &object).len(), 1);
     holds("--1 == 1 && - -1 == 1 && ---1 == -1 && -(-1) == 1 && 1 - -1 == 2 && 1 - - -1 == 0", &object);
     holds("--object.spec.one == 1 && ---object.spec.one == -1 && --1.5 == 1.5", &object);
-    holds("-9223372036854775808 < -9223372036854775807 && object.spec.text == '!!x' && '--1'.size() == 3", &object);
+    holds(
+        "-9223372036854775808 < -9223372036854775807 && object.spec.text == '!!x' && '--1'.size() == 3",
+        &object,
+    );
     fails("--object.spec.text == 1", &object, "does not take string");
     fails("!!object.spec.one", &object, "does not take int");
 }
@@ -480,13 +562,24 @@ fn an_expression_is_compiled_in_proportion_to_its_length() {
 fn or_and_or_value_are_of_optionals_alone() {
     let object = claim(json!({"text": "t", "nothing": null}));
     holds("object.spec.?text.orValue('x') == 't' && object.spec.?absent.orValue('x') == 'x'", &object);
-    holds("object.spec.?absent.or(object.spec.?text).value() == 't' && object.spec.?absent.?deeper.orValue(1) == 1", &object);
+    holds(
+        "object.spec.?absent.or(object.spec.?text).value() == 't' && object.spec.?absent.?deeper.orValue(1) == 1",
+        &object,
+    );
     holds("optional.of(1).orValue(object.spec.absent) == 1 && !optional.none().hasValue()", &object);
-    fails("object.spec.text.orValue('x') == 't'", &object, "`orValue` is called on string, which is no optional");
+    fails(
+        "object.spec.text.orValue('x') == 't'",
+        &object,
+        "`orValue` is called on string, which is no optional",
+    );
     fails("object.spec.text.or(optional.of('x')).hasValue()", &object, "`or` is called on string");
     let found = faults(rule("'a'.orValue('x') == 'a'"));
     assert!(found[0].contains("`orValue` is called on string, which is no optional"), "{found:?}");
-    fails("object.spec.?nothing.orValue('x') == 'x' || object.spec.?absent.value() == 1", &object, "without a value");
+    fails(
+        "object.spec.?nothing.orValue('x') == 'x' || object.spec.?absent.value() == 1",
+        &object,
+        "without a value",
+    );
 }
 
 #[test]
@@ -496,14 +589,26 @@ fn has_what_kubernetes_has() {
     holds("format.named('dns1123Label').hasValue() && !format.named('nothing').hasValue()", &object);
     holds("!format.named('dns1123Label').value().validate('ok').hasValue()", &object);
     holds("format.dns1123Label().validate('No').value().size() > 0", &object);
-    holds("object.spec.?text.optMap(t, t + '!').value() == 't!' && !object.spec.?absent.optMap(t, t).hasValue()", &object);
+    holds(
+        "object.spec.?text.optMap(t, t + '!').value() == 't!' && !object.spec.?absent.optMap(t, t).hasValue()",
+        &object,
+    );
     holds("object.?spec.optFlatMap(s, s.?text).orValue('x') == 't'", &object);
-    holds("[?object.spec.?absent, ?object.spec.?text] == ['t'] && {?'a': object.spec.?absent} == {}", &object);
-    holds("object.spec.n.first().value() == 1 && object.spec.n.last().value() == 3 && !object.spec.absent.all(x, x) || true", &object);
+    holds(
+        "[?object.spec.?absent, ?object.spec.?text] == ['t'] && {?'a': object.spec.?absent} == {}",
+        &object,
+    );
+    holds(
+        "object.spec.n.first().value() == 1 && object.spec.n.last().value() == 3 && !object.spec.absent.all(x, x) || true",
+        &object,
+    );
     // Loops of two variables.
     holds("object.spec.n.all(i, v, v == i + 1) && object.spec.n.exists(i, v, i == 2 && v == 3)", &object);
     holds("object.spec.n.existsOne(i, v, v > 2) && object.spec.n.exists_one(i, v, i == 0)", &object);
-    holds("object.spec.m.all(k, v, k in ['a', 'b'] && v > 0) && object.spec.m.exists(k, v, k == 'a' && v == 2)", &object);
+    holds(
+        "object.spec.m.all(k, v, k in ['a', 'b'] && v > 0) && object.spec.m.exists(k, v, k == 'a' && v == 2)",
+        &object,
+    );
     holds("object.spec.n.transformList(i, v, i * v) == [0, 2, 6]", &object);
     holds("object.spec.n.transformList(i, v, i > 0, v) == [2, 3]", &object);
     holds("object.spec.m.transformMap(k, v, v * 10) == {'a': 20, 'b': 10}", &object);
@@ -512,12 +617,27 @@ fn has_what_kubernetes_has() {
     fails("object.spec.m.transformMapEntry(k, v, {'same': k}) == {}", &object, "twice");
     holds("object.spec.n.sortBy(x, -x) == [3, 2, 1] && [3, 1, 2].sort() == [1, 2, 3]", &object);
     // Types and conversions.
-    holds("type(object.spec.n) == list && type(1) == int && type('a') == string && type(type(1)) == type", &object);
-    holds("type(object.spec.m) == map && type(null) == null_type && type(1u) != int && string(type(1.5)) == 'double'", &object);
-    holds("type(timestamp(0)) == google.protobuf.Timestamp && type(optional.of(1)) == type(optional.none())", &object);
-    holds("bool('true') && !bool('0') && bool(true) && string(1000000.0) == '1e+06' && string(true) == 'true'", &object);
+    holds(
+        "type(object.spec.n) == list && type(1) == int && type('a') == string && type(type(1)) == type",
+        &object,
+    );
+    holds(
+        "type(object.spec.m) == map && type(null) == null_type && type(1u) != int && string(type(1.5)) == 'double'",
+        &object,
+    );
+    holds(
+        "type(timestamp(0)) == google.protobuf.Timestamp && type(optional.of(1)) == type(optional.none())",
+        &object,
+    );
+    holds(
+        "bool('true') && !bool('0') && bool(true) && string(1000000.0) == '1e+06' && string(true) == 'true'",
+        &object,
+    );
     fails("bool(object.spec.text + 'x')", &object, "\"tx\" cannot become a bool");
-    holds("timestamp('2026-01-02T03:04:05Z').getHours('+02:30') == 5 && duration('90m').getHours() == 1", &object);
+    holds(
+        "timestamp('2026-01-02T03:04:05Z').getHours('+02:30') == 5 && duration('90m').getHours() == 1",
+        &object,
+    );
     let found = faults(rule("timestamp('2026-01-02T03:04:05Z').getHours('Europe/Berlin') == 4"));
     assert!(found[0].contains("the names of time zones are not known here"), "{found:?}");
 }
@@ -528,10 +648,16 @@ fn types_are_checked_at_load() {
         let found = faults(rule(expression));
         assert!(matches!(found.as_slice(), [fault] if fault.contains(part)), "{expression}: {found:?}");
     };
-    told("object.spec.list.size() == '1'", "`==` does not take these two: int and string are never equal (line 1, column 25)");
+    told(
+        "object.spec.list.size() == '1'",
+        "`==` does not take these two: int and string are never equal (line 1, column 25)",
+    );
     told("facts.statefull", "facts has no field `statefull`: did you mean `stateful`? (line 1, column 7)");
     told("has(facts.statefull)", "did you mean `stateful`?");
-    told("facts.paths.all(p, p.durablity != 'pod')", "an item of facts.paths has no field `durablity`: did you mean `durability`?");
+    told(
+        "facts.paths.all(p, p.durablity != 'pod')",
+        "an item of facts.paths has no field `durablity`: did you mean `durability`?",
+    );
     told("facts.paths[0].rech == ''", "did you mean `reach`?");
     told("request.userInfo.user == 'jane'", "request.userInfo has no field `user`");
     told("namespaceObject.metadata.label.tier == 'x'", "did you mean `labels`?");
@@ -557,13 +683,25 @@ fn types_are_checked_at_load() {
     // Variables have types too.
     let found = faults(json!([{"cel": {"name": "n", "expression": "variables.count == '1'",
         "variables": [{"name": "count", "expression": "facts.paths.size()"}]}}]));
-    assert!(matches!(found.as_slice(), [fault] if fault.contains("int and string are never equal")), "{found:?}");
+    assert!(
+        matches!(found.as_slice(), [fault] if fault.contains("int and string are never equal")),
+        "{found:?}"
+    );
     // What may be right is left alone.
     let object = claim(json!({"list": [1, "a"], "n": 1}));
-    holds("object.spec.list[0] == 1 && object.spec.list[1] == 'a' && object.spec.n == 1.0 && 1 < 1.5", &object);
-    holds("namespaceObject == null && has(request.kind.group) && facts.claims.map(c, c.name) == []", &json!({
-        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {}}));
-    holds("(true ? 1 : 'a') == 1 && {'a': 1, 'b': 'x'}['b'] == 'x' && dyn(1) != 'a' && [1, 'a'][1] == 'a'", &object);
+    holds(
+        "object.spec.list[0] == 1 && object.spec.list[1] == 'a' && object.spec.n == 1.0 && 1 < 1.5",
+        &object,
+    );
+    holds(
+        "namespaceObject == null && has(request.kind.group) && facts.claims.map(c, c.name) == []",
+        &json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {}}),
+    );
+    holds(
+        "(true ? 1 : 'a') == 1 && {'a': 1, 'b': 'x'}['b'] == 'x' && dyn(1) != 'a' && [1, 'a'][1] == 'a'",
+        &object,
+    );
 }
 
 #[test]
@@ -656,14 +794,18 @@ fn all_rules_of_a_review_share_a_budget() {
         (0..24).map(|n| json!({"cel": {"name": format!("n{n}"), "expression": slow}})).collect();
     let found = lines(&judge(json!(rules), &[], &object));
     assert_eq!(found.len(), 24, "{found:?}");
-    let beyond = found.iter().filter(|line| line.contains("not evaluated: the cel rules take more than 4000000 steps")).count();
+    let beyond = found
+        .iter()
+        .filter(|line| line.contains("not evaluated: the cel rules take more than 4000000 steps"))
+        .count();
     assert!((8..=9).contains(&beyond), "{beyond} of {found:?}");
     assert!(found.iter().all(|line| line.starts_with("Deny")), "{found:?}");
 }
 
 #[test]
 fn facts_have_a_bound() {
-    let mounts: Vec<Value> = (0..limits::ROWS).map(|n| json!({"name": "v", "mountPath": format!("/m{n}")})).collect();
+    let mounts: Vec<Value> =
+        (0..limits::ROWS).map(|n| json!({"name": "v", "mountPath": format!("/m{n}")})).collect();
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop"}, "spec": {
         "containers": [{"name": "c", "image": "corp/app", "volumeMounts": mounts}],
         "volumes": [{"name": "v", "emptyDir": {}}]}});
