@@ -7,6 +7,7 @@ use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// Work that is done once. It drops what it holds when it ends, and only then.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
@@ -50,6 +51,9 @@ struct Queue {
     turns: VecDeque<IpAddr>,
     by_peer: HashMap<IpAddr, VecDeque<Job>>,
 }
+
+/// How long a thread waits for work before it ends; the next work starts one again.
+const REST: Duration = Duration::from_secs(5);
 
 impl Judges {
     /// How many threads may do heavy work at a time: what they take is counted in `manifests/deployment.yaml`.
@@ -103,9 +107,11 @@ impl Drop for Judges {
 impl Shared {
     fn run(&self) {
         let mut work = self.lock();
+        let mut rested = false;
         loop {
             match work.next(self.most_heavy) {
                 Some((weight, job)) => {
+                    rested = false;
                     drop(work);
                     // Whoever waits for the job learns of its end either way.
                     let _ = catch_unwind(AssertUnwindSafe(job));
@@ -115,9 +121,17 @@ impl Shared {
                     }
                 }
                 None if work.ended => return,
+                // What the allocator kept for the thread is given back with its end.
+                None if rested => {
+                    work.threads -= 1;
+                    return;
+                }
                 None => {
                     work.idle += 1;
-                    work = self.some.wait(work).unwrap_or_else(PoisonError::into_inner);
+                    let waited = self.some.wait_timeout(work, REST);
+                    let (locked, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    work = locked;
+                    rested = timeout.timed_out();
                     work.idle -= 1;
                 }
             }
