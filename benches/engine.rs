@@ -9,10 +9,11 @@
 mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use serde_json::json;
 use std::hint::black_box;
 use volgate::engine::{Engine, Review};
 use volgate::json::Tape;
-use volgate::policy::{PolicySet, embedded_baseline};
+use volgate::policy::{PolicySet, embedded_baseline, load};
 
 fn engine(criterion: &mut Criterion) {
     let policies = PolicySet::build(vec![embedded_baseline().unwrap()]).unwrap();
@@ -43,5 +44,31 @@ fn engine(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, engine);
+/// What so many `cel` rules cost a review, beside what the review costs without one.
+fn cel(criterion: &mut Criterion) {
+    let lookup = support::lookup();
+    let text = support::pod(2).to_string();
+    let tape = Tape::parse(&text).unwrap();
+    let review = Review::create(tape.root());
+    let mut group = criterion.benchmark_group("engine");
+    for count in [0, 1, 20] {
+        // One rule that is about no pod stands for none: a policy has at least one.
+        let none = json!({"cel": {"name": "none", "expression": "true", "kinds": ["StorageClass"]}});
+        let rules = support::EXPRESSIONS.iter().take(count).enumerate();
+        let rules =
+            rules.map(|(n, expression)| json!({"cel": {"name": format!("n{n}"), "expression": expression}}));
+        let rules: Vec<_> = rules.chain([none]).collect();
+        let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+                            "spec": {"rules": rules}});
+        let policies = PolicySet::build(vec![load(&policy).unwrap()]).unwrap();
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        assert!(engine.validate(&review).unwrap().is_empty(), "all of them are true");
+        group.bench_function(format!("pod of 2 containers, validate with {count} cel rules"), |bencher| {
+            bencher.iter(|| drop(black_box(engine.validate(black_box(&review)).unwrap())))
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, engine, cel);
 criterion_main!(benches);

@@ -127,3 +127,28 @@ pub fn lookup() -> MapLookup {
     }
     lookup
 }
+
+/// Expressions as policies have them, all of them true of [`pod`]: of the object, the facts, the request and the
+/// namespace.
+pub const EXPRESSIONS: [&str; 20] = [
+    "object.spec.containers.all(c, !has(c.securityContext.privileged) || !c.securityContext.privileged)",
+    "object.spec.containers.all(c, has(c.resources.limits) && 'memory' in c.resources.limits)",
+    "object.spec.containers.all(c, c.image.startsWith('corp/') || c.image.contains('redis'))",
+    "object.spec.containers.all(c, c.securityContext.?readOnlyRootFilesystem.orValue(false))",
+    "object.spec.containers.all(c, c.imagePullPolicy in ['IfNotPresent', 'Always'])",
+    "object.spec.containers.all(c, quantity(c.resources.limits.memory).isLessThan(quantity('1Gi')))",
+    "object.spec.containers.map(c, c.name).distinct().size() == object.spec.containers.size()",
+    "object.spec.volumes.all(v, !has(v.hostPath))",
+    "object.spec.volumes.filter(v, has(v.emptyDir)).size() <= 2",
+    "object.spec.volumes.exists(v, has(v.persistentVolumeClaim))",
+    "object.spec.serviceAccountName != 'root' && object.spec.restartPolicy == 'Always'",
+    "object.metadata.labels.exists(k, k == 'tier')",
+    "object.metadata.labels['app.kubernetes.io/name'] == 'redis'",
+    "object.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+    "has(object.metadata.annotations) && object.metadata.annotations.size() < 20",
+    "facts.stateful && facts.containers.exists(c, c.stateful)",
+    "facts.paths.all(p, !p.data || p.durability in ['claim', 'volume', 'unknown'])",
+    "facts.paths.filter(p, p.durability == 'container').size() < 3",
+    "facts.claims.size() == 0 && facts.kind == 'Pod'",
+    "namespaceObject.metadata.labels.tier == 'data' && request.operation == 'CREATE'",
+];

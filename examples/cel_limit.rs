@@ -2,8 +2,7 @@
 //! `cargo run --release --no-default-features --example cel_limit`.
 //!
 //! Each line is one expression made to be slow, on an object that is large in its way: the processor time of the
-//! judgement less that of one that asks next to nothing (the object is made into values for it, which takes as long as
-//! the object is large), and what was found. An argument is a part of the expressions that are wanted.
+//! judgement less that of one that asks next to nothing, and what was found. An argument is a part of the expressions that are wanted.
 #![allow(clippy::unwrap_used)] // a measurement that cannot be set up cannot run
 
 use serde_json::{Value, json};

@@ -1,7 +1,8 @@
 //! Prints how much memory `volgate serve` and `volgate provisioner` take:
-//! `cargo run --release --example memory [claims] [volumes] [reviews]`.
+//! `cargo run --release --example memory [claims] [volumes] [reviews] [workloads]`.
 //!
-//! A child process plays the API server, with claims and volumes as a real one writes them (managed fields included), in
+//! A child process plays the API server, with claims, volumes and workloads (half of them ReplicaSets of Deployments; a
+//! tenth of all write to a claim) as a real one writes them (managed fields included), in
 //! pages and without end to the watches; beside it run, one after the other, `volgate serve` and `volgate provisioner`
 //! with that cluster, by the same code and with the same allocator as the binary. When the first is ready it is sent reviews of a
 //! pod, by TLS and HTTP/2; for the second each volume has its NodeVolume.
@@ -44,9 +45,14 @@ fn main() -> Result<ExitCode, Failure> {
             let mut args = std::env::args().skip(2);
             let mut count =
                 || -> Result<usize, Failure> { Ok(args.next().ok_or("a number is missing")?.parse()?) };
-            api(count()?, count()?)?;
+            api(count()?, count()?, count()?)?;
         }
-        _ => measure(number("claims", 10_000)?, number("volumes", 10_000)?, number("reviews", 20_000)?)?,
+        _ => measure(
+            number("claims", 10_000)?,
+            number("volumes", 10_000)?,
+            number("reviews", 20_000)?,
+            number("workloads", 10_000)?,
+        )?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -60,9 +66,9 @@ impl Drop for Guard {
     }
 }
 
-fn measure(claims: usize, volumes: usize, reviews: usize) -> Result<(), Failure> {
+fn measure(claims: usize, volumes: usize, reviews: usize, workloads: usize) -> Result<(), Failure> {
     let this = std::env::current_exe()?;
-    let counts = [claims.to_string(), volumes.to_string()];
+    let counts = [claims, volumes, workloads].map(|count| count.to_string());
     let mut api = Guard(Command::new(&this).arg("api").args(counts).stdout(Stdio::piped()).spawn()?);
     let mut url = String::new();
     BufReader::new(api.0.stdout.take().ok_or("the API has no output")?).read_line(&mut url)?;
@@ -182,11 +188,13 @@ fn show(when: &str, process: u32) -> Result<(), Failure> {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn api(claims: usize, volumes: usize) -> Result<(), Failure> {
+async fn api(claims: usize, volumes: usize, workloads: usize) -> Result<(), Failure> {
     let answer = move |Path(resource): Path<String>, Query(query): Query<HashMap<String, String>>| async move {
         match resource.as_str() {
             "persistentvolumeclaims" => page(&query, claims, claim),
             "persistentvolumes" => page(&query, volumes, volume),
+            "deployments" | "statefulsets" => page(&query, workloads / 4, workload),
+            "replicasets" => page(&query, workloads / 2, replica_set),
             "nodevolumes" => page(&query, volumes, node_volume),
             _ => page(&query, 0, volume),
         }
@@ -264,6 +272,48 @@ fn volume(n: usize) -> Value {
             "persistentVolumeReclaimPolicy": "Delete", "storageClassName": "local-path"},
         "status": {"phase": "Bound"},
     })
+}
+
+/// A Deployment or StatefulSet of a chart.
+fn workload(n: usize) -> Value {
+    let labels = json!({"app.kubernetes.io/name": "shop", "app.kubernetes.io/instance": format!("shop-{n}")});
+    let volume = match n % 10 {
+        0 => json!({"name": "data", "persistentVolumeClaim": {"claimName": format!("data-database-{n}")}}),
+        _ => json!({"name": "data", "emptyDir": {}}),
+    };
+    let variable = |n: usize| json!({"name": format!("SETTING_{n}"), "value": "a value of some length"});
+    let container = |name: &str| {
+        json!({"name": name, "image": format!("registry.example.org/team/{name}:1.2.3"), "imagePullPolicy": "IfNotPresent",
+            "env": (0..10).map(variable).collect::<Vec<_>>(),
+            "ports": [{"containerPort": 8080, "name": "http", "protocol": "TCP"}],
+            "resources": {"limits": {"memory": "256Mi"}, "requests": {"cpu": "100m", "memory": "128Mi"}},
+            "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+            "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"})
+    };
+    json!({
+        "metadata": {"name": format!("shop-{n}"), "namespace": format!("team-{}", n % 50),
+            "uid": format!("5e0d2c1e-0000-4000-8000-{n:012}"), "resourceVersion": "1", "generation": 7,
+            "creationTimestamp": "2026-01-01T00:00:00Z", "labels": labels,
+            "annotations": {"deployment.kubernetes.io/revision": "7", "meta.helm.sh/release-name": format!("shop-{n}"),
+                "meta.helm.sh/release-namespace": format!("team-{}", n % 50)},
+            "managedFields": [managed("helm"), managed("kube-controller-manager")]},
+        "spec": {"replicas": 1, "selector": {"matchLabels": labels},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},
+            "template": {"metadata": {"labels": labels, "annotations": {"checksum/config": "0".repeat(64)}},
+                "spec": {"containers": [container("app"), container("sidecar")], "volumes": [volume],
+                    "restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "schedulerName": "default-scheduler"}}},
+        "status": {"replicas": 1, "readyReplicas": 1, "observedGeneration": 7},
+    })
+}
+
+/// The newest ReplicaSet of such a Deployment.
+fn replica_set(n: usize) -> Value {
+    let mut set = workload(n);
+    set["metadata"]["name"] = format!("shop-{n}-6d4cf56db6").into();
+    set["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "Deployment",
+        "name": format!("shop-{n}"), "uid": format!("5e0d2c1e-0000-4000-8000-{n:012}"), "controller": true}]);
+    set["spec"]["strategy"] = Value::Null;
+    set
 }
 
 fn node_volume(n: usize) -> Value {

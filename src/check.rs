@@ -5,12 +5,13 @@ use crate::facts::{Facts, FactsFault};
 use crate::lookup::{Lookup, MapLookup};
 use crate::model::{FieldPath, ObjectRef};
 use crate::policy::PolicySet;
-use crate::source::{Document, EditError, Source, SourceError, SourceErrorKind, edit, parse};
+use crate::source::{Document, EditError, Source, SourceError, SourceErrorKind, edit_all, parse};
 use crate::verdict::{Action, Finding, Verdict};
 use jiff::civil::Date;
 use json_patch::{Patch, PatchOperation, jsonptr::PointerBuf};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::resume_unwind;
 
@@ -154,7 +155,7 @@ impl Report<'_> {
     /// How many objects fared how; each counts once, for the strictest of its findings.
     pub fn summary(&self) -> Summary {
         // By index and not by name: a run can hold two objects of the same name.
-        let mut strictest = std::collections::BTreeMap::new();
+        let mut strictest = BTreeMap::new();
         for located in &self.findings {
             let action = effective(&located.finding);
             let entry = strictest.entry(located.manifest).or_insert(action);
@@ -230,7 +231,9 @@ fn expand<'i>(at: FieldPath, value: Cow<'i, Value>, add: &mut impl FnMut(FieldPa
 /// a PodList; those of a `List` have their own.
 fn item_of<'i>(list: &Value, kind: &str, item: &'i Value) -> Cow<'i, Value> {
     let Value::Object(fields) = item else { return Cow::Borrowed(item) };
-    if kind.is_empty() || fields.contains_key("kind") || fields.contains_key("apiVersion") {
+    // What has no metadata is no object of the API server's, and is not worth a copy.
+    let is_named = fields.contains_key("kind") || fields.contains_key("apiVersion");
+    if kind.is_empty() || is_named || !fields.contains_key("metadata") {
         return Cow::Borrowed(item);
     }
     let mut fields = fields.clone();
@@ -304,16 +307,34 @@ impl Run<'_> {
             let review = Review { namespace: Some(self.namespace), ..Review::create(&*manifest.value) };
             manifest.is_object().then(|| engine.judge(&review))
         });
+        // How many of each input are no objects.
+        let mut strangers: BTreeMap<usize, usize> = BTreeMap::new();
         for (manifest, verdict) in manifests.into_iter().zip(verdicts) {
             match verdict {
                 Some(verdict) => self.add(manifest, verdict, &mut report),
                 None if inputs.get(manifest.input).is_some_and(|input| input.named) => {
-                    report.faults.push(manifest.no_object());
+                    let seen = strangers.entry(manifest.input).or_default();
+                    *seen += 1;
+                    if *seen <= MOST_TOLD {
+                        report.faults.push(manifest.no_object());
+                    }
                 }
                 None => report.skipped += 1,
             }
         }
+        for (input, more) in
+            strangers.into_iter().map(|(input, seen)| (input, seen.saturating_sub(MOST_TOLD)))
+        {
+            if let (1.., Some(input)) = (more, inputs.get(input)) {
+                let message = format!(
+                    "{more} more documents or items of {} are no Kubernetes objects",
+                    input.source.name
+                );
+                report.faults.push(Fault { spot: None, message, help: None });
+            }
+        }
         report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
+        tell_some(inputs, &mut report);
         report.findings.sort_by(|a, b| {
             let key =
                 |l: &Located| (l.spot.clone(), std::cmp::Reverse(effective(&l.finding)), l.finding.rule);
@@ -417,27 +438,60 @@ pub(crate) fn read_faults(inputs: &[Input], report: &mut Report<'_>) {
     }
 }
 
+/// How many faults of one file are told, and how many notices: a file of a megabyte may hold hundreds of thousands.
+const MOST_TOLD: usize = 1_000;
+
+/// Leaves out the faults and notices that are too many of one file, and says how many.
+fn tell_some(inputs: &[Input], report: &mut Report<'_>) {
+    let name = |input: usize| inputs.get(input).map_or("", |input| &input.source.name);
+    let faults = excess(&mut report.faults, |fault| fault.spot.as_ref().map(|spot| spot.input));
+    report.faults.extend(faults.into_iter().map(|(input, more)| Fault {
+        spot: None,
+        message: format!("{more} more faults in {}: only the first {MOST_TOLD} are told", name(input)),
+        help: None,
+    }));
+    let notices = excess(&mut report.notices, |(spot, _)| Some(spot.input));
+    report.notices.extend(notices.into_iter().map(|(input, more)| {
+        let message = format!("{more} more notices in {}: only the first {MOST_TOLD} are told", name(input));
+        (Spot { input, start: 0, end: 0 }, message)
+    }));
+}
+
+/// Takes out what is too much of one file; how much that is, by file.
+fn excess<T>(all: &mut Vec<T>, input: impl Fn(&T) -> Option<usize>) -> Vec<(usize, usize)> {
+    let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
+    all.retain(|item| {
+        let Some(input) = input(item) else { return true };
+        let seen = seen.entry(input).or_default();
+        *seen += 1;
+        *seen <= MOST_TOLD
+    });
+    let excess = seen.into_iter().map(|(input, seen)| (input, seen.saturating_sub(MOST_TOLD)));
+    excess.filter(|(_, more)| *more > 0).collect()
+}
+
 /// The text of an input with the changes of the report applied, comments and layout kept.
 ///
 /// # Errors
 /// If a change cannot be written into the text without harm.
 pub fn apply(input: usize, text: &str, report: &Report<'_>) -> Result<String, EditError> {
-    let mut text = text.to_owned();
     let mut changes: Vec<(&Manifest<'_>, &Change)> = report
         .changes
         .iter()
         .filter_map(|change| Some((report.manifests.get(change.manifest)?, change)))
         .filter(|(manifest, _)| manifest.input == input)
         .collect();
-    // From the end, so that the places of the documents before stay true; one document's changes at once.
-    changes.sort_by_key(|(manifest, _)| std::cmp::Reverse(manifest.document.span.start));
-    for group in changes.chunk_by(|(a, _), (b, _)| a.document.span.start == b.document.span.start) {
-        let patch = group.iter().flat_map(|(manifest, change)| within(&manifest.at, &change.patch)).collect();
-        if let Some((manifest, _)) = group.first() {
-            text = edit(&text, manifest.document, &Patch(patch))?;
-        }
-    }
-    Ok(text)
+    // One document's changes at once.
+    changes.sort_by_key(|(manifest, _)| manifest.document.span.start);
+    let documents = changes.chunk_by(|(a, _), (b, _)| a.document.span.start == b.document.span.start);
+    edit_all(
+        text,
+        documents.filter_map(|group| {
+            let (manifest, _) = group.first()?;
+            let patch = group.iter().flat_map(|(manifest, change)| within(&manifest.at, &change.patch));
+            Some((manifest.document, Patch(patch.collect())))
+        }),
+    )
 }
 
 /// The operations of an object's patch as operations on the document that holds it.

@@ -1,8 +1,12 @@
 //! Which paths of a workload hold data that must last: the catalog's, a StatefulSet's, and those that a policy names.
 
-use crate::catalog::{Catalog, ContainerView, DataPlace, Statefulness};
+use crate::catalog::{
+    CacheDoubt, Catalog, ContainerView, DataPlace, Excess, PlaceDoubt, Statefulness, Unplaced,
+};
 use crate::facts::{Container, Cover, Mount, Place, Section, StorageMap, Workload};
 use crate::model::{Durability, Fate, FsPath, Reach};
+use std::cell::LazyCell;
+use std::collections::HashSet;
 
 /// Paths that hold nothing worth keeping in any image.
 const SCRATCH: [&str; 9] =
@@ -22,6 +26,50 @@ pub struct DataPath<'w, 'a> {
     /// Set where a mount lies above the path and yet does not keep it: the image declares this VOLUME, over which
     /// the runtime mounts a volume of its own.
     pub hidden_by: Option<&'w str>,
+    /// What may make it another path, or no data at all.
+    pub doubts: Doubts<'w>,
+}
+
+impl DataPath<'_, '_> {
+    /// Whether one argument or variable put both there, and the same lies beneath both: one thing to tell.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let mount = |data: &Self| data.cover.mount.map(|mount| mount.index);
+        let moved = matches!(self.why, Why::Product { moved_by: Some(_), .. });
+        moved
+            && std::ptr::eq(self.container, other.container)
+            && self.why == other.why
+            && self.doubts == other.doubts
+            && (mount(self), self.hidden_by) == (mount(other), other.hidden_by)
+    }
+}
+
+/// What is not known of a path that is taken for data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Doubts<'w> {
+    /// What may have moved the data elsewhere.
+    pub place: Option<PlaceDoubt<'w>>,
+    /// The variable that may make the product keep nothing.
+    pub cache: Option<CacheDoubt<'w>>,
+}
+
+impl Doubts<'_> {
+    /// Whether something that is set, and not only what `envFrom` might bring, may have moved the data elsewhere.
+    pub fn is_guess(&self) -> bool {
+        !matches!(self.place, None | Some(PlaceDoubt::EnvFrom(_)))
+    }
+}
+
+/// A container that keeps data of which nothing is known but the product.
+#[derive(Debug, Clone, Copy)]
+pub struct UnplacedData<'w, 'a> {
+    /// The container.
+    pub container: &'w Container<'a>,
+    /// The product's name.
+    pub product: &'w str,
+    /// Why nothing is known.
+    pub why: Unplaced<'w>,
+    /// Why many run the product without keeping its data.
+    pub dispensable: Option<&'w str>,
 }
 
 /// Why a path is data.
@@ -54,51 +102,51 @@ pub struct Data<'w, 'a> {
     pub paths: Vec<DataPath<'w, 'a>>,
     /// Products that are set up to keep nothing, with the reason.
     pub caches: Vec<(&'w str, &'w str)>,
+    /// Containers that keep data somewhere.
+    pub unplaced: Vec<UnplacedData<'w, 'a>>,
+}
+
+/// How many directories a container may have that do not count against [`SPARE_PLACES`]: no product of the catalog has
+/// more unless its arguments or variables name them.
+const OWN_PLACES: usize = 4;
+
+/// How many more the containers of one object may have together.
+const SPARE_PLACES: usize = 1024;
+
+/// What the catalog says of each container, in their order.
+pub fn products<'w>(workload: &'w Workload<'_>, catalog: &'w Catalog) -> Vec<Statefulness<'w>> {
+    workload.pod.containers.iter().map(|container| catalog.classify(&view(container))).collect()
 }
 
 impl<'w, 'a> Data<'w, 'a> {
-    /// What the catalog says of the containers. `scratch` paths are left out.
+    /// What the containers keep by what the catalog says of each, as [`products`] has it. `scratch` paths are left out.
     pub fn of_products(
         workload: &'w Workload<'a>,
         storage: StorageMap<'w, 'a>,
-        catalog: &'w Catalog,
+        products: &[Statefulness<'w>],
         scratch: &[String],
     ) -> Self {
         let mut data = Self::default();
-        for container in &workload.pod.containers {
-            match catalog.classify(&view(container)) {
+        let mut spare = SPARE_PLACES;
+        for (container, state) in workload.pod.containers.iter().zip(products) {
+            match state {
                 Statefulness::NotListed | Statefulness::Client { .. } => {}
                 Statefulness::Cache { product, why } => data.caches.push((product, why)),
-                Statefulness::Stateful { product, data: places, parts, dispensable, .. } => {
-                    for place in &places {
-                        let path = FsPath::new(&place.path).into_owned();
-                        // Not the paths that are scratch in any image: a database that is told to keep its data
-                        // in /tmp still loses them.
-                        if is_named_scratch(&path, scratch) {
-                            continue;
+                &Statefulness::Unplaced { product, why, dispensable } => {
+                    data.unplaced.push(UnplacedData { container, product, why, dispensable });
+                }
+                Statefulness::Stateful { product, data: places, dispensable, .. } => {
+                    match spare.checked_sub(places.len().saturating_sub(OWN_PLACES)) {
+                        Some(left) => {
+                            spare = left;
+                            data.add_product(storage, container, state, scratch);
                         }
-                        let (cover, hidden_by) = cover_of_place(&storage, container, place);
-                        // An init container's own layer is gone before the others start: no server keeps data there.
-                        let in_layer = matches!(cover.place, Place::WritableLayer);
-                        if container.section == Section::Init && in_layer {
-                            continue;
-                        }
-                        // A guessed path is no ground to complain about a container that has somewhere else to keep
-                        // its data.
-                        if !place.certain && has_durable(&storage, container) {
-                            continue;
-                        }
-                        let moved_by = place.moved_by.map(|moved| moved.name);
-                        let why = Why::Product { name: product, moved_by, dispensable };
-                        for mount in parts_apart(container, &path, &cover, parts) {
-                            // Unless something else names it, such as the variable that moves the log there.
-                            if places.iter().any(|place| place.path == mount.path.as_str()) {
-                                continue;
-                            }
-                            let (path, cover) = (mount.path.clone(), storage.mount_cover(mount));
-                            data.paths.push(DataPath { container, path, cover, why, hidden_by: None });
-                        }
-                        data.paths.push(DataPath { container, path, cover, why, hidden_by });
+                        None => data.unplaced.push(UnplacedData {
+                            container,
+                            product,
+                            why: Unplaced::Excess(Excess::Places(SPARE_PLACES)),
+                            dispensable: *dispensable,
+                        }),
                     }
                 }
             }
@@ -106,9 +154,53 @@ impl<'w, 'a> Data<'w, 'a> {
         data
     }
 
+    /// Adds the directories of a container that keeps data.
+    fn add_product(
+        &mut self,
+        storage: StorageMap<'w, 'a>,
+        container: &'w Container<'a>,
+        state: &Statefulness<'w>,
+        scratch: &[String],
+    ) {
+        let &Statefulness::Stateful { product, data: ref places, parts, dispensable, cache, .. } = state
+        else {
+            return;
+        };
+        let named = LazyCell::new(|| places.iter().map(|place| &*place.path).collect::<HashSet<_>>());
+        for place in places {
+            let path = FsPath::new(&place.path).into_owned();
+            // Not the paths that are scratch in any image: a database that is told to keep its data in /tmp still loses
+            // them.
+            if is_named_scratch(&path, scratch) {
+                continue;
+            }
+            let (cover, hidden_by) = cover_of_place(&storage, container, place);
+            // An init container's own layer is gone before the others start: no server keeps data there.
+            let in_layer = matches!(cover.place, Place::WritableLayer);
+            if container.section == Section::Init && in_layer {
+                continue;
+            }
+            // What has an unknown value may have put the data somewhere, but not here.
+            let unknown = matches!(place.doubt, Some(PlaceDoubt::Value(_)));
+            let moved_by = place.moved_by.filter(|_| !unknown).map(|moved| moved.name);
+            let why = Why::Product { name: product, moved_by, dispensable };
+            let doubts = Doubts { place: place.doubt, cache };
+            for mount in parts_apart(container, &path, &cover, parts) {
+                // Unless something else names it, such as the variable that moves the log there.
+                if named.contains(mount.path.as_str()) {
+                    continue;
+                }
+                let (path, cover) = (mount.path.clone(), storage.mount_cover(mount));
+                self.paths.push(DataPath { container, path, cover, why, hidden_by: None, doubts });
+            }
+            self.paths.push(DataPath { container, path, cover, why, hidden_by, doubts });
+        }
+    }
+
     /// Adds the mounts of unknown images at directories that tell a product: `/var/lib/mysql` in an image of one's
     /// own. Only such on pod volumes that end with the pod: a claim is well, and a node's directory is as likely
-    /// another program's. A StatefulSet's mounts are its data anyhow; a Job's own data is not meant to last.
+    /// another program's. Not for a StatefulSet, whose mounts are its data anyhow, and not for a Job, whose own data is
+    /// not meant to last.
     pub fn add_resembling(
         &mut self,
         workload: &'w Workload<'a>,
@@ -116,23 +208,24 @@ impl<'w, 'a> Data<'w, 'a> {
         catalog: &'w Catalog,
         scratch: &[String],
     ) {
-        if workload.stateful_set || workload.of_job {
-            return;
-        }
+        // A helper of a known product, such as an exporter: said of the product itself. And each pod volume once.
+        let mut told: HashSet<&str> =
+            self.paths.iter().filter_map(|data| data.cover.mount).map(|mount| mount.volume).collect();
         for container in workload.pod.containers.iter().filter(|c| c.section == Section::Main) {
-            for mount in &container.mounts {
-                let Some(name) = catalog.at_home(mount.path.as_str()) else { continue };
-                if catalog.entry(container.image).is_some() {
-                    break;
-                }
+            let mut homes = container.mounts.iter().filter_map(|mount| {
+                let name = catalog.at_home(mount.path.as_str())?;
+                Some((mount, name))
+            });
+            let first = homes.next();
+            if first.is_none() || catalog.entry(container.image).is_some() {
+                continue;
+            }
+            for (mount, name) in first.into_iter().chain(homes) {
                 let cover = storage.mount_cover(mount);
                 if is_scratch(&mount.path, scratch) {
                     continue;
                 }
-                // A helper of a known product, such as an exporter: said of the product itself.
-                let told =
-                    |data: &DataPath<'_, '_>| data.cover.mount.is_some_and(|m| m.volume == mount.volume);
-                if cover.read_only || cover.fate.most > Durability::Pod || self.paths.iter().any(told) {
+                if cover.read_only || cover.fate.most > Durability::Pod || !told.insert(mount.volume) {
                     continue;
                 }
                 let why = Why::Resembles { name };
@@ -142,6 +235,7 @@ impl<'w, 'a> Data<'w, 'a> {
                     cover,
                     why,
                     hidden_by: None,
+                    doubts: Doubts::default(),
                 });
             }
         }
@@ -150,19 +244,20 @@ impl<'w, 'a> Data<'w, 'a> {
     /// Adds a path that a policy names, in every container that runs beside the others.
     pub fn add_named(&mut self, workload: &'w Workload<'a>, storage: StorageMap<'w, 'a>, path: &'w str) {
         let path = FsPath::new(path);
+        let known: HashSet<&str> =
+            self.paths.iter().filter(|data| data.path == path).map(|data| data.container.name).collect();
         for container in
             workload.pod.containers.iter().filter(|c| matches!(c.section, Section::Main | Section::Sidecar))
         {
             let cover = storage.cover(container, &path);
-            let known =
-                self.paths.iter().any(|data| data.container.name == container.name && data.path == path);
-            if !known {
+            if !known.contains(container.name) {
                 self.paths.push(DataPath {
                     container,
                     path: path.clone(),
                     cover,
                     why: Why::Policy,
                     hidden_by: None,
+                    doubts: Doubts::default(),
                 });
             }
         }
@@ -185,6 +280,7 @@ pub fn writable_mounts<'w, 'a>(
             cover: storage.mount_cover(mount),
             why: Why::StatefulSet,
             hidden_by: None,
+            doubts: Doubts::default(),
         })
         .filter(|data| !data.cover.read_only && !is_scratch(&data.path, scratch))
         .collect()
@@ -192,7 +288,12 @@ pub fn writable_mounts<'w, 'a>(
 
 /// Whether the container has a writable device or mount that outlives its pod.
 pub fn has_durable(storage: &StorageMap<'_, '_>, container: &Container<'_>) -> bool {
-    let lasts = |cover: Cover<'_, '_>| !cover.read_only && cover.fate.most >= Durability::Claim;
+    has_lasting(storage, container, Durability::Claim)
+}
+
+/// Whether the container has a writable device or mount that may be as durable as that.
+pub fn has_lasting(storage: &StorageMap<'_, '_>, container: &Container<'_>, least: Durability) -> bool {
+    let lasts = |cover: Cover<'_, '_>| !cover.read_only && cover.fate.most >= least;
     container.mounts.iter().any(|mount| lasts(storage.mount_cover(mount)))
         || container.devices.iter().any(|device| lasts(storage.device_cover(device)))
 }
@@ -225,6 +326,8 @@ fn parts_apart<'w, 'a>(
     parts: &[String],
 ) -> impl Iterator<Item = &'w Mount<'a>> {
     let volume = cover.mount.map(|mount| mount.volume);
+    // Of several mounts at one path, which no API server takes, the first says enough.
+    let mut seen = HashSet::new();
     container.mounts.iter().filter(move |mount| {
         let beneath = || mount.path.as_str().strip_prefix(directory.as_str())?.strip_prefix('/');
         let holds = |rest: &str| {
@@ -234,7 +337,9 @@ fn parts_apart<'w, 'a>(
             parts.iter().any(part_of)
         };
         // In the writable layer the whole directory is lost, and that is told.
-        volume.is_some_and(|volume| volume != mount.volume) && beneath().is_some_and(holds)
+        volume.is_some_and(|volume| volume != mount.volume)
+            && beneath().is_some_and(holds)
+            && seen.insert(mount.path.as_str())
     })
 }
 
@@ -253,6 +358,7 @@ pub fn view<'w>(container: &'w Container<'_>) -> ContainerView<'w> {
         command: &container.command,
         args: &container.args,
         env: &container.env,
+        env_from: &container.env_from,
         working_dir: container.working_dir,
     }
 }

@@ -1,18 +1,24 @@
 //! Runs the rules: facts, policies and a lookup in; a verdict out. Pure.
 
-use crate::catalog::Catalog;
-use crate::facts::{Facts, FactsFault, StorageMap, Subject, TiedClaim, Workload, WorkloadKind, tied_claims};
+use crate::catalog::{Catalog, Statefulness};
+use crate::data::products;
+use crate::facts::{
+    Facts, FactsFault, OwnerFacts, StorageMap, Subject, TiedClaims, Workload, WorkloadKind, tied_claims,
+};
 use crate::json::{Items, Node};
 use crate::lookup::Lookup;
-use crate::model::{FieldPath, Operation};
+use crate::model::{FieldPath, Operation, Segment, is_controller};
 use crate::patch::PatchBuilder;
-use crate::policy::{PolicySet, Subjects};
-use crate::rules::Draft;
+use crate::policy::{CompiledPolicy, CompiledRule, PolicySet, Subjects};
+use crate::rules::{CelShared, Draft, Drafts};
 use crate::verdict::{Action, Finding, Verdict};
 use jiff::civil::Date;
 use json_patch::Patch;
+use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 
 /// What is judged: one object and what is being done to it.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +33,29 @@ pub struct Review<'a> {
     pub namespace: Option<&'a str>,
     /// The subresource, such as `ephemeralcontainers`.
     pub subresource: Option<&'a str>,
+    /// Who asks, as the API server has found out; none in `check`.
+    pub user: Option<&'a str>,
     /// The whole request as JSON, for CEL; none in `check`.
     pub request: Option<&'a serde_json::Value>,
+}
+
+/// A change of `spec.replicas` by way of a workload's `scale` subresource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scale<'a> {
+    /// The workload's API version.
+    pub api_version: &'static str,
+    /// The workload's kind.
+    pub kind: &'static str,
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Its uid; empty where it is not known.
+    pub uid: &'a str,
+    /// How many replicas it is to have so far.
+    pub from: i64,
+    /// How many it is to have.
+    pub to: i64,
 }
 
 impl<'a> Review<'a> {
@@ -40,6 +67,7 @@ impl<'a> Review<'a> {
             old: None,
             namespace: None,
             subresource: None,
+            user: None,
             request: None,
         }
     }
@@ -57,14 +85,25 @@ pub struct Context<'a> {
     pub lookup: &'a dyn Lookup,
     /// The catalog.
     pub catalog: &'a Catalog,
-    tied_claims: OnceCell<Vec<TiedClaim<'a, 'a>>>,
+    /// What the `cel` rules share.
+    pub(crate) cel: CelShared,
+    tied_claims: OnceCell<TiedClaims<'a, 'a>>,
+    products: OnceCell<Vec<Statefulness<'a>>>,
 }
 
 impl<'a> Context<'a> {
     /// The claims of the workload's pods that only some nodes can use; none when the object is no workload.
-    pub fn tied_claims(&self) -> &[TiedClaim<'a, 'a>] {
+    pub fn tied_claims(&self) -> &TiedClaims<'a, 'a> {
         self.tied_claims.get_or_init(|| match self.facts.workload() {
             Some(workload) => tied_claims(workload, self.facts.namespace(), self.lookup),
+            None => TiedClaims::default(),
+        })
+    }
+
+    /// What the catalog says of each container, in their order; nothing when the object is no workload.
+    pub fn products(&self) -> &[Statefulness<'a>] {
+        self.products.get_or_init(|| match self.facts.workload() {
+            Some(workload) => products(workload, self.catalog),
             None => Vec::new(),
         })
     }
@@ -91,8 +130,9 @@ pub struct Engine<'a> {
 enum Scope {
     Nothing,
     Everything,
-    /// Findings beneath these fields alone: the rest was judged before and cannot be changed now.
-    Beneath(Vec<FieldPath>),
+    /// Findings beneath these fields alone, which are all equally deep: the rest was judged before and cannot be changed
+    /// now.
+    Beneath(HashSet<Vec<Segment>>),
 }
 
 impl Engine<'_> {
@@ -107,7 +147,7 @@ impl Engine<'_> {
         let facts = Facts::read(review.object, review.namespace)?;
         let patch = self.changes(review, &facts);
         let findings = if patch.is_empty() {
-            self.findings(review, &facts)
+            self.all_findings(review, &facts)
         } else {
             let changed = Review { object: patch.current(), ..*review };
             // Reading all of it again would cost as much as judging it, and mostly a pod was pinned and no more.
@@ -117,7 +157,7 @@ impl Engine<'_> {
             } else {
                 Facts::read(changed.object, review.namespace)?
             };
-            self.findings(&changed, &facts)
+            self.all_findings(&changed, &facts)
         };
         Ok(Verdict { findings, patch: patch.finish() })
     }
@@ -156,17 +196,69 @@ impl Engine<'_> {
             return Ok(Vec::new());
         }
         let facts = Facts::read(review.object, review.namespace)?;
-        Ok(self.findings(review, &facts))
+        Ok(self.all_findings(review, &facts))
+    }
+
+    /// What the rules that read replicas find in a workload that is scaled up, as `validate` would if the workload itself
+    /// were written with that many replicas. Of scaling down they find nothing. A workload that is not known is a warning.
+    ///
+    /// `request` is the whole request as JSON, for CEL.
+    ///
+    /// # Errors
+    /// The field that has a wrong type.
+    pub fn validate_scale(
+        &self,
+        scale: &Scale<'_>,
+        request: Option<&serde_json::Value>,
+    ) -> Result<Vec<Finding>, FactsFault> {
+        let Scale { api_version, kind, namespace, name, uid, from, to } = *scale;
+        if to <= from {
+            return Ok(Vec::new());
+        }
+        let known = self.lookup.owner(namespace, kind, name);
+        // One of the same name that was deleted meanwhile says nothing of this one.
+        let known = known.filter(|owner| uid.is_empty() || owner.uid == uid);
+        let stranger = || OwnerFacts {
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            ..OwnerFacts::default()
+        };
+        let owner = known.as_deref().map_or_else(|| Cow::Owned(stranger()), Cow::Borrowed);
+        let [old, new] = [from, to].map(|replicas| owner.with_replicas(api_version, replicas));
+        let review = Review {
+            operation: Operation::Update,
+            object: (&new).into(),
+            old: Some((&old).into()),
+            namespace: Some(namespace),
+            subresource: Some("scale"),
+            request,
+            user: None,
+        };
+        let facts = Facts::read(review.object, review.namespace)?;
+        let replicas = FieldPath::root().key("spec").key("replicas");
+        Ok(self.findings(&review, &facts, |_, rule, context, drafts| {
+            if !rule.rule.reads_replicas(kind) {
+                return;
+            }
+            // The one field that a Scale has: where the workload's others stand is not known.
+            drafts.all_at(&replicas);
+            if known.is_some() {
+                rule.rule.check_scale(context, drafts);
+            } else {
+                drafts.push(unknown_workload(scale));
+            }
+        }))
     }
 
     fn changes<'r>(&self, review: &Review<'r>, facts: &Facts<'_>) -> PatchBuilder<'r> {
         let mut patch = PatchBuilder::new(review.object);
-        // A pod's storage and affinity cannot change any more, only its images.
-        let fixed = review.operation == Operation::Update && is_pod(facts);
+        // A pod's storage and affinity cannot change any more, only its images; and what is on its way out needs nothing.
+        let fixed = review.operation == Operation::Update && (is_pod(facts) || facts.meta.deleting);
         if fixed || self.leaves_alone(review, facts) {
             return patch;
         }
-        let subjects = Subjects::new(facts, self.lookup);
+        let subjects = Subjects::new(facts, self.lookup, review.user);
         let context = self.context(review, facts, &subjects);
         for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
             for rule in &policy.rules {
@@ -178,26 +270,51 @@ impl Engine<'_> {
         patch
     }
 
-    fn findings(&self, review: &Review<'_>, facts: &Facts<'_>) -> Vec<Finding> {
+    fn all_findings(&self, review: &Review<'_>, facts: &Facts<'_>) -> Vec<Finding> {
+        let of_deployment = writes_of_deployment_controller(review, facts);
+        self.findings(review, facts, |policy, rule, context, drafts| {
+            // Refused here, a rollout would hang half-way through, with nobody to read why.
+            let judged_before = of_deployment
+                && policy.names_kind("Deployment")
+                && ["ReplicaSet", "Deployment"].iter().all(|kind| rule.rule.reads_replicas(kind));
+            if !judged_before {
+                rule.rule.check(context, drafts);
+            }
+        })
+    }
+
+    /// What `judge` finds with each rule of each policy that is about the object.
+    fn findings(
+        &self,
+        review: &Review<'_>,
+        facts: &Facts<'_>,
+        judge: impl Fn(&CompiledPolicy, &CompiledRule, &Context<'_>, &mut Drafts<'_>),
+    ) -> Vec<Finding> {
         let scope = scope(review, facts);
         if matches!(scope, Scope::Nothing) || self.leaves_alone(review, facts) {
             return Vec::new();
         }
-        let subjects = Subjects::new(facts, self.lookup);
+        let subjects = Subjects::new(facts, self.lookup, review.user);
         let context = self.context(review, facts, &subjects);
         let mut findings = Findings::default();
-        let mut drafts: Vec<Draft> = Vec::new();
+        let admits = |draft: &Draft| scope.admits(draft);
         for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
             for rule in &policy.rules {
-                rule.rule.check(&context, &mut drafts);
-                for draft in drafts.drain(..).filter(|draft| scope.admits(draft)) {
+                let mut drafts = Drafts::new(&admits);
+                judge(policy, rule, &context, &mut drafts);
+                let drafts = drafts.finish();
+                if drafts.is_empty() {
+                    continue;
+                }
+                let excused = policy.excuse(&subjects, rule.id, self.today);
+                let refused = match excused {
+                    None => policy.refused_excuse(&subjects, rule.id, self.today),
+                    Some(_) => None,
+                };
+                for draft in drafts {
                     let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
-                    let excused = policy.excuse(&subjects, rule.id, self.today);
-                    let draft = match excused {
-                        None => draft.and_help(policy.refused_excuse(&subjects, rule.id, self.today)),
-                        Some(_) => draft,
-                    };
-                    findings.add(draft.into_finding(rule.id, action, &policy.name, excused));
+                    let draft = draft.and_help(refused.clone());
+                    findings.add(draft.into_finding(rule.id, action, &policy.name, excused.clone()));
                 }
             }
         }
@@ -211,14 +328,16 @@ impl Engine<'_> {
 
     /// Objects that no policy is about, whatever it says.
     fn leaves_alone(&self, review: &Review<'_>, facts: &Facts<'_>) -> bool {
-        // Refusing the deletion's finalizer updates would only keep the object for ever; a mirror pod runs anyway.
+        // Refusing the deletion's finalizer updates would only keep the object for ever; a mirror pod runs anyway. But a
+        // claim is used as long as a pod has it.
         // A new object cannot be on its way out: the API server takes the field off, whoever writes it.
-        (facts.meta.deleting && review.operation == Operation::Update)
+        (facts.meta.deleting && review.operation == Operation::Update && !grows(review, facts))
             || (is_pod(facts) && facts.meta.annotation("kubernetes.io/config.mirror").is_some())
             || self.policies.excludes(facts.id.namespace.as_deref())
     }
 
-    fn context<'c>(
+    /// What the rules are told of a review.
+    pub(crate) fn context<'c>(
         &'c self,
         review: &'c Review<'c>,
         facts: &'c Facts<'c>,
@@ -230,7 +349,9 @@ impl Engine<'_> {
             subjects,
             lookup: self.lookup,
             catalog: self.policies.catalog(),
+            cel: CelShared::default(),
             tied_claims: OnceCell::new(),
+            products: OnceCell::new(),
         }
     }
 }
@@ -239,24 +360,33 @@ impl Engine<'_> {
 #[derive(Default)]
 struct Findings {
     all: Vec<Finding>,
-    /// Where in `all` those of one rule at one field are.
-    places: HashMap<(&'static str, FieldPath), Vec<usize>>,
+    /// Where in `all` each is, by a hash of its rule, field and message.
+    places: HashMap<u64, usize>,
 }
 
 impl Findings {
     /// Adds a finding unless another policy found the same; of two, the one that stands and is stricter is kept.
     fn add(&mut self, finding: Finding) {
-        let places = self.places.entry((finding.rule, finding.field.clone())).or_default();
-        let is_same = |place: &&usize| self.all.get(**place).is_some_and(|it| it.message == finding.message);
-        match places.iter().find(is_same).and_then(|place| self.all.get_mut(*place)) {
+        let mut hasher = DefaultHasher::new();
+        (finding.rule, &finding.field, &finding.message).hash(&mut hasher);
+        let place = self.places.entry(hasher.finish());
+        let same = match &place {
+            Entry::Occupied(place) => self.all.get_mut(*place.get()),
+            Entry::Vacant(_) => None,
+        };
+        let is_same = |other: &&mut Finding| {
+            other.rule == finding.rule && other.field == finding.field && other.message == finding.message
+        };
+        match same.filter(is_same) {
             Some(other) => {
                 let weight = |f: &Finding| (f.excused.is_none(), f.action);
                 if weight(&finding) > weight(other) {
                     *other = finding;
                 }
             }
+            // Two different ones of one hash are both told.
             None => {
-                places.push(self.all.len());
+                place.insert_entry(self.all.len());
                 self.all.push(finding);
             }
         }
@@ -272,6 +402,28 @@ fn is_pod(facts: &Facts<'_>) -> bool {
     facts.workload().is_some_and(|workload| workload.kind == WorkloadKind::Pod)
 }
 
+/// Whether a claim asks for another size.
+fn grows(review: &Review<'_>, facts: &Facts<'_>) -> bool {
+    matches!(facts.subject, Subject::Claim(_))
+        && review.old.is_some_and(|old| request(old) != request(review.object))
+}
+
+/// Whether the Deployment controller writes a ReplicaSet of a Deployment, which was judged when it was written or scaled.
+/// That controller writes no others; and a person who names a Deployment as the owner is not believed.
+fn writes_of_deployment_controller(review: &Review<'_>, facts: &Facts<'_>) -> bool {
+    facts.id.kind == "ReplicaSet"
+        && review.user.is_some_and(|user| is_controller(user, "deployment-controller"))
+        && facts.meta.controller.is_some_and(|owner| owner.kind == "Deployment")
+}
+
+fn unknown_workload(scale: &Scale<'_>) -> Draft {
+    let Scale { kind, name, to, .. } = scale;
+    let message = format!("not judged: {kind} {name:?} is not known yet, nor what {to} replicas of it share");
+    Draft::new(FieldPath::root(), message)
+        .help("see whether its pods write to one claim; what is written to the workload itself is judged")
+        .at_most(Action::Warn)
+}
+
 fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
     let Some(old) = review.old.filter(|_| review.operation == Operation::Update) else {
         return Scope::Everything;
@@ -279,15 +431,25 @@ fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
     let spec = FieldPath::root().key("spec");
     match &facts.subject {
         Subject::Workload(workload) if workload.kind == WorkloadKind::Pod => match review.subresource {
-            Some("ephemeralcontainers") => Scope::Beneath(vec![spec.key("ephemeralContainers")]),
+            Some("ephemeralcontainers") => Scope::beneath([spec.key("ephemeralContainers")]),
             // Of what is there already, only an image can become another.
-            _ => Scope::Beneath(changed_images(old, review.object)),
+            _ => Scope::beneath(changed_images(old, review.object)),
         },
         // An unbound claim without a class can still be given one, by anybody.
-        Subject::Claim(_) if class(old).is_none() && class(review.object).is_some() => Scope::Everything,
-        // Else only its size can be changed by a person; the rest is the binding's own doing.
-        Subject::Claim(_) if request(old) == request(review.object) => Scope::Nothing,
-        Subject::Claim(_) => Scope::Beneath(vec![spec.key("resources")]),
+        Subject::Claim(_)
+            if class(old).is_none() && class(review.object).is_some() && !facts.meta.deleting =>
+        {
+            Scope::Everything
+        }
+        // Else only its size and its attributes can be changed by a person; the rest is the binding's own doing.
+        Subject::Claim(_) => {
+            let resized = request(old) != request(review.object);
+            let modified = attributes(old) != attributes(review.object) && !facts.meta.deleting;
+            let changed = [(resized, "resources"), (modified, ATTRIBUTES)];
+            let changed: Vec<_> =
+                changed.into_iter().filter(|(is, _)| *is).map(|(_, field)| spec.key(field)).collect();
+            if changed.is_empty() { Scope::Nothing } else { Scope::beneath(changed) }
+        }
         // What backs them cannot be changed.
         Subject::Volume(_) | Subject::Class(_) => Scope::Nothing,
         _ if essence(old) == essence(review.object) => Scope::Nothing,
@@ -320,12 +482,24 @@ fn class(claim: Node<'_>) -> Option<Node<'_>> {
     claim.get("spec")?.get("storageClassName").filter(|class| !class.is_null())
 }
 
+/// The field of a claim that says which VolumeAttributesClass its volume is to have.
+const ATTRIBUTES: &str = "volumeAttributesClassName";
+
+fn attributes(claim: Node<'_>) -> Option<Node<'_>> {
+    claim.get("spec")?.get(ATTRIBUTES).filter(|name| !name.is_null())
+}
+
 /// The fields of an object that a person writes to say what it is.
 fn essence(object: Node<'_>) -> (Option<Node<'_>>, Option<Node<'_>>) {
     (object.get("spec"), object.get("template"))
 }
 
 impl Scope {
+    /// Beneath these fields, which must be equally deep.
+    fn beneath(fields: impl IntoIterator<Item = FieldPath>) -> Self {
+        Self::Beneath(fields.into_iter().map(|field| field.segments().to_vec()).collect())
+    }
+
     /// Whether the finding, or a field that explains it, is up for judgement: an old pod volume becomes a fault by the
     /// new container that mounts it.
     fn admits(&self, draft: &Draft) -> bool {
@@ -333,10 +507,11 @@ impl Scope {
             Self::Nothing => false,
             Self::Everything => true,
             Self::Beneath(outer) => {
-                let related = draft.related.iter().map(|(field, _)| field);
-                related
-                    .chain([&draft.field])
-                    .any(|field| outer.iter().any(|outer| field.segments().starts_with(outer.segments())))
+                let depth = outer.iter().next().map_or(0, Vec::len);
+                let within = |field: &FieldPath| {
+                    field.segments().get(..depth).is_some_and(|beginning| outer.contains(beginning))
+                };
+                within(&draft.field) || draft.related.iter().any(|(field, _)| within(field))
             }
         }
     }
@@ -457,6 +632,191 @@ mod tests {
             "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "r", "image": "redis"}]}}}});
         assert!(fields(Some(&old), &with(&old, "/metadata/labels", json!({"a": "b"})), None).is_empty());
         assert_eq!(fields(Some(&old), &with(&old, "/spec/replicas", json!(2)), None).len(), 1);
+    }
+
+    /// A policy on shared writers for what is labelled `tier: data`, with an exception and self-service.
+    fn shared() -> PolicySet {
+        let policy = json!({
+            "apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+            "spec": {"match": {"objectSelector": {"matchLabels": {"tier": "data"}}},
+                     "rules": [{"sharedWriter": {}}, {"durableData": {}}, {"hostPath": {}}],
+                     "exceptions": [{"objectSelector": {"matchLabels": {"exempt": "yes"}}, "reason": "tested"}],
+                     "selfService": {"rules": ["shared-writer"], "annotation": "example.org/reason"}}
+        });
+        PolicySet::build(vec![load(&policy).unwrap()]).unwrap()
+    }
+
+    fn sharing(kind: &str, meta: Value, template_labels: Value) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": kind, "metadata": meta, "spec": {"replicas": 1, "template": {
+            "metadata": {"labels": template_labels},
+            "spec": {"containers": [{"name": "r", "image": "redis", "volumeMounts": [{"name": "d", "mountPath": "/x"}]}],
+                     "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "h", "hostPath": {"path": "/"}}]}}}})
+    }
+
+    fn cluster(workload: &Value) -> MapLookup {
+        let mut lookup = MapLookup::default();
+        let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "shop"},
+                           "spec": {"accessModes": ["ReadWriteOnce"]}});
+        lookup.add(&Facts::read(&claim, None).unwrap());
+        let id = Facts::identify(workload, Some("shop"));
+        lookup.add_owner(OwnerFacts::read_whole(workload.into(), &id).unwrap());
+        lookup
+    }
+
+    fn to_three(lookup: &MapLookup, scale: Scale<'_>) -> Vec<String> {
+        let policies = shared();
+        let engine = Engine { policies: &policies, lookup, today: jiff::civil::date(2026, 11, 23) };
+        let findings = engine.validate_scale(&scale, None).unwrap();
+        let said = |f: &Finding| match &f.excused {
+            Some(_) => format!("excused {}", f.field),
+            None => format!("{} {}: {}", f.action, f.field, f.message.split(',').next().unwrap_or_default()),
+        };
+        findings.iter().map(said).collect()
+    }
+
+    const SCALE: Scale<'_> = Scale {
+        api_version: "apps/v1",
+        kind: "Deployment",
+        namespace: "shop",
+        name: "d",
+        uid: "u",
+        from: 1,
+        to: 3,
+    };
+
+    #[test]
+    fn a_scale_is_judged_by_what_is_known_of_its_workload_and_by_replicas_alone() {
+        let data = json!({"tier": "data"});
+        let with = |meta: Value, labels: &Value| {
+            let mut meta = meta;
+            meta["name"] = json!("d");
+            meta["uid"] = json!("u");
+            cluster(&sharing("Deployment", meta, labels.clone()))
+        };
+        let denied = ["Deny spec.replicas: 3 replicas write to one claim"];
+        assert_eq!(to_three(&with(json!({"labels": data}), &json!({})), SCALE), denied);
+        assert_eq!(to_three(&with(json!({}), &data), SCALE), denied, "the template's labels count as well");
+        assert_eq!(to_three(&with(json!({}), &json!({})), SCALE), [""; 0], "the policy is about others");
+        let excused = ["excused spec.replicas"];
+        let exempt = json!({"tier": "data", "exempt": "yes"});
+        assert_eq!(to_three(&with(json!({"labels": exempt}), &data), SCALE), excused);
+        let reason = json!({"example.org/reason": "the pods take turns by a lock", "kubectl.kubernetes.io/restartedAt": "now"});
+        assert_eq!(to_three(&with(json!({"annotations": reason}), &data), SCALE), excused);
+        let going = json!({"deletionTimestamp": "2026-11-23T00:00:00Z", "labels": data});
+        assert_eq!(to_three(&with(going, &data), SCALE), [""; 0], "it makes no pods any more");
+        let here = with(json!({"labels": data}), &data);
+        for (from, to) in [(3, 3), (5, 3), (3, 0)] {
+            assert_eq!(to_three(&here, Scale { from, to, ..SCALE }), [""; 0]);
+        }
+        assert_eq!(to_three(&here, Scale { namespace: "kube-system", ..SCALE }), [""; 0]);
+    }
+
+    #[test]
+    fn a_scale_of_what_is_not_known_is_a_warning() {
+        let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+                            "spec": {"rules": [{"sharedWriter": {}}, {"durableData": {}}]}});
+        let policies = PolicySet::build(vec![load(&policy).unwrap()]).unwrap();
+        let lookup = cluster(&sharing("Deployment", json!({"name": "d", "uid": "of one before"}), json!({})));
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        for scale in [SCALE, Scale { kind: "StatefulSet", ..SCALE }, Scale { name: "x", uid: "", ..SCALE }] {
+            let findings = engine.validate_scale(&scale, None).unwrap();
+            assert_eq!(findings.len(), 1, "{findings:?}");
+            assert_eq!((findings[0].rule, findings[0].action), ("shared-writer", Action::Warn));
+            assert!(findings[0].message.starts_with("not judged: "), "{}", findings[0].message);
+        }
+    }
+
+    #[test]
+    fn the_deployment_controller_is_not_stopped_half_way_by_a_rule_on_replicas() {
+        let owner = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "u", "controller": true}]);
+        let meta =
+            |owner: &Value| json!({"name": "d-1", "labels": {"tier": "data"}, "ownerReferences": owner});
+        let mut owned = sharing("ReplicaSet", meta(&owner), json!({}));
+        owned["spec"]["replicas"] = json!(3);
+        let mut bare = owned.clone();
+        bare["metadata"] = meta(&json!([]));
+        let lookup = cluster(&sharing("Deployment", json!({"name": "d", "uid": "u"}), json!({})));
+        let rules = |policies: &PolicySet, object: &Value, user: Option<&str>| -> Vec<&str> {
+            let engine = Engine { policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+            let review = Review { user, namespace: Some("shop"), ..Review::create(object) };
+            engine.validate(&review).unwrap().iter().map(|finding| finding.rule).collect()
+        };
+        let policies = shared();
+        let found = |object: &Value, user| {
+            let mut found = rules(&policies, object, user);
+            found.sort_unstable();
+            found
+        };
+        let everything = ["durable-data", "host-path", "shared-writer"];
+        let controller = "system:serviceaccount:kube-system:deployment-controller";
+        for user in [controller, "system:kube-controller-manager"] {
+            assert_eq!(found(&owned, Some(user)), ["durable-data", "host-path"], "{user}");
+            assert_eq!(found(&bare, Some(user)), everything, "{user}");
+        }
+        for user in [Some("alice"), Some("system:serviceaccount:shop:deployment-controller"), None] {
+            assert_eq!(found(&owned, user), everything, "{user:?}: anybody can write the name of an owner");
+        }
+        // Where the policy is about ReplicaSets alone, nothing has judged the Deployment.
+        let alone = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+                           "spec": {"match": {"kinds": ["ReplicaSet"]}, "rules": [{"sharedWriter": {}}]}});
+        let alone = PolicySet::build(vec![load(&alone).unwrap()]).unwrap();
+        assert_eq!(rules(&alone, &owned, Some(controller)), ["shared-writer"]);
+    }
+
+    #[test]
+    fn of_what_is_being_deleted_only_the_size_of_a_claim_is_judged() {
+        let claim = |class: Value, size: &str| {
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                   "metadata": {"name": "c", "deletionTimestamp": "2026-11-23T00:00:00Z"},
+                   "spec": {"storageClassName": class, "resources": {"requests": {"storage": size}}}})
+        };
+        let (old, large) = (claim(json!("bad"), "1Gi"), claim(json!("bad"), "20Gi"));
+        assert_eq!(fields(Some(&old), &large, None), ["spec.resources.requests.storage"]);
+        assert!(fields(Some(&old), &old, None).is_empty());
+        assert!(fields(Some(&claim(Value::Null, "1Gi")), &old, None).is_empty(), "its class");
+        assert_eq!(
+            fields(Some(&claim(Value::Null, "1Gi")), &large, None),
+            ["spec.resources.requests.storage"]
+        );
+        let review =
+            Review { operation: Operation::Update, old: Some((&old).into()), ..Review::create(&large) };
+        let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+                            "spec": {"rules": [{"defaultClass": {"name": "fast"}}]}});
+        let policies = PolicySet::build(vec![load(&policy).unwrap()]).unwrap();
+        let lookup = MapLookup::default();
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        let mut unset = large.clone();
+        unset["spec"].as_object_mut().unwrap().remove("storageClassName");
+        assert!(engine.mutate(&Review { object: (&unset).into(), ..review }).unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn a_claim_is_judged_again_by_its_attributes_class() {
+        let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+            "spec": {"rules": [
+                {"claimSize": {"max": "10Gi"}},
+                {"cel": {"name": "gold", "field": "spec.volumeAttributesClassName",
+                         "expression": "object.spec.?volumeAttributesClassName.orValue('') != 'gold'"}}]}});
+        let policies = PolicySet::build(vec![load(&policy).unwrap()]).unwrap();
+        let lookup = MapLookup::default();
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        let claim = |attributes: Value, size: &str| {
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"},
+                   "spec": {"storageClassName": "s", "volumeAttributesClassName": attributes,
+                            "resources": {"requests": {"storage": size}}}})
+        };
+        let found = |old: &Value, new: &Value| -> Vec<String> {
+            let review =
+                Review { operation: Operation::Update, old: Some(old.into()), ..Review::create(new) };
+            engine.validate(&review).unwrap().iter().map(|finding| finding.field.to_string()).collect()
+        };
+        let (gold, silver) = (claim(json!("gold"), "20Gi"), claim(json!("silver"), "20Gi"));
+        let field = "spec.volumeAttributesClassName";
+        assert_eq!(found(&silver, &gold), [field], "the size was judged before");
+        assert_eq!(found(&claim(Value::Null, "20Gi"), &gold), [field]);
+        assert_eq!(found(&gold, &silver), [""; 0]);
+        assert_eq!(found(&gold, &claim(json!("gold"), "30Gi")), ["spec.resources.requests.storage"]);
+        assert_eq!(found(&claim(Value::Null, "1Gi"), &gold), ["spec.resources.requests.storage", field]);
     }
 
     #[test]

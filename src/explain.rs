@@ -1,10 +1,12 @@
 //! The durability table of manifests: what a person wants to see of a pod. Pure.
 
 use crate::check::{Fault, Input, Report, Run, manifests, read_faults};
-use crate::data::{Data, Why};
+use crate::data::{Data, DataPath, Doubts, UnplacedData, Why, products};
 use crate::facts::{Facts, Place, Section, StorageMap};
 use crate::model::{Durability, FieldPath, ObjectRef, Reach};
+use crate::policy::Subjects;
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// One path of one container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,7 +18,7 @@ pub struct Row {
     pub container: String,
     /// `init`, `sidecar`, `main` or `ephemeral`.
     pub section: &'static str,
-    /// The path; `/` for the writable layer.
+    /// The path; `/` for the writable layer, `not known` for data that may lie anywhere.
     pub path: String,
     /// The least durability that is possible.
     pub durability: Durability,
@@ -28,7 +30,7 @@ pub struct Row {
     pub reach: Reach,
     /// What backs it: `writable layer`, `emptyDir cache`, `claim data`, …
     pub volume: String,
-    /// Whose data lies there, when it is data that must last.
+    /// Whose data lies there, when it is data that must last; with a `?` where that is a guess.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_of: Option<String>,
     /// The field that puts it there.
@@ -63,8 +65,11 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
         let Some(workload) = facts.workload() else { continue };
         let storage = StorageMap::new(workload, facts.namespace(), &lookup);
         let catalog = run.policies.catalog();
-        let mut data = Data::of_products(workload, storage, catalog, &[]);
-        data.add_resembling(workload, storage, catalog, &[]);
+        let products = products(workload, catalog);
+        let mut data = Data::of_products(workload, storage, &products, &[]);
+        if !Subjects::new(&facts, &lookup, None).is_set_or_job() {
+            data.add_resembling(workload, storage, catalog, &[]);
+        }
         let source = inputs.get(manifest.input).map(|input| &input.source);
         let mut push = |row: Row, field: &FieldPath| {
             let line = source.map_or(0, |source| source.position(manifest.spot(field).start).line);
@@ -72,25 +77,27 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
             rows.push(Row { line, file, field: field.to_string(), ..row });
         };
         let pod = workload.pod.path();
+        let mut owners: HashMap<(&str, &str, bool), &DataPath<'_, '_>> = HashMap::new();
+        for data in &data.paths {
+            let key = (data.container.name, data.path.as_str(), data.cover.mount.is_some());
+            owners.entry(key).or_insert(data);
+        }
         for path in storage.table() {
-            let owner = data.paths.iter().find(|data| {
-                data.container.name == path.container.name
-                    && data.path.as_str() == path.path
-                    && data.cover.mount.is_some() == path.cover.mount.is_some()
-            });
+            let owner = owners.get(&(path.container.name, path.path.as_str(), path.cover.mount.is_some()));
             let row = row(
                 &facts,
                 path.container.name,
                 path.container.section,
                 &path.path,
                 &path.cover,
-                owner.map(|data| &data.why),
+                owner.map(|data| (&data.why, data.doubts)),
             );
             push(row, &path.field);
         }
         // A data directory that is no mount of its own is a row as well: it is what the table is looked at for.
         for data in &data.paths {
-            let is_mount = data.container.mounts.iter().any(|mount| mount.path == data.path);
+            let is_mount = data.cover.mount.is_some_and(|mount| mount.path == data.path)
+                || data.container.mounts.iter().any(|mount| mount.path == data.path);
             if !is_mount {
                 let row = row(
                     &facts,
@@ -98,14 +105,45 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
                     data.container.section,
                     data.path.as_str(),
                     &data.cover,
-                    Some(&data.why),
+                    Some((&data.why, data.doubts)),
                 );
                 push(row, &data.container.path(&pod).key("image"));
             }
         }
+        for data in &data.unplaced {
+            push(unplaced_row(&facts, data), &data.container.path(&pod).key("image"));
+        }
     }
     report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
     (rows, report.faults)
+}
+
+/// Data of which only the product is known: it may lie anywhere in the container.
+fn unplaced_row(facts: &Facts<'_>, data: &UnplacedData<'_, '_>) -> Row {
+    Row {
+        object: facts.id.clone(),
+        container: data.container.name.to_owned(),
+        section: section_name(data.container.section),
+        path: "not known".to_owned(),
+        durability: Durability::Container,
+        at_most: Durability::Volume,
+        lost_when: Durability::Container.lost_when(),
+        reach: Reach::Unknown,
+        volume: "not known".to_owned(),
+        data_of: Some(data.product.to_owned()),
+        field: String::new(),
+        file: String::new(),
+        line: 0,
+    }
+}
+
+fn section_name(section: Section) -> &'static str {
+    match section {
+        Section::Init => "init",
+        Section::Sidecar => "sidecar",
+        Section::Main => "main",
+        Section::Ephemeral => "ephemeral",
+    }
 }
 
 fn row(
@@ -114,7 +152,7 @@ fn row(
     section: Section,
     path: &str,
     cover: &crate::facts::Cover<'_, '_>,
-    why: Option<&Why<'_>>,
+    owner: Option<(&Why<'_>, Doubts<'_>)>,
 ) -> Row {
     let volume = match cover.place {
         Place::WritableLayer => "writable layer".to_owned(),
@@ -125,19 +163,15 @@ fn row(
     Row {
         object: facts.id.clone(),
         container: container.to_owned(),
-        section: match section {
-            Section::Init => "init",
-            Section::Sidecar => "sidecar",
-            Section::Main => "main",
-            Section::Ephemeral => "ephemeral",
-        },
+        section: section_name(section),
         path: path.to_owned(),
         durability: cover.fate.least,
         at_most: cover.fate.most,
         lost_when: cover.fate.least.lost_when(),
         reach: cover.fate.reach,
         volume,
-        data_of: why.map(|why| match why {
+        data_of: owner.map(|(why, doubts)| match why {
+            Why::Product { name, .. } if doubts.is_guess() || doubts.cache.is_some() => format!("{name}?"),
             Why::Product { name, .. } => (*name).to_owned(),
             Why::Resembles { name } => format!("{name}?"),
             Why::StatefulSet => "StatefulSet".to_owned(),

@@ -1,6 +1,8 @@
 //! How rules learn of other objects: the informer cache in the webhook, the other manifests in `check`, a map in a test.
 
-use crate::facts::{ClaimFacts, ClassFacts, NamespaceFacts, NodeFacts, OwnerFacts, VolumeFacts};
+use crate::facts::{
+    ClaimFacts, ClassFacts, NamespaceFacts, NodeFacts, OwnerFacts, ReclaimPolicy, VolumeFacts,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -19,6 +21,31 @@ pub enum LookupKind {
     Node,
 }
 
+/// The volumes of a class that no claim has taken, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Available {
+    /// How many there are.
+    pub count: usize,
+    /// How many of them only some nodes can use.
+    pub tied: usize,
+    /// How many of them have the reclaim policy Retain.
+    pub retained: usize,
+}
+
+impl Available {
+    pub(crate) fn add(&mut self, volume: &VolumeFacts) {
+        self.count += 1;
+        self.tied += usize::from(volume.node_affinity.is_some());
+        self.retained += usize::from(volume.reclaim == ReclaimPolicy::Retain);
+    }
+
+    pub(crate) fn remove(&mut self, volume: &VolumeFacts) {
+        self.count -= 1;
+        self.tied -= usize::from(volume.node_affinity.is_some());
+        self.retained -= usize::from(volume.reclaim == ReclaimPolicy::Retain);
+    }
+}
+
 /// What is known of other objects. Answers at once, from memory.
 pub trait Lookup: Send + Sync {
     /// Whether every object of the kind is known, so that one that is not found does not exist.
@@ -33,6 +60,10 @@ pub trait Lookup: Send + Sync {
     fn default_class(&self) -> Option<Arc<ClassFacts>>;
     /// The volumes of a class that no claim has taken, in the order of their names.
     fn available_volumes(&self, class: &str) -> Vec<Arc<VolumeFacts>>;
+    /// The same volumes counted, without a look at each: a class may have thousands.
+    fn available(&self, class: &str) -> Available;
+    /// The first of those volumes that is as asked. It may be called with a lock held: it only looks at the volume.
+    fn find_available(&self, class: &str, holds: &dyn Fn(&VolumeFacts) -> bool) -> Option<Arc<VolumeFacts>>;
     /// A namespace.
     fn namespace(&self, name: &str) -> Option<Arc<NamespaceFacts>>;
     /// A node.
@@ -54,6 +85,8 @@ pub struct MapLookup {
     /// By namespace, then by name.
     claims: BTreeMap<String, BTreeMap<String, Arc<ClaimFacts>>>,
     volumes: BTreeMap<String, Arc<VolumeFacts>>,
+    /// Those that no claim has taken, by class, then by name.
+    available: BTreeMap<String, (Available, BTreeMap<String, Arc<VolumeFacts>>)>,
     classes: BTreeMap<String, Arc<ClassFacts>>,
     namespaces: BTreeMap<String, Arc<NamespaceFacts>>,
     nodes: BTreeMap<String, Arc<NodeFacts>>,
@@ -79,7 +112,7 @@ impl MapLookup {
                 claims.insert(claim.name.clone(), Arc::new(claim.clone()));
             }
             Subject::Volume(volume) => {
-                self.volumes.insert(volume.name.clone(), Arc::new(volume.clone()));
+                self.add_volume(Arc::new(volume.clone()));
             }
             Subject::Class(class) => {
                 self.classes.insert(class.name.clone(), Arc::new(class.clone()));
@@ -95,14 +128,34 @@ impl MapLookup {
                     let claims = format!("{}-{}", template.name, facts.id.name);
                     self.set_claims.insert((facts.namespace().to_owned(), claims));
                 }
-                let owner = OwnerFacts::read(&facts.id, &facts.meta);
-                let owners = self.owners.entry(facts.namespace().to_owned()).or_default();
-                let owners = owners.entry(owner.name.clone()).or_default();
-                owners.retain(|other| other.kind != owner.kind);
-                owners.push(Arc::new(owner));
+                self.add_owner(OwnerFacts::read(&facts.id, &facts.meta));
             }
             Subject::Other => {}
         }
+    }
+
+    fn add_volume(&mut self, volume: Arc<VolumeFacts>) {
+        let class = |volume: &VolumeFacts| volume.class.name().unwrap_or_default().to_owned();
+        let old = self.volumes.insert(volume.name.clone(), Arc::clone(&volume));
+        if let Some(old) = old.filter(|old| old.available)
+            && let Some((counts, of_class)) = self.available.get_mut(&class(&old))
+            && of_class.remove(&old.name).is_some()
+        {
+            counts.remove(&old);
+        }
+        if volume.available {
+            let (counts, of_class) = self.available.entry(class(&volume)).or_default();
+            counts.add(&volume);
+            of_class.insert(volume.name.clone(), volume);
+        }
+    }
+
+    /// Remembers what is known of a workload; a later one of the same kind and name replaces it.
+    pub fn add_owner(&mut self, owner: OwnerFacts) {
+        let owners = self.owners.entry(owner.namespace.clone()).or_default();
+        let owners = owners.entry(owner.name.clone()).or_default();
+        owners.retain(|other| other.kind != owner.kind);
+        owners.push(Arc::new(owner));
     }
 }
 
@@ -123,9 +176,13 @@ impl Lookup for MapLookup {
         ClassFacts::default_of(self.classes.values()).cloned()
     }
     fn available_volumes(&self, class: &str) -> Vec<Arc<VolumeFacts>> {
-        let of_class =
-            |volume: &&Arc<VolumeFacts>| volume.available && volume.class.name().unwrap_or("") == class;
-        self.volumes.values().filter(of_class).cloned().collect()
+        self.available.get(class).map_or(Vec::new(), |(_, volumes)| volumes.values().cloned().collect())
+    }
+    fn available(&self, class: &str) -> Available {
+        self.available.get(class).map_or(Available::default(), |(counts, _)| *counts)
+    }
+    fn find_available(&self, class: &str, holds: &dyn Fn(&VolumeFacts) -> bool) -> Option<Arc<VolumeFacts>> {
+        self.available.get(class)?.1.values().find(|volume| holds(volume)).cloned()
     }
     fn namespace(&self, name: &str) -> Option<Arc<NamespaceFacts>> {
         self.namespaces.get(name).cloned()

@@ -14,7 +14,7 @@ use support::cluster::ADMIN;
 use support::{Cluster, Line, Options, User, wait_until};
 use tokio::sync::watch;
 use volgate::cluster::{Caches, ClusterPolicies, PolicySource, PolicyWatch, role_rules};
-use volgate::facts::Facts;
+use volgate::facts::{Facts, OwnerFacts};
 use volgate::lookup::{Lookup, LookupKind, MapLookup};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -195,6 +195,13 @@ async fn hold_what_the_cluster_holds_and_check_would_read() {
     let mut map = MapLookup::default();
     for object in before.iter().chain(&after) {
         map.add(&Facts::read(object, None).unwrap());
+    }
+    // What can be scaled is read whole.
+    for object in &after {
+        let facts = Facts::read(object, None).unwrap();
+        if facts.workload().is_some_and(|workload| workload.kind.has_replicas()) {
+            map.add_owner(OwnerFacts::read_whole(object.into(), &facts.id).unwrap());
+        }
     }
     assert_eq!(lookup.claim("follow", "data"), map.claim("follow", "data"));
     assert_eq!(lookup.volume("follow-1"), map.volume("follow-1"));

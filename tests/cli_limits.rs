@@ -57,6 +57,18 @@ fn fault(stdin: &[u8]) -> String {
 }
 
 #[test]
+fn lists_that_no_cluster_can_use() {
+    let pod = |count: usize| {
+        let containers = vec!["{name: a, image: nginx}"; count].join(", ");
+        format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: a}}\nspec:\n  containers: [{containers}]\n")
+    };
+    let told = fault(pod(1_001).as_bytes());
+    assert!(told.starts_with("<stdin>:5:"), "{told}");
+    assert!(told.contains("has 1001 items, and at most 1000 are read: no cluster can use as many"), "{told}");
+    assert_eq!(report(pod(1_000).as_bytes()).1, 0);
+}
+
+#[test]
 fn what_is_no_text() {
     let with = |bytes: &[u8]| [POD.as_bytes(), b"  nodeName: ", bytes, b"\n"].concat();
     assert_eq!(fault(&with(b"\0")), "<stdin>:9:13: a NUL byte stands at byte 120");

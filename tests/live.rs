@@ -6,20 +6,21 @@
 mod support;
 
 use http_body_util::BodyExt;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
-use support::cluster::ADMIN;
+use support::cluster::{ADMIN, DEVELOPER, autoscaler};
 use support::fixtures::{Fixture, NAMESPACE, all};
 use support::{Cluster, Options, wait_until};
 use volgate::cluster::{Caches, Endpoint, Registration, register};
 use volgate::facts::{Facts, Subject};
 use volgate::lookup::Lookup;
-use volgate::policy::PolicySet;
+use volgate::policy::{PolicySet, load};
 use volgate::server::{Clock, Limits, NoCaches, Shutdown, State, serve};
 use volgate::tls::{CertificateSource, Follower};
 
@@ -38,15 +39,17 @@ struct Live {
 }
 
 impl Live {
-    async fn start() -> Option<Self> {
+    /// With controllers, each of which is a user of its own, or alone, so that the context stays as a fixture has it.
+    async fn start(controllers: bool) -> Option<Self> {
         let audit = support::Scratch::new("audit").unwrap();
         let policy = audit.path().join("policy.yaml");
         std::fs::write(&policy, AUDIT_POLICY).unwrap();
         let audit_log = audit.path().join("audit.log");
         let cluster = Cluster::own(Options {
-            // Alone, so that the context stays as the fixture has it.
-            controller_manager: false,
+            controller_manager: controllers,
+            controller_manager_args: vec!["--use-service-account-credentials=true".into()],
             scheduler: false,
+            users: vec![autoscaler()],
             api_server_args: vec![
                 format!("--audit-policy-file={}", policy.display()),
                 format!("--audit-log-path={}", audit_log.display()),
@@ -127,12 +130,13 @@ impl Live {
         };
         let uri = format!("{base}{within}/{}{tail}?dryRun=All", resource.plural);
         let body = serde_json::to_vec(&fixture.object).unwrap();
-        let request = axum::http::Request::builder()
-            .method(method)
-            .uri(uri)
-            .header("content-type", "application/json")
-            .body(kube::client::Body::from(body))
-            .unwrap();
+        let mut request =
+            axum::http::Request::builder().method(method).uri(uri).header("content-type", "application/json");
+        if let Some(user) = &fixture.user {
+            // With the rights of an administrator, as no account has any here.
+            request = request.header("impersonate-user", user).header("impersonate-group", "system:masters");
+        }
+        let request = request.body(kube::client::Body::from(body)).unwrap();
         let response = self.client.send(request).await.unwrap();
         let header = |name: &str| -> Vec<String> {
             let all = response.headers().get_all(name).iter();
@@ -210,7 +214,7 @@ fn holds(lookup: &dyn Lookup, object: &Value) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cluster_finds_what_is_expected() {
-    let Some(live) = Live::start().await else { return };
+    let Some(live) = Live::start(false).await else { return };
     let mut prepared = false;
     for fixture in all() {
         let cluster = fixture.cluster();
@@ -296,4 +300,119 @@ fn compare(fixture: &Fixture, answer: &Answer) {
             assert!(found.contains(&format!("{}=", finding.rule)), "{key} {finding:?} in {context}");
         }
     }
+}
+
+/// A workload of that kind, in the namespace `scaled`, whose pods write to the claim `shared`.
+fn sharing(api_version: &str, kind: &str, name: &str, replicas: i32) -> Value {
+    let labels = json!({"app": name});
+    let selector = if api_version == "v1" { labels.clone() } else { json!({"matchLabels": labels}) };
+    let mut object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name, "namespace": "scaled"},
+        "spec": {"replicas": replicas, "selector": selector, "template": {"metadata": {"labels": labels}, "spec": {
+            "containers": [{"name": "c", "image": "i", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}],
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "shared"}}]}}}});
+    match kind {
+        "Deployment" => object["spec"]["strategy"] = json!({"type": "Recreate"}),
+        "StatefulSet" => object["spec"]["serviceName"] = json!(name),
+        _ => {}
+    }
+    object
+}
+
+fn shared_writer() -> PolicySet {
+    let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "test"},
+                        "spec": {"rules": [{"sharedWriter": {}}]}});
+    PolicySet::build(vec![load(&policy).unwrap()]).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scale_is_judged_and_a_rollout_does_not_hang_at_its_replica_set() {
+    let Some(live) = Live::start(true).await else { return };
+    let cluster = &live.cluster;
+    cluster.namespace("scaled", &[]).await;
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "shared", "namespace": "scaled"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}});
+    live.put(&claim).await;
+    // Of before volgate was there.
+    live.put(&sharing("apps/v1", "Deployment", "before", 3)).await;
+    let of_before = ListParams::default().labels("app=before");
+    let sets: Api<ReplicaSet> = Api::namespaced(live.client.clone(), "scaled");
+    let set_of_before = async || {
+        wait_until("the Deployment of before has its 3 pods", LIMIT, async || {
+            let list = sets.list(&of_before).await.map_err(|error| error.to_string())?;
+            let set = list.into_iter().next().ok_or("no ReplicaSet")?;
+            let (name, status) = (set.metadata.name.unwrap(), set.status.unwrap_or_default());
+            if status.replicas == 3 { Ok(name) } else { Err(format!("{name}: {status:?}")) }
+        })
+        .await
+    };
+    let first = set_of_before().await;
+    live.state.policies.store(Arc::new(shared_writer()));
+
+    let kubectl = async |user: &str, line: &str, stdin: Option<&str>| {
+        let args: Vec<&str> = line.split(' ').collect();
+        cluster.kubectl_as(user, &args, stdin).await
+    };
+    let kinds = [
+        ("apps/v1", "Deployment"),
+        ("apps/v1", "StatefulSet"),
+        ("apps/v1", "ReplicaSet"),
+        ("v1", "ReplicationController"),
+    ];
+    for (api_version, kind) in kinds {
+        live.put(&sharing(api_version, kind, "one", 1)).await;
+        for line in ["", " --dry-run=server"] {
+            let output =
+                kubectl(DEVELOPER, &format!("-n scaled scale {kind} one --replicas=3{line}"), None).await;
+            let denied = "admission webhook \"workloads.volgate.dev\" denied the request: shared-writer: spec.replicas: 3 \
+                          replicas write to one claim, \"shared\"";
+            assert!(!output.success && output.stderr.contains(denied), "{kind}: {output}");
+        }
+        let refused = cluster.autoscale((api_version, kind), "scaled", "one", 2).await.unwrap_err();
+        let denied = "admission webhook \"controllers.volgate.dev\" denied the request: shared-writer: spec.replicas: 2 ";
+        assert!(refused.contains(denied), "{kind}: {refused}");
+        let output =
+            kubectl(ADMIN, &format!("-n scaled get {kind} one -o jsonpath={{.spec.replicas}}"), None).await;
+        assert_eq!(output.stdout, "1", "{kind}");
+        let down = kubectl(DEVELOPER, &format!("-n scaled scale {kind} one --replicas=0"), None).await;
+        assert!(down.success && down.stderr.is_empty(), "{kind}: {down}");
+    }
+    // From none to one, which only a rolling update could make two of.
+    let up = kubectl(DEVELOPER, "-n scaled scale StatefulSet one --replicas=1", None).await;
+    assert!(up.success && up.stderr.is_empty(), "{up}");
+
+    // The typed client, and a workload that shares nothing.
+    let deployments: Api<Deployment> = Api::namespaced(live.client.clone(), "scaled");
+    let three = json!({"spec": {"replicas": 3}});
+    let refused =
+        deployments.patch_scale("one", &PatchParams::default(), &Patch::Merge(&three)).await.unwrap_err();
+    assert!(refused.to_string().contains("3 replicas write to one claim"), "{refused}");
+    let mut web = sharing("apps/v1", "Deployment", "web", 1);
+    web["spec"]["template"]["spec"]["volumes"] = json!([{"name": "data", "emptyDir": {}}]);
+    live.put(&web).await;
+    let scaled =
+        deployments.patch_scale("web", &PatchParams::default(), &Patch::Merge(&three)).await.unwrap();
+    assert_eq!(scaled.spec.unwrap().replicas, Some(3));
+    cluster.autoscale(("apps/v1", "Deployment"), "scaled", "before", 2).await.unwrap();
+    let back = cluster.autoscale(("apps/v1", "Deployment"), "scaled", "before", 3).await.unwrap_err();
+    assert!(back.contains("shared-writer: spec.replicas: 3 "), "{back}");
+
+    // What was judged, or was there before, at the Deployment does not hang at its ReplicaSet, which the controller makes
+    // again; and nobody else can make one by naming such an owner.
+    live.state.policies.store(Arc::new(PolicySet::build(Vec::new()).unwrap()));
+    kubectl(ADMIN, "-n scaled scale Deployment before --replicas=3", None).await;
+    set_of_before().await;
+    live.state.policies.store(Arc::new(shared_writer()));
+    let owner = sets.get(&first).await.unwrap().metadata.owner_references;
+    sets.delete(&first, &DeleteParams::background()).await.unwrap();
+    wait_until("the ReplicaSet is made again", LIMIT, async || {
+        let again = sets.get(&first).await.map_err(|error| error.to_string())?;
+        let status = again.status.unwrap_or_default();
+        let fresh = again.metadata.deletion_timestamp.is_none() && status.replicas == 3;
+        if fresh { Ok(()) } else { Err(format!("{status:?}")) }
+    })
+    .await;
+    let mut forged = sharing("apps/v1", "ReplicaSet", "forged", 3);
+    forged["metadata"]["ownerReferences"] = serde_json::to_value(owner).unwrap();
+    let output = kubectl(DEVELOPER, "create -f -", Some(&forged.to_string())).await;
+    assert!(!output.success && output.stderr.contains("shared-writer: "), "{output}");
 }

@@ -12,10 +12,13 @@ use support::run::{check, input, policies_of, root};
 use support::{Cluster, Options};
 use volgate::cluster::{
     Endpoint, NodeVolume, Registration, configurations, node_storage, node_storage_api, node_volume,
-    node_volume_api, register, role_rules,
+    node_volume_api, provisioner_cluster_rules, provisioner_namespace_rules, register, role_rules,
 };
-use volgate::model::NodeStorageSpec;
+use volgate::model::{NodeStorageSpec, PROVISIONER};
 use volgate::policy::PolicySet;
+use volgate::provisioner::{
+    BETA_STORAGE_PROVISIONER, Bases, FINALIZER, PROVISIONED_BY, SELECTED_NODE, STORAGE_PROVISIONER,
+};
 
 const FILES: [&str; 9] =
     ["namespace", "crd", "rbac", "service", "deployment", "webhooks", "class", "provisioner", "agent"];
@@ -32,6 +35,11 @@ fn of_kind(name: &str, kind: &str) -> Value {
     let found: Vec<Value> = objects(name).into_iter().filter(|object| object["kind"] == kind).collect();
     assert_eq!(found.len(), 1, "{name}: {kind}");
     found[0].clone()
+}
+
+fn named(file: &str, kind: &str, name: &str) -> Value {
+    let mut found = objects(file).into_iter();
+    found.find(|object| object["kind"] == kind && object["metadata"]["name"] == name).unwrap()
 }
 
 fn service_endpoint() -> Endpoint {
@@ -77,7 +85,7 @@ fn every_file_is_in_the_kustomization() {
     let there: BTreeSet<String> = std::fs::read_dir(root("manifests"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name != "kustomization.yaml")
+        .filter(|name| name.ends_with(".yaml") && name != "kustomization.yaml")
         .collect();
     assert_eq!(listed, there);
     assert_eq!(there, FILES.iter().map(|name| format!("{name}.yaml")).collect());
@@ -134,7 +142,26 @@ fn rights(rules: &Value) -> BTreeMap<String, BTreeSet<String>> {
 #[test]
 fn the_role_allows_what_is_watched_and_no_more() {
     let wanted = serde_json::to_value(role_rules()).unwrap();
-    assert_eq!(rights(&of_kind("rbac", "ClusterRole")["rules"]), rights(&wanted));
+    assert_eq!(rights(&named("rbac", "ClusterRole", "volgate")["rules"]), rights(&wanted));
+    let registration = json!([{
+        "apiGroups": ["admissionregistration.k8s.io"], "resourceNames": ["volgate"], "verbs": ["patch"],
+        "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
+    }]);
+    assert_eq!(named("rbac", "ClusterRole", "volgate-registration")["rules"], registration);
+}
+
+/// What is not granted by the manifests and what nobody uses are the same fault: each verb is held to the code that calls it.
+#[test]
+fn the_provisioners_roles_allow_what_it_does_and_no_more() {
+    for (kind, wanted) in
+        [("ClusterRole", provisioner_cluster_rules()), ("Role", provisioner_namespace_rules())]
+    {
+        let mut shipped = of_kind("provisioner", kind)["rules"].clone();
+        for rule in shipped.as_array_mut().unwrap() {
+            rule.as_object_mut().unwrap().remove("resourceNames");
+        }
+        assert_eq!(rights(&shipped), rights(&serde_json::to_value(wanted).unwrap()), "{kind}");
+    }
 }
 
 #[test]
@@ -202,6 +229,112 @@ async fn a_real_api_server_takes_them() {
     let bundles =
         cluster.kubectl(&["get", "validatingwebhookconfiguration", "volgate", "-o", bundles], None).await;
     assert_eq!(bundles.stdout.split_whitespace().count(), 3, "each webhook has its CA: {bundles}");
+}
+
+/// An expression of a variable of a policy that confines the provisioner.
+fn variable(policy: &Value, name: &str) -> String {
+    let variables = policy["spec"]["variables"].as_array().unwrap();
+    let found = variables.iter().find(|variable| variable["name"] == name).unwrap();
+    found["expression"].as_str().unwrap().to_owned()
+}
+
+/// The paths and names that the policies know are those of the controller and of the agents.
+#[test]
+fn what_the_provisioner_is_confined_to_is_what_it_uses() {
+    let volumes = named("provisioner", "ValidatingAdmissionPolicy", "volgate-provisioner-volumes");
+    let claims = named("provisioner", "ValidatingAdmissionPolicy", "volgate-provisioner-claims");
+    let config = variable(&volumes, "config");
+    let config = config.strip_prefix("r'''").unwrap().strip_suffix("'''").unwrap();
+    let (bases, ignored) = Bases::parse(config).unwrap();
+    assert_eq!(bases.of("any", "any"), Bases::default().of("any", "any"));
+    assert_eq!(ignored, [""; 0]);
+    let pod = &of_kind("agent", "DaemonSet")["spec"]["template"]["spec"];
+    let mounted = pod["volumes"].as_array().unwrap().iter().filter_map(|v| v["hostPath"]["path"].as_str());
+    assert_eq!(mounted.filter(|path| *path != "/dev").collect::<Vec<_>>(), bases.of("any", "any").unwrap());
+    let arguments =
+        &of_kind("provisioner", "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"];
+    assert_eq!(*arguments, json!(["provisioner", "--log-format=json"]), "neither a name nor a configuration");
+    for policy in [&volumes, &claims] {
+        assert_eq!(variable(policy, "provisioners"), format!("['{PROVISIONER}']"));
+        assert_eq!(
+            policy["spec"]["variables"][0]["name"], "provisioners",
+            "where examples/takeover finds it"
+        );
+        assert_eq!(
+            policy["spec"]["matchConditions"],
+            json!([{"name": "by-the-provisioner", "expression": format!(
+                "request.userInfo.username == 'system:serviceaccount:volgate-system:{}'",
+                of_kind("provisioner", "ServiceAccount")["metadata"]["name"].as_str().unwrap()
+            )}]),
+            "nobody else is asked about"
+        );
+        assert_eq!(
+            policy["spec"]["paramKind"],
+            Value::Null,
+            "where parameters are missing, everybody is refused"
+        );
+    }
+    let said = claims.to_string() + &volumes.to_string();
+    for name in [FINALIZER, PROVISIONED_BY, SELECTED_NODE, STORAGE_PROVISIONER, BETA_STORAGE_PROVISIONER] {
+        assert!(said.contains(name), "{name}");
+    }
+}
+
+/// What `kubectl kustomize` makes of a folder of the repository; none only when the opt-out is set, which is said.
+fn put_together(folder: &str) -> Option<Vec<Value>> {
+    if support::cluster_tests_skipped() {
+        return None;
+    }
+    support::assets().unwrap();
+    let mut command = std::process::Command::new(support::binary("kubectl").unwrap());
+    command.args(["kustomize", root(folder).to_str().unwrap()]);
+    let output = support::run(command, None).unwrap();
+    assert!(output.success, "{folder}: {output}");
+    let input = volgate::check::Input::new(volgate::source::Source::new(folder, output.stdout), true);
+    Some(input.documents().map(|document| document.value.clone()).collect())
+}
+
+fn one<'a>(all: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    all.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name).unwrap()
+}
+
+#[test]
+fn an_installation_that_is_taken_over_is_confined_to_its_name_and_paths() {
+    let Some(all) = put_together("examples/takeover") else { return };
+    let config = std::fs::read_to_string(root("examples/takeover/config.json")).unwrap();
+    let policy = |name: &str| one(&all, "ValidatingAdmissionPolicy", name);
+    assert_eq!(variable(policy("volgate-provisioner-volumes"), "config"), format!("r'''{config}'''"));
+    let arguments =
+        &one(&all, "Deployment", "volgate-provisioner")["spec"]["template"]["spec"]["containers"][0];
+    for name in ["volgate-provisioner-volumes", "volgate-provisioner-claims"] {
+        assert_eq!(variable(policy(name), "provisioners"), "['rancher.io/local-path']");
+        assert!(
+            arguments["args"]
+                .as_array()
+                .unwrap()
+                .contains(&json!("--provisioner-name=rancher.io/local-path"))
+        );
+    }
+}
+
+#[test]
+fn with_cert_manager_volgate_has_no_right_to_register_itself() {
+    let Some(all) = put_together("examples/cert-manager") else { return };
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        let from = &one(&all, kind, "volgate")["metadata"]["annotations"]["cert-manager.io/inject-ca-from"];
+        assert_eq!(from, "volgate-system/volgate-tls");
+    }
+    let certificate = &one(&all, "Certificate", "volgate-tls")["spec"];
+    let pod = &one(&all, "Deployment", "volgate")["spec"]["template"]["spec"];
+    assert_eq!(certificate["secretName"], pod["volumes"][0]["secret"]["secretName"]);
+    assert_eq!(certificate["dnsNames"], json!(["volgate.volgate-system.svc"]));
+    assert!(!pod["containers"][0]["args"].as_array().unwrap().contains(&json!("--register")));
+    let roles = all.iter().filter(|object| object["kind"] == "ClusterRole" || object["kind"] == "Role");
+    for rule in roles.flat_map(|role| role["rules"].as_array().unwrap()) {
+        if rule["apiGroups"] == json!(["admissionregistration.k8s.io"]) {
+            assert_eq!(rule["verbs"], json!(["get"]));
+        }
+    }
 }
 
 /// A token of an agent's pod on that node, as the kubelet would hand it to the pod.

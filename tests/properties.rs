@@ -103,6 +103,58 @@ fn container() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Containers whose arguments and variables refer to each other, stand for many, or are half written.
+fn odd_container() -> impl Strategy<Value = Value> {
+    let piece = prop::sample::select(vec![
+        "$(A)",
+        "$(B)",
+        "$(C)",
+        "$A",
+        "${B}",
+        "${",
+        "$(",
+        "$$",
+        "{1...64}",
+        "{1...9999999999}",
+        "{",
+        "}",
+        "/data",
+        "/x",
+        " ",
+        ";",
+        "\n",
+        "'",
+        "\"",
+        "`",
+        "=",
+        "--dir ",
+        "--dir=",
+        "-D",
+        "server ",
+        "a",
+        "#",
+        "&",
+    ]);
+    let text = prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat());
+    let variable = (
+        prop::sample::select(vec!["A", "B", "C", "PGDATA", "MINIO_VOLUMES", "REDIS_EXTRA_FLAGS"]),
+        text.clone(),
+    )
+        .prop_map(|(name, value)| json!({"name": name, "value": value}));
+    let image =
+        prop::sample::select(vec!["redis", "postgres:16", "minio/minio", "bitnami/redis", "elasticsearch:8"]);
+    let command =
+        prop::sample::select(vec![vec![], vec!["sh", "-c"], vec!["minio", "server"], vec!["redis-server"]]);
+    let args = prop::collection::vec(text, 0..6);
+    (image, command, args, prop::collection::vec(variable, 0..8), any::<bool>()).prop_map(
+        |(image, command, args, env, env_from)| {
+            let from = if env_from { json!([{"secretRef": {"name": "s"}}]) } else { json!([]) };
+            json!({"name": "c", "image": image, "command": command, "args": args, "env": env, "envFrom": from,
+                   "volumeMounts": [{"name": "v", "mountPath": "/x"}]})
+        },
+    )
+}
+
 fn pod_spec() -> impl Strategy<Value = Value> {
     let term = one_of(&[
         json!({"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a", "b"]}]}),
@@ -373,6 +425,21 @@ proptest! {
             let about = path.ends_with("/storageClassName") || path.starts_with("/spec/affinity");
             prop_assert!(about, "{}", path);
         }
+    }
+
+    #[test]
+    fn a_verdict_is_not_many_times_as_long_as_what_it_is_about(
+        containers in prop::collection::vec(odd_container(), 1..6), claim in any::<bool>(),
+    ) {
+        let source = if claim { json!({"claimName": "waits"}) } else { Value::Null };
+        let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "o", "namespace": "default"}, "spec": {
+            "containers": containers, "volumes": [{"name": "v", "emptyDir": {}, "persistentVolumeClaim": source}]}});
+        let findings = engine().judge(&Review::create(&object)).unwrap().findings;
+        let data: Vec<_> = findings.iter().filter(|finding| finding.rule == "durable-data").collect();
+        let length: usize = data.iter().map(|finding| format!("{finding:?}").len()).sum();
+        // Each container has a mount and a layer of its own, and each of them one finding for each product's directory.
+        prop_assert!(data.len() <= 8 * object["spec"]["containers"].as_array().unwrap().len(), "{:?}", data);
+        prop_assert!(length <= 40 * object.to_string().len(), "{} of {}", length, object);
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod harness;
 mod leaders;
 #[path = "provisioner/outage.rs"]
 mod outage;
+#[path = "provisioner/rights.rs"]
+mod rights;
 mod support;
 #[path = "provisioner/watches.rs"]
 mod watches;

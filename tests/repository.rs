@@ -71,7 +71,7 @@ fn the_rules_page_is_fresh() {
 #[test]
 fn every_link_leads_somewhere() {
     let mut pages: Vec<String> =
-        ["README.md", "CHANGELOG.md", "policies/tests/README.md", "tests/node/README.md"]
+        ["README.md", "CHANGELOG.md", "SECURITY.md", "policies/tests/README.md", "tests/node/README.md"]
             .map(str::to_owned)
             .into();
     let docs = std::fs::read_dir(root("docs")).unwrap().map(|entry| entry.unwrap().file_name());

@@ -5,6 +5,8 @@
 
 #[path = "server/harness.rs"]
 mod harness;
+#[path = "server/memory.rs"]
+mod memory;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, Version};
@@ -96,7 +98,8 @@ async fn bad_requests_are_told_what_is_wrong() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_too_large_is_refused_with_and_without_its_length() {
-    let gate = Gate::start().await;
+    let limits = Limits { request_time: Duration::from_secs(60), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
     let large = vec![b' '; 10 * MIB];
     for body in [Body::from(large.clone()), Body::new(Unsized::new(large.clone()))] {
         let mut client = gate.http2().await;
@@ -116,7 +119,8 @@ async fn a_body_that_is_too_large_is_refused_with_and_without_its_length() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_ends_one_review_alone() {
-    let gate = Gate::start().await;
+    let limits = Limits { request_time: Duration::from_secs(60), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
     let mut client = gate.http2().await;
     let mut large = review("panic");
     large.push_str(&" ".repeat(MIB));
@@ -143,21 +147,165 @@ async fn a_body_that_comes_slowly_is_given_up() {
     gate.stop().await;
 }
 
+/// So many requests on a connection of their own whose bodies never end; they go when the task is aborted.
+fn hang(client: Client, streams: usize, body: impl Fn() -> Body) -> tokio::task::JoinHandle<()> {
+    let bodies: Vec<Body> = (0..streams).map(|_| body()).collect();
+    tokio::spawn(async move {
+        let sent = bodies.into_iter().map(|body| client.begin("/validate", body));
+        futures::future::join_all(sent.collect::<Vec<_>>()).await;
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_wait_for_their_turn() {
-    let gate = Gate::with(Limits { concurrent: 1, ..Limits::default() }, Shutdown::default()).await;
-    let mut holder = gate.http2().await;
-    let held = tokio::spawn(async move {
-        holder.send("POST", "/validate", "application/json", Body::new(Unsized::never())).await
-    });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+async fn requests_that_send_nothing_hold_nothing_that_others_need() {
+    let limits = Limits { request_time: Duration::from_secs(100), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
+    let mut idle = Vec::new();
+    for _ in 0..30 {
+        idle.push(hang(gate.http2().await, 200, || Body::new(Unsized::never())));
+    }
     let mut client = gate.http2().await;
-    let answered = client.post("/validate", review("fine"));
-    assert!(tokio::time::timeout(Duration::from_millis(300), answered).await.is_err(), "the turn is taken");
-    held.abort();
-    let _ = held.await;
-    let (parts, _) = gate.http2().await.post("/validate", review("fine")).await;
-    assert_eq!(parts.status, StatusCode::OK, "a client that goes away gives its turn back");
+    for _ in 0..50 {
+        let (parts, _) = client.post("/validate", review("fine")).await;
+        assert_eq!(parts.status, StatusCode::OK);
+    }
+    let large = review("fine") + &" ".repeat(6 * MIB);
+    assert_eq!(client.post("/validate", large).await.0.status, StatusCode::OK);
+    idle.iter().for_each(tokio::task::JoinHandle::abort);
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_stop_half_way_give_way_to_others() {
+    let limits = Limits {
+        request_time: Duration::from_secs(40),
+        small_bodies: 64 * 1024,
+        large_bodies: 7 * MIB,
+        ..Limits::default()
+    };
+    let gate = Gate::with(limits, Shutdown::default()).await;
+    // Each is given the memory for all of it, of which there is enough for one.
+    for (announced, own) in [(7 * MIB, MIB), (64 * 1024, 32 * 1024)] {
+        let begun = move || Body::new(Unsized::begun(announced));
+        let stopped = hang(gate.http2().await, 2, begun);
+        let mut body = review("fine");
+        body.push_str(&" ".repeat(own - body.len()));
+        let (parts, text) = gate.http2().await.post("/validate", body).await;
+        assert_eq!(parts.status, StatusCode::OK, "{text}");
+        stopped.abort();
+    }
+    assert!(gate.metrics().await.contains("verdict=\"overloaded\"} "));
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_wait_for_each_other_and_not_for_those_that_wait_on_their_connection() {
+    let limits =
+        Limits { large_bodies: 7 * MIB, request_time: Duration::from_secs(100), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
+    let body = review("fine") + &" ".repeat(2 * MIB);
+    let (one, other) = (gate.http2().await, gate.http2().await);
+    let sent = [&one, &other, &one, &other, &one, &other]
+        .map(|client| client.begin("/validate", Body::from(body.clone())));
+    let statuses = futures::future::join_all(sent).await;
+    assert_eq!(statuses, [Some(StatusCode::OK); 6], "of 12 MiB there is room for 7 at a time");
+
+    // No more than three of a connection wait: the first has all there is.
+    let begun = || Body::new(Unsized::begun(7 * MIB));
+    let stopped = hang(gate.http2().await, 1, begun);
+    gate.until("volgate_body_bytes{size=\"large\"} ", |bytes| bytes == 7 * MIB).await;
+    let crowd = gate.http2().await;
+    let sent: Vec<_> = (0..5).map(|_| tokio::spawn(crowd.begin("/validate", begun()))).collect();
+    gate.until("volgate_reviews_total{endpoint=\"validate\",operation=\"unknown\",kind=\"other\",verdict=\"overloaded\"} ", |count| count == 2).await;
+    assert_eq!(sent.iter().filter(|sent| sent.is_finished()).count(), 2);
+    stopped.abort();
+    sent.iter().for_each(tokio::task::JoinHandle::abort);
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_all_judging_threads_are_busy_everything_else_is_answered() {
+    let limits = Limits { request_time: Duration::from_secs(100), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(2, 16);
+    let mut slow = Vec::new();
+    for _ in 0..threads + 2 {
+        let mut client = gate.http2().await;
+        slow.push(tokio::spawn(async move { client.post("/validate", review("held")).await.0.status }));
+    }
+    gate.until("volgate_body_bytes{size=\"small\"} ", |bytes| bytes >= (threads + 2) * 100).await;
+    for _ in 0..20 {
+        assert_eq!(gate.health("/livez").await.0, 200);
+        assert_eq!(gate.health("/readyz").await.0, 200);
+        let (parts, _) = gate.http2().await.send("POST", "/validate", "text/plain", Body::empty()).await;
+        assert_eq!(parts.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "connections are served");
+    }
+    assert!(slow.iter().all(|review| !review.is_finished()), "all that was while they were judged");
+    harness::release();
+    for review in slow {
+        assert_eq!(review.await.unwrap(), StatusCode::OK);
+    }
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_holds_its_memory_until_it_ends_and_the_answer_says_so() {
+    let limits = Limits { request_time: Duration::from_millis(600), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
+    let (parts, text) = gate.http2().await.post("/validate", review("slow")).await;
+    assert_eq!(parts.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text.contains("within 600ms: judging it takes longer; it goes on"), "{text}");
+    let held = "volgate_body_bytes{size=\"small\"} ";
+    assert_eq!(gate.metric(held).await, review("slow").len(), "a rule is still looking at it");
+    gate.until(held, |bytes| bytes == 0).await;
+    assert!(gate.metrics().await.contains("verdict=\"timed_out\"} 1\n"));
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_goes_away_gives_back_what_it_held() {
+    let gate = Gate::start().await;
+    let client = gate.http2().await;
+    let sent = tokio::spawn(client.begin("/validate", Body::new(Unsized::begun(7 * MIB))));
+    let held = "volgate_body_bytes{size=\"large\"} ";
+    gate.until(held, |bytes| bytes == 7 * MIB).await;
+    sent.abort();
+    drop(client);
+    gate.until(held, |bytes| bytes == 0).await;
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_ask_nothing_make_room_for_others() {
+    let gate = Gate::with(Limits { connections: 4, ..Limits::default() }, Shutdown::default()).await;
+    let mut api_server = gate.http2().await;
+    assert_eq!(api_server.post("/validate", review("fine")).await.0.status, StatusCode::OK);
+    let mut idle = Vec::new();
+    for _ in 0..10 {
+        idle.push(gate.http2().await);
+    }
+    let (parts, _) = api_server.post("/validate", review("fine")).await;
+    assert_eq!(parts.status, StatusCode::OK, "it was answered last, and stays");
+    gate.until("volgate_connections ", |open| open == 4).await;
+    assert_eq!(gate.metric("volgate_connections_displaced_total ").await, 7);
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_are_closed_and_busy_ones_are_not() {
+    let limits = Limits { idle: Duration::from_millis(300), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
+    let mut unused = [gate.http1().await, gate.http2().await];
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let mut used = if version == Version::HTTP_2 { gate.http2().await } else { gate.http1().await };
+        let (parts, _) = used.post("/validate", review("slow")).await;
+        assert_eq!((parts.status, parts.version), (StatusCode::OK, version), "it takes five times as long");
+        used.closed().await;
+    }
+    for client in &mut unused {
+        client.closed().await;
+    }
+    gate.until("volgate_connections ", |open| open == 0).await;
     gate.stop().await;
 }
 

@@ -48,17 +48,8 @@ impl<'a> Envelope<'a> {
     pub(super) fn request(&self) -> Option<Request<'_>> {
         let Head { uid, group, kind, subresource, name, namespace, operation, fault: _ } =
             self.request.as_ref()?;
-        let request = Request {
-            uid,
-            group,
-            kind,
-            subresource,
-            name,
-            namespace,
-            operation,
-            object: None,
-            old_object: None,
-        };
+        let request =
+            Request { uid, group, kind, subresource, name, namespace, operation, ..Request::default() };
         Some(request).filter(|request| !request.uid.is_empty())
     }
 

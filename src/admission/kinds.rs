@@ -13,7 +13,7 @@ pub struct JudgedKind {
 pub const OTHER_KIND: &str = "other";
 
 /// The kinds that policies are about. All others are admitted unread.
-pub const JUDGED: [JudgedKind; 12] = [
+pub const JUDGED: [JudgedKind; 13] = [
     of("", "Pod"),
     of("", "PodTemplate"),
     of("", "ReplicationController"),
@@ -26,7 +26,11 @@ pub const JUDGED: [JudgedKind; 12] = [
     of("", "PersistentVolumeClaim"),
     of("", "PersistentVolume"),
     of("storage.k8s.io", "StorageClass"),
+    SCALE,
 ];
+
+/// What the `scale` subresource of a workload takes.
+pub(super) const SCALE: JudgedKind = of("autoscaling", "Scale");
 
 const fn of(group: &'static str, kind: &'static str) -> JudgedKind {
     JudgedKind { group, kind }

@@ -12,6 +12,10 @@ pub(super) enum Level {
     Request,
     /// The request's `kind`.
     Kind,
+    /// Its `resource`.
+    Resource,
+    /// Its `userInfo`.
+    User,
     /// An object.
     Object,
     /// Its `metadata`.
@@ -34,14 +38,18 @@ impl Shape for Level {
                 Step::Read(Self::Any)
             }
             (Self::Request, "kind") => Step::Read(Self::Kind),
+            (Self::Request, "resource") => Step::Try(Self::Resource),
+            (Self::Request, "userInfo") => Step::Try(Self::User),
             // A bad object is answered under its request's uid, and only if it is up for judgement.
             (Self::Request, "object" | "oldObject") => Step::Try(Self::Object),
-            (Self::Kind, "group" | "kind") => Step::Read(Self::Any),
+            (Self::Kind, "group" | "kind")
+            | (Self::Resource, "group" | "resource")
+            | (Self::User, "username") => Step::Read(Self::Any),
             (Self::Object, "metadata") => Step::Read(Self::Metadata),
             // Who wrote which field: often half of the text; no rule reads it, and `check` never has it.
             (Self::Metadata, "managedFields") => Step::Skip,
             (Self::Object | Self::Metadata, _) => Step::Read(Self::Any),
-            (Self::Review | Self::Request | Self::Kind, _) => Step::Skip,
+            (Self::Review | Self::Request | Self::Kind | Self::Resource | Self::User, _) => Step::Skip,
         }
     }
 }
@@ -52,10 +60,14 @@ pub(super) struct Request<'a> {
     pub(super) uid: &'a str,
     pub(super) group: &'a str,
     pub(super) kind: &'a str,
+    pub(super) resource_group: &'a str,
+    pub(super) resource: &'a str,
     pub(super) subresource: &'a str,
     pub(super) name: &'a str,
     pub(super) namespace: &'a str,
     pub(super) operation: &'a str,
+    /// Who asks. Nobody can forge it, unlike all that an object says.
+    pub(super) user: &'a str,
     pub(super) object: Option<Node<'a>>,
     pub(super) old_object: Option<Node<'a>>,
 }
@@ -80,6 +92,11 @@ impl<'a> Request<'a> {
             match key {
                 "uid" => read.uid = value.as_str()?,
                 "kind" => (read.group, read.kind) = group_and_kind(value)?,
+                // What cannot be read of these two counts as absent: it excuses nobody, and a Scale must say of what.
+                "resource" => {
+                    (read.resource_group, read.resource) = (text(value, "group"), text(value, "resource"));
+                }
+                "userInfo" => read.user = text(value, "username"),
                 "subResource" => read.subresource = value.as_str()?,
                 "name" => read.name = value.as_str()?,
                 "namespace" => read.namespace = value.as_str()?,
@@ -96,6 +113,10 @@ impl<'a> Request<'a> {
     pub(super) fn namespace(&self) -> Option<&'a str> {
         Some(self.namespace).filter(|namespace| !namespace.is_empty())
     }
+}
+
+fn text<'a>(map: Node<'a>, key: &str) -> &'a str {
+    map.get(key).and_then(Node::as_str).unwrap_or_default()
 }
 
 fn group_and_kind<'a>(value: Node<'a>) -> Option<(&'a str, &'a str)> {

@@ -1,8 +1,9 @@
 use super::*;
+use crate::facts::{Facts, OwnerFacts};
 use crate::lookup::MapLookup;
 use crate::policy::{CompiledPolicy, CompiledRule, PolicySet};
 use crate::rules::testing::policy;
-use crate::rules::{Draft, Rule};
+use crate::rules::{Draft, Drafts, Rule};
 use crate::verdict::Action;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -17,7 +18,7 @@ struct Objector {
 }
 
 impl Rule for Objector {
-    fn check(&self, context: &crate::engine::Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &crate::engine::Context<'_>, findings: &mut Drafts<'_>) {
         self.requests.lock().unwrap().extend(context.review.request.cloned());
         findings
             .push(Draft::new(crate::model::FieldPath::root().key("spec"), "is objected to").help("give up"));
@@ -124,6 +125,31 @@ fn a_claim_without_a_class_is_patched() {
 }
 
 #[test]
+fn who_asks_is_who_the_api_server_says() {
+    let policies = policy(json!([{"durableData": {}}])).unwrap();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "r", "image": "redis"}]},
+        "metadata": {"name": "data", "namespace": "shop", "ownerReferences": [
+            {"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u", "controller": true}]}});
+    let verdict = |user: Value| {
+        let mut review = review(pod.clone());
+        review["request"]["userInfo"] = user;
+        post(validate, &policies, &review).1.verdict
+    };
+    let controller = "system:serviceaccount:kube-system:job-controller";
+    assert_eq!(verdict(json!({"username": controller})), VerdictLabel::Warned);
+    for user in [
+        json!({"username": "alice", "groups": [controller], "extra": {"username": [controller]}}),
+        json!({"username": [controller]}),
+        json!({"username": null}),
+        json!({}),
+        json!(controller),
+        json!(null),
+    ] {
+        assert_eq!(verdict(user.clone()), VerdictLabel::Denied, "{user}");
+    }
+}
+
+#[test]
 fn white_space_in_a_review_changes_nothing() {
     let mut deep = review(claim());
     deep["request"]["object"]["spec"] = (0..200).fold(json!(1), |inner, _| json!([inner]));
@@ -216,8 +242,8 @@ fn a_kind_that_is_not_judged_has_a_bounded_label() {
 #[test]
 fn every_workload_kind_is_judged() {
     for JudgedKind { group, kind } in JUDGED {
-        let storage = matches!(kind, "PersistentVolumeClaim" | "PersistentVolume" | "StorageClass");
-        assert!(storage || crate::facts::WorkloadKind::of(group, kind).is_some(), "{kind}");
+        let other = matches!(kind, "PersistentVolumeClaim" | "PersistentVolume" | "StorageClass" | "Scale");
+        assert!(other || crate::facts::WorkloadKind::of(group, kind).is_some(), "{kind}");
     }
     assert!(kinds::judged("extensions", "Deployment").is_some());
     assert!(kinds::judged("extensions", "StorageClass").is_none());
@@ -242,6 +268,168 @@ fn faults_are_told_under_the_uid() {
         with(|r| r["request"]["namespace"] = json!(5)),
         "request.namespace: invalid type: integer `5`, expected a string",
     );
+}
+
+/// The review of a Deployment's `scale` subresource from 1 to 3.
+fn scale() -> Value {
+    let scale = |replicas: Value| {
+        json!({"apiVersion": "autoscaling/v1", "kind": "Scale",
+               "metadata": {"name": "web", "namespace": "shop", "uid": "u"},
+               "spec": replicas, "status": {"replicas": 1, "selector": "app=web"}})
+    };
+    json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+        "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+        "kind": {"group": "autoscaling", "version": "v1", "kind": "Scale"},
+        "resource": {"group": "apps", "version": "v1", "resource": "deployments"}, "subResource": "scale",
+        "namespace": "shop", "name": "web", "operation": "UPDATE", "userInfo": {"username": "alice"},
+        "object": scale(json!({"replicas": 3})), "oldObject": scale(json!({"replicas": 1}))
+    }})
+}
+
+/// The status, warnings and outcome of a scale under a rule on shared writers, where the Deployment shares a claim.
+fn scaled(entry: Entry, policies: &PolicySet, review: &Value) -> (Value, Outcome) {
+    let mut lookup = MapLookup::default();
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "shop"},
+                       "spec": {"accessModes": ["ReadWriteOnce"]}});
+    lookup.add(&Facts::read(&claim, None).unwrap());
+    let pod = json!({"containers": [{"name": "c", "volumeMounts": [{"name": "d", "mountPath": "/d"}]}],
+                     "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "c"}}]});
+    let workload = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+                          "metadata": {"name": "web", "namespace": "shop", "uid": "u"}, "spec": {"template": {"spec": pod}}});
+    let id = Facts::identify(&workload, None);
+    lookup.add_owner(OwnerFacts::read_whole((&workload).into(), &id).unwrap());
+    let engine = Engine { policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+    let answer = entry(review.to_string().as_bytes(), &engine);
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(body["response"]["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
+    (body["response"].clone(), answer.outcome)
+}
+
+#[test]
+fn a_scale_is_refused_by_a_rule_on_replicas_and_a_dry_run_says_the_same() {
+    let policies = policy(json!([{"sharedWriter": {}}, {"durableData": {}}])).unwrap();
+    let (response, outcome) = scaled(validate, &policies, &scale());
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("shared-writer: spec.replicas: 3 replicas write to one claim, \"c\""),
+        "{message}"
+    );
+    assert_eq!((outcome.operation, outcome.kind), ("UPDATE", "Scale"));
+    assert!(outcome.note.unwrap().starts_with("UPDATE Scale shop/web"));
+    let mut dry = scale();
+    dry["request"]["dryRun"] = json!(true);
+    assert_eq!(scaled(validate, &policies, &dry).0, response);
+    let (response, outcome) = scaled(mutate, &policies, &scale());
+    assert_eq!(
+        (&response["allowed"], outcome.verdict),
+        (&json!(true), VerdictLabel::Allowed),
+        "nothing to change"
+    );
+    // A 0 is left out of a Scale.
+    let mut down = scale();
+    down["request"]["object"]["spec"] = json!({});
+    assert_eq!(scaled(validate, &policies, &down).1.verdict, VerdictLabel::Allowed);
+    let mut up = scale();
+    up["request"]["oldObject"]["spec"] = json!({});
+    assert_eq!(scaled(validate, &policies, &up).1.verdict, VerdictLabel::Denied);
+    let mut unknown = scale();
+    unknown["request"]["object"]["metadata"]["uid"] = json!("of another");
+    let (response, outcome) = scaled(validate, &policies, &unknown);
+    assert_eq!((&response["allowed"], outcome.verdict), (&json!(true), VerdictLabel::Warned));
+    assert!(
+        response["warnings"][0].as_str().unwrap().starts_with("shared-writer: spec.replicas: not judged: ")
+    );
+}
+
+#[test]
+fn a_scale_that_no_rule_is_about_is_admitted_unread() {
+    let mut bad = scale();
+    bad["request"]["object"] = json!("no object at all");
+    let verdict = |rules: Value, review: &Value| scaled(validate, &policy(rules).unwrap(), review).1.verdict;
+    assert_eq!(verdict(json!([{"durableData": {}}]), &bad), VerdictLabel::Skipped, "no rule reads replicas");
+    for (pointer, value) in [
+        ("/request/resource", json!({"group": "argoproj.io", "resource": "rollouts"})),
+        ("/request/namespace", json!("kube-system")),
+        ("/request/operation", json!("DELETE")),
+    ] {
+        let mut other = bad.clone();
+        *other.pointer_mut(pointer).unwrap() = value;
+        assert_eq!(verdict(json!([{"sharedWriter": {}}]), &other), VerdictLabel::Skipped, "{pointer}");
+    }
+}
+
+#[test]
+fn a_bad_scale_is_refused_with_its_field() {
+    let policies = policy(json!([{"sharedWriter": {}}])).unwrap();
+    for (pointer, value, wanted) in [
+        ("/request/object", Value::Null, "request.object is missing, and every UPDATE has one"),
+        ("/request/object", json!([]), "request.object is no map"),
+        ("/request/oldObject", Value::Null, "request.oldObject is missing"),
+        ("/request/oldObject", json!("x"), "request.oldObject is no map"),
+        (
+            "/request/object/kind",
+            json!("Deployment"),
+            "request.object is of kind \"Deployment\", and request.kind says \"Scale\"",
+        ),
+        ("/request/object/spec", json!([]), "request.object.spec: must be a map, not a list"),
+        (
+            "/request/object/spec/replicas",
+            json!("3"),
+            "request.object.spec.replicas: must be a whole number, not a string",
+        ),
+        (
+            "/request/object/spec/replicas",
+            json!(2.5),
+            "request.object.spec.replicas: must be a whole number, not a number",
+        ),
+        (
+            "/request/object/spec/replicas",
+            json!(-1),
+            "request.object.spec.replicas: is -1, and must be 0 to 2147483647",
+        ),
+        (
+            "/request/object/spec/replicas",
+            json!(1_u64 << 40),
+            "request.object.spec.replicas: is 1099511627776",
+        ),
+        (
+            "/request/oldObject/spec/replicas",
+            json!(true),
+            "request.oldObject.spec.replicas: must be a whole number",
+        ),
+        ("/request/object/metadata", json!(7), "request.object: invalid type: integer `7`, expected a map"),
+        ("/request/object/metadata/uid", json!(7), "request.object.metadata.uid: must be a string"),
+        ("/request/namespace", json!(""), "request.name or request.namespace is missing"),
+        ("/request/operation", json!("CREATE"), "request.operation is CREATE, and a Scale is never made"),
+        (
+            "/request/kind",
+            json!({"group": "extensions", "kind": "Scale"}),
+            "request.kind is \"Scale\" of the group \"extensions\"",
+        ),
+        (
+            "/request/kind",
+            json!({"group": "apps", "kind": "Deployment"}),
+            "request.kind is \"Deployment\" of the group \"apps\"",
+        ),
+        ("/request/resource", json!(5), "request.resource is missing"),
+        ("/request/resource", json!({"group": "apps", "resource": []}), "request.resource is missing"),
+    ] {
+        let mut bad = scale();
+        *bad.pointer_mut(pointer).unwrap() = value;
+        let (response, outcome) = scaled(validate, &policies, &bad);
+        let message = response["status"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(wanted), "{pointer}: {wanted:?} is not in {response}");
+        assert_eq!((&response["status"]["code"], outcome.verdict), (&json!(400), VerdictLabel::Unreadable));
+    }
+}
+
+#[test]
+fn an_account_that_cannot_be_read_is_nobodys() {
+    for user in [json!(7), json!({"username": ["x"]}), Value::Null] {
+        let mut odd = review(claim());
+        odd["request"]["userInfo"] = user;
+        assert_eq!(post(mutate, &defaults(), &odd).1.verdict, VerdictLabel::Patched);
+    }
 }
 
 #[test]
@@ -337,6 +525,85 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
+/// A review of a pod with that spec and these fields of its metadata.
+fn pod_review(spec: Value, metadata: Value) -> Value {
+    let mut object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+    object["metadata"]["name"] = json!("data");
+    review(object)
+}
+
+fn many(count: usize, item: Value) -> Value {
+    vec![item; count].into()
+}
+
+#[test]
+fn lists_that_no_cluster_can_use_are_refused_with_the_field() {
+    let pod = |spec: Value| pod_review(spec, json!({}));
+    let container = |field: &str, count: usize, item: Value| {
+        pod(json!({"containers": [{"name": "a"}, {"name": "b", field: many(count, item)}]}))
+    };
+    type Make<'m> = &'m dyn Fn(usize) -> Value;
+    let table: [(usize, &str, Make<'_>); 10] = [
+        (1_000, "spec.containers", &|n| pod(json!({"containers": many(n, json!({}))}))),
+        (1_000, "spec.initContainers", &|n| pod(json!({"initContainers": many(n, json!({}))}))),
+        (1_000, "spec.ephemeralContainers", &|n| pod(json!({"ephemeralContainers": many(n, json!({}))}))),
+        (10_000, "spec.volumes", &|n| pod(json!({"volumes": many(n, json!({}))}))),
+        (50_000, "spec.containers[1].env", &|n| container("env", n, json!({}))),
+        (50_000, "spec.containers[1].args", &|n| container("args", n, json!(""))),
+        (50_000, "spec.containers[1].command", &|n| container("command", n, json!(""))),
+        (50_000, "spec.containers[1].envFrom", &|n| container("envFrom", n, json!({}))),
+        (50_000, "metadata.finalizers", &|n| {
+            pod_review(json!({}), json!({"finalizers": many(n, json!(""))}))
+        }),
+        (50_000, "metadata.ownerReferences", &|n| {
+            pod_review(json!({}), json!({"ownerReferences": many(n, json!({}))}))
+        }),
+    ];
+    for (most, field, make) in table {
+        let (response, _) = post(validate, &defaults(), &make(most));
+        assert_eq!(response["allowed"], true, "{field}: {response}");
+        let text = refusal(&make(most + 1));
+        let wanted = format!("{field}: has {} items, and at most {most} are read", most + 1);
+        assert!(text.contains(&wanted), "{text}");
+    }
+}
+
+#[test]
+fn the_mounts_of_all_containers_count_together() {
+    let pod = |more: usize| {
+        let container = |count: usize| json!({"name": "c", "volumeMounts": many(count, json!({}))});
+        let containers = json!([container(4_000), container(3_000), container(3_000 + more)]);
+        pod_review(json!({"containers": containers}), json!({}))
+    };
+    assert_eq!(post(validate, &defaults(), &pod(0)).0["allowed"], true);
+    let text = refusal(&pod(1));
+    assert!(text.contains("spec.containers[2].volumeMounts: the pod has more than 10000 mounts"), "{text}");
+    let devices = json!({"containers": [{"volumeDevices": many(10_001, json!({}))}]});
+    assert!(refusal(&pod_review(devices, json!({}))).contains("the pod has more than 10000 mounts"));
+}
+
+#[test]
+fn a_review_of_too_many_values_is_refused_before_it_is_read() {
+    let text = |count: usize, namespace: &str| {
+        let mut review = pod_review(json!({}), json!({"junk": many(count, json!(10))}));
+        review["request"]["namespace"] = json!(namespace);
+        review.to_string()
+    };
+    let refused = refusal_of(text(MAX_VALUES, "shop").as_bytes());
+    assert!(
+        refused.contains("request.object.metadata.junk: more than 250000 values up to here"),
+        "{refused}"
+    );
+    for (count, namespace, verdict) in [
+        (MAX_VALUES - 100, "shop", VerdictLabel::Allowed),
+        (MAX_VALUES, "kube-system", VerdictLabel::Skipped),
+    ] {
+        assert_eq!(send(validate, &defaults(), text(count, namespace).as_bytes()).outcome.verdict, verdict);
+    }
+    let nameless = send(validate, &defaults(), format!("[{}]", "1,".repeat(MAX_VALUES)).as_bytes());
+    assert_eq!(nameless.status, 400);
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_answered(body in prop::collection::vec(any::<u8>(), 0..400)) {
@@ -349,7 +616,7 @@ proptest! {
 
     #[test]
     fn any_field_may_be_anything_and_the_uid_comes_back(
-        field in prop::sample::select(vec!["kind", "namespace", "name", "operation", "object", "oldObject", "subResource"]),
+        field in prop::sample::select(vec!["kind", "namespace", "name", "operation", "object", "oldObject", "subResource", "resource", "userInfo"]),
         value in json_value(),
     ) {
         let mut review = review(claim());

@@ -33,7 +33,10 @@ impl Directory {
             match name {
                 "" => return Err("has an empty name in it".to_owned()),
                 "." | ".." => return Err(format!("has the name {name:?} in it")),
-                OWN => return Err(format!("has the name {OWN} in it, which is the agent's own")),
+                // Some file systems can have directories in which case does not count.
+                _ if name.eq_ignore_ascii_case(OWN) => {
+                    return Err(format!("has the name {name} in it, which is the agent's own"));
+                }
                 _ if name.len() > LONGEST_NAME => {
                     return Err(format!(
                         "has a name of {} bytes; file systems take {LONGEST_NAME}",
@@ -108,6 +111,7 @@ mod tests {
             ("a/", "empty name"),
             (".volgate/trash", "the agent's own"),
             ("a/.volgate", "the agent's own"),
+            (".Volgate/volumes", "the agent's own"),
             ("a\0b", "control character"),
             ("a\nb", "control character"),
             (&long, "256 bytes"),

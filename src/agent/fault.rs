@@ -27,7 +27,7 @@ impl Fault {
     /// What the operating system says, with what was being done, as in "make the directory /x".
     pub fn system(doing: impl fmt::Display, errno: Errno) -> Self {
         let (reason, advice) = match errno {
-            Errno::NOSPC | Errno::DQUOT => ("NotEnoughSpace", "; the disk is full"),
+            Errno::NOSPC | Errno::DQUOT => ("NotEnoughSpace", "; the disk is full, of bytes or of files"),
             Errno::ROFS => {
                 ("ReadOnly", "; a file system turns read-only after errors of its disk: see dmesg")
             }

@@ -231,17 +231,22 @@ const PROJECTS: libc::c_uint = 2;
 const Q_GETQUOTA: libc::c_uint = 0x80_0007;
 const Q_SETQUOTA: libc::c_uint = 0x80_0008;
 const Q_XGETQSTAT: libc::c_uint = 0x5805;
-const LIMIT_VALID: u32 = 1;
+/// Of a limit that is set: that on blocks and that on inodes.
+const LIMITS_VALID: u32 = 1 | 1 << 2;
 /// Projects are counted, and limits on them kept.
 const PROJECTS_ON: u16 = 1 << 4 | 1 << 5;
 
-/// A project's limit and use, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A project's limits and use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ProjectQuota {
-    /// The hard limit; 0 is none.
+    /// The hard limit in bytes; 0 is none.
     pub(super) limit: u64,
-    /// What its files take.
+    /// The bytes that its files take.
     pub(super) used: u64,
+    /// The hard limit of inodes, which every file, directory and link has; 0 is none.
+    pub(super) inode_limit: u64,
+    /// The inodes that it has.
+    pub(super) inodes: u64,
 }
 
 /// Private, as it is for the caller to have command and argument match.
@@ -272,6 +277,17 @@ pub(super) fn set_project(directory: impl AsFd, project: u32) -> Result<()> {
     call(directory, FS_IOC_FSSETXATTR, Some(&mut attributes)).map(|_| ())
 }
 
+/// Has what is made in a directory, or moved into it, keep to no project from now on. The directory itself stays counted.
+pub(super) fn leave_project(directory: impl AsFd) -> Result<()> {
+    let mut attributes = FsxAttr::new();
+    call(&directory, FS_IOC_FSGETXATTR, Some(&mut attributes))?;
+    if attributes.flags & FS_XFLAG_PROJINHERIT == 0 {
+        return Ok(());
+    }
+    attributes.flags &= !FS_XFLAG_PROJINHERIT;
+    call(directory, FS_IOC_FSSETXATTR, Some(&mut attributes)).map(|_| ())
+}
+
 /// Whether the file system counts projects and keeps limits on them.
 pub(super) fn project_quotas(root: impl AsFd) -> Result<bool> {
     let mut state = QuotaState::new();
@@ -279,20 +295,25 @@ pub(super) fn project_quotas(root: impl AsFd) -> Result<bool> {
     Ok(state.flags & PROJECTS_ON == PROJECTS_ON)
 }
 
-/// A project's limit and use; none of a project that was never heard of.
+/// A project's limits and use; none of a project that was never heard of.
 pub(super) fn project_quota(root: impl AsFd, project: u32) -> Result<Option<ProjectQuota>> {
     let mut block = Dqblk::new();
     match quotactl(root, Q_GETQUOTA, project, &mut block) {
-        Ok(()) => Ok(Some(ProjectQuota { limit: block.hard_kib.saturating_mul(1024), used: block.used })),
+        Ok(()) => Ok(Some(ProjectQuota {
+            limit: block.hard_kib.saturating_mul(1024),
+            used: block.used,
+            inode_limit: block.inode_hard,
+            inodes: block.inodes,
+        })),
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::SRCH) => Ok(None),
         Err(errno) => Err(errno),
     }
 }
 
-/// Bounds a project to so many bytes, upwards to whole KiB.
-pub(super) fn set_project_quota(root: impl AsFd, project: u32, bytes: u64) -> Result<()> {
+/// Bounds a project to so many bytes, upwards to whole KiB, and so many inodes.
+pub(super) fn set_project_quota(root: impl AsFd, project: u32, bytes: u64, inodes: u64) -> Result<()> {
     let mut block = Dqblk::new();
-    (block.hard_kib, block.valid) = (bytes.div_ceil(1024), LIMIT_VALID);
+    (block.hard_kib, block.inode_hard, block.valid) = (bytes.div_ceil(1024), inodes, LIMITS_VALID);
     quotactl(root, Q_SETQUOTA, project, &mut block)
 }
 

@@ -11,8 +11,10 @@ mod in_time;
 mod kernel;
 mod metrics;
 mod node_storage;
+mod opener;
 mod orphans;
 mod plan;
+mod random;
 mod record;
 mod run;
 mod shared;
@@ -21,17 +23,13 @@ mod usage;
 mod volumes;
 mod worker;
 
+pub use crate::model::device_link;
 pub use confine::confine;
 pub use directory::{Directory, OWN, usable_name};
 pub use fault::Fault;
 pub use plan::{Around, Asked, Found, Other, Room, Seen, Step, after_fault, bytes, node_path, plan};
 pub use record::Record;
 pub use run::{Agent, Options};
-
-/// Where the kubelet finds the device of a loop volume: a link in a file system that a reboot empties.
-pub fn device_link(volume: &str) -> String {
-    format!("/dev/volgate/{volume}")
-}
 
 /// A point at which a test can end the agent.
 fn point(step: &str, when: &str) {

@@ -23,7 +23,10 @@ pub(super) fn base_status(view: &BaseView) -> BaseStatus {
     let can = |backend: &Backend| usable && !room.unsupported.iter().any(|(no, _)| no == backend);
     let mut messages: Vec<String> = room.unwritable.iter().map(|fault| fault.message.clone()).collect();
     if usable {
-        messages.extend(room.unsupported.iter().map(|(backend, why)| format!("{}: {why}", backend.name())));
+        messages.extend(room.unsupported.iter().map(|(backend, fault)| match fault.reason {
+            "BackendUnsupported" => format!("{}: {fault}", backend.name()),
+            reason => format!("{}: {fault} ({reason})", backend.name()),
+        }));
     }
     let bad = view.bad_records();
     if bad > 0 {

@@ -69,8 +69,8 @@ pub struct Room {
     pub available: i64,
     /// Why nothing can be made here; what is there may be fine.
     pub unwritable: Option<Fault>,
-    /// Why a backend cannot be used here; none: it can.
-    pub unsupported: Vec<(Backend, String)>,
+    /// Why no other volume of a backend can be made here; none: one can.
+    pub unsupported: Vec<(Backend, Fault)>,
 }
 
 /// Everything else that a volume's next step depends on.
@@ -387,15 +387,15 @@ fn supported(spec: &NodeVolumeSpec, room: &Room) -> Result<(), Fault> {
     if let Some(fault) = &room.unwritable {
         return Err(fault.clone());
     }
-    let refused = |why: &str| {
+    let refused = |reason, why: &str| {
         let why = format!("the backend {} cannot be used at {}: {why}", spec.backend.name(), spec.base);
-        Err(Fault::lasting("BackendUnsupported", why))
+        Err(Fault::lasting(reason, why))
     };
     if spec.volume_mode == NodeVolumeMode::Block && spec.backend != Backend::Loop {
-        return refused("only the backend loop makes block devices");
+        return refused("BackendUnsupported", "only the backend loop makes block devices");
     }
     match room.unsupported.iter().find(|(backend, _)| *backend == spec.backend) {
-        Some((_, why)) => refused(why),
+        Some((_, fault)) => refused(fault.reason, &fault.message),
         None => Ok(()),
     }
 }

@@ -1,12 +1,12 @@
 //! The agent's one thread that talks to the API server: it hands volumes to the workers and tells what came of them.
 
+use super::backend::Devices;
 use super::in_time::in_time;
 use super::kernel::Code;
-use super::metrics::Metrics;
 use super::node_storage::{base_status, is_news};
 use super::orphans::{Known, Orphans};
 use super::plan::{Around, Found, Seen, Step, plan};
-use super::shared::{BaseView, Shared};
+use super::shared::Shared;
 use super::volumes::{Volumes, Watched, read};
 use super::worker::{Answer, Job};
 use super::{Fault, point, trash, usage, worker};
@@ -55,6 +55,10 @@ pub struct Options {
     pub orphan_grace: Duration,
     /// How often the files of directories are counted at most, for the metrics.
     pub walk_every: Duration,
+    /// How many loop volumes the node may have; without any the agent opens no device.
+    pub most_loop_devices: u32,
+    /// For how many of its bytes a volume with a project quota may have one inode.
+    pub bytes_per_inode: u64,
 }
 
 /// An agent.
@@ -83,11 +87,14 @@ enum News {
 
 impl Agent {
     /// An agent that has not begun. To be made before the process is [confined](super::confine()), as it reads in /proc
-    /// where its code lies.
-    pub fn new(options: Options) -> Self {
-        let views = options.bases.iter().map(|path| Arc::new(BaseView::new(path.clone()))).collect();
-        let shared = Shared::new(options.host_root.clone(), options.overcommit, views, Metrics::new());
-        Self { options, shared: Arc::new(shared), health: Arc::default(), code: Code::mapped().ok() }
+    /// where its code lies, and has the thread that opens devices.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn new(options: Options) -> std::io::Result<Self> {
+        let devices = Devices::start(&options.host_root, options.most_loop_devices)?;
+        let shared = Arc::new(Shared::new(&options, devices));
+        Ok(Self { options, shared, health: Arc::default(), code: Code::mapped().ok() })
     }
 
     /// What readiness depends on.
@@ -119,7 +126,6 @@ impl Agent {
     /// A thread cannot be started.
     pub async fn run(self, client: kube::Client) -> std::io::Result<()> {
         let (sender, news) = unbounded_channel();
-        let emptied = trash::start(self.shared.clone())?;
         usage::start(self.shared.clone(), self.options.walk_every)?;
         let mut workers = Vec::new();
         for view in &self.shared.views {
@@ -128,7 +134,8 @@ impl Agent {
                 // Nobody listens any more: the agent ends.
                 let _ = answers.send(News::Worker(answer));
             };
-            let jobs = worker::start(self.shared.clone(), view.clone(), answer, emptied.clone())?;
+            let emptied = trash::start(self.shared.clone(), view.clone())?;
+            let jobs = worker::start(self.shared.clone(), view.clone(), answer, emptied)?;
             workers.push((view.path.clone(), jobs));
         }
         let running = Running {

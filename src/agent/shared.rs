@@ -1,13 +1,15 @@
 //! What the agent's threads know together.
 
+use super::backend::Devices;
 use super::base::{Identity, Records};
 use super::metrics::Metrics;
 use super::plan::Room;
 use super::usage::Usage;
-use super::{Fault, Record};
+use super::{Fault, Options, Record};
+use crate::model::Backend;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What all of the agent knows.
 #[derive(Debug)]
@@ -16,9 +18,12 @@ pub(super) struct Shared {
     pub(super) host_root: PathBuf,
     /// How much may be promised of what a disk holds.
     overcommit: f64,
-    pub(super) views: Vec<std::sync::Arc<BaseView>>,
+    pub(super) views: Vec<Arc<BaseView>>,
     pub(super) metrics: Metrics,
     pub(super) usage: Usage,
+    pub(super) devices: Devices,
+    /// For how many of its bytes a volume with a quota has one inode.
+    pub(super) bytes_per_inode: u64,
     live: Mutex<BTreeSet<String>>,
     node_uid: Mutex<String>,
 }
@@ -49,14 +54,18 @@ pub(super) struct TrashCount {
 }
 
 impl Shared {
-    pub(super) fn new(
-        host_root: PathBuf,
-        overcommit: f64,
-        views: Vec<std::sync::Arc<BaseView>>,
-        metrics: Metrics,
-    ) -> Self {
-        let (live, node_uid) = (Mutex::default(), Mutex::default());
-        Self { host_root, overcommit, views, metrics, usage: Usage::default(), live, node_uid }
+    pub(super) fn new(options: &Options, devices: Devices) -> Self {
+        Self {
+            host_root: options.host_root.clone(),
+            overcommit: options.overcommit,
+            views: options.bases.iter().map(|path| Arc::new(BaseView::new(path.clone()))).collect(),
+            metrics: Metrics::new(),
+            usage: Usage::default(),
+            devices,
+            bytes_per_inode: options.bytes_per_inode,
+            live: Mutex::default(),
+            node_uid: Mutex::default(),
+        }
     }
 
     /// The volumes of which there is a NodeVolume. Whoever needs a base's records as well takes this first.
@@ -78,6 +87,16 @@ impl Shared {
             view.with_records(|records| records.values().any(|record| record.project == Some(id)))
         };
         self.views.iter().any(|view| has(view))
+    }
+
+    /// How many volumes of all bases have a loop device, or are to have one.
+    pub(super) fn loop_volumes(&self) -> usize {
+        let of = |view: &BaseView| {
+            view.with_records(|records| {
+                records.values().filter(|record| record.backend == Backend::Loop).count()
+            })
+        };
+        self.views.iter().map(|view| of(view)).sum()
     }
 
     /// How many bytes may still be promised of a file system, by what is promised already in all bases on it.

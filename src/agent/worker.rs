@@ -1,6 +1,6 @@
 //! One thread for each base carries plans out: a disk that hangs holds up its own volumes alone.
 
-use super::backend::{self, Devices, Sought};
+use super::backend::{self, Sought};
 use super::base::Base;
 use super::plan::{Around, Asked, Other, Room, Seen, Step, after_fault, plan};
 use super::shared::{BaseView, Shared};
@@ -44,15 +44,13 @@ pub(super) fn start(
     emptied: Sender<()>,
 ) -> std::io::Result<Sender<Job>> {
     let (sender, jobs) = channel();
-    let devices = Devices::new(&shared.host_root);
-    let worker = Worker { base: None, devices, shared, view, emptied };
+    let worker = Worker { base: None, shared, view, emptied };
     thread::Builder::new().name("base".to_owned()).spawn(move || worker.run(&jobs, answer))?;
     Ok(sender)
 }
 
 struct Worker {
     base: Option<Base>,
-    devices: Devices,
     shared: Arc<Shared>,
     view: Arc<BaseView>,
     /// Told when something has come into the trash.
@@ -118,15 +116,16 @@ impl Worker {
         let statvfs = rustix::fs::fstatvfs(base.root()).map_err(fail)?;
         let size = |blocks: u64| i64::try_from(blocks.saturating_mul(statvfs.f_frsize)).unwrap_or(i64::MAX);
         let (capacity, free) = (size(statvfs.f_blocks), size(statvfs.f_bavail));
-        let unsupported = Backend::ALL
-            .into_iter()
-            .filter_map(|backend| Some((backend, backend::unsupported(base, &self.devices, backend)?)))
-            .collect();
+        let loop_volumes = self.shared.loop_volumes();
+        let unsupported = |backend| {
+            Some((backend, backend::unsupported(base, &self.shared.devices, backend, loop_volumes)?))
+        };
+        let unsupported = Backend::ALL.into_iter().filter_map(unsupported).collect();
         Ok(Room {
             filesystem: super::filesystem::name(base.root()),
             capacity,
             available: free.min(self.shared.promisable(capacity, base.identity().0)),
-            unwritable: base.check_writable().err(),
+            unwritable: base.check_writable().err().or_else(|| without_inodes(base.path(), &statvfs)),
             unsupported,
         })
     }
@@ -193,8 +192,9 @@ impl Worker {
             directory: &spec.directory,
             size: nothing.record.as_ref().map(|record| record.size_bytes),
             project: nothing.record.as_ref().and_then(|record| record.project),
+            bytes_per_inode: self.shared.bytes_per_inode,
         };
-        let state = backend::look(base, &self.devices, sought)?;
+        let state = backend::look(base, &self.shared.devices, sought)?;
         Ok(Seen { found: state.found, bound: state.bound, attached: state.attached, ..nothing })
     }
 
@@ -243,9 +243,12 @@ impl Worker {
                 Ok(())
             }
             Step::Make => backend::make(base, &record()?),
-            Step::Bound(size) => backend::bound(base, &self.devices, &record()?, *size),
-            Step::Attach => backend::attach(base, &self.devices, &record()?),
-            Step::Detach => backend::detach(base, &self.devices, spec.backend, &asked.volume),
+            Step::Bound(size) => {
+                let bytes_per_inode = self.shared.bytes_per_inode;
+                backend::bound(base, &self.shared.devices, &record()?, *size, bytes_per_inode)
+            }
+            Step::Attach => backend::attach(base, &self.shared.devices, &record()?),
+            Step::Detach => backend::detach(base, &self.shared.devices, spec.backend, &asked.volume),
             Step::MoveToTrash => {
                 let place = backend::place(spec.backend, &asked.volume, &spec.directory);
                 base.move_to_trash(&place, &asked.volume)?;
@@ -269,6 +272,15 @@ impl Worker {
             Some((_, message)) => Err(Fault::lasting("Orphan", message)),
         }
     }
+}
+
+/// Why nothing can be made on a disk that pods have filled with files, though it may have room for their bytes. A file system
+/// that makes inodes as it needs them tells of none.
+fn without_inodes(path: &str, statvfs: &rustix::fs::StatVfs) -> Option<Fault> {
+    (statvfs.f_files > 0 && statvfs.f_favail == 0).then(|| {
+        let all = statvfs.f_files;
+        Fault::lasting("NotEnoughSpace", format!("no inode is left of {all} on {path}: it is full of files"))
+    })
 }
 
 fn nothing() -> Seen {

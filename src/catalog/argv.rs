@@ -1,8 +1,11 @@
 //! What a container runs, as words: command and arguments with `$(VAR)` filled in, and a shell's script taken apart.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
+use super::budget::{Budget, Excess};
 use super::resolve::{ContainerView, Origin};
+use super::variables::{Env, Variables};
 
 /// One word of a command line.
 #[derive(Debug, Clone)]
@@ -21,95 +24,199 @@ pub(super) struct Word<'a> {
 #[derive(Debug)]
 pub(super) struct Argv<'a> {
     pub(super) words: Vec<Word<'a>>,
-    env: &'a [(&'a str, Option<&'a str>)],
+    /// The first of the image's own variables for further arguments whose value is not known.
+    pub(super) unknown_args: Option<(&'a str, Env<'static>)>,
+    variables: Variables<'a>,
+    programs: Index,
+    long_flags: Index,
+    short_flags: Index,
+    assignments: Index,
+    unknown_words: OnceCell<bool>,
 }
 
-/// What is known of an environment variable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Env<'a> {
-    Unset,
-    Unknown,
-    Value(Cow<'a, str>),
-}
-
-/// How deep variables in variables are followed; Kubernetes resolves each from those before it, so a loop is a fault.
-const DEPTH: u8 = 4;
+/// The words that have a certain part, in the order of these parts, so that no look-up reads all words.
+type Index = OnceCell<Vec<u32>>;
 
 impl<'a> Argv<'a> {
     /// `args_env` names the variables whose values the image appends to its arguments.
-    pub(super) fn new(container: &ContainerView<'a>, args_env: &'a [String]) -> Self {
+    pub(super) fn new(
+        container: &ContainerView<'a>,
+        args_env: &'a [String],
+        budget: &mut Budget,
+    ) -> Result<Self, Excess> {
+        let variables = Variables::new(container, budget)?;
+        let mut words = Vec::with_capacity(container.command.len() + container.args.len());
+        let command =
+            container.command.iter().enumerate().map(|(index, text)| (text, Origin::Command { index }));
+        let args = container.args.iter().enumerate().map(|(index, text)| (text, Origin::Args { index }));
+        for (text, origin) in command.chain(args) {
+            push(&mut words, text, origin, &variables, budget)?;
+        }
+        take_script_apart(&mut words, &variables, budget)?;
         let mut argv = Self {
-            words: Vec::with_capacity(container.command.len() + container.args.len()),
-            env: container.env,
+            words,
+            unknown_args: None,
+            variables,
+            programs: Index::new(),
+            long_flags: Index::new(),
+            short_flags: Index::new(),
+            assignments: Index::new(),
+            unknown_words: OnceCell::new(),
         };
-        for (index, text) in container.command.iter().enumerate() {
-            argv.push(text, Origin::Command { index });
-        }
-        for (index, text) in container.args.iter().enumerate() {
-            argv.push(text, Origin::Args { index });
-        }
-        argv.take_script_apart();
+        let mut more = Vec::new();
         for name in args_env {
-            let Env::Value(value) = argv.env(name) else { continue };
-            let origin = argv.env_origin(name);
-            let words = split(&value, &|_| Env::Unknown);
-            argv.words.extend(words.into_iter().map(|piece| piece.into_word(origin, false)));
+            match argv.env(name) {
+                Env::Value(value) => {
+                    budget.bytes(value.len())?;
+                    split(
+                        value,
+                        &|_| Env::Unknown,
+                        &mut Words::new(&mut more, argv.env_origin(name), false),
+                        budget,
+                    )?;
+                }
+                Env::Unknown => argv.unknown_args = argv.unknown_args.or(Some((name, Env::Unknown))),
+                Env::Perhaps => argv.unknown_args = argv.unknown_args.or(Some((name, Env::Perhaps))),
+                Env::Unset => {}
+            }
         }
-        argv
+        argv.words.extend(more);
+        Ok(argv)
     }
 
     /// A variable as the process sees it: set by the script, or else by the container.
-    pub(super) fn env(&self, name: &str) -> Env<'a> {
-        if let Some(word) = self.assignment(name) {
-            let Some(value) = word.text.get(name.len() + 1..) else { return Env::Unknown };
-            return if word.known { Env::Value(Cow::Owned(value.to_owned())) } else { Env::Unknown };
+    pub(super) fn env(&self, name: &str) -> Env<'_> {
+        match self.assignment(name) {
+            Some(word) if !word.known => Env::Unknown,
+            Some(word) => word.text.get(name.len() + 1..).map_or(Env::Unknown, Env::Value),
+            None => self.variables.get(name),
         }
-        lookup(self.env, name, DEPTH)
     }
 
     /// Where a variable is set.
     pub(super) fn env_origin(&self, name: &'a str) -> Origin<'a> {
-        if let Some(word) = self.assignment(name) {
-            return word.origin;
+        match self.assignment(name) {
+            Some(word) => word.origin,
+            None => Origin::Env { name, index: self.variables.index(name) },
         }
-        Origin::Env { name, index: self.env.iter().rposition(|(known, _)| *known == name) }
     }
 
     fn assignment(&self, name: &str) -> Option<&Word<'a>> {
-        self.words.iter().rev().find(|word| {
-            word.scripted && word.text.strip_prefix(name).is_some_and(|rest| rest.starts_with('='))
+        let index = self.having(&self.assignments, assigned, name).last()?;
+        self.word(*index)
+    }
+
+    /// The words that are that program, with its directory or without; or just that word.
+    pub(super) fn is_among(&self, name: &str) -> bool {
+        !self.having(&self.programs, |word| (!word.end).then(|| program(&word.text)), name).is_empty()
+    }
+
+    /// The words that may be a flag of that name, in their order; the name is one without its dashes.
+    pub(super) fn flags(&self, name: &str) -> impl Iterator<Item = (usize, &Word<'a>)> {
+        let found = if name.len() == 1 {
+            self.having(&self.short_flags, letter, name)
+        } else {
+            self.having(&self.long_flags, long_name, until_equals(name))
+        };
+        found.iter().filter_map(|at| Some((usize::try_from(*at).ok()?, self.word(*at)?)))
+    }
+
+    /// Whether a word that is no flag's value is unknown: `$EXTRA_ARGS` may hold any argument, `--requirepass $PASS` not.
+    pub(super) fn has_unknown_words(&self) -> bool {
+        *self.unknown_words.get_or_init(|| {
+            let mut after_flag = false;
+            self.words.iter().any(|word| {
+                let free = !word.known && !after_flag && !is_flag(&word.text);
+                after_flag = is_flag(&word.text) && !word.text.contains('=');
+                free
+            })
         })
     }
 
-    fn push(&mut self, text: &'a str, origin: Origin<'a>) {
-        let (text, known) = expand(text, self.env, DEPTH);
-        let flag_end = text.find(['=', ' ']).unwrap_or(text.len());
-        // Redis takes `--save ""` as one argument, and people who quote too much write it for others too.
-        if text.starts_with('-') && text.get(flag_end..).is_some_and(|rest| rest.starts_with(' ')) {
-            let pieces = split(&text, &|_| Env::Unknown);
-            self.words.extend(pieces.into_iter().map(|piece| piece.into_word(origin, false)));
-        } else {
-            self.words.push(Word { text, origin, known, scripted: false, end: false });
-        }
+    fn word(&self, at: u32) -> Option<&Word<'a>> {
+        self.words.get(usize::try_from(at).ok()?)
     }
 
-    /// Puts the words of the script in the place of `sh -c script`; what stands behind it are the script's own
-    /// arguments and stays.
-    fn take_script_apart(&mut self) {
-        let Some(shell) = self.words.iter().position(|word| is_shell(&word.text)) else { return };
-        let Some(at) = script_after(&self.words, shell) else { return };
-        let Some(script) = self.words.get(at).cloned() else { return };
-        let env = self.env;
-        let mut words: Vec<_> = split(&script.text, &|name| lookup(env, name, DEPTH))
-            .into_iter()
-            .map(|piece| piece.into_word(script.origin, true))
-            .collect();
-        words.extend(self.words.drain(..).skip(at + 1));
-        self.words = words;
+    /// The indexes of the words whose part is that text, in their order.
+    fn having<'w>(
+        &'w self,
+        index: &'w Index,
+        part: for<'v> fn(&'v Word<'a>) -> Option<&'v str>,
+        wanted: &str,
+    ) -> &'w [u32] {
+        let part_at = |at: &u32| self.word(*at).and_then(part);
+        let index = index.get_or_init(|| {
+            let mut index: Vec<u32> =
+                (0..).zip(&self.words).filter(|(_, word)| part(word).is_some()).map(|(at, _)| at).collect();
+            index.sort_by(|a, b| part_at(a).cmp(&part_at(b)));
+            index
+        });
+        let from = index.partition_point(|at| part_at(at) < Some(wanted));
+        let found = index.get(from..).unwrap_or_default();
+        found.get(..found.partition_point(|at| part_at(at) == Some(wanted))).unwrap_or_default()
     }
 }
 
-fn is_shell(word: &str) -> bool {
+/// The variable that a word of a script sets.
+fn assigned<'v>(word: &'v Word<'_>) -> Option<&'v str> {
+    word.text.split_once('=').filter(|_| word.scripted).map(|(name, _)| name)
+}
+
+/// The name of a flag of more than one letter, without its dashes.
+fn long_name<'v>(word: &'v Word<'_>) -> Option<&'v str> {
+    word.text.starts_with('-').then(|| until_equals(word.text.trim_start_matches('-')))
+}
+
+fn until_equals(text: &str) -> &str {
+    text.split_once('=').map_or(text, |(name, _)| name)
+}
+
+/// The letter of a short flag.
+fn letter<'v>(word: &'v Word<'_>) -> Option<&'v str> {
+    let rest = word.text.strip_prefix('-')?;
+    rest.get(..rest.chars().next()?.len_utf8())
+}
+
+pub(super) fn is_flag(word: &str) -> bool {
+    word.len() > 1 && word.starts_with('-')
+}
+
+fn push<'a>(
+    words: &mut Vec<Word<'a>>,
+    text: &'a str,
+    origin: Origin<'a>,
+    variables: &Variables<'a>,
+    budget: &mut Budget,
+) -> Result<(), Excess> {
+    let (text, known) = variables.fill_in(text, budget)?;
+    let flag_end = text.find(['=', ' ']).unwrap_or(text.len());
+    // Redis takes `--save ""` as one argument, and people who quote too much write it for others too.
+    if text.starts_with('-') && text.get(flag_end..).is_some_and(|rest| rest.starts_with(' ')) {
+        return split(&text, &|_| Env::Unknown, &mut Words::new(words, origin, false), budget);
+    }
+    budget.steps(1)?;
+    words.push(Word { text, origin, known, scripted: false, end: false });
+    Ok(())
+}
+
+/// Puts the words of the script in the place of `sh -c script`; what stands behind it are the script's own arguments
+/// and stays.
+fn take_script_apart<'a>(
+    words: &mut Vec<Word<'a>>,
+    variables: &Variables<'a>,
+    budget: &mut Budget,
+) -> Result<(), Excess> {
+    let Some(shell) = words.iter().position(|word| is_shell(&word.text)) else { return Ok(()) };
+    let Some(at) = script_after(words, shell) else { return Ok(()) };
+    let behind = words.split_off(at + 1);
+    let Some(script) = words.pop() else { return Ok(()) };
+    words.clear();
+    split(&script.text, &|name| variables.get(name), &mut Words::new(words, script.origin, true), budget)?;
+    words.extend(behind);
+    Ok(())
+}
+
+pub(super) fn is_shell(word: &str) -> bool {
     matches!(program(word), "sh" | "bash" | "ash" | "dash" | "zsh" | "ksh")
 }
 
@@ -135,77 +242,15 @@ fn script_after(words: &[Word<'_>], shell: usize) -> Option<usize> {
     None
 }
 
-fn lookup<'a>(env: &'a [(&'a str, Option<&'a str>)], name: &str, depth: u8) -> Env<'a> {
-    // The last of several with one name is the one that Kubernetes sets.
-    match env.iter().rev().find(|(known, _)| *known == name) {
-        None => Env::Unset,
-        Some((_, None)) => Env::Unknown,
-        Some((_, Some(value))) => match expand(value, env, depth) {
-            (value, true) => Env::Value(value),
-            (_, false) => Env::Unknown,
-        },
-    }
-}
-
-/// Fills in `$(VAR)` as Kubernetes does: `$$` is a dollar sign, and a name that nothing sets stays as it is written.
-/// The second part is false when a value cannot be known.
-fn expand<'a>(text: &'a str, env: &'a [(&'a str, Option<&'a str>)], depth: u8) -> (Cow<'a, str>, bool) {
-    if !text.contains('$') {
-        return (Cow::Borrowed(text), true);
-    }
-    let (mut out, mut known, mut rest) = (String::with_capacity(text.len()), true, text);
-    while let Some((before, after)) = rest.split_once('$') {
-        out.push_str(before);
-        if let Some(after) = after.strip_prefix('$') {
-            out.push('$');
-            rest = after;
-            continue;
-        }
-        let reference = after.strip_prefix('(').and_then(|inner| inner.split_once(')'));
-        let Some((name, tail)) = reference else {
-            out.push('$');
-            rest = after;
-            continue;
-        };
-        let value = if depth == 0 { Env::Unknown } else { lookup(env, name, depth - 1) };
-        match value {
-            Env::Value(value) => out.push_str(&value),
-            unset_or_unknown => {
-                known &= unset_or_unknown == Env::Unset;
-                out.push_str("$(");
-                out.push_str(name);
-                out.push(')');
-            }
-        }
-        rest = tail;
-    }
-    out.push_str(rest);
-    (Cow::Owned(out), known)
-}
-
-/// A word of a script, or the end of a command in it.
-#[derive(Debug, PartialEq, Eq)]
-enum Piece {
-    Word { text: String, known: bool },
-    End,
-}
-
-impl Piece {
-    fn into_word<'a>(self, origin: Origin<'a>, scripted: bool) -> Word<'a> {
-        match self {
-            Self::Word { text, known } => {
-                Word { text: Cow::Owned(text), origin, known, scripted, end: false }
-            }
-            Self::End => Word { text: Cow::Borrowed(""), origin, known: true, scripted, end: true },
-        }
-    }
-}
-
 /// Splits a script into words as a shell would, as far as that can be known without running it: quotes, backslashes,
 /// comments, `$NAME`, `${NAME}` and `${NAME:-default}` of known variables, and the ends of commands. A command's
 /// output (`$(…)`, backquotes) is an unknown value.
-fn split<'e>(script: &str, env: &dyn Fn(&str) -> Env<'e>) -> Vec<Piece> {
-    let mut splitter = Splitter { pieces: Vec::new(), text: String::new(), known: true, open: false };
+fn split<'e>(
+    script: &str,
+    env: &dyn Fn(&str) -> Env<'e>,
+    words: &mut Words<'_, '_>,
+    budget: &mut Budget,
+) -> Result<(), Excess> {
     let mut rest = script;
     let mut quoted = false;
     while let Some(c) = rest.chars().next() {
@@ -213,12 +258,12 @@ fn split<'e>(script: &str, env: &dyn Fn(&str) -> Env<'e>) -> Vec<Piece> {
         rest = match c {
             '"' => {
                 quoted = !quoted;
-                splitter.open = true;
+                words.open = true;
                 after
             }
             '\'' if !quoted => {
                 let (literal, tail) = after.split_once('\'').unwrap_or((after, ""));
-                splitter.add(literal);
+                words.add(literal);
                 tail
             }
             '\\' => {
@@ -226,81 +271,116 @@ fn split<'e>(script: &str, env: &dyn Fn(&str) -> Env<'e>) -> Vec<Piece> {
                 let tail = after.get(next.map_or(0, char::len_utf8)..).unwrap_or_default();
                 match next {
                     None | Some('\n') => {}
-                    Some(next) => splitter.add(next.encode_utf8(&mut [0; 4])),
+                    Some(next) => words.add(next.encode_utf8(&mut [0; 4])),
                 }
                 tail
             }
-            '$' => splitter.variable(after, quoted, env),
+            '$' => words.variable(after, quoted, env, budget)?,
             '`' => {
-                splitter.known = false;
-                splitter.add("`");
+                words.known = false;
+                words.add("`");
                 after.split_once('`').map_or("", |(_, tail)| tail)
             }
             _ if quoted => {
-                splitter.add(c.encode_utf8(&mut [0; 4]));
+                words.add(c.encode_utf8(&mut [0; 4]));
                 after
             }
-            '#' if !splitter.open => after.find('\n').and_then(|end| after.get(end..)).unwrap_or(""),
+            '#' if !words.open => after.find('\n').and_then(|end| after.get(end..)).unwrap_or(""),
             // 2>&1 and &>file send output somewhere and end nothing.
-            '&' if splitter.text.ends_with(['>', '<']) || after.starts_with('>') => {
-                splitter.add("&");
+            '&' if words.text.ends_with(['>', '<']) || after.starts_with('>') => {
+                words.add("&");
                 after
             }
             ';' | '&' | '|' | '\n' | '(' | ')' => {
-                splitter.end();
+                words.end_command(budget)?;
                 after
             }
             _ if c.is_whitespace() => {
-                splitter.word();
+                words.end_word(budget)?;
                 after
             }
             _ => {
-                splitter.add(c.encode_utf8(&mut [0; 4]));
+                words.add(c.encode_utf8(&mut [0; 4]));
                 after
             }
         };
     }
-    splitter.end();
-    splitter.pieces
+    words.end_command(budget)
 }
 
-struct Splitter {
-    pieces: Vec<Piece>,
+/// Where the words of a script go, and the word that is being read.
+struct Words<'w, 'a> {
+    all: &'w mut Vec<Word<'a>>,
+    /// How many words stood there before.
+    from: usize,
+    origin: Origin<'a>,
+    scripted: bool,
     text: String,
     known: bool,
     /// Whether a word has begun, which may still be empty: `""`.
     open: bool,
+    /// Whether a brace that closes may still come: what was searched in vain once is not searched again.
+    closes: bool,
 }
 
-impl Splitter {
+impl<'w, 'a> Words<'w, 'a> {
+    fn new(all: &'w mut Vec<Word<'a>>, origin: Origin<'a>, scripted: bool) -> Self {
+        let from = all.len();
+        Self { all, from, origin, scripted, text: String::new(), known: true, open: false, closes: true }
+    }
+
     fn add(&mut self, text: &str) {
         self.text.push_str(text);
         self.open = true;
     }
 
-    fn word(&mut self) {
+    fn push(&mut self, end: bool, budget: &mut Budget) -> Result<(), Excess> {
+        budget.steps(1)?;
+        self.all.push(Word {
+            text: Cow::Owned(std::mem::take(&mut self.text)),
+            origin: self.origin,
+            known: self.known,
+            scripted: self.scripted,
+            end,
+        });
+        Ok(())
+    }
+
+    fn end_word(&mut self, budget: &mut Budget) -> Result<(), Excess> {
         if self.open {
-            self.pieces.push(Piece::Word { text: std::mem::take(&mut self.text), known: self.known });
+            self.push(false, budget)?;
         }
         self.open = false;
         self.known = true;
+        Ok(())
     }
 
-    fn end(&mut self) {
-        self.word();
-        if !matches!(self.pieces.last(), None | Some(Piece::End)) {
-            self.pieces.push(Piece::End);
-        }
+    fn end_command(&mut self, budget: &mut Budget) -> Result<(), Excess> {
+        self.end_word(budget)?;
+        let last = self.all.get(self.from..).and_then(<[_]>::last);
+        if last.is_some_and(|word| !word.end) { self.push(true, budget) } else { Ok(()) }
     }
 
     /// Reads what stands behind a dollar sign and returns what stands behind that.
-    fn variable<'t, 'e>(&mut self, after: &'t str, quoted: bool, env: &dyn Fn(&str) -> Env<'e>) -> &'t str {
+    fn variable<'t, 'e>(
+        &mut self,
+        after: &'t str,
+        quoted: bool,
+        env: &dyn Fn(&str) -> Env<'e>,
+        budget: &mut Budget,
+    ) -> Result<&'t str, Excess> {
         if after.starts_with('(') {
             self.known = false;
             self.add("$()");
-            return behind_parenthesis(after);
+            return Ok(behind_parenthesis(after));
         }
-        let (name, default, tail) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+        let opened = after.strip_prefix('{').filter(|_| self.closes);
+        let braced = opened.and_then(|inner| inner.split_once('}'));
+        if let (Some(inner), None) = (opened, braced) {
+            self.closes = false;
+            budget.vain_search(inner.len())?;
+        }
+        let (name, default, tail) = match braced {
             Some((inner, tail)) => {
                 let (name, default) = match inner.split_once(":-").or_else(|| inner.split_once('-')) {
                     Some((name, default)) => (name, Some(default)),
@@ -314,29 +394,34 @@ impl Splitter {
                 (name, None, tail)
             }
         };
+        budget.steps(1)?;
         let value = match (env(name), default) {
-            (Env::Unset, Some(default)) if !default.contains('$') => Env::Value(Cow::Borrowed(default)),
-            (value, _) => value,
+            (Env::Unset, Some(default)) if !default.contains('$') => Some(default),
+            (Env::Value(value), _) => {
+                budget.bytes(value.len())?;
+                Some(value)
+            }
+            // What the image or the script itself sets cannot be known.
+            (Env::Unset | Env::Perhaps | Env::Unknown, _) => None,
         };
         match value {
-            Env::Value(value) if quoted => self.add(&value),
+            Some(value) if quoted => self.add(value),
             // An unquoted value falls apart at its spaces.
-            Env::Value(value) => {
+            Some(value) => {
                 for (at, part) in value.split_whitespace().enumerate() {
                     if at > 0 {
-                        self.word();
+                        self.end_word(budget)?;
                     }
                     self.add(part);
                 }
             }
-            // What the image or the script itself sets cannot be known.
-            Env::Unset | Env::Unknown => {
+            None => {
                 self.known = false;
                 self.add("$");
                 self.add(name);
             }
         }
-        tail
+        Ok(tail)
     }
 }
 
@@ -368,15 +453,26 @@ mod tests {
         ("LOOP", Some("$(LOOP)")),
     ];
 
+    fn split_into(
+        script: &str,
+        env: &[(&str, Option<&str>)],
+        budget: &mut Budget,
+    ) -> Result<Vec<String>, Excess> {
+        let container = ContainerView { env, ..ContainerView::default() };
+        let variables = Variables::new(&container, budget)?;
+        let mut words = Vec::new();
+        let origin = Origin::Args { index: 0 };
+        split(script, &|name| variables.get(name), &mut Words::new(&mut words, origin, true), budget)?;
+        let text = |word: Word<'_>| match word {
+            Word { end: true, .. } => ";".to_owned(),
+            Word { known: true, text, .. } => text.into_owned(),
+            Word { text, .. } => format!("?{text}"),
+        };
+        Ok(words.into_iter().map(text).collect())
+    }
+
     fn words(script: &str) -> Vec<String> {
-        split(script, &|name| lookup(ENV, name, DEPTH))
-            .into_iter()
-            .map(|piece| match piece {
-                Piece::Word { text, known: true } => text,
-                Piece::Word { text, known: false } => format!("?{text}"),
-                Piece::End => ";".to_owned(),
-            })
-            .collect()
+        split_into(script, ENV, &mut Budget::set(1000, 100)).unwrap()
     }
 
     #[test]
@@ -408,17 +504,62 @@ mod tests {
     }
 
     #[test]
-    fn references_are_filled_in_as_kubernetes_does() {
-        for (text, expected, known) in [
-            ("--dir=$(DIR)", "--dir=/x", true),
-            ("$(SUB)/deep", "/x/sub/deep", true),
-            ("$$(DIR)", "$(DIR)", true),
-            ("$(NONE)", "$(NONE)", true),
-            ("$(SECRET)", "$(SECRET)", false),
-            ("$(LOOP)", "$(LOOP)", false),
-            ("$DIR $(", "$DIR $(", true),
-        ] {
-            assert_eq!(expand(text, ENV, DEPTH), (Cow::Borrowed(expected), known), "{text}");
+    fn a_script_of_dollars_and_braces_is_read_once() {
+        const MIB: usize = 1 << 20;
+        for (unit, words_each) in
+            [("${", 0), ("$", 0), ("$(", 0), ("${A", 0), ("a ", 1), ("a;", 2), ("$X ", 1)]
+        {
+            let script = unit.repeat(MIB / 16 / unit.len());
+            let mut budget = Budget::set(MIB, usize::MAX);
+            let words = split_into(&script, &[], &mut budget).unwrap();
+            let count = script.len() / unit.len();
+            assert!(words.len() <= count * words_each + 2, "{unit}: {}", words.len());
+            let (bytes, steps, _) = budget.used();
+            assert!(bytes == 0 && steps <= 2 * count + 100, "{unit}: {bytes} bytes, {steps} steps");
         }
+    }
+
+    #[test]
+    fn a_script_stops_at_the_budget() {
+        let value = "x ".repeat(1000);
+        let env = [("A", Some(value.as_str()))];
+        let script = "$A".repeat(1000);
+        let mut budget = Budget::set(10_000, usize::MAX);
+        assert_eq!(split_into(&script, &env, &mut budget), Err(Excess::Bytes(10_000)));
+        let mut budget = Budget::set(usize::MAX, 10_000);
+        assert_eq!(split_into(&script, &env, &mut budget), Err(Excess::Steps(10_000)));
+        assert!(budget.used().0 <= 20_000, "what is made stops there, too");
+    }
+
+    #[test]
+    fn words_are_found_by_their_parts() {
+        let script = "A=1 /bin/redis-server -D/x --dir=/y -dir /z -D=w A=2 --direct B";
+        let mut words = Vec::new();
+        let variables = Variables::new(&ContainerView::default(), &mut Budget::set(0, 0)).unwrap();
+        let mut budget = Budget::set(1000, 1000);
+        split(
+            script,
+            &|_| Env::Unset,
+            &mut Words::new(&mut words, Origin::Args { index: 0 }, true),
+            &mut budget,
+        )
+        .unwrap();
+        let argv = Argv {
+            words,
+            unknown_args: None,
+            variables,
+            programs: Index::new(),
+            long_flags: Index::new(),
+            short_flags: Index::new(),
+            assignments: Index::new(),
+            unknown_words: OnceCell::new(),
+        };
+        let flags = |name: &str| argv.flags(name).map(|(at, _)| at).collect::<Vec<_>>();
+        assert_eq!(flags("dir"), [3, 4]);
+        assert_eq!(flags("D"), [2, 6]);
+        assert_eq!(flags("none"), [0_usize; 0]);
+        assert_eq!(argv.env("A"), Env::Value("2"), "the last one");
+        assert_eq!(argv.env("B"), Env::Unset, "no assignment");
+        assert!(argv.is_among("redis-server") && argv.is_among("B") && !argv.is_among("bin"));
     }
 }

@@ -26,7 +26,7 @@ pub struct Entry {
     pub note: Option<String>,
     /// The images. `redis`: any repository with this last segment. `library/registry`: the official image and its
     /// mirrors only. `vendor/name`: repositories that end in these segments. `postgresql-#`: a last segment that
-    /// carries a version, as in `rhel9/postgresql-16`.
+    /// carries a version, as in `rhel9/postgresql-16`. `vendor/*`: every image of that publisher, unless an entry names it.
     #[schemars(length(min = 1), inner(regex(pattern = PATTERN)))]
     pub images: Vec<String>,
     /// Images that the patterns above match and that are something else.
@@ -203,7 +203,8 @@ pub struct CacheWhen {
 }
 
 /// A condition about one argument, one bare word or one environment variable. A value that cannot be known, because
-/// it comes from a Secret or a ConfigMap, is none of the values that a condition lists.
+/// it comes from a Secret or a ConfigMap, is none of the values that a condition lists for an argument; for a variable
+/// it leaves the condition open, and what would follow from it is a doubt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Condition {
@@ -229,8 +230,9 @@ pub struct Condition {
     pub absent: bool,
 }
 
-/// An image pattern: segments of lower-case letters, digits and `. _ -`, perhaps with `-#` at the end.
-const PATTERN: &str = "^([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*[a-z0-9._-]*[a-z0-9](-#)?$";
+/// An image pattern: segments of lower-case letters, digits and `. _ -`, perhaps with `-#` at the end, or `*` for the last.
+const PATTERN: &str =
+    "^([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*([a-z0-9._-]*[a-z0-9](-#)?|[a-z0-9._-]+/[*])$";
 
 fn yes() -> bool {
     true

@@ -61,6 +61,9 @@ fn leading_number(text: &str) -> Option<u32> {
     text.get(..end)?.parse().ok()
 }
 
+/// The last segment of a pattern that stands for any name; no image has it.
+pub(super) const ANY_NAME: &str = "*";
+
 /// A compiled image pattern of the catalog.
 ///
 /// - `redis` (one segment): the path's last segment is this, whatever stands before it. `mycorp/redis` very probably
@@ -71,12 +74,15 @@ fn leading_number(text: &str) -> Option<u32> {
 ///   cache's prefix does no harm.
 /// - `postgresql-#`: the last segment is this name, a dash, and something that begins with a digit
 ///   (`rhel9/postgresql-16`, `sclorg/postgresql-15-c9s`).
+/// - `vendor/*`: every image whose path ends in that publisher and one segment more. It goes before a pattern of one
+///   segment (`linuxserver/mariadb` is laid out as LinuxServer.io's images are), and behind one that names the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern {
     text: String,
     name_at: usize,
     weight: usize,
     versioned: bool,
+    any_name: bool,
 }
 
 impl Pattern {
@@ -84,10 +90,12 @@ impl Pattern {
         let versioned = text.ends_with("-#");
         let text = text.strip_suffix("-#").unwrap_or(text);
         let name_at = text.rfind('/').map_or(0, |slash| slash + 1);
-        Self { text: text.to_owned(), name_at, weight: text.split('/').count(), versioned }
+        let any_name = text.ends_with(ANY_NAME);
+        let weight = 2 * text.split('/').count() - usize::from(any_name);
+        Self { text: text.to_owned(), name_at, weight, versioned, any_name }
     }
 
-    /// What the index files this pattern under: the last segment, or its stem when versioned.
+    /// What the index files this pattern under: the last segment, its stem when versioned, or [`ANY_NAME`].
     pub(super) fn key(&self) -> &str {
         self.text.get(self.name_at..).unwrap_or_default()
     }
@@ -103,7 +111,10 @@ impl Pattern {
 
     /// Whether it names the image; `name` is [`ImageRef::name`].
     pub(super) fn matches(&self, image: &ImageRef<'_>, name: &str) -> bool {
-        let name_fits = if self.versioned { stem(name) == Some(self.key()) } else { name == self.key() };
+        let name_fits = match self.versioned {
+            true => stem(name) == Some(self.key()),
+            false => self.any_name || name == self.key(),
+        };
         if !name_fits {
             return false;
         }
@@ -213,6 +224,12 @@ mod tests {
             ("postgresql-#", "quay.io/sclorg/postgresql-15-c9s", true),
             ("postgresql-#", "mycorp/postgresql-exporter", false),
             ("postgresql-#", "mycorp/postgresql-ha-15", false),
+            ("linuxserver/*", "lscr.io/linuxserver/sonarr:latest", true),
+            ("linuxserver/*", "ghcr.io/linuxserver/sonarr@sha256:00", true),
+            ("linuxserver/*", "mirror.corp/docker.io/linuxserver/sonarr", true),
+            ("linuxserver/*", "linuxserver", false),
+            ("linuxserver/*", "notlinuxserver/sonarr", false),
+            ("linuxserver/*", "linuxserver/baseimages/alpine", false),
         ] {
             let image_ref = ImageRef::parse(image).unwrap();
             assert_eq!(

@@ -3,20 +3,28 @@
 //! The knowledge is data, `catalog.json`; a policy extends it with entries of the same type. Looking a container up
 //! does no I/O: one hash of the image's last path segment finds the entries that can match.
 mod argv;
+mod budget;
 mod client;
 mod entry;
 mod image;
 mod resolve;
+mod start;
+mod variables;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use budget::Budget;
+pub use budget::Excess;
 pub use entry::{
     CacheWhen, CatalogFile, Condition, DataDir, Entry, Positional, StatefulWhen, ValueForm, Variant,
 };
 pub use image::ImageRef;
-use image::{Pattern, stem};
-pub use resolve::{ContainerView, DataPlace, MovedBy, Origin, Statefulness};
+use image::{ANY_NAME, Pattern, stem};
+pub use resolve::{
+    CacheDoubt, ContainerView, DataPlace, MovedBy, Origin, PlaceDoubt, Statefulness, Unplaced,
+};
+pub use start::Start;
 
 const EMBEDDED: &str = include_str!("catalog.json");
 
@@ -67,18 +75,35 @@ impl Catalog {
 
     /// The entry for an image, if the catalog has one. An entry that takes images out is one too.
     pub fn entry(&self, image: &str) -> Option<&Entry> {
-        let image = ImageRef::parse(image)?;
-        self.entries.get(self.find(&image)?.entry)
+        self.listed(image).map(|(entry, ..)| entry)
     }
 
-    /// Whether a container keeps data, and where.
+    /// Whether a container keeps data, and where. What that may cost follows from the container's size; beyond it the
+    /// answer is [`Statefulness::Unplaced`].
     pub fn classify<'a>(&'a self, container: &ContainerView<'a>) -> Statefulness<'a> {
-        let Some(image) = ImageRef::parse(container.image) else { return Statefulness::NotListed };
-        let Some(found) = self.find(&image) else { return Statefulness::NotListed };
-        match self.entries.get(found.entry) {
-            Some(entry) => resolve::resolve(entry, &found.variants, &image, container),
+        match self.listed(container.image) {
+            Some((entry, found, image)) => {
+                resolve::resolve(entry, &found.variants, &image, container, &mut Budget::of(container))
+            }
             None => Statefulness::NotListed,
         }
+    }
+
+    /// What a container starts that is more than clients and tools of its image.
+    pub fn start(&self, container: &ContainerView<'_>) -> Start {
+        let entry = self.entry(container.image);
+        let args_env = entry.map_or(&[][..], |entry| &entry.args_env);
+        match argv::Argv::new(container, args_env, &mut Budget::of(container)) {
+            Ok(argv) => start::start(container, &argv, entry.map_or(&[], |entry| &entry.clients)),
+            // What is too long to be read may start anything.
+            Err(_) => Start::Script,
+        }
+    }
+
+    fn listed<'i>(&self, image: &'i str) -> Option<(&Entry, &Candidate, ImageRef<'i>)> {
+        let image = ImageRef::parse(image)?;
+        let found = self.find(&image)?;
+        Some((self.entries.get(found.entry)?, found, image))
     }
 
     /// The product that keeps its data in this directory by default, when the directory says as much: `/var/lib/mysql`
@@ -130,6 +155,7 @@ impl Catalog {
         named
             .into_iter()
             .chain(versioned)
+            .chain(self.names.get(ANY_NAME))
             .flatten()
             .filter(|candidate| candidate.pattern.matches(image, name))
             .filter(|candidate| !candidate.except.iter().any(|except| except.matches(image, name)))
@@ -137,9 +163,12 @@ impl Catalog {
     }
 }
 
+/// Directories of more than one segment that could be anyone's all the same.
+const ANYONES: [&str; 3] = ["/app/config", "/app/data", "/var/www/html"];
+
 /// Whether a directory's path tells what lies there. One of a single segment, as `/data`, could be anyone's.
 fn telling(path: &str) -> bool {
-    path.split('/').filter(|segment| !segment.is_empty()).count() > 1
+    !ANYONES.contains(&path) && path.split('/').filter(|segment| !segment.is_empty()).count() > 1
 }
 
 /// The variants of an entry that are about the images of one of its patterns, in their order.

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::argv::{Argv, Env, Word, program};
+use super::argv::{Argv, Word, is_flag};
+use super::budget::{Budget, Excess};
 use super::client::only_client;
 use super::entry::{CacheWhen, Condition, DataDir, Entry, Positional, StatefulWhen, ValueForm, Variant};
 use super::image::ImageRef;
+use super::variables::Env;
 
 /// What the catalog has to know of a container.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,6 +20,8 @@ pub struct ContainerView<'a> {
     pub args: &'a [&'a str],
     /// `env` in its order; a value that comes from a ConfigMap, a Secret or a field is `None`.
     pub env: &'a [(&'a str, Option<&'a str>)],
+    /// What the names of further variables begin with that `envFrom` brings, one for each of its entries.
+    pub env_from: &'a [&'a str],
     /// `workingDir`, when set.
     pub working_dir: Option<&'a str>,
 }
@@ -53,7 +57,36 @@ pub enum Statefulness<'a> {
         scratch: &'a [String],
         /// Why many run it without keeping the data; none where losing them is an accident.
         dispensable: Option<&'a str>,
+        /// Set where a variable whose value is not known decides whether it keeps any data at all.
+        cache: Option<CacheDoubt<'a>>,
     },
+    /// The container keeps data, and nothing is known of where.
+    Unplaced {
+        /// The product's name.
+        product: &'a str,
+        /// Why that is not known.
+        why: Unplaced<'a>,
+        /// As above.
+        dispensable: Option<&'a str>,
+    },
+}
+
+/// Why nothing is known of where the data lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unplaced<'a> {
+    /// Finding it out would take too much.
+    Excess(Excess),
+    /// This argument or variable names the directory, and its value is not known.
+    Value(&'a str),
+}
+
+/// A variable whose value is not known and may make the product keep nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheDoubt<'a> {
+    /// The variable's name.
+    pub variable: &'a str,
+    /// Why the product would keep nothing.
+    pub why: &'a str,
 }
 
 /// A directory with data.
@@ -63,12 +96,24 @@ pub struct DataPlace<'a> {
     pub path: Cow<'a, str>,
     /// What put it there; `None` when it is the default.
     pub moved_by: Option<MovedBy<'a>>,
-    /// False when the path is a guess, because a configuration file or an unknown value may have moved it. A guess
-    /// is no ground to complain about a container that has durable mounts elsewhere.
-    pub certain: bool,
+    /// Set when the path is a guess: what may have moved the data elsewhere.
+    pub doubt: Option<PlaceDoubt<'a>>,
     /// The VOLUME of the image in which the path lies. When no mount is at it or between it and the path, containerd
     /// mounts a fresh volume there, which dies with the container, even over a claim mounted at a parent.
     pub image_volume: Option<&'a str>,
+}
+
+/// What may have moved a data directory from where it is guessed to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlaceDoubt<'a> {
+    /// A configuration file.
+    Configuration,
+    /// An argument or a variable whose value is not known.
+    Value(MovedBy<'a>),
+    /// A variable that `envFrom` may bring.
+    EnvFrom(&'a str),
+    /// The path is relative, and the working directory is not known.
+    WorkingDir,
 }
 
 /// What moved a data directory.
@@ -110,48 +155,89 @@ struct Chosen<'a> {
     cache_when: &'a [CacheWhen],
 }
 
+/// What is known of a condition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Truth<'a> {
+    No,
+    /// It holds or not by the value of this variable, which is not known.
+    Perhaps(&'a str),
+    Yes,
+}
+
 /// Evaluates an entry for a container whose image is what `variants` of it are about.
 pub(super) fn resolve<'a>(
     entry: &'a Entry,
     variants: &[usize],
     image: &ImageRef<'_>,
     container: &ContainerView<'a>,
+    budget: &mut Budget,
 ) -> Statefulness<'a> {
     if !entry.stateful {
         return Statefulness::NotListed;
     }
+    resolve_within(entry, variants, image, container, budget)
+        .unwrap_or_else(|excess| unplaced(entry, Unplaced::Excess(excess)))
+}
+
+fn unplaced<'a>(entry: &'a Entry, why: Unplaced<'a>) -> Statefulness<'a> {
+    Statefulness::Unplaced { product: &entry.product, why, dispensable: entry.dispensable.as_deref() }
+}
+
+fn resolve_within<'a>(
+    entry: &'a Entry,
+    variants: &[usize],
+    image: &ImageRef<'_>,
+    container: &ContainerView<'a>,
+    budget: &mut Budget,
+) -> Result<Statefulness<'a>, Excess> {
     let product = entry.product.as_str();
-    let argv = Argv::new(container, &entry.args_env);
+    let argv = Argv::new(container, &entry.args_env, budget)?;
     if let Some(program) = only_client(&argv, &entry.clients, !container.command.is_empty()) {
-        return Statefulness::Client { product, program };
+        return Ok(Statefulness::Client { product, program });
     }
     let chosen = choose(entry, variants, image, &argv);
-    if let Some(when) = chosen.stateful_when
-        && !when.any.is_empty()
-        && !when.any.iter().any(|condition| holds(condition, &argv))
-    {
-        return Statefulness::Cache { product, why: &when.otherwise };
+    let mut doubt = None;
+    if let Some(when) = chosen.stateful_when.filter(|when| !when.any.is_empty()) {
+        match any_holds(&when.any, &argv) {
+            Truth::No => return Ok(Statefulness::Cache { product, why: &when.otherwise }),
+            Truth::Perhaps(variable) => doubt = Some(CacheDoubt { variable, why: &when.otherwise }),
+            Truth::Yes => {}
+        }
     }
-    let cache = chosen.cache_when.iter().find(|cache| all_hold(&cache.all, &argv));
-    if let Some(cache) = cache {
-        return Statefulness::Cache { product, why: &cache.why };
+    for cache in chosen.cache_when {
+        match all_hold(&cache.all, &argv) {
+            Truth::No => {}
+            Truth::Perhaps(variable) => doubt = doubt.or(Some(CacheDoubt { variable, why: &cache.why })),
+            Truth::Yes => return Ok(Statefulness::Cache { product, why: &cache.why }),
+        }
     }
-    let guess = entry.uncertain_when.iter().any(|condition| holds(condition, &argv));
-    let working_dir = container.working_dir.or(entry.working_dir.as_deref());
-    let mut data = Vec::with_capacity(chosen.data.len());
+    let configured = any_holds(&entry.uncertain_when, &argv) != Truth::No;
+    let mut found = Places {
+        argv: &argv,
+        configured,
+        working_dir: container.working_dir.or(entry.working_dir.as_deref()),
+        budget,
+        all: Vec::with_capacity(chosen.data.len()),
+        nowhere: None,
+    };
     for dir in chosen.data {
-        places(dir, &argv, guess, working_dir, &mut data);
+        found.add_dir(dir)?;
+    }
+    let Places { all: mut data, nowhere, .. } = found;
+    if let Some(name) = nowhere.filter(|_| data.is_empty()) {
+        return Ok(unplaced(entry, Unplaced::Value(name)));
     }
     for place in &mut data {
         place.image_volume = volume_over(chosen.image_volumes, &place.path);
     }
-    Statefulness::Stateful {
+    Ok(Statefulness::Stateful {
         product,
         data,
         parts: &entry.parts,
         scratch: &entry.scratch,
         dispensable: entry.dispensable.as_deref(),
-    }
+        cache: doubt,
+    })
 }
 
 fn choose<'a>(entry: &'a Entry, variants: &[usize], image: &ImageRef<'_>, argv: &Argv<'_>) -> Chosen<'a> {
@@ -164,7 +250,7 @@ fn choose<'a>(entry: &'a Entry, variants: &[usize], image: &ImageRef<'_>, argv: 
     let mut unsure_layout = false;
     for variant in variants.iter().filter_map(|index| entry.variants.get(*index)) {
         let tagged = |part: &String| image.tag.is_some_and(|tag| tag.contains(part.as_str()));
-        if !variant.tag_contains.as_ref().is_none_or(tagged) || !all_hold(&variant.when, argv) {
+        if !variant.tag_contains.as_ref().is_none_or(tagged) || all_hold(&variant.when, argv) != Truth::Yes {
             continue;
         }
         match in_range(variant, image) {
@@ -204,11 +290,33 @@ fn in_range(variant: &Variant, image: &ImageRef<'_>) -> Option<bool> {
     Some(variant.since.is_none_or(|since| major >= since) && variant.below.is_none_or(|below| major < below))
 }
 
-fn all_hold(conditions: &[Condition], argv: &Argv<'_>) -> bool {
-    conditions.iter().all(|condition| holds(condition, argv))
+/// The least that holds of conditions that must all hold.
+fn all_hold<'a>(conditions: &'a [Condition], argv: &Argv<'a>) -> Truth<'a> {
+    let mut all = Truth::Yes;
+    for condition in conditions {
+        match holds(condition, argv) {
+            Truth::No => return Truth::No,
+            Truth::Perhaps(variable) => all = Truth::Perhaps(variable),
+            Truth::Yes => {}
+        }
+    }
+    all
 }
 
-fn holds(condition: &Condition, argv: &Argv<'_>) -> bool {
+/// The most that holds of conditions of which one is enough.
+fn any_holds<'a>(conditions: &'a [Condition], argv: &Argv<'a>) -> Truth<'a> {
+    let mut any = Truth::No;
+    for condition in conditions {
+        match holds(condition, argv) {
+            Truth::No => {}
+            Truth::Perhaps(variable) => any = Truth::Perhaps(variable),
+            Truth::Yes => return Truth::Yes,
+        }
+    }
+    any
+}
+
+fn holds<'a>(condition: &'a Condition, argv: &Argv<'a>) -> Truth<'a> {
     let (mut given, mut fits) = (false, true);
     let mut take = |value: Option<&str>| {
         given = true;
@@ -225,30 +333,24 @@ fn holds(condition: &Condition, argv: &Argv<'_>) -> bool {
             });
         }
     } else if let Some(word) = &condition.word {
-        if argv.words.iter().any(|known| word_is(known, word)) {
+        if has_word(argv, word) {
             take(Some(word));
         }
     } else if let Some(name) = &condition.env {
         match argv.env(name) {
             Env::Unset => {}
-            Env::Unknown => take(None),
-            Env::Value(value) => take(Some(&value)),
+            // That it is set is all that is asked.
+            Env::Unknown if condition.is.is_empty() => take(None),
+            Env::Unknown | Env::Perhaps => return Truth::Perhaps(name),
+            Env::Value(value) => take(Some(value)),
         }
     }
-    if given {
-        return fits && !(condition.absent && condition.is.is_empty());
-    }
-    condition.absent && (condition.env.is_some() || !has_unknown_arguments(argv))
-}
-
-/// Whether a word that is no flag's value is unknown: `$EXTRA_ARGS` may hold any argument, `--requirepass $PASS` not.
-fn has_unknown_arguments(argv: &Argv<'_>) -> bool {
-    let mut after_flag = false;
-    argv.words.iter().any(|word| {
-        let free = !word.known && !after_flag && !is_flag(&word.text);
-        after_flag = is_flag(&word.text) && !word.text.contains('=');
-        free
-    })
+    let holds = if given {
+        fits && !(condition.absent && condition.is.is_empty())
+    } else {
+        condition.absent && (condition.env.is_some() || !argv.has_unknown_words())
+    };
+    if holds { Truth::Yes } else { Truth::No }
 }
 
 fn value_is(value: &str, pattern: &str) -> bool {
@@ -258,14 +360,15 @@ fn value_is(value: &str, pattern: &str) -> bool {
     }
 }
 
-fn word_is(word: &Word<'_>, pattern: &str) -> bool {
+fn has_word(argv: &Argv<'_>, pattern: &str) -> bool {
+    let texts = || argv.words.iter().map(|word| &*word.text);
     if let Some(end) = pattern.strip_prefix('*') {
-        return word.text.ends_with(end) && !is_flag(&word.text);
+        return texts().any(|text| text.ends_with(end) && !is_flag(text));
     }
     if let Some(start) = pattern.strip_suffix('*') {
-        return word.text.starts_with(start);
+        return texts().any(|text| text.starts_with(start));
     }
-    word.text == pattern || (word.text.contains('/') && program(&word.text) == pattern)
+    if pattern.contains('/') { texts().any(|text| text == pattern) } else { argv.is_among(pattern) }
 }
 
 /// The value of an argument.
@@ -282,7 +385,7 @@ fn flag_values<'w, 'a>(argv: &'w Argv<'a>, flag: &'w str) -> impl Iterator<Item 
         Some((flag, key)) => (flag, Some(key)),
         None => (flag, None),
     };
-    argv.words.iter().enumerate().filter_map(move |(at, word)| {
+    argv.flags(flag.trim_start_matches('-')).filter_map(move |(at, word)| {
         let rest = after_flag(&word.text, flag, key.is_some())?;
         // With a key, the value is in the attached text or in the next word, behind `key=`.
         let (holder, text) = match (rest, key) {
@@ -303,10 +406,6 @@ fn flag_values<'w, 'a>(argv: &'w Argv<'a>, flag: &'w str) -> impl Iterator<Item 
         };
         Some((value, holder.origin))
     })
-}
-
-fn is_flag(word: &str) -> bool {
-    word.len() > 1 && word.starts_with('-')
 }
 
 /// What a word has behind a flag.
@@ -333,81 +432,141 @@ fn after_flag<'w>(word: &'w str, flag: &str, keyed: bool) -> Option<Rest<'w>> {
     (name.len() == 1 && (keyed || rest.starts_with(['/', '.']))).then_some(Rest::Attached(rest))
 }
 
-/// Adds the places of one data directory: where an argument, else a variable, else the default puts it.
-fn places<'a>(
-    dir: &'a DataDir,
-    argv: &Argv<'a>,
-    guess: bool,
+/// The places that are found, directory by directory.
+struct Places<'p, 'a> {
+    argv: &'p Argv<'a>,
+    /// Whether a configuration file may have moved the defaults.
+    configured: bool,
     working_dir: Option<&'a str>,
-    data: &mut Vec<DataPlace<'a>>,
-) {
-    let mut unknown = None;
-    let mut add = |value: &str, suffix: &str, moved_by: MovedBy<'a>| {
-        let mut found = false;
-        for path in read(value, dir.value) {
-            let (path, certain) = absolute(&[path.as_str(), suffix].concat(), working_dir);
-            let (path, moved_by) = (Cow::Owned(path), Some(moved_by));
-            data.push(DataPlace { path, moved_by, certain, image_volume: None });
-            found = true;
-        }
-        found
-    };
-    for flag in &dir.flags {
-        let values: Vec<_> = flag_values(argv, flag).collect();
-        // Each of a list's arguments adds directories; of a single path the last one counts.
-        let from = if dir.value == ValueForm::Path { values.len().saturating_sub(1) } else { 0 };
-        let mut found = false;
-        for (value, origin) in values.into_iter().skip(from) {
-            let moved_by = MovedBy { name: flag, origin };
-            match value {
-                Value::Known(value) => found |= add(value, "", moved_by),
-                Value::Unknown => unknown = Some(moved_by),
-                Value::None => {}
-            }
-        }
-        if found {
-            return;
-        }
-    }
-    if let Some(positional) = &dir.positional {
-        let mut found = false;
-        for word in positionals(argv, positional) {
-            let moved_by = MovedBy { name: &positional.after, origin: word.origin };
-            if word.known {
-                found |= add(&word.text, "", moved_by);
-            } else {
-                unknown = Some(moved_by);
-            }
-        }
-        if found {
-            return;
-        }
-    }
-    for template in &dir.env {
-        let (name, suffix) = match template.strip_prefix("$(").and_then(|rest| rest.split_once(')')) {
-            Some((name, suffix)) => (name, suffix),
-            None => (template.as_str(), ""),
-        };
-        let moved_by = || MovedBy { name, origin: argv.env_origin(name) };
-        match argv.env(name) {
-            Env::Value(value) if !value.is_empty() => {
-                if add(&value, suffix, moved_by()) {
-                    return;
+    budget: &'p mut Budget,
+    all: Vec<DataPlace<'a>>,
+    /// What names a directory that has no default, with a value that is not known.
+    nowhere: Option<&'a str>,
+}
+
+impl<'a> Places<'_, 'a> {
+    /// Adds the places of one data directory: where an argument, else a variable, else the default puts it.
+    fn add_dir(&mut self, dir: &'a DataDir) -> Result<(), Excess> {
+        let argv = self.argv;
+        let mut unknown = None;
+        for flag in &dir.flags {
+            let values: Vec<_> = flag_values(argv, flag).collect();
+            // Each of a list's arguments adds directories; of a single path the last one counts.
+            let from = if dir.value == ValueForm::Path { values.len().saturating_sub(1) } else { 0 };
+            let before = self.all.len();
+            for (value, origin) in values.into_iter().skip(from) {
+                let moved_by = MovedBy { name: flag, origin };
+                match value {
+                    Value::Known(value) => self.add(value, dir.value, "", moved_by, before)?,
+                    Value::Unknown => unknown = Some(moved_by),
+                    Value::None => {}
                 }
             }
-            Env::Unknown => unknown = unknown.or_else(|| Some(moved_by())),
-            Env::Value(_) | Env::Unset => {}
+            if self.all.len() > before {
+                return Ok(());
+            }
         }
+        if let Some(positional) = &dir.positional {
+            let before = self.all.len();
+            for word in positionals(argv, positional) {
+                let moved_by = MovedBy { name: &positional.after, origin: word.origin };
+                if word.known {
+                    self.add(&word.text, dir.value, "", moved_by, before)?;
+                } else {
+                    unknown = Some(moved_by);
+                }
+            }
+            if self.all.len() > before {
+                return Ok(());
+            }
+        }
+        let mut perhaps = None;
+        for template in &dir.env {
+            let (name, suffix) = match template.strip_prefix("$(").and_then(|rest| rest.split_once(')')) {
+                Some((name, suffix)) => (name, suffix),
+                None => (template.as_str(), ""),
+            };
+            let moved_by = || MovedBy { name, origin: argv.env_origin(name) };
+            match argv.env(name) {
+                Env::Value(value) if !value.is_empty() => {
+                    let before = self.all.len();
+                    self.add(value, dir.value, suffix, moved_by(), before)?;
+                    if self.all.len() > before {
+                        return Ok(());
+                    }
+                }
+                Env::Unknown => unknown = unknown.or_else(|| Some(moved_by())),
+                Env::Perhaps => perhaps = perhaps.or(Some(name)),
+                Env::Value(_) | Env::Unset => {}
+            }
+        }
+        if let Some((name, value)) = argv.unknown_args.filter(|_| !dir.flags.is_empty()) {
+            match value {
+                Env::Perhaps => perhaps = perhaps.or(Some(name)),
+                _ => unknown = unknown.or_else(|| Some(MovedBy { name, origin: argv.env_origin(name) })),
+            }
+        }
+        let doubt = match (unknown, perhaps) {
+            (Some(moved_by), _) => Some(PlaceDoubt::Value(moved_by)),
+            _ if self.configured || dir.configured => Some(PlaceDoubt::Configuration),
+            (None, Some(name)) => Some(PlaceDoubt::EnvFrom(name)),
+            (None, None) => None,
+        };
+        let Some(path) = &dir.path else {
+            self.nowhere = self.nowhere.or(unknown.map(|moved_by| moved_by.name)).or(perhaps);
+            return Ok(());
+        };
+        let (path, doubt) = if path.starts_with('/') {
+            (Cow::Borrowed(path.as_str()), doubt)
+        } else {
+            let (path, resolved) = self.absolute(path)?;
+            (Cow::Owned(path), doubt.or((!resolved).then_some(PlaceDoubt::WorkingDir)))
+        };
+        self.budget.places(1)?;
+        self.all.push(DataPlace { path, moved_by: unknown, doubt, image_volume: None });
+        Ok(())
     }
-    let Some(path) = &dir.path else { return };
-    let certain = !guess && !dir.configured && unknown.is_none();
-    let (path, certain) = if path.starts_with('/') {
-        (Cow::Borrowed(path.as_str()), certain)
-    } else {
-        let (path, resolved) = absolute(path, working_dir);
-        (Cow::Owned(path), certain && resolved)
-    };
-    data.push(DataPlace { path, moved_by: unknown, certain, image_volume: None });
+
+    /// Adds the paths that a value names, each once among those from `before` on.
+    fn add(
+        &mut self,
+        value: &str,
+        form: ValueForm,
+        suffix: &str,
+        moved_by: MovedBy<'a>,
+        before: usize,
+    ) -> Result<(), Excess> {
+        for path in paths(value, form) {
+            let numbered =
+                if form == ValueForm::Disks { numbered(path, self.budget)? } else { vec![path.to_owned()] };
+            for path in numbered {
+                let (path, resolved) = self.absolute(&(path + suffix))?;
+                if self.all.iter().skip(before).any(|place| place.path == path) {
+                    continue;
+                }
+                self.budget.places(1)?;
+                let doubt = (!resolved).then_some(PlaceDoubt::WorkingDir);
+                self.all.push(DataPlace {
+                    path: Cow::Owned(path),
+                    moved_by: Some(moved_by),
+                    doubt,
+                    image_volume: None,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A path made absolute and plain; the second part is false when what it is relative to is unknown.
+    fn absolute(&mut self, path: &str) -> Result<(String, bool), Excess> {
+        let (base, certain) = match self.working_dir {
+            _ if path.starts_with('/') => ("", true),
+            Some(base) => (base, true),
+            None => ("", false),
+        };
+        self.budget.bytes(base.len() + path.len())?;
+        Ok((plain(base, path), certain))
+    }
 }
 
 /// The bare words behind `after`, up to the end of the command, that look like paths.
@@ -428,21 +587,19 @@ fn positionals<'w, 'a>(argv: &'w Argv<'a>, positional: &Positional) -> Vec<&'w W
     found
 }
 
-/// The paths that a value names.
-fn read(value: &str, form: ValueForm) -> Vec<String> {
-    let paths: Vec<&str> = match form {
-        ValueForm::Path => vec![value.trim()],
-        ValueForm::List => value.split(',').map(str::trim).collect(),
+/// The paths that a value names, as they are written.
+fn paths<'v>(value: &'v str, form: ValueForm) -> Box<dyn Iterator<Item = &'v str> + 'v> {
+    let not_empty = |path: &&str| !path.is_empty();
+    match form {
+        ValueForm::Path => Box::new(Some(value.trim()).into_iter().filter(not_empty)),
+        ValueForm::List => Box::new(value.split(',').map(str::trim).filter(not_empty)),
         ValueForm::Spec => {
             let named = value.split(',').find_map(|part| part.trim().strip_prefix("path="));
             let bare = || value.split(',').next().filter(|first| !first.contains('='));
-            named.or_else(bare).into_iter().collect()
+            Box::new(named.or_else(bare).into_iter().filter(not_empty))
         }
-        ValueForm::Disks => {
-            return value.split_whitespace().flat_map(|disk| numbered(url_path(disk))).collect();
-        }
-    };
-    paths.into_iter().filter(|path| !path.is_empty()).map(str::to_owned).collect()
+        ValueForm::Disks => Box::new(value.split_whitespace().map(url_path)),
+    }
 }
 
 /// `/data` of `http://minio-0.minio:9000/data` and of `file:/data`; anything else as it is.
@@ -459,31 +616,46 @@ fn url_path(text: &str) -> &str {
     }
 }
 
-/// How many directories one value may stand for; more would be a mistake or an attack.
-const MOST_DISKS: usize = 64;
-
-/// `/data1` and `/data2` of `/data{1...2}`.
-fn numbered(path: &str) -> Vec<String> {
-    let range = path.split_once('{').and_then(|(before, rest)| {
-        let (range, after) = rest.split_once('}')?;
-        let (from, to) = range.split_once("...")?;
-        Some((before, from.parse::<u32>().ok()?, to.parse::<u32>().ok()?, after))
-    });
-    let Some((before, from, to, after)) = range else { return vec![path.to_owned()] };
-    let tails = numbered(after);
-    (from..=to)
-        .flat_map(|number| tails.iter().map(move |tail| format!("{before}{number}{tail}")))
-        .take(MOST_DISKS)
-        .collect()
+/// `/data1` and `/data2` of `/data{1...2}`, and `/data01` and so on of `/data{01...16}`.
+fn numbered(path: &str, budget: &mut Budget) -> Result<Vec<String>, Excess> {
+    let (mut paths, mut rest) = (vec![String::new()], path);
+    while let Some((before, from, to, after)) = range(rest) {
+        let (first, last) = (from.parse::<u32>(), to.parse::<u32>());
+        let (Ok(first), Ok(last)) = (first, last) else { break };
+        let count = if first > last {
+            0
+        } else {
+            usize::try_from(last - first).unwrap_or(usize::MAX).saturating_add(1)
+        };
+        budget.has_places(count.saturating_mul(paths.len()))?;
+        let width = if from.starts_with('0') && from.len() > 1 { to.len() } else { 0 };
+        let mut longer = Vec::with_capacity(count.saturating_mul(paths.len()));
+        for head in &paths {
+            for number in first..=last {
+                let path = format!("{head}{before}{number:0width$}");
+                budget.bytes(path.len())?;
+                longer.push(path);
+            }
+        }
+        (paths, rest) = (longer, after);
+    }
+    budget.bytes(rest.len().saturating_mul(paths.len()))?;
+    for path in &mut paths {
+        path.push_str(rest);
+    }
+    Ok(paths)
 }
 
-/// A path made absolute and plain; the second part is false when what it is relative to is unknown.
-fn absolute(path: &str, working_dir: Option<&str>) -> (String, bool) {
-    let (base, certain) = match working_dir {
-        _ if path.starts_with('/') => ("", true),
-        Some(base) => (base, true),
-        None => ("", false),
-    };
+/// What stands before the first range, its ends, and what stands behind it.
+fn range(text: &str) -> Option<(&str, &str, &str, &str)> {
+    let (before, rest) = text.split_once('{')?;
+    let (range, after) = rest.split_once('}')?;
+    let (from, to) = range.split_once("...")?;
+    Some((before, from, to, after))
+}
+
+/// The path from that base on, without `.`, `..` and doubled slashes.
+fn plain(base: &str, path: &str) -> String {
     let mut plain = String::with_capacity(base.len() + path.len() + 2);
     for segment in base.split('/').chain(path.split('/')) {
         match segment {
@@ -498,7 +670,7 @@ fn absolute(path: &str, working_dir: Option<&str>) -> (String, bool) {
     if plain.is_empty() {
         plain.push('/');
     }
-    (plain, certain)
+    plain
 }
 
 fn volume_over<'a>(volumes: &'a [String], path: &str) -> Option<&'a str> {

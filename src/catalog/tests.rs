@@ -19,12 +19,18 @@ struct Fixture {
     args: Vec<String>,
     #[serde(default)]
     env: BTreeMap<String, Option<String>>,
+    #[serde(default)]
+    env_from: Vec<String>,
     working_dir: Option<String>,
     product: Option<String>,
     data: Option<Vec<String>>,
     #[serde(default)]
     cache: bool,
     client: Option<String>,
+    /// The variable that may make it a cache.
+    cache_doubt: Option<String>,
+    /// What names the directory, when nothing else is known of it.
+    unplaced: Option<String>,
 }
 
 fn fixtures() -> Vec<Fixture> {
@@ -37,7 +43,7 @@ fn classify<T>(
     env: &[(&str, Option<&str>)],
     check: impl FnOnce(Statefulness<'_>) -> T,
 ) -> T {
-    check(catalog.classify(&ContainerView { image, command, args, env, working_dir: None }))
+    check(catalog.classify(&ContainerView { image, command, args, env, ..ContainerView::default() }))
 }
 
 fn places(state: Statefulness<'_>) -> Vec<DataPlace<'_>> {
@@ -48,16 +54,34 @@ fn places(state: Statefulness<'_>) -> Vec<DataPlace<'_>> {
 }
 
 #[test]
-fn no_database_queue_or_registry_is_dispensable() {
+fn what_is_dispensable_is_known_by_name() {
     let dispensable = |entry: &&Entry| entry.dispensable.is_some();
     let catalog = Catalog::embedded();
     let found: BTreeSet<_> =
         catalog.entries().iter().filter(dispensable).map(|entry| &*entry.product).collect();
-    assert_eq!(
-        found,
-        BTreeSet::from(["Grafana", "Grafana Tempo", "Prometheus"]),
-        "each by the default of its chart"
-    );
+    let expected = [
+        "AdGuard Home",
+        "Alertmanager",
+        "Authelia",
+        "Chronograf",
+        "CloudBeaver",
+        "Frigate",
+        "Grafana",
+        "Grafana Tempo",
+        "Harbor Redis",
+        "Harbor registry",
+        "Jaeger",
+        "Keycloak",
+        "Netdata",
+        "Ollama",
+        "Pi-hole",
+        "Prometheus",
+        "Quickwit",
+        "Redis Insight",
+        "This image of a home-lab publisher",
+        "pgAdmin",
+    ];
+    assert_eq!(found, BTreeSet::from(expected), "no product whose only copy of its data is lost with it");
     classify(catalog, ("bitnami/grafana", &[], &[]), &[], |state| {
         assert!(matches!(state, Statefulness::Stateful { dispensable: Some(_), .. }), "{state:?}");
     });
@@ -70,6 +94,7 @@ fn a_directory_can_tell_the_product() {
     assert_eq!(catalog.at_home("/data/db"), Some("MongoDB"));
     assert_eq!(catalog.at_home("/var/lib/rabbitmq"), Some("RabbitMQ"));
     assert_eq!(catalog.at_home("/data"), None, "anyone's");
+    assert_eq!(catalog.at_home("/app/data"), None, "anyone's too");
     assert_eq!(catalog.at_home("/var/lib"), None);
 }
 
@@ -79,24 +104,33 @@ fn every_fixture_is_classified_as_written() {
         let command: Vec<&str> = fixture.command.iter().map(String::as_str).collect();
         let args: Vec<&str> = fixture.args.iter().map(String::as_str).collect();
         let env: Vec<_> = fixture.env.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
+        let env_from: Vec<&str> = fixture.env_from.iter().map(String::as_str).collect();
         let container = ContainerView {
             image: &fixture.image,
             command: &command,
             args: &args,
             env: &env,
+            env_from: &env_from,
             working_dir: fixture.working_dir.as_deref(),
         };
+        let mut doubts = (None, None);
         let (product, data, cache, client) = match Catalog::embedded().classify(&container) {
             Statefulness::NotListed => (None, None, false, None),
+            Statefulness::Unplaced { product, why, .. } => {
+                let Unplaced::Value(name) = why else { panic!("{fixture:?}") };
+                doubts.1 = Some(name);
+                (Some(product), None, false, None)
+            }
             Statefulness::Cache { product, why } => {
                 assert!(!why.is_empty(), "{fixture:?}");
                 (Some(product), None, true, None)
             }
             Statefulness::Client { product, program } => (Some(product), None, false, Some(program)),
-            Statefulness::Stateful { product, data, .. } => {
+            Statefulness::Stateful { product, data, cache, .. } => {
+                doubts.0 = cache.map(|doubt| doubt.variable);
                 let paths = data
                     .iter()
-                    .map(|place| format!("{}{}", place.path, if place.certain { "" } else { "?" }))
+                    .map(|place| format!("{}{}", place.path, if place.doubt.is_none() { "" } else { "?" }))
                     .collect::<Vec<_>>();
                 (Some(product), Some(paths), false, None)
             }
@@ -106,6 +140,7 @@ fn every_fixture_is_classified_as_written() {
             (fixture.product.as_deref(), fixture.data.clone(), fixture.cache, fixture.client.clone()),
             "{fixture:?}"
         );
+        assert_eq!(doubts, (fixture.cache_doubt.as_deref(), fixture.unplaced.as_deref()), "{fixture:?}");
     }
 }
 
@@ -142,6 +177,10 @@ fn the_schema_refuses_what_the_types_refuse() {
         (r#"{"product":"X","images":["x"],"data":[{"path":"/x"}]}"#, true),
         (r#"{"product":"X","images":["x"],"stateful":false}"#, true),
         (r#"{"product":"X","images":["host.corp:5000/a/x","b/x-#"]}"#, true),
+        (r#"{"product":"X","images":["vendor/*","ghcr.io/vendor/*"]}"#, true),
+        (r#"{"product":"X","images":["*"]}"#, false),
+        (r#"{"product":"X","images":["vendor/x*"]}"#, false),
+        (r#"{"product":"X","images":["vendor/*/x"]}"#, false),
         (r#"{"product":"X","images":[]}"#, false),
         (r#"{"product":"","images":["x"]}"#, false),
         (r#"{"product":"X","images":["X"]}"#, false),
@@ -296,4 +335,210 @@ fn loading_and_looking_up_are_quick() {
         println!("{image}: {each:?}");
         assert!(each < Duration::from_micros(limit), "{image}: {each:?}");
     }
+}
+
+/// What finding out about a container takes of its budget: bytes, steps and places.
+fn cost(container: &ContainerView<'_>) -> (Statefulness<'static>, (usize, usize, usize)) {
+    let mut budget = Budget::of(container);
+    let (entry, found, image) = Catalog::embedded().listed(container.image).unwrap();
+    let state = match resolve::resolve(entry, &found.variants, &image, container, &mut budget) {
+        Statefulness::Stateful { product, data, .. } => {
+            let data = data.into_iter().map(|place| DataPlace {
+                path: place.path.into_owned().into(),
+                moved_by: None,
+                doubt: None,
+                image_volume: None,
+            });
+            let (product, data) = (known(product), data.collect());
+            Statefulness::Stateful { product, data, parts: &[], scratch: &[], dispensable: None, cache: None }
+        }
+        Statefulness::Unplaced { product, why: Unplaced::Excess(excess), .. } => Statefulness::Unplaced {
+            product: known(product),
+            why: Unplaced::Excess(excess),
+            dispensable: None,
+        },
+        other => panic!("{other:?}"),
+    };
+    (state, budget.used())
+}
+
+fn known(product: &str) -> &'static str {
+    Catalog::embedded().entries().iter().map(|entry| &*entry.product).find(|name| *name == product).unwrap()
+}
+
+fn input(container: &ContainerView<'_>) -> usize {
+    let texts = container.command.iter().chain(container.args).map(|text| text.len() + 3);
+    let variables = container.env.iter().map(|(name, value)| name.len() + value.map_or(0, str::len) + 3);
+    texts.chain(variables).sum()
+}
+
+/// Containers that were made to cost more than their size, of about so many bytes.
+fn attacks(bytes: usize, check: &mut dyn FnMut(&str, &ContainerView<'_>)) {
+    let of = |image,
+              command: &[&str],
+              args: &[&str],
+              name: &str,
+              check: &mut dyn FnMut(&str, &ContainerView<'_>)| {
+        check(name, &ContainerView { image, command, args, ..ContainerView::default() });
+    };
+    for unit in
+        ["$(", "$", "${", "$(A)", "$((", "{1...2}", "{1...1}", "{1...4294967295}", "/../", ".{", "/x,", "'`"]
+    {
+        let text = unit.repeat(bytes / unit.len());
+        of("redis", &[], &["--dir", &text], unit, check);
+        of("redis", &["sh", "-c", &text], &[], unit, check);
+        of("minio/minio", &[], &["server", &format!("/{text}")], unit, check);
+        of("elasticsearch:8", &[], &[&format!("-Epath.data={text}")], unit, check);
+        let env = [("PGDATA", Some(text.as_str()))];
+        let postgres = ContainerView { image: "postgres:16", env: &env, ..ContainerView::default() };
+        check(unit, &postgres);
+        check(
+            unit,
+            &ContainerView { working_dir: Some(&text), args: &["--dir", "x"], image: "redis", ..postgres },
+        );
+    }
+    for unit in ["a ", "a;", "-a ", "A=1 ", "ls;", "\"\" ", "--dir /x ", "$A ", "<(", ">&"] {
+        let script = unit.repeat(bytes / unit.len());
+        for image in ["redis", "minio/minio", "elasticsearch:8", "strimzi/kafka"] {
+            of(image, &["sh", "-c", &script], &[], unit, check);
+        }
+    }
+    let references = bytes / 4 / 4;
+    for names in [&["A", "B", "C", "D", "E"][..], &["A", "A", "A", "A", "A"]] {
+        let texts: Vec<String> = names.iter().map(|name| format!("$({name})").repeat(references)).collect();
+        let mut env = vec![("A", Some("x"))];
+        env.extend(names.iter().skip(1).zip(&texts).map(|(name, text)| (*name, Some(text.as_str()))));
+        let args = ["--dir", "$(E)"];
+        check(
+            "references",
+            &ContainerView { image: "redis", env: &env, args: &args, ..ContainerView::default() },
+        );
+    }
+    let names: Vec<String> = (0..bytes / 16).map(|n| format!("V{n}")).collect();
+    let values: Vec<String> = (0..bytes / 16).map(|n| format!("$(V{})", n / 2)).collect();
+    let env: Vec<_> =
+        names.iter().zip(&values).map(|(name, value)| (name.as_str(), Some(value.as_str()))).collect();
+    check("variables", &ContainerView { image: "redis", env: &env, ..ContainerView::default() });
+    for word in ["/{1...64}", "/x", "http://host/x", "--store=/x", "-D/x"] {
+        let words: Vec<String> = (0..bytes / 24).map(|n| format!("{word}{n}")).collect();
+        let mut args: Vec<&str> = words.iter().map(String::as_str).collect();
+        args.insert(0, "server");
+        of("minio/minio", &[], &args, word, check);
+        let same = vec![word; args.len()];
+        of("minio/minio", &["minio", "server"], &same, word, check);
+        of("postgres:16", &[], &same, word, check);
+        of("cockroachdb/cockroach", &[], &same, word, check);
+    }
+}
+
+#[test]
+fn no_container_costs_more_than_its_size() {
+    let mut seen = 0;
+    attacks(1 << 13, &mut |name, container| {
+        if matches!(
+            Catalog::embedded().classify(container),
+            Statefulness::Client { .. } | Statefulness::Cache { .. }
+        ) {
+            return;
+        }
+        let ((state, (bytes, steps, places)), input) = (cost(container), input(container));
+        // What is refused is counted, but not made: once, and no value is longer than the allowance.
+        let allowed = 2 * (4 * (input + container.working_dir.map_or(0, str::len)) + 8192);
+        assert!(bytes <= allowed, "{name}: {bytes} bytes of {input}");
+        assert!(steps <= 2 * input + 2048, "{name}: {steps} steps of {input}");
+        assert!(places <= 129, "{name}: {places} places");
+        if let Statefulness::Stateful { data, .. } = state {
+            assert!(
+                data.len() <= 128 && data.iter().map(|place| place.path.len()).sum::<usize>() <= allowed,
+                "{name}"
+            );
+        }
+        seen += 1;
+    });
+    assert!(seen > 100, "{seen}");
+}
+
+#[test]
+fn four_variables_of_many_references_are_not_known() {
+    for count in [60, 1000] {
+        let texts: Vec<String> =
+            ["A", "B", "C", "D"].iter().map(|name| format!("$({name})").repeat(count)).collect();
+        let value = "x".repeat(count);
+        let mut env = vec![("A", Some(value.as_str()))];
+        env.extend(
+            ["B", "C", "D", "E"].into_iter().zip(&texts).map(|(name, text)| (name, Some(text.as_str()))),
+        );
+        let args = ["--dir", "/$(E)"];
+        let container = ContainerView { image: "redis", env: &env, args: &args, ..ContainerView::default() };
+        let (state, (bytes, ..)) = cost(&container);
+        assert!(
+            matches!(state, Statefulness::Unplaced { why: Unplaced::Excess(Excess::Bytes(_)), .. }),
+            "{state:?}"
+        );
+        assert!(bytes <= 8 * input(&container) + 2 * 8192, "{bytes} bytes");
+    }
+}
+
+#[test]
+fn many_words_of_many_disks_are_not_known() {
+    let words: Vec<String> = (0..14_000).map(|n| format!("/{n}/{{1...64}}")).collect();
+    let mut args = vec!["server"];
+    args.extend(words.iter().map(String::as_str));
+    let container = ContainerView { image: "minio/minio", args: &args, ..ContainerView::default() };
+    let (state, (bytes, _, places)) = cost(&container);
+    let why = Unplaced::Excess(Excess::Places(128));
+    assert_eq!(state, Statefulness::Unplaced { product: "MinIO", why, dispensable: None });
+    assert!(bytes < 10_000 && places <= 129, "the rest is not read: {bytes} bytes, {places} places");
+    let args = ["server", "http://a/d{1...64}", "http://b/d{1...64}", "http://c/e{1...64}"];
+    let container = ContainerView { image: "minio/minio", args: &args, ..ContainerView::default() };
+    let Statefulness::Stateful { data, .. } = Catalog::embedded().classify(&container) else { panic!() };
+    assert_eq!(data.len(), 128, "each once");
+}
+
+#[test]
+fn a_mebibyte_of_dollars_and_parentheses_is_read_once() {
+    const MIB: usize = 1 << 20;
+    for unit in ["$(", "$((", "$"] {
+        let text = unit.repeat(MIB / unit.len());
+        let container = ContainerView { image: "redis", args: &["--dir", &text], ..ContainerView::default() };
+        let (state, (bytes, steps, _)) = cost(&container);
+        let Statefulness::Stateful { data, .. } = state else { panic!("{state:?}") };
+        assert_eq!(data.len(), 1, "{unit}");
+        assert!(bytes <= MIB + 16 && steps <= MIB / 4096 + 16, "{unit}: {bytes} bytes, {steps} steps");
+    }
+    let script = "${".repeat(MIB / 2);
+    let container =
+        ContainerView { image: "redis", command: &["sh", "-c", &script], ..ContainerView::default() };
+    let (state, (_, steps, _)) = cost(&container);
+    assert!(matches!(state, Statefulness::Unplaced { why: Unplaced::Excess(Excess::Steps(65_536)), .. }));
+    assert!(steps <= 65_536 + MIB / 4096 + 1, "{steps}");
+}
+
+#[test]
+fn a_mebibyte_of_ranges_does_not_exhaust_the_stack() {
+    for unit in ["{1...2}", "{1...1}", "{0...0}/", "{2...1}", "{1...4294967295}"] {
+        let path = format!("/{}", unit.repeat((1 << 20) / unit.len()));
+        let container =
+            ContainerView { image: "minio/minio", args: &["server", &path], ..ContainerView::default() };
+        let (_, (bytes, steps, places)) = cost(&container);
+        assert!(
+            bytes <= 2 * (4 * input(&container) + 8192) && steps < 10 && places <= 129,
+            "{unit}: {bytes} bytes"
+        );
+    }
+}
+
+#[test]
+fn a_hundred_thousand_variables_are_not_known_and_a_thousand_are() {
+    let names: Vec<String> = (0..100_000).map(|n| format!("V{n}")).collect();
+    let mut env: Vec<_> = names.iter().map(|name| (name.as_str(), Some("/x"))).collect();
+    env.push(("PGDATA", Some("$(V7)/y")));
+    let of = |env: &[(&str, Option<&str>)]| {
+        cost(&ContainerView { image: "postgres:16", env, ..ContainerView::default() })
+    };
+    let (state, (bytes, steps, _)) = of(&env);
+    assert!(matches!(state, Statefulness::Unplaced { why: Unplaced::Excess(Excess::Steps(65_536)), .. }));
+    assert_eq!((bytes, steps), (0, 100_001), "not one is read");
+    let (state, (_, steps, _)) = of(env.get(99_000..).unwrap());
+    assert!(matches!(state, Statefulness::Stateful { .. }) && steps <= 1010, "{steps}");
 }

@@ -1,7 +1,7 @@
 //! `volgate agent`: the agent of one node, from its arguments to the end of the process.
 
 use super::daemon::{LogFormat, listen, start_log, stopped};
-use crate::agent::{Agent, Options, confine};
+use crate::agent::{Agent, Options, confine, device_link};
 use crate::server::{health_routes, serve_plain};
 use anyhow::{Context, Result, bail};
 use std::net::SocketAddr;
@@ -37,6 +37,12 @@ pub(super) struct Args {
     /// How often the files of plain directories are counted at most, for the metrics, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     walk_every: u32,
+    /// How many loop volumes this node may have (block volumes, and backend loop); 0: none, and the agent opens no device
+    #[arg(long, value_name = "NUMBER", default_value_t = 256)]
+    max_loop_devices: u32,
+    /// For how many of its bytes a volume with a project quota may have one inode; the first 65,536 come one for each 4 KiB
+    #[arg(long, value_name = "BYTES", default_value_t = 16_384, value_parser = clap::value_parser!(u64).range(1024..))]
+    bytes_per_inode: u64,
     /// Where health and metrics are, in the clear
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     health_listen: SocketAddr,
@@ -78,14 +84,18 @@ fn options(args: &Args) -> Result<Options> {
         look_every: Duration::from_secs(args.look_every.into()),
         walk_every: Duration::from_secs(args.walk_every.into()),
         orphan_grace: Duration::from_secs(args.orphan_grace.into()),
+        most_loop_devices: args.max_loop_devices,
+        bytes_per_inode: args.bytes_per_inode,
     })
 }
 
 /// What must be there before the agent is confined to it: the bases, as no manifest can know every node's, and the
 /// directory of the links to devices.
 fn make_bases(options: &Options) {
-    let links = options.host_root.join("dev/volgate");
-    if let Err(error) = std::fs::create_dir_all(&links) {
+    let links = options.host_root.join(device_link("").trim_start_matches('/'));
+    if options.most_loop_devices > 0
+        && let Err(error) = std::fs::create_dir_all(&links)
+    {
         tracing::warn!("failed to make {}: {error}; loop volumes cannot be used", links.display());
     }
     for base in &options.bases {
@@ -108,8 +118,8 @@ fn kubeconfig_files() -> Vec<PathBuf> {
 async fn work(args: &Args, options: Options) -> Result<()> {
     let health = listen(args.health_listen)?;
     let client = crate::cluster::connect().await?;
-    let agent = Agent::new(options.clone());
-    // After the files that the client is made from were read, and while this is still the only thread.
+    let agent = Agent::new(options.clone()).context("failed to start the agent's threads")?;
+    // After the files that the client is made from were read, and before the threads that this one will start.
     confine(&options, &kubeconfig_files());
     tracing::info!(
         node = options.node,

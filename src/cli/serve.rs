@@ -53,7 +53,8 @@ pub(super) struct Args {
     /// No cluster: rules know nothing but the object itself
     #[arg(long)]
     standalone: bool,
-    /// Write the webhook configurations to the cluster
+    /// Write the webhook configurations to the cluster. Without it somebody else does, and /readyz says when their CA bundle
+    /// does not fit the certificate, as far as volgate may read them
     #[arg(long, conflicts_with = "standalone")]
     register: bool,
     /// The Service by which the API server reaches the webhook
@@ -65,15 +66,16 @@ pub(super) struct Args {
     /// What becomes of a request when volgate does not answer
     #[arg(long, value_enum, default_value_t)]
     failure_policy: FailurePolicy,
-    /// How long a review may take, in seconds; the API server is told the same
+    /// How long the API server waits for a review, in seconds. volgate's own limit is a fifth shorter, so that its answer
+    /// arrives
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=30))]
     timeout: u8,
     /// How long requests are taken after SIGTERM, in seconds: endpoints go away with a delay
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     drain_delay: u16,
-    /// How many reviews are read and judged at once; each can hold 7 MiB
-    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
-    max_concurrent: u16,
+    /// How much memory the bodies of large reviews may take together, in MiB; a review has 7 at most
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(7..))]
+    body_memory: u16,
     /// How the log is written
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -131,8 +133,9 @@ async fn serve(args: &Args) -> Result<()> {
         None => (Arc::new(MapLookup::default()), Arc::new(NoCaches)),
     };
     let limits = Limits {
-        request_time: Duration::from_secs(args.timeout.into()),
-        concurrent: args.max_concurrent.into(),
+        request_time: Limits::for_timeout(args.timeout),
+        large_bodies: usize::from(args.body_memory) * 1024 * 1024,
+        ..Limits::default()
     };
     let state = State::new(set, lookup, caches, follower.certificates(), clock.clone(), limits);
     tracing::info!(
@@ -161,9 +164,12 @@ async fn serve(args: &Args) -> Result<()> {
             }
         }
     });
+    let watched_state = state.clone();
     let registering = async {
-        if let (Some(link), Some(registration)) = (&link, registration) {
-            link.register(registration).await;
+        match (&link, registration) {
+            (Some(link), Some(registration)) => link.register(registration).await,
+            (Some(link), None) => link.watch_registration(&watched_state).await,
+            (None, _) => {}
         }
         std::future::pending::<()>().await;
     };
@@ -418,7 +424,7 @@ mod tests {
             ("--tls-cert a", "--tls-key"),
             ("--standalone --register", "cannot be used with"),
             ("--timeout 0", "1..=30"),
-            ("--max-concurrent 0", "is not in"),
+            ("--body-memory 6", "is not in"),
             ("--tls-cert a --tls-key b --dns-name c", "cannot be used with"),
         ] {
             let error = args(line).unwrap_err();

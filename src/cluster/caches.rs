@@ -1,9 +1,13 @@
 use super::index::{Extra, Row, Shelf, Table};
-use super::object::Cached;
+use super::object::{Cached, Whole};
 use super::watch::{Sink, WatchState, run};
 use super::watched::{CLAIMS, CLASSES, NAMESPACES, NODES, OWNERS, VOLUMES};
 use super::{Index, Watched};
+use crate::facts::{
+    ClaimFacts, ClassFacts, NamespaceFacts, NodeFacts, OwnerFacts, VolumeFacts, WorkloadKind,
+};
 use crate::lookup::Lookup;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -46,14 +50,23 @@ impl Caches {
     pub fn start(client: &kube::Client) -> Self {
         let index = Arc::new(Index::new(OWNERS.map(|owner| owner.kind)));
         let mut caches = vec![
-            Cache::start(client, CLAIMS, &index, |index| Some(&index.claims)),
-            Cache::start(client, VOLUMES, &index, |index| Some(&index.volumes)),
-            Cache::start(client, CLASSES, &index, |index| Some(&index.classes)),
-            Cache::start(client, NAMESPACES, &index, |index| Some(&index.namespaces)),
-            Cache::start(client, NODES, &index, |index| Some(&index.nodes)),
+            Cache::start::<ClaimFacts, _, _, _>(client, CLAIMS, &index, |index| Some(&index.claims)),
+            Cache::start::<VolumeFacts, _, _, _>(client, VOLUMES, &index, |index| Some(&index.volumes)),
+            Cache::start::<ClassFacts, _, _, _>(client, CLASSES, &index, |index| Some(&index.classes)),
+            Cache::start::<NamespaceFacts, _, _, _>(client, NAMESPACES, &index, |index| {
+                Some(&index.namespaces)
+            }),
+            Cache::start::<NodeFacts, _, _, _>(client, NODES, &index, |index| Some(&index.nodes)),
         ];
         for owner in OWNERS {
-            caches.push(Cache::start(client, owner, &index, move |index| index.owners(owner.kind)));
+            let scaled = WorkloadKind::of(owner.group, owner.kind).is_some_and(WorkloadKind::has_replicas);
+            caches.push(if scaled {
+                Cache::start::<Whole, _, _, _>(client, owner, &index, move |index| index.owners(owner.kind))
+            } else {
+                Cache::start::<OwnerFacts, _, _, _>(client, owner, &index, move |index| {
+                    index.owners(owner.kind)
+                })
+            });
         }
         Self { index, caches }
     }
@@ -119,14 +132,21 @@ impl Drop for Caches {
 }
 
 impl Cache {
-    fn start<F, X, S>(client: &kube::Client, watched: Watched, index: &Arc<Index>, shelf: S) -> Self
+    /// `C` is what the watch brings, `F` what is kept of it.
+    fn start<C, F, X, S>(client: &kube::Client, watched: Watched, index: &Arc<Index>, shelf: S) -> Self
     where
-        F: Row + Cached,
+        C: Cached + Into<F>,
+        F: Row + Send + Sync + 'static,
         X: Extra<F> + Send + Sync + 'static,
         S: Fn(&Index) -> Option<&Shelf<F, X>> + Copy + Send + Sync + 'static,
     {
         let state = Arc::new(WatchState::new(watched));
-        let feed = Feed { index: Arc::clone(index), shelf, staged: Table::default() };
+        let feed = Feed {
+            index: Arc::clone(index),
+            shelf,
+            staged: Table::default(),
+            brought: PhantomData::<fn() -> C>,
+        };
         let (client, watching) = (client.clone(), Arc::clone(&state));
         let task = tokio::spawn(async move { run(client, &watching, feed).await });
         let index = Arc::clone(index);
@@ -136,26 +156,28 @@ impl Cache {
 }
 
 /// Puts what a watch brings on a shelf of the index.
-struct Feed<F, X, S> {
+struct Feed<C, F, X, S> {
     index: Arc<Index>,
     shelf: S,
     staged: Table<F, X>,
+    brought: PhantomData<fn() -> C>,
 }
 
-impl<F, X, S> Sink for Feed<F, X, S>
+impl<C, F, X, S> Sink for Feed<C, F, X, S>
 where
-    F: Row + Cached,
+    C: Cached + Into<F>,
+    F: Row + Send + Sync,
     X: Extra<F> + Send,
     S: Fn(&Index) -> Option<&Shelf<F, X>> + Send,
 {
-    type Facts = F;
+    type Facts = C;
 
     fn begin(&mut self) {
         self.staged = Table::default();
     }
-    fn stage(&mut self, facts: F) {
+    fn stage(&mut self, facts: C) {
         if let Some(shelf) = (self.shelf)(&self.index) {
-            shelf.stage(&mut self.staged, facts);
+            shelf.stage(&mut self.staged, facts.into());
         }
     }
     fn replace(&mut self) {
@@ -163,9 +185,9 @@ where
             shelf.replace(std::mem::take(&mut self.staged));
         }
     }
-    fn apply(&mut self, facts: F) {
+    fn apply(&mut self, facts: C) {
         if let Some(shelf) = (self.shelf)(&self.index) {
-            shelf.apply(facts);
+            shelf.apply(facts.into());
         }
     }
     fn delete(&mut self, namespace: &str, name: &str) {

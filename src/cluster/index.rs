@@ -4,7 +4,7 @@
 //! table after a list; it never builds anything under the lock.
 
 use crate::facts::{ClaimFacts, ClassFacts, NamespaceFacts, NodeFacts, OwnerFacts, VolumeFacts};
-use crate::lookup::{Lookup, LookupKind};
+use crate::lookup::{Available as Counts, Lookup, LookupKind};
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -87,7 +87,13 @@ impl<F> Extra<F> for () {
 
 /// The volumes that no claim has taken, by class: static classes ask for them in every review.
 #[derive(Debug, Default)]
-pub struct Available(HashMap<String, BTreeSet<ByName<VolumeFacts>>>);
+pub struct Available(HashMap<String, OfClass>);
+
+#[derive(Debug, Default)]
+struct OfClass {
+    counts: Counts,
+    volumes: BTreeSet<ByName<VolumeFacts>>,
+}
 
 fn class_of(volume: &VolumeFacts) -> &str {
     volume.class.name().unwrap_or_default()
@@ -96,7 +102,9 @@ fn class_of(volume: &VolumeFacts) -> &str {
 impl Extra<VolumeFacts> for Available {
     fn added(&mut self, row: &Arc<VolumeFacts>) {
         if row.available {
-            self.0.entry(class_of(row).to_owned()).or_default().insert(ByName(Arc::clone(row)));
+            let of_class = self.0.entry(class_of(row).to_owned()).or_default();
+            of_class.counts.add(row);
+            of_class.volumes.insert(ByName(Arc::clone(row)));
         }
     }
 
@@ -104,9 +112,11 @@ impl Extra<VolumeFacts> for Available {
         if !row.available {
             return;
         }
-        if let Some(volumes) = self.0.get_mut(class_of(row)) {
-            volumes.remove(row.name());
-            if volumes.is_empty() {
+        if let Some(of_class) = self.0.get_mut(class_of(row))
+            && of_class.volumes.remove(row.name())
+        {
+            of_class.counts.remove(row);
+            if of_class.volumes.is_empty() {
                 self.0.remove(class_of(row));
             }
         }
@@ -303,7 +313,16 @@ impl Lookup for Index {
     }
     fn available_volumes(&self, class: &str) -> Vec<Arc<VolumeFacts>> {
         let volumes = self.volumes.read();
-        volumes.extra.0.get(class).into_iter().flatten().map(|row| Arc::clone(&row.0)).collect()
+        let of_class = volumes.extra.0.get(class).into_iter().flat_map(|of_class| &of_class.volumes);
+        of_class.map(|row| Arc::clone(&row.0)).collect()
+    }
+    fn available(&self, class: &str) -> Counts {
+        self.volumes.read().extra.0.get(class).map_or(Counts::default(), |of_class| of_class.counts)
+    }
+    fn find_available(&self, class: &str, holds: &dyn Fn(&VolumeFacts) -> bool) -> Option<Arc<VolumeFacts>> {
+        let volumes = self.volumes.read();
+        let of_class = volumes.extra.0.get(class)?;
+        of_class.volumes.iter().find(|row| holds(&row.0)).map(|row| Arc::clone(&row.0))
     }
     fn namespace(&self, name: &str) -> Option<Arc<NamespaceFacts>> {
         self.namespaces.get("", name)
@@ -397,6 +416,15 @@ mod tests {
         index.volumes.delete("", "z");
         assert!(available(&index, "fast").is_empty());
         assert!(index.volume("b").is_some());
+        let counts = |class: &str| index.available(class);
+        assert_eq!((counts("fast"), counts("slow").count, counts("").count), (Counts::default(), 1, 1));
+        let tied = VolumeFacts { node_affinity: Some(Default::default()), ..volume("c", "", true) };
+        index.volumes.apply(tied);
+        assert_eq!(counts(""), Counts { count: 1, tied: 1, retained: 1 }, "the newer one alone");
+        index.volumes.apply(volume("c", "", true));
+        assert_eq!(counts("").tied, 0);
+        assert!(index.find_available("", &|volume| volume.name == "c").is_some());
+        assert!(index.find_available("slow", &|volume| volume.name == "c").is_none());
 
         let mut staged = Table::default();
         index.volumes.stage(&mut staged, volume("c", "", true));

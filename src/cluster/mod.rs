@@ -9,6 +9,7 @@ mod object;
 mod policies;
 mod provisioner;
 mod register;
+mod registered;
 mod watch;
 mod watched;
 
@@ -28,6 +29,7 @@ pub use register::{
     Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, Registration, VALIDATE_PATH, configurations,
     register,
 };
+pub use registered::{Caller, registered};
 pub use watched::{Watched, role_rules};
 
 /// What goes wrong between volgate and the API server.
@@ -44,6 +46,14 @@ pub enum ClusterError {
     /// A webhook configuration was not accepted.
     #[error("failed to apply the {kind} {NAME}: {reason}")]
     Register {
+        /// `MutatingWebhookConfiguration` or `ValidatingWebhookConfiguration`.
+        kind: &'static str,
+        /// What the API server or the way to it says.
+        reason: String,
+    },
+    /// A webhook configuration cannot be read.
+    #[error("failed to read the {kind} {NAME}: {reason}")]
+    Registered {
         /// `MutatingWebhookConfiguration` or `ValidatingWebhookConfiguration`.
         kind: &'static str,
         /// What the API server or the way to it says.

@@ -18,6 +18,8 @@ use std::fmt::Debug;
 pub(super) trait Cached: Sized + Clone + Debug + Send + Sync + 'static {
     /// Whether the metadata says it all; the API server then sends nothing else.
     const METADATA_ONLY: bool;
+    /// How many objects a page of a list has: as many as with client-go, unless they are long.
+    const PAGE: u32 = 500;
 
     /// Reads an object, with the same reader as `check` has.
     fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault>;
@@ -68,6 +70,28 @@ impl Cached for OwnerFacts {
     }
     fn set_kind(&mut self, kind: &'static str) {
         kind.clone_into(&mut self.kind);
+    }
+}
+
+/// The facts of a workload that can be scaled, which is read whole.
+#[derive(Debug, Clone)]
+pub(super) struct Whole(OwnerFacts);
+
+impl Cached for Whole {
+    const METADATA_ONLY: bool = false;
+    // Workloads are long: a page of them takes no more memory than one of claims.
+    const PAGE: u32 = 100;
+    fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
+        OwnerFacts::read_whole(object.into(), id).map(Self)
+    }
+    fn set_kind(&mut self, kind: &'static str) {
+        self.0.set_kind(kind);
+    }
+}
+
+impl From<Whole> for OwnerFacts {
+    fn from(whole: Whole) -> Self {
+        whole.0
     }
 }
 
@@ -183,7 +207,7 @@ impl<F: Cached> Resource for Observed<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Facts, OwnerRef, Subject};
+    use crate::facts::{Facts, OwnerRef, Subject, WorkloadKind};
     use serde_json::json;
 
     fn observe<F: Cached>(object: &Value) -> Observed<F> {
@@ -224,7 +248,7 @@ mod tests {
         let object = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {
             "name": "x", "namespace": "a", "uid": "u", "resourceVersion": "7", "labels": {"tier": "data"},
             "annotations": {"why": "so", LAST_APPLIED: "{}"},
-            "ownerReferences": [{"kind": "Deployment", "name": "d", "uid": "v", "controller": true}]}});
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "v", "controller": true}]}});
         let observed = observe::<OwnerFacts>(&object);
         assert_eq!(observed.meta.resource_version.as_deref(), Some("7"));
         let mut owner = observed.facts.unwrap();
@@ -235,7 +259,12 @@ mod tests {
         );
         assert_eq!(
             owner.controller,
-            Some(Box::new(OwnerRef { kind: "Deployment".into(), name: "d".into(), uid: "v".into() }))
+            Some(Box::new(OwnerRef {
+                kind: "Deployment".into(),
+                name: "d".into(),
+                uid: "v".into(),
+                workload: Some(WorkloadKind::Deployment)
+            }))
         );
         let namespace = observe::<NamespaceFacts>(&object).facts.unwrap();
         assert_eq!(namespace.annotations, [("why".to_owned(), "so".to_owned())].into());

@@ -6,7 +6,7 @@
 //! | webhook | is asked about | when volgate is down |
 //! | --- | --- | --- |
 //! | `workloads.volgate.dev` | what people and tools create or change in a namespace | refused ([`FailurePolicy::Fail`]) |
-//! | `controllers.volgate.dev` | what Kubernetes' own controllers make of that: pods, ReplicaSets, Jobs, claims | goes through |
+//! | `controllers.volgate.dev` | what Kubernetes' own controllers make of that: pods, ReplicaSets, Jobs, claims, more replicas | goes through |
 //! | `volumes.volgate.dev` | new PersistentVolumes and StorageClasses | goes through |
 //!
 //! Refusing is the secure choice for the first, and Kyverno's default too: with `Ignore` (Gatekeeper's default) whoever
@@ -23,10 +23,13 @@
 //! make the volume of a claim in kube-system. Claims and pods that use such a volume or class are judged all the same.
 //! The mutating configuration lacks it, since no rule changes volumes or classes.
 //!
+//! The `scale` subresources of workloads are the validating configuration's alone: a Scale holds nothing to change.
+//!
 //! The excluded namespaces are left out altogether: kube-system and volgate's own come up without volgate. Nodes, leases
 //! and certificate requests match no rule.
 
 use super::{ClusterError, chain};
+use crate::model::controller_users;
 use crate::policy::EXCLUDED_NAMESPACES;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -152,19 +155,6 @@ impl Registration {
     }
 }
 
-/// Kubernetes' controllers that make pods, claims or owners of pods from objects that were judged before.
-const CONTROLLERS: [&str; 9] = [
-    "system:kube-controller-manager",
-    "system:serviceaccount:kube-system:cronjob-controller",
-    "system:serviceaccount:kube-system:daemon-set-controller",
-    "system:serviceaccount:kube-system:deployment-controller",
-    "system:serviceaccount:kube-system:ephemeral-volume-controller",
-    "system:serviceaccount:kube-system:job-controller",
-    "system:serviceaccount:kube-system:replicaset-controller",
-    "system:serviceaccount:kube-system:replication-controller",
-    "system:serviceaccount:kube-system:statefulset-controller",
-];
-
 /// One of the three webhooks.
 struct Hook {
     name: &'static str,
@@ -176,7 +166,8 @@ struct Hook {
 }
 
 fn hooks(registration: &Registration) -> [Hook; 3] {
-    let names = CONTROLLERS.map(|name| format!("'{name}'")).join(", ");
+    let names: Vec<String> = controller_users().map(|name| format!("'{name}'")).collect();
+    let names = names.join(", ");
     let by_controller = format!("request.userInfo.username in [{names}]");
     let namespaced = |name, failure_policy, who: MatchCondition| Hook {
         name,
@@ -208,6 +199,21 @@ fn hooks(registration: &Registration) -> [Hook; 3] {
             namespaces: None,
         },
     ]
+}
+
+/// What has `spec.replicas` and a `scale` subresource: group and resource.
+const SCALABLE: [(&str, &str); 4] = [
+    ("apps", "deployments"),
+    ("apps", "statefulsets"),
+    ("apps", "replicasets"),
+    ("", "replicationcontrollers"),
+];
+
+/// The `scale` subresources; a Scale is only ever updated.
+fn scale_rules() -> impl Iterator<Item = RuleWithOperations> {
+    SCALABLE.into_iter().map(|(group, resource)| {
+        rule("Namespaced", group, &[format!("{resource}/scale").as_str()], &["UPDATE"])
+    })
 }
 
 fn namespaced_rules() -> Vec<RuleWithOperations> {
@@ -245,8 +251,13 @@ fn conditions() -> Vec<MatchCondition> {
         format!("{} != {}", of("object"), of("oldObject"))
     };
     vec![
-        // Refusing the removal of a finalizer would only keep the object for ever.
-        condition("not-being-deleted", "!has(object.metadata.deletionTimestamp)"),
+        // Refusing the removal of a finalizer would only keep the object for ever. A claim can still grow: pods use it.
+        condition(
+            "not-being-deleted",
+            "!has(object.metadata.deletionTimestamp) || \
+             (request.operation == 'UPDATE' && request.resource.resource == 'persistentvolumeclaims' && \
+             object.spec.?resources != oldObject.spec.?resources)",
+        ),
         // A static pod runs whatever becomes of its mirror; and a kubelet runs no pod that says it is a mirror.
         condition(
             "not-a-mirror-pod",
@@ -258,7 +269,8 @@ fn conditions() -> Vec<MatchCondition> {
             "not-a-mere-binding",
             "request.operation != 'UPDATE' || request.resource.resource != 'persistentvolumeclaims' || \
              object.spec.?resources != oldObject.spec.?resources || \
-             object.spec.?storageClassName != oldObject.spec.?storageClassName",
+             object.spec.?storageClassName != oldObject.spec.?storageClassName || \
+             object.spec.?volumeAttributesClassName != oldObject.spec.?volumeAttributesClassName",
         ),
         // Labels, finalizers and owners of a pod.
         condition(
@@ -274,6 +286,12 @@ fn conditions() -> Vec<MatchCondition> {
             "not-the-same-as-before",
             "request.operation != 'UPDATE' || request.resource.resource == 'pods' || \
              object.?spec != oldObject.?spec || object.?template != oldObject.?template",
+        ),
+        // Scaling down, to 0 in an outage above all, never waits for volgate. A Scale leaves a 0 out.
+        condition(
+            "not-scaling-down",
+            "request.kind.kind != 'Scale' || \
+             object.?spec.?replicas.orValue(0) > oldObject.?spec.?replicas.orValue(0)",
         ),
     ]
 }
@@ -307,9 +325,12 @@ pub fn configurations(
         failure_policy: Some(hook.failure_policy.as_str().to_owned()),
         match_conditions: (!hook.conditions.is_empty()).then_some(hook.conditions),
         match_policy: Some("Equivalent".to_owned()),
+        rules: Some(match hook.namespaces {
+            Some(_) => hook.rules.into_iter().chain(scale_rules()).collect(),
+            None => hook.rules,
+        }),
         namespace_selector: hook.namespaces,
         object_selector: None,
-        rules: Some(hook.rules),
         side_effects: "None".to_owned(),
         timeout_seconds,
     };
@@ -359,16 +380,39 @@ where
             return Ok(());
         }
     }
-    let reason = match &error {
+    Err(ClusterError::Register { kind, reason: reason(&error) })
+}
+
+/// What the API server, or the way to it, says.
+pub(super) fn reason(error: &kube::Error) -> String {
+    match error {
         kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
         error => chain(error),
-    };
-    Err(ClusterError::Register { kind, reason })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::WorkloadKind;
+
+    #[test]
+    fn every_controller_that_proves_an_owner_is_asked_about_apart() {
+        let kinds = [
+            "ReplicationController",
+            "ReplicaSet",
+            "Deployment",
+            "StatefulSet",
+            "DaemonSet",
+            "Job",
+            "CronJob",
+        ];
+        for kind in kinds {
+            let kind = ["", "apps", "batch"].iter().find_map(|group| WorkloadKind::of(group, kind)).unwrap();
+            let user = kind.controller().unwrap();
+            assert!(controller_users().any(|known| known == user), "{kind:?}");
+        }
+    }
 
     fn registration() -> Registration {
         Registration::new(Endpoint::Url("https://127.0.0.1:8443/".to_owned()), b"PEM".to_vec())
@@ -394,6 +438,10 @@ mod tests {
             "cronjobs",
             "persistentvolumes",
             "storageclasses",
+            "deployments/scale",
+            "statefulsets/scale",
+            "replicasets/scale",
+            "replicationcontrollers/scale",
         ];
         for hook in validating() {
             for rule in hook.rules.unwrap() {
@@ -436,6 +484,28 @@ mod tests {
                 });
                 assert!(creates, "{} is not asked about {resource}", hook.name);
             }
+        }
+    }
+
+    #[test]
+    fn whatever_can_be_scaled_is_asked_about_and_never_to_be_changed() {
+        use crate::facts::WorkloadKind;
+        let scales = |hook: &[RuleWithOperations]| -> Vec<String> {
+            let resources = hook.iter().flat_map(|rule| rule.resources.clone().unwrap());
+            resources.filter(|resource| resource.ends_with("/scale")).collect()
+        };
+        let wanted = SCALABLE.map(|(_, resource)| format!("{resource}/scale"));
+        let (mutating, _) = configurations(&registration());
+        for hook in validating().iter().filter(|hook| hook.namespace_selector.is_some()) {
+            assert_eq!(scales(hook.rules.as_ref().unwrap()), wanted, "{}", hook.name);
+        }
+        for hook in mutating.webhooks.unwrap() {
+            assert_eq!(scales(&hook.rules.unwrap()), [""; 0], "{}", hook.name);
+        }
+        let kinds = ["Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"];
+        for (kind, (group, resource)) in kinds.into_iter().zip(SCALABLE) {
+            assert_eq!(format!("{}s", kind.to_lowercase()), resource);
+            assert!(WorkloadKind::of(group, kind).unwrap().has_replicas());
         }
     }
 

@@ -17,8 +17,6 @@ use tracing::{debug, info, warn};
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause between two attempts, and so the longest that a cache stays stale after an outage is over.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Objects of a page of a list; what client-go has as well.
-const PAGE: u32 = 500;
 
 /// Where the events of a watch go.
 pub(super) trait Sink: Send {
@@ -93,7 +91,7 @@ impl WatchState {
 pub(super) async fn run<S: Sink>(client: kube::Client, state: &WatchState, mut sink: S) {
     let watched = state.watched;
     let api: Api<Observed<S::Facts>> = Api::all_with(client, &watched);
-    let mut events = pin!(watcher(api, watcher::Config::default().page_size(PAGE)));
+    let mut events = pin!(watcher(api, watcher::Config::default().page_size(<S::Facts as Cached>::PAGE)));
     let mut pause = FIRST_PAUSE;
     while let Some(event) = events.next().await {
         match event {

@@ -4,7 +4,7 @@ use super::fault::{FactsFault, Object, OrFault};
 use super::node::owned;
 use crate::json::Node;
 use crate::model::{
-    AccessMode, LabelSelector, ObjectRef, Quantity, Requirement, SelectorOperator, VolumeMode,
+    AccessMode, LabelSelector, ObjectRef, Quantity, Requirement, SelectorOperator, VolumeMode, beginning,
 };
 use std::borrow::Cow;
 
@@ -90,17 +90,17 @@ impl ClaimFacts {
 impl ClaimSpec {
     /// Reads the `spec` beneath a claim or a claim template.
     pub(crate) fn read(object: Node<'_>, meta: &Meta<'_>) -> Result<Self, FactsFault> {
-        let annotation = meta.annotation(CLASS_ANNOTATION);
+        let annotation = meta.annotation(CLASS_ANNOTATION).map(|class| beginning(class, 253));
         let Some(spec) = object.map_at("spec")? else {
             let class = annotation.map_or(ClassName::Absent, class_name);
             return Ok(Self { class_in_annotation: annotation.is_some(), class, ..Self::default() });
         };
         let read = || -> Result<Self, FactsFault> {
-            let field = spec.str_at("storageClassName")?;
+            let field = spec.name_at("storageClassName")?;
             Ok(Self {
                 class: annotation.or(field).map_or(ClassName::Absent, class_name),
                 class_in_annotation: annotation.is_some(),
-                volume_name: spec.str_at("volumeName")?.filter(|name| !name.is_empty()).map(str::to_owned),
+                volume_name: spec.name_at("volumeName")?.filter(|name| !name.is_empty()).map(str::to_owned),
                 access_modes: access_modes(spec)?,
                 volume_mode: volume_mode(spec)?,
                 request: storage_request(spec)?,
@@ -120,6 +120,9 @@ pub(super) fn class_name(text: &str) -> ClassName {
     if text.is_empty() { ClassName::Empty } else { ClassName::Named(text.to_owned()) }
 }
 
+/// The most access modes that are read: each of a claim's is held against each of a volume's.
+const MOST_MODES: usize = 64;
+
 pub(super) fn access_modes(spec: Node<'_>) -> Result<Vec<Result<AccessMode, String>>, FactsFault> {
     let read = |item: Node<'_>| match item.as_str() {
         // An abbreviation is kubectl's way to show a mode; the API server refuses it in an object.
@@ -128,7 +131,12 @@ pub(super) fn access_modes(spec: Node<'_>) -> Result<Vec<Result<AccessMode, Stri
         }
         None => Err(item.to_string()),
     };
-    Ok(spec.list_at("accessModes")?.map(read).collect())
+    let modes = spec.list_at("accessModes")?;
+    if modes.len() > MOST_MODES {
+        let message = format!("has {} entries, and Kubernetes has four access modes", modes.len());
+        return Err(FactsFault::at("accessModes", message));
+    }
+    Ok(modes.map(read).collect())
 }
 
 pub(super) fn volume_mode(spec: Node<'_>) -> Result<VolumeMode, FactsFault> {
@@ -182,5 +190,6 @@ pub(super) fn quantity_at(map: Node<'_>, key: &'static str) -> Result<Option<Qua
         (None, Some(number)) => Cow::Owned(number.to_string()),
         (None, None) => return Err(FactsFault::at(key, "must be a quantity such as 10Gi")),
     };
-    Quantity::parse(&text).map(Some).map_err(|why| FactsFault::at(key, why))
+    // The API server takes spaces around one off.
+    Quantity::parse(text.trim()).map(Some).map_err(|why| FactsFault::at(key, why))
 }

@@ -1,6 +1,7 @@
-use super::fault::{FactsFault, Object, OrFault, given, list, map, text, truth};
+use super::fault::{FactsFault, Object, OrFault, given, list, map, name, text, truth};
 use crate::json::Node;
 use crate::model::{FieldPath, FsPath, Quantity};
+use std::collections::HashMap;
 
 /// Which list of the pod a container stands in, and what that means for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,14 +46,18 @@ pub struct Container<'a> {
     pub working_dir: Option<&'a str>,
     /// `env`, in order: the name, and the value unless `valueFrom` brings it.
     pub env: Vec<(&'a str, Option<&'a str>)>,
-    /// Whether `envFrom` brings in variables that are not known here.
-    pub has_env_from: bool,
+    /// The prefix of each entry of `envFrom`: it brings in variables whose names begin so, which are not known here.
+    pub env_from: Vec<&'a str>,
     /// `volumeMounts`.
     pub mounts: Vec<Mount<'a>>,
     /// `volumeDevices`.
     pub devices: Vec<Device<'a>>,
     /// `securityContext.readOnlyRootFilesystem`.
     pub read_only_root: bool,
+    /// Whether a person can type into it: `stdin` and `tty`.
+    pub interactive: bool,
+    /// Whether `lifecycle.postStart` runs something beside its command.
+    pub has_post_start: bool,
     /// `resources.limits.memory`.
     pub memory_limit: Option<Quantity>,
     /// `resources.limits.ephemeral-storage`.
@@ -70,8 +75,36 @@ pub struct Mount<'a> {
     pub path: FsPath<'a>,
     /// Whether it is mounted read-only.
     pub read_only: bool,
-    /// `subPath` or `subPathExpr`: which part of the volume is mounted.
-    pub sub_path: Option<&'a str>,
+    /// Whose the part of the volume is that is mounted.
+    pub part: Part,
+    /// `subPathExpr`.
+    sub_path_expr: &'a str,
+}
+
+/// Whose a part of a volume is, as its `subPathExpr` has it. Only what the kubelet fills in from the pod itself tells pods
+/// apart: a plain value, or one from a ConfigMap, is the same in all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Everybody's who mounts it.
+    Shared,
+    /// Of the pods on one node.
+    OfNode,
+    /// Of the pods with one ordinal, of which a StatefulSet has one.
+    OfOrdinal,
+    /// Of one pod.
+    OfPod,
+}
+
+impl Part {
+    /// What a field of the pod tells apart.
+    fn by_field(path: &str) -> Self {
+        match path {
+            "metadata.name" | "metadata.uid" | "status.podIP" | "status.podIPs" => Self::OfPod,
+            "metadata.labels['apps.kubernetes.io/pod-index']" => Self::OfOrdinal,
+            "spec.nodeName" | "status.hostIP" | "status.hostIPs" => Self::OfNode,
+            _ => Self::Shared,
+        }
+    }
 }
 
 /// One block device.
@@ -96,22 +129,35 @@ impl<'a> Container<'a> {
             args: Vec::new(),
             working_dir: None,
             env: Vec::new(),
-            has_env_from: false,
+            env_from: Vec::new(),
             mounts: Vec::new(),
             devices: Vec::new(),
             read_only_root: false,
+            interactive: false,
+            has_post_start: false,
             memory_limit: None,
             storage_limit: None,
         };
+        let (mut stdin, mut tty) = (false, false);
         for (key, value) in value.given() {
             match key {
-                "name" => container.name = text("name", value)?,
+                "stdin" => stdin = truth("stdin", value)?,
+                "tty" => tty = truth("tty", value)?,
+                "lifecycle" => {
+                    container.has_post_start =
+                        map("lifecycle", value)?.map_at("postStart").or_within("lifecycle")?.is_some();
+                }
+                "name" => container.name = name("name", value)?,
                 "image" => container.image = text("image", value)?,
                 "command" => container.command = texts("command", value)?,
                 "args" => container.args = texts("args", value)?,
                 "workingDir" => container.working_dir = Some(text("workingDir", value)?),
                 "env" => container.env = each_of("env", value, |item, _| variable(item))?,
-                "envFrom" => container.has_env_from = list("envFrom", value)?.len() > 0,
+                "envFrom" => {
+                    let prefix =
+                        |item: Node<'a>| item.get("prefix").and_then(Node::as_str).unwrap_or_default();
+                    container.env_from = list("envFrom", value)?.map(prefix).collect();
+                }
                 "volumeMounts" => {
                     container.mounts = each_of("volumeMounts", value, Mount::read)?;
                 }
@@ -131,6 +177,13 @@ impl<'a> Container<'a> {
                 _ => {}
             }
         }
+        container.interactive = stdin && tty;
+        if container.mounts.iter().any(|mount| !mount.sub_path_expr.is_empty()) {
+            let variables = parts_of(value.get("env").unwrap_or(Node::NULL));
+            for mount in &mut container.mounts {
+                mount.part = part_of(mount.sub_path_expr, &variables);
+            }
+        }
         Ok(container)
     }
 
@@ -147,34 +200,68 @@ impl<'a> Container<'a> {
 
 /// Its name, and its value unless it comes from elsewhere.
 fn variable<'a>(item: Node<'a>) -> Result<(&'a str, Option<&'a str>), FactsFault> {
-    let (mut name, mut value, mut elsewhere) = ("", "", false);
+    let (mut named, mut value, mut elsewhere) = ("", "", false);
     for (key, field) in item.given() {
         match key {
-            "name" => name = text("name", field)?,
+            "name" => named = text("name", field)?,
             "value" => value = text("value", field)?,
             "valueFrom" => elsewhere = map("valueFrom", field).map(|_| true)?,
             _ => {}
         }
     }
-    Ok((name, (!elsewhere).then_some(value)))
+    Ok((named, (!elsewhere).then_some(value)))
+}
+
+/// What the variables of a container tell apart; each is made of those before it.
+pub(super) fn parts_of<'a>(env: Node<'a>) -> HashMap<&'a str, Part> {
+    let mut parts = HashMap::new();
+    for variable in env.items() {
+        let Some(name) = variable.get("name").and_then(Node::as_str) else { continue };
+        let field =
+            variable.get("valueFrom").and_then(|from| from.get("fieldRef")?.get("fieldPath")?.as_str());
+        let part = match (field, variable.get("value").and_then(Node::as_str)) {
+            (Some(field), _) => Part::by_field(field),
+            (None, Some(value)) => part_of(value, &parts),
+            (None, None) => Part::Shared,
+        };
+        parts.insert(name, part);
+    }
+    parts
+}
+
+/// What a text with `$(NAME)` in it tells apart.
+pub(super) fn part_of(text: &str, variables: &HashMap<&str, Part>) -> Part {
+    let mut part = Part::Shared;
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once('$') {
+        rest = after;
+        if let Some(escaped) = after.strip_prefix('$') {
+            rest = escaped;
+        } else if let Some(inner) = after.strip_prefix('(') {
+            // Without an end here there is none further on either.
+            let Some((name, tail)) = inner.split_once(')') else { break };
+            part = part.max(variables.get(name).copied().unwrap_or(Part::Shared));
+            rest = tail;
+        }
+    }
+    part
 }
 
 impl<'a> Mount<'a> {
     fn read(item: Node<'a>, index: usize) -> Result<Self, FactsFault> {
         let (mut volume, mut path, mut read_only) = ("", "", false);
-        let (mut sub_path, mut expression) = ("", "");
+        let mut sub_path_expr = "";
         for (key, value) in item.given() {
             match key {
-                "name" => volume = text("name", value)?,
+                "name" => volume = name("name", value)?,
                 "mountPath" => path = text("mountPath", value)?,
                 "readOnly" => read_only = truth("readOnly", value)?,
-                "subPath" => sub_path = text("subPath", value)?,
-                "subPathExpr" => expression = text("subPathExpr", value)?,
+                "subPath" => text("subPath", value).map(drop)?,
+                "subPathExpr" => sub_path_expr = text("subPathExpr", value)?,
                 _ => {}
             }
         }
-        let sub_path = [sub_path, expression].into_iter().find(|path| !path.is_empty());
-        Ok(Self { index, volume, path: FsPath::new(path), read_only, sub_path })
+        Ok(Self { index, volume, path: FsPath::new(path), read_only, part: Part::Shared, sub_path_expr })
     }
 }
 
@@ -183,7 +270,7 @@ impl<'a> Device<'a> {
         let (mut volume, mut path) = ("", "");
         for (key, value) in item.given() {
             match key {
-                "name" => volume = text("name", value)?,
+                "name" => volume = name("name", value)?,
                 "devicePath" => path = text("devicePath", value)?,
                 _ => {}
             }
@@ -215,7 +302,7 @@ pub(super) fn each<'a, T>(
 pub(super) fn each_of<'a, T>(
     key: &'static str,
     value: Node<'a>,
-    read: impl Fn(Node<'a>, usize) -> Result<T, FactsFault>,
+    mut read: impl FnMut(Node<'a>, usize) -> Result<T, FactsFault>,
 ) -> Result<Vec<T>, FactsFault> {
     let items = list(key, value)?;
     let mut found = Vec::with_capacity(items.len());

@@ -68,6 +68,7 @@ impl<T> OrFault<T> for Result<T, FactsFault> {
 /// Typed access to the fields of a JSON object. Null is read as absent, as Kubernetes does.
 pub(crate) trait Object<'a>: Sized {
     fn str_at(self, key: &'static str) -> Result<Option<&'a str>, FactsFault>;
+    fn name_at(self, key: &'static str) -> Result<Option<&'a str>, FactsFault>;
     fn bool_at(self, key: &'static str) -> Result<bool, FactsFault>;
     fn int_at(self, key: &'static str) -> Result<Option<i64>, FactsFault>;
     fn map_at(self, key: &'static str) -> Result<Option<Node<'a>>, FactsFault>;
@@ -77,6 +78,10 @@ pub(crate) trait Object<'a>: Sized {
 impl<'a> Object<'a> for Node<'a> {
     fn str_at(self, key: &'static str) -> Result<Option<&'a str>, FactsFault> {
         given(self, key).map(|value| text(key, value)).transpose()
+    }
+
+    fn name_at(self, key: &'static str) -> Result<Option<&'a str>, FactsFault> {
+        given(self, key).map(|value| name(key, value)).transpose()
     }
 
     fn bool_at(self, key: &'static str) -> Result<bool, FactsFault> {
@@ -107,6 +112,19 @@ pub(super) fn text<'a>(key: &'static str, value: Node<'a>) -> Result<&'a str, Fa
     value.as_str().ok_or_else(|| FactsFault::wrong_type(key, "a string", value))
 }
 
+/// The longest name that anything in Kubernetes has, in bytes.
+const LONGEST_NAME: usize = 253;
+
+/// The value of that field as a name.
+pub(super) fn name<'a>(key: &'static str, value: Node<'a>) -> Result<&'a str, FactsFault> {
+    let name = text(key, value)?;
+    if name.len() <= LONGEST_NAME {
+        return Ok(name);
+    }
+    let message = format!("has {} bytes, and no name in Kubernetes has more than {LONGEST_NAME}", name.len());
+    Err(FactsFault::at(key, message))
+}
+
 /// The value of that field as a truth.
 pub(super) fn truth(key: &'static str, value: Node<'_>) -> Result<bool, FactsFault> {
     value.as_bool().ok_or_else(|| FactsFault::wrong_type(key, "true or false", value))
@@ -117,7 +135,65 @@ pub(super) fn map<'a>(key: &'static str, value: Node<'a>) -> Result<Node<'a>, Fa
     if value.is_map() { Ok(value) } else { Err(FactsFault::wrong_type(key, "a map", value)) }
 }
 
+/// How many items a list may have. The longest that a cluster can use, of variables, have hundreds.
+const MAX_ITEMS: usize = 50_000;
+
 /// The value of that field as a list.
 pub(super) fn list<'a>(key: &'static str, value: Node<'a>) -> Result<Items<'a>, FactsFault> {
-    if value.is_list() { Ok(value.items()) } else { Err(FactsFault::wrong_type(key, "a list", value)) }
+    list_of_at_most(MAX_ITEMS, key, value)
+}
+
+/// The same with a bound of its own.
+pub(super) fn list_of_at_most<'a>(
+    most: usize,
+    key: &'static str,
+    value: Node<'a>,
+) -> Result<Items<'a>, FactsFault> {
+    if !value.is_list() {
+        return Err(FactsFault::wrong_type(key, "a list", value));
+    }
+    let items = value.items();
+    if items.len() > most {
+        let message =
+            format!("has {} items, and at most {most} are read: no cluster can use as many", items.len());
+        return Err(FactsFault::at(key, message));
+    }
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::facts::Facts;
+    use serde_json::json;
+
+    #[test]
+    fn a_name_that_no_cluster_takes_is_refused_with_its_place() {
+        let fault = |length: usize| {
+            let container =
+                json!({"name": "c", "volumeMounts": [{"name": "v".repeat(length), "mountPath": "/v"}]});
+            let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [container]}});
+            Facts::read(&pod, None).err().map(|fault| fault.to_string())
+        };
+        assert_eq!(fault(253), None);
+        let told = "spec.containers[0].volumeMounts[0].name: has 254 bytes, and no name in Kubernetes has more than 253";
+        assert_eq!(fault(254).as_deref(), Some(told));
+        let named = |metadata| {
+            Facts::read(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata}), None).is_err()
+        };
+        assert!(named(json!({"namespace": "n".repeat(254)})) && !named(json!({"name": 7})));
+    }
+
+    #[test]
+    fn many_access_modes_are_refused() {
+        let fault = |count: usize| {
+            let spec = json!({"accessModes": vec!["ReadWriteOnce"; count]});
+            let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": spec});
+            Facts::read(&claim, None).err().map(|fault| fault.to_string())
+        };
+        assert_eq!(fault(64), None);
+        assert_eq!(
+            fault(65).as_deref(),
+            Some("spec.accessModes: has 65 entries, and Kubernetes has four access modes")
+        );
+    }
 }

@@ -8,6 +8,7 @@ mod class;
 mod container;
 mod fault;
 mod node;
+mod outline;
 mod placement;
 mod pod;
 mod pod_volume;
@@ -18,10 +19,12 @@ mod workload;
 pub use claim::{ClaimFacts, ClaimSpec, ClassName};
 pub use claim_site::{ClaimSite, ClaimSiteKind};
 pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
-pub use container::{Container, Device, Mount, Section};
+pub use container::{Container, Device, Mount, Part, Section};
 pub use fault::FactsFault;
+pub(crate) use fault::{Object, OrFault};
 pub use node::{NamespaceFacts, NodeFacts, OwnerFacts, OwnerRef};
-pub use placement::{TiedClaim, tied_claims};
+pub use outline::Outline;
+pub use placement::{MOST_CANDIDATES, TiedClaim, TiedClaims, tied_claims};
 pub use pod::PodFacts;
 pub use pod_volume::{PodVolume, VolumeSource};
 pub use storage::{Cover, Place, StorageMap, WritablePath, volume_fate};
@@ -30,7 +33,7 @@ pub use workload::{ClaimTemplate, Workload, WorkloadKind};
 
 use crate::json::Node;
 use crate::model::{Labels, ObjectRef};
-use fault::{Object, OrFault, list, map, text};
+use fault::{list, map, text};
 
 /// What rules are told of an object.
 #[derive(Debug)]
@@ -86,14 +89,19 @@ pub struct Owner<'a> {
     pub name: &'a str,
     /// The owner's uid.
     pub uid: &'a str,
+    /// Which of the kinds that hold a pod's spec it is: a `Job` of another API group than `batch` is none.
+    pub workload: Option<WorkloadKind>,
 }
 
 impl<'a> Owner<'a> {
     fn read(owner: Node<'a>) -> Option<Self> {
+        let kind = owner.get("kind")?.as_str()?;
+        let api_version = owner.get("apiVersion").and_then(Node::as_str).unwrap_or_default();
         Some(Self {
-            kind: owner.get("kind")?.as_str()?,
+            kind,
             name: owner.get("name")?.as_str()?,
             uid: owner.get("uid").and_then(Node::as_str).unwrap_or_default(),
+            workload: WorkloadKind::of(group(api_version), kind),
         })
     }
 }
@@ -119,6 +127,11 @@ impl<'a> Meta<'a> {
                         read.controller =
                             owners.find(|owner| controls(owner) == Some(true)).and_then(Owner::read);
                     }
+                    "name" | "generateName" | "namespace" => long_name(key, value)?,
+                    // Nobody asks for them here; each is a value all the same, and each takes its time elsewhere.
+                    "finalizers" => {
+                        list("finalizers", value)?;
+                    }
                     "deletionTimestamp" => read.deleting = true,
                     _ => {}
                 }
@@ -129,10 +142,22 @@ impl<'a> Meta<'a> {
     }
 }
 
+/// Refuses a name of any length: it is part of messages and look-ups. One of another type is none, as before.
+fn long_name(key: &str, value: Node<'_>) -> Result<(), FactsFault> {
+    let key =
+        ["name", "generateName", "namespace"].into_iter().find(|known| *known == key).unwrap_or_default();
+    if value.as_str().is_some() { fault::name(key, value).map(|_| ()) } else { Ok(()) }
+}
+
 impl Labels for Meta<'_> {
     fn label(&self, key: &str) -> Option<&str> {
         self.labels?.get(key)?.as_str()
     }
+}
+
+/// The group of an `apiVersion`; empty for Kubernetes' core.
+fn group(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
 }
 
 /// The kinds that belong to no namespace, of those that volgate reads.
@@ -147,11 +172,11 @@ impl<'a> Facts<'a> {
     /// The field that has a type which Kubernetes would refuse.
     pub fn read(object: impl Into<Node<'a>>, namespace: Option<&str>) -> Result<Self, FactsFault> {
         let object = object.into();
-        let api_version = object.str_at("apiVersion")?.unwrap_or_default();
-        let kind = object.str_at("kind")?.unwrap_or_default();
+        let api_version = object.name_at("apiVersion")?.unwrap_or_default();
+        let kind = object.name_at("kind")?.unwrap_or_default();
         let meta = Meta::read(object)?;
         let id = Self::identify(object, namespace);
-        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let group = group(api_version);
         let subject = match (group, kind) {
             ("", "PersistentVolumeClaim") => Subject::Claim(ClaimFacts::read(object, &id)?),
             ("", "PersistentVolume") => Subject::Volume(VolumeFacts::read(object, &id)?),

@@ -1,4 +1,4 @@
-use super::{Meta, Owner};
+use super::{FactsFault, Meta, Outline, Owner, WorkloadKind};
 use crate::json::Node;
 use crate::model::{Labels, ObjectRef};
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ pub struct OwnerFacts {
     pub labels: BTreeMap<String, String>,
     /// Its own controller (a ReplicaSet's Deployment, a Job's CronJob).
     pub controller: Option<Box<OwnerRef>>,
+    /// What else the rules on replicas read of it. Only of a workload that was read whole, and only where there is such.
+    pub outline: Option<Outline>,
 }
 
 /// The controller that a cached object says it belongs to.
@@ -49,17 +51,24 @@ pub struct OwnerRef {
     pub name: Box<str>,
     /// Its uid.
     pub uid: Box<str>,
+    /// Which of the kinds that hold a pod's spec it is.
+    pub workload: Option<WorkloadKind>,
 }
 
 impl From<Owner<'_>> for OwnerRef {
     fn from(owner: Owner<'_>) -> Self {
-        Self { kind: owner.kind.into(), name: owner.name.into(), uid: owner.uid.into() }
+        Self {
+            kind: owner.kind.into(),
+            name: owner.name.into(),
+            uid: owner.uid.into(),
+            workload: owner.workload,
+        }
     }
 }
 
 impl<'a> From<&'a OwnerRef> for Owner<'a> {
     fn from(owner: &'a OwnerRef) -> Self {
-        Self { kind: &owner.kind, name: &owner.name, uid: &owner.uid }
+        Self { kind: &owner.kind, name: &owner.name, uid: &owner.uid, workload: owner.workload }
     }
 }
 
@@ -96,7 +105,16 @@ impl OwnerFacts {
             uid: meta.uid.unwrap_or_default().to_owned(),
             labels: owned(meta.labels),
             controller: meta.controller.map(|owner| Box::new(owner.into())),
+            outline: None,
         }
+    }
+
+    /// From a whole workload that can be scaled.
+    ///
+    /// # Errors
+    /// The field of its metadata that has a type which Kubernetes would refuse.
+    pub fn read_whole(object: Node<'_>, id: &ObjectRef) -> Result<Self, FactsFault> {
+        Ok(Self { outline: Outline::of(object), ..Self::read(id, &Meta::read(object)?) })
     }
 }
 

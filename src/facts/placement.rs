@@ -2,7 +2,7 @@
 
 use super::{ClaimSpec, ClassName, PodVolume, VolumeFacts, VolumeSource, Workload};
 use crate::lookup::Lookup;
-use crate::model::{AccessMode, NodeSelector};
+use crate::model::{AccessMode, Brief, Effort, NodeSelector};
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,54 +21,91 @@ pub struct TiedClaim<'w, 'a> {
     united: Option<NodeSelector>,
 }
 
-/// The claims of a workload's pods that only some nodes can use, in the order of the pod volumes. Claims and volumes
-/// that are not known, and volumes that any node can use, are left out.
+/// The claims of a workload's pods that only some nodes can use, in the order of the pod volumes.
+#[derive(Debug, Default)]
+pub struct TiedClaims<'w, 'a> {
+    /// Those that are known.
+    pub claims: Vec<TiedClaim<'w, 'a>>,
+    /// The first of the claims that were not looked into, since more free volumes would do than volgate looks at.
+    pub passed_over: Option<&'w PodVolume<'a>>,
+}
+
+/// How many free volumes of static classes are looked at for one object, requirements of selectors counted as well.
+const MOST_LOOKED_AT: usize = 50_000;
+
+/// How many free volumes that would do are of use for one claim: where more are possible, nearly any node is.
+pub const MOST_CANDIDATES: usize = 200;
+
+/// The claims of a workload's pods that only some nodes can use. Claims and volumes that are not known, and volumes
+/// that any node can use, are left out.
 pub fn tied_claims<'w, 'a>(
     workload: &'w Workload<'a>,
     namespace: &str,
     lookup: &dyn Lookup,
-) -> Vec<TiedClaim<'w, 'a>> {
+) -> TiedClaims<'w, 'a> {
+    let effort = Effort::new(MOST_LOOKED_AT);
+    let mut tied = TiedClaims::default();
     let volumes = workload.pod.volumes.iter().filter(|volume| workload.claim_template(volume.name).is_none());
-    let tied = volumes.filter_map(|pod_volume| {
-        let VolumeSource::Claim { name, .. } = &pod_volume.source else { return None };
-        let spec = &lookup.claim(namespace, name)?.spec;
-        let volumes = match &spec.volume_name {
-            Some(volume) => vec![lookup.volume(volume)?],
-            None => candidates(spec, (namespace, name), lookup),
+    for pod_volume in volumes {
+        let VolumeSource::Claim { name, .. } = pod_volume.source else { continue };
+        let Some(claim) = lookup.claim(namespace, name) else { continue };
+        let settled = claim.spec.volume_name.is_some();
+        let volumes = match &claim.spec.volume_name {
+            Some(volume) => lookup.volume(volume).into_iter().collect(),
+            None => match candidates(&claim.spec, (namespace, name), lookup, &effort) {
+                Some(volumes) => volumes,
+                None => {
+                    tied.passed_over.get_or_insert(pod_volume);
+                    continue;
+                }
+            },
         };
-        let united = match volumes.as_slice() {
-            [] => return None,
-            [only] if only.node_affinity.as_ref()?.is_plain() => None,
-            several => {
-                let allowed = several.iter().map(|volume| volume.node_affinity.clone());
-                Some(NodeSelector::any_of(allowed.collect::<Option<Vec<_>>>()?))
-            }
-        };
-        Some(TiedClaim { pod_volume, claim: name, volumes, settled: spec.volume_name.is_some(), united })
-    });
-    tied.collect()
+        let Some(united) = united(&volumes) else { continue };
+        tied.claims.push(TiedClaim { pod_volume, claim: name, volumes, settled, united });
+    }
+    tied
 }
 
-/// The volumes that an unbound claim of a static class could get.
-fn candidates(spec: &ClaimSpec, claim: (&str, &str), lookup: &dyn Lookup) -> Vec<Arc<VolumeFacts>> {
+/// The nodes that one of the volumes allows, where that is not what the only one says itself; nothing where that is
+/// any node, or there is no volume.
+fn united(volumes: &[Arc<VolumeFacts>]) -> Option<Option<NodeSelector>> {
+    match volumes {
+        [] => None,
+        [only] if only.node_affinity.as_ref()?.is_plain() => Some(None),
+        several => {
+            let allowed = several.iter().map(|volume| volume.node_affinity.as_ref());
+            Some(Some(NodeSelector::any_of(allowed.collect::<Option<Vec<_>>>()?)))
+        }
+    }
+}
+
+/// The volumes that an unbound claim of a static class could get; nothing where it takes too long to tell.
+fn candidates(
+    spec: &ClaimSpec,
+    claim: (&str, &str),
+    lookup: &dyn Lookup,
+    effort: &Effort,
+) -> Option<Vec<Arc<VolumeFacts>>> {
     let class = match &spec.class {
         ClassName::Named(name) => lookup.class(name),
         ClassName::Empty => None,
         ClassName::Absent => lookup.default_class(),
     };
-    let Some(class) = class.filter(|class| class.is_static()) else { return Vec::new() };
-    let mut volumes = lookup.available_volumes(&class.name);
-    volumes.retain(|volume| fits(volume, spec));
+    let Some(class) = class.filter(|class| class.is_static()) else { return Some(Vec::new()) };
+    let each = 1 + spec.selector.as_ref().map_or(0, |selector| selector.size());
+    effort.spend(lookup.available(&class.name).count.saturating_mul(each))?;
+    // A volume that an administrator reserved for the claim is the one it gets.
     let reserved = |volume: &VolumeFacts| {
         let (namespace, name, _) = volume.claim.as_ref()?;
         Some((namespace.as_str(), name.as_str()) == claim)
     };
-    // A volume that an administrator reserved for the claim is the one it gets.
-    if let Some(own) = volumes.iter().find(|volume| reserved(volume) == Some(true)) {
-        return vec![Arc::clone(own)];
+    let own = |volume: &VolumeFacts| reserved(volume) == Some(true) && fits(volume, spec);
+    if let Some(own) = lookup.find_available(&class.name, &own) {
+        return Some(vec![own]);
     }
-    volumes.retain(|volume| reserved(volume).is_none() && is_selected(volume, spec));
-    volumes
+    let mut volumes = lookup.available_volumes(&class.name);
+    volumes.retain(|volume| fits(volume, spec) && reserved(volume).is_none() && is_selected(volume, spec));
+    (volumes.len() <= MOST_CANDIDATES).then_some(volumes)
 }
 
 /// Whether the claim's selector takes a volume that is reserved for nobody. Of one that is reserved for the claim,
@@ -119,6 +156,6 @@ impl fmt::Display for TiedClaim<'_, '_> {
             }
             ([], _) => {}
         }
-        write!(f, " ({})", self.nodes())
+        write!(f, " ({})", Brief(self.nodes()))
     }
 }

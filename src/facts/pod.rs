@@ -1,6 +1,6 @@
 use super::Meta;
-use super::container::{Container, Section, each_of};
-use super::fault::{FactsFault, map, text};
+use super::container::{Container, Mount, Section, each_of};
+use super::fault::{FactsFault, list_of_at_most, map, name};
 use super::pod_volume::PodVolume;
 use crate::json::Node;
 use crate::model::{FieldPath, NodeRequirement, NodeSelector, NodeTerm};
@@ -54,6 +54,8 @@ pub struct PodFacts<'a> {
     pub node_selector: Option<Node<'a>>,
     required: OnceCell<Option<NodeSelector>>,
     by_name: ByName,
+    /// All mounts, by container and index, in the order of the names of their pod volumes.
+    mounts: OnceCell<Vec<(usize, usize)>>,
 }
 
 impl<'a> PodFacts<'a> {
@@ -73,16 +75,21 @@ impl<'a> PodFacts<'a> {
             node_selector: None,
             required: OnceCell::new(),
             by_name: ByName::default(),
+            mounts: OnceCell::new(),
         };
         let (mut main, mut ephemeral) = (Vec::new(), Vec::new());
+        let mut mounts = 0;
         for (key, value) in spec.given() {
             match key {
-                "initContainers" => pod.containers = containers(Section::Init, value)?,
-                "containers" => main = containers(Section::Main, value)?,
-                "ephemeralContainers" => ephemeral = containers(Section::Ephemeral, value)?,
-                "volumes" => pod.volumes = each_of("volumes", value, PodVolume::read)?,
+                "initContainers" => pod.containers = containers(Section::Init, value, &mut mounts)?,
+                "containers" => main = containers(Section::Main, value, &mut mounts)?,
+                "ephemeralContainers" => ephemeral = containers(Section::Ephemeral, value, &mut mounts)?,
+                "volumes" => {
+                    list_of_at_most(MAX_VOLUMES, "volumes", value)?;
+                    pod.volumes = each_of("volumes", value, PodVolume::read)?;
+                }
                 "nodeName" => {
-                    pod.node_name = Some(text("nodeName", value)?).filter(|name| !name.is_empty());
+                    pod.node_name = Some(name("nodeName", value)?).filter(|name| !name.is_empty());
                 }
                 "nodeSelector" => pod.node_selector = Some(map("nodeSelector", value)?),
                 _ => {}
@@ -109,6 +116,25 @@ impl<'a> PodFacts<'a> {
     /// The pod volume of that name.
     pub fn volume(&self, name: &str) -> Option<&PodVolume<'a>> {
         self.by_name.find(&self.volumes, name, |volume| volume.name)
+    }
+
+    /// The mounts of the pod volume of that name, in the order of the containers.
+    pub fn mounts_of(&self, volume: &str) -> impl Iterator<Item = (&Container<'a>, &Mount<'a>)> {
+        let find = |(container, mount): &(usize, usize)| {
+            let container = self.containers.get(*container)?;
+            Some((container, container.mounts.get(*mount)?))
+        };
+        let name = move |at: &(usize, usize)| find(at).map(|(_, mount)| mount.volume);
+        let mounts = self.mounts.get_or_init(|| {
+            let containers = self.containers.iter().enumerate();
+            let mut all: Vec<(usize, usize)> =
+                containers.flat_map(|(at, c)| (0..c.mounts.len()).map(move |mount| (at, mount))).collect();
+            all.sort_by(|a, b| name(a).cmp(&name(b)));
+            all
+        });
+        let from = mounts.partition_point(|at| name(at) < Some(volume));
+        let to = mounts.partition_point(|at| name(at) <= Some(volume));
+        mounts.get(from..to).unwrap_or_default().iter().filter_map(find)
     }
 
     /// `nodeSelector` as a term; nothing when it is empty.
@@ -150,9 +176,28 @@ impl<'a> PodFacts<'a> {
     }
 }
 
-fn containers(section: Section, value: Node<'_>) -> Result<Vec<Container<'_>>, FactsFault> {
-    let read = |item, index| Container::read(item, section, index);
-    each_of(section.field(), value, read)
+/// How many containers one list may have.
+const MAX_CONTAINERS: usize = 1_000;
+/// How many volumes a pod may have, and how many mounts and devices in all its containers.
+const MAX_VOLUMES: usize = 10_000;
+
+/// Reads a list of containers. `mounts` counts those of the whole pod: each can be worth a finding.
+fn containers<'a>(
+    section: Section,
+    value: Node<'a>,
+    mounts: &mut usize,
+) -> Result<Vec<Container<'a>>, FactsFault> {
+    list_of_at_most(MAX_CONTAINERS, section.field(), value)?;
+    each_of(section.field(), value, |item, index| {
+        let container = Container::read(item, section, index)?;
+        *mounts += container.mounts.len() + container.devices.len();
+        if *mounts > MAX_VOLUMES {
+            let message =
+                format!("the pod has more than {MAX_VOLUMES} mounts up to here: no cluster can use as many");
+            return Err(FactsFault::at("volumeMounts", message));
+        }
+        Ok(container)
+    })
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ const NETWORK: [&str; 19] = [
 
 impl<'a> PodVolume<'a> {
     pub(super) fn read(value: Node<'a>, index: usize) -> Result<Self, FactsFault> {
-        let name = value.str_at("name")?.unwrap_or_default();
+        let name = value.name_at("name")?.unwrap_or_default();
         // Of several, which no API server takes, the first by name.
         let (mut first, mut second) = (None, None);
         for (key, source) in value.fields().filter(|(key, source)| *key != "name" && !source.is_null()) {
@@ -122,8 +122,9 @@ impl<'a> PodVolume<'a> {
     /// The path of its source, such as `spec.volumes[0].emptyDir`.
     pub fn source_path(&self, pod: &FieldPath) -> FieldPath {
         match self.source.field() {
-            Some(field) => self.path(pod).key(field.to_owned()),
-            None => self.path(pod),
+            // A type of any length is no type, and the path is made for each mount of the volume.
+            Some(field) if field.len() <= 64 => self.path(pod).key(field.to_owned()),
+            _ => self.path(pod),
         }
     }
 }
@@ -152,7 +153,7 @@ impl<'a> VolumeSource<'a> {
                     kind: source.str_at("type")?.unwrap_or_default(),
                 },
                 "persistentVolumeClaim" => Self::Claim {
-                    name: source.str_at("claimName")?.unwrap_or_default(),
+                    name: source.name_at("claimName")?.unwrap_or_default(),
                     read_only: source.bool_at("readOnly")?,
                 },
                 "ephemeral" => Self::Ephemeral(Box::new(match source.map_at("volumeClaimTemplate")? {
@@ -163,7 +164,7 @@ impl<'a> VolumeSource<'a> {
                     None => ClaimSpec::default(),
                 })),
                 "csi" => Self::Csi {
-                    driver: source.str_at("driver")?.unwrap_or_default(),
+                    driver: source.name_at("driver")?.unwrap_or_default(),
                     read_only: source.bool_at("readOnly")?,
                 },
                 "gitRepo" => Self::GitRepo,

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::lookup::Lookup;
 use crate::model::{Durability, Fate, FieldPath, FsPath, Reach};
+use std::cell::Cell;
 
 /// What backs a path or device of a container.
 #[derive(Debug, Clone, Copy)]
@@ -148,6 +149,21 @@ impl<'w, 'a> StorageMap<'w, 'a> {
 
     /// The range over the volumes that a claim of a static class could get.
     fn static_fate(&self, class: &str, spec: &ClaimSpec) -> Fate {
+        let all = self.lookup.available(class);
+        let alike = |some: usize| some == 0 || some == all.count;
+        if alike(all.retained) && alike(all.tied) {
+            // Any of them is as good as another, where there is one that would do.
+            let looked_at = Cell::new(0);
+            let fits = |volume: &VolumeFacts| {
+                looked_at.set(looked_at.get() + 1);
+                looked_at.get() > MOST_VOLUMES || could_be_of(volume, spec)
+            };
+            let found = self.lookup.find_available(class, &fits).filter(|_| looked_at.get() <= MOST_VOLUMES);
+            return found.map_or(UNKNOWN_CLAIM, |volume| volume_fate(&volume));
+        }
+        if all.count > MOST_VOLUMES {
+            return UNKNOWN_CLAIM;
+        }
         let volumes = self.lookup.available_volumes(class).into_iter();
         let fates = volumes.filter(|volume| could_be_of(volume, spec)).map(|volume| volume_fate(&volume));
         fates
@@ -193,6 +209,10 @@ impl<'w, 'a> StorageMap<'w, 'a> {
         rows
     }
 }
+
+/// How many free volumes of a static class are looked at for one mount; of more that are not alike, which of them a
+/// claim gets is not known.
+const MOST_VOLUMES: usize = 256;
 
 const WRITABLE_LAYER: Cover<'static, 'static> = Cover {
     mount: None,

@@ -77,7 +77,7 @@ impl VolumeFacts {
         };
         let phase = object.get("status").and_then(|status| status.get("phase")).and_then(Node::as_str);
         let read = || -> Result<Self, FactsFault> {
-            let field = spec.str_at("storageClassName")?;
+            let field = spec.name_at("storageClassName")?;
             // The annotation wins, as Kubernetes has it.
             let class = meta.annotation(super::claim::CLASS_ANNOTATION).or(field);
             let claim = spec.map_at("claimRef")?.map(|claim| {

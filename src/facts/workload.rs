@@ -58,6 +58,20 @@ impl WorkloadKind {
         }
     }
 
+    /// The account as which Kubernetes' controller of that kind makes what it owns, where it runs under its own.
+    pub fn controller(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Pod | Self::PodTemplate => return None,
+            Self::ReplicationController => "system:serviceaccount:kube-system:replication-controller",
+            Self::ReplicaSet => "system:serviceaccount:kube-system:replicaset-controller",
+            Self::Deployment => "system:serviceaccount:kube-system:deployment-controller",
+            Self::StatefulSet => "system:serviceaccount:kube-system:statefulset-controller",
+            Self::DaemonSet => "system:serviceaccount:kube-system:daemon-set-controller",
+            Self::Job => "system:serviceaccount:kube-system:job-controller",
+            Self::CronJob => "system:serviceaccount:kube-system:cronjob-controller",
+        })
+    }
+
     /// Whether `replicas` says how many pods there are.
     pub fn has_replicas(self) -> bool {
         matches!(self, Self::ReplicationController | Self::ReplicaSet | Self::Deployment | Self::StatefulSet)
@@ -90,10 +104,10 @@ pub struct Workload<'a> {
     templates_by_name: ByName,
     /// `spec.persistentVolumeClaimRetentionPolicy` of a StatefulSet: whenDeleted and whenScaled.
     pub claim_retention: Option<(&'a str, &'a str)>,
-    /// Whether a StatefulSet owns the pod, or it is one.
+    /// Whether it is a StatefulSet, or a pod that names one as its controller. Whoever writes a pod can write that: it
+    /// may ask more of a pod and never excuses it, which
+    /// [`Subjects::belongs_to`](crate::policy::Subjects::belongs_to) is asked for.
     pub stateful_set: bool,
-    /// Whether a Job owns the pod, or it is one or a CronJob: the pods run to their end.
-    pub of_job: bool,
 }
 
 /// One `volumeClaimTemplates` entry.
@@ -162,8 +176,6 @@ impl<'a> Workload<'a> {
                 }),
                 stateful_set: kind == WorkloadKind::StatefulSet
                     || owner.is_some_and(|owner| owner.kind == "StatefulSet"),
-                of_job: matches!(kind, WorkloadKind::Job | WorkloadKind::CronJob)
-                    || owner.is_some_and(|owner| owner.kind == "Job"),
             })
         };
         read().or_within("spec")
@@ -215,7 +227,7 @@ fn claim_templates(spec: Node<'_>) -> Result<Vec<ClaimTemplate<'_>>, FactsFault>
     each(spec, "volumeClaimTemplates", |item, index| {
         let meta = Meta::read(item)?;
         let name = match item.map_at("metadata")? {
-            Some(metadata) => metadata.str_at("name").or_within("metadata")?.unwrap_or_default(),
+            Some(metadata) => metadata.name_at("name").or_within("metadata")?.unwrap_or_default(),
             None => "",
         };
         Ok(ClaimTemplate { index, name, spec: ClaimSpec::read(item, &meta)? })

@@ -305,4 +305,15 @@ impl<'a> Iterator for Fields<'a> {
             FieldsOf::Layered(fields) => fields.next(),
         }
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let count = match &self.0 {
+            FieldsOf::Tree(fields) => fields.len(),
+            FieldsOf::Taped(_, entries) => entries.len(),
+            FieldsOf::Layered(fields) => fields.len(),
+        };
+        (count, Some(count))
+    }
 }
+
+impl ExactSizeIterator for Fields<'_> {}

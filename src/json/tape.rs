@@ -178,7 +178,7 @@ impl Key {
 
 /// How deep maps and lists may be nested: serde_json refuses the 128th level.
 const MAX_DEPTH: usize = 127;
-/// From this many fields on, double ones are looked for by sorting.
+/// From this many fields on, they are sorted: double ones are found by that, and later a field by its name.
 const MANY_FIELDS: usize = 64;
 
 impl<'t> Tape<'t> {
@@ -222,12 +222,24 @@ impl<'t> Tape<'t> {
     /// The value of a map's field.
     #[inline]
     pub(super) fn field(&self, map: Raw, key: &str) -> Option<Raw> {
+        let fields = self.entries(map);
+        if fields.len() >= MANY_FIELDS {
+            return self.field_of_many(fields, key);
+        }
         let print = print(key.as_bytes());
         let same = |entry: &&Entry| {
             entry.key.print() == print
                 && is_same(bytes(self.text, &self.lists.unescaped, entry.key.raw()), key.as_bytes())
         };
-        self.entries(map).iter().find(same).map(|entry| entry.value)
+        fields.iter().find(same).map(|entry| entry.value)
+    }
+
+    /// Those of a map that has many stand in the order of their names, the last first.
+    #[cold]
+    fn field_of_many(&self, fields: &[Entry], key: &str) -> Option<Raw> {
+        let name = |entry: &Entry| self.text(entry.key());
+        let at = fields.binary_search_by(|entry| key.cmp(name(entry))).ok()?;
+        fields.get(at).map(|entry| entry.value)
     }
 }
 

@@ -1,3 +1,4 @@
+use super::Brief;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -50,7 +51,7 @@ impl<'a> FsPath<'a> {
 
 impl fmt::Display for FsPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        Brief(&self.0).fmt(f)
     }
 }
 

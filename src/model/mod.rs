@@ -2,6 +2,8 @@
 
 mod access_mode;
 mod affinity;
+mod brief;
+mod controllers;
 mod durability;
 mod fs_path;
 mod node_selector;
@@ -11,8 +13,13 @@ mod object;
 mod path;
 mod quantity;
 mod selector;
+mod text;
 
 pub use access_mode::{AccessMode, VolumeMode};
+pub use affinity::Effort;
+pub use brief::Brief;
+pub(crate) use brief::beginning;
+pub use controllers::{controller_users, is_controller};
 pub use durability::{Durability, Fate, Reach};
 pub use fs_path::FsPath;
 pub use node_selector::{HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
@@ -20,12 +27,13 @@ pub use node_storage::{BaseStatus, NodeStorageSpec, NodeStorageStatus, Orphan, n
 pub(crate) use node_volume::fnv1a;
 pub use node_volume::{
     Backend, ClaimReference, Desired, NODE_LABEL, NodeVolumeMode, NodeVolumeSpec, NodeVolumeStatus, Phase,
-    node_label, node_volume_crd,
+    device_link, node_label, node_volume_crd,
 };
 pub use object::{ObjectRef, Operation};
 pub use path::{FieldPath, FieldPathError, Segment};
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Labels, Requirement, SelectorOperator, SelectorPart};
+pub use text::shortened;
 
 /// The API group of volgate's own objects.
 pub const API_GROUP: &str = "volgate.dev";

@@ -10,14 +10,14 @@ pub const HOSTNAME: &str = "kubernetes.io/hostname";
 pub const NODE_NAME: &str = "metadata.name";
 
 /// A node selector as node affinity has it: one of its terms must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct NodeSelector {
     /// The alternatives. None at all matches no node.
     pub terms: Vec<NodeTerm>,
 }
 
 /// One alternative: all of its requirements must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeTerm {
     /// Conditions on the node's labels.
@@ -29,7 +29,7 @@ pub struct NodeTerm {
 }
 
 /// One condition of a term.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct NodeRequirement {
     /// The label's key, or the field's name.
     pub key: String,
@@ -155,7 +155,14 @@ impl fmt::Display for NodeRequirement {
         match (self.operator.as_ref(), self.values.as_slice()) {
             ("In", [value]) => write!(f, "{}={value}", self.key),
             ("Exists" | "DoesNotExist", _) => write!(f, "{} {}", self.key, self.operator),
-            (operator, values) => write!(f, "{} {operator} ({})", self.key, values.join(", ")),
+            (operator, values) => {
+                write!(f, "{} {operator} (", self.key)?;
+                for (at, value) in values.iter().enumerate() {
+                    f.write_str(if at > 0 { ", " } else { "" })?;
+                    f.write_str(value)?;
+                }
+                f.write_str(")")
+            }
         }
     }
 }

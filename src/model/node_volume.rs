@@ -47,6 +47,19 @@ impl NodeVolumeSpec {
     pub fn path(&self) -> String {
         format!("{}/{}", self.base, self.directory)
     }
+
+    /// Where the kubelet finds the volume of that name: the one path that the agent may report.
+    pub fn reached_at(&self, volume: &str) -> String {
+        match self.backend {
+            Backend::Loop => device_link(volume),
+            Backend::Directory | Backend::Btrfs | Backend::ProjectQuota => self.path(),
+        }
+    }
+}
+
+/// Where the kubelet finds the device of a loop volume: a link in a file system that a reboot empties.
+pub fn device_link(volume: &str) -> String {
+    format!("/dev/volgate/{volume}")
 }
 
 /// A claim, by all that tells it from another of the same name.

@@ -71,6 +71,12 @@ impl LabelSelector {
             && self.match_expressions.iter().all(|requirement| requirement.matches(labels))
     }
 
+    /// How many labels, conditions and values it has.
+    pub fn size(&self) -> usize {
+        let conditions = self.match_expressions.iter().map(|requirement| 1 + requirement.values.len());
+        self.match_labels.len() + conditions.sum::<usize>()
+    }
+
     /// What Kubernetes would refuse in this selector: one fragment a fault, each with the name of the part.
     pub fn faults(&self) -> Vec<(SelectorPart, String)> {
         let mut faults = Vec::new();

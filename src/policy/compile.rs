@@ -119,6 +119,12 @@ impl CompiledPolicy {
             && !self.exclude.iter().any(|exclude| subjects.satisfy(exclude, Believe::Proof))
     }
 
+    /// Whether objects of that kind may be among those that the policy is about.
+    pub fn names_kind(&self, kind: &str) -> bool {
+        let kinds = self.matches.as_ref().map_or(&[][..], |matches| &matches.kinds);
+        kinds.is_empty() || kinds.iter().any(|named| named == kind)
+    }
+
     /// Why an object is excused from a rule of this policy today.
     pub fn excuse(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> Option<String> {
         if let Some(exception) = self.exception(subjects, rule, today, Believe::Proof) {

@@ -219,8 +219,15 @@ fn path_of(pointer: &str, root: &Value) -> FieldPath {
     path
 }
 
+/// The longest name, in bytes, that is held against the known ones.
+const MOST_COMPARED: usize = 64;
+
 /// The known name that differs least, when it differs by little.
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    // Whatever is much longer than all that is known is like none of it, and comparing takes the product of both.
+    if name.len() > MOST_COMPARED {
+        return None;
+    }
     known
         .iter()
         .map(|candidate| {

@@ -17,7 +17,7 @@ pub use schema::{
 };
 pub use set::{BASELINE, EXCLUDED_NAMESPACES, PolicySet, SetFault, embedded_baseline};
 pub(crate) use subjects::fits;
-pub use subjects::{Believe, Subjects};
+pub use subjects::{Believe, Belongs, Subjects};
 
 #[cfg(test)]
 mod tests;

@@ -84,6 +84,11 @@ impl PolicySet {
         self.policies.iter().flat_map(|policy| &policy.rules).any(|rule| rule.rule.reads_request())
     }
 
+    /// Whether some rule's verdict on a workload of that kind depends on its replicas.
+    pub fn reads_replicas(&self, kind: &str) -> bool {
+        self.policies.iter().flat_map(|policy| &policy.rules).any(|rule| rule.rule.reads_replicas(kind))
+    }
+
     /// Whether no policy is about that namespace.
     pub fn excludes(&self, namespace: Option<&str>) -> bool {
         namespace.is_some_and(|namespace| self.excluded.iter().any(|name| name == namespace))

@@ -1,7 +1,7 @@
 //! What selectors see of one object, and which of it they may believe.
 
 use super::schema::Match;
-use crate::facts::{Facts, Meta, NamespaceFacts, Owner, OwnerFacts, Subject};
+use crate::facts::{Facts, Meta, NamespaceFacts, Owner, OwnerFacts, Subject, WorkloadKind};
 use crate::lookup::Lookup;
 use crate::model::{LabelSelector, Labels};
 use std::sync::Arc;
@@ -13,20 +13,38 @@ pub struct Subjects<'a> {
     owners: Vec<Arc<OwnerFacts>>,
     /// How many of `owners`, from the first, have the uid that they are named with.
     proven: usize,
+    /// Who asks; none in `check`.
+    user: Option<&'a str>,
 }
+
+/// Whether an object belongs to a controller of some kind, as far as it says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Belongs {
+    /// It does not say so.
+    No,
+    /// It does: the controller is there under that uid, or the request is that controller's own.
+    Proven,
+    /// It says so, and nobody here can tell: a run of `check` without that controller. With what is missing.
+    Unknown(String),
+    /// It says so in a cluster that has no such controller. With what is wrong.
+    Invented(String),
+}
+
+/// As which Kubernetes' controllers act where they have no accounts of their own.
+const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 
 /// Which owners count. A reference to an owner is written by whoever writes the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Believe {
     /// All that the object names: what brings it under a policy.
     Claims,
-    /// Those alone that are known, under that uid: what takes it out again.
+    /// Those alone that are known, under that uid, and the kind of one whose controller asks: what takes it out again.
     Proof,
 }
 
 impl<'a> Subjects<'a> {
     /// Looks up the object's namespace and its owners.
-    pub fn new(facts: &'a Facts<'a>, lookup: &dyn Lookup) -> Self {
+    pub fn new(facts: &'a Facts<'a>, lookup: &dyn Lookup, user: Option<&'a str>) -> Self {
         let namespace = facts.id.namespace.as_deref().map(|name| {
             lookup.namespace(name).unwrap_or_else(|| {
                 let id = crate::model::ObjectRef { name: name.to_owned(), ..Default::default() };
@@ -41,7 +59,7 @@ impl<'a> Subjects<'a> {
                 Some(owner) => owner.controller.as_deref().map(Owner::from),
                 None => facts.meta.controller,
             };
-            let Some(next) = next else { break };
+            let Some(next) = next.filter(|owner| owner.workload.is_some()) else { break };
             let Some(owner) = lookup.owner(facts.namespace(), next.kind, next.name) else { break };
             // A manifest that no cluster has stored yet has no uid to differ by.
             if proven == owners.len() && (owner.uid.is_empty() || owner.uid == next.uid) {
@@ -49,7 +67,55 @@ impl<'a> Subjects<'a> {
             }
             owners.push(owner);
         }
-        Self { facts, namespace, owners, proven }
+        Self { facts, namespace, owners, proven, user }
+    }
+
+    /// Whether the object is a StatefulSet, a Job or a CronJob, or proven to belong to one: its mounts are its data
+    /// anyhow, or it is not meant to keep any.
+    pub fn is_set_or_job(&self) -> bool {
+        [WorkloadKind::StatefulSet, WorkloadKind::Job]
+            .iter()
+            .any(|kind| self.belongs_to(*kind) == Belongs::Proven)
+    }
+
+    /// Whether the object is of that kind, or belongs to a controller of that kind; a CronJob counts as a Job. A pod
+    /// names its controller itself, so that only proof counts. A controller makes pods within milliseconds of what they belong to, before any cache knows of it: that
+    /// the request is its own is as good, as its account cannot be forged.
+    pub fn belongs_to(&self, kind: WorkloadKind) -> Belongs {
+        let own = self.facts.workload().map(|workload| match workload.kind {
+            WorkloadKind::CronJob => WorkloadKind::Job,
+            own => own,
+        });
+        if own == Some(kind) {
+            return Belongs::Proven;
+        }
+        let Some(owner) = self.facts.meta.controller.filter(|owner| owner.workload == Some(kind)) else {
+            return Belongs::No;
+        };
+        if self.proven > 0 || self.is_by_its_controller() {
+            return Belongs::Proven;
+        }
+        let Owner { kind, name, .. } = owner;
+        let belongs = format!("that it belongs to {kind} {name:?}");
+        match (self.user, self.owners.is_empty()) {
+            (None, true) => {
+                Belongs::Unknown(format!("{belongs} is not proven: the {kind} is not in what was given"))
+            }
+            (None, false) => {
+                Belongs::Unknown(format!("{belongs} is not proven: the {kind} of that name has another uid"))
+            }
+            (Some(_), _) => Belongs::Invented(format!(
+                "{belongs} excuses nothing, because there is no such {kind} under that uid, and anyone can write that"
+            )),
+        }
+    }
+
+    /// Whether the request is that of the controller of the kind that the object names as its owner's.
+    fn is_by_its_controller(&self) -> bool {
+        let owner = self.facts.meta.controller.and_then(|owner| owner.workload);
+        owner.and_then(WorkloadKind::controller).is_some_and(|controller| {
+            self.user.is_some_and(|user| user == controller || user == CONTROLLER_MANAGER)
+        })
     }
 
     /// The facts of the object's namespace.
@@ -87,7 +153,7 @@ impl<'a> Subjects<'a> {
     fn is_kind(&self, kind: &str, believe: Believe) -> bool {
         let claimed = || self.facts.meta.controller.is_some_and(|owner| owner.kind == kind);
         self.facts.id.kind == kind
-            || (believe == Believe::Claims && claimed())
+            || ((believe == Believe::Claims || self.is_by_its_controller()) && claimed())
             || self.owners(believe).any(|owner| owner.kind == kind)
     }
 

@@ -354,6 +354,34 @@ fn an_owner_excuses_only_when_it_is_there_under_that_uid() {
 }
 
 #[test]
+fn a_controllers_own_account_proves_the_kind_and_no_labels() {
+    let excuse = |subjects: Value| {
+        let mut exception = subjects;
+        exception["reason"] = json!("an agent");
+        compiled("p", json!({"rules": [never()], "exceptions": [exception]}))
+    };
+    let owned = pod(json!({}), Some(("DaemonSet", "agent")));
+    let denied = |subjects: Value, user: Option<&str>| {
+        let policies = PolicySet::build(vec![excuse(subjects)]).unwrap();
+        let lookup = MapLookup::default();
+        let engine = Engine { policies: &policies, lookup: &lookup, today: date(2026, 11, 23) };
+        engine.judge(&Review { user, ..Review::create(&owned) }).unwrap().denied()
+    };
+    let by_kind = json!({"kinds": ["DaemonSet"]});
+    let controller = "system:serviceaccount:kube-system:daemon-set-controller";
+    for user in [controller, "system:kube-controller-manager"] {
+        assert!(!denied(by_kind.clone(), Some(user)), "{user}");
+        let another_kind = json!({"kinds": ["StatefulSet"]});
+        assert!(denied(another_kind, Some(user)), "{user}");
+        let by_label = json!({"objectSelector": {"matchLabels": {"app": "agent"}}});
+        assert!(denied(by_label, Some(user)), "{user} says nothing of labels");
+    }
+    for user in [None, Some("alice"), Some("system:serviceaccount:kube-system:job-controller")] {
+        assert!(denied(by_kind.clone(), user), "{user:?}");
+    }
+}
+
+#[test]
 fn an_owner_that_is_not_believed_is_told() {
     let spec =
         json!({"rules": [never()], "exceptions": [{"kinds": ["StrimziPodSet"], "reason": "it knows"}]});

@@ -127,9 +127,10 @@ impl Bases {
     }
 }
 
-/// What of a path lies beneath a base, if the path is clean and not the base itself.
+/// What of a path lies beneath a base, if the path is clean and not the base itself. An agent may have reported the base:
+/// nothing is beneath an empty one or the root.
 pub(super) fn beneath<'a>(base: &str, path: &'a str) -> Option<&'a str> {
-    if FsPath::new(path).as_str() != path {
+    if base.is_empty() || FsPath::new(path).as_str() != path {
         return None;
     }
     path.strip_prefix(base)?.strip_prefix('/').filter(|rest| !rest.is_empty())
@@ -240,5 +241,6 @@ mod tests {
             let found = found.as_ref().map(|(base, rest)| (base.as_str(), *rest));
             assert_eq!(found, wanted, "{node} {path}");
         }
+        assert_eq!((beneath("", "/etc/x"), beneath("/", "/etc/x")), (None, None));
     }
 }

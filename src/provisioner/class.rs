@@ -21,7 +21,7 @@ pub enum VolumeType {
 }
 
 /// A class's parameters.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameters {
     /// `backend`: unless the class names one, directories, and loop devices for claims of volumeMode Block.
     pub backend: Backend,
@@ -36,8 +36,27 @@ pub struct Parameters {
     pub any_path: bool,
     /// `volumeType`, or the class's annotation `defaultVolumeType`.
     pub volume_type: VolumeType,
+    /// `allowClaimVolumeType`: whether claims may choose hostPath by their annotation `volumeType`. They may unless the
+    /// class says no, as they may with rancher's provisioner.
+    pub claims_choose: bool,
     /// `fsType` of a loop volume; the kubelet makes the file system.
     pub fs_type: Option<String>,
+}
+
+impl Default for Parameters {
+    /// What holds for a class without parameters.
+    fn default() -> Self {
+        Self {
+            backend: Backend::default(),
+            backend_named: false,
+            node_path: None,
+            path_pattern: None,
+            any_path: false,
+            volume_type: VolumeType::default(),
+            claims_choose: true,
+            fs_type: None,
+        }
+    }
 }
 
 impl Parameters {
@@ -87,6 +106,15 @@ impl Parameters {
                         ));
                     }
                 },
+                "allowClaimVolumeType" => match value.as_str() {
+                    "true" => read.claims_choose = true,
+                    "false" => read.claims_choose = false,
+                    _ => {
+                        return fault(format!(
+                            "the parameter allowClaimVolumeType must be true or false, not {value:?}"
+                        ));
+                    }
+                },
                 "fsType" | "csi.storage.k8s.io/fstype" => {
                     read.fs_type = Some(value.clone()).filter(|text| !text.is_empty());
                 }
@@ -105,7 +133,7 @@ impl Parameters {
                 other => {
                     return fault(format!(
                         "the parameter {other:?} is unknown; there are backend, nodePath, pathPattern, \
-                         allowUnsafePathPattern, volumeType and fsType"
+                         allowUnsafePathPattern, volumeType, allowClaimVolumeType and fsType"
                     ));
                 }
             }
@@ -154,6 +182,14 @@ impl Parameters {
             Some(VolumeType::HostPath) if self.backend == Backend::Loop => Err(ClassFault(
                 "the claim's annotation volumeType asks for hostPath, which a volume of backend loop cannot be".to_owned(),
             )),
+            Some(VolumeType::HostPath) if !self.claims_choose && self.volume_type != VolumeType::HostPath => {
+                Err(ClassFault(
+                    "the claim's annotation volumeType asks for hostPath, which its class leaves to no claim (parameter \
+                     allowClaimVolumeType is \"false\"): leave the annotation out, or use a class whose own volumeType is \
+                     hostPath"
+                        .to_owned(),
+                ))
+            }
             Some(volume_type) => Ok(volume_type),
             None => Err(ClassFault(format!("the claim's annotation volumeType must be local or hostPath, not {text:?}"))),
         }
@@ -211,7 +247,8 @@ mod tests {
     fn reads_every_parameter() {
         let read = Parameters::of(&class(
             json!({"backend": "loop", "nodePath": "/data//x/", "pathPattern": "p", "allowUnsafePathPattern": "true",
-                   "volumeType": "Local", "fsType": "xfs", "nodeAffinityKey": "kubernetes.io/hostname"}),
+                   "volumeType": "Local", "fsType": "xfs", "nodeAffinityKey": "kubernetes.io/hostname",
+                   "allowClaimVolumeType": "false"}),
             json!({"defaultVolumeType": "hostPath"}),
         ));
         let wanted = Parameters {
@@ -221,6 +258,7 @@ mod tests {
             path_pattern: Some("p".into()),
             any_path: true,
             volume_type: VolumeType::Local,
+            claims_choose: false,
             fs_type: Some("xfs".into()),
         };
         assert_eq!(read, Ok(wanted));
@@ -233,6 +271,7 @@ mod tests {
             (json!({"backend": "zfs"}), "one of directory, btrfs, projectQuota, loop"),
             (json!({"nodePath": "data"}), "must begin with /"),
             (json!({"volumeType": "nfs"}), "local or hostPath"),
+            (json!({"allowClaimVolumeType": "no"}), "must be true or false"),
             (json!({"nodeAffinityKey": "zone"}), "a label that two nodes share"),
             (json!({"permPattern": "0700"}), "is not supported"),
             (json!({"nodepath": "/x"}), "\"nodepath\" is unknown"),
@@ -253,6 +292,26 @@ mod tests {
         assert_eq!(chosen(json!({})), Ok(VolumeType::HostPath));
         assert_eq!(chosen(json!({"volumeType": "local"})), Ok(VolumeType::Local));
         assert!(chosen(json!({"volumeType": "nfs"})).unwrap_err().contains("local or hostPath"));
+    }
+
+    #[test]
+    fn a_class_decides_whether_claims_may_choose_host_path() {
+        let chosen = |parameters: Value, asked: &str| {
+            let claim = claim(json!({"volumeType": asked}));
+            let parameters = Parameters::of(&class(parameters, json!({}))).unwrap();
+            parameters.volume_type_for(claim.unbound.as_ref().unwrap()).map_err(|fault| fault.0)
+        };
+        for parameters in [json!({}), json!({"allowClaimVolumeType": "true"})] {
+            assert_eq!(chosen(parameters, "hostPath"), Ok(VolumeType::HostPath), "as rancher's");
+        }
+        let no = || json!({"allowClaimVolumeType": "false"});
+        for spelled in ["hostPath", "HostPath", "hostpath"] {
+            assert!(chosen(no(), spelled).unwrap_err().contains("allowClaimVolumeType"), "{spelled}");
+        }
+        assert_eq!(chosen(no(), "local"), Ok(VolumeType::Local));
+        let own = |asked| chosen(json!({"allowClaimVolumeType": "false", "volumeType": "hostPath"}), asked);
+        assert_eq!(own("hostPath"), Ok(VolumeType::HostPath), "the class's own choice");
+        assert_eq!(own("local"), Ok(VolumeType::Local), "what is safe is never refused");
     }
 
     #[test]

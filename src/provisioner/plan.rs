@@ -1,17 +1,16 @@
 //! The next step for one volume, from what is known of it. Pure: the same facts give the same step, so that whoever was
 //! killed, wherever, goes on by looking again.
 
-use super::bases::Bases;
+use super::bases::{Bases, beneath};
 use super::class::Parameters;
 use super::events::Notice;
+use super::pattern;
 use super::remove;
 use super::view::{Claim, Class, Node, NodeVolume, Storage, Unbound, Volume};
 use super::volume::{MadeVolume, node_volume_spec, without_node};
 use super::world::World;
 use crate::facts::{BindingMode, ReclaimPolicy};
-use crate::model::{
-    AccessMode, Backend, ClaimReference, Desired, FsPath, NodeVolumeMode, NodeVolumeSpec, Phase,
-};
+use crate::model::{AccessMode, Backend, ClaimReference, Desired, NodeVolumeMode, NodeVolumeSpec, Phase};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -413,7 +412,7 @@ impl<'a> Planner<'a> {
                 }
             };
             let asked = promised.get(&(&*node.name, &*base)).copied().unwrap_or(0);
-            let room = storage.base(&base).map_or(0, |base| base.available_bytes) - asked;
+            let room = storage.base(&base).map_or(0, |base| base.available_bytes).saturating_sub(asked);
             if room < claim.request {
                 why_not.push(format!("{}: {base} has {} bytes left", node.name, room.max(0)));
             } else if best.as_ref().is_none_or(|(known, most, ..)| (answers, room) > (*known, *most)) {
@@ -439,7 +438,8 @@ impl<'a> Planner<'a> {
     fn promised(&self) -> HashMap<(&'a str, &'a str), i64> {
         let mut promised = HashMap::new();
         for volume in self.world.node_volumes().filter(|volume| volume.status.phase == Phase::Pending) {
-            *promised.entry((&*volume.spec.node, &*volume.spec.base)).or_default() += volume.spec.size_bytes;
+            let sum: &mut i64 = promised.entry((&*volume.spec.node, &*volume.spec.base)).or_default();
+            *sum = sum.saturating_add(volume.spec.size_bytes);
         }
         promised
     }
@@ -683,21 +683,26 @@ fn parameters(class: &Class, rest: &Unbound) -> Result<Parameters, String> {
     Ok(parameters)
 }
 
-/// Where the agent says that the volume is, if that is where it was to be.
+/// Where the volume is. Nothing that an agent writes goes into a volume: its path must be the one that follows from what it
+/// was asked for. That is checked as well, since whoever may write NodeVolumes could otherwise have a pod read any path of a
+/// node.
 fn made_at(found: &NodeVolume) -> Result<String, String> {
-    let path = found.status.path.as_deref().unwrap_or_default();
-    let device = found.spec.backend == Backend::Loop;
-    match (device, found.as_asked) {
-        (false, true) => Ok(found.spec.path()),
-        (true, false) if path.starts_with("/dev/") && FsPath::new(path).as_str() == path => {
-            Ok(path.to_owned())
-        }
-        _ => Err(format!(
-            "the agent of node {:?} says that the volume is at {path:?}, where it was not asked for: are controller and \
-             agent of one version?",
-            found.spec.node
-        )),
+    let NodeVolume { name, spec, status, as_asked, .. } = found;
+    if !as_asked {
+        return Err(format!(
+            "the agent of node {:?} says that the volume is at {:?}, where it was not asked for: are controller and agent \
+             of one version?",
+            spec.node,
+            status.path.as_deref().unwrap_or_default()
+        ));
     }
+    let path = spec.path();
+    let within =
+        beneath(&spec.base, &path).map(drop).ok_or_else(|| format!("it is not below {:?}", spec.base));
+    pattern::check(&spec.directory)
+        .and(within)
+        .map_err(|why| format!("NodeVolume {name} names the path {path:?}, where no volume can be: {why}"))?;
+    Ok(spec.reached_at(name))
 }
 
 /// Whether it is a file system on a block device, which the kubelet alone can let grow.

@@ -224,6 +224,17 @@ fn a_claim_that_waits() {
         "reschedule (ProvisioningFailed: node \"a\" cannot make volumes of backend btrfs in /opt/local-path-provisioner)",
     );
     check(
+        "the node has too many devices",
+        with(facts(), |f| {
+            f.class["parameters"] = json!({"backend": "loop"});
+            f.storages[0]["status"]["bases"][0]["backends"] = json!(["directory"]);
+            f.storages[0]["status"]["bases"][0]["message"] =
+                json!("loop: this node has 256 loop volumes (TooManyDevices)");
+        }),
+        "reschedule (ProvisioningFailed: node \"a\" cannot make volumes of backend loop in /opt/local-path-provisioner (loop: \
+         this node has 256 loop volumes (TooManyDevices)))",
+    );
+    check(
         "the base cannot be used",
         with(facts(), |f| {
             f.storages[0]["status"]["bases"][0] =
@@ -266,6 +277,21 @@ fn a_claim_that_asks_for_what_cannot_be() {
         device("loop"),
         "ask a:/opt/local-path-provisioner/pvc-u1_team_data…",
     );
+    let host_path = |parameters: Value| {
+        with(facts(), |f| {
+            f.claim["metadata"]["annotations"]["volumeType"] = json!("hostPath");
+            f.class["parameters"] = parameters;
+        })
+    };
+    check(
+        "hostPath of a class that leaves it to no claim",
+        host_path(json!({"allowClaimVolumeType": "false"})),
+        "wait (ProvisioningFailed: the claim's annotation volumeType asks for hostPath, which its class leaves to no claim \
+         (parameter allowClaimVolumeType is \"false\")…",
+    );
+    for parameters in [json!({}), json!({"allowClaimVolumeType": "true"})] {
+        check("hostPath as with rancher's", host_path(parameters), "ask a:…");
+    }
     let mut any = spec("volumeMode", json!("Block"));
     let Step::Do { action: Action::CreateNodeVolume { spec, .. }, .. } = step(&mut any, 100) else {
         panic!("a device of a class that names no backend is asked for")
@@ -348,6 +374,48 @@ fn an_agent_that_was_asked() {
         "made elsewhere",
         with(asked("Ready"), |f| f.node_volume["status"]["path"] = json!("/etc")),
         "wait (ProvisioningFailed: the agent of node \"a\" says that the volume is at \"/etc\"…",
+    );
+    let device = |path: &str| {
+        with(asked("Ready"), |f| {
+            f.node_volume["spec"]["backend"] = json!("loop");
+            f.node_volume["status"]["path"] = json!(path);
+        })
+    };
+    check("a device", device("/dev/volgate/pvc-u1"), "make the volume (ProvisioningSucceeded…");
+    for path in [
+        "/dev/sda",
+        "/dev/volgate/pvc-u2",
+        "/dev/volgate/../sda",
+        "/dev/volgate/pvc-u1/",
+        "",
+        "/opt/local-path-provisioner/pvc-u1_team_data",
+    ] {
+        check(
+            path,
+            device(path),
+            "wait (ProvisioningFailed: the agent of node \"a\" says that the volume is at…",
+        );
+    }
+    // What no controller asks for, but somebody who may write NodeVolumes could.
+    for (base, directory) in
+        [("/", "etc"), ("/opt", "../etc"), ("/opt/../etc", "x"), ("/opt", ".volgate/volumes"), ("", "etc")]
+    {
+        let path = format!("{base}/{directory}");
+        let planted = with(asked("Ready"), |f| {
+            f.node_volume["spec"]["base"] = json!(base);
+            f.node_volume["spec"]["directory"] = json!(directory);
+            f.node_volume["status"]["path"] = json!(path);
+        });
+        check(&path, planted, "wait (ProvisioningFailed: NodeVolume pvc-u1 names the path…");
+    }
+    let full = with(asked("Refused"), |f| {
+        f.node_volume["status"]["reason"] = json!("TooManyDevices");
+        f.node_volume["status"]["message"] = json!("this node has 256 loop volumes");
+    });
+    check(
+        "too many devices: another node",
+        full,
+        "reschedule (ProvisioningFailed: node \"a\" cannot hold the volume: this node has 256 loop volumes (TooManyDevices))",
     );
     for phase in ["Refused", "Lost"] {
         check(phase, asked(phase), "reschedule (ProvisioningFailed: node \"a\" cannot hold the volume…");

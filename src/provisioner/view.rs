@@ -421,7 +421,7 @@ impl NodeVolume {
         let RawNodeVolume { metadata, spec, status } = read(object)?;
         let reclaim = metadata.annotation(RECLAIM).map(ReclaimPolicy::parse);
         let mut status = status.unwrap_or_default();
-        let as_asked = status.path.as_deref().is_some_and(|path| path == spec.path());
+        let as_asked = status.path.as_deref().is_some_and(|path| path == spec.reached_at(&metadata.name));
         if as_asked {
             status.path = None;
         }

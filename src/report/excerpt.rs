@@ -1,12 +1,15 @@
 //! The lines of an input around a place, with marks under them.
 
 use crate::check::{Input, Spot};
+use crate::source::Source;
 use annotate_snippets::{AnnotationKind, Group, Level, Snippet};
 use std::borrow::Cow;
 use std::ops::Range;
 
 /// A line of more bytes than this, as of minified JSON, is shown only around the place.
 const LONG_LINE: usize = 500;
+/// Places that are so many bytes apart are not shown in one excerpt.
+const FAR: usize = 4_000;
 /// How many bytes of a long line are shown on each side.
 const AROUND: usize = 60;
 
@@ -21,21 +24,26 @@ pub(super) fn excerpt<'i>(
     let Some(source) = inputs.get(spot.input).map(|input| &input.source) else { return group };
     let related: Vec<&(Spot, String)> =
         related.iter().filter(|(other, _)| other.input == spot.input).collect();
+    // What stands far from the place is shown by itself, so that no excerpt is longer than its few lines.
+    let (related, far): (Vec<_>, Vec<_>) = related
+        .into_iter()
+        .partition(|(other, _)| other.start.max(spot.start) - other.start.min(spot.start) <= FAR);
     let starts = related.iter().map(|(other, _)| other.start).chain([spot.start]);
-    let ends = related.iter().map(|(other, _)| other.end).chain([spot.end]);
-    let from = starts.min().unwrap_or(spot.start);
-    let to = ends.max().unwrap_or(spot.end);
-    let window = lines(&source.text, from..to);
+    let from = starts.clone().min().unwrap_or(spot.start);
+    let to = starts.max().unwrap_or(spot.start);
+    let window = source.line_of(from).start..source.line_of(to).end;
     let text = source.text.get(window.clone()).unwrap_or_default();
     let at = source.position(spot.start);
-    if text.lines().any(|line| line.len() > LONG_LINE) {
-        let (text, mark) = around(&source.text, spot);
+    // Lines are looked at only where they are short together.
+    if text.len() > FAR + 2 * LONG_LINE || text.lines().any(|line| line.len() > LONG_LINE) {
+        let (text, mark) = around(source, spot);
         let primary = AnnotationKind::Primary.span(mark);
         let snippet = Snippet::source(text).line_start(at.line);
         // The renderer would count the column from the piece's start.
         let place = format!("{}:{}:{}", source.name, at.line, at.column);
         let place = Level::NOTE.with_name("at").message(place);
-        return group.element(snippet.annotation(labelled(primary, label))).element(place);
+        let group = group.element(snippet.annotation(labelled(primary, label))).element(place);
+        return apart(group, source, &far);
     }
     let inside = |spot: &Spot| -> Range<usize> {
         let start = spot.start.saturating_sub(window.start).min(text.len());
@@ -49,24 +57,26 @@ pub(super) fn excerpt<'i>(
     for (other, note) in related {
         snippet = snippet.annotation(AnnotationKind::Context.span(inside(other)).label(note.as_str()));
     }
-    group.element(snippet)
+    apart(group.element(snippet), source, &far)
+}
+
+/// Adds the lines of other places, each by itself.
+fn apart<'i>(mut group: Group<'i>, source: &'i Source, places: &[&'i (Spot, String)]) -> Group<'i> {
+    for (spot, note) in places {
+        let (text, mark) = around(source, spot);
+        let snippet = Snippet::source(text)
+            .path(source.name.as_str())
+            .line_start(source.position(spot.start).line)
+            .annotation(AnnotationKind::Context.span(mark).label(note.as_str()));
+        group = group.element(snippet);
+    }
+    group
 }
 
 type Annotation<'i> = annotate_snippets::Annotation<'i>;
 
 fn labelled<'i>(annotation: Annotation<'i>, label: &'i str) -> Annotation<'i> {
     if label.is_empty() { annotation } else { annotation.label(label) }
-}
-
-/// The range widened to whole lines, without the line break at its end.
-fn lines(text: &str, range: Range<usize>) -> Range<usize> {
-    let from = range.start.min(text.len());
-    let to = range.end.clamp(from, text.len());
-    let start = text.get(..from).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
-    let end = text.get(to..).and_then(|rest| rest.find('\n')).map_or(text.len(), |at| to + at);
-    // A carriage return at the end would be shown as a character.
-    let bare = text.get(start..end).map_or(0, |window| window.trim_end_matches('\r').len());
-    start..start + bare
 }
 
 /// A place of many lines is shown by its first.
@@ -84,11 +94,12 @@ fn boundary(text: &str, at: usize) -> usize {
 }
 
 /// A piece of a long line with the place in it, and where it is in the piece.
-fn around<'i>(text: &'i str, spot: &Spot) -> (Cow<'i, str>, Range<usize>) {
+fn around<'i>(source: &'i Source, spot: &Spot) -> (Cow<'i, str>, Range<usize>) {
+    let text: &str = &source.text;
     let start = spot.start.min(text.len());
     let end = spot.end.clamp(start, text.len()).min(start.saturating_add(AROUND));
     let (start, end) = (boundary(text, start), boundary(text, end));
-    let line = lines(text, start..start);
+    let line = source.line_of(start);
     let from = boundary(text, start.saturating_sub(AROUND)).max(line.start);
     let to = boundary(text, end.saturating_add(AROUND).min(line.end)).max(start);
     let before = if from > line.start { "..." } else { "" };

@@ -3,6 +3,9 @@ use crate::model::Reach;
 
 const HEAD: [&str; 7] = ["CONTAINER", "PATH", "DURABILITY", "LOST WHEN", "REACH", "ON", "DATA OF"];
 
+/// The most characters that a column is wide.
+const WIDEST: usize = 80;
+
 /// The durability table as text: one block an object, columns as wide as they must be.
 pub fn table(rows: &[Row]) -> String {
     let mut text = String::new();
@@ -18,7 +21,8 @@ pub fn table(rows: &[Row]) -> String {
         let mut widths = [0; 7];
         for row in &cells {
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
+                // A cell that is longer than most stands out of its column, and does not widen it for all.
+                *width = (*width).max(cell.chars().take(WIDEST).count());
             }
         }
         for row in &cells {

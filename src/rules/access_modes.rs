@@ -1,5 +1,5 @@
 use super::support::{best_fit, class_samples, fits_any, one_of, pattern_fault, pattern_faults};
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::facts::{ClaimSite, ClassFacts};
 use crate::model::{AccessMode, FieldPath};
@@ -72,7 +72,7 @@ const MODES: [AccessMode; 4] = [
 ];
 
 impl Rule for AccessModes {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         for site in context.facts.claim_sites() {
             self.judge(context, &site, findings);
         }
@@ -102,7 +102,7 @@ impl AccessModes {
         class.and_then(|class| best_fit(&self.0.per_class, class)).unwrap_or(&self.0.allow)
     }
 
-    fn judge(&self, context: &Context<'_>, site: &ClaimSite<'_>, findings: &mut Vec<Draft>) {
+    fn judge(&self, context: &Context<'_>, site: &ClaimSite<'_>, findings: &mut Drafts<'_>) {
         let class = site.spec.class_in_effect(context.lookup);
         let allowed = self.allowed(class.as_deref());
         let choice = if allowed.is_empty() { &MODES } else { allowed };
@@ -151,8 +151,8 @@ impl AccessModes {
         }
         let class = site.spec.class_facts(context.lookup)?;
         let local = if class.is_static() {
-            let volumes = context.lookup.available_volumes(&class.name);
-            !volumes.is_empty() && volumes.iter().all(|volume| volume.node_affinity.is_some())
+            let volumes = context.lookup.available(&class.name);
+            volumes.count > 0 && volumes.tied == volumes.count
         } else {
             class.is_local()
         };

@@ -1,5 +1,5 @@
 use super::support::{fits_any, pattern_faults};
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::facts::{BindingMode, ClaimSite, ClassFacts, Subject};
 use crate::model::FieldPath;
@@ -57,7 +57,7 @@ enum Local {
 }
 
 impl Rule for BindingModeRule {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         match &context.facts.subject {
             Subject::Class(class) => findings.extend(self.judge_class(context, class)),
             _ => findings.extend(context.facts.claim_sites().filter_map(|site| self.judge_claim(context, &site))),
@@ -113,10 +113,10 @@ impl BindingModeRule {
         if !class.is_static() {
             return if class.is_local() { Local::Yes } else { Local::No };
         }
-        let volumes = context.lookup.available_volumes(&class.name);
-        match volumes.iter().any(|volume| volume.node_affinity.is_some()) {
+        let volumes = context.lookup.available(&class.name);
+        match volumes.tied > 0 {
             true => Local::Yes,
-            false if volumes.is_empty() => Local::Maybe,
+            false if volumes.count == 0 => Local::Maybe,
             false => Local::No,
         }
     }

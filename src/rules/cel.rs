@@ -1,21 +1,34 @@
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::model::FieldPath;
 use crate::policy::{PolicyFault, kind_faults};
-use kube_cel::cel::{Context as CelContext, IdedExpr, Value};
-use library::{LIBRARY, RUN, Run};
-use program::{Kind, Known, Program, why};
+use crate::verdict::Action;
+use library::as_text;
+use program::{Known, Program};
+use reads::OfScaled;
+use run::{Code, Fault, Run};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
-use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use types::{Kind, Type};
+use value::Val;
+use values::OfReview;
 
+pub(crate) use values::Shared;
+
+mod format;
 mod library;
 mod limits;
+mod parse;
 mod pattern;
 mod program;
+mod reads;
+mod run;
+mod time;
+mod types;
+mod value;
 mod values;
 
 /// Asks what an expression in CEL says, with the functions that Kubernetes has in its admission policies.
@@ -42,12 +55,31 @@ mod values;
 ///   - `claims`, those that the object is or makes: `field`, `modes`, `mode` (Filesystem or Block), and where they are
 ///     given `name`, `class`, `size` and, as a number, `bytes`.
 ///
-/// An expression has at most 4096 bytes, 24 levels of nesting and 3 loops inside each other. On one object a rule takes
-/// at most 250,000 steps; what takes more is a finding. A round of a loop takes 8 steps and 2 for each part of its body, a
-/// value that a function is called with 1, a text 1 for each 16 bytes, a map 12 and 6 for each entry. A regular
-/// expression is compiled once, to 256 KiB at most, and what it looks at takes the more steps the larger it is. On an
-/// update, Kubernetes' own limits stand: a claim is judged again for its size alone, so that only
-/// findings beneath `spec.resources` count, and an ephemeral container for those beneath `spec.ephemeralContainers`.
+/// What can never be right is refused when the policy is loaded: a name that does not exist, a field that `facts`,
+/// `request` or `namespaceObject` do not have, values of types that do not go together, such as `size(x) == "1"`. Of
+/// `object` no types are known; there it shows when the expression is evaluated.
+///
+/// The language is that of Kubernetes' admission policies, held to the conformance cases of CEL's specification: macros of
+/// one variable and of two (`all(i, v, …)`, `transformList`, `transformMap`, `transformMapEntry`), optionals (`.?field`,
+/// `optMap`, `or`, `orValue`), `type()`. It has no `authorizer`, no messages (`Name{…}`), no `includes`, time zones only
+/// as offsets such as `+02:00`, and times up to the last day but one of the year 9999; an expression that needs more than
+/// that is refused as well. A list may hold values of different types, and `1 == 1.0` is true, where Kubernetes refuses
+/// both; `has(x.y)` fails where `x` is null, and is false there.
+///
+/// An expression has at most 4096 bytes, 24 levels of nesting and 3 loops inside each other. On one object a rule takes at
+/// most 250,000 steps, and all rules together 4,000,000; what takes more is a finding. Each part of an expression takes a
+/// step when it is evaluated, a round of a loop 3 more, an item that is put into a list or a map 2, a text 1 for each 16
+/// bytes, a value that Kubernetes' library is called with as many as it has parts. Objects with more than 10,000
+/// containers, mounts and volumes have no `facts`. A regular expression is compiled once, to 256 KiB at most, and what it
+/// looks at takes the more steps the larger it is.
+///
+/// On an update, Kubernetes' own limits stand: a claim is judged again for its size and its VolumeAttributesClass, so that
+/// only findings beneath `spec.resources` and `spec.volumeAttributesClassName` count, and an ephemeral container for those
+/// beneath `spec.ephemeralContainers`.
+///
+/// A rule that reads `object.spec.replicas` is asked as well when a workload is scaled up by its `scale` subresource
+/// (`kubectl scale`, a HorizontalPodAutoscaler). Beside the replicas, old and new, only the workload's kind, name,
+/// namespace, uid and labels are known then; a rule that reads more of it is a warning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -101,12 +133,10 @@ impl super::Params for Params {
 
     fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         let mut compile = |text: &str, known: &[Known<'_>], at: &FieldPath, wanted: Kind| match program::compile(text, known) {
-            Ok(program) if program.kind == wanted || program.kind == Kind::Unknown || wanted == Kind::Unknown => {
-                Some(program)
-            }
-            Ok(_) => {
-                let wanted = if wanted == Kind::Truth { "true or false" } else { "a text" };
-                faults.push(PolicyFault::new(at.clone(), format!("must come to {wanted}")));
+            Ok(program) if program.kind.may_be(wanted) => Some(program),
+            Ok(program) => {
+                let wanted = if wanted == Kind::Bool { "true or false" } else { "a text" };
+                faults.push(PolicyFault::new(at.clone(), format!("must come to {wanted}, not {}", program.kind)));
                 None
             }
             Err(found) => {
@@ -118,12 +148,13 @@ impl super::Params for Params {
         let mut variables = Vec::new();
         for (index, variable) in self.variables.iter().enumerate() {
             let at = at.key("variables").index(index).key("expression");
-            let program = compile(&variable.expression, &known, &at, Kind::Unknown);
-            known.push(Known { name: &variable.name, depth: program.as_ref().map_or(0, |program| program.depth) });
+            let program = compile(&variable.expression, &known, &at, Kind::Any);
+            let (kind, depth) = program.as_ref().map_or((Type::Dyn, 0), |it| (it.kind.clone(), it.depth));
+            known.push(Known { name: &variable.name, kind, depth });
             variables.push((variable.name.clone(), program));
         }
-        let expression = compile(&self.expression, &known, &at.key("expression"), Kind::Truth);
-        let when = self.when.as_ref().and_then(|text| compile(text, &known, &at.key("when"), Kind::Truth));
+        let expression = compile(&self.expression, &known, &at.key("expression"), Kind::Bool);
+        let when = self.when.as_ref().and_then(|text| compile(text, &known, &at.key("when"), Kind::Bool));
         let message = self.message_expression.as_ref();
         let message = message.and_then(|text| compile(text, &known, &at.key("messageExpression"), Kind::Text));
         kind_faults(&self.kinds, &at.key("kinds"), faults);
@@ -149,23 +180,17 @@ impl super::Params for Params {
                 FieldPath::root()
             }
         };
-        let globals = variables
-            .iter()
-            .filter_map(|(_, program)| program.as_ref())
-            .chain([&expression, &when, &message].into_iter().flatten())
-            .flat_map(|program| &program.globals)
-            .copied()
-            .collect();
-        let variables = variables.into_iter().filter_map(|(name, program)| Some((name, program?.expression)));
-        Arc::new(Cel {
-            params: self.clone(),
-            field,
-            globals,
-            variables: Arc::new(variables.collect()),
-            expression,
-            when,
-            message,
-        })
+        let programs = || {
+            let variables = variables.iter().filter_map(|(_, program)| program.as_ref());
+            variables.chain([&expression, &when, &message].into_iter().flatten())
+        };
+        let reads_request = programs().any(|program| program.reads_request);
+        let of_scaled = OfScaled::of(programs().flat_map(|program| &program.reads));
+        // One that has a fault keeps its place, by which the others know theirs; the rule is never applied.
+        let code = |program: Option<Program>| program.map_or(Code::Value(Val::Null), |program| program.code);
+        let variables = variables.into_iter().map(|(name, program)| (name, code(program))).collect();
+        let params = self.clone();
+        Arc::new(Cel { params, field, reads_request, of_scaled, variables, expression, when, message })
     }
 }
 
@@ -178,9 +203,10 @@ fn is_name(text: &str) -> bool {
 struct Cel {
     params: Params,
     field: FieldPath,
-    /// The variables that any of the expressions uses.
-    globals: BTreeSet<&'static str>,
-    variables: Arc<Vec<(String, IdedExpr)>>,
+    /// Whether any of the expressions reads the request.
+    reads_request: bool,
+    of_scaled: OfScaled,
+    variables: Vec<(String, Code)>,
     /// Absent only in a rule that has faults, which is never applied.
     expression: Option<Program>,
     when: Option<Program>,
@@ -188,9 +214,9 @@ struct Cel {
 }
 
 impl Rule for Cel {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let kind = &context.facts.id.kind;
-        if !self.params.kinds.is_empty() && !self.params.kinds.contains(kind) {
+        if !self.is_about(kind) {
             return;
         }
         // The library was written for values of the right types; a panic of it must not end a review.
@@ -209,12 +235,21 @@ impl Rule for Cel {
         }
     }
 
+    fn reads_replicas(&self, kind: &str) -> bool {
+        self.is_about(kind) && self.of_scaled != OfScaled::Nothing
+    }
+
+    fn check_scale(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+        let OfScaled::Beyond(path) = &self.of_scaled else { return self.check(context, findings) };
+        let (name, kind) = (&self.params.name, &context.facts.id.kind);
+        let message = format!("not judged: the expression {name:?} reads `{path}`, which is not known of a {kind} that is scaled");
+        let help = "ask for `object.spec.replicas` in a rule of its own, with nothing but the object's kind, name, namespace \
+                    and labels, `request` and `namespaceObject` beside it";
+        findings.push(Draft::new(self.field.clone(), message).help(help).at_most(Action::Warn));
+    }
+
     fn reads_request(&self) -> bool {
-        // Not exact, and need not be: a review that is decoded for nothing costs microseconds.
-        let params = &self.params;
-        let texts = [&params.when, &params.message_expression].into_iter().flatten();
-        let variables = params.variables.iter().map(|variable| &variable.expression);
-        texts.chain(variables).chain([&params.expression]).any(|text| text.contains("request"))
+        self.reads_request
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -223,48 +258,62 @@ impl Rule for Cel {
 }
 
 impl Cel {
+    fn is_about(&self, kind: &str) -> bool {
+        self.params.kinds.is_empty() || self.params.kinds.iter().any(|named| named == kind)
+    }
+
     /// What is wrong, if anything is.
     fn answer(&self, context: &Context<'_>) -> Result<Option<String>, String> {
         let Some(expression) = &self.expression else { return Ok(None) };
-        let run = Arc::new(Run::new(self.variables.clone()));
-        let mut scope = LIBRARY.new_inner_scope();
-        scope.add_variable_from_value(RUN, Value::Opaque(run.clone()));
-        for global in &self.globals {
-            scope.add_variable_from_value(*global, values::global(global, context));
-        }
+        let globals = OfReview(context);
+        let steps = limits::STEPS.min(context.cel.left());
+        let mut run = Run::new(&globals, &self.variables, steps);
+        let answer = self.ask(&mut run, expression);
+        context.cel.took(steps - run.left());
+        answer.map_err(|why| if run.left() == 0 { exhausted(steps) } else { why })
+    }
+
+    fn ask<'r>(&'r self, run: &mut Run<'r>, expression: &'r Program) -> Result<Option<String>, String> {
         if let Some(when) = &self.when
-            && !truth(&run, &scope, when).map_err(|why| format!("`when`: {why}"))?
+            && !truth(run, when).map_err(|why| format!("`when`: {why}"))?
         {
             return Ok(None);
         }
-        if truth(&run, &scope, expression)? {
+        if truth(run, expression)? {
             return Ok(None);
         }
         let name = &self.params.name;
-        let made = self.message.as_ref().and_then(|message| match scope.resolve(&message.expression) {
-            Ok(Value::String(text)) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
-            _ => None,
-        });
-        Ok(Some(match made.as_ref().or(self.params.message.as_ref()) {
+        let made = self.message.as_ref().and_then(|message| run.eval(&message.code).ok());
+        let made = made.as_ref().and_then(as_text).map(str::trim).filter(|text| !text.is_empty());
+        Ok(Some(match made.or(self.params.message.as_deref()) {
             Some(message) => format!("{message} ({name})"),
             None => format!("not true: {} ({name})", self.params.expression.trim()),
         }))
     }
 }
 
-fn truth(run: &Run, scope: &CelContext<'_>, program: &Program) -> Result<bool, String> {
-    let answer = scope.resolve(&program.expression);
-    // An expression can go on after a part of it failed; what it comes to then is not to be trusted.
-    if run.exhausted() {
-        return Err(format!(
-            "it takes more than {} steps on this object: loop over less, or put what a loop repeats into `variables`",
-            limits::STEPS
-        ));
+fn exhausted(steps: u64) -> String {
+    if steps == limits::STEPS {
+        format!(
+            "it takes more than {steps} steps on this object: loop over less, or put what a loop repeats into `variables`"
+        )
+    } else {
+        format!(
+            "not evaluated: the cel rules take more than {} steps on this object together; ask less, or in fewer rules",
+            limits::REVIEW
+        )
     }
+}
+
+fn truth<'r>(run: &mut Run<'r>, program: &'r Program) -> Result<bool, String> {
+    let answer = run.eval(&program.code);
+    // An expression can go on after a part of it failed; what it comes to then is not to be trusted.
     match answer {
-        Ok(Value::Bool(truth)) => Ok(truth),
-        Ok(other) => Err(format!("it comes to {}, not to true or false", other.type_of())),
-        Err(error) => Err(why(&error)),
+        _ if run.left() == 0 => Err(String::new()),
+        Ok(Val::Bool(truth)) => Ok(truth),
+        Ok(other) => Err(format!("it comes to {}, not to true or false", other.kind().name())),
+        Err(Fault::Because(why)) => Err(why.to_string()),
+        Err(Fault::Steps) => Err(String::new()),
     }
 }
 

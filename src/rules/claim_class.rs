@@ -1,5 +1,5 @@
 use super::support::{fits_any, includes, one_of, overlap, pattern_faults};
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::facts::{ClaimSite, ClaimSiteKind, ClassName};
 use crate::lookup::LookupKind;
@@ -89,7 +89,7 @@ impl Params {
 struct ClaimClass(Params);
 
 impl Rule for ClaimClass {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         findings.extend(context.facts.claim_sites().filter_map(|site| self.judge(context, &site)));
     }
 
@@ -186,7 +186,7 @@ impl ClaimClass {
             // Volumes made by hand may have a class that has no object.
             && site.spec.volume_name.is_none()
             && lookup.knows_all(LookupKind::Volume)
-            && lookup.available_volumes(class).is_empty()
+            && lookup.available(class).count == 0
     }
 
     fn instead(&self, context: &Context<'_>, class: &str) -> String {

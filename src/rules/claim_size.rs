@@ -1,5 +1,5 @@
 use super::support::{best_fit, class_samples, pattern_fault, quantity};
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::facts::ClaimSite;
 use crate::model::{FieldPath, Operation, Quantity};
@@ -110,7 +110,7 @@ struct ClaimSize {
 }
 
 impl Rule for ClaimSize {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         findings.extend(context.facts.claim_sites().filter_map(|site| self.judge(context, &site)));
     }
 

@@ -1,9 +1,9 @@
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::facts::{ClaimFacts, Container, Subject, VolumeSource, Workload, WorkloadKind};
 use crate::lookup::LookupKind;
 use crate::model::FieldPath;
-use crate::policy::PolicyFault;
+use crate::policy::{Belongs, PolicyFault};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ impl super::Params for Params {
 struct Dangling;
 
 impl Rule for Dangling {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         match &context.facts.subject {
             Subject::Workload(workload) => {
                 for container in &workload.pod.containers {
@@ -100,7 +100,7 @@ fn uses<'w>(
     mounted.chain(container.devices.iter().map(move |d| (d.volume, devices.index(d.index), "block device")))
 }
 
-fn mounts(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Vec<Draft>) {
+fn mounts(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Drafts<'_>) {
     let known = |name: &str| workload.pod.volume(name).is_some() || workload.claim_template(name).is_some();
     for (name, field, what) in uses(workload, container).filter(|(name, ..)| !known(name)) {
         let message = format!(
@@ -133,7 +133,7 @@ fn repeated<'t, T, K: Eq + Hash>(
     })
 }
 
-fn same_path(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Vec<Draft>) {
+fn same_path(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Drafts<'_>) {
     let pod = workload.pod.path();
     for (first, mount) in repeated(&container.mounts, |mount| &mount.path) {
         let message = format!(
@@ -149,7 +149,7 @@ fn same_path(workload: &Workload<'_>, container: &Container<'_>, findings: &mut 
 }
 
 /// Pod volumes of the same name: a mount means the first, and the API server refuses them.
-fn same_name(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
+fn same_name(workload: &Workload<'_>, findings: &mut Drafts<'_>) {
     let pod = workload.pod.path();
     for (first, volume) in repeated(&workload.pod.volumes, |volume| volume.name) {
         let message = format!(
@@ -164,7 +164,7 @@ fn same_name(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
 }
 
 /// Pod volumes and claim templates that no container uses.
-fn unused(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
+fn unused(workload: &Workload<'_>, findings: &mut Drafts<'_>) {
     let pod = workload.pod.path();
     let containers = workload.pod.containers.iter();
     let used: HashSet<&str> =
@@ -189,7 +189,7 @@ fn unused(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
     }
 }
 
-fn missing_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut Vec<Draft>) {
+fn missing_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut Drafts<'_>) {
     let namespace = context.facts.namespace();
     for volume in &workload.pod.volumes {
         let VolumeSource::Claim { name, .. } = volume.source else { continue };
@@ -216,12 +216,15 @@ fn missing_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut
 /// Whether the StatefulSet of a pod has made the claim for it; the cache may not know it yet.
 fn is_set_claim(context: &Context<'_>, workload: &Workload<'_>, volume: &str, claim: &str) -> bool {
     workload.kind == WorkloadKind::Pod
-        && workload.stateful_set
+        && matches!(
+            context.subjects.belongs_to(WorkloadKind::StatefulSet),
+            Belongs::Proven | Belongs::Unknown(_)
+        )
         && claim.strip_prefix(volume).and_then(|rest| rest.strip_prefix('-')) == Some(&context.facts.id.name)
 }
 
 /// A claim that names a volume binds to that one or to none.
-fn missing_volume(context: &Context<'_>, name: Option<&str>, claim: &FieldPath, findings: &mut Vec<Draft>) {
+fn missing_volume(context: &Context<'_>, name: Option<&str>, claim: &FieldPath, findings: &mut Drafts<'_>) {
     let Some(name) = name.filter(|_| context.lookup.knows_all(LookupKind::Volume)) else { return };
     if context.lookup.volume(name).is_some() {
         return;
@@ -238,9 +241,11 @@ fn missing_volume(context: &Context<'_>, name: Option<&str>, claim: &FieldPath, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{judge, lines, policy};
+    use super::super::Drafts;
+    use super::super::testing::{judge, judge_review, lines, policy};
     use crate::engine::{Engine, Review};
     use crate::lookup::MapLookup;
+    use crate::verdict::Action;
     use serde_json::{Value, json};
 
     fn found(context: &[Value], object: &Value) -> Vec<String> {
@@ -347,8 +352,15 @@ mod tests {
         }
         let mut own = uses_claim("data-p");
         assert_eq!(found(&[], &own).len(), 1);
-        own["metadata"]["ownerReferences"] = json!([{"kind": "StatefulSet", "name": "s", "controller": true}]);
+        own["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "s", "uid": "u", "controller": true}]);
         assert_eq!(found(&[], &own), [""; 0], "the set has made it, the cache is behind");
+        let by = |user| {
+            let review = Review { user: Some(user), ..Review::create(&own) };
+            judge_review(json!([{"dangling": {}}]), &[], &review).findings.len()
+        };
+        assert_eq!(by("system:serviceaccount:kube-system:statefulset-controller"), 0);
+        assert_eq!(by("alice"), 1, "a set that she made up has made nothing");
         own["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] = json!("backup");
         assert_eq!(found(&[], &own).len(), 1);
     }
@@ -361,7 +373,10 @@ mod tests {
         let volumes: Vec<Value> = (0..number).map(|at| json!({"name": format!("v{at}"), "emptyDir": {}})).collect();
         let object = pod(json!({"name": "c", "volumeMounts": mounts}), json!(volumes));
         let verdict = judge(json!([{"dangling": {}}]), &[], &object);
-        assert_eq!(verdict.findings.len(), 2 * number, "each mount names nothing, and nothing mounts a volume");
+        assert_eq!(verdict.findings.len(), Drafts::MOST + 1, "each mount names nothing, and nothing mounts a volume");
+        let more = verdict.findings.last().unwrap();
+        assert_eq!(more.message, "9900 more findings of this rule in this object: only the first 100 are told");
+        assert_eq!((more.action, more.field.to_string().as_str()), (Action::Deny, "spec.containers[0].volumeMounts[100].name"));
         let help = verdict.findings[0].help.as_deref().unwrap();
         assert!(help.starts_with(r#"write one of "v0", "v1", "#), "{help}");
         assert!(help.ends_with(r#""v11", …, or add "w0" to the pod's `volumes`"#), "{help}");

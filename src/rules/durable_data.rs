@@ -1,13 +1,16 @@
-use super::{Draft, Rule};
-use crate::data::{Data, DataPath, Why, has_durable, writable_mounts};
+use super::{Draft, Drafts, Rule};
+use crate::catalog::{Catalog, Origin, PlaceDoubt, Start, Unplaced};
+use crate::data::{Data, DataPath, UnplacedData, Why, has_durable, has_lasting, view, writable_mounts};
 use crate::engine::Context;
-use crate::facts::{Cover, Mount, Place, StorageMap, VolumeSource, Workload};
-use crate::model::{Durability, FieldPath, LabelSelector};
-use crate::policy::{PolicyFault, selector_faults};
+use crate::facts::{Container, Cover, Mount, Place, Section, StorageMap, VolumeSource, Workload, WorkloadKind};
+use crate::model::{Brief, Durability, FieldPath, FsPath, LabelSelector, beginning, shortened};
+use crate::policy::{Belongs, PolicyFault, selector_faults};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -23,15 +26,25 @@ use std::sync::Arc;
 /// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so. An image that
 /// is not in the catalog, with a pod volume that ends with the pod mounted where a product of the catalog keeps its
 /// data (an emptyDir at `/var/lib/mysql`), is a warning. So is a Job of a
-/// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client. And so
-/// is a product that many run without keeping its data (Grafana, Prometheus, Tempo), unless `dispensable` asks for more.
+/// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client. `jobs`
+/// asks for more or less; with `jobs: Deny` a Job that starts a server is refused as any other workload, and a script that
+/// volgate cannot read stays a warning. A pod counts as a Job's when the Job is there under the uid that the pod names, or
+/// the Job controller itself makes the pod; in CI, where the Job is not among the manifests, the finding is a warning that
+/// says so. And a product that many run without keeping its data (Grafana, Prometheus, Tempo) is a warning, unless
+/// `dispensable` asks for more.
+///
+/// What a person starts to look around is a warning at most: an ephemeral container (`kubectl debug`), and a container with
+/// `stdin` and `tty` whose command is a shell with nothing to run (`kubectl run -it --image=postgres -- bash`).
 ///
 /// A mount beneath a data directory takes away what lies there. Where the catalog knows that as a part without which the
 /// rest is lost (`appendonlydir` of Redis, `pg_wal` of PostgreSQL, `member/wal` of etcd), it is judged like the directory
 /// itself; any other, such as a plugin directory or a socket's, is taken for scratch.
 ///
 /// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`. Where a claim
-/// or class is not known, the answer is a warning and not a guess.
+/// or class is not known, the answer is a warning and not a guess. So it is where a configuration file, or a variable from
+/// a ConfigMap or a Secret, may have moved the data from their default directory to another mount of the container that
+/// lasts, or may make the product a cache; with no such mount the data are lost wherever they lie. And so it is where the
+/// directory is not known at all, because the container's arguments and variables are more than can be followed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -45,6 +58,10 @@ pub struct Params {
     /// (`dispensable` in its entries).
     #[serde(default)]
     pub dispensable: Most,
+    /// The most that a Job leads to which starts a server of a product of the catalog, with nothing at its data that
+    /// outlives the pod; a script that may start one is a warning at most.
+    #[serde(default)]
+    pub jobs: Most,
     /// Paths that are not data, with all that lies beneath them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^/")))]
@@ -118,10 +135,10 @@ impl super::Params for Params {
 struct DurableData(Params);
 
 impl Rule for DurableData {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
-        let mut data = Data::of_products(workload, storage, context.catalog, &self.0.scratch);
-        let by_catalog = !data.paths.is_empty() || !data.caches.is_empty();
+        let mut data = Data::of_products(workload, storage, context.products(), &self.0.scratch);
+        let by_catalog = !data.paths.is_empty() || !data.caches.is_empty() || !data.unplaced.is_empty();
         for named in &self.0.data {
             if named.object_selector.as_ref().is_none_or(|selector| context.subjects.labelled(selector)) {
                 for path in &named.paths {
@@ -129,10 +146,20 @@ impl Rule for DurableData {
                 }
             }
         }
-        data.add_resembling(workload, storage, context.catalog, &self.0.scratch);
-        for path in data.paths.iter().filter(|path| !path.cover.read_only) {
-            findings.extend(self.judge(workload, storage, path));
+        if !context.subjects.is_set_or_job() {
+            data.add_resembling(workload, storage, context.catalog, &self.0.scratch);
         }
+        let asked = Asked {
+            workload,
+            catalog: context.catalog,
+            job: context.subjects.belongs_to(WorkloadKind::Job),
+            started: Cell::new(None),
+        };
+        let writable: Vec<_> = data.paths.iter().filter(|path| !path.cover.read_only).collect();
+        for alike in writable.chunk_by(|a, b| a.is_alike(b)) {
+            findings.extend(self.judge(&asked, storage, alike));
+        }
+        findings.extend(data.unplaced.iter().filter_map(|data| self.judge_unplaced(workload, data)));
         // A container without an image is part of a patch: what it mounts stands elsewhere.
         let whole = workload.pod.containers.iter().all(|container| !container.image.is_empty());
         if workload.stateful_set && !by_catalog && whole {
@@ -145,37 +172,81 @@ impl Rule for DurableData {
     }
 }
 
+/// What findings turn on besides where the data lies.
+struct Asked<'w, 'a> {
+    workload: &'w Workload<'a>,
+    catalog: &'w Catalog,
+    job: Belongs,
+    /// What the last container that was asked about starts: each of its paths asks.
+    started: Cell<Option<(&'w Container<'a>, Start)>>,
+}
+
+impl<'w, 'a> Asked<'w, 'a> {
+    fn start(&self, container: &'w Container<'a>) -> Start {
+        match self.started.get() {
+            Some((known, start)) if std::ptr::eq(known, container) => start,
+            _ => {
+                let start = self.catalog.start(&view(container));
+                self.started.set(Some((container, start)));
+                start
+            }
+        }
+    }
+
+    /// The finding as it is where a person only looks around: a debug container, or a shell at a terminal. To refuse one
+    /// would be in the way of whoever repairs something.
+    fn looked_around(&self, container: &'w Container<'a>, draft: Draft) -> Draft {
+        // In a pod template there is no ephemeral container, and what a hook runs is not typed by a person.
+        let debugs = container.section == Section::Ephemeral && self.workload.kind == WorkloadKind::Pod;
+        let shell =
+            || container.interactive && !container.has_post_start && self.start(container) == Start::Shell;
+        if !debugs && !shell() {
+            return draft;
+        }
+        let help = "to look around, this does no harm; what is written there ends with this container, so mount the \
+                    claim to work on its data";
+        draft.help(help).at_most(Action::Warn)
+    }
+}
+
 impl DurableData {
-    fn judge(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, data: &DataPath<'_, '_>) -> Option<Draft> {
+    /// Judges paths of which there is one thing to tell.
+    fn judge<'w, 'a>(
+        &self,
+        asked: &Asked<'w, 'a>,
+        storage: StorageMap<'_, '_>,
+        alike: &[&DataPath<'w, 'a>],
+    ) -> Option<Draft> {
+        let data = *alike.first()?;
         let fate = data.cover.fate;
         let require = self.0.require;
         if fate.least >= require || matches!(data.cover.place, Place::Missing) {
             return None;
         }
-        let pod = workload.pod.path();
+        let pod = asked.workload.pod.path();
+        let path = brief(&data.path);
         let owner = match data.why {
-            Why::Product { name, moved_by: None, .. } => format!("{name} keeps its data in {}", data.path),
+            Why::Product { name, moved_by: None, .. } => format!("{name} keeps its data in {path}"),
             Why::Product { name, moved_by: Some(by), .. } => {
-                format!("{name} keeps its data in {} (set by {by})", data.path)
+                format!("{name} keeps its data in {} (set by {by})", listed(alike.iter(), ", ", |data| brief(&data.path)))
             }
             Why::Resembles { name } => {
-                format!("{}, a directory in which {name} keeps its data", data.path)
+                format!("{path}, a directory in which {name} keeps its data")
             }
-            Why::Policy | Why::StatefulSet => format!("the policy calls {} data", data.path),
+            Why::Policy | Why::StatefulSet => format!("the policy calls {path} data"),
         };
         let mut place = describe(data);
-        let partial: Vec<String> = partial_mounts(data, storage)
-            .map(|(mount, cover)| format!("{}, which {},", mount.path, lies(&cover)))
-            .collect();
+        let partial = listed(partial_mounts(data, storage), " and ", |(mount, cover)| {
+            format!("{}, which {},", brief(&mount.path), lies(&cover)).into()
+        });
         if !partial.is_empty() {
-            place.push_str(&format!(" (only {} is covered)", partial.join(" and ")));
+            place.push_str(&format!(" (only {partial} is covered)"));
         }
         let field = field(&pod, data);
+        let at = data.hidden_by.map_or_else(|| path.clone(), Cow::Borrowed);
         let claim_help = format!(
-            "mount a PersistentVolumeClaim at {}: add it to `volumes` (or, in a StatefulSet, to \
-             `volumeClaimTemplates`) and mount it with `mountPath: {}`",
-            data.hidden_by.unwrap_or(data.path.as_str()),
-            data.hidden_by.unwrap_or(data.path.as_str()),
+            "mount a PersistentVolumeClaim at {at}: add it to `volumes` (or, in a StatefulSet, to \
+             `volumeClaimTemplates`) and mount it with `mountPath: {at}`",
         );
         let mut draft = if fate.most < require {
             let lost = fate.least.lost_when();
@@ -192,6 +263,9 @@ impl DurableData {
             .help("give volgate the claim, class or volume it lies on (in CI: `--context`), or name a class")
             .at_most(Action::Warn)
         };
+        if fate.most < require {
+            draft = self.doubted(draft, storage, data);
+        }
         if matches!(data.why, Why::Resembles { .. }) {
             let help = "if it is data, mount a PersistentVolumeClaim there; if not, name the path in the rule's \
                         `scratch`, or the image in a catalog entry of the policy";
@@ -205,34 +279,98 @@ impl DurableData {
             }
             draft = draft.at_most(most);
         }
-        if workload.of_job && matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
-            // A script of one's own most often calls a client of the product, and no server.
-            let help = "a job that only calls clients, such as a dump, loses nothing: ignore this, or except it with a \
-                        reason; if it runs a server, its data goes with each run";
-            draft = draft.help(help).at_most(Action::Warn);
+        if matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
+            draft = self.of_a_job(asked, data, draft)?;
         }
+        draft = asked.looked_around(data.container, draft);
         let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
-        if by_default && data.container.has_env_from && has_durable(&storage, data.container) {
+        if by_default && !data.container.env_from.is_empty() && has_durable(&storage, data.container) {
             let note = "what comes from here is not known: a variable that moves the data belongs in `env`";
             draft = draft.related(data.container.path(&pod).key("envFrom"), note);
         }
-        if let Some(mount) = data.cover.mount {
-            draft = draft.related(data.container.mount_path(&pod, mount), format!("{} is mounted here", mount.path));
+        if let Some(PlaceDoubt::Value(moved_by)) = data.doubts.place {
+            let container = data.container.path(&pod);
+            let field = match moved_by.origin {
+                Origin::Command { index } => Some(container.key("command").index(index)),
+                Origin::Args { index } => Some(container.key("args").index(index)),
+                Origin::Env { index, .. } => index.map(|index| container.key("env").index(index)),
+            };
+            if let Some(field) = field {
+                draft = draft.related(field, "this may name another directory, and its value is not known");
+            }
         }
-        for (mount, _) in partial_mounts(data, storage) {
-            let note = format!("only {} is covered, not {}", mount.path, data.path);
+        if let Some(mount) = data.cover.mount {
+            let note = format!("{} is mounted here", brief(&mount.path));
+            draft = draft.related(data.container.mount_path(&pod, mount), note);
+        }
+        for (mount, _) in partial_mounts(data, storage).take(LISTED) {
+            let note = format!("only {} is covered, not {path}", brief(&mount.path));
             draft = draft.related(data.container.mount_path(&pod, mount), note);
         }
         let above = data.container.mounts.iter().filter(|mount| mount.path.covers(&data.path));
-        for mount in above.filter(|_| data.hidden_by.is_some()) {
-            let note = format!("this mount of {} does not reach it", mount.path);
+        for mount in above.filter(|_| data.hidden_by.is_some()).take(LISTED) {
+            let note = format!("this mount of {} does not reach it", brief(&mount.path));
             draft = draft.related(data.container.mount_path(&pod, mount), note);
         }
         Some(draft)
     }
 
+    /// Softens what is said of data that may lie on another mount, which lasts, or may be none. With no such mount they
+    /// are lost wherever they lie.
+    fn doubted(&self, draft: Draft, storage: StorageMap<'_, '_>, data: &DataPath<'_, '_>) -> Draft {
+        let moves = |what: &str| format!("unless {what} puts them on another mount");
+        let place = data.doubts.place.filter(|_| has_lasting(&storage, data.container, self.0.require));
+        let unless = match (place, data.doubts.cache) {
+            (None, None) => return draft,
+            (_, Some(cache)) => {
+                format!("unless {}, whose value is not known here, makes it keep nothing ({})", cache.variable, cache.why)
+            }
+            (Some(PlaceDoubt::Configuration), None) => moves("its configuration, which is not known here,"),
+            (Some(PlaceDoubt::Value(moved_by)), None) => {
+                moves(&format!("{}, whose value is not known here,", moved_by.name))
+            }
+            (Some(PlaceDoubt::EnvFrom(name)), None) => moves(&format!("{name}, which may come by `envFrom`,")),
+            (Some(PlaceDoubt::WorkingDir), None) => moves("the image's working directory, which is not known here,"),
+        };
+        Draft { message: format!("{}, {unless}", draft.message), ..draft }.at_most(Action::Warn)
+    }
+
+    /// Data of which only the product is known.
+    fn judge_unplaced(&self, workload: &Workload<'_>, data: &UnplacedData<'_, '_>) -> Option<Draft> {
+        let most = if data.dispensable.is_some() { self.0.dispensable.action()? } else { Action::Warn };
+        let field = data.container.path(&workload.pod.path()).key("image");
+        let why = match data.why {
+            Unplaced::Excess(excess) => excess.to_string(),
+            Unplaced::Value(name) => format!("the value of {name} is not known here"),
+        };
+        let message = format!("where {} keeps its data is not known: {why}", data.product);
+        let draft = Draft::new(field, message)
+            .help("write the directory as a plain value into `args` or `env`, and mount a PersistentVolumeClaim there");
+        Some(draft.at_most(most).at_most(Action::Warn))
+    }
+
+    /// The finding about a product's data as it is where a Job runs the product; nothing where the policy ignores Jobs.
+    fn of_a_job<'w, 'a>(&self, asked: &Asked<'w, 'a>, data: &DataPath<'w, 'a>, draft: Draft) -> Option<Draft> {
+        let (most, missing) = match &asked.job {
+            Belongs::No => return Some(draft),
+            Belongs::Invented(why) => return Some(draft.and_help(Some(why.clone()))),
+            Belongs::Proven => (self.0.jobs, None),
+            // A warning, so that somebody looks at it; refused only if any Job's pod is.
+            Belongs::Unknown(why) if self.0.jobs == Most::Deny => (Most::Deny, Some(why.clone())),
+            Belongs::Unknown(why) => (Most::Warn, Some(why.clone())),
+        };
+        let most = most.action()?;
+        if most == Action::Deny && asked.start(data.container) == Start::Server {
+            return Some(draft);
+        }
+        // A script of one's own most often calls a client of the product, and no server.
+        let help = "a job that only calls clients, such as a dump, loses nothing: ignore this, or except it with a \
+                    reason; if it runs a server, its data goes with each run";
+        Some(draft.help(help).and_help(missing).at_most(most.min(Action::Warn)))
+    }
+
     /// A StatefulSet of images that the catalog does not know.
-    fn judge_set(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, findings: &mut Vec<Draft>) {
+    fn judge_set(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, findings: &mut Drafts<'_>) {
         let Some(most) = self.0.stateful_sets.action() else { return };
         let pod = workload.pod.path();
         let mounts = writable_mounts(workload, storage, &self.0.scratch);
@@ -283,15 +421,35 @@ impl DurableData {
     }
 }
 
+/// How much of a path a message shows, and how many of a list.
+const SHOWN: usize = 120;
+const LISTED: usize = 8;
+
+/// A path as a message shows it.
+fn brief<'p>(path: &'p FsPath<'_>) -> Cow<'p, str> {
+    shortened(path.as_str(), SHOWN)
+}
+
+/// Items as a message lists them: the first ones, and how many more there are.
+fn listed<'p, T>(mut items: impl Iterator<Item = T>, between: &str, show: impl Fn(T) -> Cow<'p, str>) -> String {
+    let mut text = items.by_ref().take(LISTED).map(show).collect::<Vec<_>>().join(between);
+    match items.count() {
+        0 => {}
+        more => text.push_str(&format!(" and {more} more")),
+    }
+    text
+}
+
 /// The mounts beneath a path in the writable layer: what someone took for enough.
 fn partial_mounts<'w, 'a>(
     data: &'w DataPath<'w, 'a>,
     storage: StorageMap<'w, 'a>,
 ) -> impl Iterator<Item = (&'w Mount<'a>, Cover<'w, 'a>)> {
     let in_layer = data.cover.mount.is_none() && data.hidden_by.is_none();
-    let beneath = data.container.mounts.iter().filter(|mount| data.path.covers(&mount.path));
+    let mounts = data.container.mounts.get(..if in_layer { data.container.mounts.len() } else { 0 });
+    let beneath = mounts.unwrap_or_default().iter().filter(|mount| data.path.covers(&mount.path));
     beneath
-        .filter(move |mount| in_layer && mount.path != data.path)
+        .filter(move |mount| mount.path != data.path)
         .map(move |mount| (mount, storage.mount_cover(mount)))
         .filter(|(_, cover)| !cover.read_only)
 }
@@ -318,16 +476,19 @@ fn lies(cover: &Cover<'_, '_>) -> String {
             }
             VolumeSource::EmptyDir { medium: "", .. } => format!("lies on the emptyDir {:?}", volume.name),
             VolumeSource::EmptyDir { medium, .. } => {
-                format!("lies on the emptyDir {:?} with medium {medium:?}", volume.name)
+                format!("lies on the emptyDir {:?} with medium {:?}", volume.name, beginning(medium, 64))
             }
             VolumeSource::Unset => {
                 format!("lies on {:?}, a pod volume with no source and so an emptyDir", volume.name)
             }
-            VolumeSource::HostPath { path, .. } => format!("lies on the hostPath {path} of one node"),
+            VolumeSource::HostPath { path, .. } => format!("lies on the hostPath {} of one node", Brief(path)),
             VolumeSource::Ephemeral(_) => format!("lies on the generic ephemeral volume {:?}", volume.name),
             VolumeSource::Csi { driver, .. } => format!("lies on an inline volume of the CSI driver {driver}"),
             VolumeSource::Claim { name, .. } => format!("lies on the claim {name:?}"),
-            source => format!("lies on the {} volume {:?}", source.field().unwrap_or("unknown"), volume.name),
+            source => {
+                let kind = source.field().map_or("unknown", |kind| beginning(kind, 64));
+                format!("lies on the {kind} volume {:?}", volume.name)
+            }
         },
     }
 }
@@ -343,7 +504,10 @@ fn field(pod: &FieldPath, data: &DataPath<'_, '_>) -> FieldPath {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{faults, judge, lines};
+    use super::super::testing::{faults, judge, judge_review, lines};
+    use crate::engine::Review;
+    use crate::model::Operation;
+    use crate::verdict::Verdict;
     use serde_json::{Value, json};
 
     fn pod(spec: Value) -> Value {
@@ -508,11 +672,159 @@ mod tests {
         assert!(found(json!({}), &[], &cron)[0].starts_with("Warn spec.jobTemplate"));
         let mut object = pod(spec);
         assert!(found(json!({}), &[], &object)[0].starts_with("Deny"));
-        object["metadata"]["ownerReferences"] = json!([{"kind": "Job", "name": "c-1", "controller": true}]);
+        object["metadata"]["ownerReferences"] = json!([owner("batch/v1", "Job")]);
         assert!(found(json!({}), &[], &object)[0].starts_with("Warn"));
         object["spec"] = json!({"volumes": [{"name": "v", "emptyDir": {}}], "containers": [
             {"name": "c", "image": "corp/x", "volumeMounts": [{"name": "v", "mountPath": "/var/lib/mysql"}]}]});
-        assert_eq!(found(json!({}), &[], &object), [""; 0], "as of its Job");
+        assert_eq!(found(json!({}), &[job("u")], &object), [""; 0], "as of its Job");
+        assert!(found(json!({}), &[], &object)[0].starts_with("Warn"), "of a Job that nobody has seen");
+    }
+
+    fn owner(api_version: &str, kind: &str) -> Value {
+        json!({"apiVersion": api_version, "kind": kind, "name": "c-1", "uid": "u", "controller": true})
+    }
+
+    fn job(uid: &str) -> Value {
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "c-1", "namespace": "default", "uid": uid},
+               "spec": {"template": {"spec": {"containers": []}}}})
+    }
+
+    fn owned_by(owner: Value) -> Value {
+        let mut object = pod(json!({"containers": [{"name": "r", "image": "redis", "command": ["redis-server"]}]}));
+        object["metadata"]["ownerReferences"] = json!([owner]);
+        object
+    }
+
+    /// The verdict on a request of that user's, or of nobody's, as in `check`.
+    fn asked(params: Value, context: &[Value], user: Option<&str>, object: &Value) -> Verdict {
+        let review = Review { user, ..Review::create(object) };
+        judge_review(json!([{"durableData": params}]), context, &review)
+    }
+
+    #[test]
+    fn a_pod_belongs_to_a_job_when_that_is_proven() {
+        let of = |context: &[Value], user: &str, object: &Value| {
+            lines(&asked(json!({}), context, Some(user), object)).concat()
+        };
+        let pod = owned_by(owner("batch/v1", "Job"));
+        assert!(of(&[job("u")], "alice", &pod).starts_with("Warn"), "the Job is there");
+        for controller in
+            ["system:serviceaccount:kube-system:job-controller", "system:kube-controller-manager"]
+        {
+            assert!(of(&[], controller, &pod).starts_with("Warn"), "{controller} makes pods before anyone knows the Job");
+        }
+        for (context, user) in [
+            (&[][..], "alice"),
+            (&[job("another")], "alice"),
+            (&[], ""),
+            (&[], "system:serviceaccount:default:job-controller"),
+            (&[], "system:serviceaccount:kube-system:cronjob-controller"),
+        ] {
+            assert!(of(context, user, &pod).starts_with("Deny"), "{context:?} {user}");
+        }
+        let volcano = owned_by(owner("batch.volcano.sh/v1alpha1", "Job"));
+        assert!(of(&[job("u")], "alice", &volcano).starts_with("Deny"), "another group's Job");
+        let mut not_controlling = pod;
+        not_controlling["metadata"]["ownerReferences"][0]["controller"] = json!(false);
+        assert!(of(&[job("u")], "alice", &not_controlling).starts_with("Deny"));
+    }
+
+    #[test]
+    fn an_owner_that_is_not_proven_is_told() {
+        let pod = owned_by(owner("batch/v1", "Job"));
+        let help = |context: &[Value], user| asked(json!({}), context, user, &pod).findings[0].help.clone().unwrap();
+        let told = help(&[], Some("alice"));
+        assert!(
+            told.ends_with(
+                "that it belongs to Job \"c-1\" excuses nothing, because there is no such Job under that uid, and anyone \
+                 can write that"
+            ),
+            "{told}"
+        );
+        assert!(help(&[], None).ends_with("is not proven: the Job is not in what was given"));
+        assert!(help(&[job("another")], None).ends_with("is not proven: the Job of that name has another uid"));
+        assert!(!help(&[job("u")], None).contains("proven"));
+    }
+
+    #[test]
+    fn a_policy_says_what_jobs_may_lose() {
+        let job = |command: Value| {
+            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {"template": {"spec":
+                {"containers": [{"name": "db", "image": "postgres:16", "command": command}]}}}})
+        };
+        let on = |jobs: &str, command: Value| found(json!({"jobs": jobs}), &[], &job(command)).concat();
+        for command in [json!([]), json!(["postgres"]), json!(["sh", "-c", "docker-entrypoint.sh postgres & /test.sh"])] {
+            for jobs in ["Deny", "Warn", "Audit"] {
+                assert!(on(jobs, command.clone()).starts_with(jobs), "{jobs} {command}");
+            }
+            assert_eq!(on("Ignore", command), "");
+        }
+        assert!(on("Deny", json!(["/backup.sh"])).starts_with("Warn"), "nobody knows what it runs");
+        assert_eq!(on("Deny", json!(["pg_dump"])), "", "a client");
+        // What nobody has proven is no less than a warning.
+        let pod = owned_by(owner("batch/v1", "Job"));
+        let unproven = |jobs: &str| lines(&asked(json!({"jobs": jobs}), &[], None, &pod)).concat();
+        for (jobs, action) in [("Deny", "Deny"), ("Warn", "Warn"), ("Audit", "Warn"), ("Ignore", "Warn")] {
+            assert!(unproven(jobs).starts_with(action), "{jobs}");
+        }
+    }
+
+    #[test]
+    fn a_stateful_set_that_is_made_up_hides_nothing() {
+        let mut object = redis(json!({"name": "v", "mountPath": "/var/lib/mysql"}), json!({"name": "v", "emptyDir": {}}));
+        object["spec"]["containers"][0]["image"] = json!("corp/shop-database:3");
+        object["metadata"]["ownerReferences"] = json!([owner("apps/v1", "StatefulSet")]);
+        let told = |user| lines(&asked(json!({"statefulSets": "Ignore"}), &[], Some(user), &object));
+        assert!(told("alice")[0].starts_with("Warn spec.volumes[0].emptyDir: /var/lib/mysql, a directory in which"));
+        assert_eq!(told("system:serviceaccount:kube-system:statefulset-controller"), [""; 0]);
+    }
+
+    #[test]
+    fn who_looks_around_is_warned_at_most() {
+        let debug = |container: Value| {
+            let old = pod(json!({"containers": [{"name": "app", "image": "corp/app"}]}));
+            let mut new = old.clone();
+            new["spec"]["ephemeralContainers"] = json!([container]);
+            let review = Review {
+                operation: Operation::Update,
+                old: Some((&old).into()),
+                subresource: Some("ephemeralcontainers"),
+                user: Some("alice"),
+                ..Review::create(&new)
+            };
+            lines(&judge_review(json!([{"durableData": {}}]), &[], &review)).concat()
+        };
+        assert!(debug(json!({"name": "d", "image": "postgres", "command": ["bash"], "stdin": true, "tty": true}))
+            .starts_with("Warn spec.ephemeralContainers[0].image: PostgreSQL"));
+        assert!(debug(json!({"name": "d", "image": "postgres"})).starts_with("Warn"), "always");
+
+        let shell = json!({"name": "db", "image": "postgres:16", "args": ["bash"], "stdin": true, "tty": true});
+        let with = |changes: Value| {
+            let mut container = shell.clone();
+            container.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            container
+        };
+        let run = |container: Value| found(json!({}), &[], &pod(json!({"containers": [container]}))).concat();
+        assert!(run(shell.clone()).starts_with("Warn spec.containers[0].image: PostgreSQL"));
+        for changes in [
+            json!({"args": []}),
+            json!({"args": ["postgres"]}),
+            json!({"command": ["bash"], "args": ["-c", "postgres & bash"]}),
+            json!({"command": ["docker-entrypoint.sh"], "args": ["postgres"]}),
+            json!({"command": ["bash", "/start"], "args": []}),
+            json!({"tty": false}),
+            json!({"stdin": false}),
+            json!({"lifecycle": {"postStart": {"exec": {"command": ["postgres"]}}}}),
+        ] {
+            assert!(run(with(changes.clone())).starts_with("Deny"), "{changes}");
+            let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+                "spec": {"template": {"spec": {"containers": [with(changes.clone())]}}}});
+            assert!(found(json!({}), &[], &deployment)[0].starts_with("Deny"), "{changes}");
+        }
+        let mut two = pod(json!({"containers": [shell, {"name": "r", "image": "redis"}]}));
+        assert_eq!(found(json!({}), &[], &two).iter().filter(|line| line.starts_with("Deny")).count(), 1, "the other");
+        two["spec"]["volumes"] = json!([{"name": "n", "hostPath": {"path": "/"}}]);
+        assert!(lines(&judge(json!([{"hostPath": {}}]), &[], &two))[0].starts_with("Deny"), "another rule");
     }
 
     #[test]
@@ -524,6 +836,172 @@ mod tests {
         let related = |object: Value| judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.len();
         assert_eq!(related(object(json!([{"name": "v", "mountPath": "/pg"}]))), 1);
         assert_eq!(related(object(json!([]))), 0, "it can lie nowhere else");
+    }
+
+    /// A container with a claim mounted at `claim`, if it is given; its action and message, if there is a finding.
+    fn with_claim(container: Value, claim: Option<&str>, params: Value) -> (String, String) {
+        let mut object = pod(json!({"containers": [container]}));
+        if let Some(path) = claim {
+            object["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]);
+            object["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": path}]);
+        }
+        let lines = found(params, &[], &object);
+        assert!(lines.len() < 2, "{lines:?}");
+        let line = lines.first().map_or("", String::as_str);
+        let (action, message) = line.split_once(' ').unwrap_or_default();
+        (action.to_owned(), message.to_owned())
+    }
+
+    /// What may have moved the data of each container from the default directory that it comes with.
+    fn guesses() -> Vec<(Value, &'static str)> {
+        let of = |image: &str, more: Value| {
+            let mut container = more;
+            container["name"] = json!("c");
+            container["image"] = json!(image);
+            container
+        };
+        let from = |kind: &str, name: &str| json!({"name": name, "valueFrom": {kind: {"name": "x", "key": "y"}}});
+        vec![
+            (of("redis:7", json!({"command": ["redis-server", "/etc/redis.conf"]})), "/data"),
+            (of("mysql:8", json!({"args": ["--defaults-file=/etc/my.cnf"]})), "/var/lib/mysql"),
+            (of("postgres:16", json!({"args": ["-c", "config_file=/etc/pg.conf"]})), "/var/lib/postgresql/data"),
+            (of("mongo:7", json!({"args": ["--config", "/etc/mongod.conf"]})), "/data/db"),
+            (of("quay.io/coreos/etcd:v3.5.0", json!({"env": [{"name": "ETCD_NAME", "value": "a"}]})), "/default.etcd"),
+            (of("postgres:16", json!({"envFrom": [{"configMapRef": {"name": "e"}}]})), "/var/lib/postgresql/data"),
+            (of("postgres:16", json!({"envFrom": [{"secretRef": {"name": "e"}}]})), "/var/lib/postgresql/data"),
+            (of("postgres:16", json!({"env": [from("configMapKeyRef", "PGDATA")]})), "/var/lib/postgresql/data"),
+            (of("postgres:16", json!({"env": [from("secretKeyRef", "PGDATA")]})), "/var/lib/postgresql/data"),
+            (of("mysql:8", json!({"env": [from("secretKeyRef", "D")], "args": ["--datadir=$(D)"]})), "/var/lib/mysql"),
+            (of("mysql:8", json!({"envFrom": [{"secretRef": {"name": "e"}}], "args": ["--datadir=$(D)"]})), "/var/lib/mysql"),
+        ]
+    }
+
+    #[test]
+    fn a_guess_is_a_warning_when_the_data_may_lie_on_another_mount_that_lasts() {
+        for (container, default) in guesses() {
+            let (action, message) = with_claim(container.clone(), Some("/elsewhere"), json!({}));
+            assert_eq!(action, "Warn", "{container}: {message}");
+            assert!(message.contains(", unless ") && message.contains("puts them on another mount"), "{message}");
+            assert_eq!(with_claim(container.clone(), None, json!({})).0, "Deny", "{container}: it can lie nowhere else");
+            assert_eq!(with_claim(container.clone(), Some(default), json!({})).0, "", "{container}: all is well");
+            // What lasts is what the policy asks for.
+            let mut on_node = pod(json!({"containers": [container], "volumes": [
+                {"name": "h", "hostPath": {"path": "/srv"}}, {"name": "r", "persistentVolumeClaim": {"claimName": "c"}}]}));
+            on_node["spec"]["containers"][0]["volumeMounts"] =
+                json!([{"name": "h", "mountPath": "/elsewhere"}, {"name": "r", "mountPath": "/r", "readOnly": true}]);
+            assert!(found(json!({}), &[], &on_node)[0].starts_with("Deny"), "a node's directory does not last");
+            assert!(found(json!({"require": "node"}), &[], &on_node)[0].starts_with("Warn"), "here it does");
+        }
+    }
+
+    #[test]
+    fn an_unknown_value_that_moves_nothing_is_no_doubt() {
+        let secret = json!([{"secretRef": {"name": "password"}}]);
+        let password = json!([{"name": "MYSQL_ROOT_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "p", "key": "k"}}}]);
+        for container in [
+            json!({"name": "c", "image": "mysql:8", "envFrom": secret}),
+            json!({"name": "c", "image": "mysql:8", "env": password}),
+            json!({"name": "c", "image": "postgres:16", "envFrom": secret, "env": [{"name": "PGDATA", "value": "/x"}]}),
+            json!({"name": "c", "image": "redis:7", "env": password, "args": ["--requirepass", "$(MYSQL_ROOT_PASSWORD)"]}),
+        ] {
+            let (action, message) = with_claim(container.clone(), Some("/elsewhere"), json!({}));
+            assert!(action == "Deny" && !message.contains("unless"), "{container}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_may_make_it_a_cache_is_a_doubt_wherever_it_comes_from() {
+        let bucket = json!({"name": "REGISTRY_STORAGE", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}});
+        let from = json!([{"configMapRef": {"name": "x"}}]);
+        for more in [json!({"env": [bucket]}), json!({"envFrom": from})] {
+            for claim in [None, Some("/elsewhere")] {
+                let mut container = more.clone();
+                container["name"] = json!("c");
+                container["image"] = json!("registry:2");
+                let (action, message) = with_claim(container, claim, json!({}));
+                assert_eq!(action, "Warn", "{message}");
+                let unless = "unless REGISTRY_STORAGE, whose value is not known here, makes it keep nothing (its storage";
+                assert!(message.contains(unless), "{message}");
+            }
+        }
+        let plain = json!({"name": "c", "image": "registry:2", "env": [{"name": "REGISTRY_STORAGE", "value": "filesystem"}]});
+        assert_eq!(with_claim(plain, None, json!({})).0, "Deny");
+    }
+
+    #[test]
+    fn what_an_unknown_value_may_name_is_pointed_to() {
+        let object = pod(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}], "containers": [
+            {"name": "c", "image": "postgres:16", "volumeMounts": [{"name": "v", "mountPath": "/pg"}],
+             "env": [{"name": "A", "value": "b"}, {"name": "PGDATA", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}]}]}));
+        let related = judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.clone();
+        let fields: Vec<String> = related.iter().map(|(field, _)| field.to_string()).collect();
+        assert_eq!(fields, ["spec.containers[0].env[1]"]);
+    }
+
+    #[test]
+    fn a_directory_of_which_nothing_is_known_is_one_warning() {
+        let words: Vec<String> = (0..14_000).map(|n| format!("/{n}/{{1...64}}")).collect();
+        let mut args = vec!["server"];
+        args.extend(words.iter().map(String::as_str));
+        let many = json!({"name": "c", "image": "minio/minio", "args": args});
+        assert_eq!(
+            with_claim(many, None, json!({})),
+            (
+                "Warn".to_owned(),
+                "spec.containers[0].image: where MinIO keeps its data is not known: more than 128 directories are named"
+                    .to_owned()
+            )
+        );
+        let unnamed = json!({"name": "c", "image": "surrealdb/surrealdb", "args": ["start"], "env": [
+            {"name": "SURREAL_PATH", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}}]});
+        let (action, message) = with_claim(unnamed, Some("/data"), json!({}));
+        assert!(action == "Warn" && message.ends_with("the value of SURREAL_PATH is not known here"), "{message}");
+        let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {"template":
+            {"spec": {"containers": [{"name": "c", "image": "minio/minio", "args": args}]}}}});
+        assert_eq!(found(json!({}), &[], &set).len(), 1, "not once more as a StatefulSet without a mount");
+    }
+
+    #[test]
+    fn disks_that_lie_on_the_same_are_one_finding() {
+        let minio = |mounts: Value| {
+            pod(json!({"containers": [{"name": "c", "image": "minio/minio", "args": ["server", "/data{1...64}"], "volumeMounts": mounts}],
+                       "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "e", "emptyDir": {}}]}))
+        };
+        let lines = found(json!({}), &[], &minio(json!([])));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("in /data1, /data2, /data3, ") && lines[0].contains("/data8 and 56 more (set by server)"), "{lines:?}");
+        let mixed = json!([{"name": "v", "mountPath": "/data1"}, {"name": "e", "mountPath": "/data2"}, {"name": "v", "mountPath": "/data3"}]);
+        let lines = found(json!({}), &[], &minio(mixed));
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("in /data2 (set by server), which lies on the emptyDir")), "{lines:?}");
+        assert!(lines.iter().any(|line| line.contains("/data11 and 53 more (set by server)")), "{lines:?}");
+    }
+
+    #[test]
+    fn the_containers_of_a_pod_share_what_they_may_name() {
+        let container = json!({"name": "c", "image": "minio/minio", "args": ["server", "/data{1...128}"]});
+        let object = pod(json!({"containers": vec![container; 30]}));
+        let lines = found(json!({}), &[], &object);
+        let unknown = lines.iter().filter(|line| line.contains("is not known: more than 1024 directories are named")).count();
+        assert_eq!((lines.len(), unknown), (30, 30 - 1024 / 124));
+    }
+
+    #[test]
+    fn long_paths_and_many_mounts_are_cut_in_messages() {
+        let long = "x".repeat(4000);
+        let mounts: Vec<Value> =
+            (0..100).map(|n| json!({"name": "e", "mountPath": format!("/{long}/{n}")})).collect();
+        let object = pod(json!({"volumes": [{"name": "e", "emptyDir": {}}], "containers": [
+            {"name": "c", "image": "redis", "args": ["--dir", format!("/{long}")], "volumeMounts": mounts}]}));
+        let verdict = judge(json!([{"durableData": {}}]), &[], &object);
+        let texts = |finding: &crate::verdict::Finding| {
+            finding.message.len()
+                + finding.help.as_ref().map_or(0, String::len)
+                + finding.related.iter().map(|(_, note)| note.len()).sum::<usize>()
+        };
+        assert_eq!(verdict.findings.len(), 1);
+        assert!(verdict.findings[0].message.contains(" and 92 more is covered"), "{}", verdict.findings[0].message);
+        assert!(texts(&verdict.findings[0]) < 5000, "{}", texts(&verdict.findings[0]));
     }
 
     #[test]
@@ -562,7 +1040,7 @@ mod tests {
         assert!(found(json!({"dispensable": "Deny"}), &[], &object)[0].starts_with("Deny"));
         assert!(found(json!({"dispensable": "Audit"}), &[], &object)[0].starts_with("Audit"));
         assert!(found(json!({"dispensable": "Ignore"}), &[], &object).is_empty());
-        object["metadata"]["ownerReferences"] = json!([{"kind": "Job", "name": "c-1", "controller": true}]);
+        object["metadata"]["ownerReferences"] = json!([owner("batch/v1", "Job")]);
         assert!(found(json!({"dispensable": "Audit"}), &[], &object)[0].starts_with("Audit"), "the lesser of two");
     }
 

@@ -1,5 +1,5 @@
 use super::support::quantity;
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::json::Node;
 use crate::facts::{Container, Mount, PodFacts, PodVolume, Section, VolumeSource};
@@ -89,10 +89,13 @@ struct EmptyDir {
 }
 
 impl Rule for EmptyDir {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let Some(workload) = context.facts.workload() else { return };
-        for volume in &workload.pod.volumes {
-            findings.extend(self.judge(&workload.pod, volume));
+        let pod = &workload.pod;
+        for volume in &pod.volumes {
+            // Of several of one name, which no API server takes, the mounts mean the first.
+            let is_first = pod.volume(volume.name).is_some_and(|first| first.index == volume.index);
+            findings.extend(self.judge(pod, volume, is_first.then_some(volume.name)));
         }
     }
 
@@ -105,7 +108,8 @@ impl Rule for EmptyDir {
 const MEDIA: [&str; 2] = ["Memory", "HugePages"];
 
 impl EmptyDir {
-    fn judge(&self, pod: &PodFacts<'_>, volume: &PodVolume<'_>) -> Option<Draft> {
+    /// `mounted` is the name by which mounts mean the pod volume.
+    fn judge(&self, pod: &PodFacts<'_>, volume: &PodVolume<'_>, mounted: Option<&str>) -> Option<Draft> {
         let (medium, size_limit) = match &volume.source {
             VolumeSource::EmptyDir { medium, size_limit } => (*medium, size_limit.as_ref()),
             VolumeSource::Unset => ("", None),
@@ -118,7 +122,7 @@ impl EmptyDir {
             "" => {
                 let field = source.key("sizeLimit");
                 let Some(size) = size_limit.filter(|size| size.value() > 0) else {
-                    if !self.require_size_limit || (self.or_storage_limit && has_storage_limits(pod, name)) {
+                    if !self.require_size_limit || (self.or_storage_limit && has_storage_limits(pod, mounted)) {
                         return None;
                     }
                     let message = format!(
@@ -136,7 +140,7 @@ impl EmptyDir {
                 };
                 too_large(name, size, self.max_size.as_ref(), field)
             }
-            "Memory" => self.judge_memory(pod, volume, size_limit, &source),
+            "Memory" => self.judge_memory(pod, (volume, mounted), size_limit, &source),
             other if is_huge_pages(other) => None,
             other => {
                 let message = format!(
@@ -154,7 +158,7 @@ impl EmptyDir {
     fn judge_memory(
         &self,
         pod: &PodFacts<'_>,
-        volume: &PodVolume<'_>,
+        (volume, mounted): (&PodVolume<'_>, Option<&str>),
         size_limit: Option<&Quantity>,
         source: &FieldPath,
     ) -> Option<Draft> {
@@ -163,7 +167,7 @@ impl EmptyDir {
             let message = format!("emptyDir {name:?} is kept in memory, which the policy does not allow");
             return Some(Draft::new(source.key("medium"), message).help("leave `medium` out for the node's disk"));
         }
-        let held = MemoryLimit::of(pod, name);
+        let held = MemoryLimit::of(pod, mounted);
         let field = source.key("sizeLimit");
         let Some(size) = size_limit.filter(|size| size.value() > 0) else {
             let message = match &held {
@@ -199,17 +203,21 @@ impl EmptyDir {
 /// resources of its own.
 fn mounting<'p, 'a>(
     pod: &'p PodFacts<'a>,
-    volume: &'p str,
+    volume: Option<&'p str>,
     is_meant: fn(&Mount<'_>) -> bool,
 ) -> impl Iterator<Item = &'p Container<'a>> {
-    pod.containers.iter().filter(move |container| {
-        container.section != Section::Ephemeral
-            && container.mounts.iter().any(|mount| mount.volume == volume && is_meant(mount))
-    })
+    let mut last: Option<&Container<'_>> = None;
+    let mounts = volume.into_iter().flat_map(|volume| pod.mounts_of(volume));
+    mounts.filter(move |(_, mount)| is_meant(mount)).map(|(container, _)| container).filter(
+        move |container| {
+            let again = last.replace(container).is_some_and(|last| std::ptr::eq(last, *container));
+            !again && container.section != Section::Ephemeral
+        },
+    )
 }
 
 /// Whether each container that mounts the pod volume has a limit of ephemeral storage, to which it counts.
-fn has_storage_limits(pod: &PodFacts<'_>, volume: &str) -> bool {
+fn has_storage_limits(pod: &PodFacts<'_>, volume: Option<&str>) -> bool {
     mounting(pod, volume, |_| true)
         .all(|container| container.storage_limit.as_ref().is_some_and(|limit| limit.value() > 0))
 }
@@ -238,7 +246,7 @@ struct MemoryLimit {
 
 impl MemoryLimit {
     /// None where nothing limits it, or nobody writes to it.
-    fn of(pod: &PodFacts<'_>, volume: &str) -> Option<Self> {
+    fn of(pod: &PodFacts<'_>, volume: Option<&str>) -> Option<Self> {
         let writers: Vec<&Container<'_>> = mounting(pod, volume, |mount| !mount.read_only).collect();
         let containers = writers.iter().map(|container| container.memory_limit.as_ref());
         let limits: Option<Vec<&Quantity>> = containers.collect();
@@ -253,7 +261,7 @@ impl MemoryLimit {
                 _ => format!("{} bytes", most.max(together)),
             };
             let limit = |c: &&Container<'_>| c.path(&pod.path()).key("resources").key("limits").key("memory");
-            Self { bytes: most.max(together), text, fields: writers.iter().map(limit).collect() }
+            Self { bytes: most.max(together), text, fields: writers.iter().take(Draft::MOST_RELATED).map(limit).collect() }
         });
         let whole = pod_memory_limit(pod.spec).filter(|_| !writers.is_empty()).map(|limit| Self {
             bytes: limit.value(),

@@ -1,10 +1,11 @@
 use super::support::one_of;
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::json::Node;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
 use crate::model::{FieldPath, FsPath};
-use crate::policy::PolicyFault;
+use crate::policy::{PolicyFault, fits};
+use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -27,10 +28,24 @@ use std::sync::Arc;
 /// Bad: `hostPath: {path: /}`, or `/var/log` mounted without `readOnly: true`.
 /// Good: `hostPath: {path: /var/log/pods}` with `volumeMounts: [{name: logs, mountPath: /logs, readOnly: true}]`.
 ///
-/// PersistentVolumes with `hostPath` are judged as well. Whoever claims one can write to it, so that an entry with
-/// `readOnly` admits none; a provisioner that makes such volumes needs its base directory in the list. The rule does
-/// not see symbolic links: a pod that may write beneath an allowed path can place one that leads elsewhere. Nor does
-/// `readOnly` reach file systems that the node has mounted beneath the path (`recursiveReadOnly` does).
+/// PersistentVolumes with `hostPath` are judged as well, and with `localVolumes: true` those with `local`. Whoever claims
+/// one can write to it, so that an entry with `readOnly` admits none. What a provisioner makes is told from what is made by
+/// hand by the account that asks, which nobody can forge: `provisioners` says who may make volumes in which directories,
+/// whatever `allow` says. In CI nobody asks, so that a volume in one of these directories is a warning there. A volume that
+/// exists is not judged again: its path cannot change.
+///
+/// ```yaml
+/// - hostPath:
+///     localVolumes: true
+///     provisioners:
+///       - accounts: ["system:serviceaccount:volgate-system:volgate-provisioner"]
+///         paths: [/opt/local-path-provisioner, /dev/volgate]
+/// ```
+/// Bad: a PersistentVolume with `local: {path: /}`, or one in another's directory that was written by hand.
+/// Good: a claim of the provisioner's class.
+///
+/// The rule does not see symbolic links: a pod that may write beneath an allowed path can place one that leads
+/// elsewhere. Nor does `readOnly` reach file systems that the node has mounted beneath the path (`recursiveReadOnly` does).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -40,6 +55,21 @@ pub struct Params {
     /// Whether PersistentVolumes of type `local` are held to the list as well. `types` does not count for them.
     #[serde(default)]
     pub local_volumes: bool,
+    /// Who makes PersistentVolumes, and in which directories of a node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provisioners: Vec<Provisioner>,
+}
+
+/// A provisioner that may make PersistentVolumes beneath some directories of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Provisioner {
+    /// The users as which it asks, such as `system:serviceaccount:<namespace>:<name>`; `*` at the end stands for any rest.
+    #[schemars(length(min = 1), inner(length(min = 1)))]
+    pub accounts: Vec<String>,
+    /// The directories, from `/`. Its volumes are beneath them.
+    #[schemars(length(min = 1))]
+    pub paths: Vec<String>,
 }
 
 /// One path of a node that may be mounted, with what lies beneath it.
@@ -108,11 +138,16 @@ impl super::Params for Params {
 
     fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         for (index, entry) in self.allow.iter().enumerate() {
-            let field = at.key("allow").index(index).key("path");
-            if climbs(&entry.path) {
-                faults.push(PolicyFault::new(field, format!("{:?} has `..`: write the path it means", entry.path)));
-            } else if !entry.path.starts_with('/') {
-                faults.push(PolicyFault::new(field, format!("{:?} must start with `/`", entry.path)));
+            path_faults(&entry.path, at.key("allow").index(index).key("path"), faults);
+        }
+        for (index, provisioner) in self.provisioners.iter().enumerate() {
+            let at = at.key("provisioners").index(index);
+            for (index, path) in provisioner.paths.iter().enumerate() {
+                path_faults(path, at.key("paths").index(index), faults);
+            }
+            for (index, account) in provisioner.accounts.iter().enumerate().filter(|(_, account)| *account == "*") {
+                let message = format!("{account:?} is everybody: put the paths into `allow` if that is meant");
+                faults.push(PolicyFault::new(at.key("accounts").index(index), message));
             }
         }
         Arc::new(HostPath(self.clone()))
@@ -134,7 +169,7 @@ struct Asked<'o> {
 }
 
 impl Rule for HostPath {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         match &context.facts.subject {
             Subject::Workload(workload) => {
                 let pod = workload.pod.path();
@@ -162,7 +197,12 @@ impl Rule for HostPath {
                     }
                     _ => return,
                 };
-                self.judge(&asked, findings, || vec![asked.field.clone()]);
+                let mut found = Drafts::new(&|_| true);
+                self.judge(&asked, &mut found, || vec![asked.field.clone()]);
+                let found = found.finish().into_iter();
+                findings.extend(
+                    found.filter_map(|draft| self.provisioned(asked.path, context.review.user, draft)),
+                );
             }
             _ => {}
         }
@@ -178,7 +218,7 @@ impl HostPath {
     fn judge(
         &self,
         asked: &Asked<'_>,
-        findings: &mut Vec<Draft>,
+        findings: &mut Drafts<'_>,
         writable: impl Fn() -> Vec<FieldPath>,
     ) {
         let Asked { path, field, name, kind } = asked;
@@ -238,6 +278,29 @@ impl HostPath {
         }
     }
 
+    /// The finding about a PersistentVolume of that path, made by that user; nothing where it is a provisioner's own.
+    fn provisioned(&self, path: &str, user: Option<&str>, draft: Draft) -> Option<Draft> {
+        let clean = FsPath::new(path);
+        let beneath = |base: &String| {
+            let base = FsPath::new(base);
+            !climbs(path) && base.covers(&clean) && base != clean
+        };
+        let of_path = self.0.provisioners.iter().filter(|provisioner| provisioner.paths.iter().any(beneath));
+        let accounts: Vec<&String> = of_path.flat_map(|provisioner| &provisioner.accounts).collect();
+        if accounts.is_empty() {
+            return Some(draft);
+        }
+        let Some(user) = user else {
+            let only = one_of(accounts);
+            let help = format!("only {only} may make a volume there, and who will make this one is not known here");
+            return Some(draft.help(help).at_most(Action::Warn));
+        };
+        if accounts.iter().any(|account| fits(account, user)) {
+            return None;
+        }
+        Some(draft.and_help(Some(format!("only {} may make a volume there", one_of(accounts)))))
+    }
+
     fn allowed(&self) -> String {
         if self.0.allow.is_empty() {
             return "keep data on a PersistentVolumeClaim: the policy allows no path of the node".to_owned();
@@ -249,16 +312,25 @@ impl HostPath {
 /// The fields because of which a pod volume can be written to: the `readOnly` of each such mount.
 fn writable_mounts(workload: &Workload<'_>, volume: &PodVolume<'_>) -> Vec<FieldPath> {
     let pod = workload.pod.path();
-    let containers = workload.pod.containers.iter();
-    containers
-        .flat_map(|container| container.mounts.iter().map(move |mount| (container, mount)))
-        .filter(|(_, mount)| mount.volume == volume.name && !mount.read_only)
+    let writable = workload.pod.mounts_of(volume.name).filter(|(_, mount)| !mount.read_only);
+    // Of several of one name, which no API server takes, the mounts mean the first; of the others one says enough.
+    let is_first = workload.pod.volume(volume.name).is_some_and(|first| first.index == volume.index);
+    writable
+        .take(if is_first { usize::MAX } else { 1 })
         .map(|(container, mount)| container.mount_path(&pod, mount).key("readOnly"))
         .collect()
 }
 
 fn admits_type(entry: &AllowedPath, kind: Option<&str>) -> bool {
     entry.types.is_empty() || kind.is_none_or(|kind| entry.types.iter().any(|allowed| allowed.as_str() == kind))
+}
+
+fn path_faults(path: &str, field: FieldPath, faults: &mut Vec<PolicyFault>) {
+    if climbs(path) {
+        faults.push(PolicyFault::new(field, format!("{path:?} has `..`: write the path it means")));
+    } else if !path.starts_with('/') {
+        faults.push(PolicyFault::new(field, format!("{path:?} must start with `/`")));
+    }
 }
 
 /// Whether a path has a `..` segment, on Windows nodes as well.
@@ -268,7 +340,9 @@ fn climbs(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{faults, judge, lines};
+    use super::super::testing::{faults, judge, judge_review, judge_update, lines};
+    use crate::engine::Review;
+    use crate::verdict::Action;
     use serde_json::{Value, json};
 
     fn rule() -> Value {
@@ -353,6 +427,70 @@ mod tests {
         let local = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"},
                            "spec": {"local": {"path": "/mnt/a"}}});
         assert_eq!(judge(json!([{"hostPath": {}}]), &[], &local).findings, []);
+    }
+
+    #[test]
+    fn a_provisioner_makes_volumes_in_its_own_directories() {
+        const OWN: &str = "system:serviceaccount:volgate-system:volgate-provisioner";
+        let rules = |path: &str| {
+            json!([{"hostPath": {"allow": [{"path": "/mnt/free"}], "localVolumes": true, "provisioners": [
+                {"accounts": [OWN], "paths": [path, "/dev/volgate"]},
+                {"accounts": ["system:serviceaccount:openebs:*"], "paths": ["/var/openebs/"]}]}}])
+        };
+        let made = |user: Option<&str>, source: &str, path: &str| {
+            let object = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"},
+                                "spec": {source: {"path": path}}});
+            let review = Review { user, ..Review::create(&object) };
+            judge_review(rules("/opt/local-path-provisioner"), &[], &review).findings.pop()
+        };
+        for (user, path) in [
+            (OWN, "/opt/local-path-provisioner/pvc-1_shop_data"),
+            (OWN, "/dev/volgate/pvc-1"),
+            ("system:serviceaccount:openebs:localpv", "/var/openebs/local/pvc-1"),
+            ("alice", "/mnt/free/a"),
+        ] {
+            for source in ["local", "hostPath"] {
+                assert_eq!(made(Some(user), source, path), None, "{user} {source} {path}");
+            }
+        }
+        for (user, path) in [
+            ("alice", "/opt/local-path-provisioner/pvc-1_shop_data"),
+            ("system:serviceaccount:shop:volgate-provisioner", "/opt/local-path-provisioner/pvc-1_shop_data"),
+            ("", "/dev/volgate/pvc-1"),
+            (OWN, "/"),
+            (OWN, "/opt/local-path-provisioner"),
+            (OWN, "/opt/local-path-provisioner/../../etc"),
+            (OWN, "/opt/local-path-provisioners/x"),
+            (OWN, "/var/openebs/local/pvc-1"),
+        ] {
+            for source in ["local", "hostPath"] {
+                let finding = made(Some(user), source, path).unwrap();
+                assert_eq!(finding.action, Action::Deny, "{user} {source} {path}");
+            }
+        }
+        // In `check` nobody knows who will make it.
+        let unknown = made(None, "local", "/dev/volgate/pvc-1").unwrap();
+        assert_eq!(unknown.action, Action::Warn);
+        assert!(unknown.help.unwrap().starts_with(&format!("only {OWN} may make a volume there")));
+        assert_eq!(made(None, "local", "/").unwrap().action, Action::Deny);
+        // A pod is no volume, whoever makes it.
+        let pod = pod(json!({"path": "/opt/x"}), json!([]));
+        let review = Review { user: Some(OWN), ..Review::create(&pod) };
+        assert_eq!(judge_review(rules("/opt"), &[], &review).findings.len(), 1);
+        assert!(faults(rules("opt"))[0].contains("provisioners[0].paths[0]: \"opt\" must start with `/`"));
+        let everybody = json!([{"hostPath": {"provisioners": [{"accounts": ["*"], "paths": ["/a"]}]}}]);
+        assert!(faults(everybody)[0].contains("is everybody"));
+    }
+
+    #[test]
+    fn a_volume_that_exists_is_not_judged_again() {
+        let volume = |labels: Value| {
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv", "labels": labels},
+                   "spec": {"local": {"path": "/"}, "persistentVolumeReclaimPolicy": "Retain"}})
+        };
+        let rules = json!([{"hostPath": {"localVolumes": true}}]);
+        assert_eq!(judge(rules.clone(), &[], &volume(json!({}))).findings.len(), 1);
+        assert_eq!(judge_update(rules, &[], &volume(json!({})), &volume(json!({"a": "b"}))).findings, []);
     }
 
     #[test]

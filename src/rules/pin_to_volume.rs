@@ -1,7 +1,7 @@
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
-use crate::facts::{PodFacts, TiedClaim, Workload, WorkloadKind};
-use crate::model::{FieldPath, NodeSelector, NodeTerm, Operation};
+use crate::facts::{MOST_CANDIDATES, PodFacts, TiedClaim, Workload, WorkloadKind};
+use crate::model::{Effort, FieldPath, NodeSelector, Operation};
 use crate::patch::PatchBuilder;
 use crate::policy::PolicyFault;
 use crate::verdict::Action;
@@ -69,7 +69,7 @@ struct PinToVolume(Params);
 impl Rule for PinToVolume {
     fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
         let Some(workload) = new_pod(context) else { return };
-        let Ok(Some(nodes)) = pinned(&workload.pod, context.tied_claims(), self.0.max_terms) else { return };
+        let Ok(Some(nodes)) = pinned(&workload.pod, &context.tied_claims().claims, self.0.max_terms) else { return };
         let path = workload.pod.affinity_terms_path();
         // Only terms that were understood whole are written anew.
         let understood = match (workload.pod.required_affinity(), patch.get(&path)) {
@@ -81,21 +81,36 @@ impl Rule for PinToVolume {
         }
     }
 
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let Some(workload) = new_pod(context) else { return };
-        let claims = context.tied_claims();
-        let own = workload.pod.required_affinity().map_or(1, |own| own.terms.len());
-        let most = claims.iter().fold(own.max(1), |most, claim| most.saturating_mul(claim.nodes().terms.len().max(1)));
-        if most <= self.0.max_terms {
+        let tied = context.tied_claims();
+        let (pod, limit) = (&workload.pod, self.0.max_terms);
+        if let Some(volume) = tied.passed_over {
+            let message = format!(
+                "the pod is not pinned to the volume of this claim: more than {MOST_CANDIDATES} free volumes of its \
+                 class would do, or its claims have too many to look at"
+            );
+            let field = volume.source_path(&pod.path()).key("claimName");
+            let help = "nothing is to be done; the scheduler keeps to the volume once the claim has one";
+            findings.push(Draft::new(field, message).help(help).at_most(Action::Audit));
+        }
+        let claims = &tied.claims;
+        if is_little(pod, claims, limit) {
             return;
         }
-        let (pod, limit) = (&workload.pod, self.0.max_terms);
-        let (Err(TooManyTerms), Some(first)) = (pinned(pod, claims, limit), claims.first()) else { return };
+        let (Err(why), Some(first)) = (pinned(pod, claims, limit), claims.first()) else { return };
         let claim = first.pod_volume.source_path(&pod.path());
         let field = if pod.required_affinity().is_some() { pod.affinity_terms_path() } else { claim.clone() };
+        let why = match why {
+            TooMuch::Terms => format!("it would need more than {limit} node selector terms"),
+            TooMuch::Size => format!("it would need more than {} requirements and values", most_written(limit)),
+            TooMuch::Effort => {
+                "its node selectors have too many terms, requirements and values to be combined".to_owned()
+            }
+        };
         let message = format!(
-            "the pod is not pinned to its volumes: together with {first} it would need more than {limit} node selector \
-             terms, so nothing in the pod says where it can run; the scheduler keeps to the volumes all the same"
+            "the pod is not pinned to its volumes: together with {first} {why}, so nothing in the pod says where it can \
+             run; the scheduler keeps to the volumes all the same"
         );
         let finding = Draft::new(field, message)
             .related(claim, "the first of its claims that not every node can use")
@@ -116,45 +131,76 @@ fn new_pod<'c>(context: &Context<'c>) -> Option<&'c Workload<'c>> {
     (new && workload.pod.node_name.is_none()).then_some(workload)
 }
 
-/// It would take more terms than the policy allows.
+/// Why a pod cannot be pinned.
 #[derive(Debug)]
-struct TooManyTerms;
+enum TooMuch {
+    /// It would take more terms than the policy allows.
+    Terms,
+    /// It would take more requirements and values than are written into a pod.
+    Size,
+    /// It would take too long to tell.
+    Effort,
+}
+
+/// How many terms, requirements and values may be written into a pod: thousands of small pods may name one volume that
+/// has thousands of values.
+fn most_written(terms: usize) -> usize {
+    terms.saturating_mul(4).max(256)
+}
+
+/// Whether it is plain without any work that pinning the pod does not take too much.
+fn is_little(pod: &PodFacts<'_>, claims: &[TiedClaim<'_, '_>], limit: usize) -> bool {
+    const LITTLE: usize = 64;
+    let own = pod.required_affinity();
+    let labels = pod.node_selector.map_or(0, |labels| labels.fields().count());
+    let size = own.map_or(0, NodeSelector::size) + labels;
+    let mut sizes = claims.iter().map(|claim| claim.nodes().size());
+    let terms = claims.iter().map(|claim| claim.nodes().terms.len().max(1));
+    let most = terms.fold(own.map_or(1, |own| own.terms.len().max(1)), usize::saturating_mul);
+    most <= limit && sizes.try_fold(size, |size, more| Some(size + more).filter(|all| *all <= LITTLE)).is_some()
+}
 
 /// The selector that pins the pod; nothing when it is pinned already, or no node can satisfy all of it.
-fn pinned(
-    pod: &PodFacts<'_>,
-    claims: &[TiedClaim<'_, '_>],
-    limit: usize,
-) -> Result<Option<NodeSelector>, TooManyTerms> {
+fn pinned(pod: &PodFacts<'_>, claims: &[TiedClaim<'_, '_>], limit: usize) -> Result<Option<NodeSelector>, TooMuch> {
+    let effort = Effort::new(Effort::MOST);
+    let too_much = || if effort.left() == 0 { TooMuch::Effort } else { TooMuch::Terms };
     if claims.is_empty() {
         return Ok(None);
     }
     let own = pod.required_affinity();
     let labels = pod.node_selector_term();
     let says = match (own, &labels) {
-        (Some(own), Some(labels)) => Some(Cow::Owned(with_labels(own, labels))),
+        (Some(own), Some(labels)) => Some(Cow::Owned(own.each_with(labels, &effort).ok_or_else(too_much)?)),
         (Some(own), None) => Some(Cow::Borrowed(own)),
         (None, labels) => labels.clone().map(|labels| Cow::Owned(labels.into())),
     };
-    let mut open = claims.iter().filter(|claim| !says.as_ref().is_some_and(|says| says.implies(claim.nodes())));
-    let Some(first) = open.next() else { return Ok(None) };
-    let mut nodes = match own {
-        // Told before any work is done: a pod may bring thousands.
-        Some(own) if own.terms.len() > limit => return Err(TooManyTerms),
-        Some(own) => own.and(first.nodes(), limit),
-        None => first.nodes().simplify(limit),
+    let mut nodes = None;
+    for claim in claims {
+        let known = match &says {
+            Some(says) => says.implies(claim.nodes(), &effort).ok_or_else(too_much)?,
+            None => false,
+        };
+        if known {
+            continue;
+        }
+        let all = match (nodes, own) {
+            // Told before any work is done: a pod may bring thousands.
+            (None, Some(own)) if own.terms.len() > limit => return Err(TooMuch::Terms),
+            (None, Some(own)) => own.and(claim.nodes(), limit, &effort),
+            (None, None) => claim.nodes().simplify(limit, &effort),
+            (Some(nodes), _) => NodeSelector::and(&nodes, claim.nodes(), limit, &effort),
+        };
+        nodes = Some(all.ok_or_else(too_much)?);
     }
-    .ok_or(TooManyTerms)?;
-    for claim in open {
-        nodes = nodes.and(claim.nodes(), limit).ok_or(TooManyTerms)?;
+    let Some(nodes) = nodes.filter(|nodes| !nodes.terms.is_empty()) else { return Ok(None) };
+    if nodes.size() > most_written(limit) {
+        return Err(TooMuch::Size);
     }
-    let possible = labels.is_none_or(|labels| !nodes.contradicts(&labels.into()));
-    Ok((possible && !nodes.terms.is_empty()).then_some(nodes))
-}
-
-/// The terms, each with the labels; those that contradict them are left out.
-fn with_labels(own: &NodeSelector, labels: &NodeTerm) -> NodeSelector {
-    NodeSelector { terms: own.terms.iter().filter_map(|term| term.and(labels)).collect() }
+    let impossible = match labels {
+        Some(labels) => nodes.contradicts(&labels.into(), &effort).ok_or_else(too_much)?,
+        None => false,
+    };
+    Ok((!impossible).then_some(nodes))
 }
 
 #[cfg(test)]
@@ -323,6 +369,43 @@ mod tests {
         assert_eq!(pinned(other, false), on(&["n2", "n3"]));
         assert_eq!(pinned(json!({"matchLabels": {"disk": "nvme"}}), true), on(&["n3"]), "reserved: nobody asks");
         assert_eq!(pinned(json!({"matchLabels": {"disk": "tape"}}), false), Value::Null);
+    }
+
+    #[test]
+    fn says_so_where_too_much_would_be_looked_at_or_written() {
+        let context = |free: usize| {
+            let mut all = vec![
+                json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local"},
+                       "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}),
+                json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c", "namespace": "default"},
+                       "spec": {"storageClassName": "local"}}),
+            ];
+            all.extend((0..free).map(|n| {
+                json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("v{n}")},
+                       "spec": {"storageClassName": "local",
+                                "nodeAffinity": {"required": {"nodeSelectorTerms": [host(&[&format!("n{n}")])]}}}})
+            }));
+            all
+        };
+        assert_eq!(judge(rule(), &context(200), &pod(&["c"], json!({}))).patch.0.len(), 1);
+        let verdict = judge(rule(), &context(201), &pod(&["c"], json!({})));
+        assert_eq!(verdict.patch.0, []);
+        let found = lines(&verdict);
+        assert!(found[0].starts_with("Audit spec.volumes[0].persistentVolumeClaim.claimName: the pod is not pinned"), "{found:?}");
+        // One that is reserved for the claim is the one that it gets, however many are free.
+        let mut reserved = context(400);
+        reserved[7]["spec"]["claimRef"] = json!({"namespace": "default", "name": "c"});
+        reserved[7]["status"] = json!({"phase": "Available"});
+        assert_eq!(patch(&reserved, &pod(&["c"], json!({})))[0]["value"], own(json!([host(&["n5"])]))["affinity"]);
+        // Many values in one requirement.
+        let names: Vec<String> = (0..300).map(|n| format!("n{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let verdict = judge(rule(), &bound("b", json!([host(&names)])), &pod(&["b"], json!({})));
+        assert_eq!(verdict.patch.0, []);
+        let found = lines(&verdict);
+        assert!(found[0].starts_with("Warn ") && found[0].contains("more than 256 requirements and values"), "{found:?}");
+        let verdict = judge(rule(), &bound("b", json!([host(&names[..200])])), &pod(&["b"], json!({})));
+        assert_eq!((verdict.patch.0.len(), verdict.findings.len()), (1, 0));
     }
 
     #[test]

@@ -1,9 +1,10 @@
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::data::{Data, DataPath, writable_mounts};
 use crate::engine::Context;
 use crate::facts::{Place, Workload};
 use crate::model::{Durability, FieldPath};
 use crate::policy::PolicyFault;
+use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -55,9 +56,9 @@ impl super::Params for Params {
 struct ReclaimPolicy(Params);
 
 impl Rule for ReclaimPolicy {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
-        let known = Data::of_products(workload, storage, context.catalog, &self.0.scratch);
+        let known = Data::of_products(workload, storage, context.products(), &self.0.scratch);
         let mut paths = known.paths;
         if paths.is_empty() && known.caches.is_empty() && workload.stateful_set {
             paths = writable_mounts(workload, storage, &self.0.scratch);
@@ -91,10 +92,11 @@ fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Dr
         data.path,
         data.cover.fate.most.lost_when()
     );
-    Some(Draft::new(field, message).help("use a class with `reclaimPolicy: Retain`, or set it on the volume"))
+    let draft = Draft::new(field, message).help("use a class with `reclaimPolicy: Retain`, or set it on the volume");
+    Some(if data.doubts.is_guess() { draft.at_most(Action::Warn) } else { draft })
 }
 
-fn retention_findings(workload: &Workload<'_>, findings: &mut Vec<Draft>) {
+fn retention_findings(workload: &Workload<'_>, findings: &mut Drafts<'_>) {
     let Some((deleted, scaled)) = workload.claim_retention else { return };
     let at = FieldPath::root().key("spec").key("persistentVolumeClaimRetentionPolicy");
     let cases = [

@@ -1,7 +1,7 @@
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::data::{Data, Why};
 use crate::engine::Context;
-use crate::facts::{ClaimSpec, Place, PodVolume, VolumeSource, Workload, WorkloadKind};
+use crate::facts::{ClaimSpec, Part, Place, VolumeSource, Workload, WorkloadKind};
 use crate::model::{AccessMode, FieldPath};
 use crate::policy::PolicyFault;
 use crate::verdict::Action;
@@ -38,8 +38,10 @@ use std::sync::Arc;
 /// ```
 ///
 /// Read-only mounts are fine, as are claims that may be ReadWriteMany. Where every pod writes beneath its own
-/// `subPathExpr`, it is a warning at most. It says nothing of claims that are not known, nor of what a
-/// HorizontalPodAutoscaler will make of `replicas`, nor of two workloads that share a claim.
+/// `subPathExpr`, made of a variable that `fieldRef` fills in for each pod (`metadata.name`), it is a warning at most. In a
+/// cluster scaling up is judged as well, by whomever: `kubectl scale`, a HorizontalPodAutoscaler. It says nothing of claims
+/// that are not known, nor of what a HorizontalPodAutoscaler is allowed to make of `replicas` later, nor of two workloads
+/// that share a claim.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {}
@@ -57,11 +59,12 @@ impl super::Params for Params {
 struct SharedWriter;
 
 impl Rule for SharedWriter {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let Some(several) = Several::of(workload) else { return };
-        let data = Data::of_products(workload, storage, context.catalog, &[]);
+        let data = Data::of_products(workload, storage, context.products(), &[]);
         let writers = LazyCell::new(|| writers(workload));
+        let databases = LazyCell::new(|| databases(&data));
         for volume in &workload.pod.volumes {
             // A claim template of the same name shadows the pod volume.
             let fixed = workload.claim_template(volume.name).is_none();
@@ -70,22 +73,33 @@ impl Rule for SharedWriter {
                 continue;
             };
             let Some(mode) = exclusive(&claim.spec) else { continue };
-            let Some((first, writers)) = writers.get(volume.name).and_then(|all| Some((all.first()?, all))) else {
-                continue;
-            };
-            let database = keeps_data(&data, volume);
+            let Some(writer) = writers.get(volume.name) else { continue };
+            let database = databases.get(&volume.index).copied();
             let Some((message, help, certain)) = several.judge(name, mode, database) else { continue };
             let pod = workload.pod.path();
             let mut finding = Draft::new(volume.source_path(&pod).key("claimName"), message)
                 .related(several.path(workload.kind), several.note())
-                .related(first.field.clone(), "written here")
+                .related(writer.field.clone(), "written here")
                 .help(help);
             // Own directories help those that can start at all.
-            let apart = mode == AccessMode::ReadWriteOnce && writers.iter().all(|writer| writer.own_directory);
+            let apart = mode == AccessMode::ReadWriteOnce && writer.own_directory;
             if !certain || apart {
                 finding = finding.at_most(Action::Warn);
             }
             findings.push(finding);
+        }
+    }
+
+    fn reads_replicas(&self, _kind: &str) -> bool {
+        true
+    }
+
+    fn check_scale(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+        self.check(context, findings);
+        // Going from none to one again after an outage shares nothing. What is wrong then is how it is updated, which was
+        // judged when it was written.
+        if context.facts.workload().is_some_and(|workload| workload.replicas <= 1) {
+            findings.at_most(Action::Warn);
         }
     }
 
@@ -213,26 +227,34 @@ const OVERLAP: &str = "set `concurrencyPolicy: Forbid`, so that a run waits for 
 const RECREATE: &str = "set `strategy.type: Recreate`, so that the old pod is gone before the new one starts, or use a \
                         StatefulSet, which does the same";
 
-/// A mount or device through which the claim is written.
+/// The first mount or device through which a claim is written.
 struct Writer {
     field: FieldPath,
-    /// Whether each pod has a directory of its own in it.
+    /// Whether each pod has a directory of its own, in this and in all others.
     own_directory: bool,
 }
 
 /// The writers of each pod volume.
-fn writers<'w>(workload: &'w Workload<'_>) -> HashMap<&'w str, Vec<Writer>> {
+fn writers<'w>(workload: &'w Workload<'_>) -> HashMap<&'w str, Writer> {
     let pod = workload.pod.path();
-    let mut writers: HashMap<&str, Vec<Writer>> = HashMap::new();
+    let mut writers: HashMap<&str, Writer> = HashMap::new();
+    let mut add = |volume: &'w str, own_directory: bool, field: FieldPath| {
+        let writer = writers.entry(volume).or_insert(Writer { field, own_directory });
+        writer.own_directory &= own_directory;
+    };
     for container in &workload.pod.containers {
         for mount in container.mounts.iter().filter(|mount| !mount.read_only) {
-            let own_directory = mount.sub_path.is_some_and(|path| path.contains("$("));
-            let writer = Writer { field: container.mount_path(&pod, mount), own_directory };
-            writers.entry(mount.volume).or_default().push(writer);
+            let own_directory = match mount.part {
+                Part::OfPod => true,
+                Part::OfOrdinal => workload.kind == WorkloadKind::StatefulSet,
+                Part::OfNode => workload.kind == WorkloadKind::DaemonSet,
+                Part::Shared => false,
+            };
+            add(mount.volume, own_directory, container.mount_path(&pod, mount));
         }
         for device in &container.devices {
             let field = container.path(&pod).key("volumeDevices").index(device.index);
-            writers.entry(device.volume).or_default().push(Writer { field, own_directory: false });
+            add(device.volume, false, field);
         }
     }
     writers
@@ -246,17 +268,20 @@ fn exclusive(spec: &ClaimSpec) -> Option<AccessMode> {
         .find(|mode| asks(*mode) && !asks(AccessMode::ReadWriteMany))
 }
 
-/// The product that keeps its data on that pod volume, when the catalog knows it.
-fn keeps_data<'w>(data: &Data<'w, '_>, volume: &PodVolume<'_>) -> Option<&'w str> {
-    data.paths.iter().find_map(|path| match (path.cover.place, path.why) {
-        (Place::Volume(found), Why::Product { name, .. }) if found.index == volume.index => Some(name),
-        _ => None,
-    })
+/// The products that keep their data on pod volumes, by the volume's index, as far as the catalog knows them.
+fn databases<'w>(data: &Data<'w, '_>) -> HashMap<usize, &'w str> {
+    let mut databases = HashMap::new();
+    for path in data.paths.iter().filter(|path| !path.doubts.is_guess()) {
+        if let (Place::Volume(volume), Why::Product { name, .. }) = (path.cover.place, path.why) {
+            databases.entry(volume.index).or_insert(name);
+        }
+    }
+    databases
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{judge, lines};
+    use super::super::testing::{judge, judge_scale, lines};
     use crate::engine::{Engine, Review};
     use crate::facts::Facts;
     use crate::lookup::MapLookup;
@@ -334,9 +359,10 @@ mod tests {
         assert_eq!(mounted(json!({"name": "data", "mountPath": "/data", "readOnly": true})), "");
         assert_eq!(mounted(json!({"name": "other", "mountPath": "/data"})), "");
         let own = json!({"name": "data", "mountPath": "/data", "subPathExpr": "$(POD_NAME)"});
-        assert_eq!(mounted(own.clone()), "Warn", "each pod has its own directory");
         let mut one_pod = set.clone();
         one_pod["spec"]["template"] = template(own);
+        one_pod["spec"]["template"]["spec"]["containers"][0]["env"] = json!([by_field("POD_NAME", "metadata.name")]);
+        assert_eq!(action(ONCE, &one_pod), "Warn", "each pod has its own directory");
         assert_eq!(action(ONE_POD, &one_pod), "Deny", "only one of them starts");
         assert_eq!(mounted(json!({"name": "data", "mountPath": "/data", "subPath": "x"})), "Deny");
         set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {}}]);
@@ -348,6 +374,119 @@ mod tests {
         device["spec"]["template"]["spec"]["containers"][0] =
             json!({"name": "c", "volumeDevices": [{"name": "data", "devicePath": "/dev/xvda"}]});
         assert_eq!(action(ONCE, &device), "Deny");
+    }
+
+    /// Workloads of all kinds that can be scaled, whose pods use the claim in all ways.
+    fn scalable() -> Vec<Value> {
+        let mounts = [
+            json!([mount()]),
+            json!([{"name": "data", "mountPath": "/data", "readOnly": true}]),
+            json!([{"name": "other", "mountPath": "/data"}]),
+            json!([{"name": "data", "mountPath": "/data", "subPathExpr": "$(POD_NAME)"}]),
+            json!([{"name": "data", "mountPath": "/data", "subPathExpr": "$(POD_NAME)"}, mount()]),
+        ];
+        let volumes = json!([
+            {"name": "data", "persistentVolumeClaim": {"claimName": "shared"}}, {"name": "other", "emptyDir": {}}]);
+        let read_only = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "shared", "readOnly": true}}]);
+        let mut all = Vec::new();
+        for (api_version, kind) in
+            [("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "ReplicaSet"), ("v1", "ReplicationController")]
+        {
+            let with = |pod: Value| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "w", "namespace": "default"},
+                                           "spec": {"replicas": 1, "template": {"spec": pod}}});
+            for mounts in &mounts {
+                let container = json!([{"name": "c", "image": "postgres", "env": [by_field("POD_NAME", "metadata.name")], "volumeMounts": mounts}]);
+                all.push(with(json!({"containers": container, "volumes": volumes})));
+                all.push(with(json!({"initContainers": container, "containers": [], "volumes": volumes})));
+                all.push(with(json!({"containers": container, "volumes": read_only})));
+            }
+            let device = json!([{"name": "c", "volumeDevices": [{"name": "data", "devicePath": "/dev/x"}]}]);
+            all.push(with(json!({"containers": device, "volumes": volumes})));
+            if kind == "StatefulSet" {
+                let mut set = with(json!({"containers": [{"name": "c", "volumeMounts": [mount()]}], "volumes": volumes}));
+                set["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {}}]);
+                all.push(set);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn scaling_up_is_judged_as_the_workload_itself() {
+        let mut found = 0;
+        for workload in scalable() {
+            for modes in [ONCE, ONE_POD, &["ReadWriteMany"]] {
+                let context = [claim(modes)];
+                let mut grown = workload.clone();
+                grown["spec"]["replicas"] = json!(3);
+                let rules = || json!([{"sharedWriter": {}}]);
+                let as_written = lines(&judge(rules(), &context, &grown));
+                let field = "spec.template.spec.volumes[0].persistentVolumeClaim.claimName";
+                let wanted: Vec<String> = as_written.iter().map(|line| line.replace(field, "spec.replicas")).collect();
+                let scaled = judge_scale(rules(), &context, &workload, 3);
+                assert_eq!(lines(&scaled), wanted, "{workload}");
+                assert!(scaled.findings.iter().all(|finding| finding.related.is_empty()));
+                found += wanted.len();
+                assert_eq!(lines(&judge_scale(rules(), &context, &grown, 2)), [""; 0], "scaled down");
+                assert_eq!(lines(&judge_scale(rules(), &context, &grown, 3)), [""; 0], "left as it is");
+            }
+        }
+        assert!(found > 40, "{found}");
+    }
+
+    #[test]
+    fn going_back_from_none_to_one_is_a_warning_at_most() {
+        let down = |strategy: Value| workload("Deployment", json!({"replicas": 0, "strategy": strategy}));
+        let rolling = down(json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}));
+        let scaled = |modes, object: &Value, to| lines(&judge_scale(json!([{"sharedWriter": {}}]), &[claim(modes)], object, to));
+        for modes in [ONCE, ONE_POD] {
+            let found = scaled(modes, &rolling, 1);
+            assert!(found.len() == 1 && found[0].starts_with("Warn spec.replicas: "), "{found:?}");
+            assert!(scaled(modes, &rolling, 2)[0].starts_with("Deny spec.replicas: 2 replicas write to one claim"));
+            assert_eq!(scaled(modes, &down(json!({"type": "Recreate"})), 1), [""; 0]);
+        }
+    }
+
+    fn by_field(name: &str, field: &str) -> Value {
+        json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}})
+    }
+
+    #[test]
+    fn a_directory_is_a_pods_own_when_the_kubelet_makes_it_so() {
+        let apart = |kind: &str, mount: Value, env: Value| {
+            let mut object = workload(kind, json!({"replicas": 2}));
+            let container = &mut object["spec"]["template"]["spec"]["containers"][0];
+            container["volumeMounts"][0].as_object_mut().unwrap().extend(mount.as_object().unwrap().clone());
+            container["env"] = env;
+            action(ONCE, &object) == "Warn"
+        };
+        let by = |expression: &str| json!({"subPathExpr": expression});
+        let name = json!([by_field("NAME", "metadata.name")]);
+        for (kind, expression, env) in [
+            ("Deployment", "$(NAME)", name.clone()),
+            ("Deployment", "a/$(NAME)-x", name.clone()),
+            ("Deployment", "$(DIR)", json!([by_field("NAME", "metadata.uid"), {"name": "DIR", "value": "d/$(NAME)"}])),
+            ("DaemonSet", "$(NODE)", json!([by_field("NODE", "spec.nodeName")])),
+            ("StatefulSet", "$(N)", json!([by_field("N", "metadata.labels['apps.kubernetes.io/pod-index']")])),
+        ] {
+            assert!(apart(kind, by(expression), env.clone()), "{kind} {expression} {env}");
+        }
+        for (kind, expression, env) in [
+            ("Deployment", "$(NAME)", json!([])),
+            ("Deployment", "$(NAME)", json!([{"name": "NAME", "value": "same"}])),
+            ("Deployment", "$(NAME)", json!([{"name": "NAME", "valueFrom": {"configMapKeyRef": {"name": "c", "key": "k"}}}])),
+            ("Deployment", "$(NAME)", json!([by_field("NAME", "metadata.namespace")])),
+            ("Deployment", "$(NAME)", json!([by_field("NAME", "metadata.labels['app']")])),
+            ("Deployment", "$(NAME)", json!([by_field("NAME", "metadata.name"), {"name": "NAME", "value": "same"}])),
+            ("Deployment", "$(DIR)", json!([{"name": "DIR", "value": "$(NAME)"}, by_field("NAME", "metadata.name")])),
+            ("Deployment", "$$(NAME)", name.clone()),
+            ("Deployment", "$(NODE)", json!([by_field("NODE", "spec.nodeName")])),
+            ("Deployment", "$(N)", json!([by_field("N", "metadata.labels['apps.kubernetes.io/pod-index']")])),
+            ("Deployment", &"$(".repeat(100_000), name.clone()),
+        ] {
+            assert!(!apart(kind, by(expression), env.clone()), "{kind} {env}");
+        }
+        assert!(!apart("Deployment", json!({"subPath": "$(NAME)"}), name), "a plain path");
     }
 
     #[test]

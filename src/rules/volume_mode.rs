@@ -1,5 +1,5 @@
 use super::support::{fits_any, pattern_faults};
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::facts::{ClaimSite, ClaimSiteKind, Container, Place, StorageMap, VolumeSource, Workload};
 use crate::model::{FieldPath, VolumeMode};
@@ -58,7 +58,7 @@ impl super::Params for Params {
 struct VolumeModeRule(Params);
 
 impl Rule for VolumeModeRule {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         for site in context.facts.claim_sites() {
             findings.extend(self.class_cannot(context, &site));
             findings.extend(other_than_volume(context, &site));
@@ -124,7 +124,7 @@ fn judge_uses<'w, 'a>(
     workload: &'w Workload<'a>,
     storage: StorageMap<'w, 'a>,
     container: &'w Container<'a>,
-    findings: &mut Vec<Draft>,
+    findings: &mut Drafts<'_>,
 ) {
     let pod = workload.pod.path();
     for mount in &container.mounts {

@@ -1,14 +1,15 @@
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
-use crate::facts::{NodeFacts, PodFacts, TiedClaim, WorkloadKind};
+use crate::facts::{MOST_CANDIDATES, NodeFacts, PodFacts, TiedClaim, WorkloadKind};
 use crate::lookup::{Lookup, LookupKind};
-use crate::model::{FieldPath, HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
+use crate::model::{Brief, Effort, FieldPath, HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
 use crate::policy::PolicyFault;
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Refuses a pod that no node can run, because of where its volumes are.
@@ -49,33 +50,39 @@ impl super::Params for Params {
 struct VolumeReachable;
 
 impl Rule for VolumeReachable {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let Some(workload) = context.facts.workload() else { return };
-        let claims = context.tied_claims();
-        if claims.is_empty() {
+        let tied = context.tied_claims();
+        let pod = &workload.pod;
+        if let Some(volume) = tied.passed_over {
+            let message = format!(
+                "whether a node can use this claim is not judged: more than {MOST_CANDIDATES} free volumes of its class \
+                 would do, or the claims have too many to look at"
+            );
+            let field = volume.source_path(&pod.path()).key("claimName");
+            findings.push(Draft::new(field, message).at_most(Action::Audit));
+        }
+        if tied.claims.is_empty() {
             return;
         }
-        let pod = &workload.pod;
+        let effort = Effort::new(Effort::MOST);
         let judged = Judged {
             who: if workload.kind == WorkloadKind::Pod { "this pod" } else { "its pods" },
             at: pod.path(),
             pod,
-            claims,
-            own: own_alone(pod),
+            claims: &tied.claims,
+            own: own_alone(pod, &effort),
+            effort,
         };
-        let before = findings.len();
-        judged.claims_apart(findings);
-        match pod.node_name {
-            Some(name) => judged.node_name(name, context.lookup.node(name).as_deref(), findings),
-            None => {
-                judged.own_selectors(findings);
-                if findings.len() == before {
-                    judged.everything_apart(findings);
-                }
-                if findings.len() == before && context.lookup.knows_all(LookupKind::Node) {
-                    judged.no_node(context.lookup, findings);
-                }
-            }
+        if judged.all(context.lookup, findings).is_none() {
+            let message = format!(
+                "whether a node can run {} is not judged to the end: the node selectors of the pod and of its volumes \
+                 have too many terms, requirements and values to hold each against each",
+                judged.who
+            );
+            let field = if pod.required_affinity().is_some() { pod.affinity_terms_path() } else { judged.at.key("volumes") };
+            let help = "write fewer of them: one term with a list of values for several that differ in one label";
+            findings.push(Draft::new(field, message).help(help).at_most(Action::Warn));
         }
     }
 
@@ -91,26 +98,50 @@ struct Judged<'j> {
     at: FieldPath,
     pod: &'j PodFacts<'j>,
     claims: &'j [TiedClaim<'j, 'j>],
-    /// What the pod itself wants of a node, its volumes aside; any node at all where it wants nothing.
-    own: Cow<'j, NodeSelector>,
+    /// What the pod itself wants of a node, its volumes aside; any node at all where it wants nothing, and nothing
+    /// where it takes too long to tell.
+    own: Option<Cow<'j, NodeSelector>>,
+    effort: Effort,
 }
 
 impl Judged<'_> {
+    /// Judges one thing after the other; nothing when it takes too long to come to the end.
+    fn all(&self, lookup: &dyn Lookup, findings: &mut Drafts<'_>) -> Option<()> {
+        let before = findings.seen();
+        self.claims_apart(findings)?;
+        if let Some(name) = self.pod.node_name {
+            return self.node_name(name, lookup.node(name).as_deref(), findings);
+        }
+        self.own_selectors(findings)?;
+        if findings.seen() == before {
+            self.everything_apart(findings)?;
+        }
+        if findings.seen() == before && lookup.knows_all(LookupKind::Node) {
+            self.no_node(lookup, findings)?;
+        }
+        Some(())
+    }
+
     fn claim_path(&self, claim: &TiedClaim<'_, '_>) -> FieldPath {
         claim.pod_volume.source_path(&self.at).key("claimName")
     }
 
-    /// Volumes that match no node by themselves, and claims that share no node.
-    fn claims_apart(&self, findings: &mut Vec<Draft>) {
-        for (index, claim) in self.claims.iter().enumerate() {
+    /// Volumes that match no node by themselves, and claims that share no node: each claim with the first before it.
+    fn claims_apart(&self, findings: &mut Drafts<'_>) -> Option<()> {
+        let mut others: Vec<&TiedClaim<'_, '_>> = Vec::new();
+        let mut seen = HashSet::new();
+        for claim in self.claims {
+            self.effort.spend(claim.nodes().size())?;
             if claim.nodes().is_contradictory() {
                 let message = format!("no node can run {}: {claim} allows none", self.who);
                 let help = "correct the `nodeAffinity` of the volume, or use another claim";
                 findings.push(settle(Draft::new(self.claim_path(claim), message).help(help), [claim]));
                 continue;
             }
-            let before = self.claims.iter().take(index).filter(|other| !other.nodes().is_contradictory());
-            for other in before.filter(|other| other.nodes().contradicts(claim.nodes())) {
+            for other in &others {
+                if !other.nodes().contradicts(claim.nodes(), &self.effort)? {
+                    continue;
+                }
                 let message = format!("no node can run {}: it uses {other} and {claim}, which share none", self.who);
                 let finding = Draft::new(self.claim_path(claim), message)
                     .related(self.claim_path(other), format!("the other: {other}"))
@@ -118,17 +149,22 @@ impl Judged<'_> {
                         "use claims whose volumes share a node; a new claim of a WaitForFirstConsumer class gets its \
                          volume beside the other when the pod is scheduled",
                     );
-                findings.push(settle(finding, [other, claim]));
+                findings.push(settle(finding, [*other, claim]));
+                break;
+            }
+            if self.claims.len() > 1 && seen.insert(claim.nodes()) {
+                others.push(claim);
             }
         }
+        Some(())
     }
 
     /// `nodeName` goes past the scheduler, so that nothing but this looks at the volumes.
-    fn node_name(&self, name: &str, node: Option<&NodeFacts>, findings: &mut Vec<Draft>) {
+    fn node_name(&self, name: &str, node: Option<&NodeFacts>, findings: &mut Drafts<'_>) -> Option<()> {
         for claim in self.claims.iter().filter(|claim| !claim.nodes().is_contradictory()) {
             let reached = match node {
                 Some(node) => claim.nodes().matches(&node.name, &node.labels),
-                None => !claim.nodes().contradicts(&presumed(name)),
+                None => !claim.nodes().contradicts(&presumed(name), &self.effort)?,
             };
             if reached {
                 continue;
@@ -144,35 +180,42 @@ impl Judged<'_> {
             let finding = if node.is_some() { finding } else { finding.at_most(Action::Warn) };
             findings.push(settle(finding, [claim]));
         }
+        Some(())
     }
 
     /// `nodeSelector` and required node affinity that leave out every node of a volume.
-    fn own_selectors(&self, findings: &mut Vec<Draft>) {
-        let labels = self.pod.node_selector_term().map(NodeSelector::from);
-        let own = self.pod.required_affinity();
+    fn own_selectors(&self, findings: &mut Drafts<'_>) -> Option<()> {
+        let possible = |selector: &NodeSelector| !selector.is_contradictory();
+        let labels = self.pod.node_selector_term().map(NodeSelector::from).filter(possible);
+        let own = self.pod.required_affinity().filter(|own| possible(own));
         for claim in self.claims.iter().filter(|claim| !claim.nodes().is_contradictory()) {
-            let apart = |selector: &&NodeSelector| {
-                !selector.is_contradictory() && selector.contradicts(claim.nodes())
-            };
-            if let Some(labels) = labels.as_ref().filter(apart) {
-                findings.push(self.own_selector(claim, "`nodeSelector`", labels, self.label_path(labels, claim)));
+            if let Some(labels) = &labels
+                && labels.contradicts(claim.nodes(), &self.effort)?
+            {
+                let field = self.label_path(labels, claim)?;
+                findings.push(self.own_selector(claim, "`nodeSelector`", labels, field));
             }
-            if let Some(own) = own.filter(apart) {
-                let field = self.expression_path(own, claim);
+            if let Some(own) = own
+                && own.contradicts(claim.nodes(), &self.effort)?
+            {
+                let field = self.expression_path(own, claim)?;
                 findings.push(self.own_selector(claim, "the required node affinity", own, field));
             }
         }
+        Some(())
     }
 
     /// What no single pair explains.
-    fn everything_apart(&self, findings: &mut Vec<Draft>) {
+    fn everything_apart(&self, findings: &mut Drafts<'_>) -> Option<()> {
+        let own = self.own.as_ref()?;
         let apart = match self.claims {
-            [claim] => self.own.contradicts(claim.nodes()),
-            _ => self.everything().is_some_and(|nodes| nodes.terms.is_empty()),
+            [claim] => own.contradicts(claim.nodes(), &self.effort)?,
+            _ => self.everything(own)?.terms.is_empty(),
         };
-        if apart && !self.own.is_contradictory() {
-            findings.push(self.together(format!("no node can run {}", self.who)));
+        if apart && !own.is_contradictory() {
+            findings.push(self.together(format!("no node can run {}", self.who), own));
         }
+        Some(())
     }
 
     fn own_selector(
@@ -182,37 +225,60 @@ impl Judged<'_> {
         selector: &NodeSelector,
         field: FieldPath,
     ) -> Draft {
-        let message = format!("no node can run {}: {what} wants {selector}, but it uses {claim}", self.who);
+        let message = format!("no node can run {}: {what} wants {}, but it uses {claim}", self.who, Brief(selector));
         let finding = Draft::new(field, message).related(self.claim_path(claim), format!("{claim}")).help(FOLLOW);
         settle(finding, [claim])
     }
 
     /// The label that contradicts the claim all alone, or else the whole map.
-    fn label_path(&self, labels: &NodeSelector, claim: &TiedClaim<'_, '_>) -> FieldPath {
+    fn label_path(&self, labels: &NodeSelector, claim: &TiedClaim<'_, '_>) -> Option<FieldPath> {
         let map = self.at.key("nodeSelector");
-        let mut labels = labels.terms.iter().flat_map(|term| &term.match_expressions);
-        let culprit = labels.find(|label| contradicts_alone(label, claim));
-        culprit.map_or_else(|| map.clone(), |label| map.key(label.key.clone()))
+        let labels = labels.terms.iter().flat_map(|term| &term.match_expressions);
+        let culprit = self.culprit(labels, claim)?;
+        Some(culprit.map_or_else(|| map.clone(), |(_, label)| map.key(label.key.clone())))
     }
 
     /// The expression that contradicts the claim all alone where there is but one term, or else the terms.
-    fn expression_path(&self, own: &NodeSelector, claim: &TiedClaim<'_, '_>) -> FieldPath {
+    fn expression_path(&self, own: &NodeSelector, claim: &TiedClaim<'_, '_>) -> Option<FieldPath> {
         let terms = self.pod.affinity_terms_path();
-        let [only] = own.terms.as_slice() else { return terms };
-        let index = only.match_expressions.iter().position(|expression| contradicts_alone(expression, claim));
-        index.map_or_else(|| terms.clone(), |index| terms.index(0).key("matchExpressions").index(index))
+        let [only] = own.terms.as_slice() else { return Some(terms) };
+        let culprit = self.culprit(only.match_expressions.iter(), claim)?;
+        Some(culprit.map_or_else(|| terms.clone(), |(at, _)| terms.index(0).key("matchExpressions").index(at)))
+    }
+
+    /// The first requirement that contradicts the claim all alone, if there is one.
+    fn culprit<'r>(
+        &self,
+        requirements: impl Iterator<Item = &'r NodeRequirement>,
+        claim: &TiedClaim<'_, '_>,
+    ) -> Option<Option<(usize, &'r NodeRequirement)>> {
+        for (at, requirement) in requirements.enumerate() {
+            let alone = NodeSelector::from(NodeTerm::from(requirement.clone()));
+            if alone.contradicts(claim.nodes(), &self.effort)? {
+                return Some(Some((at, requirement)));
+            }
+        }
+        Some(None)
     }
 
     /// Where the nodes are known: none of them satisfies a volume, or everything at once.
-    fn no_node(&self, lookup: &dyn Lookup, findings: &mut Vec<Draft>) {
+    fn no_node(&self, lookup: &dyn Lookup, findings: &mut Drafts<'_>) -> Option<()> {
         // An empty cluster is one that is being made.
         if !lookup.any_node(&|_| true) {
-            return;
+            return Some(());
         }
-        let any = |holds: &dyn Fn(&NodeFacts) -> bool| lookup.any_node(holds);
-        let before = findings.len();
+        let effort = Effort::new(MOST_NODES);
+        // Once there is no effort left, the first node is the last that is asked.
+        let any = |size: usize, holds: &dyn Fn(&NodeFacts) -> bool| {
+            let found = lookup.any_node(&|node| effort.spend(size).is_none() || holds(node));
+            (effort.left() > 0).then_some(found)
+        };
+        let before = findings.seen();
+        let mut size = 0;
         for claim in self.claims {
-            if any(&|node| claim.nodes().matches(&node.name, &node.labels)) {
+            let of_claim = claim.nodes().size();
+            size += of_claim;
+            if any(of_claim, &|node| claim.nodes().matches(&node.name, &node.labels))? {
                 continue;
             }
             let message = format!(
@@ -224,59 +290,66 @@ impl Judged<'_> {
             let finding = Draft::new(self.claim_path(claim), message).help(help);
             findings.push(soften(settle(finding, [claim]), claim.names_nodes()));
         }
-        let own = |node: &NodeFacts| self.own.matches(&node.name, &node.labels);
+        let wanted = self.own.as_ref()?;
+        let own = |node: &NodeFacts| wanted.matches(&node.name, &node.labels);
         let all = |node: &NodeFacts| {
             own(node) && self.claims.iter().all(|claim| claim.nodes().matches(&node.name, &node.labels))
         };
+        size += wanted.size();
         // Where the pod's own wishes alone find no node, its volumes are not the reason.
-        if findings.len() == before && any(&own) && !any(&all) {
-            let finding = self.together(format!("no node of this cluster can run {}", self.who));
+        if findings.seen() == before && any(wanted.size(), &own)? && !any(size, &all)? {
+            let finding = self.together(format!("no node of this cluster can run {}", self.who), wanted);
             findings.push(soften(finding, self.claims.iter().any(TiedClaim::names_nodes)));
         }
+        Some(())
     }
 
     /// The finding that no single pair explains.
-    fn together(&self, what: String) -> Draft {
-        let claims: Vec<String> = self.claims.iter().map(ToString::to_string).collect();
-        let own = &self.own;
+    fn together(&self, what: String, own: &NodeSelector) -> Draft {
+        const NAMED: usize = 8;
+        let mut claims: Vec<String> = self.claims.iter().take(NAMED).map(ToString::to_string).collect();
+        if let Some(more) = self.claims.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            claims.push(format!("{more} more"));
+        }
         let (field, wishes) = if self.pod.required_affinity().is_some() {
-            (self.pod.affinity_terms_path(), format!("; the pod itself wants {own}"))
+            (self.pod.affinity_terms_path(), format!("; the pod itself wants {}", Brief(own)))
         } else if self.pod.node_selector_term().is_some() {
-            (self.at.key("nodeSelector"), format!("; the pod itself wants {own}"))
+            (self.at.key("nodeSelector"), format!("; the pod itself wants {}", Brief(own)))
         } else {
             (self.at.key("volumes"), String::new())
         };
         let message = format!("{what}: it uses {}{wishes}, and no node satisfies all of that", claims.join(" and "));
         let help = "widen `nodeSelector` and the required node affinity, or use claims whose volumes share a node";
         let mut finding = Draft::new(field, message).help(help);
-        for claim in self.claims {
+        for claim in self.claims.iter().take(NAMED) {
             finding = finding.related(self.claim_path(claim), format!("{claim}"));
         }
         settle(finding, self.claims)
     }
 
-    /// Everything at once; nothing when it takes too many terms to tell.
-    fn everything(&self) -> Option<NodeSelector> {
+    /// Everything at once; nothing when it takes too much to tell.
+    fn everything(&self, own: &NodeSelector) -> Option<NodeSelector> {
         const LIMIT: usize = 256;
-        let mut nodes = self.own.clone().into_owned();
+        let mut nodes = own.clone();
         for claim in self.claims {
-            nodes = nodes.and(claim.nodes(), LIMIT)?;
+            nodes = nodes.and(claim.nodes(), LIMIT, &self.effort)?;
         }
         Some(nodes)
     }
 }
 
+/// How much of selectors is held against nodes for one object: tens of milliseconds, and a few claims in the largest
+/// clusters.
+const MOST_NODES: usize = 1 << 20;
+
 /// What the pod itself wants of a node, its volumes aside; any node at all where it wants nothing.
-fn own_alone<'p>(pod: &'p PodFacts<'_>) -> Cow<'p, NodeSelector> {
-    match (pod.required_affinity(), pod.node_selector_term()) {
-        (Some(own), Some(labels)) => {
-            let terms = own.terms.iter().filter_map(|term| term.and(&labels)).collect();
-            Cow::Owned(NodeSelector { terms })
-        }
+fn own_alone<'p>(pod: &'p PodFacts<'_>, effort: &Effort) -> Option<Cow<'p, NodeSelector>> {
+    Some(match (pod.required_affinity(), pod.node_selector_term()) {
+        (Some(own), Some(labels)) => Cow::Owned(own.each_with(&labels, effort)?),
         (Some(own), None) => Cow::Borrowed(own),
         (None, Some(labels)) => Cow::Owned(labels.into()),
         (None, None) => Cow::Owned(any_node()),
-    }
+    })
 }
 
 /// Every node has a name.
@@ -293,10 +366,6 @@ fn presumed(name: &str) -> NodeSelector {
         match_fields: vec![NodeRequirement::is_in(NODE_NAME, name)],
     }
     .into()
-}
-
-fn contradicts_alone(requirement: &NodeRequirement, claim: &TiedClaim<'_, '_>) -> bool {
-    NodeSelector::from(NodeTerm::from(requirement.clone())).contradicts(claim.nodes())
 }
 
 /// A claim that is not bound yet may still get another volume.
@@ -377,6 +446,36 @@ mod tests {
         assert_eq!(related.to_string(), "spec.volumes[0].persistentVolumeClaim.claimName");
         assert!(note.contains("pv-a"));
         assert_eq!(verdict(&context, &["a", "c"], json!({})).findings, []);
+    }
+
+    #[test]
+    fn hundreds_of_claims_are_each_told_once_and_a_hundred_of_them() {
+        let names: Vec<String> = (0..300).map(|n| format!("c{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let context: Vec<Value> = names.iter().flat_map(|name| on_host(name, &format!("n-{name}"))).collect();
+        let found = verdict(&context, &names, json!({}));
+        assert_eq!(found.findings.len(), 101);
+        assert!(found.findings.iter().take(100).all(|finding| finding.message.contains("it uses claim \"c0\"")));
+        assert!(found.findings[100].message.starts_with("199 more findings"), "{}", found.findings[100].message);
+    }
+
+    #[test]
+    fn says_so_where_the_selectors_are_too_much() {
+        let terms = |key: &str, value: &str, count: usize| {
+            let term = |n: usize| json!({"matchExpressions": [is_in(key, &format!("{value}{n}")), is_in("os", "linux")]});
+            json!((0..count).map(term).collect::<Vec<_>>())
+        };
+        let mut context = on_host("a", "n1");
+        let own = |count| affinity(terms("rack", "x", count));
+        context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"] = terms("row", "y", 300);
+        assert_eq!(verdict(&context, &["a"], own(300)).findings, [], "one pair is enough to tell that they fit");
+        context[1]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"] = terms("rack", "y", 300);
+        let found = verdict(&context, &["a"], own(300));
+        assert_eq!(places(&found).len(), 1);
+        assert!(places(&found)[0].starts_with("Warn spec.affinity"), "{:?}", places(&found));
+        assert!(found.findings[0].message.contains("is not judged to the end"), "{}", found.findings[0].message);
+        // No label can be both, and so few are held against each other.
+        assert!(places(&verdict(&context, &["a"], own(3)))[0].starts_with("Deny spec.affinity"));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 use super::support::{fits_any, one_of, pattern_faults};
-use super::{Draft, Rule};
+use super::{Draft, Drafts, Rule};
 use crate::engine::Context;
 use crate::json::Node;
 use crate::facts::{PodVolume, VolumeSource, Workload, WorkloadKind};
-use crate::model::FieldPath;
+use crate::model::{FieldPath, beginning};
 use crate::policy::{PolicyFault, nearest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -106,10 +106,12 @@ impl Params {
 struct VolumeTypes(Params);
 
 impl Rule for VolumeTypes {
-    fn check(&self, context: &Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
         let Some(workload) = context.facts.workload() else { return };
         let pod = workload.pod.path();
-        findings.extend(workload.pod.volumes.iter().filter_map(|volume| self.judge(workload, volume, &pod)));
+        let written = workload.pod.spec.get("volumes").unwrap_or(Node::NULL);
+        let volumes = workload.pod.volumes.iter();
+        findings.extend(volumes.filter_map(|volume| self.judge((workload, written), volume, &pod)));
     }
 
     fn contradicts(&self, other: &dyn Any) -> Option<String> {
@@ -127,7 +129,13 @@ impl Rule for VolumeTypes {
 }
 
 impl VolumeTypes {
-    fn judge(&self, workload: &Workload<'_>, volume: &PodVolume<'_>, pod: &FieldPath) -> Option<Draft> {
+    /// `written` is the list of pod volumes as it stands in the object.
+    fn judge(
+        &self,
+        (workload, written): (&Workload<'_>, Node<'_>),
+        volume: &PodVolume<'_>,
+        pod: &FieldPath,
+    ) -> Option<Draft> {
         let name = volume.name;
         let field = volume.path(pod).key(volume.source.field().unwrap_or("emptyDir").to_owned());
         let known = |kind: &str| VolumeSource::types().any(|known| known == kind);
@@ -145,8 +153,9 @@ impl VolumeTypes {
         }
         if let VolumeSource::Unknown(kind) = volume.source {
             let known: Vec<&str> = VolumeSource::types().collect();
+            let shown = beginning(kind, 64);
             let message = format!(
-                "pod volume {name:?} has the type {kind:?}, which Kubernetes 1.37 does not have: the API server drops \
+                "pod volume {name:?} has the type {shown:?}, which Kubernetes 1.37 does not have: the API server drops \
                  the field, and the pod gets an empty emptyDir in its place"
             );
             return Some(Draft::new(field, message).help(match nearest(kind, &known) {
@@ -156,7 +165,7 @@ impl VolumeTypes {
         }
         let kind = volume.source.field().unwrap_or("emptyDir");
         if !self.0.permits(kind) {
-            if is_api_access(workload, volume) {
+            if is_api_access(workload, written, volume) {
                 return None;
             }
             let message = format!("pod volume {name:?} is of type {kind}, which the policy does not allow");
@@ -190,12 +199,11 @@ impl VolumeTypes {
 
 /// Whether this is the token volume that the ServiceAccount admission plugin puts into a pod, and nothing more: its
 /// name alone could be anyone's.
-fn is_api_access(workload: &Workload<'_>, volume: &PodVolume<'_>) -> bool {
+fn is_api_access(workload: &Workload<'_>, written: Node<'_>, volume: &PodVolume<'_>) -> bool {
     if workload.kind != WorkloadKind::Pod || !volume.name.starts_with("kube-api-access-") {
         return false;
     }
-    let volumes = workload.pod.spec.get("volumes");
-    let sources = volumes.and_then(|volumes| volumes.item(volume.index)?.get("projected")?.get("sources"));
+    let sources = written.item(volume.index).and_then(|volume| volume.get("projected")?.get("sources"));
     sources.filter(|sources| sources.is_list()).is_some_and(|sources| sources.items().all(is_api_access_part))
 }
 

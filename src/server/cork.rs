@@ -3,7 +3,6 @@
 //! When many reviews of one connection run at once, each that is done wakes the connection, which would send that one
 //! answer by itself: encrypting it, handing it to the kernel and waking the client costs as much as judging a review.
 
-use axum_server::accept::Accept;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,29 +10,6 @@ use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 
 /// How many bytes are held back at most.
 const MOST: usize = 64 * 1024;
-
-/// Makes [`Corked`] streams of another acceptor's.
-#[derive(Debug, Clone)]
-pub(super) struct CorkAcceptor<A>(pub(super) A);
-
-impl<A, I, S> Accept<I, S> for CorkAcceptor<A>
-where
-    A: Accept<I, S>,
-    A::Stream: AsyncWrite,
-    A::Future: Send + 'static,
-{
-    type Stream = Corked<A::Stream>;
-    type Service = A::Service;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, Self::Service)>> + Send>>;
-
-    fn accept(&self, stream: I, service: S) -> Self::Future {
-        let accepted = self.0.accept(stream, service);
-        Box::pin(async move {
-            let (stream, service) = accepted.await?;
-            Ok((Corked::new(stream), service))
-        })
-    }
-}
 
 /// A stream that lets everything run once that is ready to, before it sends what was written. Where nothing else is
 /// ready, that is at once.
@@ -47,7 +23,7 @@ pub(super) struct Corked<S> {
 }
 
 impl<S: AsyncWrite> Corked<S> {
-    fn new(inner: S) -> Self {
+    pub(super) fn new(inner: S) -> Self {
         Self { inner: BufWriter::with_capacity(MOST, inner), waited: false }
     }
 }

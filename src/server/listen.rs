@@ -1,29 +1,26 @@
-use super::cork::CorkAcceptor;
-use super::{State, health_router, webhook_service};
+use super::connections::{Activity, Connections, Ending, Server};
+use super::review::service_for;
+use super::{State, health_router};
 use crate::tls::TlsFault;
-use axum_server::Handle;
-use axum_server::accept::Accept;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use socket2::{SockRef, TcpKeepalive};
-use std::future::{Ready, ready};
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
+use std::convert::Infallible;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
-use tokio::io::BufReader;
-use tokio::net::TcpStream;
-use tower::make::Shared;
+use tokio::sync::{oneshot, watch};
+use tokio_rustls::TlsAcceptor;
+use tower::{Service, service_fn};
 
-/// How long a client may take to complete a TLS handshake, or to send a request's head.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long an HTTP/1 connection may be idle, and how long one of HTTP/2 before it is asked whether it is still there. The
-/// kernel asks: HTTP/2's own pings would have the time taken for every frame.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// How often it is asked, [`PATIENCE`] apart, until it is given up.
-const ASKED: u32 = 3;
-
-/// How many bytes are read of a connection at once: rustls asks for 4 KiB, which is less than most reviews have.
-const READ: usize = 64 * 1024;
+/// How many connections may ask for health and metrics at a time.
+const HEALTH_CONNECTIONS: usize = 64;
+/// How long such a connection may be open while nothing is asked.
+const HEALTH_IDLE: Duration = Duration::from_secs(60);
+/// How long requests for health may take at the end.
+const HEALTH_GRACE: Duration = Duration::from_secs(1);
 
 /// How serving ends.
 #[derive(Debug, Clone, Copy)]
@@ -71,76 +68,103 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
     shutdown: Shutdown,
 ) -> Result<(), ServeFault> {
-    let tls = RustlsConfig::from_config(state.certificates.clone().server_config()?);
-    let handles = (Handle::new(), Handle::new());
+    let tls = TlsAcceptor::from(state.certificates.clone().server_config()?);
     let webhook_at = address(&webhook);
-    let health_at = address(&health);
-    let fault = |what, address: &str| {
-        let address = address.to_owned();
-        move |error| ServeFault::Listener { what, address, error }
-    };
+    let fault = move |error| ServeFault::Listener { what: "webhook", address: webhook_at.clone(), error };
 
-    let tls = RustlsAcceptor::new(tls).handshake_timeout(PATIENCE).acceptor(Buffered);
-    let mut server = axum_server::from_tcp(webhook)
-        .map_err(fault("webhook", &webhook_at))?
-        .acceptor(CorkAcceptor(tls))
-        .handle(handles.0.clone())
-        .first_request_timeout(PATIENCE);
-    server.http_builder().http1().header_read_timeout(KEEP_ALIVE);
     let counted = state.clone();
-    let server = server.accept_error_handler(move |from: Option<&SocketAddr>, error| {
+    let failed = move |from: Option<IpAddr>, error: &io::Error| {
         counted.metrics.connection_errors.inc();
         // A port scan or a load balancer's probe hangs up; everything else is worth a line.
         if error.kind() == io::ErrorKind::UnexpectedEof {
             tracing::debug!(?from, "a connection ended before its request: {error}");
-        } else {
+        } else if let Some(more) = counted.failed.now() {
             tracing::warn!(
                 ?from,
+                more,
                 "failed to take a connection: {error}; does caBundle hold this certificate's CA?"
             );
         }
-    });
-    let mut webhook = tokio::spawn(server.serve(Shared::new(webhook_service(state.clone()))));
-
-    let server = axum_server::from_tcp(health)
-        .map_err(fault("health", &health_at))?
-        .handle(handles.1.clone())
-        .first_request_timeout(PATIENCE);
-    let mut health = tokio::spawn(server.serve(health_router(state.clone()).into_make_service()));
+    };
+    let server = Server { tls: Some(tls), connections: state.connections.clone(), failed: Arc::new(failed) };
+    let served = state.clone();
+    let service =
+        move |peer: IpAddr, activity: Arc<Activity>| watched(service_for(served.clone(), peer), activity);
+    let (end, ending) = Ending::new();
+    let mut webhook = tokio::spawn(server.serve(webhook, ending, service));
+    let mut health = HealthThread::start(health, health_router(state.clone()))?;
 
     tokio::select! {
-        ended = &mut webhook => return flatten(ended).map_err(fault("webhook", &webhook_at)),
-        ended = &mut health => return flatten(ended).map_err(fault("health", &health_at)),
+        ended = &mut webhook => return flatten(ended).map_err(fault),
+        ended = health.ended() => return ended,
         () = stop => {}
     }
     state.begin_draining();
     tracing::info!("draining: requests are taken for another {:?}", shutdown.delay);
     tokio::time::sleep(shutdown.delay).await;
-    handles.0.graceful_shutdown(Some(shutdown.grace));
-    let ended = flatten(webhook.await).map_err(fault("webhook", &webhook_at));
-    handles.1.graceful_shutdown(Some(Duration::from_secs(1)));
-    ended.and(flatten(health.await).map_err(fault("health", &health_at)))
+    end.send_replace(Some(shutdown.grace));
+    let ended = flatten(webhook.await).map_err(fault);
+    health.end.send_replace(Some(HEALTH_GRACE));
+    ended.and(health.ended().await)
 }
 
-/// Connections that are read in large parts and written to at once.
-#[derive(Debug, Clone, Copy)]
-struct Buffered;
+/// A connection's requests are noted, so that one that asks nothing can be closed.
+fn watched<S>(
+    inner: S,
+    activity: Arc<Activity>,
+) -> impl Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+{
+    service_fn(move |request| {
+        let noted = activity.request();
+        let answer = inner.clone().call(request);
+        async move {
+            let answer = answer.await;
+            if answer.as_ref().is_ok_and(|answer| answer.status().is_success()) {
+                noted.answered();
+            }
+            answer
+        }
+    })
+}
 
-impl<S> Accept<TcpStream, S> for Buffered {
-    type Stream = BufReader<TcpStream>;
-    type Service = S;
-    type Future = Ready<io::Result<(Self::Stream, S)>>;
+/// The thread that answers for health, and does nothing else: however much there is to judge, it is never behind that.
+struct HealthThread {
+    address: String,
+    end: watch::Sender<Option<Duration>>,
+    ended: oneshot::Receiver<Result<(), ServeFault>>,
+}
 
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        // Otherwise an answer behind another on the same connection can wait for the client's delayed ACK.
-        let set = stream.set_nodelay(true).and_then(|()| keep_alive(&stream));
-        ready(set.map(|()| (BufReader::with_capacity(READ, stream), service)))
+impl HealthThread {
+    fn start(listener: TcpListener, router: axum::Router) -> Result<Self, ServeFault> {
+        let address = address(&listener);
+        let fault = |error| ServeFault::Listener { what: "health", address: address.clone(), error };
+        let (end, ending) = Ending::new();
+        let (tell, ended) = oneshot::channel();
+        let run = || -> io::Result<()> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            thread::Builder::new().name("health".to_owned()).spawn(move || {
+                // Nobody asks any more where the process ends in another way.
+                let _ = tell.send(runtime.block_on(serve_health(listener, router, ending)));
+            })?;
+            Ok(())
+        };
+        run().map_err(fault)?;
+        Ok(Self { address, end, ended })
     }
-}
 
-fn keep_alive(stream: &TcpStream) -> io::Result<()> {
-    let alive = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(PATIENCE).with_retries(ASKED);
-    SockRef::from(stream).set_tcp_keepalive(&alive)
+    /// Waits for its end.
+    async fn ended(&mut self) -> Result<(), ServeFault> {
+        (&mut self.ended).await.unwrap_or_else(|_| {
+            let (address, error) =
+                (self.address.clone(), io::Error::other("its thread ended without a word"));
+            Err(ServeFault::Listener { what: "health", address, error })
+        })
+    }
 }
 
 /// Serves a router in the clear, for ever.
@@ -148,10 +172,20 @@ fn keep_alive(stream: &TcpStream) -> io::Result<()> {
 /// # Errors
 /// The listener ended by itself.
 pub async fn serve_plain(listener: TcpListener, router: axum::Router) -> Result<(), ServeFault> {
+    let (_end, ending) = Ending::new();
+    serve_health(listener, router, ending).await
+}
+
+async fn serve_health(listener: TcpListener, router: axum::Router, ending: Ending) -> Result<(), ServeFault> {
     let address = address(&listener);
-    let fault = |error| ServeFault::Listener { what: "health", address: address.clone(), error };
-    let server = axum_server::from_tcp(listener).map_err(fault)?.first_request_timeout(PATIENCE);
-    server.serve(router.into_make_service()).await.map_err(fault)
+    let failed = |from: Option<IpAddr>, error: &io::Error| {
+        tracing::debug!(?from, "a connection for health failed: {error}");
+    };
+    let connections = Connections::new(HEALTH_CONNECTIONS, HEALTH_IDLE);
+    let server = Server { tls: None, connections, failed: Arc::new(failed) };
+    let service = move |_, activity| watched(router.clone(), activity);
+    let served = server.serve(listener, ending, service).await;
+    served.map_err(|error| ServeFault::Listener { what: "health", address, error })
 }
 
 fn flatten(ended: Result<io::Result<()>, tokio::task::JoinError>) -> io::Result<()> {
@@ -160,22 +194,4 @@ fn flatten(ended: Result<io::Result<()>, tokio::task::JoinError>) -> io::Result<
 
 fn address(listener: &TcpListener) -> String {
     listener.local_addr().map_or_else(|_| "an unknown address".to_owned(), |at| at.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_client_that_is_gone_without_a_word_is_noticed() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let at = listener.local_addr().unwrap();
-        let (_client, accepted) = tokio::join!(TcpStream::connect(at), listener.accept());
-        let (stream, ()) = Buffered.accept(accepted.unwrap().0, ()).await.unwrap();
-        let socket = SockRef::from(stream.get_ref());
-        assert!(socket.keepalive().unwrap());
-        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEP_ALIVE);
-        assert_eq!(socket.tcp_keepalive_interval().unwrap(), PATIENCE);
-        assert_eq!(socket.tcp_keepalive_retries().unwrap(), ASKED);
-    }
 }

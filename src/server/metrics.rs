@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The buckets of a review's duration, in seconds. The API server's own begin at 5 ms, which tells nothing here.
@@ -24,6 +25,9 @@ pub struct Metrics {
     cache_objects: Family<KindLabels, Gauge>,
     certificate_expiry: Gauge,
     panics: Counter,
+    body_bytes: Family<SizeLabels, Gauge>,
+    connections: Gauge,
+    connections_displaced: Counter,
     /// Changed policies that could not be used.
     pub policy_reload_errors: Counter,
     /// Changed certificates that could not be used.
@@ -57,6 +61,11 @@ struct KindLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SizeLabels {
+    size: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
     version: &'static str,
 }
@@ -75,6 +84,9 @@ impl Metrics {
             policy_reload_errors: Counter::default(),
             certificate_reload_errors: Counter::default(),
             connection_errors: Counter::default(),
+            body_bytes: Family::default(),
+            connections: Gauge::default(),
+            connections_displaced: Counter::default(),
             registry: Registry::default(),
         };
         registry.register("reviews", "Reviews by what was answered", metrics.reviews.clone());
@@ -110,6 +122,17 @@ impl Metrics {
             "connection_errors",
             "Connections that failed before a request, mostly in the TLS handshake",
             metrics.connection_errors.clone(),
+        );
+        registry.register(
+            "body_bytes",
+            "Memory that is kept for bodies from their arrival to the end of the work on them",
+            metrics.body_bytes.clone(),
+        );
+        registry.register("connections", "Connections to the webhook", metrics.connections.clone());
+        registry.register(
+            "connections_displaced",
+            "Connections that were closed for a new one, because there were too many",
+            metrics.connections_displaced.clone(),
         );
         let build = BuildLabels { version: env!("CARGO_PKG_VERSION") };
         registry.register("build", "The running build", Info::new(build));
@@ -149,6 +172,12 @@ impl Metrics {
     pub(super) fn render(&self, state: &State) -> String {
         self.policies.set(signed(state.policies.load().policies().len()));
         self.certificate_expiry.set(state.certificates.current().not_after);
+        for (size, budget) in [("small", &state.budgets.small), ("large", &state.budgets.large)] {
+            self.body_bytes.get_or_create(&SizeLabels { size }).set(signed(budget.taken()));
+        }
+        let (open, displaced) = state.connections.counts();
+        self.connections.set(signed(open));
+        self.connections_displaced.inner().store(displaced, Ordering::Relaxed);
         for (kind, size) in state.caches.sizes() {
             self.cache_objects.get_or_create(&KindLabels { kind }).set(signed(size));
         }

@@ -1,19 +1,25 @@
 //! The webhook over HTTP: a router that is built apart from the socket, limits, health, metrics, and an end that
 //! loses no request.
 
+mod body;
+mod budget;
 mod clock;
+mod connections;
 mod cork;
 mod health;
+mod judges;
 mod listen;
 mod metrics;
 mod review;
+mod seldom;
 mod state;
 
+pub use body::MAX_BODY;
 pub use clock::Clock;
 pub use health::{Check, health_router, health_routes};
 pub use listen::{ServeFault, Shutdown, serve, serve_plain};
 pub use metrics::{Metrics, REVIEW_BUCKETS};
 #[cfg(feature = "cluster")]
 pub(crate) use metrics::{signed, text_of};
-pub use review::{MAX_BODY, webhook_service};
+pub use review::webhook_service;
 pub use state::{CacheState, Limits, NoCaches, State};

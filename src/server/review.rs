@@ -1,20 +1,20 @@
 use super::State;
+use super::body::{self, SMALL, Unread, Whole};
+use super::connections::WAITING;
+use super::judges::Weight;
 use crate::admission::{self, Answer, VerdictLabel};
 use crate::engine::Engine;
 use axum::body::{Bytes, HttpBody};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+use tokio::sync::{Semaphore, oneshot};
 use tower::{BoxError, Service, service_fn};
-
-/// The largest body, in bytes: 7 MiB. A review can carry two objects of 3 MB; controller-runtime takes as much.
-pub const MAX_BODY: usize = 7 * 1024 * 1024;
-/// Up to this many bytes a review is judged at once, which takes less than handing it to another thread and back.
-const INLINE: usize = 64 * 1024;
 
 /// One of the two webhooks.
 #[derive(Clone, Copy)]
@@ -39,15 +39,27 @@ pub fn webhook_service<B>(
     state: Arc<State>,
 ) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
 where
-    B: HttpBody<Data: Send, Error: Into<BoxError>> + Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
+    service_for(state, Ipv4Addr::UNSPECIFIED.into())
+}
+
+/// The same for one connection of a client, who shares what there is with others.
+pub(super) fn service_for<B>(
+    state: Arc<State>,
+    peer: IpAddr,
+) -> impl Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(WAITING));
     service_fn(move |request: Request<B>| {
         // Before anything waits, so that what waits holds the body alone: it is moved with every task.
         let endpoint = endpoint(&state, &request);
-        let (state, body) = (state.clone(), request.into_body());
+        let (state, places, body) = (state.clone(), places.clone(), request.into_body());
         async move {
             Ok(match endpoint {
-                Ok(endpoint) => answer(&state, endpoint, body).await,
+                Ok(endpoint) => answer(&state, endpoint, peer, &places, body).await,
                 Err(refusal) => *refusal,
             })
         }
@@ -73,53 +85,24 @@ fn endpoint<B>(state: &State, request: &Request<B>) -> Result<Endpoint, Box<Resp
     Ok(endpoint)
 }
 
-async fn answer<B: HttpBody<Error: Into<BoxError>>>(
+async fn answer<B>(
     state: &Arc<State>,
     endpoint: Endpoint,
+    peer: IpAddr,
+    places: &Semaphore,
     body: B,
-) -> Response {
-    let limit = state.limits.request_time;
-    let answered = tokio::time::timeout(limit, judge_in_turn(state, endpoint, body)).await;
-    answered.unwrap_or_else(|_| {
-        tracing::warn!(endpoint = endpoint.name, "a review was given up after {limit:?}");
-        let text =
-            format!("failed to answer within {limit:?}: the body came slowly, or too many reviews wait\n");
-        refuse(state, endpoint, StatusCode::SERVICE_UNAVAILABLE, "timed_out", text)
-    })
-}
-
-async fn judge_in_turn<B: HttpBody<Error: Into<BoxError>>>(
-    state: &Arc<State>,
-    endpoint: Endpoint,
-    body: B,
-) -> Response {
-    let too_large = || {
-        let text = format!(
-            "the body is larger than {} MiB, which no review of the API server is: {}\n",
-            MAX_BODY / 1024 / 1024,
-            "two objects of at most 3 MB each"
-        );
-        refuse(state, endpoint, StatusCode::PAYLOAD_TOO_LARGE, "too_large", text)
+) -> Response
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>>,
+{
+    let deadline = tokio::time::Instant::now() + state.limits.request_time;
+    let body = match body::read(&state.budgets, &state.limits, peer, places, body).await {
+        Ok(body) => body,
+        Err(unread) => return unread_answer(state, endpoint, peer, &unread),
     };
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return too_large();
-    }
-    // The turn comes before the body, so that the bodies in memory are bounded. The semaphore is never closed.
-    let _turn = state.turns.acquire().await;
-    let bytes = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return too_large(),
-        Err(error) => {
-            let text = format!("failed to read the body: {error}\n");
-            return refuse(state, endpoint, StatusCode::BAD_REQUEST, "unreadable", text);
-        }
-    };
-    let judged = if bytes.len() <= INLINE {
-        judge(state, endpoint, &bytes)
-    } else {
-        let state = state.clone();
-        let judged = tokio::task::spawn_blocking(move || judge(&state, endpoint, &bytes));
-        judged.await.unwrap_or(None)
+    let judged = match judge_in_turn(state, endpoint, peer, body, deadline).await {
+        Ok(judged) => judged,
+        Err(late) => return give_up(state, endpoint, peer, "timed_out", &late),
     };
     let Some(answer) = judged else {
         let text = "failed to judge the review: a fault of volgate's own; its log has the place\n";
@@ -130,8 +113,67 @@ async fn judge_in_turn<B: HttpBody<Error: Into<BoxError>>>(
     (status, [(header::CONTENT_TYPE, kind)], answer.body).into_response()
 }
 
+fn unread_answer(state: &State, endpoint: Endpoint, peer: IpAddr, unread: &Unread) -> Response {
+    let (status, verdict) = match unread {
+        Unread::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+        Unread::Broken(_) => (StatusCode::BAD_REQUEST, "unreadable"),
+        Unread::Nothing(_) | Unread::Slow(_) => {
+            return give_up(state, endpoint, peer, "timed_out", &unread.to_string());
+        }
+        Unread::GaveWay(_) | Unread::NoRoom(_) | Unread::Crowded => {
+            return give_up(state, endpoint, peer, "overloaded", &unread.to_string());
+        }
+    };
+    refuse(state, endpoint, status, verdict, format!("{unread}\n"))
+}
+
+/// Answers that there will be no answer.
+fn give_up(state: &State, endpoint: Endpoint, peer: IpAddr, verdict: &'static str, why: &str) -> Response {
+    if let Some(more) = state.given_up.now() {
+        tracing::warn!(endpoint = endpoint.name, %peer, more, "a review was given up: {why}");
+    }
+    let text = format!("failed to answer within {:?}: {why}\n", state.limits.request_time);
+    refuse(state, endpoint, StatusCode::SERVICE_UNAVAILABLE, verdict, text)
+}
+
+/// Has it judged by one of the threads for that, which holds the body's share of the memory until it is done.
+///
+/// # Errors
+/// Why there is no answer in time.
+async fn judge_in_turn(
+    state: &Arc<State>,
+    endpoint: Endpoint,
+    peer: IpAddr,
+    Whole { bytes, share }: Whole,
+    deadline: tokio::time::Instant,
+) -> Result<Option<Answer>, String> {
+    let weight = if bytes.len() <= SMALL { Weight::Light } else { Weight::Heavy };
+    let (judged, answer) = oneshot::channel();
+    let begun = Arc::new(AtomicBool::new(false));
+    let job = {
+        let (state, begun) = (state.clone(), begun.clone());
+        move || {
+            // Nobody waits for it any more.
+            if !judged.is_closed() {
+                begun.store(true, Ordering::Relaxed);
+                // One that is too late is heard by nobody.
+                let _ = judged.send(judge(&state, endpoint, &bytes));
+            }
+            drop((bytes, share));
+        }
+    };
+    state.judges.ask(peer, weight, Box::new(job));
+    match tokio::time::timeout_at(deadline, answer).await {
+        Ok(judged) => Ok(judged.unwrap_or(None)),
+        Err(_) if begun.load(Ordering::Relaxed) => {
+            Err("judging it takes longer; it goes on, and holds its memory until it ends".to_owned())
+        }
+        Err(_) => Err("it waited for a thread to judge it: too many reviews wait".to_owned()),
+    }
+}
+
 /// Judges, counts and logs; nothing when a rule panicked, which ends this review alone.
-fn judge(state: &State, endpoint: Endpoint, bytes: &Bytes) -> Option<Answer> {
+fn judge(state: &State, endpoint: Endpoint, bytes: &[u8]) -> Option<Answer> {
     let started = Instant::now();
     let policies = state.policies.load();
     let engine = Engine { policies: &policies, lookup: &*state.lookup, today: state.clock.today() };

@@ -1,3 +1,7 @@
+use super::body::Budgets;
+use super::connections::Connections;
+use super::judges::Judges;
+use super::seldom::Seldom;
 use super::{Clock, Metrics};
 use crate::lookup::Lookup;
 use crate::policy::PolicySet;
@@ -6,7 +10,6 @@ use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 
 /// How far the caches behind the lookup are.
 pub trait CacheState: Send + Sync {
@@ -29,18 +32,57 @@ impl CacheState for NoCaches {
     }
 }
 
-/// What one client cannot exceed.
+/// What clients cannot exceed.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How long a request may take, its body's arrival and its wait for a turn included.
+    /// How long a request may take, its body's arrival and its wait included. Shorter than what the API server is told,
+    /// so that the answer arrives.
     pub request_time: Duration,
-    /// How many requests are read and judged at once; together with the body limit it bounds the memory.
-    pub concurrent: usize,
+    /// How many bytes bodies of at most 64 KiB may take together, from their arrival to the end of the work on them.
+    pub small_bodies: usize,
+    /// The same for larger ones; at least one of the largest size has room.
+    pub large_bodies: usize,
+    /// How many connections may be open.
+    pub connections: usize,
+    /// How long one may be open while nothing is asked. The API server closes its own after 90 seconds.
+    pub idle: Duration,
 }
+
+impl Limits {
+    /// What the API server is told to wait, of which a part is left for the way of the answer.
+    pub const fn for_timeout(seconds: u8) -> Duration {
+        Duration::from_millis(seconds as u64 * 800)
+    }
+
+    /// How long a client may let others wait: for the first byte of a body, and for the rest of it once others need the
+    /// memory.
+    pub(super) fn patience(&self) -> Duration {
+        self.request_time / 4
+    }
+
+    /// How many bytes all that clients do can take at most; what the caches hold comes to it.
+    pub const fn memory(&self) -> usize {
+        let judging = Judges::HEAVY * HEAVY_REVIEW;
+        self.small_bodies + self.large_bodies + judging + self.connections * CONNECTION
+    }
+}
+
+/// What judging one large review takes besides its body: at most [`MAX_VALUES`](crate::admission::MAX_VALUES) values, of
+/// which a tree of maps with one field each takes most.
+const HEAVY_REVIEW: usize = 128 * 1024 * 1024;
+/// What a connection holds at most: 2 MiB that nobody has read yet, 16 KiB for each of 32 requests that wait, and 256 KiB of
+/// buffers.
+const CONNECTION: usize = (2048 + 32 * 16 + 256) * 1024;
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { request_time: Duration::from_secs(5), concurrent: 64 }
+        Self {
+            request_time: Self::for_timeout(5),
+            small_bodies: 16 * 1024 * 1024,
+            large_bodies: 64 * 1024 * 1024,
+            connections: 64,
+            idle: Duration::from_secs(120),
+        }
     }
 }
 
@@ -56,11 +98,17 @@ pub struct State {
     pub certificates: Arc<Certificates>,
     /// What time it is.
     pub clock: Clock,
-    /// What one client cannot exceed.
+    /// What clients cannot exceed.
     pub limits: Limits,
     /// What is counted.
     pub metrics: Metrics,
-    pub(super) turns: Semaphore,
+    pub(super) budgets: Budgets,
+    pub(super) judges: Judges,
+    pub(super) connections: Arc<Connections>,
+    /// Lines about reviews that were given up.
+    pub(super) given_up: Seldom,
+    /// Lines about connections that failed.
+    pub(super) failed: Seldom,
     draining: AtomicBool,
 }
 
@@ -82,7 +130,11 @@ impl State {
             clock,
             limits,
             metrics: Metrics::new(),
-            turns: Semaphore::new(limits.concurrent.clamp(1, Semaphore::MAX_PERMITS)),
+            budgets: Budgets::new(&limits),
+            judges: Judges::new(),
+            connections: Connections::new(limits.connections, limits.idle),
+            given_up: Seldom::default(),
+            failed: Seldom::default(),
             draining: AtomicBool::new(false),
         })
     }

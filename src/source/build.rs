@@ -9,6 +9,7 @@ use serde_json::map::{Entry, Map};
 use super::error::{SourceError, SourceErrorKind};
 use super::span::{Form, NO_KEY, Place, SpanTree, small};
 use super::{Document, Notice};
+use crate::model::beginning;
 
 /// How deep objects and arrays may stand in one another.
 ///
@@ -20,6 +21,12 @@ const MAX_ALIASED: usize = 100_000;
 
 /// How many bytes of text aliases may add to one document.
 const MAX_ALIASED_BYTES: usize = 16 << 20;
+
+/// How many notices of one document are told.
+const MAX_NOTICES: usize = 100;
+
+/// How many bytes of a name are told in a notice.
+const MAX_NAME: usize = 200;
 
 /// A value about to be added: how it is written and where.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +42,8 @@ pub(super) struct Builder {
     open: Vec<Open>,
     tree: SpanTree,
     notices: Vec<Notice>,
+    /// Those beyond the most that are told.
+    more_notices: usize,
     root: Option<Value>,
     /// Values by the number of their anchor, kept only when the text has aliases at all.
     anchors: HashMap<usize, Anchored>,
@@ -44,7 +53,7 @@ pub(super) struct Builder {
     /// Those of them that came from aliases.
     aliased: Size,
     /// Those that were copied to be at hand for aliases.
-    kept: usize,
+    kept: Size,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,12 +104,13 @@ impl Builder {
             open: Vec::with_capacity(16),
             tree: SpanTree::default(),
             notices: Vec::new(),
+            more_notices: 0,
             root: None,
             anchors: HashMap::new(),
             keep_anchors,
             made: Size::default(),
             aliased: Size::default(),
-            kept: 0,
+            kept: Size::default(),
         }
     }
 
@@ -117,7 +127,11 @@ impl Builder {
 
     /// Says something of the document that is no fault.
     pub(super) fn note(&mut self, message: String, place: Place) {
-        self.notices.push(Notice { message, span: place.range() });
+        if self.notices.len() < MAX_NOTICES {
+            self.notices.push(Notice { message, span: place.range() });
+        } else {
+            self.more_notices += 1;
+        }
     }
 
     /// Adds the key of the next value.
@@ -201,10 +215,25 @@ impl Builder {
         };
         let (size, height) = (kept.size, kept.height);
         let before = self.made;
-        self.aliased.values += size.values;
-        self.aliased.bytes += size.bytes;
         self.made.values += size.values;
         self.made.bytes += size.bytes;
+        self.count_aliased(size, offset)?;
+        self.check_depth(self.open.len() + height, place)?;
+        let value = kept_value(&self.anchors, anchor);
+        let written = Written { form: Form::Alias, place, anchor: 0 };
+        let node = self.node(written);
+        self.add(value, node, written, before, height)
+    }
+
+    /// Counts a key that an alias stands for; [`key`](Self::key) adds it.
+    pub(super) fn aliased_key(&mut self, bytes: usize, place: Place) -> Result<(), SourceError> {
+        self.count_aliased(Size { values: 1, bytes }, place.start as usize)
+    }
+
+    /// Refuses what aliases blow up.
+    fn count_aliased(&mut self, size: Size, offset: usize) -> Result<(), SourceError> {
+        self.aliased.values += size.values;
+        self.aliased.bytes += size.bytes;
         // kubectl's own limit is the ratio: more than 99 of 100 values come from aliases.
         let bomb = self.made.values > 1000 && self.aliased.values.saturating_mul(100) > self.made.values * 99;
         if bomb || self.aliased.values > MAX_ALIASED || self.aliased.bytes > MAX_ALIASED_BYTES {
@@ -221,17 +250,20 @@ impl Builder {
                 ),
             ));
         }
-        self.check_depth(self.open.len() + height, place)?;
-        let value = kept_value(&self.anchors, anchor);
-        let written = Written { form: Form::Alias, place, anchor: 0 };
-        let node = self.node(written);
-        self.add(value, node, written, before, height)
+        Ok(())
     }
 
     /// The whole document; `None` if it holds nothing, or nothing but null.
     pub(super) fn finish(self, span: Range<usize>) -> Option<Document> {
         let value = self.root.filter(|value| !value.is_null())?;
-        Some(Document { value, spans: self.tree, notices: self.notices, span })
+        let mut notices = self.notices;
+        if let (more @ 1.., Some(last)) = (self.more_notices, notices.last()) {
+            let message =
+                format!("{more} more notices of this document: only the first {MAX_NOTICES} are told");
+            let span = last.span.clone();
+            notices.push(Notice { message, span });
+        }
+        Some(Document { value, spans: self.tree, notices, span })
     }
 
     fn count(&mut self, bytes: usize) {
@@ -268,6 +300,7 @@ impl Builder {
         };
         parent.height = parent.height.max(height);
         parent.end = parent.end.max(written.place.end);
+        let mut duplicate = None;
         match &mut parent.value {
             Container::Seq(items) => items.push(value),
             Container::Map { fields, key, merged } => {
@@ -283,14 +316,18 @@ impl Builder {
                         let name = field.key();
                         if !merged.as_mut().is_some_and(|names| names.remove(name)) {
                             let message = format!(
-                                "duplicate key {name:?}: the last one counts; strict decoding refuses it"
+                                "duplicate key {:?}: the last one counts; strict decoding refuses it",
+                                beginning(name, MAX_NAME)
                             );
-                            self.notices.push(Notice { message, span: place.range() });
+                            duplicate = Some((message, place));
                         }
                         field.insert(value);
                     }
                 }
             }
+        }
+        if let Some((message, place)) = duplicate {
+            self.note(message, place);
         }
         Ok(())
     }
@@ -305,8 +342,11 @@ impl Builder {
     ) -> Result<(), SourceError> {
         let size = Size { values: self.made.values - before.values, bytes: self.made.bytes - before.bytes };
         // Anchors inside anchors are copied once for each level.
-        self.kept += size.values;
-        if self.kept > MAX_ALIASED + 4 * self.made.values {
+        self.kept.values += size.values;
+        self.kept.bytes += size.bytes;
+        if self.kept.values > MAX_ALIASED + self.made.values / 4
+            || self.kept.bytes > MAX_ALIASED_BYTES + self.made.bytes
+        {
             return Err(SourceError::new(
                 SourceErrorKind::Limit,
                 written.place.start as usize,
@@ -342,14 +382,16 @@ impl Builder {
             return Ok(());
         };
         let merged = merged.get_or_insert_default();
+        let mut overridden = Vec::new();
         for (name, value) in all {
             let new = merged.insert(name.clone());
             if fields.get(&name).is_some_and(|old| new && *old != value) {
-                let message = format!("this merge key overrides {name:?}, which is written before it");
-                self.notices.push(Notice { message, span: key.range() });
+                let name = beginning(&name, MAX_NAME);
+                overridden.push(format!("this merge key overrides {name:?}, which is written before it"));
             }
             fields.insert(name, value);
         }
+        overridden.into_iter().for_each(|message| self.note(message, key));
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 use json_patch::jsonptr::Pointer;
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 use super::render::{self, Style};
 use super::scalar::float_value;
@@ -42,32 +43,101 @@ pub enum EditError {
     },
 }
 
+/// How many operations are carried out one by one, the text read anew after each, where they cannot be at once.
+const MOST_STEPS: usize = 32;
+
 /// Applies `patch` to the text of `doc`, which is part of `text`; gives the whole new text.
 ///
 /// # Errors
 /// If the patch does not fit, or the text cannot be changed without harm. The text is then as it was.
 pub fn edit(text: &str, doc: &Document, patch: &Patch) -> Result<String, EditError> {
-    let mut chunk = slice(text, doc.span.clone()).to_owned();
-    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&chunk).is_ok();
-    let mut path = String::new();
+    edit_all(text, [(doc, patch.clone())])
+}
+
+/// The same of several documents, in the order of the text: read as a whole but once.
+///
+/// # Errors
+/// If one patch does not fit, or the text cannot be changed without harm. The text is then as it was.
+pub fn edit_all<'d>(
+    text: &str,
+    changes: impl IntoIterator<Item = (&'d Document, Patch)>,
+) -> Result<String, EditError> {
+    let mut new = String::with_capacity(text.len());
+    let mut copied = 0;
+    // What must be read where.
+    let mut wanted: BTreeMap<usize, (Value, String)> = BTreeMap::new();
+    for (doc, patch) in changes {
+        new.push_str(slice(text, copied..doc.span.start));
+        let (chunk, value) = edit_chunk(slice(text, doc.span.clone()), doc, &patch)?;
+        let path = patch.0.last().map_or(String::new(), |operation| operation.path().to_string());
+        wanted.insert(new.len(), (value, path));
+        new.push_str(&chunk);
+        copied = doc.span.end;
+    }
+    new.push_str(slice(text, copied..text.len()));
+    // A document must read the same among its neighbours as it did alone.
+    for found in parse(&new).into_iter().flatten() {
+        if wanted.get(&found.span.start).is_some_and(|(value, _)| same(&found.value, value)) {
+            wanted.remove(&found.span.start);
+        }
+    }
+    match wanted.pop_first() {
+        Some((_, (_, path))) => Err(EditError::Mismatch { path }),
+        None => Ok(new),
+    }
+}
+
+/// The text of one document with its patch, and what it reads as.
+fn edit_chunk(chunk: &str, doc: &Document, patch: &Patch) -> Result<(String, Value), EditError> {
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(chunk).is_ok();
+    if patch.0.len() > 1
+        && let Some(done) = all_at_once(chunk, is_json, doc, patch)
+    {
+        return Ok(done);
+    }
+    if let Some(operation) = patch.0.get(MOST_STEPS) {
+        return Err(EditError::Layout { path: operation.path().to_string() });
+    }
+    let mut chunk = chunk.to_owned();
     let mut value = doc.value.clone();
     for operation in &patch.0 {
-        path = operation.path().to_string();
         for step in steps(operation, &value)? {
             let mut wanted = value.clone();
             json_patch::patch(&mut wanted, std::slice::from_ref(&step))?;
             chunk = change(&chunk, is_json, &step)?;
             let read = read(&chunk, is_json).filter(|read| same(&read.value, &wanted));
-            value = read.ok_or_else(|| EditError::Mismatch { path: path.clone() })?.value;
+            let path = || operation.path().to_string();
+            value = read.ok_or_else(|| EditError::Mismatch { path: path() })?.value;
         }
     }
-    let new = [slice(text, 0..doc.span.start), &chunk, slice(text, doc.span.end..text.len())].concat();
-    // The document must read the same among its neighbours as it did alone.
-    let found = parse(&new).into_iter().flatten().find(|found| found.span.start == doc.span.start);
-    match found {
-        Some(found) if same(&found.value, &value) => Ok(new),
-        _ => Err(EditError::Mismatch { path }),
+    Ok((chunk, value))
+}
+
+/// All operations carried out on the text as it is: most change different places of it, and a list may have
+/// thousands. Nothing where that is not so; whether it came out right is seen by reading the new text.
+fn all_at_once(chunk: &str, is_json: bool, doc: &Document, patch: &Patch) -> Option<(String, Value)> {
+    let mut wanted = doc.value.clone();
+    json_patch::patch(&mut wanted, &patch.0).ok()?;
+    let read_before = read(chunk, is_json)?;
+    let editor = Editor::new(chunk, &read_before, is_json);
+    let mut edits = Vec::with_capacity(patch.0.len());
+    for operation in &patch.0 {
+        edits.push(editor.carry_out(operation).ok()??);
     }
+    // Stable: what is put at one place stays in the order of the operations.
+    edits.sort_by_key(|edit| (edit.start, edit.end));
+    let mut new = String::with_capacity(chunk.len());
+    let mut copied = 0;
+    for edit in &edits {
+        if edit.start < copied {
+            return None;
+        }
+        new.push_str(slice(chunk, copied..edit.start));
+        new.push_str(&edit.text);
+        copied = edit.end;
+    }
+    new.push_str(slice(chunk, copied..chunk.len()));
+    read(&new, is_json).filter(|read| same(&read.value, &wanted)).map(|read| (new, read.value))
 }
 
 /// An operation in terms of add, remove and replace.
@@ -115,35 +185,9 @@ fn same(a: &Value, b: &Value) -> bool {
 
 /// Carries out one operation, which fits the document.
 fn change(chunk: &str, is_json: bool, step: &PatchOperation) -> Result<String, EditError> {
-    let path = step.path();
-    let layout = || EditError::Layout { path: path.to_string() };
+    let layout = || EditError::Layout { path: step.path().to_string() };
     let doc = read(chunk, is_json).ok_or_else(layout)?;
-    let editor =
-        Editor { chunk, doc: &doc, is_json, style: Style { newline: newline(chunk), dash_indent: 0 } };
-    let editor = Editor { style: Style { dash_indent: editor.dash_indent(), ..editor.style }, ..editor };
-    let place = editor.locate(path)?;
-    let edit = match (step, place) {
-        (PatchOperation::Add(add), Place::New(parent, key)) => editor.insert(&parent, key, &add.value),
-        (PatchOperation::Add(add), Place::Item(parent, at)) => editor.insert_item(&parent, at, &add.value),
-        (PatchOperation::Add(add), Place::Old(trail)) => editor.replace(&trail, &add.value),
-        (PatchOperation::Replace(replace), Place::Old(trail)) => editor.replace(&trail, &replace.value),
-        (PatchOperation::Replace(replace), Place::Item(parent, at)) => {
-            let trail = editor.below(&parent, &Segment::Index(at));
-            trail.and_then(|trail| editor.replace(&trail, &replace.value))
-        }
-        (PatchOperation::Replace(replace), Place::New(parent, key)) => {
-            editor.insert(&parent, key, &replace.value)
-        }
-        (PatchOperation::Remove(_), Place::Old(trail)) => editor.remove(&trail),
-        (PatchOperation::Remove(_), Place::Item(parent, at)) => {
-            let trail = editor.below(&parent, &Segment::Index(at));
-            trail.and_then(|trail| editor.remove(&trail))
-        }
-        (PatchOperation::Remove(_), Place::New(..)) => {
-            return Err(EditError::Aliased { path: path.to_string() });
-        }
-        _ => None,
-    };
+    let edit = Editor::new(chunk, &doc, is_json).carry_out(step)?;
     edit.map(|edit| edit.apply(chunk)).ok_or_else(layout)
 }
 
@@ -182,9 +226,47 @@ struct Editor<'a> {
     doc: &'a Document,
     is_json: bool,
     style: Style,
+    /// Where each line starts.
+    lines: Vec<usize>,
 }
 
-impl Editor<'_> {
+impl<'a> Editor<'a> {
+    /// For the text of one document, which reads as this one.
+    fn new(chunk: &'a str, doc: &'a Document, is_json: bool) -> Self {
+        let style = Style { newline: newline(chunk), dash_indent: 0 };
+        let lines = std::iter::once(0).chain(chunk.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let editor = Self { chunk, doc, is_json, style, lines };
+        Self { style: Style { dash_indent: editor.dash_indent(), ..style }, ..editor }
+    }
+
+    /// What one operation changes in the text; nothing where the text is laid out in a way that is not edited.
+    fn carry_out(&self, step: &PatchOperation) -> Result<Option<Edit>, EditError> {
+        let path = step.path();
+        let place = self.locate(path)?;
+        Ok(match (step, place) {
+            (PatchOperation::Add(add), Place::New(parent, key)) => self.insert(&parent, key, &add.value),
+            (PatchOperation::Add(add), Place::Item(parent, at)) => self.insert_item(&parent, at, &add.value),
+            (PatchOperation::Add(add), Place::Old(trail)) => self.replace(&trail, &add.value),
+            (PatchOperation::Replace(replace), Place::Old(trail)) => self.replace(&trail, &replace.value),
+            (PatchOperation::Replace(replace), Place::Item(parent, at)) => {
+                let trail = self.below(&parent, &Segment::Index(at));
+                trail.and_then(|trail| self.replace(&trail, &replace.value))
+            }
+            (PatchOperation::Replace(replace), Place::New(parent, key)) => {
+                self.insert(&parent, key, &replace.value)
+            }
+            (PatchOperation::Remove(_), Place::Old(trail)) => self.remove(&trail),
+            (PatchOperation::Remove(_), Place::Item(parent, at)) => {
+                let trail = self.below(&parent, &Segment::Index(at));
+                trail.and_then(|trail| self.remove(&trail))
+            }
+            (PatchOperation::Remove(_), Place::New(..)) => {
+                return Err(EditError::Aliased { path: path.to_string() });
+            }
+            _ => None,
+        })
+    }
+
     fn locate(&self, path: &Pointer) -> Result<Place, EditError> {
         let aliased = || EditError::Aliased { path: path.to_string() };
         let mut trail = vec![0];
@@ -521,14 +603,15 @@ impl Editor<'_> {
     }
 
     fn line_start(&self, at: usize) -> usize {
-        slice(self.chunk, 0..at).rfind('\n').map_or(0, |at| at + 1)
+        let after = self.lines.partition_point(|start| *start <= at);
+        after.checked_sub(1).and_then(|line| self.lines.get(line)).copied().unwrap_or_default()
     }
 
     /// The end of the line of byte `at`, before its line break.
     fn line_end(&self, at: usize) -> usize {
-        let rest = slice(self.chunk, at..self.chunk.len());
-        let line = rest.split('\n').next().unwrap_or_default();
-        at + line.strip_suffix('\r').unwrap_or(line).len()
+        let after = self.lines.partition_point(|start| *start <= at);
+        let end = self.lines.get(after).map_or(self.chunk.len(), |next| next - 1);
+        if slice(self.chunk, at..end).ends_with('\r') { end - 1 } else { end }
     }
 
     /// How many characters stand before byte `at` on its line.

@@ -312,3 +312,34 @@ fn pointers(value: &Value, at: String, paths: &mut Vec<String>) {
     }
     paths.push(at);
 }
+
+#[test]
+fn thousands_of_changes_of_one_document_are_carried_out_at_once() {
+    let count = 2_000;
+    for text in ["items:\n".to_owned() + &"- spec:\n    a: 1\n".repeat(count), {
+        format!("{{\"items\":[{}]}}", vec![r#"{"spec":{"a":1}}"#; count].join(","))
+    }] {
+        let documents = parse(&text);
+        let document = documents[0].as_ref().unwrap();
+        let adds: Vec<Value> = (0..count)
+            .map(|n| json!({"op": "add", "path": format!("/items/{n}/spec/class"), "value": "local"}))
+            .collect();
+        let patch: Patch = serde_json::from_value(json!(adds)).unwrap();
+        let edited = edit(&text, document, &patch).unwrap();
+        assert_eq!(edited.matches("class").count(), count);
+    }
+}
+
+#[test]
+fn several_changes_that_meet_are_carried_out_one_by_one() {
+    let text = "a: 1\nb:\n  c: 2\n";
+    let documents = parse(text);
+    let patch = json!([
+        {"op": "add", "path": "/b/d", "value": {}},
+        {"op": "add", "path": "/b/d/e", "value": 3},
+        {"op": "replace", "path": "/a", "value": 4}
+    ]);
+    let edited = edit(text, documents[0].as_ref().unwrap(), &serde_json::from_value(patch).unwrap()).unwrap();
+    let read = parse(&edited);
+    assert_eq!(read[0].as_ref().unwrap().value, json!({"a": 4, "b": {"c": 2, "d": {"e": 3}}}), "{edited}");
+}

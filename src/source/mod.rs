@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::model::FieldPath;
 
-pub use edit::{EditError, edit};
+pub use edit::{EditError, edit, edit_all};
 pub use error::{SourceError, SourceErrorKind};
 pub use span::{FieldSpan, SpanTree};
 pub use text::{Position, Source};

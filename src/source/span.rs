@@ -1,6 +1,8 @@
 //! Where each field of a document stands in the text.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -10,11 +12,32 @@ use crate::model::{FieldPath, Segment};
 ///
 /// One flat list in the order of the text, and one string for all keys: a document of ten thousand
 /// fields costs two allocations, not ten thousand.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct SpanTree {
     nodes: Vec<Node>,
     names: String,
+    /// The values below those that have many, by the index of the latter; made when first asked for.
+    wide: OnceLock<HashMap<usize, Wide>>,
 }
+
+/// So many values below one are looked through one by one.
+const FEW: usize = 32;
+
+/// The values directly below one that has many.
+#[derive(Debug, Clone, Default)]
+struct Wide {
+    in_order: Vec<usize>,
+    /// The same in the order of their names; those of one name in the order of the text.
+    by_name: Vec<usize>,
+}
+
+impl PartialEq for SpanTree {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.nodes, &self.names) == (&other.nodes, &other.names)
+    }
+}
+
+impl Eq for SpanTree {}
 
 /// A byte range in four-byte numbers; texts over 4 GiB are refused before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -144,12 +167,42 @@ impl SpanTree {
 
     /// The value under `segment` of that at `index`. Of a key that is there twice, the last.
     pub(super) fn child(&self, index: usize, segment: &Segment) -> Option<usize> {
+        if self.children(index).nth(FEW).is_some() {
+            return self.child_of_many(index, segment);
+        }
         match segment {
             Segment::Index(wanted) => self.children(index).nth(*wanted).map(|(at, _)| at),
             Segment::Key(key) => {
                 self.children(index).filter(|(_, node)| self.name(node) == key).last().map(|(at, _)| at)
             }
         }
+    }
+
+    /// The same of a value that has many below it: findings ask for one after the other.
+    fn child_of_many(&self, index: usize, segment: &Segment) -> Option<usize> {
+        let wide = self.wide.get_or_init(|| self.all_wide()).get(&index)?;
+        match segment {
+            Segment::Index(wanted) => wide.in_order.get(*wanted).copied(),
+            Segment::Key(key) => {
+                let name = |at: &usize| self.node(*at).map(|node| self.name(node));
+                let after = wide.by_name.partition_point(|at| name(at) <= Some(key));
+                let last = wide.by_name.get(after.checked_sub(1)?)?;
+                (name(last) == Some(key)).then_some(*last)
+            }
+        }
+    }
+
+    fn all_wide(&self) -> HashMap<usize, Wide> {
+        let mut all = HashMap::new();
+        for index in 0..self.nodes.len() {
+            if self.children(index).nth(FEW).is_some() {
+                let in_order: Vec<usize> = self.children(index).map(|(at, _)| at).collect();
+                let mut by_name = in_order.clone();
+                by_name.sort_by_key(|at| self.node(*at).map(|node| self.name(node)));
+                all.insert(index, Wide { in_order, by_name });
+            }
+        }
+        all
     }
 
     /// The index of the value at `path`, or of its nearest parent that is written in the text, and

@@ -281,3 +281,46 @@ fn a_text_of_nothing_has_no_documents() {
         assert_eq!(parse(text), [], "{text:?}");
     }
 }
+
+#[test]
+fn keys_that_are_aliases_count_as_what_they_stand_for() {
+    let long = "x".repeat(100_000);
+    let text = format!("a: &a {long}\nb:\n{}", "  *a : 1\n".repeat(500));
+    let found = parse(&text);
+    let error = found[0].as_ref().unwrap_err();
+    assert_eq!(error.kind, SourceErrorKind::Limit, "{error}");
+    let few = parse("a: &a x\nb:\n  *a : 1\n");
+    assert_eq!(few[0].as_ref().unwrap().value, json!({"a": "x", "b": {"x": 1}}));
+}
+
+#[test]
+fn a_hundred_notices_of_a_document_are_told() {
+    let found = parse(&format!("{{{}}}\n", "a,".repeat(1_000)));
+    let notices = &found[0].as_ref().unwrap().notices;
+    assert_eq!(notices.len(), 101);
+    assert_eq!(notices[100].message, "899 more notices of this document: only the first 100 are told");
+}
+
+#[test]
+fn fields_of_large_maps_and_lists_have_their_places() {
+    let mut text = "map:\n".to_owned();
+    for n in 0..100 {
+        text.push_str(&format!("  k{}: {n}\n", n % 90));
+    }
+    text.push_str("list:\n");
+    for n in 0..100 {
+        text.push_str(&format!("- {{at: {n}}}\n"));
+    }
+    let found = parse(&text);
+    let document = found[0].as_ref().unwrap();
+    let at = |path: FieldPath| text[document.span(&path).value].to_owned();
+    let map = FieldPath::root().key("map");
+    assert_eq!(
+        [at(map.key("k0")), at(map.key("k5")), at(map.key("k50"))],
+        ["90", "95", "50"],
+        "the last of one name"
+    );
+    let list = FieldPath::root().key("list");
+    assert_eq!([at(list.index(0).key("at")), at(list.index(99).key("at"))], ["0", "99"]);
+    assert!(!document.span(&list.index(100)).exact && !document.span(&map.key("k95")).exact);
+}

@@ -56,6 +56,18 @@ impl Source {
         Position { line, column: columns + usize::from(!inside) - mark.min(columns) }
     }
 
+    /// Where the line of a byte stands, without its line break. It takes no look at the line itself.
+    #[must_use]
+    pub fn line_of(&self, byte: usize) -> Range<usize> {
+        let byte = byte.min(self.text.len());
+        let after = self.lines().partition_point(|start| *start <= byte);
+        let start = after.checked_sub(1).and_then(|index| self.lines().get(index)).copied().unwrap_or(0);
+        let end = self.lines().get(after).map_or(self.text.len(), |next| next - 1);
+        // A carriage return at the end is part of the break.
+        let bare = self.text.get(start..end).map_or(0, |line| line.trim_end_matches('\r').len());
+        start..start + bare
+    }
+
     /// Line `number`, from 1, without its line break.
     #[must_use]
     pub fn line(&self, number: usize) -> Option<&str> {
@@ -199,6 +211,8 @@ mod tests {
     #[test]
     fn lines_come_without_their_break() {
         let source = Source::new("a.yaml", "a\r\n\nb");
+        let lines = [0, 2, 3, 4, 9].map(|byte| source.line_of(byte));
+        assert_eq!(lines, [0..1, 0..1, 3..3, 4..5, 4..5]);
         assert_eq!(source.line(0), None);
         assert_eq!(source.line(1), Some("a"));
         assert_eq!(source.line(2), Some(""));

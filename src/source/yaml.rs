@@ -12,6 +12,7 @@ use super::scalar::{self, Scalar};
 use super::span::{Form, Place};
 use super::text::slice;
 use super::{Document, Notice};
+use crate::model::{Brief, beginning};
 
 const SEPARATOR: &str = "---";
 
@@ -34,7 +35,7 @@ pub(super) fn parse(text: &str, from: usize, documents: &mut Vec<Result<Document
             documents.push(Err(SourceError::new(
                 SourceErrorKind::Yaml,
                 after,
-                format!("{tail:?} stands on the line of a document separator"),
+                format!("{:?} stands on the line of a document separator", beginning(tail, 200)),
                 "put it on a line of its own; kubectl takes nothing but a comment after `---`",
             )));
         }
@@ -117,8 +118,9 @@ impl<'t> Reader<'t> {
                 self.scalar(text, style, anchor, tag.as_deref(), span, builder)?;
             }
             Event::Alias(anchor) if builder.wants_key() => {
-                let key = builder.anchored(anchor).cloned();
-                builder.key(alias_key(key, place)?, place, false);
+                let name = alias_key(builder.anchored(anchor), place)?;
+                builder.aliased_key(name.len(), place)?;
+                builder.key(name, place, false);
             }
             Event::Alias(anchor) => builder.alias(anchor, place)?,
             Event::MappingStart(..) | Event::SequenceStart(..) if builder.wants_key() => {
@@ -194,7 +196,8 @@ impl<'t> Reader<'t> {
         let after = slice(self.text, place.end as usize..self.base + self.chunk.len()).trim_start();
         match after.as_bytes() {
             [b':', b',' | b'}' | b']', ..] => {
-                let message = format!("kubectl takes the colon for a part of the key {key:?}");
+                let message =
+                    format!("kubectl takes the colon for a part of the key {:?}", beginning(key, 200));
                 Err(unsupported(place, message, "put a space after the colon"))
             }
             _ => Ok(()),
@@ -360,12 +363,13 @@ fn tagged<'t>(
         #[allow(clippy::cast_precision_loss)] // as in Go
         (Some("float"), Scalar::Int(int)) => Scalar::Float(int as f64),
         (Some(name @ ("bool" | "int" | "float" | "null")), _) => {
-            let message = format!("{text:?} is not a !!{name}");
+            let message = format!("{:?} is not a !!{name}", beginning(&text, 200));
             return Err(unsupported(place, message, "correct the value or remove the tag"));
         }
         _ => {
             if !is_non_specific(tag) {
-                let message = format!("unknown tag {}: the value is read as a string", tag.original());
+                let tag = Brief(tag.original());
+                let message = format!("unknown tag {tag}: the value is read as a string");
                 builder.note(message, place);
             }
             return Ok((Scalar::Text, text));
@@ -381,7 +385,11 @@ fn value(read: Scalar, text: Cow<'_, str>, place: Place) -> Result<Value, Source
         Scalar::Int(int) => int.into(),
         Scalar::Big(big) => big.into(),
         Scalar::Float(float) => scalar::float_value(float).ok_or_else(|| {
-            unsupported(place, format!("JSON has no number {text}"), "quote it if a string is meant")
+            unsupported(
+                place,
+                format!("JSON has no number {}", Brief(&text)),
+                "quote it if a string is meant",
+            )
         })?,
         Scalar::Text => Value::String(text.into_owned()),
     })
@@ -394,8 +402,11 @@ fn key_name(read: Scalar, text: Cow<'_, str>, place: Place) -> Result<String, So
         Scalar::Int(int) => int.to_string(),
         Scalar::Float(float) => scalar::float_key(float),
         Scalar::Null | Scalar::Big(_) => {
-            let message =
-                if text.is_empty() { "a key is empty".to_owned() } else { format!("{text} cannot be a key") };
+            let message = if text.is_empty() {
+                "a key is empty".to_owned()
+            } else {
+                format!("{} cannot be a key", Brief(&text))
+            };
             return Err(unsupported(place, message, "quote the key if a string is meant"));
         }
     })
@@ -406,9 +417,9 @@ fn key_value(read: Scalar, name: &str, place: Place) -> Result<Value, SourceErro
     value(read, Cow::Borrowed(name), place)
 }
 
-fn alias_key(value: Option<Value>, place: Place) -> Result<String, SourceError> {
+fn alias_key(value: Option<&Value>, place: Place) -> Result<String, SourceError> {
     match value {
-        Some(Value::String(text)) => Ok(text),
+        Some(Value::String(text)) => Ok(text.clone()),
         Some(Value::Bool(bool)) => Ok(bool.to_string()),
         Some(Value::Number(number)) => Ok(match number.as_f64() {
             Some(float) if number.is_f64() => scalar::float_key(float),

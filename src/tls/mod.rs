@@ -7,11 +7,13 @@ mod issue;
 mod pair;
 mod serving;
 mod source;
+mod trust;
 
 pub use issue::{Authority, CA_DAYS, SERVER_DAYS};
 pub use pair::{Pair, PemPair};
 pub use serving::Certificates;
 pub use source::{CertificateSource, Follower, Step};
+pub use trust::distrust;
 
 use std::path::PathBuf;
 

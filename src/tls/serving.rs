@@ -1,5 +1,5 @@
 use super::{Pair, PemPair, TlsFault};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -9,12 +9,23 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Certificates {
     current: ArcSwap<Pair>,
+    distrust: ArcSwapOption<String>,
 }
 
 impl Certificates {
     /// Serves that one.
     pub fn new(pair: Pair) -> Self {
-        Self { current: ArcSwap::from_pointee(pair) }
+        Self { current: ArcSwap::from_pointee(pair), distrust: ArcSwapOption::empty() }
+    }
+
+    /// Notes why those who call do not trust it, or that they do.
+    pub fn set_distrust(&self, why: Option<String>) {
+        self.distrust.store(why.map(Arc::new));
+    }
+
+    /// Why those who call do not trust it, as far as that is known.
+    pub fn distrust(&self) -> Option<String> {
+        self.distrust.load().as_deref().cloned()
     }
 
     /// The one that is served now.

@@ -51,6 +51,30 @@ fn secrets_are_not_printed() {
     assert!(!format!("{authority:?} {pair:?}").contains("PRIVATE KEY"));
 }
 
+#[test]
+fn a_bundle_that_did_not_sign_the_certificate_is_told_apart_from_one_that_did() {
+    let (ours, other) =
+        (Authority::new(date(2026, 11, 23)).unwrap(), Authority::new(date(2026, 11, 23)).unwrap());
+    let pem = issued(&ours);
+    let leaf = String::from_utf8(pem.certificate.clone()).unwrap();
+    let pair = Pair::read(pem).unwrap();
+    let host = "volgate.volgate-system.svc";
+    let why = |bundle: &str, host| distrust(&pair, bundle.as_bytes(), host, NOW);
+    let both = other.pem() + &ours.pem();
+    for trusted in [&ours.pem(), &both, &leaf] {
+        assert_eq!(why(trusted, host), None);
+    }
+    // An authority of the same name, with another key; and one of another name.
+    assert!(why(&other.pem(), host).unwrap().contains("none of its certificates has signed"));
+    let stranger = rcgen::generate_simple_self_signed(vec!["stranger".to_owned()]).unwrap().cert.pem();
+    assert!(why(&stranger, host).unwrap().contains("none of its certificates has signed"));
+    assert!(why("no PEM", host).unwrap().contains("no certificate"));
+    let elsewhere = why(&ours.pem(), "volgate.elsewhere.svc");
+    assert_eq!(elsewhere.unwrap(), "the certificate that is served is not for volgate.elsewhere.svc");
+    // That it has run out is told by itself.
+    assert_eq!(distrust(&pair, ours.pem().as_bytes(), host, NOW + 400 * DAY), None);
+}
+
 /// Files as kubelet lays out a Secret: names that lead through `..data`, which is renamed over.
 struct Mounted {
     dir: tempfile::TempDir,

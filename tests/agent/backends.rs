@@ -86,6 +86,54 @@ async fn a_block_volume_is_a_device_that_grows_and_survives_a_reboot() {
 }
 
 #[tokio::test]
+async fn a_node_has_no_more_loop_devices_than_it_may() {
+    let Some(mut node) = Node::without_agent("devices").await else { return };
+    node.start_agent(&["--max-loop-devices", "2"], None).await;
+    for volume in ["pvc-device-1", "pvc-device-2"] {
+        node.ask(volume, block).await;
+        node.phase(volume, Phase::Ready).await;
+    }
+    node.ask("pvc-device-3", block).await;
+    let status = node.phase("pvc-device-3", Phase::Refused).await;
+    assert_eq!(status.reason.as_deref(), Some("TooManyDevices"));
+    assert!(status.message.unwrap().contains("this node has 2 loop volumes"));
+    // The scheduler and the controller see it before they ask.
+    let lacks =
+        |status: &volgate::model::NodeStorageStatus| !status.bases[0].backends.contains(&Backend::Loop);
+    let storage = node.storage("that it can have no other", lacks).await;
+    let message = storage.status.unwrap().bases[0].message.clone().unwrap();
+    assert!(message.contains("(TooManyDevices)"), "{message}");
+    // Those that are there grow, and are attached again by an agent that may have fewer.
+    node.change("pvc-device-1", json!({"sizeBytes": 32 * MIB})).await;
+    node.until("pvc-device-1", "grown", |status| status.size_bytes == Some(32 * MIB)).await;
+    node.stop_agent();
+    let at = device(&node, "pvc-device-1");
+    tool(Command::new("losetup").arg("--detach").arg(&at));
+    fs::remove_dir_all(node.at("/dev/volgate")).unwrap();
+    node.start_agent(&["--max-loop-devices", "1"], None).await;
+    wait_until("both are attached", LIMIT, async || {
+        let links = names(&node.at("/dev/volgate"));
+        if links == ["pvc-device-1", "pvc-device-2"] { Ok(()) } else { Err(node.log()) }
+    })
+    .await;
+    for volume in ["pvc-device-1", "pvc-device-2"] {
+        node.ask_absent(volume).await;
+        node.phase(volume, Phase::Removed).await;
+    }
+    node.ask("pvc-device-4", block).await;
+    node.phase("pvc-device-4", Phase::Ready).await;
+    node.ask_absent("pvc-device-4").await;
+    node.phase("pvc-device-4", Phase::Removed).await;
+    // Without any, there is nothing of /dev for the agent.
+    node.start_agent(&["--max-loop-devices", "0"], None).await;
+    node.ask("pvc-device-5", block).await;
+    let status = node.phase("pvc-device-5", Phase::Refused).await;
+    assert_eq!(status.reason.as_deref(), Some("BackendUnsupported"));
+    assert!(status.message.unwrap().contains("--max-loop-devices 0"));
+    assert_eq!(devices(&node), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_loop_volume_is_a_file_system_of_its_own_size() {
     let Some(node) = Node::start("loop-fs").await else { return };
     node.ask("pvc-loop-fs", |spec| {

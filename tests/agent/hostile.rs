@@ -112,6 +112,21 @@ async fn whatever_is_in_a_volume_is_removed_and_nothing_else() {
         fs::create_dir_all(volume.join(OsStr::from_bytes(name)).join("x/y")).unwrap();
     }
     tool(Command::new("mkfifo").arg(volume.join("fifo")));
+    tool(Command::new("mknod").arg(volume.join("device")).args(["c", "1", "3"]));
+    // As many attributes as the file system takes, of a file and of a directory.
+    fs::write(volume.join("attributes"), "").unwrap();
+    fs::create_dir(volume.join("attributes-too")).unwrap();
+    for name in ["attributes", "attributes-too"] {
+        let set = |number: &u32| {
+            let (attribute, flags) = (format!("user.{number}"), rustix::fs::XattrFlags::empty());
+            rustix::fs::setxattr(volume.join(name), attribute, &[b'v'; 100], flags).is_ok()
+        };
+        assert!((0..5000).take_while(set).count() > 0, "{name}");
+    }
+    for name in [&[0xff; 255][..], &[b'n'; 255]] {
+        fs::create_dir_all(volume.join(OsStr::from_bytes(name)).join(OsStr::from_bytes(name)).join("x"))
+            .unwrap();
+    }
     // Deeper than a path can be long.
     let mut deep = fs::File::open(&volume).unwrap();
     for _ in 0..3000 {
@@ -163,6 +178,201 @@ async fn what_is_mounted_or_immutable_stays_in_the_trash_and_is_told() {
     node.restart_agent().await;
     node.trash_is_empty().await;
     witness.is_untouched();
+}
+
+#[tokio::test]
+async fn what_is_immutable_keeps_neither_the_rest_nor_others_in_the_trash() {
+    let Some(mut node) = Node::start("immutable").await else { return };
+    for volume in ["pvc-immutable", "pvc-beside"] {
+        node.ask(volume, |spec| spec.directory = volume.into()).await;
+        node.phase(volume, Phase::Ready).await;
+    }
+    // More than are looked at in one turn, wherever they stand among the others.
+    let volume = node.beneath("pvc-immutable");
+    (0..3000).for_each(|number| fs::write(volume.join(format!("{number}")), "").unwrap());
+    let immutable: Vec<String> = (0..3000).filter(|number| number % 2 == 0).map(|n| n.to_string()).collect();
+    let flags = |flag: &str, at: &std::path::Path| {
+        tool(Command::new("chattr").arg(flag).args(&immutable).current_dir(at));
+    };
+    flags("+i", &volume);
+    fs::create_dir_all(volume.join("deep/er")).unwrap();
+    fs::write(node.beneath("pvc-beside/data"), "").unwrap();
+    for volume in ["pvc-immutable", "pvc-beside"] {
+        node.ask_absent(volume).await;
+        node.phase(volume, Phase::Removed).await;
+    }
+    let left = node.beneath(".volgate/trash/pvc-immutable.0");
+    wait_until("all the others are removed", LIMIT, async || {
+        let (entries, files) = (names(&node.beneath(".volgate/trash")), names(&left).len());
+        if entries == ["pvc-immutable.0"] && files == immutable.len() {
+            Ok(())
+        } else {
+            Err(format!("{entries:?}, {files} files"))
+        }
+    })
+    .await;
+    flags("-i", &left);
+    node.restart_agent().await;
+    node.trash_is_empty().await;
+}
+
+#[tokio::test]
+async fn whoever_goes_on_in_a_removed_volume_holds_up_nobody() {
+    let Some(node) = Node::start("goes-on").await else { return };
+    let witness = Witness::new(&node);
+    node.ask("pvc-goes-on", |spec| spec.directory = "d".into()).await;
+    node.phase("pvc-goes-on", Phase::Ready).await;
+    // A process that a pod has left behind: it makes, renames and links, by a handle of the volume.
+    let handle = fs::File::open(node.beneath("d")).unwrap();
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stopped = stop.clone();
+    let elsewhere = witness.0.clone();
+    let busy = std::thread::spawn(move || {
+        let mut number = 0_u64;
+        while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
+            number += 1;
+            // Whatever fails was removed under its hands.
+            let _ = rustix::fs::mkdirat(&handle, format!("d{number}"), Mode::RWXU);
+            let _ = rustix::fs::mkdirat(&handle, format!("d{number}/e"), Mode::RWXU);
+            let _ = rustix::fs::renameat(&handle, format!("d{number}"), &handle, "renamed");
+            let _ = rustix::fs::symlinkat(&elsewhere, &handle, format!("d{number}"));
+            std::thread::yield_now();
+        }
+    });
+    node.ask_absent("pvc-goes-on").await;
+    node.phase("pvc-goes-on", Phase::Removed).await;
+    node.ask("pvc-other", |spec| spec.directory = "other".into()).await;
+    node.phase("pvc-other", Phase::Ready).await;
+    fs::write(node.beneath("other/data"), "").unwrap();
+    node.ask_absent("pvc-other").await;
+    node.phase("pvc-other", Phase::Removed).await;
+    wait_until("the other is gone, and the first is not waited for", LIMIT, async || {
+        let entries = names(&node.beneath(".volgate/trash"));
+        if entries.iter().any(|name| name.starts_with("pvc-other")) {
+            Err(format!("{entries:?}"))
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    busy.join().unwrap();
+    // It may rest for a while now, if a pass came to nothing.
+    let mut node = node;
+    node.restart_agent().await;
+    node.trash_is_empty().await;
+    witness.is_untouched();
+}
+
+#[tokio::test]
+async fn whatever_a_nodevolume_names_nothing_but_its_own_is_touched() {
+    let Some(mut node) = Node::start("names").await else { return };
+    let witness = Witness::new(&node);
+    node.ask("pvc-names", |spec| spec.directory = "good".into()).await;
+    node.phase("pvc-names", Phase::Ready).await;
+    fs::write(node.beneath("good/data"), "data").unwrap();
+    let (long, deep) = ("n".repeat(256), "n/".repeat(600));
+    let directories = [
+        "",
+        ".",
+        "..",
+        "/",
+        "/etc",
+        "../witness",
+        "good/../../witness",
+        "good/./x",
+        "good//x",
+        "good/",
+        "./good",
+        ".volgate",
+        ".volgate/volumes",
+        ".volgate/trash",
+        ".Volgate/loop",
+        "good/.volgate",
+        "a\0b",
+        "a\nb",
+        "a\u{7f}b",
+        &long,
+        &deep,
+    ];
+    for (index, directory) in directories.iter().enumerate() {
+        let volume = format!("pvc-bad-path-{index}");
+        node.ask(&volume, |spec| spec.directory = (*directory).into()).await;
+        let status = node.phase(&volume, Phase::Refused).await;
+        assert_eq!(status.reason.as_deref(), Some("BadPath"), "{directory:?}");
+        node.ask_absent(&volume).await;
+        node.phase(&volume, Phase::Removed).await;
+        // As another provisioner's, to be removed.
+        let volume = format!("pvc-bad-old-{index}");
+        node.ask(&volume, |spec| {
+            spec.directory = (*directory).into();
+            spec.adopt = true;
+            spec.desired = volgate::model::Desired::Absent;
+        })
+        .await;
+        let status = node.until(&volume, "stuck", |status| status.reason.is_some()).await;
+        assert_eq!(
+            (status.phase, status.reason.as_deref()),
+            (Phase::Pending, Some("BadPath")),
+            "{directory:?}"
+        );
+    }
+    let too_long = format!("pvc-{}", "n".repeat(240));
+    node.ask(&too_long, |spec| spec.directory = "long".into()).await;
+    assert_eq!(node.phase(&too_long, Phase::Refused).await.reason.as_deref(), Some("BadName"));
+    // Names that look like the agent's own files beside each other, also for an agent that reads their records anew.
+    let alike = ["x", "x.new", "x.json", "x.json.new", "x.0"];
+    for volume in alike {
+        node.ask(volume, |spec| spec.directory = format!("alike-{volume}")).await;
+        node.phase(volume, Phase::Ready).await;
+    }
+    node.restart_agent().await;
+    node.change("x", serde_json::json!({"sizeBytes": 2_i64 << 30})).await;
+    node.until("x", "grown", |status| status.size_bytes == Some(2 << 30)).await;
+    for gone in alike {
+        node.ask_absent(gone).await;
+        node.phase(gone, Phase::Removed).await;
+    }
+    node.trash_is_empty().await;
+    assert_eq!(names(&node.base()), [".volgate", "good"]);
+    assert_eq!(names(&node.beneath(".volgate/volumes")), ["pvc-names.json"]);
+    assert_eq!(fs::read_to_string(node.beneath("good/data")).unwrap(), "data");
+    witness.is_untouched();
+}
+
+#[tokio::test]
+async fn a_disk_full_of_files_is_no_place_for_a_volume_until_they_are_gone() {
+    let Some(mut node) = Node::without_agent("inodes").await else { return };
+    let mounted = Mounted::image(
+        Command::new("mkfs.ext4").args(["-q", "-m", "0", "-N", "128"]),
+        &node.outside("inodes.img"),
+        64,
+        &node.base(),
+    );
+    node.start_agent(&[], None).await;
+    for volume in ["pvc-fills", "pvc-beside-it"] {
+        node.ask(volume, |spec| (spec.directory, spec.size_bytes) = (volume.into(), 1 << 20)).await;
+        node.phase(volume, Phase::Ready).await;
+    }
+    let made =
+        (0..1000).take_while(|n| fs::write(node.beneath(&format!("pvc-fills/{n}")), "").is_ok()).count();
+    assert!(made < 200, "{made}");
+    let storage = node.storage("a full base", |status| !status.bases[0].usable).await;
+    let message = storage.status.unwrap().bases[0].message.clone().unwrap();
+    assert!(message.contains("no inode is left of "), "{message}");
+    node.ask("pvc-late-one", |spec| spec.size_bytes = 1 << 20).await;
+    let status = node.phase("pvc-late-one", Phase::Refused).await;
+    assert_eq!(status.reason.as_deref(), Some("NotEnoughSpace"), "{status:?}");
+    assert_eq!(node.volume("pvc-beside-it").await.status.unwrap().phase, Phase::Ready);
+    // It can be removed all the same, and then there is room.
+    node.ask_absent("pvc-fills").await;
+    node.phase("pvc-fills", Phase::Removed).await;
+    node.trash_is_empty().await;
+    node.storage("a usable base", |status| status.bases[0].usable).await;
+    node.ask("pvc-later", |spec| spec.size_bytes = 1 << 20).await;
+    node.phase("pvc-later", Phase::Ready).await;
+    node.stop_agent();
+    drop(mounted);
 }
 
 #[tokio::test]

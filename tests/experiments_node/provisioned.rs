@@ -177,6 +177,14 @@ async fn row_08_a_local_path_volume() {
     )
     .await;
     let first = lines().lines().next().unwrap().to_owned();
+    // With the rights that the manifests give, its events arrive as well.
+    let told =
+        ["get", "events", "-n", "row-08", "-o", "name", "--field-selector=reason=ProvisioningSucceeded"];
+    wait_until("an event tells of the volume", LIMIT, async || {
+        let events = real.kubectl(&told, None).await;
+        if events.stdout.contains("event/localpath-claim") { Ok(()) } else { Err(events.to_string()) }
+    })
+    .await;
     pods.delete("pod/app").await;
     pods.apply(&pod).await;
     let again = pods.ready("app").await;

@@ -15,12 +15,30 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use volgate::cluster::{node_storages, node_volumes, provisioner_cluster_rules, provisioner_namespace_rules};
+use volgate::provisioner::Failpoint;
 
 /// How long the slowest machine may take for any step. The controller manager alone lets up to a minute pass until it looks
 /// again for an API server that was away (client-go's reflector: 30 s, and as much again by chance).
 pub(crate) const LIMIT: Duration = Duration::from_secs(150);
 pub(crate) const BASE: &str = "/opt/local-path-provisioner";
 pub(crate) const USER: &str = "system:serviceaccount:volgate-system:volgate-provisioner";
+
+/// The policies that confine the provisioner's account, as they are shipped, for the provisioners of all tests.
+fn policies() -> String {
+    let text = std::fs::read_to_string(crate::support::run::root("manifests/provisioner.yaml")).unwrap();
+    let own = text.split("\n---\n").filter(|document| document.contains("\nkind: ValidatingAdmissionPolicy"));
+    let mut names: Vec<String> =
+        ["local-path.volgate.dev", "rancher.io/local-path"].map(str::to_owned).into();
+    names.extend(
+        ["burst", "replicas", "clocks", "late", "unseen", "breaks", "old-caches"]
+            .map(|name| format!("{name}.example")),
+    );
+    names.extend(Failpoint::all().map(|point| format!("{}.kill.example", point.name())));
+    let (shipped, wanted) = ("\"['local-path.volgate.dev']\"", format!("\"['{}']\"", names.join("', '")));
+    let policies = own.collect::<Vec<_>>().join("\n---\n");
+    assert_eq!(policies.matches(shipped).count(), 2, "one list of names in each policy");
+    policies.replace(shipped, &wanted)
+}
 
 /// Starts a control plane with the CRDs, in which the provisioner may do what it asks for and nothing else.
 pub(crate) fn start(mut options: Options) -> Option<Cluster> {
@@ -58,7 +76,26 @@ pub(crate) fn start(mut options: Options) -> Option<Cluster> {
             cluster.kubectl_blocking(&["wait", "--for=condition=Established", "--timeout=30s", &crd], None);
         assert!(output.success, "{output}");
     }
-    Some(cluster)
+    apply(&policies());
+    // A new admission policy takes a moment to be in force.
+    let refused = volume("of-nobody", "somebody.example", "/etc");
+    let attempt = ["create", "--as", USER, "--dry-run=server", "-f", "-"];
+    for _ in 0..300 {
+        let output = cluster.kubectl_blocking(&attempt, Some(&refused.to_string()));
+        if output.stderr.contains("the provisioner may write PersistentVolumes of") {
+            return Some(cluster);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("the policies that confine the provisioner are not in force");
+}
+
+/// A PersistentVolume that somebody made by hand.
+pub(crate) fn volume(name: &str, provisioner: &str, path: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name,
+            "annotations": {"pv.kubernetes.io/provisioned-by": provisioner}},
+        "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": path},
+            "persistentVolumeReclaimPolicy": "Retain", "storageClassName": "nobodys"}})
 }
 
 /// A running `volgate provisioner`.
@@ -283,7 +320,7 @@ impl<'a> Objects<'a> {
         Self { client: cluster.client(ADMIN), namespace }
     }
 
-    fn api(&self, kind: &str) -> Api<DynamicObject> {
+    pub(crate) fn api(&self, kind: &str) -> Api<DynamicObject> {
         let (group, version, plural, namespaced) = match kind {
             "Pod" => ("", "v1", "pods", true),
             "PersistentVolumeClaim" => ("", "v1", "persistentvolumeclaims", true),

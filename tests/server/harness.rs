@@ -1,9 +1,9 @@
 //! A webhook on loopback with one rule that does as an object's label says, and clients that trust its CA.
 
 use axum::body::{Body, Bytes};
-use axum::http::{Request, response};
+use axum::http::{Request, StatusCode, response};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Frame, Incoming};
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
@@ -13,10 +13,10 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -25,22 +25,35 @@ use tokio_rustls::client::TlsStream;
 use volgate::lookup::MapLookup;
 use volgate::model::{FieldPath, Labels};
 use volgate::policy::{CompiledPolicy, CompiledRule, PolicySet};
-use volgate::rules::{Draft, Rule};
+use volgate::rules::{Draft, Drafts, Rule};
 use volgate::server::{CacheState, Clock, Limits, ServeFault, Shutdown, State, serve};
 use volgate::tls::{CertificateSource, Follower};
 use volgate::verdict::Action;
 
-/// Denies, warns, waits for a second or panics, as the label `do` says.
+/// Whether those reviews go on that are held.
+static RELEASED: AtomicBool = AtomicBool::new(false);
+
+/// Lets the reviews go on that are held.
+pub(crate) fn release() {
+    RELEASED.store(true, Ordering::Relaxed);
+}
+
+/// Denies, warns, waits for a second or until it is released, or panics, as the label `do` says.
 #[derive(Debug)]
 struct Obedient;
 
 impl Rule for Obedient {
-    fn check(&self, context: &volgate::engine::Context<'_>, findings: &mut Vec<Draft>) {
+    fn check(&self, context: &volgate::engine::Context<'_>, findings: &mut Drafts<'_>) {
         let finding = Draft::new(FieldPath::root().key("spec"), "is not liked");
         match context.facts.meta.label("do") {
             Some("deny") => findings.push(finding),
             Some("warn") => findings.push(finding.at_most(Action::Warn)),
             Some("slow") => std::thread::sleep(Duration::from_millis(1_500)),
+            Some("held") => {
+                while !RELEASED.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            }
             Some("panic") => panic!("as asked"),
             _ => {}
         }
@@ -180,11 +193,7 @@ impl Gate {
     }
 
     pub(crate) async fn http2(&self) -> Client {
-        let stream = self.connect(b"h2").await;
-        let (sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        Client::Two(sender)
+        Client::http2(self.webhook, &self.ca).await
     }
 
     /// The certificate that a new connection gets.
@@ -194,20 +203,7 @@ impl Gate {
     }
 
     async fn connect(&self, protocol: &[u8]) -> TlsStream<TcpStream> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.ca.as_bytes()).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![protocol.to_vec()];
-        let stream = TcpStream::connect(self.webhook).await.unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol));
-        stream
+        connect(self.webhook, &self.ca, protocol).await
     }
 
     pub(crate) async fn health(&self, path: &str) -> (u16, String) {
@@ -218,6 +214,22 @@ impl Gate {
         let response = sender.send_request(request).await.unwrap();
         let status = response.status().as_u16();
         (status, text(response.into_body()).await)
+    }
+
+    /// The number behind that beginning of a line of the metrics; 0 where there is none.
+    pub(crate) async fn metric(&self, line: &str) -> usize {
+        let metrics = self.metrics().await;
+        let value = metrics.lines().find_map(|text| text.strip_prefix(line));
+        value.map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until it is as wanted.
+    pub(crate) async fn until(&self, line: &str, wanted: impl Fn(usize) -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !wanted(self.metric(line).await) {
+            assert!(Instant::now() < deadline, "{line}{}", self.metric(line).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) async fn metrics(&self) -> String {
@@ -233,7 +245,64 @@ pub(crate) enum Client {
     Two(http2::SendRequest<Body>),
 }
 
+/// A connection to a webhook with that CA.
+async fn connect(webhook: SocketAddr, ca: &str, protocol: &[u8]) -> TlsStream<TcpStream> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let stream = TcpStream::connect(webhook).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol));
+    stream
+}
+
 impl Client {
+    pub(crate) async fn http2(webhook: SocketAddr, ca: &str) -> Self {
+        let stream = connect(webhook, ca, b"h2").await;
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Self::Two(sender)
+    }
+
+    /// Sends a review by HTTP/2 beside others; the status of the answer, if the connection is not lost.
+    pub(crate) fn begin(
+        &self,
+        path: &str,
+        body: Body,
+    ) -> impl Future<Output = Option<StatusCode>> + Send + use<> {
+        let Self::Two(sender) = self else { panic!("HTTP/1 has one request at a time") };
+        let mut sender = sender.clone();
+        let request = Request::post(format!("https://localhost{path}"));
+        let request = request.header("content-type", "application/json").body(body).unwrap();
+        async move {
+            sender.ready().await.ok()?;
+            let (parts, body) = sender.send_request(request).await.ok()?.into_parts();
+            text(body).await;
+            Some(parts.status)
+        }
+    }
+
+    /// Waits until the server has closed the connection.
+    pub(crate) async fn closed(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let is_closed = |client: &Self| match client {
+            Self::One(sender) => sender.is_closed(),
+            Self::Two(sender) => sender.is_closed(),
+        };
+        while !is_closed(self) {
+            assert!(Instant::now() < deadline, "the connection is still open");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub(crate) async fn post(&mut self, path: &str, body: String) -> (response::Parts, String) {
         self.send("POST", path, "application/json", Body::from(body)).await
     }
@@ -266,15 +335,22 @@ async fn text(body: Incoming) -> String {
     String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-/// A body that does not tell its length, or never comes.
-pub(crate) struct Unsized(Option<Full<Bytes>>);
+/// A body that does not tell its length, never comes, or stops half-way.
+pub(crate) struct Unsized {
+    part: Option<Full<Bytes>>,
+    announced: Option<usize>,
+}
 
 impl Unsized {
     pub(crate) fn new(bytes: Vec<u8>) -> Self {
-        Self(Some(Full::new(bytes.into())))
+        Self { part: Some(Full::new(bytes.into())), announced: None }
     }
     pub(crate) fn never() -> Self {
-        Self(None)
+        Self { part: None, announced: None }
+    }
+    /// The first bytes of so many.
+    pub(crate) fn begun(announced: usize) -> Self {
+        Self { part: Some(Full::new(Bytes::from_static(b"{\"kind\":"))), announced: Some(announced) }
     }
 }
 
@@ -285,9 +361,15 @@ impl hyper::body::Body for Unsized {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match &mut self.0 {
+        let ends = self.announced.is_none();
+        let polled = match &mut self.part {
             Some(full) => Pin::new(full).poll_frame(context),
             None => Poll::Pending,
-        }
+        };
+        // What was announced is still to come.
+        if matches!(polled, Poll::Ready(None)) && !ends { Poll::Pending } else { polled }
+    }
+    fn size_hint(&self) -> SizeHint {
+        self.announced.map_or_else(SizeHint::default, |announced| SizeHint::with_exact(announced as u64))
     }
 }

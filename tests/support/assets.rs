@@ -68,6 +68,23 @@ pub fn yaml2json(args: &[&str], yaml: &str) -> Result<Vec<String>, String> {
     Ok(output.stdout.lines().map(str::to_owned).collect())
 }
 
+/// The folder of a Go module that `tests/cluster/go.mod` names, downloaded if it is not there yet.
+///
+/// # Errors
+/// A text for a person: what is missing and how to go on.
+pub fn go_module(module: &str) -> Result<PathBuf, String> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster");
+    go_version(&sources)?;
+    let mut command = Command::new("go");
+    command.args(["mod", "download", "-json", module]).current_dir(&sources);
+    let output = super::run(command, None).map_err(|e| how_to_go_on(&format!("failed to run `go`: {e}")))?;
+    let told: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();
+    let folder = told.get("Dir").and_then(serde_json::Value::as_str).filter(|_| output.success);
+    folder
+        .map(PathBuf::from)
+        .ok_or_else(|| how_to_go_on(&format!("it failed to download {module}: {output}")))
+}
+
 fn find_or_build() -> Result<PathBuf, String> {
     if let Some(given) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|value| !value.is_empty()) {
         let given = PathBuf::from(given);

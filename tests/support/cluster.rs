@@ -4,7 +4,8 @@
 use super::{Output, Process, Scratch, binary, cluster_tests_skipped, run, say};
 use k8s_openapi::api::core::v1::{Namespace, Node, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Api, GetParams, Patch, PatchParams, PostParams, Request};
+use kube::api::{Api, DynamicObject, GetParams, Patch, PatchParams, PostParams, Request};
+use kube::core::{ApiResource, GroupVersionKind};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -24,6 +25,13 @@ use std::time::{Duration, Instant};
 pub const ADMIN: &str = "admin";
 /// A user who may do what the ClusterRoles `edit` and `view` allow, in every namespace, and nothing else.
 pub const DEVELOPER: &str = "developer";
+/// The horizontal pod autoscaler's account, which a test that needs it adds with [`autoscaler`].
+pub const AUTOSCALER: &str = "system:serviceaccount:kube-system:horizontal-pod-autoscaler";
+
+/// The horizontal pod autoscaler, for [`Options::users`].
+pub fn autoscaler() -> User {
+    User { name: AUTOSCALER.into(), groups: Vec::new() }
+}
 
 /// How long the slowest machine may take for any step of the start.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -416,6 +424,27 @@ impl Cluster {
             .env("HOME", self.dir().join("home"))
             .env("NO_PROXY", "127.0.0.1");
         command
+    }
+
+    /// Writes the `scale` of a workload as the horizontal pod autoscaler does: it is read, and put back with so many
+    /// replicas. What the API server has against it.
+    ///
+    /// # Panics
+    /// When the scale cannot be read.
+    pub async fn autoscale(
+        &self,
+        of: (&str, &str),
+        namespace: &str,
+        name: &str,
+        replicas: i32,
+    ) -> Result<(), String> {
+        let (group, version) = of.0.split_once('/').unwrap_or(("", of.0));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, of.1));
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client(AUTOSCALER), namespace, &resource);
+        let mut scale = api.get_scale(name).await.unwrap_or_else(|e| panic!("the scale of {name}: {e}"));
+        scale.spec.get_or_insert_default().replicas = Some(replicas);
+        let put = api.replace_scale(name, &PostParams::default(), &scale).await;
+        put.map(|_| ()).map_err(|error| error.to_string())
     }
 
     /// Creates a namespace, and waits until Pods can be created in it.

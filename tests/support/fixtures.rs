@@ -22,6 +22,7 @@ pub struct Fixture {
     pub namespace_labels: std::collections::BTreeMap<String, String>,
     pub object: Value,
     pub old: Option<Value>,
+    pub user: Option<String>,
     pub expect: Expect,
 }
 

@@ -1,6 +1,7 @@
 //! A sparse file behind a loop device: a block device for a pod, or for the kubelet to make a file system on.
 
 use super::super::base::{Base, loop_file};
+use super::super::opener::{self, Opener};
 use super::super::{Fault, Found, device_link, kernel, point};
 use super::State;
 use rustix::fd::{AsFd, OwnedFd};
@@ -10,30 +11,39 @@ use std::path::{Path, PathBuf};
 
 /// Devices are of whole blocks; a claim may ask for any number of bytes.
 const BLOCK: u64 = 4096;
+/// The reason for which a node with too many loop devices refuses another.
+const TOO_MANY: &str = "TooManyDevices";
 /// How often another process may take the free device first.
 const TRIES: u32 = 16;
 
 /// Where the devices and the links to them are.
 #[derive(Debug)]
 pub(in super::super) struct Devices {
-    /// The directory with the kernel's devices.
-    dev: PathBuf,
+    /// What opens them; nothing where there are to be none.
+    opener: Option<Opener>,
     /// Beneath what the node's paths are seen.
     host_root: PathBuf,
+    /// How many volumes of the node may have one.
+    most: u32,
 }
 
 /// A loop device that is over a volume's file.
 struct Device {
-    path: PathBuf,
+    name: String,
     file: OwnedFd,
 }
 
 impl Devices {
-    pub(in super::super) fn new(host_root: &Path) -> Self {
+    /// To be called before the process is confined: what opens devices must not be.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub(in super::super) fn start(host_root: &Path, most: u32) -> std::io::Result<Self> {
         // In a container the node's /dev is beneath the prefix as well; an agent of a test has but the machine's own.
         let beneath = host_root.join("dev");
         let dev = if beneath.join("loop-control").exists() { beneath } else { PathBuf::from("/dev") };
-        Self { dev, host_root: host_root.to_owned() }
+        let opener = (most > 0).then(|| Opener::start(dev)).transpose()?;
+        Ok(Self { opener, host_root: host_root.to_owned(), most })
     }
 
     fn link(&self, volume: &str) -> PathBuf {
@@ -44,7 +54,7 @@ impl Devices {
     /// the volume's name.
     fn linked(&self, volume: &str, file: Option<(u64, u64)>) -> Option<Device> {
         let target = std::fs::read_link(self.link(volume)).ok()?;
-        let device = self.open(&self.dev.join(target.file_name()?))?;
+        let device = self.named(target.file_name()?.to_str()?)?;
         let status = kernel::loop_status(&device.file).ok()?;
         let ours = match file {
             Some(file) => status.file == file,
@@ -58,25 +68,35 @@ impl Devices {
         let devices = std::fs::read_dir("/sys/block").ok()?.flatten();
         let bound = devices.filter(|entry| entry.path().join("loop/backing_file").exists());
         bound
-            .filter_map(|entry| self.open(&self.dev.join(entry.file_name())))
+            .filter_map(|entry| self.named(entry.file_name().to_str()?))
             .find(|device| kernel::loop_status(&device.file).is_ok_and(|status| status.file == file))
     }
 
-    fn open(&self, path: &Path) -> Option<Device> {
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;
-        let stat = rustix::fs::fstat(&file).ok()?;
-        let block = FileType::from_raw_mode(stat.st_mode) == FileType::BlockDevice;
-        block.then(|| Device { path: path.to_owned(), file })
+    fn named(&self, name: &str) -> Option<Device> {
+        let file = self.open(opener::Device::named(name)?).ok()?;
+        Some(Device { name: name.to_owned(), file })
     }
 
-    /// Why there can be no loop devices.
-    pub(super) fn unsupported(&self) -> Option<String> {
-        let control = self.dev.join("loop-control");
-        let flags = OFlags::RDWR | OFlags::CLOEXEC;
-        rustix::fs::open(&control, flags, Mode::empty())
-            .err()
-            .map(|errno| format!("failed to open {}: {errno}", control.display()))
+    fn open(&self, device: opener::Device) -> rustix::io::Result<OwnedFd> {
+        self.opener.as_ref().ok_or(Errno::NODEV)?.open(device)
+    }
+
+    /// Why a node with that many loop volumes can have no other.
+    pub(super) fn unsupported(&self, volumes: usize) -> Option<Fault> {
+        let most = self.most;
+        if most == 0 {
+            let why = "loop devices are switched off on this node (--max-loop-devices 0)";
+            return Some(Fault::lasting("BackendUnsupported", why));
+        }
+        if volumes >= usize::try_from(most).unwrap_or(usize::MAX) {
+            let why = format!(
+                "this node has {volumes} loop volumes, and each takes a device of the kernel's: it may have {most} \
+                 (--max-loop-devices)"
+            );
+            return Some(Fault::lasting(TOO_MANY, why));
+        }
+        let errno = self.open(opener::Device::Control).err()?;
+        Some(Fault::lasting("BackendUnsupported", format!("failed to open /dev/loop-control: {errno}")))
     }
 }
 
@@ -137,9 +157,8 @@ pub(super) fn attach(base: &Base, devices: &Devices, volume: &str) -> Result<(),
     let (file, identity, _) = open(base, volume)?;
     let device = match devices.over(identity) {
         Some(device) => device,
-        None => attach_free(devices, &file, volume).map_err(fail)?,
+        None => attach_free(devices, &file, volume, fail)?,
     };
-    let name = device.path.file_name().ok_or_else(|| fail(Errno::INVAL))?;
     let link = devices.link(volume);
     let directory = link.parent().ok_or_else(|| fail(Errno::INVAL))?;
     let io = |error: std::io::Error| fail(Errno::from_io_error(&error).unwrap_or(Errno::IO));
@@ -153,25 +172,37 @@ pub(super) fn attach(base: &Base, devices: &Devices, volume: &str) -> Result<(),
         Ok(()) | Err(Errno::NOENT) => {}
         Err(errno) => return Err(fail(errno)),
     }
-    rustix::fs::symlinkat(Path::new("/dev").join(name), &directory, &new).map_err(fail)?;
+    rustix::fs::symlinkat(Path::new("/dev").join(&device.name), &directory, &new).map_err(fail)?;
     rustix::fs::renameat(&directory, &new, &directory, volume).map_err(fail)
 }
 
-fn attach_free(devices: &Devices, file: &OwnedFd, volume: &str) -> rustix::io::Result<Device> {
-    let control = devices.dev.join("loop-control");
-    let control = rustix::fs::open(&control, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+fn attach_free(
+    devices: &Devices,
+    file: &OwnedFd,
+    volume: &str,
+    fail: impl Fn(Errno) -> Fault,
+) -> Result<Device, Fault> {
+    let control = devices.open(opener::Device::Control).map_err(&fail)?;
     for _ in 0..TRIES {
-        let number = kernel::loop_free(&control)?;
-        let path = devices.dev.join(format!("loop{number}"));
-        let Some(device) = devices.open(&path) else { return Err(Errno::NODEV) };
+        let number = match kernel::loop_free(&control) {
+            Ok(number) => u32::try_from(number).map_err(|_| fail(Errno::NODEV))?,
+            // The numbers of devices are at their end, not the disk.
+            Err(Errno::NOSPC) => {
+                let why = format!("failed to attach the loop device of {volume}: the kernel has no other");
+                return Err(Fault::lasting(TOO_MANY, why));
+            }
+            Err(errno) => return Err(fail(errno)),
+        };
+        let free = opener::Device::Loop(number);
+        let device = Device { name: free.name(), file: devices.open(free).map_err(&fail)? };
         match kernel::loop_attach(&device.file, file.as_fd(), volume) {
             Ok(()) => return Ok(device),
             // Somebody else was faster.
             Err(Errno::BUSY) => {}
-            Err(errno) => return Err(errno),
+            Err(errno) => return Err(fail(errno)),
         }
     }
-    Err(Errno::BUSY)
+    Err(fail(Errno::BUSY))
 }
 
 /// Takes the device away. Whoever has it open keeps it until then, which is a passing fault.

@@ -29,6 +29,8 @@ pub(super) struct Sought<'a> {
     pub(super) size: Option<i64>,
     /// The project that its record gives it.
     pub(super) project: Option<u32>,
+    /// For how many of its bytes a volume with a quota has one inode.
+    pub(super) bytes_per_inode: u64,
 }
 
 /// Where a volume is beneath its base.
@@ -44,7 +46,9 @@ pub(super) fn look(base: &Base, devices: &Devices, sought: Sought<'_>) -> Result
     match sought.backend {
         Backend::Loop => loop_device::look(base, devices, sought.volume, sought.size),
         Backend::Btrfs => btrfs::look(base, sought.directory),
-        Backend::ProjectQuota => project_quota::look(base, sought.directory, sought.project, sought.size),
+        Backend::ProjectQuota => {
+            project_quota::look(base, sought.directory, sought.project, sought.size, sought.bytes_per_inode)
+        }
         Backend::Directory => {
             let found = directory::look(base, sought.directory)?;
             Ok(State { found, bound: None, attached: false })
@@ -59,7 +63,7 @@ pub(super) fn project(
     taken: impl Fn(u32) -> bool,
 ) -> Result<Option<u32>, Fault> {
     match record.backend {
-        Backend::ProjectQuota => project_quota::free_project(base, &record.volume, taken).map(Some),
+        Backend::ProjectQuota => project_quota::free_project(base, taken).map(Some),
         Backend::Directory | Backend::Btrfs | Backend::Loop => Ok(None),
     }
 }
@@ -74,11 +78,19 @@ pub(super) fn make(base: &Base, record: &Record) -> Result<(), Fault> {
 }
 
 /// Bounds a volume to so many bytes.
-pub(super) fn bound(base: &Base, devices: &Devices, record: &Record, size: i64) -> Result<(), Fault> {
+pub(super) fn bound(
+    base: &Base,
+    devices: &Devices,
+    record: &Record,
+    size: i64,
+    bytes_per_inode: u64,
+) -> Result<(), Fault> {
     match record.backend {
         Backend::Loop => loop_device::bound(base, devices, &record.volume, size),
         Backend::Btrfs => btrfs::bound(base, &record.directory, size),
-        Backend::ProjectQuota => project_quota::bound(base, &record.directory, record.project, size),
+        Backend::ProjectQuota => {
+            project_quota::bound(base, &record.directory, record.project, size, bytes_per_inode)
+        }
         Backend::Directory => Ok(()),
     }
 }
@@ -109,16 +121,22 @@ pub(super) fn used(base: &Base, record: &Record) -> Option<i64> {
     }
 }
 
-/// Why a backend cannot be used in a base.
-pub(super) fn unsupported(base: &Base, devices: &Devices, backend: Backend) -> Option<String> {
+/// Why no other volume of a backend can be made in a base of a node, which has that many loop volumes.
+pub(super) fn unsupported(
+    base: &Base,
+    devices: &Devices,
+    backend: Backend,
+    loop_volumes: usize,
+) -> Option<Fault> {
+    let lacks = |why| Fault::lasting("BackendUnsupported", why);
     match backend {
         Backend::Directory => None,
-        Backend::Loop => devices.unsupported(),
+        Backend::Loop => devices.unsupported(loop_volumes),
         Backend::Btrfs => {
             let name = filesystem::name(base.root());
-            (name != "btrfs").then(|| format!("{name} has no subvolumes"))
+            (name != "btrfs").then(|| lacks(format!("{name} has no subvolumes")))
         }
-        Backend::ProjectQuota => project_quota::unsupported(base),
+        Backend::ProjectQuota => project_quota::unsupported(base).map(lacks),
     }
 }
 

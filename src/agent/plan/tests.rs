@@ -36,7 +36,7 @@ impl Case {
                 capacity: 100,
                 available: 50,
                 unwritable: None,
-                unsupported: vec![(Backend::Btrfs, "it is xfs".into())],
+                unsupported: vec![(Backend::Btrfs, Fault::lasting("BackendUnsupported", "it is xfs"))],
             }),
             others: Vec::new(),
         }
@@ -208,6 +208,26 @@ fn refuses_what_cannot_be() {
         check(&told, "");
     }
     check(&Case::new().with(|case| case.room = Err(Fault::passing("IoError", ""))), "Pending IoError");
+}
+
+#[test]
+fn a_node_with_too_many_devices_takes_no_other_and_keeps_those_it_has() {
+    let full = |case: &mut Case| {
+        let fault = Fault::lasting("TooManyDevices", "this node has 2 loop volumes");
+        case.room = case.room.clone().map(|room| Room { unsupported: vec![(Backend::Loop, fault)], ..room });
+    };
+    check(&Case::of(Backend::Loop).with(full), "Refused TooManyDevices");
+    check(&Case::new().with(full), "write(10), make, write(10 made), Ready 10");
+    // One that is there is attached after a reboot, grows, and goes.
+    check(&Case::made(Backend::Loop).with(full).with(|case| case.seen.attached = false), "attach");
+    let larger = |case: &mut Case| case.asked.spec.size_bytes = 20;
+    check(&Case::made(Backend::Loop).with(full).with(larger), "write(20 made), bound(20), Ready 20");
+    check(&Case::made(Backend::Loop).absent().with(full), "detach, move-to-trash, forget(pvc-1), Removed");
+    // And one that was begun before others took the rest.
+    let begun = Case::of(Backend::Loop)
+        .with(full)
+        .with(|case| case.seen.record = Some(Record::new("pvc-1", &case.asked.spec, false)));
+    check(&begun, "make, bound(10), attach, write(10 made), Ready 10");
 }
 
 #[test]

@@ -1,12 +1,9 @@
-//! Regular expressions. The library compiles one at every call, which can take longer than all else together; here each
-//! is compiled once for an evaluation, within bounds, and what it looks at is counted by the size of the pattern.
+//! Regular expressions, within bounds: what they look at is counted by the size of the pattern.
 
-use super::library::{Run, run};
 use super::limits;
-use kube_cel::cel::extractors::{Arguments, This};
-use kube_cel::cel::{ExecutionError, FunctionContext, ResolveResult, Value};
+use super::run::{Answer, Fault, Run, mismatch};
+use super::value::{Text, Val};
 use regex::{Regex, RegexBuilder};
-use std::sync::Arc;
 
 /// A compiled regular expression.
 #[derive(Debug)]
@@ -33,72 +30,79 @@ impl Pattern {
                 }
             }
         }
-        Err(format!("the regular expression {text:?} is too large: write smaller numbers in {{…}}, or [a-z] for \\pL"))
+        Err(format!(
+            "the regular expression {text:?} is too large: write smaller numbers in {{…}}, or [a-z] for \\pL"
+        ))
     }
 
     fn steps(&self, bytes: usize) -> u64 {
         limits::SEARCH + limits::text(bytes).saturating_mul(self.weight)
     }
-}
 
-/// Compiles the pattern, or takes it from the evaluation, in which there is one; counts what it costs.
-fn pattern(ftx: &FunctionContext<'_, '_>, text: &str) -> Result<Arc<Pattern>, ExecutionError> {
-    let opaque = run(ftx.ptx).ok();
-    match opaque.as_ref().and_then(|run| run.downcast_ref::<Run>()) {
-        Some(run) => run.pattern(text)?.map_err(|message| ftx.error(message)),
-        // The probe of a constant, when the policy is loaded.
-        None => Pattern::compile(text).map(|(pattern, _)| Arc::new(pattern)).map_err(|message| ftx.error(message)),
+    /// Whether the text matches anywhere.
+    pub(super) fn matches<'r>(&self, run: &mut Run<'r>, text: &Text<'r>) -> Answer<'r> {
+        run.charge(self.steps(text.len()))?;
+        Ok(Val::Bool(self.regex.is_match(text)))
+    }
+
+    /// The first match, or an empty text.
+    pub(super) fn find<'r>(&self, run: &mut Run<'r>, text: &Text<'r>) -> Answer<'r> {
+        run.charge(self.steps(text.len()))?;
+        Ok(Val::text(self.regex.find(text).map_or("", |found| found.as_str())))
+    }
+
+    /// All matches, or so many.
+    pub(super) fn find_all<'r>(
+        &self,
+        run: &mut Run<'r>,
+        text: &Text<'r>,
+        most: Option<&Val<'r>>,
+    ) -> Answer<'r> {
+        let most = match most {
+            None => usize::MAX,
+            // A negative number means all, as in Go.
+            Some(Val::Int(most)) => usize::try_from(*most).unwrap_or(usize::MAX),
+            Some(other) => return Err(mismatch("`findAll`", &[other])),
+        };
+        let mut found = Vec::new();
+        let mut at = 0;
+        for item in self.regex.find_iter(text).take(most) {
+            // Each search may look at all that is left before it settles for less.
+            run.charge(limits::LETTER + self.steps(text.len().saturating_sub(at)))?;
+            at = item.end();
+            found.push(Val::text(item.as_str()));
+        }
+        run.charge(self.steps(text.len().saturating_sub(at)))?;
+        Ok(Val::list(found))
     }
 }
 
-fn charge(ftx: &FunctionContext<'_, '_>, steps: u64) -> Result<(), ExecutionError> {
-    match run(ftx.ptx).ok().as_ref().and_then(|run| run.downcast_ref::<Run>()) {
-        Some(run) => run.charge(steps),
-        None => Ok(()),
+/// Which of the functions with a regular expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Search {
+    Matches,
+    Find,
+    FindAll,
+}
+
+impl Search {
+    /// Runs it; the text and the pattern are the first two that it is called with.
+    pub(super) fn run<'r>(self, run: &mut Run<'r>, known: Option<&Pattern>, args: &[Val<'r>]) -> Answer<'r> {
+        let [Val::Text(text), Val::Text(pattern), rest @ ..] = args else {
+            return Err(Fault::new("a regular expression looks at a string"));
+        };
+        let made;
+        let pattern = match known {
+            Some(pattern) => pattern,
+            None => {
+                made = run.pattern(pattern)?;
+                &made
+            }
+        };
+        match self {
+            Self::Matches => pattern.matches(run, text),
+            Self::Find => pattern.find(run, text),
+            Self::FindAll => pattern.find_all(run, text, rest.first()),
+        }
     }
-}
-
-pub(super) fn matches(
-    ftx: &FunctionContext<'_, '_>,
-    This(this): This<Arc<String>>,
-    text: Arc<String>,
-) -> Result<bool, ExecutionError> {
-    let pattern = pattern(ftx, &text)?;
-    charge(ftx, pattern.steps(this.len()))?;
-    Ok(pattern.regex.is_match(&this))
-}
-
-pub(super) fn find(
-    ftx: &FunctionContext<'_, '_>,
-    This(this): This<Arc<String>>,
-    text: Arc<String>,
-) -> ResolveResult {
-    let pattern = pattern(ftx, &text)?;
-    charge(ftx, pattern.steps(this.len()))?;
-    let found = pattern.regex.find(&this).map_or_else(String::new, |found| found.as_str().to_owned());
-    Ok(Value::String(Arc::new(found)))
-}
-
-pub(super) fn find_all(
-    ftx: &FunctionContext<'_, '_>,
-    This(this): This<Arc<String>>,
-    Arguments(arguments): Arguments,
-) -> ResolveResult {
-    let (text, most) = match arguments.as_slice() {
-        [Value::String(text)] => (text, usize::MAX),
-        // A negative number means all, as in Go.
-        [Value::String(text), Value::Int(most)] => (text, usize::try_from(*most).unwrap_or(usize::MAX)),
-        _ => return Err(ftx.error("takes a regular expression, and perhaps the most that is looked for")),
-    };
-    let pattern = pattern(ftx, text)?;
-    let mut found = Vec::new();
-    let mut at = 0;
-    for item in pattern.regex.find_iter(&this).take(most) {
-        // Each search may look at all that is left before it settles for less.
-        charge(ftx, limits::LETTER + pattern.steps(this.len().saturating_sub(at)))?;
-        at = item.end();
-        found.push(Value::String(Arc::new(item.as_str().to_owned())));
-    }
-    charge(ftx, pattern.steps(this.len().saturating_sub(at)))?;
-    Ok(Value::List(Arc::new(found)))
 }

@@ -1,17 +1,19 @@
-//! An expression's text → what is evaluated: parsed, checked, and rewritten so that it keeps count of its cost.
+//! An expression's tree → what is evaluated: names are resolved, macros become loops, and what can never be right is
+//! refused with the place where it stands.
 
-use super::library::{FUNCTIONS, LIBRARY, internal};
+use super::library::{FUNCTIONS, Gives, Signature};
 use super::limits;
+use super::parse::{Item, Operator, Part, SyntaxFault, Tree, dotted, parse};
+use super::pattern::Pattern;
+use super::reads::{Reads, reads};
+use super::run::{Call, Code, Fault, Loop, LoopKind, Run};
+use super::time;
+use super::types::{Kind, Record, TYPE_NAMES, Type};
+use super::value::Val;
+use super::values::{GLOBALS, Global, Globals};
 use crate::policy::nearest;
-use kube_cel::cel::common::ast::{
-    CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators,
-};
-use kube_cel::cel::parser::{ParseErrors, Parser};
-use kube_cel::cel::{ExecutionError, IdedExpr};
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
-/// The variables that every expression has, but for the rule's own.
-pub(super) const GLOBALS: [&str; 5] = ["object", "oldObject", "request", "namespaceObject", "facts"];
 /// The map of the rule's own variables.
 pub(super) const VARIABLES: &str = "variables";
 
@@ -19,29 +21,24 @@ pub(super) const VARIABLES: &str = "variables";
 #[derive(Debug, Clone)]
 pub(super) struct Program {
     /// What is evaluated.
-    pub(super) expression: IdedExpr,
-    /// Which of [`GLOBALS`] it uses.
-    pub(super) globals: BTreeSet<&'static str>,
-    /// What it comes to, where that shows without evaluating it.
-    pub(super) kind: Kind,
+    pub(super) code: Code,
+    /// What it comes to, as far as that shows without evaluating it.
+    pub(super) kind: Type,
     /// How deep its evaluation goes, the variables that it uses included.
     pub(super) depth: usize,
-}
-
-/// What an expression comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Truth,
-    Text,
-    Other,
-    Unknown,
+    /// Whether it reads the request.
+    pub(super) reads_request: bool,
+    /// What it reads of the object itself.
+    pub(super) reads: Reads,
 }
 
 /// A variable that an expression can use.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Known<'v> {
     /// Its name.
     pub(super) name: &'v str,
+    /// What it comes to.
+    pub(super) kind: Type,
     /// How deep its evaluation goes.
     pub(super) depth: usize,
 }
@@ -51,6 +48,18 @@ pub(super) struct Known<'v> {
 /// # Errors
 /// Every fault that shows without evaluating it, as a fragment with the line and column.
 pub(super) fn compile(text: &str, variables: &[Known<'_>]) -> Result<Program, Vec<String>> {
+    compile_within(text, variables, &[])
+}
+
+/// Compiles an expression around which these variables stand, as those of a loop do.
+///
+/// # Errors
+/// As [`compile`].
+pub(super) fn compile_within(
+    text: &str,
+    variables: &[Known<'_>],
+    around: &[(&str, Type)],
+) -> Result<Program, Vec<String>> {
     if text.len() > limits::LENGTH {
         return Err(vec![format!(
             "is {} bytes long, and {} is the limit: split it into `variables` or rules",
@@ -58,34 +67,29 @@ pub(super) fn compile(text: &str, variables: &[Known<'_>]) -> Result<Program, Ve
             limits::LENGTH
         )]);
     }
-    // The parser and the tree's own drop recurse as deep as the text nests; a stack of its own makes that harmless.
-    let compiled = std::thread::scope(|scope| {
-        let builder = std::thread::Builder::new().stack_size(limits::PARSER_STACK);
-        let parser = builder.spawn_scoped(scope, || parse(text, variables))?;
-        parser.join().map_err(|_| std::io::Error::other("the parser panicked"))
-    });
-    compiled.unwrap_or_else(|error| Err(vec![format!("failed to parse the expression: {error}")]))
-}
-
-fn parse(text: &str, variables: &[Known<'_>]) -> Result<Program, Vec<String>> {
-    let parser = Parser::new().max_recursion_depth(limits::NESTING).enable_optional_syntax(true);
-    let tree = parser.parse(text).map_err(|errors| syntax(&errors))?;
-    let mut lowering = Lowering { text, variables, scope: Vec::new(), faults: Vec::new(), found: Program::empty() };
-    // Before anything else goes through it, and is cut off before it leaves this thread's stack.
-    if depth(&tree, &[]) > limits::DEPTH {
-        return Err(vec![too_deep()]);
-    }
-    let kind = kind(&tree);
-    let expression = lowering.lower(tree);
+    let tree = parse(text).map_err(|fault| vec![syntax(text, fault)])?;
+    let reads = reads(&tree);
+    let scope = around.iter().map(|(name, kind)| ((*name).to_owned(), kind.clone())).collect();
+    let mut lowering = Lowering {
+        text,
+        variables,
+        scope,
+        loops: 0,
+        level: 0,
+        deepest: 0,
+        reads_request: false,
+        faults: Vec::new(),
+    };
+    let (code, kind) = lowering.lower(tree);
     if !lowering.faults.is_empty() {
         lowering.faults.dedup();
         return Err(lowering.faults);
     }
-    let depth = depth(&expression, variables);
+    let depth = lowering.deepest;
     if depth > limits::DEPTH {
         return Err(vec![too_deep()]);
     }
-    Ok(Program { expression, kind, depth, ..lowering.found })
+    Ok(Program { code, kind, depth, reads_request: lowering.reads_request, reads })
 }
 
 fn too_deep() -> String {
@@ -95,226 +99,233 @@ fn too_deep() -> String {
     )
 }
 
-fn syntax(errors: &ParseErrors) -> Vec<String> {
-    // Those behind the first follow from it more often than not.
-    let Some(error) = errors.errors.first() else { return vec!["failed to parse it".to_owned()] };
-    let inner = error.source.as_ref().map(ToString::to_string).unwrap_or_default();
-    if inner.contains("Recursion limit") {
-        return vec![format!("nests more than {} levels deep: split it into `variables`", limits::NESTING)];
-    }
-    let message = error.msg.trim_start_matches("Syntax error: ");
-    // What the parser would have taken instead is a list of every token that there is.
-    let message = message.split(" expecting ").next().unwrap_or(message);
-    vec![format!("failed to parse it at line {}, column {}: {message}", error.pos.0, error.pos.1)]
-}
-
-fn depth(tree: &IdedExpr, variables: &[Known<'_>]) -> usize {
-    if let Expr::Call(CallExpr { func_name, args, .. }) = &tree.expr
-        && func_name == internal::VARIABLE
-        && let Some(Expr::Literal(LiteralValue::String(name))) = args.first().map(|name| &name.expr)
-    {
-        return 1 + variables.iter().find(|known| known.name == name.inner()).map_or(0, |known| known.depth);
-    }
-    1 + children(&tree.expr).into_iter().map(|child| depth(child, variables)).max().unwrap_or(0)
-}
-
-fn size(tree: &IdedExpr) -> i64 {
-    1 + children(&tree.expr).into_iter().map(size).sum::<i64>()
-}
-
-fn children(expression: &Expr) -> Vec<&IdedExpr> {
-    match expression {
-        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
-        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
-        Expr::Comprehension(parts) => {
-            vec![&parts.iter_range, &parts.accu_init, &parts.loop_cond, &parts.loop_step, &parts.result]
+fn syntax(text: &str, fault: SyntaxFault) -> String {
+    match fault {
+        SyntaxFault::Here(at, message) => {
+            let (line, column) = position(text, at);
+            format!("failed to parse it at line {line}, column {column}: {message}")
         }
-        Expr::List(list) => list.elements.iter().collect(),
-        Expr::Map(map) => map.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
-        Expr::Select(select) => vec![&select.operand],
-        Expr::Struct(message) => message.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
-    }
-}
-
-fn entry_parts(entry: &EntryExpr) -> Vec<&IdedExpr> {
-    match entry {
-        EntryExpr::StructField(field) => vec![&field.value],
-        EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
-    }
-}
-
-/// What the parsed tree comes to.
-fn kind(tree: &IdedExpr) -> Kind {
-    match &tree.expr {
-        Expr::Literal(LiteralValue::Boolean(_)) => Kind::Truth,
-        Expr::Literal(LiteralValue::String(_)) => Kind::Text,
-        Expr::Literal(_) | Expr::List(_) | Expr::Map(_) => Kind::Other,
-        Expr::Select(select) if select.test => Kind::Truth,
-        Expr::Comprehension(parts) => match &parts.accu_init.expr {
-            Expr::List(_) => Kind::Other,
-            _ => Kind::Truth,
-        },
-        Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
-            (operators::CONDITIONAL, [_, yes, no]) if kind(yes) == kind(no) => kind(yes),
-            (operators::ADD, [left, right]) => match (kind(left), kind(right)) {
-                (Kind::Text, _) | (_, Kind::Text) => Kind::Text,
-                // Whatever can be added, the sum is never a truth.
-                _ => Kind::Unknown,
-            },
-            (
-                operators::SUBSTRACT
-                | operators::MULTIPLY
-                | operators::DIVIDE
-                | operators::MODULO
-                | operators::NEGATE
-                | "size",
-                _,
-            ) => Kind::Other,
-            (
-                operators::LOGICAL_AND
-                | operators::LOGICAL_OR
-                | operators::LOGICAL_NOT
-                | operators::EQUALS
-                | operators::NOT_EQUALS
-                | operators::GREATER
-                | operators::GREATER_EQUALS
-                | operators::LESS
-                | operators::LESS_EQUALS
-                | operators::IN
-                | "startsWith"
-                | "endsWith"
-                | "contains"
-                | "matches",
-                _,
-            ) => Kind::Truth,
-            ("format" | "join" | "lowerAscii" | "upperAscii" | "trim" | "string", _) => Kind::Text,
-            _ => Kind::Unknown,
-        },
-        _ => Kind::Unknown,
-    }
-}
-
-impl Program {
-    fn empty() -> Self {
-        Self {
-            expression: IdedExpr::default(),
-            globals: BTreeSet::new(),
-            kind: Kind::Unknown,
-            depth: 0,
+        SyntaxFault::Nested => {
+            format!("nests more than {} levels deep: split it into `variables`", limits::NESTING)
         }
+        SyntaxFault::Deep => too_deep(),
     }
 }
 
-/// Checks names and rewrites what the library does wrongly or without measure:
-/// - a field of something that is no map is a fault and not `false`, and fields are not copied on the way;
-/// - loops, sums and `in` keep count of what they cost, and a loop takes time in proportion to its rounds.
+/// Nothing is seen by a call that is tried when the policy is loaded.
+struct Nothing;
+
+impl<'r> Globals<'r> for Nothing {
+    fn global(&self, _: Global) -> Result<Val<'r>, String> {
+        Ok(Val::Null)
+    }
+}
+
 struct Lowering<'t> {
     text: &'t str,
     variables: &'t [Known<'t>],
-    /// The items of the loops that stand around.
-    scope: Vec<String>,
+    /// The variables of the loops that stand around.
+    scope: Vec<(String, Type)>,
+    loops: usize,
+    level: usize,
+    deepest: usize,
+    reads_request: bool,
     faults: Vec<String>,
-    found: Program,
 }
 
+type Lowered = (Code, Type);
+
+const NOTHING: Lowered = (Code::Value(Val::Null), Type::Dyn);
+
 impl Lowering<'_> {
-    fn fault(&mut self, name: &str, message: String) {
-        // The parser keeps no place for what it accepted; the name's first occurrence is the place.
-        let (line, column) = position(self.text, name);
+    fn fault(&mut self, at: usize, message: &str) {
+        let (line, column) = position(self.text, at);
         self.faults.push(format!("{message} (line {line}, column {column})"));
     }
 
-    fn lower(&mut self, tree: IdedExpr) -> IdedExpr {
-        let IdedExpr { id, expr } = tree;
-        let expr = match expr {
-            Expr::Ident(name) => {
-                self.name(&name);
-                Expr::Ident(name)
+    fn lower(&mut self, tree: Tree) -> Lowered {
+        self.level += 1;
+        self.deepest = self.deepest.max(self.level);
+        let lowered = self.part(tree.at, tree.part);
+        self.level -= 1;
+        lowered
+    }
+
+    fn boxed(&mut self, tree: Tree) -> (Box<Code>, Type) {
+        let (code, kind) = self.lower(tree);
+        (Box::new(code), kind)
+    }
+
+    fn part(&mut self, at: usize, part: Part) -> Lowered {
+        match part {
+            Part::Value(value) => {
+                let kind = value.kind().into();
+                (Code::Value(value), kind)
             }
-            Expr::Select(select) => self.select(select),
-            Expr::Call(call) => self.call(call),
-            Expr::Comprehension(parts) => self.repeat(*parts),
-            Expr::List(mut list) => {
-                list.elements = self.arguments(list.elements);
-                Expr::List(list)
+            Part::Name(name) => self.name(at, &name),
+            Part::Field { of, name, optional } => self.field(at, *of, &name, optional),
+            Part::Index { of, key, optional } => self.index(at, *of, *key, optional),
+            Part::Call { on, name, args } => self.call(at, on.map(|on| *on), &name, args),
+            Part::List(items) => {
+                let mut kinds = Vec::new();
+                let items = items.into_iter().map(|Item { tree, optional }| {
+                    let (code, kind) = self.lower(tree);
+                    kinds.push(if optional { inside(kind) } else { kind });
+                    (code, optional)
+                });
+                let items = items.collect();
+                (Code::List(items), Type::list(Type::of_all(kinds)))
             }
-            Expr::Map(mut map) => {
-                for entry in &mut map.entries {
-                    if let EntryExpr::MapEntry(entry) = &mut entry.expr {
-                        entry.key = self.lower(std::mem::take(&mut entry.key));
-                        let value = self.lower(std::mem::take(&mut entry.value));
-                        entry.value = self.counted(value);
-                    }
+            Part::Map(entries) => {
+                let mut kinds = Vec::new();
+                let entries = entries.into_iter().map(|(key, Item { tree, optional })| {
+                    let (key, _) = self.lower(key);
+                    let (value, kind) = self.lower(tree);
+                    kinds.push(if optional { inside(kind) } else { kind });
+                    (key, value, optional)
+                });
+                let entries = entries.collect();
+                (Code::Map(entries), Type::Map(Box::new(Type::of_all(kinds))))
+            }
+            Part::Message(name) => {
+                self.fault(
+                    at,
+                    &format!("`{name}{{…}}` makes a message, of which there are none: write a map"),
+                );
+                NOTHING
+            }
+            Part::Not(of) => {
+                let (of, kind) = self.boxed(*of);
+                self.want(at, "`!`", &kind, Kind::Bool);
+                (Code::Not(of), Kind::Bool.into())
+            }
+            Part::Negate(of) => {
+                let (of, kind) = self.boxed(*of);
+                if !kind.may_be(Kind::Int) && !kind.may_be(Kind::Double) {
+                    self.fault(at, &format!("`-` does not take {kind}"));
                 }
-                Expr::Map(map)
+                (Code::Negate(of), kind)
             }
-            Expr::Struct(message) => {
-                let text = format!("`{}{{…}}` makes a message, of which there are none: write a map", message.type_name);
-                self.fault(&message.type_name, text);
-                Expr::Literal(LiteralValue::Null)
+            Part::And(terms) => (Code::And(self.terms(at, "`&&`", terms)), Kind::Bool.into()),
+            Part::Or(terms) => (Code::Or(self.terms(at, "`||`", terms)), Kind::Bool.into()),
+            Part::Two(operator, left, right) => self.two(at, operator, *left, *right),
+            Part::Choice(parts) => {
+                let [condition, yes, no] = *parts;
+                let (condition, kind) = self.lower(condition);
+                self.want(at, "`? :`", &kind, Kind::Bool);
+                let ((yes, one), (no, other)) = (self.lower(yes), self.lower(no));
+                (Code::Choice(Box::new([condition, yes, no])), one.or(other))
             }
-            other @ Expr::Literal(_) => other,
-            Expr::Unspecified => {
-                self.faults.push("has an empty part".to_owned());
-                Expr::Literal(LiteralValue::Null)
+        }
+    }
+
+    /// Whether a value of that type may be what is wanted; a fault where not.
+    fn want(&mut self, at: usize, what: &str, kind: &Type, wanted: Kind) {
+        if !kind.may_be(wanted) {
+            self.fault(at, &format!("{what} takes {}, not {kind}", wanted.name()));
+        }
+    }
+
+    fn terms(&mut self, at: usize, what: &str, terms: Vec<Tree>) -> Vec<Code> {
+        let lowered = terms.into_iter().map(|term| {
+            let (code, kind) = self.lower(term);
+            self.want(at, what, &kind, Kind::Bool);
+            code
+        });
+        lowered.collect()
+    }
+
+    fn bound(&self, name: &str) -> Option<usize> {
+        self.scope.iter().rposition(|(bound, _)| bound == name)
+    }
+
+    fn name(&mut self, at: usize, name: &str) -> Lowered {
+        let (local, name) = match name.strip_prefix('.') {
+            Some(name) => (None, name),
+            None => (self.bound(name), name),
+        };
+        if let Some((index, (_, kind))) = local.and_then(|index| Some((index, self.scope.get(index)?))) {
+            return (Code::Local(index), kind.clone());
+        }
+        if let Some((_, global)) = GLOBALS.iter().find(|(global, _)| *global == name) {
+            self.reads_request |= *global == Global::Request;
+            return (Code::Global(*global), global.kind());
+        }
+        if let Some((name, _)) = TYPE_NAMES.iter().find(|(known, _)| *known == name) {
+            return (Code::Value(Val::Type((*name).into())), Kind::Type.into());
+        }
+        if name == VARIABLES {
+            self.fault(at, "`variables` is not a value: write variables.<name>");
+            return NOTHING;
+        }
+        let globals: Vec<&str> = GLOBALS.iter().map(|(name, _)| *name).collect();
+        let mut known = globals.clone();
+        known.extend(self.scope.iter().map(|(name, _)| name.as_str()));
+        let hint = match nearest(name, &known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.variables.iter().any(|known| known.name == name) => {
+                format!("write variables.{name}")
+            }
+            None => format!("there are {} and variables.<name>", globals.join(", ")),
+        };
+        self.fault(at, &format!("unknown variable `{name}`: {hint}"));
+        NOTHING
+    }
+
+    fn field(&mut self, at: usize, of: Tree, name: &str, optional: bool) -> Lowered {
+        if is_variables(&of) && self.bound(VARIABLES).is_none() {
+            let (code, kind) = self.variable(at, name);
+            return match optional {
+                // It is there, or it is a fault already.
+                true => (optional_of(code), Type::optional(kind)),
+                false => (code, kind),
+            };
+        }
+        if let Some(dotted) = dotted(&of)
+            && let Some((name, _)) = TYPE_NAMES.iter().find(|(known, _)| *known == format!("{dotted}.{name}"))
+        {
+            return (Code::Value(Val::Type((*name).into())), Kind::Type.into());
+        }
+        let (of, on) = self.boxed(of);
+        let name = unescape(name);
+        let kind = self.field_kind(at, &on, &name, optional);
+        (Code::Field { of, name: name.into(), optional }, kind)
+    }
+
+    /// The type of a field of what has that type.
+    fn field_kind(&mut self, at: usize, on: &Type, name: &str, optional: bool) -> Type {
+        let kind = match on {
+            Type::Dyn => Type::Dyn,
+            Type::Map(value) => (**value).clone(),
+            Type::Record(record) => self.field_of(at, record, name),
+            Type::Optional(inside) => return Type::optional(self.field_kind(at, inside, name, false)),
+            other => {
+                self.fault(at, &format!("{other} has no field `{name}`"));
+                Type::Dyn
             }
         };
-        IdedExpr { id, expr }
+        if optional { Type::optional(kind) } else { kind }
     }
 
-    fn lower_all(&mut self, trees: Vec<IdedExpr>) -> Vec<IdedExpr> {
-        trees.into_iter().map(|tree| self.lower(tree)).collect()
-    }
-
-    fn knows(&self, variable: &str) -> bool {
-        self.variables.iter().any(|known| known.name == variable)
-    }
-
-    fn bound(&self, name: &str) -> bool {
-        self.scope.iter().any(|bound| bound == name)
-    }
-
-    fn name(&mut self, name: &str) {
-        if self.bound(name) {
-            return;
+    fn field_of(&mut self, at: usize, record: &Record, name: &str) -> Type {
+        if let Some((_, shape)) = record.fields.iter().find(|(known, _)| *known == name) {
+            return (*shape).into();
         }
-        if let Some(global) = GLOBALS.iter().find(|global| **global == name) {
-            self.found.globals.insert(global);
-        } else if name == VARIABLES {
-            self.fault(name, "`variables` is not a value: write variables.<name>".to_owned());
-        } else {
-            let mut known: Vec<&str> = GLOBALS.to_vec();
-            known.extend(self.scope.iter().map(String::as_str));
-            let hint = match nearest(name, &known) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if self.knows(name) => format!("write variables.{name}"),
-                None => format!("there are {} and variables.<name>", GLOBALS.join(", ")),
-            };
-            self.fault(name, format!("unknown variable `{name}`: {hint}"));
-        }
+        let known: Vec<&str> = record.fields.iter().map(|(name, _)| *name).collect();
+        let hint = match nearest(name, &known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it has {}", known.join(", ")),
+        };
+        self.fault(at, &format!("{} has no field `{name}`: {hint}", record.name));
+        Type::Dyn
     }
 
-    fn select(&mut self, select: SelectExpr) -> Expr {
-        let SelectExpr { operand, field, test } = select;
-        if matches!(&operand.expr, Expr::Ident(name) if name == VARIABLES && !self.bound(name)) {
-            self.variable(&field);
-            // It is there, or it is a fault already.
-            return match test {
-                true => Expr::Literal(LiteralValue::Boolean(true.into())),
-                false => call(internal::VARIABLE, vec![literal_text(&field)]),
-            };
-        }
-        let operand = self.lower(*operand);
-        let field = literal_text(&unescape(&field));
-        match test {
-            true => call(internal::HAS, vec![operand, field]),
-            false => call(operators::INDEX, vec![operand, field]),
-        }
-    }
-
-    fn variable(&mut self, name: &str) {
-        if self.knows(name) {
-            return;
+    fn variable(&mut self, at: usize, name: &str) -> Lowered {
+        if let Some(index) = self.variables.iter().position(|known| known.name == name)
+            && let Some(known) = self.variables.get(index)
+        {
+            self.deepest = self.deepest.max(self.level + known.depth);
+            return (Code::Variable(index), known.kind.clone());
         }
         let known: Vec<&str> = self.variables.iter().map(|known| known.name).collect();
         let hint = match nearest(name, &known) {
@@ -322,182 +333,484 @@ impl Lowering<'_> {
             None if known.is_empty() => "no variable stands before this expression".to_owned(),
             None => format!("those before this expression are {}", known.join(", ")),
         };
-        self.fault(name, format!("unknown variable `variables.{name}`: {hint}"));
+        self.fault(at, &format!("unknown variable `variables.{name}`: {hint}"));
+        NOTHING
     }
 
-    fn call(&mut self, made: CallExpr) -> Expr {
-        let CallExpr { func_name, target, args } = made;
-        if let Some(target) = &target
-            && let Expr::Ident(prefix) = &target.expr
-            && !self.bound(prefix)
-        {
-            let qualified = format!("{prefix}.{func_name}");
-            if FUNCTIONS.contains(&qualified.as_str()) {
-                let args = self.arguments(args);
-                return self.checked(CallExpr { func_name, target: Some(target.clone()), args }, &qualified);
-            }
-        }
-        match (func_name.as_str(), target) {
-            (operators::ADD, None) => call(internal::ADD, self.lower_all(args)),
-            (operators::IN, None) => call(internal::WITHIN, self.lower_all(args)),
-            (operators::OPT_SELECT | operators::OPT_INDEX, None) => {
-                let made = call(operators::OPT_INDEX, self.lower_all(args));
-                self.counted(IdedExpr { id: 0, expr: made }).expr
-            }
-            (operators::EQUALS | operators::NOT_EQUALS, None) => {
-                let equal = call(internal::EQUAL, self.lower_all(args));
-                match func_name.as_str() {
-                    operators::EQUALS => equal,
-                    _ => call(operators::LOGICAL_NOT, vec![IdedExpr { id: 0, expr: equal }]),
-                }
-            }
-            // In Kubernetes it hides a type from the checker, and here there is no checker.
-            ("dyn", None) if args.len() == 1 => match self.lower_all(args).pop() {
-                Some(only) => only.expr,
-                None => Expr::Literal(LiteralValue::Null),
-            },
-            ("size", target) if target.is_some() != (args.len() == 1) => {
-                let args = target.map(|target| *target).into_iter().chain(args).collect();
-                call(internal::SIZE, self.lower_all(args))
-            }
-            (operator, None) if operator.starts_with(['_', '!', '-', '@']) => {
-                call(&func_name, self.lower_all(args))
-            }
-            (name, target) => {
-                if !FUNCTIONS.contains(&name) {
-                    let hint = match nearest(name, FUNCTIONS) {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => "it is none of CEL's or Kubernetes'".to_owned(),
-                    };
-                    self.fault(name, format!("unknown function `{name}`: {hint}"));
-                }
-                let target = target.map(|target| self.lower(*target));
-                let target = target.map(|target| Box::new(self.measured(name, target)));
-                let args = self.arguments(args);
-                let name = func_name.clone();
-                self.checked(CallExpr { func_name, target, args }, &name)
-            }
-        }
-    }
-
-    fn arguments(&mut self, args: Vec<IdedExpr>) -> Vec<IdedExpr> {
-        let args = self.lower_all(args);
-        args.into_iter().map(|argument| self.counted(argument)).collect()
-    }
-
-    /// What a function is called on; where its cost does not show in that alone, it is looked at first.
-    fn measured(&self, name: &str, target: IdedExpr) -> IdedExpr {
-        let look = match name {
-            "split" => internal::PARTS,
-            "format" => internal::TEMPLATE,
-            _ => return self.counted(target),
+    fn index(&mut self, at: usize, of: Tree, key: Tree, optional: bool) -> Lowered {
+        let name = match &key.part {
+            Part::Value(Val::Text(name)) => Some(name.to_string()),
+            _ => None,
         };
-        IdedExpr { id: target.id, expr: call(look, vec![target]) }
+        let (of, on) = self.boxed(of);
+        let (key, key_kind) = self.boxed(key);
+        let kind = self.index_kind(at, &on, &key_kind, name.as_deref(), optional);
+        (Code::Index { of, key, optional }, kind)
     }
 
-    /// The library copies what a function is called with, so that it is counted.
-    fn counted(&self, tree: IdedExpr) -> IdedExpr {
-        if matches!(tree.expr, Expr::Literal(_)) {
-            return tree;
+    fn index_kind(&mut self, at: usize, on: &Type, key: &Type, name: Option<&str>, optional: bool) -> Type {
+        let kind = match on {
+            Type::Optional(inside) => return Type::optional(self.index_kind(at, inside, key, name, false)),
+            Type::List(item) => {
+                self.want(at, "`[…]` behind a list", key, Kind::Number);
+                (**item).clone()
+            }
+            Type::Map(value) => (**value).clone(),
+            Type::Record(record) => match name {
+                Some(name) => self.field_of(at, record, name),
+                None => Type::Dyn,
+            },
+            Type::Dyn => Type::Dyn,
+            other => {
+                self.fault(at, &format!("`[…]` does not take {other}"));
+                Type::Dyn
+            }
+        };
+        if optional { Type::optional(kind) } else { kind }
+    }
+
+    fn two(&mut self, at: usize, operator: Operator, left: Tree, right: Tree) -> Lowered {
+        let ((left, one), (right, other)) = (self.boxed(left), self.boxed(right));
+        let code = Code::Two(operator, left, right);
+        let unlike = |this: &mut Self| {
+            this.fault(at, &format!("`{operator}` does not take {one} and {other}"));
+        };
+        match operator {
+            Operator::Equal | Operator::Unequal => {
+                if !one.may_equal(&other) {
+                    let why = match one.kind() == other.kind() {
+                        true => "what is in them is never equal".to_owned(),
+                        false => format!("{one} and {other} are never equal"),
+                    };
+                    self.fault(at, &format!("`{operator}` does not take these two: {why}"));
+                }
+                (code, Kind::Bool.into())
+            }
+            Operator::In => {
+                match &other {
+                    Type::Dyn | Type::Map(_) | Type::Record(_) => {}
+                    Type::List(item) if item.may_equal(&one) => {}
+                    _ => unlike(self),
+                }
+                (code, Kind::Bool.into())
+            }
+            Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
+                let ordered = [Kind::Number, Kind::Bool, Kind::Text, Kind::Bytes, Kind::Span, Kind::Time];
+                if !ordered.iter().any(|kind| one.may_be(*kind) && other.may_be(*kind)) {
+                    unlike(self);
+                }
+                (code, Kind::Bool.into())
+            }
+            _ => match sum(operator, &one, &other) {
+                Some(kind) => (code, kind),
+                None => {
+                    unlike(self);
+                    (code, Type::Dyn)
+                }
+            },
         }
-        IdedExpr { id: tree.id, expr: call(internal::CHARGED, vec![tree]) }
+    }
+
+    fn call(&mut self, at: usize, on: Option<Tree>, name: &str, args: Vec<Tree>) -> Lowered {
+        let Some(on) = on else {
+            return match (name, <[Tree; 1]>::try_from(args)) {
+                ("has", Ok([Tree { part: Part::Field { of, name, optional: false }, at, .. }])) => {
+                    self.has(at, *of, &name)
+                }
+                ("has", _) => {
+                    self.fault(at, "has(…) takes one field, such as has(object.spec)");
+                    NOTHING
+                }
+                (_, Ok([arg])) => self.function(at, name, None, vec![arg]),
+                (_, Err(args)) => self.function(at, name, None, args),
+            };
+        };
+        if let Part::Name(prefix) = &on.part
+            && self.bound(prefix).is_none()
+        {
+            let qualified = format!("{prefix}.{name}");
+            if FUNCTIONS.iter().any(|signature| signature.name == qualified) {
+                return self.function(at, &qualified, None, args);
+            }
+        }
+        if let Some((name, what, two)) = loop_of(name, args.len()) {
+            return self.repeat(at, name, what, two, on, args);
+        }
+        match (name, args.len()) {
+            ("optMap" | "optFlatMap", 2) => self.opt_map(at, name, on, args),
+            ("or" | "orValue", 1) => self.otherwise(at, name, on, args),
+            _ => self.function(at, name, Some(on), args),
+        }
+    }
+
+    fn has(&mut self, at: usize, of: Tree, name: &str) -> Lowered {
+        if is_variables(&of) && self.bound(VARIABLES).is_none() {
+            self.variable(at, name);
+            return (Code::Value(Val::Bool(true)), Kind::Bool.into());
+        }
+        let (of, on) = self.boxed(of);
+        let name = unescape(name);
+        self.field_kind(at, &on, &name, false);
+        (Code::Has { of, name: name.into() }, Kind::Bool.into())
+    }
+
+    /// A call of a function that is none of the language's own.
+    fn function(&mut self, at: usize, name: &str, on: Option<Tree>, args: Vec<Tree>) -> Lowered {
+        let method = on.is_some();
+        let before = self.faults.len();
+        let mut codes = Vec::new();
+        let mut kinds = Vec::new();
+        for tree in on.into_iter().chain(args) {
+            let (code, kind) = self.lower(tree);
+            codes.push(code);
+            kinds.push(kind);
+        }
+        // What it is called with is no call of anything yet.
+        if self.faults.len() > before {
+            return NOTHING;
+        }
+        let named: Vec<&Signature> = FUNCTIONS.iter().filter(|signature| signature.name == name).collect();
+        let Some(first) = named.first() else {
+            self.unknown_function(at, name);
+            return NOTHING;
+        };
+        let name = first.name;
+        let styled: Vec<_> = named.into_iter().filter(|signature| signature.method == method).collect();
+        if styled.is_empty() {
+            let right = if method { format!("{name}(…)") } else { format!("x.{name}(…)") };
+            self.fault(at, &format!("`{name}` is not called like this: write {right}"));
+            return NOTHING;
+        }
+        let counted: Vec<_> = styled.iter().copied().filter(|it| it.takes_count(codes.len())).collect();
+        if counted.is_empty() {
+            let base = usize::from(method);
+            let mut counts: Vec<String> =
+                styled.iter().map(|it| (it.takes.len() - base).to_string()).collect();
+            counts.sort();
+            counts.dedup();
+            let message = format!(
+                "`{name}` takes {} arguments, and here are {}",
+                counts.join(" or "),
+                codes.len() - base
+            );
+            self.fault(at, &message);
+            return NOTHING;
+        }
+        let fits = |signature: &&&Signature| {
+            kinds.iter().enumerate().all(|(index, kind)| kind.may_be(signature.wanted(index)))
+        };
+        let signatures: Vec<&'static Signature> = counted.iter().filter(fits).copied().collect();
+        if signatures.is_empty() {
+            let given: Vec<String> = kinds.iter().map(Type::to_string).collect();
+            let wanted: Vec<String> = counted.iter().map(|it| names(it.takes)).collect();
+            let message = format!("`{name}` takes {}, not {}", wanted.join(" or "), given.join(" and "));
+            self.fault(at, &message);
+            return NOTHING;
+        }
+        let kind = Type::of_all(signatures.iter().map(|signature| gives(signature.gives, &kinds)));
+        let pattern = self.constants(at, name, &signatures, &codes);
+        (Code::Call(Box::new(Call { name, signatures, args: codes, pattern })), kind)
+    }
+
+    fn unknown_function(&mut self, at: usize, name: &str) {
+        let mut known: Vec<&str> = FUNCTIONS.iter().map(|signature| signature.name).collect();
+        known.extend(MACROS.iter().map(|(name, ..)| *name));
+        known.extend(["has", "or", "orValue", "optMap", "optFlatMap"]);
+        let hint = match nearest(name, &known) {
+            Some(near) if near == name => "it takes another number of arguments".to_owned(),
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "it is none of CEL's or Kubernetes'".to_owned(),
+        };
+        self.fault(at, &format!("unknown function `{name}`: {hint}"));
     }
 
     /// Evaluates at once what has but constants in it, so that a bad regular expression, quantity or date is told when
-    /// the policy is loaded.
-    fn checked(&mut self, made: CallExpr, name: &str) -> Expr {
-        let CallExpr { func_name, target, args } = made;
-        let constant = |tree: &IdedExpr| matches!(tree.expr, Expr::Literal(_));
-        let probe = match (name, args.as_slice()) {
-            ("matches" | "find" | "findAll", [pattern, ..]) if target.is_some() && constant(pattern) => {
-                let target = Some(Box::new(literal_text("")));
-                Some(CallExpr { func_name: func_name.clone(), target, args: vec![pattern.clone()] })
-            }
-            ("quantity" | "duration" | "timestamp" | "semver" | "ip" | "cidr" | "url", [only])
-                if target.is_none() && constant(only) =>
+    /// the policy is loaded. Comes to the regular expression, if it is one.
+    fn constants(
+        &mut self,
+        at: usize,
+        name: &'static str,
+        signatures: &[&'static Signature],
+        args: &[Code],
+    ) -> Option<Arc<Pattern>> {
+        let outcome = match args {
+            [_, Code::Value(Val::Text(pattern)), ..]
+                if signatures.iter().all(|signature| signature.searches()) =>
             {
-                Some(CallExpr { func_name: func_name.clone(), target: None, args: vec![only.clone()] })
+                match Pattern::compile(pattern) {
+                    Ok((pattern, _)) => return Some(Arc::new(pattern)),
+                    Err(message) => Err(Fault::new(message)),
+                }
             }
-            _ => None,
+            [_, Code::Value(Val::Text(zone))]
+                if signatures.iter().all(|it| it.takes == [Kind::Time, Kind::Text]) =>
+            {
+                time::offset(zone).map(|_| ())
+            }
+            args if TRIED.contains(&name) && args.iter().all(|arg| matches!(arg, Code::Value(_))) => {
+                let call = Call { name, signatures: signatures.to_vec(), args: args.to_vec(), pattern: None };
+                let code = Code::Call(Box::new(call));
+                Run::new(&Nothing, &[], limits::STEPS).eval(&code).map(|_| ())
+            }
+            _ => Ok(()),
         };
-        if let Some(probe) = probe
-            && let Err(error) = LIBRARY.resolve(&IdedExpr { id: 0, expr: Expr::Call(probe) })
-        {
-            self.fault(name, format!("{name}(…) cannot be: {}", why(&error)));
+        if let Err(Fault::Because(why)) = outcome {
+            self.fault(at, &format!("{name}(…) cannot be: {why}"));
         }
-        Expr::Call(CallExpr { func_name, target, args })
+        None
     }
 
-    fn repeat(&mut self, parts: ComprehensionExpr) -> Expr {
-        let ComprehensionExpr { iter_range, iter_var, accu_init, loop_step, .. } = parts;
-        let range = self.lower(iter_range);
-        if GLOBALS.contains(&iter_var.as_str()) || iter_var == VARIABLES || self.bound(&iter_var) {
-            let message = format!("a loop calls its item `{iter_var}`, which is something else already: rename it");
-            self.fault(&iter_var, message);
-        }
-        if self.scope.len() == limits::LOOPS {
-            let message = format!("more than {} loops stand inside each other: use `variables`", limits::LOOPS);
-            self.fault(&iter_var, message);
-            return Expr::Literal(LiteralValue::Null);
-        }
-        let Some((function, body)) = body(&accu_init.expr, loop_step.expr) else {
-            self.fault(&iter_var, "this kind of loop is not known".to_owned());
-            return Expr::Literal(LiteralValue::Null);
+    /// The name of a variable of a macro.
+    fn binds(&mut self, at: usize, macro_name: &str, tree: Tree) -> Option<String> {
+        let Part::Name(name) = tree.part else {
+            self.fault(tree.at, &format!("`{macro_name}` needs the name of a variable here"));
+            return None;
         };
-        self.scope.push(iter_var.clone());
-        let body = self.lower_all(body);
+        let taken = GLOBALS.iter().any(|(global, _)| *global == name) || name == VARIABLES;
+        if taken || self.bound(&name).is_some() {
+            self.fault(
+                at,
+                &format!(
+                    "`{macro_name}` calls its item `{name}`, which is something else already: rename it"
+                ),
+            );
+        }
+        Some(name)
+    }
+
+    fn repeat(
+        &mut self,
+        at: usize,
+        name: &'static str,
+        what: LoopKind,
+        two: bool,
+        on: Tree,
+        args: Vec<Tree>,
+    ) -> Lowered {
+        let (over, over_kind) = self.lower(on);
+        if !over_kind.may_be(Kind::List) && !over_kind.may_be(Kind::Map) {
+            self.fault(at, &format!("`{name}` needs a list or a map to go through, not {over_kind}"));
+        }
+        if self.loops == limits::LOOPS {
+            let message =
+                format!("more than {} loops stand inside each other: use `variables`", limits::LOOPS);
+            self.fault(at, &message);
+            return NOTHING;
+        }
+        let (key, value) = match &over_kind {
+            Type::List(item) => (Kind::Int.into(), (**item).clone()),
+            Type::Map(value) => (Type::Dyn, (**value).clone()),
+            Type::Record(_) => (Kind::Text.into(), Type::Dyn),
+            _ => (Type::Dyn, Type::Dyn),
+        };
+        let item = if over_kind.kind() == Kind::List || two { value.clone() } else { key.clone() };
+        let item = if over_kind == Type::Dyn { Type::Dyn } else { item };
+        let mut args = args.into_iter();
+        let before = self.scope.len();
+        for (tree, kind) in args.by_ref().take(1 + usize::from(two)).zip(if two {
+            [key, item.clone()]
+        } else {
+            [item.clone(), Type::Dyn]
+        }) {
+            let Some(bound) = self.binds(at, name, tree) else {
+                self.scope.truncate(before);
+                return NOTHING;
+            };
+            self.scope.push((bound, kind));
+        }
+        self.loops += 1;
+        let mut bodies: Vec<Lowered> = args.map(|tree| self.lower(tree)).collect();
+        self.loops -= 1;
+        let local = self.scope.len().saturating_sub(1);
+        self.scope.truncate(before);
+        let last = bodies.pop();
+        let (condition, made) = match what {
+            LoopKind::All | LoopKind::Exists | LoopKind::ExistsOne => (last, None),
+            LoopKind::List if name == "filter" => (last, Some((Code::Local(local), item))),
+            _ => (bodies.pop(), last),
+        };
+        if let Some((_, kind)) = &condition {
+            let kind = kind.clone();
+            self.want(at, &format!("the condition of `{name}`"), &kind, Kind::Bool);
+        }
+        let made_kind = made.as_ref().map_or(Type::Dyn, |(_, kind)| kind.clone());
+        let kind = match what {
+            LoopKind::All | LoopKind::Exists | LoopKind::ExistsOne => Kind::Bool.into(),
+            LoopKind::List => Type::list(made_kind),
+            LoopKind::Values => Type::Map(Box::new(made_kind)),
+            LoopKind::Entries => {
+                self.want(at, "`transformMapEntry`", &made_kind, Kind::Map);
+                made_kind
+            }
+            LoopKind::Sorted => over_kind,
+        };
+        let parts = Loop {
+            what,
+            name,
+            over,
+            two,
+            condition: condition.map(|(code, _)| code),
+            value: made.map(|(code, _)| code),
+        };
+        (Code::Loop(Box::new(parts)), kind)
+    }
+
+    fn opt_map(&mut self, at: usize, name: &str, on: Tree, args: Vec<Tree>) -> Lowered {
+        let (optional, on) = self.boxed(on);
+        self.want_optional(at, name, &on);
+        let mut args = args.into_iter();
+        let (Some(variable), Some(value)) = (args.next(), args.next()) else { return NOTHING };
+        let Some(bound) = self.binds(at, name, variable) else { return NOTHING };
+        self.scope.push((bound, inside(on)));
+        let (value, made) = self.boxed(value);
         self.scope.pop();
-        let steps = body.iter().map(size).sum::<i64>();
-        let steps = IdedExpr { id: 0, expr: Expr::Literal(LiteralValue::Int(steps.into())) };
-        call(function, [range, literal_text(&iter_var), steps].into_iter().chain(body).collect())
+        let flat = name == "optFlatMap";
+        if flat {
+            self.want(at, "`optFlatMap`", &made, Kind::Optional);
+        }
+        let kind = if flat { made } else { Type::optional(made) };
+        (Code::OptMap { optional, value, flat }, kind)
+    }
+
+    fn otherwise(&mut self, at: usize, name: &str, on: Tree, args: Vec<Tree>) -> Lowered {
+        let (optional, on) = self.boxed(on);
+        self.want_optional(at, name, &on);
+        let Some(other) = args.into_iter().next() else { return NOTHING };
+        let (other, kind) = self.boxed(other);
+        let unwrap = name == "orValue";
+        if !unwrap {
+            self.want(at, "`or`", &kind, Kind::Optional);
+        }
+        let kind = if unwrap { inside(on).or(kind) } else { on.or(kind) };
+        (Code::Otherwise { optional, other, unwrap }, kind)
+    }
+
+    fn want_optional(&mut self, at: usize, name: &str, kind: &Type) {
+        if !kind.may_be(Kind::Optional) {
+            let message =
+                format!("`{name}` is called on {kind}, which is no optional: write .?field before it");
+            self.fault(at, &message);
+        }
     }
 }
 
-/// What the parser's macros made of a loop, taken apart again: the function, and the item's condition or value with,
-/// for `filter` and the long `map`, the condition behind it.
-fn body(start: &Expr, step: Expr) -> Option<(&'static str, Vec<IdedExpr>)> {
-    let Expr::Call(CallExpr { func_name, args, .. }) = step else { return None };
-    let mut args = args.into_iter();
-    match (start, func_name.as_str()) {
-        (Expr::Literal(LiteralValue::Boolean(_)), operators::LOGICAL_AND) => {
-            Some((internal::ALL, vec![args.nth(1)?]))
-        }
-        (Expr::Literal(LiteralValue::Boolean(_)), operators::LOGICAL_OR) => {
-            Some((internal::EXISTS, vec![args.nth(1)?]))
-        }
-        (Expr::Literal(LiteralValue::Int(_)), operators::CONDITIONAL) => {
-            Some((internal::EXISTS_ONE, vec![args.next()?]))
-        }
-        (Expr::List(_), operators::ADD) => Some((internal::MAP, vec![appended(args.nth(1)?)?])),
-        (Expr::List(_), operators::CONDITIONAL) => {
-            let condition = args.next()?;
-            let Expr::Call(CallExpr { args, .. }) = args.next()?.expr else { return None };
-            Some((internal::MAP, vec![appended(args.into_iter().nth(1)?)?, condition]))
-        }
-        _ => None,
+/// The functions that are tried when all that they are called with is constant.
+const TRIED: [&str; 7] = ["cidr", "duration", "ip", "quantity", "semver", "timestamp", "url"];
+
+/// The macros that go through a list or a map: the name, the number of arguments, what comes of it, and whether there are
+/// two variables.
+const MACROS: [(&str, usize, LoopKind, bool); 18] = [
+    ("all", 2, LoopKind::All, false),
+    ("all", 3, LoopKind::All, true),
+    ("exists", 2, LoopKind::Exists, false),
+    ("exists", 3, LoopKind::Exists, true),
+    ("exists_one", 2, LoopKind::ExistsOne, false),
+    ("exists_one", 3, LoopKind::ExistsOne, true),
+    ("existsOne", 2, LoopKind::ExistsOne, false),
+    ("existsOne", 3, LoopKind::ExistsOne, true),
+    ("filter", 2, LoopKind::List, false),
+    ("map", 2, LoopKind::List, false),
+    ("map", 3, LoopKind::List, false),
+    ("sortBy", 2, LoopKind::Sorted, false),
+    ("transformList", 3, LoopKind::List, true),
+    ("transformList", 4, LoopKind::List, true),
+    ("transformMap", 3, LoopKind::Values, true),
+    ("transformMap", 4, LoopKind::Values, true),
+    ("transformMapEntry", 3, LoopKind::Entries, true),
+    ("transformMapEntry", 4, LoopKind::Entries, true),
+];
+
+fn loop_of(name: &str, count: usize) -> Option<(&'static str, LoopKind, bool)> {
+    let found = MACROS.iter().find(|(known, takes, ..)| *known == name && *takes == count);
+    found.map(|(name, _, what, two)| (*name, *what, *two))
+}
+
+/// What a function comes to that is called with these.
+fn gives(gives: Gives, args: &[Type]) -> Type {
+    let first = args.first().cloned().unwrap_or(Type::Dyn);
+    let item = |list: Type| match list {
+        Type::List(item) => *item,
+        _ => Type::Dyn,
+    };
+    match gives {
+        Gives::Of(kind) => kind.into(),
+        Gives::ListOf(kind) => Type::list(kind.into()),
+        Gives::Same => first,
+        Gives::Item => item(first),
+        Gives::OptionalItem => Type::optional(item(first)),
+        Gives::OptionalOf(kind) => Type::optional(kind.into()),
+        Gives::OptionalTexts => Type::optional(Type::list(Kind::Text.into())),
+        Gives::OptionalSame => Type::optional(first),
+        Gives::Inside => inside(first),
     }
 }
 
-/// The one element of the list that a round appends.
-fn appended(list: IdedExpr) -> Option<IdedExpr> {
-    match list.expr {
-        Expr::List(list) => list.elements.into_iter().next(),
-        _ => None,
+/// What two values of these types come to by an operator of arithmetic; none where they cannot.
+fn sum(operator: Operator, one: &Type, other: &Type) -> Option<Type> {
+    let add = operator == Operator::Add;
+    let both = |kind: Kind| one.may_be(kind) && other.may_be(kind);
+    if *one == Type::Dyn && *other == Type::Dyn {
+        return Some(Type::Dyn);
+    }
+    for kind in [Kind::Int, Kind::Uint, Kind::Double] {
+        let whole = operator != Operator::Modulo || kind != Kind::Double;
+        if whole && both(kind) {
+            return Some(kind.into());
+        }
+    }
+    let times = |kind: &Type| matches!(kind.kind(), Kind::Span | Kind::Time | Kind::Any);
+    if matches!(operator, Operator::Add | Operator::Subtract) && times(one) && times(other) {
+        let sides = (one.kind(), other.kind());
+        return match sides {
+            (Kind::Time, Kind::Time) if add => None,
+            (Kind::Span, Kind::Time) if !add => None,
+            (Kind::Time, Kind::Time) | (Kind::Span, Kind::Span) => Some(Kind::Span.into()),
+            (Kind::Time, Kind::Span) | (Kind::Span, Kind::Time) => Some(Kind::Time.into()),
+            _ => Some(Type::Dyn),
+        };
+    }
+    for kind in [Kind::Text, Kind::Bytes] {
+        if add && both(kind) {
+            return Some(kind.into());
+        }
+    }
+    if add && both(Kind::List) {
+        return Some(match (one, other) {
+            (Type::List(_), Type::List(_)) => one.clone().or(other.clone()),
+            _ => Kind::List.into(),
+        });
+    }
+    None
+}
+
+/// What is in an optional.
+fn inside(kind: Type) -> Type {
+    match kind {
+        Type::Optional(inside) => *inside,
+        _ => Type::Dyn,
     }
 }
 
-fn call(function: &str, args: Vec<IdedExpr>) -> Expr {
-    Expr::Call(CallExpr { func_name: function.to_owned(), target: None, args })
+fn optional_of(code: Code) -> Code {
+    let signatures = FUNCTIONS.iter().filter(|signature| signature.name == "optional.of").collect();
+    Code::Call(Box::new(Call { name: "optional.of", signatures, args: vec![code], pattern: None }))
 }
 
-fn literal_text(text: &str) -> IdedExpr {
-    IdedExpr { id: 0, expr: Expr::Literal(LiteralValue::String(text.into())) }
+fn names(kinds: &[Kind]) -> String {
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+    names.join(" and ")
+}
+
+fn is_variables(tree: &Tree) -> bool {
+    matches!(&tree.part, Part::Name(name) if name == VARIABLES)
 }
 
 /// Kubernetes writes the names of fields that CEL's grammar does not take with escapes.
-fn unescape(field: &str) -> String {
+pub(super) fn unescape(field: &str) -> String {
     match field.strip_prefix("__").and_then(|rest| rest.strip_suffix("__")) {
-        Some(keyword) if !keyword.is_empty() && keyword.chars().all(|c| c.is_ascii_lowercase()) => keyword.to_owned(),
+        Some(keyword) if !keyword.is_empty() && keyword.chars().all(|c| c.is_ascii_lowercase()) => {
+            keyword.to_owned()
+        }
         _ => field
             .replace("__dot__", ".")
             .replace("__dash__", "-")
@@ -506,37 +819,9 @@ fn unescape(field: &str) -> String {
     }
 }
 
-/// The line and column, both from 1 and in characters, of a name's first occurrence as a whole word.
-fn position(text: &str, name: &str) -> (usize, usize) {
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    let found = text.match_indices(name).find(|(at, _)| {
-        let before = text.get(..*at).and_then(|before| before.chars().next_back());
-        let behind = text.get(at + name.len()..).and_then(|behind| behind.chars().next());
-        !before.is_some_and(word) && !behind.is_some_and(word)
-    });
-    let before = found.and_then(|(at, _)| text.get(..at)).unwrap_or_default();
+/// The line and column of a place in bytes, both from 1 and the column in characters.
+fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     (line, before.chars().rev().take_while(|c| *c != '\n').count() + 1)
-}
-
-/// Why an evaluation failed, as a fragment. The library's own words show whole values, so they are cut.
-pub(super) fn why(error: &ExecutionError) -> String {
-    let text = match error {
-        ExecutionError::NoSuchKey(key) => format!("there is no field `{key}`"),
-        ExecutionError::NoSuchOverload => "an operator or function does not take what it is given; a field may be null or of another type".to_owned(),
-        ExecutionError::UnexpectedType { got, want } => format!("needs {want}, not {got}"),
-        ExecutionError::FunctionError { function, message } => format!("{function}: {message}"),
-        ExecutionError::UnsupportedBinaryOperator(operator, ..) => {
-            format!("the two sides of the operator ({operator}) do not go together; a field may be null or of another type")
-        }
-        ExecutionError::ValuesNotComparable(..) => "two values of different types cannot be compared".to_owned(),
-        ExecutionError::IndexOutOfBounds(index) => format!("there is no item {index:?} in the list"),
-        other => other.to_string(),
-    };
-    let mut text = text.replace(['\n', '\r'], " ");
-    if let Some((cut, _)) = text.char_indices().nth(200) {
-        text.truncate(cut);
-        text.push('…');
-    }
-    text
 }

@@ -1,47 +1,208 @@
-//! What expressions see: each variable made from JSON, and only if it is used.
+//! What expressions see, each made when it is first read and then for all rules of the review: the object lies there
+//! already and is only looked at; the facts, the request and the namespace are JSON of our own.
 
-use crate::catalog::{ContainerView, Statefulness};
+use super::limits;
+use super::types::{Record, Shape, Type};
+use super::value::Val;
+use crate::catalog::Statefulness;
 use crate::engine::Context;
 use crate::facts::{ClaimSpec, ClassName, Container, Place, StorageMap, Subject, VolumeSource, Workload};
 use crate::json::Node;
 use crate::model::{Fate, FieldPath, FsPath, Reach};
-use kube_cel::cel::Value as CelValue;
-use kube_cel::cel::objects::{Key, Map as CelMap};
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeSet;
 
-/// The value of one of the variables that every expression has.
-pub(super) fn global(name: &str, context: &Context<'_>) -> CelValue {
-    match name {
-        "object" => convert(context.review.object),
-        "oldObject" => context.review.old.map_or(CelValue::Null, convert),
-        "namespaceObject" => convert(&namespace(context)),
-        "request" => convert(&request(context)),
-        "facts" => convert(&facts(context)),
-        _ => CelValue::Null,
+/// A variable that every expression has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Global {
+    Object,
+    OldObject,
+    Request,
+    NamespaceObject,
+    Facts,
+}
+
+/// Their names.
+pub(super) const GLOBALS: [(&str, Global); 5] = [
+    ("object", Global::Object),
+    ("oldObject", Global::OldObject),
+    ("request", Global::Request),
+    ("namespaceObject", Global::NamespaceObject),
+    ("facts", Global::Facts),
+];
+
+impl Global {
+    /// What is known of it: an object may be of any kind.
+    pub(super) fn kind(self) -> Type {
+        match self {
+            Self::Object | Self::OldObject => Type::Dyn,
+            Self::Request => Type::Record(&REQUEST),
+            Self::NamespaceObject => Type::Record(&NAMESPACE),
+            Self::Facts => Type::Record(&FACTS),
+        }
     }
 }
 
-/// JSON as CEL has it: whole numbers are ints; keys stay as they are.
-pub(super) fn convert<'a>(value: impl Into<Node<'a>>) -> CelValue {
-    let value = value.into();
-    if let Some(truth) = value.as_bool() {
-        CelValue::Bool(truth)
-    } else if let Some(text) = value.as_str() {
-        CelValue::String(Arc::new(text.to_owned()))
-    } else if let Some(number) = value.as_number() {
-        match (number.as_i64(), number.as_u64()) {
-            (Some(int), _) => CelValue::Int(int),
-            (None, Some(uint)) => CelValue::UInt(uint),
-            (None, None) => CelValue::Float(number.as_f64().unwrap_or(f64::NAN)),
+static REQUEST: Record = Record {
+    name: "request",
+    fields: &[
+        ("dryRun", Shape::Bool),
+        ("kind", Shape::Record(&GROUP_KIND)),
+        ("name", Shape::Text),
+        ("namespace", Shape::Text),
+        // Of a live request alone, but no expression sees it: `object` is there for that.
+        ("object", Shape::Any),
+        ("oldObject", Shape::Any),
+        ("operation", Shape::Text),
+        ("options", Shape::Any),
+        ("requestKind", Shape::Record(&GROUP_KIND)),
+        ("requestResource", Shape::Record(&GROUP_RESOURCE)),
+        ("requestSubResource", Shape::Text),
+        ("resource", Shape::Record(&GROUP_RESOURCE)),
+        ("subResource", Shape::Text),
+        ("uid", Shape::Text),
+        ("userInfo", Shape::Record(&USER)),
+    ],
+};
+static GROUP_KIND: Record = Record {
+    name: "request.kind",
+    fields: &[("group", Shape::Text), ("kind", Shape::Text), ("version", Shape::Text)],
+};
+static GROUP_RESOURCE: Record = Record {
+    name: "request.resource",
+    fields: &[("group", Shape::Text), ("resource", Shape::Text), ("version", Shape::Text)],
+};
+static USER: Record = Record {
+    name: "request.userInfo",
+    fields: &[
+        ("extra", Shape::Any),
+        ("groups", Shape::Texts),
+        ("uid", Shape::Text),
+        ("username", Shape::Text),
+    ],
+};
+static NAMESPACE: Record =
+    Record { name: "namespaceObject", fields: &[("metadata", Shape::Record(&NAMESPACE_METADATA))] };
+static NAMESPACE_METADATA: Record = Record {
+    name: "namespaceObject.metadata",
+    fields: &[("annotations", Shape::Labels), ("labels", Shape::Labels), ("name", Shape::Text)],
+};
+static FACTS: Record = Record {
+    name: "facts",
+    fields: &[
+        ("claims", Shape::Records(&CLAIM)),
+        ("containers", Shape::Records(&CONTAINER)),
+        ("kind", Shape::Text),
+        ("paths", Shape::Records(&PATH)),
+        ("stateful", Shape::Bool),
+    ],
+};
+static CONTAINER: Record = Record {
+    name: "an item of facts.containers",
+    fields: &[
+        ("image", Shape::Text),
+        ("name", Shape::Text),
+        ("product", Shape::Text),
+        ("section", Shape::Text),
+        ("stateful", Shape::Bool),
+    ],
+};
+static PATH: Record = Record {
+    name: "an item of facts.paths",
+    fields: &[
+        ("container", Shape::Text),
+        ("data", Shape::Bool),
+        ("durability", Shape::Text),
+        ("least", Shape::Text),
+        ("most", Shape::Text),
+        ("path", Shape::Text),
+        ("reach", Shape::Text),
+        ("readOnly", Shape::Bool),
+        ("volume", Shape::Text),
+    ],
+};
+static CLAIM: Record = Record {
+    name: "an item of facts.claims",
+    fields: &[
+        ("bytes", Shape::Int),
+        ("class", Shape::Text),
+        ("field", Shape::Text),
+        ("mode", Shape::Text),
+        ("modes", Shape::Texts),
+        ("name", Shape::Text),
+        ("size", Shape::Text),
+    ],
+};
+
+/// What the expressions of a review share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    facts: OnceCell<Result<Value, String>>,
+    namespace: OnceCell<Value>,
+    request: OnceCell<Value>,
+    left: Cell<u64>,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            facts: OnceCell::new(),
+            namespace: OnceCell::new(),
+            request: OnceCell::new(),
+            left: Cell::new(limits::REVIEW),
         }
-    } else if value.is_list() {
-        CelValue::List(Arc::new(value.items().map(convert).collect()))
-    } else if value.is_map() {
-        let fields = value.fields().map(|(key, value)| (Key::String(Arc::new(key.to_owned())), convert(value)));
-        CelValue::Map(CelMap { map: Arc::new(fields.collect()) })
-    } else {
-        CelValue::Null
+    }
+}
+
+impl Shared {
+    /// The steps that are left for the rules of the review.
+    pub(super) fn left(&self) -> u64 {
+        self.left.get()
+    }
+
+    /// How often facts, namespace and request were made.
+    #[cfg(test)]
+    pub(super) fn made(&self) -> (usize, usize, usize) {
+        let count = |made: bool| usize::from(made);
+        (
+            count(self.facts.get().is_some()),
+            count(self.namespace.get().is_some()),
+            count(self.request.get().is_some()),
+        )
+    }
+
+    /// Takes what a rule used.
+    pub(super) fn took(&self, steps: u64) {
+        self.left.set(self.left.get().saturating_sub(steps));
+    }
+}
+
+/// Where the variables are that every expression has.
+pub(super) trait Globals<'r> {
+    /// The value of one.
+    ///
+    /// # Errors
+    /// Why there is none, as a fragment.
+    fn global(&self, global: Global) -> Result<Val<'r>, String>;
+}
+
+/// Those of a review.
+#[derive(Clone, Copy)]
+pub(super) struct OfReview<'r, 'c>(pub(super) &'r Context<'c>);
+
+impl<'r> Globals<'r> for OfReview<'r, '_> {
+    fn global(&self, global: Global) -> Result<Val<'r>, String> {
+        let context = self.0;
+        let shared = &context.cel;
+        let value = match global {
+            Global::Object => return Ok(Val::json(context.review.object)),
+            Global::OldObject => return Ok(context.review.old.map_or(Val::Null, Val::json)),
+            Global::NamespaceObject => shared.namespace.get_or_init(|| namespace(context)),
+            Global::Request => shared.request.get_or_init(|| request(context)),
+            Global::Facts => shared.facts.get_or_init(|| facts(context)).as_ref().map_err(String::clone)?,
+        };
+        Ok(Val::json(Node::Tree(value)))
     }
 }
 
@@ -55,7 +216,7 @@ fn namespace(context: &Context<'_>) -> Value {
 }
 
 /// The fields of an AdmissionReview's request that an expression sees.
-const REQUEST: [&str; 11] = [
+const REQUEST_FIELDS: [&str; 11] = [
     "dryRun",
     "kind",
     "name",
@@ -72,7 +233,7 @@ const REQUEST: [&str; 11] = [
 fn request(context: &Context<'_>) -> Value {
     let review = context.review;
     let mut request = Map::new();
-    for field in REQUEST {
+    for field in REQUEST_FIELDS {
         if let Some(value) = review.request.and_then(|request| request.get(field)) {
             request.insert(field.to_owned(), value.clone());
         }
@@ -97,7 +258,11 @@ fn request(context: &Context<'_>) -> Value {
     Value::Object(request)
 }
 
-fn facts(context: &Context<'_>) -> Value {
+/// What volgate knows of the object's storage.
+///
+/// # Errors
+/// That there is more of it than an expression is given, as a fragment.
+fn facts(context: &Context<'_>) -> Result<Value, String> {
     let mut facts = Map::new();
     let mut claims = Vec::new();
     facts.insert("kind".to_owned(), context.facts.id.kind.as_str().into());
@@ -112,6 +277,15 @@ fn facts(context: &Context<'_>) -> Value {
     let mut paths = Vec::new();
     let mut stateful = false;
     if let Some((workload, storage)) = context.storage() {
+        let containers_and_paths =
+            workload.pod.containers.iter().map(|it| 2 + it.mounts.len() + it.devices.len());
+        let claims_at_most = workload.claim_templates.len() + workload.pod.volumes.len();
+        if containers_and_paths.sum::<usize>() + claims_at_most > limits::ROWS {
+            return Err(format!(
+                "not evaluated: the object has more than {} containers, mounts and volumes",
+                limits::ROWS
+            ));
+        }
         for template in &workload.claim_templates {
             claims.push(claim_row(&template.path().key("spec"), Some(template.name), &template.spec));
         }
@@ -123,8 +297,8 @@ fn facts(context: &Context<'_>) -> Value {
             }
         }
         stateful = workload.stateful_set;
-        for container in &workload.pod.containers {
-            let (row, data, keeps) = container_row(context, container);
+        for (container, seen) in workload.pod.containers.iter().zip(context.products()) {
+            let (row, data, keeps) = container_row(seen, container);
             stateful |= keeps;
             containers.push(row);
             path_rows(workload, &storage, container, &data, &mut paths);
@@ -134,21 +308,14 @@ fn facts(context: &Context<'_>) -> Value {
     facts.insert("containers".to_owned(), containers.into());
     facts.insert("paths".to_owned(), paths.into());
     facts.insert("claims".to_owned(), claims.into());
-    Value::Object(facts)
+    Ok(Value::Object(facts))
 }
 
 /// A container, its data paths by the catalog (each with the image's own volume above it), and whether it keeps data.
 fn container_row<'a>(
-    context: &Context<'a>,
-    container: &'a Container<'_>,
+    seen: &Statefulness<'a>,
+    container: &Container<'_>,
 ) -> (Value, Vec<(FsPath<'a>, Option<&'a str>)>, bool) {
-    let seen = context.catalog.classify(&ContainerView {
-        image: container.image,
-        command: &container.command,
-        args: &container.args,
-        env: &container.env,
-        working_dir: container.working_dir,
-    });
     let mut row = json!({
         "name": container.name, "image": container.image, "section": container.section.field(), "stateful": false
     });
@@ -156,14 +323,18 @@ fn container_row<'a>(
     let mut keeps = false;
     let product = match seen {
         Statefulness::NotListed => None,
-        Statefulness::Cache { product, .. } | Statefulness::Client { product, .. } => Some(product),
+        Statefulness::Unplaced { product, .. } => {
+            keeps = true;
+            Some(*product)
+        }
+        Statefulness::Cache { product, .. } | Statefulness::Client { product, .. } => Some(*product),
         Statefulness::Stateful { product, data: places, .. } => {
             keeps = true;
             data = places
-                .into_iter()
+                .iter()
                 .map(|place| (FsPath::new(&place.path).into_owned(), place.image_volume))
                 .collect();
-            Some(product)
+            Some(*product)
         }
     };
     if let Some(fields) = row.as_object_mut() {
@@ -185,12 +356,13 @@ fn path_rows(
 ) {
     // The mount under which each data path really lies; none is the writable layer. An image's own volume that no
     // mount covers from within is a fresh one in every container.
-    let under: Vec<Option<usize>> = data
+    let under: BTreeSet<Option<usize>> = data
         .iter()
         .map(|(path, image_volume)| {
             let mount = storage.cover(container, path).mount?;
             let own = image_volume.map(FsPath::new);
-            let hidden = own.is_some_and(|own| mount.path.covers(&own) && mount.path.as_str() != own.as_str());
+            let hidden =
+                own.is_some_and(|own| mount.path.covers(&own) && mount.path.as_str() != own.as_str());
             (!hidden).then_some(mount.index)
         })
         .collect();
@@ -198,7 +370,8 @@ fn path_rows(
     let all_data = workload.stateful_set && data.is_empty();
     if !container.read_only_root {
         let fate = storage.cover(container, &FsPath::new("/")).fate;
-        let fate = if container.mounts.iter().any(|mount| mount.path.as_str() == "/") { None } else { Some(fate) };
+        let fate =
+            if container.mounts.iter().any(|mount| mount.path.as_str() == "/") { None } else { Some(fate) };
         if let Some(fate) = fate {
             rows.push(row(container, "/", "", &fate, false, under.contains(&None) && !data.is_empty()));
         }
@@ -206,7 +379,14 @@ fn path_rows(
     for mount in &container.mounts {
         let cover = storage.mount_cover(mount);
         let is_data = under.contains(&Some(mount.index)) || (all_data && !cover.read_only);
-        rows.push(row(container, mount.path.as_str(), volume_name(cover.place), &cover.fate, cover.read_only, is_data));
+        rows.push(row(
+            container,
+            mount.path.as_str(),
+            volume_name(cover.place),
+            &cover.fate,
+            cover.read_only,
+            is_data,
+        ));
     }
     for device in &container.devices {
         let cover = storage.device_cover(device);
@@ -222,7 +402,14 @@ fn volume_name<'v>(place: Place<'v, '_>) -> &'v str {
     }
 }
 
-fn row(container: &Container<'_>, path: &str, volume: &str, fate: &Fate, read_only: bool, data: bool) -> Value {
+fn row(
+    container: &Container<'_>,
+    path: &str,
+    volume: &str,
+    fate: &Fate,
+    read_only: bool,
+    data: bool,
+) -> Value {
     let reach = match fate.reach {
         Reach::AnyNode => "any-node",
         Reach::SomeNodes => "some-nodes",

@@ -1,0 +1,281 @@
+//! A container's environment, with `$(VAR)` filled in as Kubernetes does.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::budget::{Budget, Excess};
+use super::resolve::ContainerView;
+
+/// What is known of an environment variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Env<'v> {
+    /// Nothing sets it.
+    Unset,
+    /// `env` does not set it, and `envFrom` may.
+    Perhaps,
+    /// It is set, to a value that is not known here.
+    Unknown,
+    /// It is set to this.
+    Value(&'v str),
+}
+
+/// The variables of a container. Each is filled in once, from those before it: a loop is none.
+#[derive(Debug)]
+pub(super) struct Variables<'a> {
+    env: &'a [(&'a str, Option<&'a str>)],
+    /// What the names begin with that `envFrom` may bring.
+    prefixes: &'a [&'a str],
+    /// Where each name is set last among those read so far, in a list too long to be searched each time.
+    last: HashMap<&'a str, usize>,
+    /// The values that have references, filled in, by their index; none where that needs what is not known.
+    filled: Vec<(usize, Option<String>)>,
+}
+
+/// Up to this length a list is searched, which takes less time than making a map of it.
+const SHORT: usize = 16;
+
+/// In `last`: set further on in the list, and so not yet when Kubernetes fills in the value at hand.
+const LATER: usize = usize::MAX;
+
+/// Where a variable is set.
+enum Set {
+    Nowhere,
+    Later,
+    At(usize),
+}
+
+impl<'a> Variables<'a> {
+    pub(super) fn new(container: &ContainerView<'a>, budget: &mut Budget) -> Result<Self, Excess> {
+        let env = container.env;
+        budget.steps(env.len())?;
+        let mut variables =
+            Self { env, prefixes: container.env_from, last: HashMap::new(), filled: Vec::new() };
+        if env.len() > SHORT {
+            variables.last = env.iter().map(|(name, _)| (*name, LATER)).collect();
+        }
+        for (index, (name, value)) in env.iter().enumerate() {
+            if let Some(value) = value.filter(|value| value.contains('$')) {
+                let (text, known) = variables.fill_in_before(value, index, budget)?;
+                variables.filled.push((index, known.then(|| text.into_owned())));
+            }
+            if let Some(last) = variables.last.get_mut(name) {
+                *last = index;
+            }
+        }
+        Ok(variables)
+    }
+
+    /// A variable as the container's process sees it.
+    pub(super) fn get(&self, name: &str) -> Env<'_> {
+        self.value(name, self.find(name, self.env.len()))
+    }
+
+    /// The index in `env` that decides a variable's value.
+    pub(super) fn index(&self, name: &str) -> Option<usize> {
+        match self.find(name, self.env.len()) {
+            Set::At(index) => Some(index),
+            Set::Nowhere | Set::Later => None,
+        }
+    }
+
+    /// Fills in the references in an argument. The second part is false when a value cannot be known.
+    pub(super) fn fill_in<'t>(
+        &self,
+        text: &'t str,
+        budget: &mut Budget,
+    ) -> Result<(Cow<'t, str>, bool), Excess> {
+        self.fill_in_before(text, self.env.len(), budget)
+    }
+
+    /// Where a name is set last before `end`.
+    fn find(&self, name: &str, end: usize) -> Set {
+        if self.env.len() > SHORT {
+            return match self.last.get(name) {
+                None => Set::Nowhere,
+                Some(&LATER) => Set::Later,
+                Some(&index) => Set::At(index),
+            };
+        }
+        let is_it = |(known, _): &(&str, Option<&str>)| *known == name;
+        let (before, after) = self.env.split_at_checked(end).unwrap_or((self.env, &[]));
+        match before.iter().rposition(is_it) {
+            Some(index) => Set::At(index),
+            None if after.iter().any(is_it) => Set::Later,
+            None => Set::Nowhere,
+        }
+    }
+
+    fn value(&self, name: &str, set: Set) -> Env<'_> {
+        let index = match set {
+            Set::Nowhere if self.may_come(name) => return Env::Perhaps,
+            Set::Nowhere => return Env::Unset,
+            Set::Later => return Env::Unknown,
+            Set::At(index) => index,
+        };
+        let filled = self.filled.binary_search_by_key(&index, |(index, _)| *index);
+        let value = match filled.ok().and_then(|at| self.filled.get(at)) {
+            Some((_, filled)) => filled.as_deref(),
+            None => self.env.get(index).and_then(|(_, value)| *value),
+        };
+        value.map_or(Env::Unknown, Env::Value)
+    }
+
+    /// Whether `envFrom` may bring a variable. Of very many entries one is taken to fit, so that no reference reads all.
+    fn may_come(&self, name: &str) -> bool {
+        self.prefixes.len() > SHORT || self.prefixes.iter().any(|prefix| name.starts_with(prefix))
+    }
+
+    /// `$$` is a dollar sign, and a name that nothing sets stays as it is written.
+    fn fill_in_before<'t>(
+        &self,
+        text: &'t str,
+        end: usize,
+        budget: &mut Budget,
+    ) -> Result<(Cow<'t, str>, bool), Excess> {
+        if !text.contains('$') {
+            return Ok((Cow::Borrowed(text), true));
+        }
+        let (mut out, mut known, mut rest) = (String::with_capacity(text.len()), true, text);
+        // Whether a parenthesis that closes may still come: what was searched in vain once is not searched again.
+        let mut closes = true;
+        while let Some((before, after)) = rest.split_once('$') {
+            out.push_str(before);
+            rest = after;
+            if let Some(after) = after.strip_prefix('$') {
+                out.push('$');
+                rest = after;
+                continue;
+            }
+            let Some(inner) = after.strip_prefix('(').filter(|_| closes) else {
+                out.push('$');
+                continue;
+            };
+            let Some((name, tail)) = inner.split_once(')') else {
+                closes = false;
+                budget.vain_search(inner.len())?;
+                out.push('$');
+                continue;
+            };
+            budget.steps(1)?;
+            match self.value(name, self.find(name, end)) {
+                Env::Value(value) => {
+                    budget.bytes(value.len())?;
+                    out.push_str(value);
+                }
+                unknown => {
+                    known &= unknown == Env::Unset;
+                    out.extend(["$(", name, ")"]);
+                }
+            }
+            rest = tail;
+        }
+        out.push_str(rest);
+        Ok((Cow::Owned(out), known))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENV: &[(&str, Option<&str>)] = &[
+        ("DIR", Some("/x")),
+        ("SUB", Some("$(DIR)/sub")),
+        ("SECRET", None),
+        ("FLAGS", Some("--dir /y  --quiet")),
+        ("LOOP", Some("$(LOOP)")),
+    ];
+
+    fn variables<'a>(env: &'a [(&'a str, Option<&'a str>)], env_from: &'a [&'a str]) -> Variables<'a> {
+        let container = ContainerView { env, env_from, ..ContainerView::default() };
+        Variables::new(&container, &mut Budget::of(&container)).unwrap()
+    }
+
+    #[test]
+    fn references_are_filled_in_as_kubernetes_does() {
+        let variables = variables(ENV, &[]);
+        for (text, expected, known) in [
+            ("--dir=$(DIR)", "--dir=/x", true),
+            ("$(SUB)/deep", "/x/sub/deep", true),
+            ("$$(DIR)", "$(DIR)", true),
+            ("$(NONE)", "$(NONE)", true),
+            ("$(SECRET)", "$(SECRET)", false),
+            ("$(LOOP)", "$(LOOP)", false),
+            ("$DIR $(", "$DIR $(", true),
+        ] {
+            let mut budget = Budget::set(100, 100);
+            assert_eq!(variables.fill_in(text, &mut budget), Ok((Cow::Borrowed(expected), known)), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_those_before_a_variable_are_filled_in_in_short_lists_and_long_ones() {
+        let padding: Vec<String> = (0..2 * SHORT).map(|n| format!("P{n}")).collect();
+        for extra in [0, padding.len()] {
+            let mut env = vec![
+                ("A", Some("1")),
+                ("EARLY", Some("$(A)$(B)")),
+                ("B", Some("2")),
+                ("LATE", Some("$(A)$(B)")),
+                ("A", Some("$(A)3")),
+            ];
+            env.extend(padding.iter().take(extra).map(|name| (name.as_str(), Some(""))));
+            let variables = variables(&env, &[]);
+            assert_eq!(variables.get("EARLY"), Env::Unknown, "Kubernetes would leave $(B) as it is");
+            assert_eq!(variables.get("LATE"), Env::Value("12"));
+            assert_eq!(variables.get("A"), Env::Value("13"), "the last of one name, from the one before");
+            assert_eq!((variables.index("A"), variables.index("NONE")), (Some(4), None));
+            assert_eq!(variables.get("NONE"), Env::Unset);
+        }
+    }
+
+    #[test]
+    fn what_env_from_may_bring_is_not_known() {
+        let variables = variables(ENV, &["APP_", ""]);
+        assert_eq!(variables.get("NONE"), Env::Perhaps);
+        assert_eq!(variables.get("DIR"), Env::Value("/x"), "`env` goes before `envFrom`");
+        assert_eq!(variables.get("SECRET"), Env::Unknown);
+        let (text, known) = variables.fill_in("$(NONE)", &mut Budget::set(0, 1)).unwrap();
+        assert_eq!((&*text, known), ("$(NONE)", false));
+        let prefixed = super::tests::variables(ENV, &["APP_"]);
+        assert_eq!((prefixed.get("APP_X"), prefixed.get("NONE")), (Env::Perhaps, Env::Unset));
+        let many = ["APP_"; 2 * SHORT];
+        assert_eq!(super::tests::variables(ENV, &many).get("NONE"), Env::Perhaps, "not each is looked at");
+    }
+
+    #[test]
+    fn each_variable_is_filled_in_once_however_often_it_is_used() {
+        let long = "x".repeat(100);
+        let env = [("A", Some(long.as_str())), ("B", Some("$(A)$(A)")), ("C", Some("$(B)$(B)"))];
+        let container = ContainerView { env: &env, ..ContainerView::default() };
+        let mut budget = Budget::of(&container);
+        let variables = Variables::new(&container, &mut budget).unwrap();
+        assert_eq!(budget.used(), (2 * 100 + 2 * 200, 3 + 4, 0), "3 variables, 4 references");
+        for _ in 0..1000 {
+            assert!(matches!(variables.get("C"), Env::Value(value) if value.len() == 400));
+        }
+    }
+
+    #[test]
+    fn four_variables_of_many_references_stop_at_the_budget() {
+        let (value, mut texts) = ("x".repeat(60), Vec::new());
+        for name in ["A", "B", "C", "D"] {
+            texts.push(format!("$({name})").repeat(60));
+        }
+        let mut env = vec![("A", Some(value.as_str()))];
+        env.extend(
+            ["B", "C", "D", "E"].into_iter().zip(&texts).map(|(name, text)| (name, Some(text.as_str()))),
+        );
+        let container = ContainerView { env: &env, ..ContainerView::default() };
+        let mut budget = Budget::of(&container);
+        let excess = Variables::new(&container, &mut budget).unwrap_err();
+        let Excess::Bytes(most) = excess else { panic!("{excess:?}") };
+        let input: usize = env.iter().map(|(name, value)| name.len() + value.unwrap().len() + 3).sum();
+        assert!(most <= 8192 + 4 * input, "{most}");
+        let (bytes, steps, _) = budget.used();
+        assert!(
+            bytes <= 2 * most && steps < 200,
+            "{bytes} bytes, {steps} steps: no value is longer than the budget"
+        );
+    }
+}

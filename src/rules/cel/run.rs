@@ -1,0 +1,795 @@
+//! The evaluation of a compiled expression, which keeps count of what it costs.
+
+use super::library::{Signature, call};
+use super::limits;
+use super::parse::Operator;
+use super::pattern::Pattern;
+use super::types::Kind;
+use super::value::{Key, Text, Val};
+use super::values::{Global, Globals};
+use jiff::{SignedDuration, Timestamp};
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// An expression that is ready to be evaluated.
+#[derive(Debug, Clone)]
+pub(super) enum Code {
+    Value(Val<'static>),
+    Global(Global),
+    /// The variable of a loop that stands around: the outermost loop's is the first.
+    Local(usize),
+    /// One of the rule's own variables.
+    Variable(usize),
+    Field {
+        of: Box<Code>,
+        name: Arc<str>,
+        optional: bool,
+    },
+    Has {
+        of: Box<Code>,
+        name: Arc<str>,
+    },
+    Index {
+        of: Box<Code>,
+        key: Box<Code>,
+        optional: bool,
+    },
+    Not(Box<Code>),
+    Negate(Box<Code>),
+    And(Vec<Code>),
+    Or(Vec<Code>),
+    Two(Operator, Box<Code>, Box<Code>),
+    Choice(Box<[Code; 3]>),
+    /// Items, and whether each is left out where it is an optional without a value.
+    List(Vec<(Code, bool)>),
+    Map(Vec<(Code, Code, bool)>),
+    Call(Box<Call>),
+    Loop(Box<Loop>),
+    /// `or` and `orValue`: the other is evaluated only where there is no value.
+    Otherwise {
+        optional: Box<Code>,
+        other: Box<Code>,
+        unwrap: bool,
+    },
+    /// `optMap` and `optFlatMap`.
+    OptMap {
+        optional: Box<Code>,
+        value: Box<Code>,
+        flat: bool,
+    },
+}
+
+/// A call of a function.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    /// What it is called.
+    pub(super) name: &'static str,
+    /// Those of that name which it may be.
+    pub(super) signatures: Vec<&'static Signature>,
+    /// What it is called on, if anything, and with.
+    pub(super) args: Vec<Code>,
+    /// The regular expression, where it is a constant.
+    pub(super) pattern: Option<Arc<Pattern>>,
+}
+
+/// A macro that goes through a list or a map.
+#[derive(Debug, Clone)]
+pub(super) struct Loop {
+    pub(super) what: LoopKind,
+    /// What it is called, for messages.
+    pub(super) name: &'static str,
+    pub(super) over: Code,
+    /// Whether it has a variable for the index or key before that for the item or value.
+    pub(super) two: bool,
+    /// What an item must meet.
+    pub(super) condition: Option<Code>,
+    /// What is made of an item.
+    pub(super) value: Option<Code>,
+}
+
+/// What comes of a loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LoopKind {
+    All,
+    Exists,
+    ExistsOne,
+    List,
+    /// A map with the same keys.
+    Values,
+    /// A map that is put together from maps.
+    Entries,
+    /// The list in the order of what is made of its items.
+    Sorted,
+}
+
+/// Why an evaluation came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The steps are used up.
+    Steps,
+    /// As a fragment.
+    Because(Arc<str>),
+}
+
+impl Fault {
+    pub(super) fn new(message: impl AsRef<str>) -> Self {
+        let mut text = message.as_ref().replace(['\n', '\r'], " ");
+        if let Some((cut, _)) = text.char_indices().nth(200) {
+            text.truncate(cut);
+            text.push('…');
+        }
+        Self::Because(text.into())
+    }
+}
+
+pub(super) type Answer<'r> = Result<Val<'r>, Fault>;
+
+/// What a function or operator says of values that it does not take.
+pub(super) fn mismatch(what: &str, values: &[&Val<'_>]) -> Fault {
+    let kinds: Vec<&str> = values.iter().map(|value| value.kind().name()).collect();
+    Fault::new(format!(
+        "{what} does not take {}; a field may be null or of another type",
+        kinds.join(" and ")
+    ))
+}
+
+/// One evaluation of a rule's expressions on one object.
+pub(super) struct Run<'r> {
+    globals: &'r dyn Globals<'r>,
+    variables: &'r [(String, Code)],
+    values: Vec<Option<Answer<'r>>>,
+    locals: Vec<Val<'r>>,
+    patterns: HashMap<Arc<str>, Result<Arc<Pattern>, String>>,
+    left: u64,
+}
+
+impl<'r> Run<'r> {
+    /// One that may take so many steps.
+    pub(super) fn new(globals: &'r dyn Globals<'r>, variables: &'r [(String, Code)], steps: u64) -> Self {
+        Self {
+            globals,
+            variables,
+            values: vec![None; variables.len()],
+            locals: Vec::new(),
+            patterns: HashMap::new(),
+            left: steps,
+        }
+    }
+
+    /// The steps that are left.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Takes that many steps.
+    ///
+    /// # Errors
+    /// When there are not that many left; from then on none are.
+    pub(super) fn charge(&mut self, steps: u64) -> Result<(), Fault> {
+        match self.left.checked_sub(steps) {
+            Some(rest) if rest > 0 => {
+                self.left = rest;
+                Ok(())
+            }
+            _ => {
+                self.left = 0;
+                Err(Fault::Steps)
+            }
+        }
+    }
+
+    /// A regular expression, compiled when it is first needed.
+    ///
+    /// # Errors
+    /// Why it is none, or that there are not enough steps left to compile it.
+    pub(super) fn pattern(&mut self, text: &Text<'_>) -> Result<Arc<Pattern>, Fault> {
+        if let Some(known) = self.patterns.get(&**text) {
+            return known.clone().map_err(Fault::new);
+        }
+        // Before it is tried: what is too large is so only after the work.
+        let least = limits::PATTERNS.first().map_or(0, |(_, _, steps)| *steps);
+        self.charge(least + limits::text(text.len()))?;
+        let compiled = Pattern::compile(text);
+        let steps = match &compiled {
+            Ok((_, steps)) => *steps,
+            Err(_) => limits::PATTERNS.iter().map(|(_, _, steps)| *steps).sum(),
+        };
+        self.charge(steps)?;
+        let pattern = compiled.map(|(pattern, _)| Arc::new(pattern));
+        self.patterns.insert(text.shared(), pattern.clone());
+        pattern.map_err(Fault::new)
+    }
+
+    /// Evaluates it.
+    ///
+    /// # Errors
+    /// Why that cannot be.
+    pub(super) fn eval(&mut self, code: &'r Code) -> Answer<'r> {
+        self.charge(1)?;
+        match code {
+            Code::Value(value) => Ok(value.clone()),
+            Code::Global(global) => self.globals.global(*global).map_err(Fault::new),
+            Code::Local(index) => {
+                self.locals.get(*index).cloned().ok_or_else(|| Fault::new("a loop has lost its variable"))
+            }
+            Code::Variable(index) => self.variable(*index),
+            Code::Field { of, name, optional } => {
+                let on = self.eval(of)?;
+                self.field(&on, name, *optional)
+            }
+            Code::Has { of, name } => {
+                let on = self.eval(of)?;
+                self.has(&on, name).map(Val::Bool)
+            }
+            Code::Index { of, key, optional } => {
+                let (on, key) = (self.eval(of)?, self.eval(key)?);
+                self.index(&on, &key, *optional)
+            }
+            Code::Not(of) => match self.eval(of)? {
+                Val::Bool(truth) => Ok(Val::Bool(!truth)),
+                other => Err(mismatch("`!`", &[&other])),
+            },
+            Code::Negate(of) => match self.eval(of)? {
+                Val::Int(number) => number.checked_neg().map(Val::Int).ok_or_else(|| overflow("-")),
+                Val::Double(number) => Ok(Val::Double(-number)),
+                other => Err(mismatch("`-`", &[&other])),
+            },
+            Code::And(terms) => self.decide(terms, false, "`&&`"),
+            Code::Or(terms) => self.decide(terms, true, "`||`"),
+            Code::Two(operator, left, right) => {
+                let (left, right) = (self.eval(left)?, self.eval(right)?);
+                self.two(*operator, left, right)
+            }
+            Code::Choice(parts) => {
+                let [condition, yes, no] = parts.as_ref();
+                match self.eval(condition)? {
+                    Val::Bool(true) => self.eval(yes),
+                    Val::Bool(false) => self.eval(no),
+                    other => Err(mismatch("`? :`", &[&other])),
+                }
+            }
+            Code::List(items) => {
+                let mut made = Vec::with_capacity(items.len());
+                for (item, optional) in items {
+                    match (self.eval(item)?, optional) {
+                        (Val::Optional(None), true) => {}
+                        (Val::Optional(Some(inside)), true) => made.push((*inside).clone()),
+                        (other, true) => return Err(mismatch("`?` in a list", &[&other])),
+                        (value, false) => made.push(value),
+                    }
+                }
+                Ok(Val::list(made))
+            }
+            Code::Map(entries) => self.map(entries),
+            Code::Call(call) => self.call(call),
+            Code::Loop(parts) => self.go_through(parts),
+            Code::Otherwise { optional, other, unwrap } => match (self.eval(optional)?, *unwrap) {
+                (Val::Optional(None), true) => self.eval(other),
+                (Val::Optional(None), false) => match self.eval(other)? {
+                    other @ Val::Optional(_) => Ok(other),
+                    other => Err(mismatch("`or`", &[&other])),
+                },
+                (Val::Optional(Some(inside)), true) => Ok((*inside).clone()),
+                (some @ Val::Optional(Some(_)), false) => Ok(some),
+                (other, true) => Err(not_optional("orValue", &other)),
+                (other, false) => Err(not_optional("or", &other)),
+            },
+            Code::OptMap { optional, value, flat } => {
+                let name = if *flat { "optFlatMap" } else { "optMap" };
+                match self.eval(optional)? {
+                    Val::Optional(None) => Ok(Val::Optional(None)),
+                    Val::Optional(Some(inside)) => {
+                        self.locals.push((*inside).clone());
+                        let made = self.eval(value);
+                        self.locals.pop();
+                        match (made?, flat) {
+                            (made, false) => Ok(Val::some(made)),
+                            (made @ Val::Optional(_), true) => Ok(made),
+                            (other, true) => Err(mismatch("`optFlatMap`", &[&other])),
+                        }
+                    }
+                    other => Err(not_optional(name, &other)),
+                }
+            }
+        }
+    }
+
+    /// The value of one of the rule's variables, evaluated when it is first needed.
+    fn variable(&mut self, index: usize) -> Answer<'r> {
+        if let Some(Some(known)) = self.values.get(index) {
+            return known.clone();
+        }
+        let variables = self.variables;
+        let Some((_, code)) = variables.get(index) else {
+            return Err(Fault::new("there is no such variable"));
+        };
+        // It does not see the loops of the expression that uses it.
+        let locals = std::mem::take(&mut self.locals);
+        let value = self.eval(code);
+        self.locals = locals;
+        if let Some(place) = self.values.get_mut(index) {
+            *place = Some(value.clone());
+        }
+        value
+    }
+
+    /// The steps of looking up a key: those of an object stand in no order.
+    fn look_up(&mut self, map: &Val<'r>) -> Result<(), Fault> {
+        match map {
+            Val::Json(node) if !node.is_list() => self.charge(node.fields().len() as u64 / limits::KEYS),
+            _ => Ok(()),
+        }
+    }
+
+    fn field(&mut self, on: &Val<'r>, name: &Arc<str>, optional: bool) -> Answer<'r> {
+        self.look_up(on)?;
+        match on {
+            Val::Optional(None) => Ok(Val::Optional(None)),
+            // What is in it must have fields; that this one is absent makes it an optional without a value.
+            Val::Optional(Some(inside))
+                if optional || matches!(inside.kind(), Kind::Map | Kind::Optional) =>
+            {
+                self.field(inside, name, true)
+            }
+            map if map.kind() == Kind::Map => match (map.field(name), optional) {
+                (found, true) => Ok(Val::Optional(found.map(Arc::new))),
+                (Some(found), false) => Ok(found),
+                (None, false) => Err(Fault::new(format!("there is no field `{name}`"))),
+            },
+            _ if optional => Ok(Val::Optional(None)),
+            other => Err(mismatch(&format!("`.{name}`"), &[other])),
+        }
+    }
+
+    fn has(&mut self, on: &Val<'r>, name: &Arc<str>) -> Result<bool, Fault> {
+        self.look_up(on)?;
+        match on {
+            Val::Optional(None) => Ok(false),
+            Val::Optional(Some(inside)) => self.has(inside, name),
+            map if map.kind() == Kind::Map => Ok(map.field(name).is_some()),
+            other => Err(Fault::new(format!("needs a map in has(…), not {}", other.kind().name()))),
+        }
+    }
+
+    fn index(&mut self, on: &Val<'r>, key: &Val<'r>, optional: bool) -> Answer<'r> {
+        self.look_up(on)?;
+        let found = match (on, on.kind()) {
+            (Val::Optional(None), _) => return Ok(Val::Optional(None)),
+            (Val::Optional(Some(inside)), _)
+                if optional || matches!(inside.kind(), Kind::Map | Kind::List | Kind::Optional) =>
+            {
+                return self.index(inside, key, true);
+            }
+            (_, Kind::Map) => on.entry(key),
+            (_, Kind::List) => {
+                let index = match key {
+                    Val::Int(number) => usize::try_from(*number).ok(),
+                    Val::Uint(number) => usize::try_from(*number).ok(),
+                    Val::Double(number) if number.fract() == 0.0 && (0.0..9e15).contains(number) => {
+                        Some(*number as usize)
+                    }
+                    Val::Double(_) => None,
+                    other => return Err(mismatch("`[…]` behind a list", &[other])),
+                };
+                index.and_then(|index| on.item(index))
+            }
+            _ if optional => None,
+            _ => return Err(mismatch("`[…]`", &[on, key])),
+        };
+        match (found, optional) {
+            (found, true) => Ok(Val::Optional(found.map(Arc::new))),
+            (Some(found), false) => Ok(found),
+            (None, false) => Err(Fault::new(match (on.kind(), key) {
+                (Kind::List, key) => format!("there is no item {} in the list", shown(key)),
+                (_, Val::Text(text)) => format!("there is no field `{}`", &**text),
+                (_, key) => format!("there is no key {} in the map", shown(key)),
+            })),
+        }
+    }
+
+    /// `&&` and `||`: the first that is `sought` decides. A fault of another counts only where none decides.
+    fn decide(&mut self, terms: &'r [Code], sought: bool, name: &str) -> Answer<'r> {
+        let mut fault = None;
+        for term in terms {
+            match self.eval(term) {
+                Ok(Val::Bool(truth)) if truth == sought => return Ok(Val::Bool(sought)),
+                Ok(Val::Bool(_)) => {}
+                Ok(other) => {
+                    fault.get_or_insert_with(|| mismatch(name, &[&other]));
+                }
+                Err(error) => {
+                    fault.get_or_insert(error);
+                }
+            }
+        }
+        fault.map_or(Ok(Val::Bool(!sought)), Err)
+    }
+
+    /// What an operator between two values comes to.
+    pub(super) fn two(&mut self, operator: Operator, left: Val<'r>, right: Val<'r>) -> Answer<'r> {
+        match operator {
+            Operator::Equal => self.equal(&left, &right).map(Val::Bool),
+            Operator::Unequal => self.equal(&left, &right).map(|equal| Val::Bool(!equal)),
+            Operator::In => self.within(&left, &right).map(Val::Bool),
+            Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
+                if let (Val::Text(text), Val::Text(_)) = (&left, &right) {
+                    self.charge(limits::text(text.len()))?;
+                }
+                match left.compare(&right) {
+                    Some(order) => Ok(Val::Bool(match operator {
+                        Operator::Less => order == Ordering::Less,
+                        Operator::LessOrEqual => order != Ordering::Greater,
+                        Operator::Greater => order == Ordering::Greater,
+                        _ => order != Ordering::Less,
+                    })),
+                    // No order to what is no number.
+                    None if left.kind() == Kind::Double || right.kind() == Kind::Double => {
+                        let numbers = Kind::Number.takes(left.kind()) && Kind::Number.takes(right.kind());
+                        if numbers { Ok(Val::Bool(false)) } else { Err(unlike(operator, &left, &right)) }
+                    }
+                    None => Err(unlike(operator, &left, &right)),
+                }
+            }
+            _ => self.arithmetic(operator, left, right),
+        }
+    }
+
+    fn arithmetic(&mut self, operator: Operator, left: Val<'r>, right: Val<'r>) -> Answer<'r> {
+        let sign = operator.to_string();
+        let fit = |number: Option<Val<'r>>| number.ok_or_else(|| overflow(&sign));
+        let zero = matches!(operator, Operator::Divide | Operator::Modulo)
+            && matches!((&left, &right), (Val::Int(_), Val::Int(0)) | (Val::Uint(_), Val::Uint(0)));
+        if zero {
+            return Err(Fault::new(format!("`{sign}` by zero")));
+        }
+        match (operator, &left, &right) {
+            (Operator::Add, Val::Int(a), Val::Int(b)) => fit(a.checked_add(*b).map(Val::Int)),
+            (Operator::Add, Val::Uint(a), Val::Uint(b)) => fit(a.checked_add(*b).map(Val::Uint)),
+            (Operator::Add, Val::Double(a), Val::Double(b)) => Ok(Val::Double(a + b)),
+            (Operator::Add, Val::Text(a), Val::Text(b)) => {
+                self.charge(limits::text(a.len() + b.len()))?;
+                Ok(Val::text([&**a, &**b].concat()))
+            }
+            (Operator::Add, Val::Bytes(a), Val::Bytes(b)) => {
+                self.charge(limits::text(a.len() + b.len()))?;
+                Ok(Val::Bytes([&**a, &**b].concat().into()))
+            }
+            (Operator::Add, a, b) if a.kind() == Kind::List && b.kind() == Kind::List => {
+                let count = a.length().unwrap_or(0) + b.length().unwrap_or(0);
+                self.charge(limits::ITEM * count as u64)?;
+                Ok(Val::list(a.items().chain(b.items()).collect()))
+            }
+            (Operator::Subtract, Val::Int(a), Val::Int(b)) => fit(a.checked_sub(*b).map(Val::Int)),
+            (Operator::Subtract, Val::Uint(a), Val::Uint(b)) => fit(a.checked_sub(*b).map(Val::Uint)),
+            (Operator::Subtract, Val::Double(a), Val::Double(b)) => Ok(Val::Double(a - b)),
+            (Operator::Multiply, Val::Int(a), Val::Int(b)) => fit(a.checked_mul(*b).map(Val::Int)),
+            (Operator::Multiply, Val::Uint(a), Val::Uint(b)) => fit(a.checked_mul(*b).map(Val::Uint)),
+            (Operator::Multiply, Val::Double(a), Val::Double(b)) => Ok(Val::Double(a * b)),
+            (Operator::Divide, Val::Int(a), Val::Int(b)) => fit(a.checked_div(*b).map(Val::Int)),
+            (Operator::Divide, Val::Uint(a), Val::Uint(b)) => fit(a.checked_div(*b).map(Val::Uint)),
+            (Operator::Divide, Val::Double(a), Val::Double(b)) => Ok(Val::Double(a / b)),
+            (Operator::Modulo, Val::Int(a), Val::Int(b)) => fit(a.checked_rem(*b).map(Val::Int)),
+            (Operator::Modulo, Val::Uint(a), Val::Uint(b)) => fit(a.checked_rem(*b).map(Val::Uint)),
+            (Operator::Add, Val::Span(a), Val::Span(b)) => fit(a.checked_add(*b).and_then(span)),
+            (Operator::Subtract, Val::Span(a), Val::Span(b)) => fit(a.checked_sub(*b).and_then(span)),
+            (Operator::Add, Val::Time(time), Val::Span(by))
+            | (Operator::Add, Val::Span(by), Val::Time(time)) => {
+                fit(time.checked_add(*by).ok().and_then(moment))
+            }
+            (Operator::Subtract, Val::Time(time), Val::Span(by)) => {
+                fit(time.checked_sub(*by).ok().and_then(moment))
+            }
+            (Operator::Subtract, Val::Time(a), Val::Time(b)) => fit(span(a.duration_since(*b))),
+            _ => Err(unlike(operator, &left, &right)),
+        }
+    }
+
+    /// Whether two values are the same; numbers of one value are, whatever their types.
+    pub(super) fn equal(&mut self, left: &Val<'r>, right: &Val<'r>) -> Result<bool, Fault> {
+        self.charge(1)?;
+        Ok(match (left, right) {
+            (Val::Null, Val::Null) => true,
+            (Val::Text(one), Val::Text(other)) => {
+                if one.len() == other.len() {
+                    self.charge(limits::text(one.len()) - 1)?;
+                }
+                **one == **other
+            }
+            (Val::Bytes(one), Val::Bytes(other)) => {
+                self.charge(limits::text(one.len()) - 1)?;
+                one == other
+            }
+            (Val::Type(one), Val::Type(other)) => one == other,
+            (Val::Opaque(one), Val::Opaque(other)) => one.0.opaque_eq(other.0.as_ref()),
+            (Val::Optional(None), Val::Optional(None)) => true,
+            (Val::Optional(Some(one)), Val::Optional(Some(other))) => self.equal(one, other)?,
+            _ => match (left.kind(), right.kind()) {
+                (Kind::List, Kind::List) => {
+                    if left.length() != right.length() {
+                        return Ok(false);
+                    }
+                    for (one, other) in left.items().zip(right.items()) {
+                        if !self.equal(&one, &other)? {
+                            return Ok(false);
+                        }
+                    }
+                    true
+                }
+                (Kind::Map, Kind::Map) => {
+                    if left.length() != right.length() {
+                        return Ok(false);
+                    }
+                    // Both in the order of their keys.
+                    self.charge(limits::ITEM * left.length().unwrap_or(0) as u64)?;
+                    for ((key, one), (other_key, other)) in left.entries().into_iter().zip(right.entries()) {
+                        if !self.equal(&key, &other_key)? || !self.equal(&one, &other)? {
+                            return Ok(false);
+                        }
+                    }
+                    true
+                }
+                _ => left.compare(right) == Some(Ordering::Equal),
+            },
+        })
+    }
+
+    /// Whether the value stands in the list, or is a key of the map.
+    pub(super) fn within(&mut self, value: &Val<'r>, container: &Val<'r>) -> Result<bool, Fault> {
+        match container.kind() {
+            Kind::List => {
+                for item in container.items() {
+                    if self.equal(&item, value)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Kind::Map => {
+                self.look_up(container)?;
+                Ok(container.entry(value).is_some())
+            }
+            _ => {
+                Err(Fault::new(format!("needs a list or a map after `in`, not {}", container.kind().name())))
+            }
+        }
+    }
+
+    fn map(&mut self, entries: &'r [(Code, Code, bool)]) -> Answer<'r> {
+        let mut made = BTreeMap::new();
+        for (key, value, optional) in entries {
+            let key = self.eval(key)?;
+            let value = match (self.eval(value)?, optional) {
+                (Val::Optional(None), true) => continue,
+                (Val::Optional(Some(inside)), true) => (*inside).clone(),
+                (other, true) => return Err(mismatch("`?` in a map", &[&other])),
+                (value, false) => value,
+            };
+            self.put(&mut made, &key, value)?;
+        }
+        Ok(Val::Map(Arc::new(made)))
+    }
+
+    fn put(&mut self, map: &mut BTreeMap<Key, Val<'r>>, key: &Val<'r>, value: Val<'r>) -> Result<(), Fault> {
+        self.charge(limits::ITEM + key.weight())?;
+        let made = Key::of(key).filter(|_| key.kind() != Kind::Double);
+        let made =
+            made.ok_or_else(|| Fault::new(format!("{} cannot be the key of a map", key.kind().name())))?;
+        match map.insert(made, value) {
+            Some(_) => Err(Fault::new(format!("the map has the key {} twice", shown(key)))),
+            None => Ok(()),
+        }
+    }
+
+    fn call(&mut self, made: &'r Call) -> Answer<'r> {
+        let mut args = Vec::with_capacity(made.args.len());
+        for arg in &made.args {
+            args.push(self.eval(arg)?);
+        }
+        let fits = |signature: &&&Signature| signature.takes(&args);
+        match made.signatures.iter().find(fits) {
+            Some(signature) => call(self, signature, made, &args),
+            None => {
+                let values: Vec<&Val<'_>> = args.iter().collect();
+                Err(mismatch(&format!("`{}`", made.name), &values))
+            }
+        }
+    }
+
+    fn go_through(&mut self, parts: &'r Loop) -> Answer<'r> {
+        let over = self.eval(&parts.over)?;
+        match parts.what {
+            LoopKind::All => self.search(parts, &over, false).map(|found| Val::Bool(!found)),
+            LoopKind::Exists => self.search(parts, &over, true).map(Val::Bool),
+            LoopKind::ExistsOne => {
+                let mut found = 0;
+                self.each(parts, &over, |run, _| {
+                    found += i32::from(run.meets(parts)?);
+                    Ok(true)
+                })?;
+                Ok(Val::Bool(found == 1))
+            }
+            LoopKind::List => {
+                let mut made = Vec::new();
+                self.each(parts, &over, |run, _| {
+                    if run.meets(parts)? {
+                        made.push(run.made(parts)?);
+                    }
+                    Ok(true)
+                })?;
+                Ok(Val::list(made))
+            }
+            LoopKind::Values | LoopKind::Entries => {
+                let mut made = BTreeMap::new();
+                self.each(parts, &over, |run, key| {
+                    if run.meets(parts)? {
+                        let value = run.made(parts)?;
+                        if parts.what == LoopKind::Values {
+                            run.put(&mut made, key, value)?;
+                        } else if value.kind() == Kind::Map {
+                            run.charge(limits::ITEM * value.length().unwrap_or(0) as u64)?;
+                            for (key, value) in value.entries() {
+                                run.put(&mut made, &key, value)?;
+                            }
+                        } else {
+                            return Err(mismatch("`transformMapEntry`", &[&value]));
+                        }
+                    }
+                    Ok(true)
+                })?;
+                Ok(Val::Map(Arc::new(made)))
+            }
+            LoopKind::Sorted => {
+                if over.kind() != Kind::List {
+                    return Err(mismatch("`sortBy`", &[&over]));
+                }
+                let mut made = Vec::new();
+                self.each(parts, &over, |run, _| {
+                    let key = run.made(parts)?;
+                    let item = run.locals.last().cloned().unwrap_or(Val::Null);
+                    made.push((key, item));
+                    Ok(true)
+                })?;
+                self.sort(&mut made, "sortBy")?;
+                Ok(Val::list(made.into_iter().map(|(_, item)| item).collect()))
+            }
+        }
+    }
+
+    /// Puts items into the order of their keys, which must all have one.
+    pub(super) fn sort(&mut self, items: &mut [(Val<'r>, Val<'r>)], name: &str) -> Result<(), Fault> {
+        let weight = items.iter().map(|(key, _)| key.weight()).sum::<u64>();
+        self.charge(weight.saturating_mul(u64::from(items.len().max(1).ilog2()) + 1))?;
+        let ordered = |pair: &[(Val<'r>, Val<'r>)]| match pair {
+            [(one, _), (other, _)] => {
+                one.kind() == other.kind() && (one.kind() == Kind::Double || one.compare(other).is_some())
+            }
+            _ => true,
+        };
+        if !items.windows(2).all(ordered) {
+            return Err(Fault::new(format!("`{name}` takes values of one type that has an order")));
+        }
+        items.sort_by(|(one, _), (other, _)| one.compare(other).unwrap_or(Ordering::Equal));
+        Ok(())
+    }
+
+    /// Looks for an item whose condition is `sought`. As CEL has it, a fault in one item counts only when none is found.
+    fn search(&mut self, parts: &'r Loop, over: &Val<'r>, sought: bool) -> Result<bool, Fault> {
+        let mut found = false;
+        let mut fault = None;
+        self.each(parts, over, |run, _| {
+            match run.meets(parts) {
+                Ok(truth) => found = truth == sought,
+                Err(Fault::Steps) => return Err(Fault::Steps),
+                Err(error) => {
+                    fault.get_or_insert(error);
+                }
+            }
+            Ok(!found)
+        })?;
+        match fault {
+            Some(fault) if !found => Err(fault),
+            _ => Ok(found),
+        }
+    }
+
+    /// Whether the item of this round meets the condition.
+    fn meets(&mut self, parts: &'r Loop) -> Result<bool, Fault> {
+        match parts.condition.as_ref().map(|condition| self.eval(condition)).transpose()? {
+            None | Some(Val::Bool(true)) => Ok(true),
+            Some(Val::Bool(false)) => Ok(false),
+            Some(other) => Err(mismatch(&format!("the condition of `{}`", parts.name), &[&other])),
+        }
+    }
+
+    /// What is made of the item of this round.
+    fn made(&mut self, parts: &'r Loop) -> Answer<'r> {
+        self.charge(limits::ITEM)?;
+        parts.value.as_ref().map_or(Ok(Val::Null), |value| self.eval(value))
+    }
+
+    /// Goes through a list or a map. `body` is given the index or key of each, finds the loop's variables in its place,
+    /// and tells whether to go on.
+    fn each(
+        &mut self,
+        parts: &Loop,
+        over: &Val<'r>,
+        mut body: impl FnMut(&mut Self, &Val<'r>) -> Result<bool, Fault>,
+    ) -> Result<(), Fault> {
+        let mut round = |run: &mut Self, key: Val<'r>, item: Val<'r>| {
+            run.charge(limits::ROUND)?;
+            let before = run.locals.len();
+            if parts.two {
+                run.locals.push(key.clone());
+            }
+            run.locals.push(item);
+            let more = body(run, &key);
+            run.locals.truncate(before);
+            more
+        };
+        match over.kind() {
+            Kind::List => {
+                for (index, item) in over.items().enumerate() {
+                    if !round(self, Val::Int(index as i64), item)? {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            Kind::Map => {
+                self.charge(over.length().unwrap_or(0) as u64)?;
+                for (key, value) in over.entries() {
+                    let item = if parts.two { value } else { key.clone() };
+                    if !round(self, key, item)? {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            other => Err(Fault::new(format!(
+                "`{}` needs a list or a map to go through, not {}",
+                parts.name,
+                other.name()
+            ))),
+        }
+    }
+}
+
+fn overflow(operator: &str) -> Fault {
+    Fault::new(format!("what `{operator}` comes to is out of range"))
+}
+
+fn unlike(operator: Operator, left: &Val<'_>, right: &Val<'_>) -> Fault {
+    mismatch(&format!("`{operator}`"), &[left, right])
+}
+
+fn not_optional(name: &str, value: &Val<'_>) -> Fault {
+    Fault::new(format!(
+        "`{name}` is called on {}, which is no optional: write .?field or optional.of(…) before it",
+        value.kind().name()
+    ))
+}
+
+/// A value in a message.
+fn shown(value: &Val<'_>) -> Cow<'static, str> {
+    match value {
+        Val::Int(number) => number.to_string().into(),
+        Val::Uint(number) => number.to_string().into(),
+        Val::Double(number) => number.to_string().into(),
+        Val::Bool(truth) => truth.to_string().into(),
+        Val::Text(text) => format!("{:?}", text.chars().take(60).collect::<String>()).into(),
+        other => other.kind().name().into(),
+    }
+}
+
+/// A duration, within what 64 bits of nanoseconds hold.
+pub(super) fn span<'r>(duration: SignedDuration) -> Option<Val<'r>> {
+    i64::try_from(duration.as_nanos()).ok().map(|_| Val::Span(duration))
+}
+
+/// A timestamp, from the year 1 to the year 9999.
+pub(super) fn moment<'r>(time: Timestamp) -> Option<Val<'r>> {
+    let seconds = time.as_nanosecond().div_euclid(1_000_000_000);
+    (-62_135_596_800..=253_402_300_799).contains(&seconds).then_some(Val::Time(time))
+}
