@@ -11,10 +11,13 @@ use volgate::facts::Facts;
 use volgate::lookup::MapLookup;
 use volgate::policy::{PolicySet, load};
 use volgate::report;
-use volgate::source::{Source, parse};
+use volgate::source::parse;
+
+/// What is done with one input.
+pub type Target = fn(&[u8]);
 
 /// All targets with their names, which are those of their folders in `fuzz/corpus`.
-pub const TARGETS: [(&str, fn(&[u8])); 5] =
+pub const TARGETS: [(&str, Target); 5] =
     [("review", review), ("yaml", yaml), ("policy", policy), ("cel", cel), ("resolver", resolver)];
 
 const TODAY: jiff::civil::Date = jiff::civil::date(2026, 11, 28);
