@@ -328,7 +328,7 @@ impl Engine<'_> {
 
     /// Objects that no policy is about, whatever it says.
     fn leaves_alone(&self, review: &Review<'_>, facts: &Facts<'_>) -> bool {
-        // Refusing the deletion's finalizer updates would only keep the object for ever; a mirror pod runs anyway. But a
+        // Refusing the deletion's finalizer updates would only keep the object forever; a mirror pod runs anyway. But a
         // claim is used as long as a pod has it.
         // A new object cannot be on its way out: the API server takes the field off, whoever writes it.
         (facts.meta.deleting && review.operation == Operation::Update && !grows(review, facts))

@@ -316,7 +316,7 @@ impl Entry {
         let parent = within(trash, open_now)?;
         let removed = unlink(parent, &level.name, FileType::Directory);
         if matches!(removed, Ok(Unlinked::Full)) && level.progress {
-            // Opened anew: a directory of ext4 that was first read at its end stays there when it is rewound.
+            // Opened again: a directory of ext4 that was first read at its end stays there when it is rewound.
             if let Ok(directory) = open(parent, &level.name).and_then(Dir::new) {
                 self.levels.push(Level { at: 0, progress: false, hindrance: None, ..level });
                 open_now.push(directory);

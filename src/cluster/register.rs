@@ -251,7 +251,7 @@ fn conditions() -> Vec<MatchCondition> {
         format!("{} != {}", of("object"), of("oldObject"))
     };
     vec![
-        // Refusing the removal of a finalizer would only keep the object for ever. A claim can still grow: pods use it.
+        // Refusing the removal of a finalizer would only keep the object forever. A claim can still grow: pods use it.
         condition(
             "not-being-deleted",
             "!has(object.metadata.deletionTimestamp) || \
@@ -409,8 +409,8 @@ mod tests {
         ];
         for kind in kinds {
             let kind = ["", "apps", "batch"].iter().find_map(|group| WorkloadKind::of(group, kind)).unwrap();
-            let user = kind.controller().unwrap();
-            assert!(controller_users().any(|known| known == user), "{kind:?}");
+            let account = format!("system:serviceaccount:kube-system:{}", kind.controller().unwrap());
+            assert!(controller_users().any(|known| known == account), "{kind:?}");
         }
     }
 

@@ -58,17 +58,17 @@ impl WorkloadKind {
         }
     }
 
-    /// The account as which Kubernetes' controller of that kind makes what it owns, where it runs under its own.
+    /// The name of Kubernetes' controller that makes what an object of that kind owns.
     pub fn controller(self) -> Option<&'static str> {
         Some(match self {
             Self::Pod | Self::PodTemplate => return None,
-            Self::ReplicationController => "system:serviceaccount:kube-system:replication-controller",
-            Self::ReplicaSet => "system:serviceaccount:kube-system:replicaset-controller",
-            Self::Deployment => "system:serviceaccount:kube-system:deployment-controller",
-            Self::StatefulSet => "system:serviceaccount:kube-system:statefulset-controller",
-            Self::DaemonSet => "system:serviceaccount:kube-system:daemon-set-controller",
-            Self::Job => "system:serviceaccount:kube-system:job-controller",
-            Self::CronJob => "system:serviceaccount:kube-system:cronjob-controller",
+            Self::ReplicationController => "replication-controller",
+            Self::ReplicaSet => "replicaset-controller",
+            Self::Deployment => "deployment-controller",
+            Self::StatefulSet => "statefulset-controller",
+            Self::DaemonSet => "daemon-set-controller",
+            Self::Job => "job-controller",
+            Self::CronJob => "cronjob-controller",
         })
     }
 

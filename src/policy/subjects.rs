@@ -3,7 +3,7 @@
 use super::schema::Match;
 use crate::facts::{Facts, Meta, NamespaceFacts, Owner, OwnerFacts, Subject, WorkloadKind};
 use crate::lookup::Lookup;
-use crate::model::{LabelSelector, Labels};
+use crate::model::{LabelSelector, Labels, is_controller};
 use std::sync::Arc;
 
 /// Everything that selectors see of one object: its labels, its template's, its owners', its namespace's.
@@ -29,9 +29,6 @@ pub enum Belongs {
     /// It says so in a cluster that has no such controller. With what is wrong.
     Invented(String),
 }
-
-/// As which Kubernetes' controllers act where they have no accounts of their own.
-const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 
 /// Which owners count. A reference to an owner is written by whoever writes the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,9 +110,9 @@ impl<'a> Subjects<'a> {
     /// Whether the request is that of the controller of the kind that the object names as its owner's.
     fn is_by_its_controller(&self) -> bool {
         let owner = self.facts.meta.controller.and_then(|owner| owner.workload);
-        owner.and_then(WorkloadKind::controller).is_some_and(|controller| {
-            self.user.is_some_and(|user| user == controller || user == CONTROLLER_MANAGER)
-        })
+        owner
+            .and_then(WorkloadKind::controller)
+            .is_some_and(|controller| self.user.is_some_and(|user| is_controller(user, controller)))
     }
 
     /// The facts of the object's namespace.

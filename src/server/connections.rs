@@ -45,7 +45,7 @@ pub(super) type Failed = dyn Fn(Option<IpAddr>, &io::Error) + Send + Sync;
 /// What is done with connections.
 #[derive(Clone)]
 pub(super) struct Server {
-    /// None in the clear.
+    /// None for plain HTTP.
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) connections: Arc<Connections>,
     pub(super) failed: Arc<Failed>,

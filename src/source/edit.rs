@@ -43,7 +43,7 @@ pub enum EditError {
     },
 }
 
-/// How many operations are carried out one by one, the text read anew after each, where they cannot be at once.
+/// How many operations are carried out one by one, the text read again after each, where they cannot be at once.
 const MOST_STEPS: usize = 32;
 
 /// Applies `patch` to the text of `doc`, which is part of `text`; gives the whole new text.
