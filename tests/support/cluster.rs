@@ -441,10 +441,16 @@ impl Cluster {
         let (group, version) = of.0.split_once('/').unwrap_or(("", of.0));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, of.1));
         let api: Api<DynamicObject> = Api::namespaced_with(self.client(AUTOSCALER), namespace, &resource);
-        let mut scale = api.get_scale(name).await.unwrap_or_else(|e| panic!("the scale of {name}: {e}"));
-        scale.spec.get_or_insert_default().replicas = Some(replicas);
-        let put = api.replace_scale(name, &PostParams::default(), &scale).await;
-        put.map(|_| ()).map_err(|error| error.to_string())
+        loop {
+            let mut scale = api.get_scale(name).await.unwrap_or_else(|e| panic!("the scale of {name}: {e}"));
+            scale.spec.get_or_insert_default().replicas = Some(replicas);
+            match api.replace_scale(name, &PostParams::default(), &scale).await {
+                Ok(_) => return Ok(()),
+                // Its controller wrote the status in between. The real autoscaler comes back as well.
+                Err(kube::Error::Api(status)) if status.reason == "Conflict" => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
     }
 
     /// Creates a namespace, and waits until Pods can be created in it.
