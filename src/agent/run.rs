@@ -2,7 +2,6 @@
 
 use super::backend::Devices;
 use super::in_time::in_time;
-use super::kernel::Code;
 use super::node_storage::{base_status, is_news};
 use super::orphans::{Known, Orphans};
 use super::plan::{Around, Found, Seen, Step, plan};
@@ -67,8 +66,6 @@ pub struct Agent {
     options: Options,
     shared: Arc<Shared>,
     health: Arc<Health>,
-    /// None where /proc cannot be read.
-    code: Option<Code>,
 }
 
 /// What readiness goes by.
@@ -86,15 +83,15 @@ enum News {
 }
 
 impl Agent {
-    /// An agent that has not begun. To be made before the process is [confined](super::confine()), as it reads in /proc
-    /// where its code lies, and has the thread that opens devices.
+    /// An agent that has not begun. To be made before the process is [confined](super::confine()), as it starts
+    /// the thread that opens devices.
     ///
     /// # Errors
     /// A thread cannot be started.
     pub fn new(options: Options) -> std::io::Result<Self> {
         let devices = Devices::start(&options.host_root, options.most_loop_devices)?;
         let shared = Arc::new(Shared::new(&options, devices));
-        Ok(Self { options, shared, health: Arc::default(), code: Code::mapped().ok() })
+        Ok(Self { options, shared, health: Arc::default() })
     }
 
     /// What readiness depends on.
@@ -218,8 +215,6 @@ impl Running {
                 _ = looks.tick() => {
                     self.look();
                     self.dispatch_all();
-                    // Most of the code in memory is that of the start, and of work that is rare.
-                    self.agent.code.iter().for_each(Code::let_go);
                 }
                 () = soon => self.time(),
             }
