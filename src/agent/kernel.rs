@@ -10,7 +10,6 @@ use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Result;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl, opcode};
 use std::ffi::{CStr, c_void};
-use std::ops::Range;
 
 /// An ioctl and its argument, of which the kernel reads and writes no more than is there.
 struct Call<'a, T> {
