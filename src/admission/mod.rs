@@ -10,6 +10,7 @@
 mod envelope;
 mod kinds;
 mod object;
+mod probe;
 mod request;
 mod respond;
 mod scale;
@@ -27,6 +28,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 
 pub use kinds::{JUDGED, JudgedKind, OTHER_KIND};
+pub use probe::{PROBE_LABEL, probe_answer};
 pub use respond::{Answer, MAX_WARNING, MAX_WARNINGS, Outcome, Tally, VerdictLabel};
 pub use values::MAX_VALUES;
 
@@ -40,7 +42,7 @@ const UNEXPLAINED: &str = "it could not be read, and no reason was found";
 pub fn mutate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
     let patched = |review: &Review<'_>| Ok(Verdict { findings: Vec::new(), patch: engine.mutate(review)? });
     // There is nothing in a Scale to change.
-    answer(bytes, engine, patched, |_, _| Ok(Verdict::default()))
+    answer(bytes, engine, probe::mutate, patched, |_, _| Ok(Verdict::default()))
 }
 
 /// Answers a review with what the checking rules find.
@@ -49,6 +51,7 @@ pub fn validate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
     answer(
         bytes,
         engine,
+        probe::validate,
         |review| engine.validate(review).map(found),
         |scale, request| engine.validate_scale(scale, request).map(found),
     )
@@ -57,6 +60,7 @@ pub fn validate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
 fn answer(
     bytes: &[u8],
     engine: &Engine<'_>,
+    probe: fn(&Request<'_>) -> Option<Answer>,
     judge: impl FnOnce(&Review<'_>) -> Result<Verdict, FactsFault>,
     judge_scale: impl FnOnce(&Scale<'_>, Option<&Value>) -> Result<Verdict, FactsFault>,
 ) -> Answer {
@@ -74,6 +78,9 @@ fn answer(
         );
         return respond::unreadable(&request, &fault);
     };
+    if let Some(answer) = probe(&request) {
+        return answer;
+    }
     // Looked at before the object: what no policy is about is never refused, however it looks.
     let scaled = Scaled::of(&request);
     if is_about_nothing(&request, &scaled, operation, engine) {

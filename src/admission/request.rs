@@ -34,7 +34,7 @@ impl Shape for Level {
             (Self::Any, _) => Step::Read(Self::Any),
             (Self::Review, "apiVersion" | "kind") => Step::Read(Self::Any),
             (Self::Review, "request") => Step::Read(Self::Request),
-            (Self::Request, "uid" | "subResource" | "name" | "namespace" | "operation") => {
+            (Self::Request, "uid" | "subResource" | "name" | "namespace" | "operation" | "dryRun") => {
                 Step::Read(Self::Any)
             }
             (Self::Request, "kind") => Step::Read(Self::Kind),
@@ -66,6 +66,8 @@ pub(super) struct Request<'a> {
     pub(super) name: &'a str,
     pub(super) namespace: &'a str,
     pub(super) operation: &'a str,
+    /// Whether nothing is to be stored. What cannot be read counts as false.
+    pub(super) dry_run: bool,
     /// Who asks. Nobody can forge it, unlike all that an object says.
     pub(super) user: &'a str,
     pub(super) object: Option<Node<'a>>,
@@ -101,6 +103,7 @@ impl<'a> Request<'a> {
                 "name" => read.name = value.as_str()?,
                 "namespace" => read.namespace = value.as_str()?,
                 "operation" => read.operation = value.as_str()?,
+                "dryRun" => read.dry_run = value.as_bool().unwrap_or_default(),
                 "object" => read.object = Some(value),
                 "oldObject" => read.old_object = Some(value),
                 _ => {}
