@@ -191,10 +191,8 @@ fn names_and_ports_fit_together() {
     assert!(container["ports"].as_array().unwrap().iter().any(|port| &port["name"] == target));
     let args: Vec<&str> =
         container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
-    let name = |object: &Value| {
-        format!("{}/{}", object["metadata"]["namespace"], object["metadata"]["name"]).replace('"', "")
-    };
-    assert!(args.contains(&format!("--service={}", name(&service)).as_str()), "{args:?}");
+    let wanted = format!("--service=$(POD_NAMESPACE)/{}", service["metadata"]["name"].as_str().unwrap());
+    assert!(args.contains(&wanted.as_str()), "{args:?}");
     assert_eq!(of_kind("namespace", "Namespace")["metadata"]["name"], service["metadata"]["namespace"]);
 }
 
@@ -283,7 +281,7 @@ fn what_the_provisioner_is_confined_to_is_what_it_uses() {
         assert_eq!(
             policy["spec"]["matchConditions"],
             json!([{"name": "by-the-provisioner", "expression": format!(
-                "request.userInfo.username == 'system:serviceaccount:volgate-system:{}'",
+                "request.userInfo.username.startsWith('system:serviceaccount:') && request.userInfo.username.endsWith(':{}')",
                 of_kind("provisioner", "ServiceAccount")["metadata"]["name"].as_str().unwrap()
             )}]),
             "nobody else is asked about"
@@ -298,6 +296,66 @@ fn what_the_provisioner_is_confined_to_is_what_it_uses() {
     for name in [FINALIZER, PROVISIONED_BY, SELECTED_NODE, STORAGE_PROVISIONER, BETA_STORAGE_PROVISIONER] {
         assert!(said.contains(name), "{name}");
     }
+}
+
+#[test]
+fn every_object_has_the_common_labels_and_pods_go_to_linux_nodes() {
+    let Some(all) = put_together("manifests") else { return };
+    for object in &all {
+        let label = |name: &str| &object["metadata"]["labels"][format!("app.kubernetes.io/{name}")];
+        for (name, value) in [
+            ("name", "volgate"),
+            ("instance", "volgate"),
+            ("part-of", "volgate"),
+            ("managed-by", "kustomize"),
+            ("version", env!("CARGO_PKG_VERSION")),
+        ] {
+            assert_eq!(label(name), value, "{object:#}");
+        }
+        let kind = object["kind"].as_str().unwrap();
+        if !["Namespace", "CustomResourceDefinition"].contains(&kind) {
+            let component = label("component").as_str().unwrap_or_default();
+            assert!(["webhook", "provisioner", "agent"].contains(&component), "{object:#}");
+        }
+        if let Some(pod) = object.pointer("/spec/template/spec") {
+            assert_eq!(pod["nodeSelector"], json!({"kubernetes.io/os": "linux"}), "{object:#}");
+        }
+    }
+}
+
+/// In whatever namespace it is installed, nothing is left that names another.
+#[test]
+fn it_can_be_installed_in_any_namespace() {
+    if support::cluster_tests_skipped() {
+        return;
+    }
+    support::assets().unwrap();
+    // kustomize takes no folder by its absolute path.
+    let scratch = support::Scratch::new("elsewhere").unwrap();
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(root("manifests")).arg(scratch.path()).status();
+    assert!(copied.unwrap().success());
+    let overlay = scratch.path().join("overlay");
+    std::fs::create_dir(&overlay).unwrap();
+    let text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: elsewhere\nresources: [../manifests]\n";
+    std::fs::write(overlay.join("kustomization.yaml"), text).unwrap();
+    let mut command = std::process::Command::new(support::binary("kubectl").unwrap());
+    command.args(["kustomize", overlay.to_str().unwrap()]);
+    let output = support::run(command, None).unwrap();
+    assert!(output.success, "{output}");
+    let input = volgate::check::Input::new(volgate::source::Source::new("elsewhere", output.stdout), true);
+    let mut subjects = 0;
+    for object in input.documents().map(|document| &document.value) {
+        // The descriptions of a CRD have examples.
+        if object["kind"] != "CustomResourceDefinition" {
+            assert!(!object.to_string().contains("volgate-system"), "{object:#}");
+        }
+        for subject in object["subjects"].as_array().into_iter().flatten() {
+            assert_eq!(subject["namespace"], "elsewhere", "{object:#}");
+            subjects += 1;
+        }
+    }
+    assert!(subjects >= 6, "{subjects}");
 }
 
 /// What `kubectl kustomize` makes of a folder of the repository; none only when the opt-out is set, which is said.

@@ -481,6 +481,53 @@ async fn others_have_their_hands_in_it(cluster: &Cluster, replicas: &Replicas) {
     until(cluster, VALIDATING, |found| found["webhooks"][0]["timeoutSeconds"] == 5).await;
 }
 
+/// All three files are replaced at once by those of another CA, as somebody does who knows nothing of an order.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_ca_in_files_is_registered_before_its_certificate_serves() {
+    let options = Options {
+        controller_manager: false,
+        scheduler: false,
+        users: vec![serve::user()],
+        ..Options::default()
+    };
+    let Some(cluster) = Cluster::own(options) else { return };
+    let cluster = &cluster;
+    serve::install(cluster);
+    cluster.namespace("app", &[]).await;
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let folder = Scratch::new("certificate").unwrap();
+    let write = |authority: &Authority| {
+        let pair = authority.issue(&["127.0.0.1".into()], today).unwrap();
+        for (name, bytes) in
+            [("ca.crt", authority.pem().into_bytes()), ("tls.crt", pair.certificate), ("tls.key", pair.key)]
+        {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+    };
+    let (old, new) = (Authority::new(today).unwrap(), Authority::new(today).unwrap());
+    write(&old);
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (certificate, key, ca) = (file("tls.crt"), file("tls.key"), file("ca.crt"));
+    let files = ["--tls-cert", &certificate, "--tls-key", &key, "--tls-ca", &ca];
+    let volgate = Serve::registered(cluster, free_address(), &files).await;
+    let bundle_is = |found: &Value, pem: &str| {
+        let text = found["webhooks"][0]["clientConfig"]["caBundle"].as_str().unwrap_or_default();
+        text == base64::Engine::encode(&base64::prelude::BASE64_STANDARD, pem)
+    };
+    until(cluster, VALIDATING, |found| bundle_is(found, &old.pem())).await;
+
+    let load = Load::start(cluster, "app");
+    write(&new);
+    until(cluster, VALIDATING, |found| bundle_is(found, &(old.pem() + &new.pem()))).await;
+    volgate.logs("its CA is not registered, or only just").await;
+    until(cluster, VALIDATING, |found| bundle_is(found, &new.pem())).await;
+    volgate.logs("a new certificate is served").await;
+    let (status, ready) = volgate.health("/readyz").await.unwrap();
+    assert_eq!(status, 200, "{ready}");
+    load.end_with_none_refused(100).await;
+    assert_eq!(get(cluster, SECRET).await, Value::Null, "files need no Secret");
+}
+
 const REDIS: &str = r#"
 apiVersion: apps/v1
 kind: Deployment
@@ -552,7 +599,13 @@ async fn volgate_works_without_a_right_to_write_webhook_configurations() {
     let files = files.path().to_str().unwrap();
     let arguments: Vec<String> = arguments.as_array().unwrap()[1..]
         .iter()
-        .map(|argument| argument.as_str().unwrap().replace("/etc/volgate/tls", files))
+        .map(|argument| {
+            argument
+                .as_str()
+                .unwrap()
+                .replace("/etc/volgate/tls", files)
+                .replace("$(POD_NAMESPACE)", "volgate-system")
+        })
         .collect();
     assert!(arguments.iter().all(|argument| argument != "--register"), "{arguments:?}");
     let address = free_address().to_string();

@@ -15,6 +15,9 @@ pub const PROBE_LABEL: &str = "volgate.dev/probe";
 /// The label that the mutating webhook writes, with the same value.
 const MUTATED_LABEL: &str = "volgate.dev/mutated";
 
+/// The longest value of a label, in bytes: no answer is longer than its question.
+const LONGEST: usize = 63;
+
 /// What the refusal says when both webhooks have seen an object with that value.
 pub fn probe_answer(value: &str) -> String {
     format!("volgate answered its own dry run {value}: mutated and validated")
@@ -31,7 +34,7 @@ fn value<'a>(request: &Request<'a>) -> Option<&'a str> {
         && request.group.is_empty()
         && request.kind == "PodTemplate"
         && request.operation == "CREATE";
-    label(request, PROBE_LABEL).filter(|_| is_one)
+    label(request, PROBE_LABEL).filter(|value| is_one && value.len() <= LONGEST)
 }
 
 /// The mutating webhook's answer to volgate's own object.
@@ -98,7 +101,10 @@ mod tests {
             let (mutated, validated) = answers(&review(dry_run, kind, both.clone()));
             assert_eq!((&mutated["patch"], &validated["allowed"]), (&Value::Null, &json!(true)));
         }
-        let (_, validated) = answers(&review(true, "PodTemplate", json!({})));
-        assert_eq!(validated["allowed"], true);
+        let long = json!({"volgate.dev/probe": "a".repeat(64), "volgate.dev/mutated": "a".repeat(64)});
+        for labels in [json!({}), long] {
+            let (_, validated) = answers(&review(true, "PodTemplate", labels));
+            assert_eq!(validated["allowed"], true);
+        }
     }
 }

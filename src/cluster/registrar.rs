@@ -186,6 +186,8 @@ struct Course {
     bundle: String,
     /// When something that somebody else had changed was repaired.
     repaired: Option<Instant>,
+    /// The API server refuses an owner.
+    ownerless: bool,
     /// Whether the configurations can have an owner; none while that was not looked at.
     owned: Option<bool>,
     /// A newer version has written them.
@@ -378,7 +380,16 @@ impl Writer<'_> {
             }
             let owner = self.owner(course).await?;
             if let Some(object) = desired(found.as_ref(), wanted, owner.as_ref(), progress) {
-                self.write(of, &object).await?;
+                match self.write(of, &object).await {
+                    // Some clusters let only those own an object who may delete it.
+                    Err(why) if owner.is_some() && why.contains("ownerRef") => {
+                        tracing::warn!(
+                            "{why}; the webhook configurations get no owner, and must be removed by hand when volgate is"
+                        );
+                        course.ownerless = true;
+                    }
+                    written => written?,
+                }
                 wrote = true;
             }
         }
@@ -415,6 +426,9 @@ impl Writer<'_> {
 
     /// The owner reference; none where there is no such ClusterRole.
     async fn owner(&self, course: &mut Course) -> Result<Option<Value>, String> {
+        if course.ownerless {
+            return Ok(None);
+        }
         match self.calls.get(CLUSTER_ROLES, None, OWNER_ROLE).await {
             Ok(role) => {
                 course.owned = Some(true);
