@@ -326,26 +326,9 @@ fn every_object_has_the_common_labels_and_pods_go_to_linux_nodes() {
 /// In whatever namespace it is installed, nothing is left that names another.
 #[test]
 fn it_can_be_installed_in_any_namespace() {
-    if support::cluster_tests_skipped() {
-        return;
-    }
-    support::assets().unwrap();
-    // kustomize takes no folder by its absolute path.
-    let scratch = support::Scratch::new("elsewhere").unwrap();
-    let copied =
-        std::process::Command::new("cp").arg("-r").arg(root("manifests")).arg(scratch.path()).status();
-    assert!(copied.unwrap().success());
-    let overlay = scratch.path().join("overlay");
-    std::fs::create_dir(&overlay).unwrap();
-    let text = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: elsewhere\nresources: [../manifests]\n";
-    std::fs::write(overlay.join("kustomization.yaml"), text).unwrap();
-    let mut command = std::process::Command::new(support::binary("kubectl").unwrap());
-    command.args(["kustomize", overlay.to_str().unwrap()]);
-    let output = support::run(command, None).unwrap();
-    assert!(output.success, "{output}");
-    let input = volgate::check::Input::new(volgate::source::Source::new("elsewhere", output.stdout), true);
+    let Some(all) = overlaid("namespace: elsewhere\nresources: [../manifests]") else { return };
     let mut subjects = 0;
-    for object in input.documents().map(|document| &document.value) {
+    for object in &all {
         // The descriptions of a CRD have examples.
         if object["kind"] != "CustomResourceDefinition" {
             assert!(!object.to_string().contains("volgate-system"), "{object:#}");
@@ -358,17 +341,35 @@ fn it_can_be_installed_in_any_namespace() {
     assert!(subjects >= 6, "{subjects}");
 }
 
+/// What `kubectl kustomize` makes of an overlay beside `manifests/`.
+fn overlaid(kustomization: &str) -> Option<Vec<Value>> {
+    let scratch = support::Scratch::new("overlay").unwrap();
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(root("manifests")).arg(scratch.path()).status();
+    assert!(copied.unwrap().success());
+    let overlay = scratch.path().join("overlay");
+    std::fs::create_dir(&overlay).unwrap();
+    let head = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization";
+    std::fs::write(overlay.join("kustomization.yaml"), format!("{head}\n{kustomization}\n")).unwrap();
+    kustomized(&overlay)
+}
+
 /// What `kubectl kustomize` makes of a folder of the repository; none only when the opt-out is set, which is said.
 fn put_together(folder: &str) -> Option<Vec<Value>> {
+    kustomized(&root(folder))
+}
+
+fn kustomized(folder: &std::path::Path) -> Option<Vec<Value>> {
     if support::cluster_tests_skipped() {
         return None;
     }
     support::assets().unwrap();
     let mut command = std::process::Command::new(support::binary("kubectl").unwrap());
-    command.args(["kustomize", root(folder).to_str().unwrap()]);
+    command.args(["kustomize", folder.to_str().unwrap()]);
     let output = support::run(command, None).unwrap();
-    assert!(output.success, "{folder}: {output}");
-    let input = volgate::check::Input::new(volgate::source::Source::new(folder, output.stdout), true);
+    assert!(output.success, "{}: {output}", folder.display());
+    let input =
+        volgate::check::Input::new(volgate::source::Source::new("kustomization", output.stdout), true);
     Some(input.documents().map(|document| document.value.clone()).collect())
 }
 
@@ -417,6 +418,23 @@ fn with_cert_manager_volgate_has_no_right_to_register_itself() {
             assert_eq!(rule["verbs"], json!(["get"]));
         }
     }
+}
+
+#[test]
+fn cert_manager_can_keep_the_certificate_of_what_volgate_registers() {
+    let overlay = "resources: [../manifests]\ncomponents: [../manifests/components/cert-manager]";
+    let Some(all) = overlaid(overlay) else { return };
+    let certificate = &one(&all, "Certificate", "volgate-tls")["spec"];
+    let pod = &one(&all, "Deployment", "volgate")["spec"]["template"]["spec"];
+    assert_eq!(certificate["secretName"], pod["volumes"][0]["secret"]["secretName"]);
+    let args = pod["containers"][0]["args"].as_array().unwrap();
+    for wanted in
+        ["--register", "--tls-cert=/etc/volgate/tls/tls.crt", "--inject-ca-from=$(POD_NAMESPACE)/volgate-tls"]
+    {
+        assert!(args.contains(&json!(wanted)), "{args:?}");
+    }
+    let rules = one(&all, "Role", "volgate-registration")["rules"].to_string();
+    assert!(!rules.contains("secrets") && rules.contains("leases"), "{rules}");
 }
 
 /// A token of an agent's pod on that node, as the kubelet would hand it to the pod.

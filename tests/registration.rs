@@ -15,7 +15,7 @@ use std::time::Duration;
 use support::cluster::{ADMIN, DEVELOPER, autoscaler};
 use support::serve::{self, Serve, free_address, register};
 use support::{Cluster, Options, Scratch, User, wait_until};
-use volgate::cluster::{Account, Endpoint, FailurePolicy, Registration, VERSION_ANNOTATION};
+use volgate::cluster::{Endpoint, FailurePolicy, NamespacedName, Registration, VERSION_ANNOTATION};
 use volgate::tls::Authority;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -174,7 +174,7 @@ async fn a_webhook_that_is_down_does_not_lock_the_cluster() {
     let mut registration = Registration::new(endpoint, cluster.ca_pem().as_bytes().to_vec());
     registration.timeout_seconds = 1;
     registration.excluded_namespaces = vec!["also-excluded".into()];
-    registration.operators = vec![Account { namespace: "app".into(), name: "named".into() }];
+    registration.operators = vec![NamespacedName { namespace: "app".into(), name: "named".into() }];
     register(cluster.client(ADMIN), &registration).await;
     wait_until("the webhook is in force", LIMIT, async || {
         match kubectl(cluster, "apply -n app --dry-run=server -f -", Some(POD)).await {

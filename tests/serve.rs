@@ -563,6 +563,10 @@ async fn faults_end_it_with_status_2_and_a_message_that_names_them() {
         ),
         (vec!["--standalone", "--policy", "/nowhere/p.yaml"], vec!["/nowhere/p.yaml", "No such file"]),
         (vec!["--register"], vec!["failed to register", "--service NAMESPACE/NAME", "--url"]),
+        (
+            vec!["--register", "--service", "a/b", "--inject-ca-from", "a/c"],
+            vec!["failed to register", "--tls-cert and --tls-key"],
+        ),
         (vec!["--standalone", "--tls-cert", bad, "--tls-key", bad], vec!["bad.yaml"]),
         ([&files[..], &[keyed]].concat(), vec!["keyed.pem as the CA", "there is a private key in it"]),
         ([&files[..], &[bad]].concat(), vec!["bad.yaml as the CA", "no certificate"]),

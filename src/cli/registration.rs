@@ -1,6 +1,6 @@
 //! What a registration is made from on the command line, of whoever writes it.
 
-use crate::cluster::{Account, Endpoint, FailurePolicy, Registration, host};
+use crate::cluster::{Endpoint, FailurePolicy, NamespacedName, Registration, host};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -11,8 +11,8 @@ const SERVICE_PORT: u16 = 443;
 #[derive(Debug, clap::Args)]
 pub(super) struct RegistrationArgs {
     /// The Service by which the API server reaches the webhook
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = account)]
-    service: Option<Account>,
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = namespaced_name)]
+    service: Option<NamespacedName>,
     /// The URL by which it does, outside of the cluster
     #[arg(long, value_name = "URL", conflicts_with = "service", value_parser = url)]
     url: Option<String>,
@@ -28,8 +28,11 @@ pub(super) struct RegistrationArgs {
     exclude_namespace: Vec<String>,
     /// A service account whose objects go through when volgate does not answer: an operator that lives in the namespace of its
     /// objects, or makes them without an owner
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = account)]
-    operator: Vec<Account>,
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = namespaced_name)]
+    operator: Vec<NamespacedName>,
+    /// The cert-manager Certificate whose CA its injector writes into the webhook configurations
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = namespaced_name)]
+    inject_ca_from: Option<NamespacedName>,
 }
 
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
@@ -50,7 +53,7 @@ impl RegistrationArgs {
     /// The names by which the webhook is called.
     pub(super) fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
-        if let Some(Account { namespace, name }) = &self.service {
+        if let Some(NamespacedName { namespace, name }) = &self.service {
             names.push(format!("{name}.{namespace}.svc"));
             names.push(format!("{name}.{namespace}.svc.cluster.local"));
         }
@@ -66,7 +69,7 @@ impl RegistrationArgs {
     /// The registration, with these CAs (PEM).
     pub(super) fn registration(&self, ca_bundle: Vec<u8>) -> Result<Registration> {
         let endpoint = match (&self.service, &self.url) {
-            (Some(Account { namespace, name }), _) => {
+            (Some(NamespacedName { namespace, name }), _) => {
                 Endpoint::Service { namespace: namespace.clone(), name: name.clone(), port: SERVICE_PORT }
             }
             (None, Some(url)) => Endpoint::Url(url.clone()),
@@ -85,6 +88,7 @@ impl RegistrationArgs {
             timeout_seconds: self.timeout,
             excluded_namespaces: own.into_iter().chain(self.exclude_namespace.iter().cloned()).collect(),
             operators: self.operator.clone(),
+            inject_ca_from: self.inject_ca_from.clone(),
             ..Registration::new(endpoint, ca_bundle)
         })
     }
@@ -107,14 +111,14 @@ pub(super) fn read_ca(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-fn account(text: &str) -> Result<Account, String> {
+fn namespaced_name(text: &str) -> Result<NamespacedName, String> {
     let plain = |part: &str| {
         !part.is_empty()
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
     };
     match text.split_once('/') {
         Some((namespace, name)) if plain(namespace) && plain(name) => {
-            Ok(Account { namespace: namespace.to_owned(), name: name.to_owned() })
+            Ok(NamespacedName { namespace: namespace.to_owned(), name: name.to_owned() })
         }
         _ => Err("must be a namespace and a name, such as volgate-system/volgate".to_owned()),
     }

@@ -211,7 +211,14 @@ fn certificate_names(args: &Args) -> Vec<String> {
 fn registrar_options(args: &Args, ca: Option<&CaFile>) -> Result<RegistrarOptions> {
     let registration = args.registration.registration(Vec::new())?;
     let namespace = args.namespace.as_deref().or_else(|| args.registration.namespace()).unwrap_or(NAMESPACE);
+    let injected = registration.inject_ca_from.is_some();
     let authorities = match (&args.tls_cert, ca) {
+        (None, _) if injected => {
+            bail!(
+                "failed to register: with --inject-ca-from the certificate is cert-manager's: give --tls-cert and --tls-key"
+            )
+        }
+        (Some(_), _) if injected => Authorities::Given(Arc::new(|| Some(String::new()))),
         (None, _) => Authorities::Secret(SecretSettings {
             namespace: namespace.to_owned(),
             name: args.tls_secret.clone(),

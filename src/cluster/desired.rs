@@ -6,15 +6,12 @@
 //! - What others add without harm stays: further requirements of a namespace selector (some clouds add them and add them
 //!   again), and the CA bundle where cert-manager's injector owns it.
 
-use super::register::{NAMESPACE_LABEL, VERSION_ANNOTATION};
+use super::register::{INJECT_CA_FROM, NAMESPACE_LABEL, VERSION_ANNOTATION};
 use serde_json::{Map, Value, json};
 
 /// cert-manager's annotations by which its injector owns the CA bundle.
-const INJECTED: [&str; 3] = [
-    "cert-manager.io/inject-ca-from",
-    "cert-manager.io/inject-ca-from-secret",
-    "cert-manager.io/inject-apiserver-ca",
-];
+const INJECTED: [&str; 3] =
+    [INJECT_CA_FROM, "cert-manager.io/inject-ca-from-secret", "cert-manager.io/inject-apiserver-ca"];
 
 /// How far the registration has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +42,7 @@ pub(super) fn desired(
     if let Some(existing) = existing.filter(|existing| is_newer(existing, wanted)) {
         return with_bundle(existing, wanted);
     }
-    let injected = existing.is_some_and(is_injected);
+    let injected = is_injected(wanted) || existing.is_some_and(is_injected);
     for hook in desired.get_mut("webhooks").and_then(Value::as_array_mut).into_iter().flatten() {
         let may_refuse = progress.verified || (progress.trusted && existing_is_strict(existing, hook));
         if is_strict(hook) && !may_refuse {
@@ -186,7 +183,7 @@ fn is_as(existing: &Value, desired: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{Endpoint, FailurePolicy, Registration, configurations};
+    use crate::cluster::{Endpoint, FailurePolicy, NamespacedName, Registration, configurations};
 
     const NEW: Progress = Progress { trusted: false, verified: false };
     const WORKS: Progress = Progress { trusted: true, verified: false };
@@ -298,6 +295,20 @@ mod tests {
         assert_eq!(repaired["webhooks"], wanted()["webhooks"]);
         there["metadata"]["annotations"]["cert-manager.io/inject-ca-from"] = json!("n/c");
         assert_eq!(desired(Some(&there), &wanted(), None, WORKS), None);
+        // As when volgate asks for that itself: what is injected later stays, and is raised.
+        let certificate = NamespacedName { namespace: "n".into(), name: "c".into() };
+        let asked =
+            Registration { inject_ca_from: Some(certificate), ca_bundle: Vec::new(), ..registration() };
+        let asked = wanted_of(&asked);
+        let mut there = stored(desired(None, &asked, None, NEW).unwrap());
+        assert_eq!(there["webhooks"][0]["clientConfig"]["caBundle"], Value::Null);
+        for hook in there["webhooks"].as_array_mut().unwrap() {
+            hook["clientConfig"]["caBundle"] = json!("T1RIRVI=");
+        }
+        assert_eq!(desired(Some(&there), &asked, None, WORKS), None);
+        let raised = desired(Some(&there), &asked, None, VERIFIED).unwrap();
+        assert_eq!(policies(&raised), ["Fail", "Ignore", "Ignore"]);
+        assert_eq!(raised["webhooks"][2]["clientConfig"]["caBundle"], "T1RIRVI=");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use provisioner::{
     provisioner_namespace_rules,
 };
 pub use register::{
-    Account, Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, Registration, VALIDATE_PATH,
+    Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, NamespacedName, Registration, VALIDATE_PATH,
     VERSION_ANNOTATION, configurations, host,
 };
 pub use registrar::{

@@ -52,6 +52,8 @@ pub const FIELD_MANAGER: &str = "volgate";
 const PROBE_HOOK: &str = "probe.volgate.dev";
 /// Every namespace has its name in this label.
 pub(super) const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
+/// cert-manager's annotation with the Certificate whose CA its injector writes.
+pub(super) const INJECT_CA_FROM: &str = "cert-manager.io/inject-ca-from";
 /// The annotation with the version that wrote a configuration: an older one leaves it alone.
 pub const VERSION_ANNOTATION: &str = "volgate.dev/version";
 /// Where the mutating webhook listens.
@@ -96,9 +98,9 @@ pub fn host(url: &str) -> Option<&str> {
     Some(host).filter(|host| !host.is_empty())
 }
 
-/// A service account.
+/// The name of a service account, a Service or the like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
+pub struct NamespacedName {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -140,7 +142,9 @@ pub struct Registration {
     /// another than volgate-system.
     pub excluded_namespaces: Vec<String>,
     /// Service accounts whose objects go through when volgate is down, whatever owner they have and wherever they are.
-    pub operators: Vec<Account>,
+    pub operators: Vec<NamespacedName>,
+    /// The cert-manager Certificate whose CA the injector writes into the configurations; none when it does not.
+    pub inject_ca_from: Option<NamespacedName>,
     /// The namespace in which volgate tries by a dry run whether the API server asks it; none when it does not.
     pub probe: Option<String>,
 }
@@ -155,6 +159,7 @@ impl Registration {
             timeout_seconds: 5,
             excluded_namespaces: Vec::new(),
             operators: Vec::new(),
+            inject_ca_from: None,
             probe: None,
         }
     }
@@ -208,8 +213,8 @@ struct Hook {
 /// Whether the request comes from somebody who must not wait for a volgate that is down.
 fn by_controller_or_operator(registration: &Registration) -> String {
     let accounts = registration.operators.iter();
-    let accounts =
-        accounts.map(|Account { namespace, name }| format!("system:serviceaccount:{namespace}:{name}"));
+    let accounts = accounts
+        .map(|NamespacedName { namespace, name }| format!("system:serviceaccount:{namespace}:{name}"));
     let names: Vec<String> = controller_users().chain(accounts).map(|name| format!("'{name}'")).collect();
     // Of what is updated the owner that was there before counts: the one who updates cannot add it.
     format!(
@@ -379,13 +384,15 @@ fn conditions() -> Vec<MatchCondition> {
 pub fn configurations(
     registration: &Registration,
 ) -> (MutatingWebhookConfiguration, ValidatingWebhookConfiguration) {
-    let pairs = |pairs: [(&str, &str); 1]| -> BTreeMap<String, String> {
-        pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
-    };
+    let mut annotations =
+        BTreeMap::from([(VERSION_ANNOTATION.to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
+    if let Some(NamespacedName { namespace, name }) = &registration.inject_ca_from {
+        annotations.insert(INJECT_CA_FROM.to_owned(), format!("{namespace}/{name}"));
+    }
     let metadata = || ObjectMeta {
         name: Some(NAME.to_owned()),
-        labels: Some(pairs([("app.kubernetes.io/name", NAME)])),
-        annotations: Some(pairs([(VERSION_ANNOTATION, env!("CARGO_PKG_VERSION"))])),
+        labels: Some(BTreeMap::from([("app.kubernetes.io/name".to_owned(), NAME.to_owned())])),
+        annotations: Some(annotations.clone()),
         ..ObjectMeta::default()
     };
     let timeout_seconds = Some(i32::from(registration.timeout_seconds));

@@ -325,6 +325,9 @@ impl Writer<'_> {
 
     /// The CAs to register: those that are wanted, and as long as they do not fit what is served those that are registered.
     fn bundle(&self) -> Option<String> {
+        if self.options.registration.inject_ca_from.is_some() {
+            return Some(String::new());
+        }
         let wanted = match (&self.options.authorities, self.secret) {
             (Authorities::Given(bundle), _) => bundle()?,
             (Authorities::Secret(_), secret) => secret?.bundle()?,

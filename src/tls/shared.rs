@@ -129,7 +129,7 @@ impl SharedPair {
 
     fn issued(&self, authority: &Authority, names: &[String], now: i64) -> Result<Self, TlsFault> {
         let PemPair { certificate, key } = authority.issue(names, day(now))?;
-        let text = |bytes| String::from_utf8_lossy(&Vec::<u8>::from(bytes)).into_owned();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok(Self { certificate: text(certificate), key: text(key), ..self.clone() })
     }
 }
