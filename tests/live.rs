@@ -16,8 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use support::cluster::{ADMIN, DEVELOPER, autoscaler};
 use support::fixtures::{Fixture, NAMESPACE, all};
+use support::serve::register;
 use support::{Cluster, Options, wait_until};
-use volgate::cluster::{Caches, Endpoint, Registration, register};
+use volgate::cluster::{Caches, Endpoint, Registration};
 use volgate::facts::{Facts, Subject};
 use volgate::lookup::Lookup;
 use volgate::policy::{PolicySet, load};
@@ -73,7 +74,7 @@ impl Live {
             if caches.synced() { Ok(()) } else { Err(caches.waiting().join("; ")) }
         })
         .await;
-        register(client.clone(), &Registration::new(Endpoint::Url(url), ca.into_bytes())).await.unwrap();
+        register(client.clone(), &Registration::new(Endpoint::Url(url), ca.into_bytes())).await;
         Some(Self { cluster, client, caches, state, audit_log, _audit: audit })
     }
 

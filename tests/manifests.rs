@@ -11,8 +11,8 @@ use support::cluster::ADMIN;
 use support::run::{check, input, policies_of, root};
 use support::{Cluster, Options};
 use volgate::cluster::{
-    Endpoint, NodeVolume, Registration, configurations, node_storage, node_storage_api, node_volume,
-    node_volume_api, provisioner_cluster_rules, provisioner_namespace_rules, register, role_rules,
+    NodeVolume, node_storage, node_storage_api, node_volume, node_volume_api, provisioner_cluster_rules,
+    provisioner_namespace_rules, registration_cluster_rules, registration_namespace_rules, role_rules,
 };
 use volgate::model::{NodeStorageSpec, PROVISIONER};
 use volgate::policy::PolicySet;
@@ -21,7 +21,9 @@ use volgate::provisioner::{
 };
 
 const FILES: [&str; 9] =
-    ["namespace", "crd", "rbac", "service", "deployment", "webhooks", "class", "provisioner", "agent"];
+    ["namespace", "crd", "rbac", "registration", "service", "deployment", "class", "provisioner", "agent"];
+/// The webhook configurations for whoever writes them by hand.
+const WEBHOOKS: &str = "components/static-registration/webhooks";
 
 fn path(name: &str) -> String {
     format!("manifests/{name}.yaml")
@@ -42,36 +44,43 @@ fn named(file: &str, kind: &str, name: &str) -> Value {
     found.find(|object| object["kind"] == kind && object["metadata"]["name"] == name).unwrap()
 }
 
-fn service_endpoint() -> Endpoint {
-    Endpoint::Service { namespace: "volgate-system".into(), name: "volgate".into(), port: 443 }
-}
-
-/// The webhook configurations as `--register` writes them, but for the CA.
+/// What `volgate webhooks --print` says for whoever writes them by hand: they refuse nothing while volgate is not there.
 fn webhooks() -> String {
-    let (mutating, validating) = configurations(&Registration::new(service_endpoint(), Vec::new()));
-    let documents = [serde_json::to_value(mutating).unwrap(), serde_json::to_value(validating).unwrap()];
-    let mut text = "# Made from what `volgate serve --register` writes (src/cluster/register.rs), without the CA, which it fills\n\
-                    # in when it starts. Write it anew: UPDATE=1 cargo test --test manifests\n"
-        .to_owned();
-    for document in documents {
-        // JSON is YAML; nobody edits this file.
-        text.push_str(&format!("---\n{document:#}\n"));
-    }
-    text
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_volgate"));
+    let line = ["webhooks", "--print", "--service=volgate-system/volgate", "--failure-policy=ignore"];
+    command.args(line);
+    let output = support::run(command, None).unwrap();
+    assert!(output.success, "{output}");
+    let line = line.join(" ");
+    format!(
+        "# Made by `volgate {line}`, without the CA. Write it again: UPDATE=1 cargo test --test manifests\n{}",
+        output.stdout
+    )
 }
 
 #[test]
-fn the_webhook_configurations_are_those_that_are_registered() {
-    let file = root(path("webhooks"));
+fn the_static_webhook_configurations_are_what_volgate_prints() {
+    let file = root(path(WEBHOOKS));
     if std::env::var("UPDATE").is_ok_and(|value| value == "1") {
         std::fs::write(&file, webhooks()).unwrap();
     }
     let text = std::fs::read_to_string(&file).unwrap_or_default();
-    assert_eq!(
-        text,
-        webhooks(),
-        "manifests/webhooks.yaml is not fresh: UPDATE=1 cargo test --test manifests"
-    );
+    assert_eq!(text, webhooks(), "{WEBHOOKS} is not fresh: UPDATE=1 cargo test --test manifests");
+    let hooks =
+        objects(WEBHOOKS).into_iter().flat_map(|object| object["webhooks"].as_array().unwrap().clone());
+    let policies: Vec<Value> = hooks.map(|hook| hook["failurePolicy"].clone()).collect();
+    assert_eq!(policies, vec![json!("Ignore"); 5]);
+}
+
+/// What is applied by hand can refuse nobody: volgate registers itself when it can answer.
+#[test]
+fn no_webhook_configuration_is_in_the_installation() {
+    let Some(all) = put_together("manifests") else { return };
+    let kinds: Vec<&str> = all.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+    assert!(kinds.iter().all(|kind| !kind.ends_with("WebhookConfiguration")), "{kinds:?}");
+    // Deleted in this order: what owns the configurations goes before who answers.
+    let at = |kind: &str| kinds.iter().position(|other| *other == kind).unwrap();
+    assert!(at("ClusterRole") < at("Service") && at("Service") < at("Deployment"), "{kinds:?}");
 }
 
 #[test]
@@ -143,11 +152,17 @@ fn rights(rules: &Value) -> BTreeMap<String, BTreeSet<String>> {
 fn the_role_allows_what_is_watched_and_no_more() {
     let wanted = serde_json::to_value(role_rules()).unwrap();
     assert_eq!(rights(&named("rbac", "ClusterRole", "volgate")["rules"]), rights(&wanted));
-    let registration = json!([{
-        "apiGroups": ["admissionregistration.k8s.io"], "resourceNames": ["volgate"], "verbs": ["patch"],
-        "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
-    }]);
-    assert_eq!(named("rbac", "ClusterRole", "volgate-registration")["rules"], registration);
+    for (kind, wanted) in
+        [("ClusterRole", registration_cluster_rules()), ("Role", registration_namespace_rules())]
+    {
+        let shipped = named("registration", kind, "volgate-registration")["rules"].clone();
+        let sorted = |rules: Value| {
+            let mut rules: Vec<String> = rules.as_array().unwrap().iter().map(Value::to_string).collect();
+            rules.sort();
+            rules
+        };
+        assert_eq!(sorted(shipped), sorted(serde_json::to_value(wanted).unwrap()), "{kind}");
+    }
 }
 
 /// What is not granted by the manifests and what nobody uses are the same fault: each verb is held to the code that calls it.
@@ -176,10 +191,8 @@ fn names_and_ports_fit_together() {
     assert!(container["ports"].as_array().unwrap().iter().any(|port| &port["name"] == target));
     let args: Vec<&str> =
         container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
-    let name = |object: &Value| {
-        format!("{}/{}", object["metadata"]["namespace"], object["metadata"]["name"]).replace('"', "")
-    };
-    assert!(args.contains(&format!("--service={}", name(&service)).as_str()), "{args:?}");
+    let wanted = format!("--service=$(POD_NAMESPACE)/{}", service["metadata"]["name"].as_str().unwrap());
+    assert!(args.contains(&wanted.as_str()), "{args:?}");
     assert_eq!(of_kind("namespace", "Namespace")["metadata"]["name"], service["metadata"]["namespace"]);
 }
 
@@ -190,45 +203,50 @@ async fn a_real_api_server_takes_them() {
     let folder = root("manifests");
     let folder = folder.to_str().unwrap();
     // What stands in the namespace can only be tried once that exists; the rights are tried for real.
-    for name in ["namespace", "crd", "rbac", "provisioner", "agent"] {
+    for name in ["namespace", "crd", "rbac", "registration", "provisioner", "agent"] {
         let made = cluster.kubectl(&["apply", "-f", root(path(name)).to_str().unwrap()], None).await;
         assert!(made.success, "{made}");
     }
     let tried =
         cluster.kubectl(&["apply", "-k", folder, "--dry-run=server", "--validate=strict"], None).await;
     assert!(tried.success, "{tried}");
-    for kind in
-        ["deployment.apps/volgate", "validatingwebhookconfiguration.admissionregistration.k8s.io/volgate"]
-    {
-        assert!(tried.stdout.contains(&format!("{kind} created (server dry run)")), "{tried}");
-    }
+    assert!(tried.stdout.contains("deployment.apps/volgate created (server dry run)"), "{tried}");
     assert_eq!(tried.stderr, "", "no warnings, as of Pod Security");
+    let tried =
+        ["apply", "-f", root(path(WEBHOOKS)).to_str().unwrap(), "--dry-run=server", "--validate=strict"]
+            .map(str::to_owned);
+    let tried = cluster.kubectl(&tried.each_ref().map(String::as_str), None).await;
+    assert!(tried.success && tried.stderr.is_empty(), "{tried}");
 
     let as_volgate = "--as=system:serviceaccount:volgate-system:volgate";
     for (verb, resource, allowed) in [
         ("patch", "validatingwebhookconfigurations/volgate", true),
-        ("patch", "mutatingwebhookconfigurations/volgate", true),
+        ("create", "mutatingwebhookconfigurations/volgate", true),
         ("patch", "validatingwebhookconfigurations/other", false),
         ("create", "validatingwebhookconfigurations", false),
+        ("delete", "validatingwebhookconfigurations/volgate", false),
         ("watch", "persistentvolumeclaims", true),
         ("list", "secrets", false),
         ("list", "pods", false),
+        ("create", "podtemplates", false),
     ] {
         let said = cluster.kubectl(&["auth", "can-i", verb, resource, "-A", as_volgate], None).await;
         assert_eq!(said.stdout.trim() == "yes", allowed, "{verb} {resource}: {said}");
     }
-    // What `--register` does, with the rights that it has.
-    let made = cluster.kubectl(&["apply", "-f", root(path("webhooks")).to_str().unwrap()], None).await;
-    assert!(made.success, "{made}");
-    let token = cluster.kubectl(&["create", "token", "volgate", "-n", "volgate-system"], None).await;
-    assert!(token.success, "{token}");
-    let client = cluster.client_with_token(token.stdout.trim());
-    let ca = cluster.ca_pem().as_bytes().to_vec();
-    register(client, &Registration::new(service_endpoint(), ca)).await.unwrap();
-    let bundles = "jsonpath={.webhooks[*].clientConfig.caBundle}";
-    let bundles =
-        cluster.kubectl(&["get", "validatingwebhookconfiguration", "volgate", "-o", bundles], None).await;
-    assert_eq!(bundles.stdout.split_whitespace().count(), 3, "each webhook has its CA: {bundles}");
+    for (verb, resource, allowed) in [
+        ("get", "secrets/volgate-tls", true),
+        ("create", "secrets/volgate-tls", true),
+        ("create", "secrets", false),
+        ("get", "secrets/other", false),
+        ("delete", "secrets/volgate-tls", false),
+        ("patch", "podtemplates/volgate-probe", true),
+        ("create", "podtemplates", false),
+    ] {
+        let said = cluster
+            .kubectl(&["auth", "can-i", verb, resource, "-n", "volgate-system", as_volgate], None)
+            .await;
+        assert_eq!(said.stdout.trim() == "yes", allowed, "{verb} {resource}: {said}");
+    }
 }
 
 /// An expression of a variable of a policy that confines the provisioner.
@@ -263,7 +281,7 @@ fn what_the_provisioner_is_confined_to_is_what_it_uses() {
         assert_eq!(
             policy["spec"]["matchConditions"],
             json!([{"name": "by-the-provisioner", "expression": format!(
-                "request.userInfo.username == 'system:serviceaccount:volgate-system:{}'",
+                "request.userInfo.username.startsWith('system:serviceaccount:') && request.userInfo.username.endsWith(':{}')",
                 of_kind("provisioner", "ServiceAccount")["metadata"]["name"].as_str().unwrap()
             )}]),
             "nobody else is asked about"
@@ -280,17 +298,78 @@ fn what_the_provisioner_is_confined_to_is_what_it_uses() {
     }
 }
 
+#[test]
+fn every_object_has_the_common_labels_and_pods_go_to_linux_nodes() {
+    let Some(all) = put_together("manifests") else { return };
+    for object in &all {
+        let label = |name: &str| &object["metadata"]["labels"][format!("app.kubernetes.io/{name}")];
+        for (name, value) in [
+            ("name", "volgate"),
+            ("instance", "volgate"),
+            ("part-of", "volgate"),
+            ("managed-by", "kustomize"),
+            ("version", env!("CARGO_PKG_VERSION")),
+        ] {
+            assert_eq!(label(name), value, "{object:#}");
+        }
+        let kind = object["kind"].as_str().unwrap();
+        if !["Namespace", "CustomResourceDefinition"].contains(&kind) {
+            let component = label("component").as_str().unwrap_or_default();
+            assert!(["webhook", "provisioner", "agent"].contains(&component), "{object:#}");
+        }
+        if let Some(pod) = object.pointer("/spec/template/spec") {
+            assert_eq!(pod["nodeSelector"], json!({"kubernetes.io/os": "linux"}), "{object:#}");
+        }
+    }
+}
+
+/// In whatever namespace it is installed, nothing is left that names another.
+#[test]
+fn it_can_be_installed_in_any_namespace() {
+    let Some(all) = overlaid("namespace: elsewhere\nresources: [../manifests]") else { return };
+    let mut subjects = 0;
+    for object in &all {
+        // The descriptions of a CRD have examples.
+        if object["kind"] != "CustomResourceDefinition" {
+            assert!(!object.to_string().contains("volgate-system"), "{object:#}");
+        }
+        for subject in object["subjects"].as_array().into_iter().flatten() {
+            assert_eq!(subject["namespace"], "elsewhere", "{object:#}");
+            subjects += 1;
+        }
+    }
+    assert!(subjects >= 6, "{subjects}");
+}
+
+/// What `kubectl kustomize` makes of an overlay beside `manifests/`.
+fn overlaid(kustomization: &str) -> Option<Vec<Value>> {
+    let scratch = support::Scratch::new("overlay").unwrap();
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(root("manifests")).arg(scratch.path()).status();
+    assert!(copied.unwrap().success());
+    let overlay = scratch.path().join("overlay");
+    std::fs::create_dir(&overlay).unwrap();
+    let head = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization";
+    std::fs::write(overlay.join("kustomization.yaml"), format!("{head}\n{kustomization}\n")).unwrap();
+    kustomized(&overlay)
+}
+
 /// What `kubectl kustomize` makes of a folder of the repository; none only when the opt-out is set, which is said.
 fn put_together(folder: &str) -> Option<Vec<Value>> {
+    kustomized(&root(folder))
+}
+
+fn kustomized(folder: &std::path::Path) -> Option<Vec<Value>> {
     if support::cluster_tests_skipped() {
         return None;
     }
     support::assets().unwrap();
     let mut command = std::process::Command::new(support::binary("kubectl").unwrap());
-    command.args(["kustomize", root(folder).to_str().unwrap()]);
+    command.args(["kustomize", folder.to_str().unwrap()]);
     let output = support::run(command, None).unwrap();
-    assert!(output.success, "{folder}: {output}");
-    let input = volgate::check::Input::new(volgate::source::Source::new(folder, output.stdout), true);
+    assert!(output.success, "{}: {output}", folder.display());
+    let input =
+        volgate::check::Input::new(volgate::source::Source::new("kustomization", output.stdout), true);
     Some(input.documents().map(|document| document.value.clone()).collect())
 }
 
@@ -327,6 +406,10 @@ fn with_cert_manager_volgate_has_no_right_to_register_itself() {
     let certificate = &one(&all, "Certificate", "volgate-tls")["spec"];
     let pod = &one(&all, "Deployment", "volgate")["spec"]["template"]["spec"];
     assert_eq!(certificate["secretName"], pod["volumes"][0]["secret"]["secretName"]);
+    assert!(
+        all.iter()
+            .all(|object| object["kind"] != "Role" || object["metadata"]["name"] != "volgate-registration")
+    );
     assert_eq!(certificate["dnsNames"], json!(["volgate.volgate-system.svc"]));
     assert!(!pod["containers"][0]["args"].as_array().unwrap().contains(&json!("--register")));
     let roles = all.iter().filter(|object| object["kind"] == "ClusterRole" || object["kind"] == "Role");
@@ -335,6 +418,23 @@ fn with_cert_manager_volgate_has_no_right_to_register_itself() {
             assert_eq!(rule["verbs"], json!(["get"]));
         }
     }
+}
+
+#[test]
+fn cert_manager_can_keep_the_certificate_of_what_volgate_registers() {
+    let overlay = "resources: [../manifests]\ncomponents: [../manifests/components/cert-manager]";
+    let Some(all) = overlaid(overlay) else { return };
+    let certificate = &one(&all, "Certificate", "volgate-tls")["spec"];
+    let pod = &one(&all, "Deployment", "volgate")["spec"]["template"]["spec"];
+    assert_eq!(certificate["secretName"], pod["volumes"][0]["secret"]["secretName"]);
+    let args = pod["containers"][0]["args"].as_array().unwrap();
+    for wanted in
+        ["--register", "--tls-cert=/etc/volgate/tls/tls.crt", "--inject-ca-from=$(POD_NAMESPACE)/volgate-tls"]
+    {
+        assert!(args.contains(&json!(wanted)), "{args:?}");
+    }
+    let rules = one(&all, "Role", "volgate-registration")["rules"].to_string();
+    assert!(!rules.contains("secrets") && rules.contains("leases"), "{rules}");
 }
 
 /// A token of an agent's pod on that node, as the kubelet would hand it to the pod.

@@ -442,10 +442,10 @@ async fn a_volgate_that_was_killed_locks_no_cluster_and_comes_back() {
     };
     world.until("-n killed pods -l app=web", other).await;
 
-    // Back again with another CA, which the API server is told.
+    // Back again, with the CA that the replicas share.
     world.serve_with(&[]).await;
     world.in_force().await;
-    assert_ne!(ca_of(&world.get(hook).await["webhooks"][0]), old_ca);
+    assert_eq!(ca_of(&world.get(hook).await["webhooks"][0]), old_ca);
     world.accepts("create -n killed -f -", Some(WEB)).await;
     world.rejects("create -n killed -f -", Some(REDIS), &["durable-data"]).await;
 
@@ -563,6 +563,10 @@ async fn faults_end_it_with_status_2_and_a_message_that_names_them() {
         ),
         (vec!["--standalone", "--policy", "/nowhere/p.yaml"], vec!["/nowhere/p.yaml", "No such file"]),
         (vec!["--register"], vec!["failed to register", "--service NAMESPACE/NAME", "--url"]),
+        (
+            vec!["--register", "--service", "a/b", "--inject-ca-from", "a/c"],
+            vec!["failed to register", "--tls-cert and --tls-key"],
+        ),
         (vec!["--standalone", "--tls-cert", bad, "--tls-key", bad], vec!["bad.yaml"]),
         ([&files[..], &[keyed]].concat(), vec!["keyed.pem as the CA", "there is a private key in it"]),
         ([&files[..], &[bad]].concat(), vec!["bad.yaml as the CA", "no certificate"]),

@@ -9,6 +9,7 @@
 
 mod kinds;
 mod object;
+mod probe;
 mod request;
 mod respond;
 mod scale;
@@ -26,6 +27,7 @@ use serde_json::Value;
 
 pub use kinds::{JUDGED, JudgedKind, OTHER_KIND};
 pub use object::MAX_VALUES;
+pub use probe::{PROBE_LABEL, probe_answer};
 pub use respond::{Answer, MAX_WARNING, MAX_WARNINGS, Outcome, Tally, VerdictLabel};
 
 /// The API version that is understood and answered in.
@@ -35,7 +37,7 @@ pub const API_VERSION: &str = "admission.k8s.io/v1";
 pub fn mutate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
     let patched = |review: &Review<'_>| Ok(Verdict { findings: Vec::new(), patch: engine.mutate(review)? });
     // There is nothing in a Scale to change.
-    answer(bytes, engine, patched, |_, _| Ok(Verdict::default()))
+    answer(bytes, engine, probe::mutate, patched, |_, _| Ok(Verdict::default()))
 }
 
 /// Answers a review with what the checking rules find.
@@ -44,6 +46,7 @@ pub fn validate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
     answer(
         bytes,
         engine,
+        probe::validate,
         |review| engine.validate(review).map(found),
         |scale, request| engine.validate_scale(scale, request).map(found),
     )
@@ -52,6 +55,7 @@ pub fn validate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
 fn answer(
     bytes: &[u8],
     engine: &Engine<'_>,
+    probe: fn(&Request<'_>) -> Option<Answer>,
     judge: impl FnOnce(&Review<'_>) -> Result<Verdict, FactsFault>,
     judge_scale: impl FnOnce(&Scale<'_>, Option<&Value>) -> Result<Verdict, FactsFault>,
 ) -> Answer {
@@ -72,6 +76,9 @@ fn answer(
         );
         return respond::unreadable(request, &fault);
     };
+    if let Some(answer) = probe(request) {
+        return answer;
+    }
     // Looked at before the object: what no policy is about is never refused, however it looks.
     let scaled = Scaled::of(request);
     if is_about_nothing(request, &scaled, operation, engine) {

@@ -33,6 +33,8 @@ pub(super) struct Request<'a> {
     pub(super) operation: Cow<'a, str>,
     /// Who asks. Nobody can forge it, unlike all that an object says.
     pub(super) user: Cow<'a, str>,
+    /// Whether nothing of it is stored.
+    pub(super) dry_run: bool,
     /// The text of the object; none for null.
     pub(super) object: Option<&'a str>,
     /// The text of the object as it is.
@@ -196,6 +198,7 @@ impl<'a> Request<'a> {
                 return;
             }
             "uid" => self.uid = text("request.uid", raw, fault),
+            "dryRun" => self.dry_run = raw.get() == "true",
             "subResource" => self.subresource = text("request.subResource", raw, fault),
             "name" => self.name = text("request.name", raw, fault),
             "namespace" => self.namespace = text("request.namespace", raw, fault),

@@ -181,6 +181,12 @@ pub(super) fn skipped(request: &Request<'_>) -> Answer {
     send(request, Response::allowed(&request.uid), VerdictLabel::Skipped, Vec::new(), None)
 }
 
+/// volgate's own dry run, which is refused so that it gets an answer.
+pub(super) fn refused_probe(request: &Request<'_>, message: String) -> Answer {
+    let response = Response::denied(&request.uid, 403, "Forbidden", message);
+    send(request, response, VerdictLabel::Skipped, Vec::new(), None)
+}
+
 /// A review that was judged.
 pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
     let mut note = None;

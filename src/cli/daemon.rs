@@ -1,6 +1,7 @@
 //! What every subcommand that runs until it is told to end has in common: its log, its
 //! ports, its files and its end.
 
+use crate::cluster::{LeaseSettings, random_text};
 use anyhow::{Context, Result};
 use std::io::IsTerminal;
 use std::net::{SocketAddr, TcpListener};
@@ -39,6 +40,22 @@ pub(super) fn start_log(format: LogFormat) {
 /// Listens, or says where it cannot.
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).with_context(|| format!("failed to listen on {address}"))
+}
+
+/// The Lease of that name, for a process whose own name no other has.
+pub(super) fn lease(namespace: &str, name: String, seconds: u32) -> Result<LeaseSettings> {
+    let host = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME"));
+    let host = host.unwrap_or_else(|_| "volgate".to_owned());
+    let duration = Duration::from_secs(seconds.into());
+    Ok(LeaseSettings {
+        namespace: namespace.to_owned(),
+        name,
+        identity: format!("{host}_{}", random_text().context("failed to name this process")?),
+        duration,
+        // What is on its way then, at most 4 s, arrives before the lease is over.
+        deadline: duration.saturating_sub(Duration::from_secs(4)),
+        retry: duration / 6,
+    })
 }
 
 /// Ends with SIGTERM, as kubelet sends it, or with Ctrl-C.

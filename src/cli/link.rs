@@ -1,17 +1,12 @@
-//! What `serve` has of a cluster: caches, policies, registration.
+//! What `serve` has of a cluster: caches and policies.
 
-use crate::cluster::{
-    Caches, Caller, ClusterPolicies, NAME, PolicySource, PolicyWatch, Registration, connect, register,
-    registered,
-};
+use crate::cluster::{Caches, ClusterPolicies, PolicySource, PolicyWatch, connect};
 use crate::lookup::Lookup;
 use crate::policy::{CompiledPolicy, PolicySet, embedded_baseline};
-use crate::server::{CacheState, State};
-use crate::tls::{Pair, distrust};
+use crate::server::CacheState;
 use anyhow::{Result, anyhow};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use tokio::sync::watch;
 
 /// A cluster, as long as `serve` runs.
@@ -57,95 +52,10 @@ impl Link {
         PolicyFeed { receiver: caches.policies.receiver(), listed: false, in_force: caches.in_force.clone() }
     }
 
-    /// Writes the webhook configurations once the caches are filled: before that the webhook would be called and
-    /// know nothing. Tries again until it works.
-    pub(super) async fn register(&self, registration: Registration) {
-        while !self.caches.waiting().is_empty() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        let mut pause = Duration::from_secs(1);
-        loop {
-            match register(self.client.clone(), &registration).await {
-                Ok(()) => {
-                    tracing::info!("the webhook configurations are registered");
-                    return;
-                }
-                Err(error) => tracing::error!("{error}; trying again in {pause:?}"),
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(60));
-        }
+    /// The client of its API server.
+    pub(super) fn client(&self) -> kube::Client {
+        self.client.clone()
     }
-
-    /// Where somebody else writes the webhook configurations: looks now and then whether the API server trusts what is served,
-    /// as far as they may be read. Never ends.
-    pub(super) async fn watch_registration(&self, state: &State) {
-        let mut last = None;
-        loop {
-            let trust = match registered(&self.client).await {
-                Ok(callers) => trust(&callers, &state.certificates.current(), state.clock.now()),
-                Err(error) => Trust::Unknown(error.to_string()),
-            };
-            let (why, pause) = match &trust {
-                Trust::Broken(why) => (Some(why.clone()), TRUST_AGAIN),
-                Trust::Holds | Trust::Unknown(_) => (None, TRUST_LOOK),
-            };
-            state.certificates.set_distrust(why);
-            if last.as_ref() != Some(&trust) {
-                trust.log();
-                last = Some(trust);
-            }
-            tokio::time::sleep(pause).await;
-        }
-    }
-}
-
-/// How often the webhook configurations are read where somebody else writes them.
-const TRUST_LOOK: Duration = Duration::from_secs(10);
-/// The same while the API server does not trust what is served: it goes on at once when it does again.
-const TRUST_AGAIN: Duration = Duration::from_secs(2);
-
-/// Whether the API server trusts the certificate that is served.
-#[derive(Debug, PartialEq, Eq)]
-enum Trust {
-    /// It does.
-    Holds,
-    /// It does not, and why.
-    Broken(String),
-    /// That cannot be told, and why.
-    Unknown(String),
-}
-
-impl Trust {
-    fn log(&self) {
-        match self {
-            Self::Holds => tracing::info!("the registered CA bundles fit the certificate that is served"),
-            Self::Broken(why) => tracing::error!("{why}"),
-            Self::Unknown(why) => {
-                tracing::warn!("whether the registered CA bundles fit the certificate is not checked: {why}");
-            }
-        }
-    }
-}
-
-fn trust(callers: &[Caller], served: &Pair, now: i64) -> Trust {
-    if callers.is_empty() {
-        return Trust::Unknown(format!("no webhook configuration {NAME} names a Service"));
-    }
-    if let Some(Caller { kind, webhook, .. }) = callers.iter().find(|caller| caller.ca_bundle.is_empty()) {
-        return Trust::Unknown(format!(
-            "webhook {webhook} in {kind} {NAME} has no caBundle, so that only the CAs of the API server's own system count"
-        ));
-    }
-    let broken = callers.iter().find_map(|caller| {
-        let why = distrust(served, &caller.ca_bundle, &caller.host, now)?;
-        let Caller { kind, webhook, .. } = caller;
-        Some(format!(
-            "the API server does not trust the certificate: the caBundle of webhook {webhook} in {kind} {NAME} does not \
-             fit it: {why}"
-        ))
-    });
-    broken.map_or(Trust::Holds, Trust::Broken)
 }
 
 impl PolicyFeed {
@@ -223,7 +133,6 @@ pub(super) fn assemble(
 mod tests {
     use super::*;
     use crate::policy::load;
-    use crate::tls::Authority;
     use serde_json::json;
 
     fn policy(name: &str, class: &str) -> CompiledPolicy {
@@ -236,34 +145,6 @@ mod tests {
 
     fn names(set: &PolicySet) -> Vec<&str> {
         set.policies().iter().map(|policy| policy.name.as_str()).collect()
-    }
-
-    #[test]
-    fn whether_the_api_server_trusts_volgate_is_told_of_each_webhook() {
-        let now = jiff::civil::date(2026, 11, 23);
-        let (ours, other) = (Authority::new(now).unwrap(), Authority::new(now).unwrap());
-        let host = "volgate.volgate-system.svc".to_owned();
-        let served = Pair::read(ours.issue(std::slice::from_ref(&host), now).unwrap()).unwrap();
-        let caller = |webhook: &str, bundle: &str| Caller {
-            kind: "ValidatingWebhookConfiguration",
-            webhook: webhook.to_owned(),
-            host: host.clone(),
-            ca_bundle: bundle.as_bytes().to_vec(),
-        };
-        let told = |callers: &[Caller]| trust(callers, &served, 1_795_392_000);
-        assert_eq!(
-            told(&[caller("a", &ours.pem()), caller("b", &(other.pem() + &ours.pem()))]),
-            Trust::Holds
-        );
-        let broken = told(&[caller("a", &ours.pem()), caller("b", &other.pem())]);
-        assert!(
-            matches!(&broken, Trust::Broken(why) if why.contains("the caBundle of webhook b in ValidatingWebhookConfiguration volgate")),
-            "{broken:?}"
-        );
-        // Not known is no reason to stop serving.
-        for callers in [vec![], vec![caller("a", &other.pem()), caller("b", "")]] {
-            assert!(matches!(told(&callers), Trust::Unknown(_)), "{callers:?}");
-        }
     }
 
     #[test]

@@ -13,9 +13,13 @@ mod link;
 mod policies;
 #[cfg(feature = "cluster")]
 mod provisioner;
+#[cfg(feature = "cluster")]
+mod registration;
 mod rules;
 #[cfg(feature = "cluster")]
 mod serve;
+#[cfg(feature = "cluster")]
+mod webhooks;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -44,6 +48,8 @@ enum Command {
     Crd,
     #[cfg(feature = "cluster")]
     Serve(Box<serve::Args>),
+    #[cfg(feature = "cluster")]
+    Webhooks(Box<webhooks::Args>),
     #[cfg(feature = "agent")]
     Agent(Box<agent::Args>),
     #[cfg(feature = "cluster")]
@@ -62,6 +68,8 @@ pub fn run() -> ExitCode {
         }
         #[cfg(feature = "cluster")]
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "cluster")]
+        Command::Webhooks(args) => webhooks::run(&args),
         #[cfg(feature = "agent")]
         Command::Agent(args) => agent::run(&args),
         #[cfg(feature = "cluster")]

@@ -1,7 +1,7 @@
 //! `volgate provisioner`: the controller of the built-in provisioner, from its arguments to the end of the process.
 
-use super::daemon::{LOOK, LogFormat, listen, start_log, stopped};
-use crate::cluster::{LeaseSettings, Provisioner, ProvisionerOptions, ProvisionerView, connect};
+use super::daemon::{LOOK, LogFormat, lease, listen, start_log, stopped};
+use crate::cluster::{Provisioner, ProvisionerOptions, ProvisionerView, connect};
 use crate::model::PROVISIONER;
 use crate::provisioner::{Bases, Settings};
 use crate::server::{Check, health_routes, serve_plain};
@@ -96,14 +96,6 @@ fn caches(view: &ProvisionerView) -> Check {
 
 fn options(args: &Args, bases: Bases) -> Result<ProvisionerOptions> {
     let seconds = |number: u32| Duration::from_secs(number.into());
-    let duration = seconds(args.lease_duration);
-    let host = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME"));
-    let host = host.unwrap_or_else(|_| "volgate".to_owned());
-    let mut random = [0; 8];
-    rustls::crypto::ring::default_provider()
-        .secure_random
-        .fill(&mut random)
-        .map_err(|_| anyhow!("failed to get random bytes for this controller's name"))?;
     Ok(ProvisionerOptions {
         name: args.provisioner_name.clone(),
         settings: Settings {
@@ -112,15 +104,11 @@ fn options(args: &Args, bases: Bases) -> Result<ProvisionerOptions> {
             patience: seconds(args.patience),
             ..Settings::default()
         },
-        lease: LeaseSettings {
-            namespace: args.namespace.clone(),
-            name: format!("volgate-provisioner-{}", args.provisioner_name.replace('/', "-")),
-            identity: format!("{host}_{:016x}", u64::from_le_bytes(random)),
-            duration,
-            // What is on its way then, at most 4 s, arrives before the lease is over.
-            deadline: duration.saturating_sub(Duration::from_secs(4)),
-            retry: duration / 6,
-        },
+        lease: lease(
+            &args.namespace,
+            format!("volgate-provisioner-{}", args.provisioner_name.replace('/', "-")),
+            args.lease_duration,
+        )?,
         workers: args.workers.into(),
     })
 }

@@ -1,23 +1,34 @@
 //! `volgate serve`: the webhook, from its arguments to the end of the process.
 
-use super::daemon::{LOOK, LogFormat, listen, start_log, stopped};
+use super::daemon::{LOOK, LogFormat, lease, listen, start_log, stopped};
 use super::link::{Link, PolicyFeed, assemble};
+use super::registration::{RegistrationArgs, read_ca};
 use super::{input, policies};
-use crate::cluster::{self, Endpoint, Registration};
+use crate::cluster::{
+    Authorities, NAME, Registrar, RegistrarOptions, RegistrationView, SECRET, SecretSettings, until_removed,
+};
 use crate::lookup::{Lookup, MapLookup};
 use crate::policy::CompiledPolicy;
 use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State};
-use crate::tls::{CertificateSource, Follower, Step};
+use crate::tls::{CertificateSource, Certificates, Follower, Step};
 use anyhow::{Context, Result, bail};
+use arc_swap::ArcSwap;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
-/// The port of the Service by which the API server reaches the webhook.
-const SERVICE_PORT: u16 = 443;
+/// The namespace of the Lease and the Secret when nothing says another.
+const NAMESPACE: &str = "volgate-system";
+/// How long the end waits for volgate's removal: the delay and the last requests still fit into a pod's 30 seconds.
+const REMOVAL: Duration = Duration::from_secs(14);
+/// How long the lease's return may take at the end.
+const LAST_WRITE: Duration = Duration::from_secs(2);
+/// How often the log says that a certificate ends and nobody renews it.
+const REMIND: Duration = Duration::from_secs(86_400);
 
 /// Answer the API server's reviews.
 ///
@@ -35,41 +46,40 @@ pub(super) struct Args {
     /// Where health and metrics are, in the clear
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     health_listen: SocketAddr,
-    /// The certificate chain (PEM); followed when it changes. Without it volgate issues its own
+    /// The certificate chain (PEM); followed when it changes. Without it volgate makes its own: with --register one for all
+    /// replicas, in --tls-secret, and otherwise one for this process
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The certificate's key (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// The CA that signed --tls-cert (PEM), for --register and --print-ca
+    /// The CA that signed --tls-cert (PEM), for --register and --print-ca; followed when it changes
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_ca: Option<PathBuf>,
-    /// A DNS name or IP address of the issued certificate, besides those of --service and --url
+    /// A DNS name or IP address of the certificate that volgate makes, besides those of --service and --url
     #[arg(long, value_name = "NAME", conflicts_with = "tls_cert")]
     dns_name: Vec<String>,
     /// Print the CA's certificate (PEM), for a webhook configuration's caBundle, to stdout
-    #[arg(long)]
+    #[arg(long, conflicts_with = "register")]
     print_ca: bool,
     /// No cluster: rules know nothing but the object itself
     #[arg(long)]
     standalone: bool,
-    /// Write the webhook configurations to the cluster. Without it somebody else does, and /readyz says when their CA bundle
-    /// does not fit the certificate, as far as volgate may read them
+    /// Write the webhook configurations to the cluster and keep them: one of the replicas does, once it can answer. Without it
+    /// somebody else does, and /readyz says when their CA bundle does not fit the certificate, as far as volgate may read them
     #[arg(long, conflicts_with = "standalone")]
     register: bool,
-    /// The Service by which the API server reaches the webhook
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = service)]
-    service: Option<Service>,
-    /// The URL by which it does, outside of the cluster
-    #[arg(long, value_name = "URL", conflicts_with = "service", value_parser = url)]
-    url: Option<String>,
-    /// What becomes of a request when volgate does not answer
-    #[arg(long, value_enum, default_value_t)]
-    failure_policy: FailurePolicy,
-    /// How long the API server waits for a review, in seconds. volgate's own limit is a fifth shorter, so that its answer
-    /// arrives
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=30))]
-    timeout: u8,
+    /// The namespace of the Lease and of --tls-secret; without it that of --service
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
+    namespace: Option<String>,
+    /// The Secret with the CA and the certificate of all replicas, made and renewed by volgate
+    #[arg(long, value_name = "NAME", default_value = SECRET)]
+    tls_secret: String,
+    /// How long a replica that writes the webhook configurations and is silent is waited for, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 12, value_parser = clap::value_parser!(u32).range(6..))]
+    lease_duration: u32,
+    #[command(flatten)]
+    registration: RegistrationArgs,
     /// How long requests are taken after SIGTERM, in seconds: endpoints go away with a delay
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     drain_delay: u16,
@@ -79,22 +89,6 @@ pub(super) struct Args {
     /// How the log is written
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
-}
-
-/// A Service of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Service {
-    namespace: String,
-    name: String,
-}
-
-#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
-enum FailurePolicy {
-    /// It is refused
-    #[default]
-    Fail,
-    /// It goes through unjudged
-    Ignore,
 }
 
 /// Serves until SIGTERM or Ctrl-C.
@@ -116,24 +110,25 @@ async fn serve(args: &Args) -> Result<()> {
     let files = policies_of(&args.policy)?;
     let (set, _) = assemble(&files, &[])?;
     let mut follower = Follower::start(certificate_source(args, &clock)?, clock.now())?;
-    let ca = ca_bundle(args, &follower)?;
+    let mut ca = args.tls_ca.as_deref().map(CaFile::read).transpose()?;
     if args.print_ca {
-        let Some(ca) = &ca else {
+        let own = follower.source().ca_bundle();
+        let Some(ca) = ca.as_ref().map(CaFile::text).or(own) else {
             bail!("failed to print the CA: with --tls-cert it must be given by --tls-ca")
         };
         std::io::stdout().write_all(ca.as_bytes()).context("failed to print the CA")?;
     }
+    let registering = if args.register { Some(registrar_options(args, ca.as_ref())?) } else { None };
     // Bound before the cluster is reached, so that a port that is taken shows at once.
     let webhook = listen(args.listen)?;
     let health = listen(args.health_listen)?;
-    let registration = if args.register { Some(registration(args, ca)?) } else { None };
     let link = if args.standalone { None } else { Some(Link::start().await?) };
     let (lookup, caches): (Arc<dyn Lookup>, Arc<dyn CacheState>) = match &link {
         Some(link) => (link.lookup(), link.caches()),
         None => (Arc::new(MapLookup::default()), Arc::new(NoCaches)),
     };
     let limits = Limits {
-        request_time: Limits::for_timeout(args.timeout),
+        request_time: Limits::for_timeout(args.registration.timeout()),
         large_bodies: usize::from(args.body_memory) * 1024 * 1024,
         ..Limits::default()
     };
@@ -147,16 +142,25 @@ async fn serve(args: &Args) -> Result<()> {
     );
 
     let mut policies = Policies { watched, files, cluster: link.as_ref().map(Link::policies) };
+    // What is in the Secret is followed by the registrar.
+    let follows = args.tls_cert.is_some() || !args.register;
     let looking = tokio::spawn({
         let state = state.clone();
         async move {
+            let mut reminded = None;
             let mut ticks = tokio::time::interval(LOOK);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
                     // A few small files: reading them takes less than handing them to another thread.
                     _ = ticks.tick() => {
-                        look_at_certificate(&mut follower, &state);
+                        if let Some(ca) = &mut ca {
+                            ca.look(&state);
+                        }
+                        if follows {
+                            look_at_certificate(&mut follower, &state);
+                        }
+                        remind(&state, &mut reminded);
                         policies.look(&state);
                     }
                     () = policies.cluster_changed() => policies.put_together(&state),
@@ -164,23 +168,23 @@ async fn serve(args: &Args) -> Result<()> {
             }
         }
     });
-    let watched_state = state.clone();
-    let registering = async {
-        match (&link, registration) {
-            (Some(link), Some(registration)) => link.register(registration).await,
-            (Some(link), None) => link.watch_registration(&watched_state).await,
-            (None, _) => {}
+    let (end, ending) = watch::channel(false);
+    let client = link.as_ref().map(Link::client);
+    let keeping = tokio::spawn(registration(client.clone(), registering, state.clone(), ending));
+    let registers = args.register;
+    let stop = async move {
+        stopped().await;
+        // Another replica may take over at once.
+        end.send_replace(true);
+        if let Some(client) = client.filter(|_| registers) {
+            until_removed(client, REMOVAL).await;
         }
-        std::future::pending::<()>().await;
     };
     let shutdown = Shutdown { delay: Duration::from_secs(args.drain_delay.into()), ..Shutdown::default() };
-    let serving = crate::server::serve(state, webhook, health, stopped(), shutdown);
-    let served = tokio::select! {
-        served = serving => served,
-        // It goes on for ever: serving ends first.
-        () = registering => Ok(()),
-    };
+    let served = crate::server::serve(state, webhook, health, stop, shutdown).await;
     looking.abort();
+    // It gives its lease back, unless the API server cannot be reached.
+    let _ = tokio::time::timeout(LAST_WRITE, keeping).await;
     served?;
     tracing::info!("every request is answered; the end");
     Ok(())
@@ -196,62 +200,121 @@ fn certificate_source(args: &Args, clock: &Clock) -> Result<CertificateSource> {
 /// The names by which the webhook is called.
 fn certificate_names(args: &Args) -> Vec<String> {
     let mut names = args.dns_name.clone();
-    if let Some(Service { namespace, name }) = &args.service {
-        names.push(format!("{name}.{namespace}.svc"));
-        names.push(format!("{name}.{namespace}.svc.cluster.local"));
-    }
-    names.extend(args.url.as_deref().and_then(host).map(str::to_owned));
+    names.extend(args.registration.names());
     if names.is_empty() {
         names.extend(["localhost".to_owned(), "127.0.0.1".to_owned()]);
     }
     names
 }
 
-fn ca_bundle(args: &Args, follower: &Follower) -> Result<Option<String>> {
-    match &args.tls_ca {
-        Some(path) => {
-            let text = std::fs::read_to_string(path);
-            let text = text.with_context(|| format!("failed to read {}", path.display()))?;
-            // It becomes public: the webhook configurations are for everybody to read.
-            if text.contains("PRIVATE KEY-----") {
-                bail!(
-                    "failed to use {} as the CA: there is a private key in it, and what --tls-ca holds is written into \
-                     the webhook configurations, for everybody to read: give the certificate alone",
-                    path.display()
-                );
-            }
-            if !text.contains("-----BEGIN CERTIFICATE-----") {
-                bail!("failed to use {} as the CA: there is no certificate (PEM) in it", path.display());
-            }
-            Ok(Some(text))
+/// What the replica that leads registers, and how one is chosen.
+fn registrar_options(args: &Args, ca: Option<&CaFile>) -> Result<RegistrarOptions> {
+    let registration = args.registration.registration(Vec::new())?;
+    let namespace = args.namespace.as_deref().or_else(|| args.registration.namespace()).unwrap_or(NAMESPACE);
+    let injected = registration.inject_ca_from.is_some();
+    let authorities = match (&args.tls_cert, ca) {
+        (None, _) if injected => {
+            bail!(
+                "failed to register: with --inject-ca-from the certificate is cert-manager's: give --tls-cert and --tls-key"
+            )
         }
-        None => Ok(follower.source().ca_bundle()),
+        (Some(_), _) if injected => Authorities::Given(Arc::new(|| Some(String::new()))),
+        (None, _) => Authorities::Secret(SecretSettings {
+            namespace: namespace.to_owned(),
+            name: args.tls_secret.clone(),
+            dns_names: certificate_names(args),
+        }),
+        (Some(_), Some(ca)) => {
+            let text = ca.text.clone();
+            Authorities::Given(Arc::new(move || Some(text.load().as_ref().clone())))
+        }
+        (Some(_), None) => bail!("failed to register: with --tls-cert the CA must be given by --tls-ca"),
+    };
+    let lease = lease(namespace, NAME.to_owned(), args.lease_duration)?;
+    Ok(RegistrarOptions { registration, namespace: namespace.to_owned(), lease, authorities })
+}
+
+/// Keeps the webhook configurations, or watches what somebody else has written into them, until the end.
+async fn registration(
+    client: Option<kube::Client>,
+    options: Option<RegistrarOptions>,
+    state: Arc<State>,
+    mut ending: watch::Receiver<bool>,
+) {
+    let Some(client) = client else { return };
+    let (certificates, clock) = (state.certificates.clone(), state.clock.clone());
+    let stop = async move {
+        // The sender lives until the end.
+        let _ = ending.wait_for(|ending| *ending).await;
+    };
+    match options {
+        Some(options) => {
+            let registrar = Registrar::new(client, options, certificates, clock);
+            registrar.run(|| state.caches.waiting().is_empty(), stop).await;
+        }
+        None => {
+            let view = RegistrationView::new(client, None, certificates, clock);
+            tokio::select! {
+                () = view.watch() => {}
+                () = stop => {}
+            }
+        }
     }
 }
 
-fn registration(args: &Args, ca: Option<String>) -> Result<Registration> {
-    let endpoint = match (&args.service, &args.url) {
-        (Some(Service { namespace, name }), _) => {
-            Endpoint::Service { namespace: namespace.clone(), name: name.clone(), port: SERVICE_PORT }
+/// Says once a day that a certificate ends soon.
+fn remind(state: &State, reminded: &mut Option<Instant>) {
+    if reminded.is_some_and(|at| at.elapsed() < REMIND) {
+        return;
+    }
+    if let Some(why) = ending(&state.certificates, state.clock.now()) {
+        tracing::warn!("{why}; when it has ended the API server refuses volgate's answers");
+        *reminded = Some(Instant::now());
+    }
+}
+
+fn ending(certificates: &Certificates, now: i64) -> Option<String> {
+    // What only stands in is no certificate that anybody would renew.
+    if certificates.awaited().is_some() { None } else { certificates.ending(now) }
+}
+
+/// The file of --tls-ca, as it was when it was last looked at.
+struct CaFile {
+    path: PathBuf,
+    text: Arc<ArcSwap<String>>,
+    fault: String,
+}
+
+impl CaFile {
+    fn read(path: &Path) -> Result<Self> {
+        let text = Arc::new(ArcSwap::from_pointee(read_ca(path)?));
+        Ok(Self { path: path.to_owned(), text, fault: String::new() })
+    }
+
+    fn text(&self) -> String {
+        self.text.load().as_ref().clone()
+    }
+
+    /// Takes a changed file over. A bad one changes nothing but the log and a metric, and is told once.
+    fn look(&mut self, state: &State) {
+        match read_ca(&self.path) {
+            Ok(text) => {
+                self.fault.clear();
+                if *self.text.load().as_ref() != text {
+                    tracing::info!("{} has changed: its CA is to be registered", self.path.display());
+                    self.text.store(Arc::new(text));
+                }
+            }
+            Err(fault) => {
+                state.metrics.certificate_reload_errors.inc();
+                let fault = format!("{fault:#}");
+                if fault != self.fault {
+                    tracing::warn!("{fault}; the old CA is kept");
+                    self.fault = fault;
+                }
+            }
         }
-        (None, Some(url)) => Endpoint::Url(url.clone()),
-        (None, None) => bail!(
-            "failed to register: the API server must know the way: give --service NAMESPACE/NAME, or --url for a \
-             webhook outside of the cluster"
-        ),
-    };
-    let ca = ca.context("failed to register: with --tls-cert the CA must be given by --tls-ca")?;
-    let failure_policy = match args.failure_policy {
-        FailurePolicy::Fail => cluster::FailurePolicy::Fail,
-        FailurePolicy::Ignore => cluster::FailurePolicy::Ignore,
-    };
-    let own = args.service.iter().map(|service| service.namespace.clone()).collect();
-    Ok(Registration {
-        failure_policy,
-        timeout_seconds: args.timeout,
-        excluded_namespaces: own,
-        ..Registration::new(endpoint, ca.into_bytes())
-    })
+    }
 }
 
 fn look_at_certificate(follower: &mut Follower, state: &State) {
@@ -360,33 +423,6 @@ fn policies_of(paths: &[PathBuf]) -> Result<Vec<CompiledPolicy>> {
         return Ok(Vec::new());
     }
     Ok(policies::read(paths)?.set.policies().to_vec())
-}
-
-fn service(text: &str) -> Result<Service, String> {
-    match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(Service { namespace: namespace.to_owned(), name: name.to_owned() })
-        }
-        _ => Err("must be a namespace and a name, such as volgate-system/volgate".to_owned()),
-    }
-}
-
-fn url(text: &str) -> Result<String, String> {
-    match host(text) {
-        Some(_) => Ok(text.trim_end_matches('/').to_owned()),
-        None => Err("must be an https URL, such as https://192.0.2.1:8443".to_owned()),
-    }
-}
-
-/// The host of an https URL.
-fn host(url: &str) -> Option<&str> {
-    let rest = url.strip_prefix("https://")?;
-    let authority = rest.split('/').next()?;
-    let host = match authority.strip_prefix('[') {
-        Some(bracketed) => bracketed.split(']').next()?,
-        None => authority.split(':').next()?,
-    };
-    Some(host).filter(|host| !host.is_empty())
 }
 
 #[cfg(test)]

@@ -2,34 +2,47 @@
 //! registration of the webhook.
 
 mod caches;
+mod calls;
+mod clock;
 mod connect;
+mod desired;
+mod election;
 pub mod index;
+mod lease;
 mod node_volumes;
 mod object;
 mod policies;
 mod provisioner;
 mod register;
 mod registered;
+mod registrar;
+mod role;
+mod secret;
 mod watch;
 mod watched;
 
 pub use caches::{CacheStatus, Caches};
 pub use connect::connect;
 pub use index::Index;
+pub use lease::LeaseSettings;
 pub use node_volumes::{
     NodeStorage, NodeVolume, node_storage, node_storage_api, node_storages, node_volume, node_volume_api,
     node_volumes,
 };
 pub use policies::{ClusterPolicies, ClusterPolicy, PolicySource, PolicyWatch};
 pub use provisioner::{
-    LeaseSettings, Provisioner, ProvisionerOptions, ProvisionerView, Stopped, provisioner_cluster_rules,
+    Provisioner, ProvisionerOptions, ProvisionerView, Stopped, provisioner_cluster_rules,
     provisioner_namespace_rules,
 };
 pub use register::{
-    Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, Registration, VALIDATE_PATH, configurations,
-    register,
+    Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, NamespacedName, Registration, VALIDATE_PATH,
+    VERSION_ANNOTATION, configurations, host,
 };
-pub use registered::{Caller, registered};
+pub use registrar::{
+    Authorities, Bundle, OWNER_ROLE, Registrar, RegistrarOptions, RegistrationView, until_removed,
+};
+pub use role::{registration_cluster_rules, registration_namespace_rules};
+pub use secret::{SECRET, SecretSettings, shared_ca};
 pub use watched::{Watched, role_rules};
 
 /// What goes wrong between volgate and the API server.
@@ -43,22 +56,30 @@ pub enum ClusterError {
     /// The client cannot be built.
     #[error("failed to build the client of the API server: {0}")]
     Client(String),
-    /// A webhook configuration was not accepted.
-    #[error("failed to apply the {kind} {NAME}: {reason}")]
-    Register {
-        /// `MutatingWebhookConfiguration` or `ValidatingWebhookConfiguration`.
-        kind: &'static str,
-        /// What the API server or the way to it says.
-        reason: String,
+    /// The Secret with the CA cannot be used.
+    #[error("failed to read the CA from Secret {namespace}/{name}: {why}")]
+    Secret {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
     },
-    /// A webhook configuration cannot be read.
-    #[error("failed to read the {kind} {NAME}: {reason}")]
-    Registered {
-        /// `MutatingWebhookConfiguration` or `ValidatingWebhookConfiguration`.
-        kind: &'static str,
-        /// What the API server or the way to it says.
-        reason: String,
-    },
+    /// There is no randomness to be had.
+    #[error("failed to get random bytes")]
+    Random,
+}
+
+/// Sixteen hexadecimal digits that nobody can guess.
+///
+/// # Errors
+/// The system has none.
+pub fn random_text() -> Result<String, ClusterError> {
+    let mut random = [0; 8];
+    let provider = rustls::crypto::ring::default_provider();
+    provider.secure_random.fill(&mut random).map_err(|_| ClusterError::Random)?;
+    Ok(format!("{:016x}", u64::from_le_bytes(random)))
 }
 
 /// An error with what caused it, since the outermost often says no more than "service error".

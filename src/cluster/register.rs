@@ -1,4 +1,5 @@
-//! The webhook configurations: built by a pure function, applied at start or printed into `manifests/`.
+//! The webhook configurations, built by a pure function: written by the process that answers ([`super::Registrar`]), or printed
+//! for whoever writes them by hand.
 //!
 //! # When volgate is down
 //! Three webhooks stand in the validating configuration, because what happens when nobody answers differs:
@@ -6,7 +7,7 @@
 //! | webhook | is asked about | when volgate is down |
 //! | --- | --- | --- |
 //! | `workloads.volgate.dev` | what people and tools create or change in a namespace | refused ([`FailurePolicy::Fail`]) |
-//! | `controllers.volgate.dev` | what Kubernetes' own controllers make of that: pods, ReplicaSets, Jobs, claims, more replicas | goes through |
+//! | `controllers.volgate.dev` | what Kubernetes' own controllers and operators make of that: pods, ReplicaSets, Jobs, claims, more replicas | goes through |
 //! | `volumes.volgate.dev` | new PersistentVolumes and StorageClasses | goes through |
 //!
 //! Refusing is the secure choice for the first, and Kyverno's default too: with `Ignore` (Gatekeeper's default) whoever
@@ -19,6 +20,10 @@
 //! Kubernetes gives it (not `--use-service-account-credentials`, not `system:kube-controller-manager`), its requests are the
 //! first webhook's.
 //!
+//! An operator is a service account of another namespace that makes an object with a controlling owner: its custom resource
+//! was there before, and its failover must not wait for volgate. A service account of the object's own namespace is a
+//! person's pipeline, whatever owner it names. Operators that work otherwise are named ([`Registration::operators`]).
+//!
 //! The third goes through because `namespaceSelector` protects nothing that has no namespace: a provisioner must be able to
 //! make the volume of a claim in kube-system. Claims and pods that use such a volume or class are judged all the same.
 //! The mutating configuration lacks it, since no rule changes volumes or classes.
@@ -28,7 +33,7 @@
 //! The excluded namespaces are left out altogether: kube-system and volgate's own come up without volgate. Nodes, leases
 //! and certificate requests match no rule.
 
-use super::{ClusterError, chain};
+use crate::admission::PROBE_LABEL;
 use crate::model::controller_users;
 use crate::policy::EXCLUDED_NAMESPACES;
 use k8s_openapi::ByteString;
@@ -37,20 +42,20 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingWebhook, ValidatingWebhookConfiguration, WebhookClientConfig,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta};
-use kube::Resource;
-use kube::api::{Api, Patch, PatchParams};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::json;
-use std::collections::BTreeSet;
-use std::fmt::Debug;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The name of both configurations.
 pub const NAME: &str = "volgate";
 /// Whose fields they are in server-side apply.
 pub const FIELD_MANAGER: &str = "volgate";
-/// The API server's status for an object that contradicts itself.
-const INVALID: u16 = 422;
+/// The webhook that is asked about volgate's own dry run alone.
+const PROBE_HOOK: &str = "probe.volgate.dev";
+/// Every namespace has its name in this label.
+pub(super) const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
+/// cert-manager's annotation with the Certificate whose CA its injector writes.
+pub(super) const INJECT_CA_FROM: &str = "cert-manager.io/inject-ca-from";
+/// The annotation with the version that wrote a configuration: an older one leaves it alone.
+pub const VERSION_ANNOTATION: &str = "volgate.dev/version";
 /// Where the mutating webhook listens.
 pub const MUTATE_PATH: &str = "/mutate";
 /// Where the validating webhook listens.
@@ -70,6 +75,36 @@ pub enum Endpoint {
     },
     /// By a base URL such as `https://127.0.0.1:8443`, to which the path is added; for a volgate outside of the cluster.
     Url(String),
+}
+
+impl Endpoint {
+    /// The name that the certificate must be for.
+    pub fn host(&self) -> String {
+        match self {
+            Self::Service { namespace, name, .. } => format!("{name}.{namespace}.svc"),
+            Self::Url(url) => host(url).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+/// The host of an https URL.
+pub fn host(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("https://")?;
+    let authority = rest.split('/').next()?;
+    let host = match authority.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next()?,
+        None => authority.split(':').next()?,
+    };
+    Some(host).filter(|host| !host.is_empty())
+}
+
+/// The name of a service account, a Service or the like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespacedName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
 }
 
 /// What becomes of a request when volgate does not answer in time, or not at all.
@@ -106,6 +141,12 @@ pub struct Registration {
     /// Namespaces that are left out besides [`EXCLUDED_NAMESPACES`], such as the one that volgate runs in when it is
     /// another than volgate-system.
     pub excluded_namespaces: Vec<String>,
+    /// Service accounts whose objects go through when volgate is down, whatever owner they have and wherever they are.
+    pub operators: Vec<NamespacedName>,
+    /// The cert-manager Certificate whose CA the injector writes into the configurations; none when it does not.
+    pub inject_ca_from: Option<NamespacedName>,
+    /// The namespace in which volgate tries by a dry run whether the API server asks it; none when it does not.
+    pub probe: Option<String>,
 }
 
 impl Registration {
@@ -117,6 +158,9 @@ impl Registration {
             failure_policy: FailurePolicy::default(),
             timeout_seconds: 5,
             excluded_namespaces: Vec::new(),
+            operators: Vec::new(),
+            inject_ca_from: None,
+            probe: None,
         }
     }
 
@@ -146,7 +190,7 @@ impl Registration {
         let names: BTreeSet<&str> = EXCLUDED_NAMESPACES.into_iter().chain(own).collect();
         LabelSelector {
             match_expressions: Some(vec![LabelSelectorRequirement {
-                key: "kubernetes.io/metadata.name".to_owned(),
+                key: NAMESPACE_LABEL.to_owned(),
                 operator: "NotIn".to_owned(),
                 values: Some(names.into_iter().map(str::to_owned).collect()),
             }]),
@@ -155,7 +199,7 @@ impl Registration {
     }
 }
 
-/// One of the three webhooks.
+/// One of the webhooks.
 struct Hook {
     name: &'static str,
     failure_policy: FailurePolicy,
@@ -163,20 +207,57 @@ struct Hook {
     conditions: Vec<MatchCondition>,
     /// None for objects without a namespace.
     namespaces: Option<LabelSelector>,
+    objects: LabelSelector,
 }
 
-fn hooks(registration: &Registration) -> [Hook; 3] {
-    let names: Vec<String> = controller_users().map(|name| format!("'{name}'")).collect();
-    let names = names.join(", ");
-    let by_controller = format!("request.userInfo.username in [{names}]");
+/// Whether the request comes from somebody who must not wait for a volgate that is down.
+fn by_controller_or_operator(registration: &Registration) -> String {
+    let accounts = registration.operators.iter();
+    let accounts = accounts
+        .map(|NamespacedName { namespace, name }| format!("system:serviceaccount:{namespace}:{name}"));
+    let names: Vec<String> = controller_users().chain(accounts).map(|name| format!("'{name}'")).collect();
+    // Of what is updated the owner that was there before counts: the one who updates cannot add it.
+    format!(
+        "request.userInfo.username in [{}] || \
+         (request.userInfo.username.startsWith('system:serviceaccount:') && \
+         !request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':') && \
+         (request.operation == 'UPDATE' ? oldObject : object).metadata.?ownerReferences.orValue([]).exists(o, \
+         o.?controller.orValue(false)))",
+        names.join(", ")
+    )
+}
+
+/// What volgate's own dry run is about, and nothing else.
+fn probe(namespace: &str) -> Hook {
+    let requirement = |key: &str, operator: &str, values: Option<Vec<String>>| LabelSelector {
+        match_expressions: Some(vec![LabelSelectorRequirement {
+            key: key.to_owned(),
+            operator: operator.to_owned(),
+            values,
+        }]),
+        match_labels: None,
+    };
+    Hook {
+        name: PROBE_HOOK,
+        failure_policy: FailurePolicy::Ignore,
+        rules: vec![rule("Namespaced", "", &["podtemplates"], &["CREATE"])],
+        conditions: Vec::new(),
+        namespaces: Some(requirement(NAMESPACE_LABEL, "In", Some(vec![namespace.to_owned()]))),
+        objects: requirement(PROBE_LABEL, "Exists", None),
+    }
+}
+
+fn hooks(registration: &Registration) -> Vec<Hook> {
+    let by_controller = by_controller_or_operator(registration);
     let namespaced = |name, failure_policy, who: MatchCondition| Hook {
         name,
         failure_policy,
         rules: namespaced_rules(),
         conditions: std::iter::once(who).chain(conditions()).collect(),
         namespaces: Some(registration.namespaces()),
+        objects: LabelSelector::default(),
     };
-    [
+    let mut hooks = vec![
         namespaced(
             "workloads.volgate.dev",
             registration.failure_policy,
@@ -197,8 +278,11 @@ fn hooks(registration: &Registration) -> [Hook; 3] {
             ],
             conditions: Vec::new(),
             namespaces: None,
+            objects: LabelSelector::default(),
         },
-    ]
+    ];
+    hooks.extend(registration.probe.as_deref().map(probe));
+    hooks
 }
 
 /// What has `spec.replicas` and a `scale` subresource: group and resource.
@@ -300,7 +384,17 @@ fn conditions() -> Vec<MatchCondition> {
 pub fn configurations(
     registration: &Registration,
 ) -> (MutatingWebhookConfiguration, ValidatingWebhookConfiguration) {
-    let metadata = || ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() };
+    let mut annotations =
+        BTreeMap::from([(VERSION_ANNOTATION.to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
+    if let Some(NamespacedName { namespace, name }) = &registration.inject_ca_from {
+        annotations.insert(INJECT_CA_FROM.to_owned(), format!("{namespace}/{name}"));
+    }
+    let metadata = || ObjectMeta {
+        name: Some(NAME.to_owned()),
+        labels: Some(BTreeMap::from([("app.kubernetes.io/name".to_owned(), NAME.to_owned())])),
+        annotations: Some(annotations.clone()),
+        ..ObjectMeta::default()
+    };
     let timeout_seconds = Some(i32::from(registration.timeout_seconds));
     let versions = || vec!["v1".to_owned()];
     let mutating = |hook: Hook| MutatingWebhook {
@@ -308,10 +402,10 @@ pub fn configurations(
         admission_review_versions: versions(),
         client_config: registration.client(MUTATE_PATH),
         failure_policy: Some(hook.failure_policy.as_str().to_owned()),
-        match_conditions: Some(hook.conditions),
+        match_conditions: (!hook.conditions.is_empty()).then_some(hook.conditions),
         match_policy: Some("Equivalent".to_owned()),
         namespace_selector: hook.namespaces,
-        object_selector: None,
+        object_selector: Some(hook.objects),
         // Another webhook may add a volume after volgate has looked.
         reinvocation_policy: Some("IfNeeded".to_owned()),
         rules: Some(hook.rules),
@@ -326,11 +420,11 @@ pub fn configurations(
         match_conditions: (!hook.conditions.is_empty()).then_some(hook.conditions),
         match_policy: Some("Equivalent".to_owned()),
         rules: Some(match hook.namespaces {
-            Some(_) => hook.rules.into_iter().chain(scale_rules()).collect(),
-            None => hook.rules,
+            Some(_) if hook.name != PROBE_HOOK => hook.rules.into_iter().chain(scale_rules()).collect(),
+            _ => hook.rules,
         }),
         namespace_selector: hook.namespaces,
-        object_selector: None,
+        object_selector: Some(hook.objects),
         side_effects: "None".to_owned(),
         timeout_seconds,
     };
@@ -342,53 +436,9 @@ pub fn configurations(
         },
         ValidatingWebhookConfiguration {
             metadata: metadata(),
-            webhooks: Some(hooks(registration).map(validating).into()),
+            webhooks: Some(hooks(registration).into_iter().map(validating).collect()),
         },
     )
-}
-
-/// Applies both configurations by server-side apply; a second time changes nothing. Where the fields of another manager make
-/// that invalid, the webhooks are replaced as a whole.
-///
-/// The validating one comes first: an object that is refused because it lacks what the mutating one would have filled in
-/// is better than one that is stored without having been judged.
-///
-/// # Errors
-/// The API server does not take one of them, or cannot be reached.
-pub async fn register(client: kube::Client, registration: &Registration) -> Result<(), ClusterError> {
-    let (mutating, validating) = configurations(registration);
-    apply(client.clone(), "ValidatingWebhookConfiguration", &validating).await?;
-    apply(client, "MutatingWebhookConfiguration", &mutating).await
-}
-
-async fn apply<K>(client: kube::Client, kind: &'static str, object: &K) -> Result<(), ClusterError>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
-{
-    let api = Api::<K>::all(client);
-    // The fields are volgate's: whoever else has written one of them, such as an older installation, loses it.
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let Err(error) = api.patch(NAME, &params, &Patch::Apply(object)).await else { return Ok(()) };
-    // What another manager has written into fields that volgate leaves out stays, and may contradict: the Service of
-    // `manifests/webhooks.yaml` beside a URL. A merge patch replaces the whole list.
-    if matches!(&error, kube::Error::Api(status) if status.code == INVALID)
-        && let Ok(value) = serde_json::to_value(object)
-    {
-        let list = json!({"webhooks": value.get("webhooks")});
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        if api.patch(NAME, &params, &Patch::Merge(list)).await.is_ok() {
-            return Ok(());
-        }
-    }
-    Err(ClusterError::Register { kind, reason: reason(&error) })
-}
-
-/// What the API server, or the way to it, says.
-pub(super) fn reason(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
-        error => chain(error),
-    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,22 @@ pub(super) const POLICIES: Watched = watched("volgate.dev", "v1alpha1", KIND, "s
 pub(super) const NODE_VOLUMES: Watched = watched(API_GROUP, "v1alpha1", "NodeVolume", "nodevolumes");
 pub(super) const NODE_STORAGES: Watched = watched(API_GROUP, "v1alpha1", "NodeStorage", "nodestorages");
 pub(super) const LEASES: Watched = watched("coordination.k8s.io", "v1", "Lease", "leases");
+pub(super) const SECRETS: Watched = watched("", "v1", "Secret", "secrets");
+pub(super) const POD_TEMPLATES: Watched = watched("", "v1", "PodTemplate", "podtemplates");
+pub(super) const CLUSTER_ROLES: Watched =
+    watched("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles");
+pub(super) const MUTATING_WEBHOOKS: Watched = watched(
+    "admissionregistration.k8s.io",
+    "v1",
+    "MutatingWebhookConfiguration",
+    "mutatingwebhookconfigurations",
+);
+pub(super) const VALIDATING_WEBHOOKS: Watched = watched(
+    "admissionregistration.k8s.io",
+    "v1",
+    "ValidatingWebhookConfiguration",
+    "validatingwebhookconfigurations",
+);
 pub(super) const EVENTS: Watched = watched("events.k8s.io", "v1", "Event", "events");
 pub(super) const CAPACITIES: Watched =
     watched("storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities");

@@ -4,7 +4,6 @@
 mod bases;
 mod capacity;
 mod class;
-mod election;
 mod events;
 mod expand;
 mod failpoint;
@@ -20,7 +19,6 @@ mod world;
 pub use bases::{Bases, DEFAULT_BASE};
 pub use capacity::{CAPACITY_LABEL, Capacity, capacities};
 pub use class::{ClassFault, Parameters, VolumeType};
-pub use election::{Election, LeaseRecord, Move};
 pub use events::{About, Notice};
 pub use failpoint::Failpoint;
 pub use names::*;

@@ -58,6 +58,7 @@ fn checks(state: &State) -> [Check; 4] {
     let certificate =
         certificate.map(|why| format!("the certificate {why}; the API server does not trust it: renew it"));
     let certificate = certificate.or_else(|| state.certificates.distrust());
+    let certificate = state.certificates.awaited().or(certificate);
     let none = state.policies.load().policies().is_empty();
     let policies = none.then(|| "there is no policy, so that nothing would be judged".to_owned());
     let shutdown = state.draining().then(|| "shutting down".to_owned());

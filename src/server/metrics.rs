@@ -24,6 +24,7 @@ pub struct Metrics {
     policies: Gauge,
     cache_objects: Family<KindLabels, Gauge>,
     certificate_expiry: Gauge,
+    ca_expiry: Gauge,
     panics: Counter,
     body_bytes: Family<SizeLabels, Gauge>,
     connections: Gauge,
@@ -80,6 +81,7 @@ impl Metrics {
             policies: Gauge::default(),
             cache_objects: Family::default(),
             certificate_expiry: Gauge::default(),
+            ca_expiry: Gauge::default(),
             panics: Counter::default(),
             policy_reload_errors: Counter::default(),
             certificate_reload_errors: Counter::default(),
@@ -106,6 +108,11 @@ impl Metrics {
             "certificate_expiry_timestamp_seconds",
             "When the served certificate ceases to be valid, in seconds since 1970",
             metrics.certificate_expiry.clone(),
+        );
+        registry.register(
+            "ca_expiry_timestamp_seconds",
+            "When the last CA that the API server trusts for volgate ceases to be valid, in seconds since 1970; 0 if unknown",
+            metrics.ca_expiry.clone(),
         );
         registry.register("panics", "Reviews that ended in a fault of volgate's own", metrics.panics.clone());
         registry.register(
@@ -172,6 +179,7 @@ impl Metrics {
     pub(super) fn render(&self, state: &State) -> String {
         self.policies.set(signed(state.policies.load().policies().len()));
         self.certificate_expiry.set(state.certificates.current().not_after);
+        self.ca_expiry.set(state.certificates.ca_not_after());
         for (size, budget) in [("small", &state.budgets.small), ("large", &state.budgets.large)] {
             self.body_bytes.get_or_create(&SizeLabels { size }).set(signed(budget.taken()));
         }

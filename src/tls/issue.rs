@@ -1,8 +1,8 @@
 use super::{PemPair, TlsFault};
 use jiff::civil::Date;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData, date_time_ymd,
 };
 use std::fmt;
 
@@ -11,10 +11,10 @@ pub const CA_DAYS: i64 = 3_650;
 /// How long a server certificate is valid, in days. It is made anew when a third of that is left.
 pub const SERVER_DAYS: i64 = 365;
 
-/// A certificate authority that lives in this process alone (ECDSA P-256). With several replicas the API server must
-/// trust all of theirs; give them one certificate by files in place of that.
+/// A certificate authority of volgate's own (ECDSA P-256).
 pub struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
 }
 
 impl fmt::Debug for Authority {
@@ -33,12 +33,32 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().map_err(fault)?;
-        Ok(Self { issuer: CertifiedIssuer::self_signed(params, key).map_err(fault)? })
+        let pem = params.self_signed(&key).map_err(fault)?.pem();
+        Ok(Self { pem, issuer: Issuer::new(params, key) })
+    }
+
+    /// The authority that this private key (PEM) belongs to, if its certificate (PEM) is among these.
+    pub(super) fn among(certificates: &[String], key: &str) -> Option<Self> {
+        let key = KeyPair::from_pem(key).ok()?;
+        let public = key.subject_public_key_info();
+        let own = |pem: &&String| {
+            let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
+            let certificate = pem.parse_x509().ok()?;
+            (certificate.is_ca() && certificate.public_key().raw == public).then_some(())
+        };
+        let pem = certificates.iter().find(|pem| own(pem).is_some())?.clone();
+        let issuer = Issuer::from_ca_cert_pem(&pem, key).ok()?;
+        Some(Self { pem, issuer })
     }
 
     /// The authority's own certificate, PEM: a webhook configuration's `caBundle`.
     pub fn pem(&self) -> String {
-        self.issuer.pem()
+        self.pem.clone()
+    }
+
+    /// The private key, PEM.
+    pub(super) fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
     }
 
     /// A server certificate for those DNS names and IP addresses, valid from the day before `today` for

@@ -1,17 +1,21 @@
 //! The webhook's certificate: where it comes from, what is served now, and how it changes under running connections.
 //!
+//! In a cluster one CA and one certificate are shared by all replicas ([`SharedPair`]).
+//!
 //! With files, kubelet's rename of `..data` is seen by comparing content every few seconds: a watch on the file itself
 //! fires once at most. A pair that cannot be used never replaces one that can.
 
 mod issue;
 mod pair;
 mod serving;
+mod shared;
 mod source;
 mod trust;
 
 pub use issue::{Authority, CA_DAYS, SERVER_DAYS};
 pub use pair::{Pair, PemPair};
 pub use serving::Certificates;
+pub use shared::{RENEWED_BEFORE, Settled, SharedChange, SharedPair, certificates};
 pub use source::{CertificateSource, Follower, Step};
 pub use trust::distrust;
 
@@ -34,6 +38,11 @@ pub enum TlsFault {
     /// It is not valid today, and the one that is served is.
     #[error("failed to take the new certificate, since the one that is served is valid: it {0}")]
     NotValid(String),
+    /// It is not trusted by those who call, and the one that is served is.
+    #[error(
+        "failed to take the new certificate yet: its CA is not registered, or only just; the one that is served is"
+    )]
+    NotTrusted,
     /// None could be made.
     #[error("failed to issue a certificate: {0}")]
     Issue(String),

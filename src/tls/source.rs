@@ -137,6 +137,6 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsFault> {
 }
 
 /// The day (UTC) of a time in seconds since 1970.
-fn day(now: i64) -> Date {
+pub(super) fn day(now: i64) -> Date {
     TimeZone::UTC.to_datetime(Timestamp::from_second(now).unwrap_or(Timestamp::MAX)).date()
 }

@@ -1,17 +1,18 @@
-//! A cluster with a real node in which volgate is installed as its users install it: `kubectl apply -k manifests/`, with the
-//! certificate's Secret that `docs/install.md` tells of, and all of it in pods of its own image.
+//! A cluster with a real node in which volgate is installed as its users install it: `kubectl apply -k manifests/`, all of it
+//! in pods of its own image.
 
 use super::Options;
 use super::node::{Image, NodeOptions, RealCluster, node_tests_skipped, volgate};
 use super::run::root;
-use jiff::civil::Date;
-use serde_json::json;
+use super::wait_until;
+use std::time::Duration;
 use tokio::sync::OnceCell;
-use volgate::tls::Authority;
 
 /// What is waited for until volgate is installed.
 const ROLLED_OUT: [&str; 3] =
     ["deployment/volgate", "deployment/volgate-provisioner", "daemonset/volgate-agent"];
+/// How long the slowest machine may take until the configurations are written.
+const LIMIT: Duration = Duration::from_secs(120);
 const NAMESPACE: &str = "volgate-system";
 
 /// The cluster.
@@ -50,8 +51,6 @@ impl Installed {
 
     /// Installs volgate by a folder of manifests, and waits until all of it is ready.
     pub async fn install(&self, manifests: &str) {
-        self.works(&["create", "namespace", NAMESPACE], None).await;
-        self.works(&["apply", "-f", "-"], Some(&certificate())).await;
         let manifests = root(manifests);
         self.works(&["apply", "-k", manifests.to_str().unwrap()], None).await;
         for what in ROLLED_OUT {
@@ -64,6 +63,13 @@ impl Installed {
                 panic!("{what} does not get ready: {output}\n{pods}\n{logs}");
             }
         }
+        wait_until("the webhook configurations are in force", LIMIT, async || {
+            let policies = "jsonpath={.webhooks[*].failurePolicy}";
+            let get = ["get", "validatingwebhookconfiguration", "volgate", "-o", policies];
+            let output = self.real.kubectl(&get, None).await;
+            if output.stdout.contains("Fail") { Ok(()) } else { Err(output.to_string()) }
+        })
+        .await;
     }
 
     /// kubectl, which must work; what it printed.
@@ -72,21 +78,4 @@ impl Installed {
         assert!(output.success, "kubectl {args:?}: {output}");
         output.stdout
     }
-}
-
-/// The Secret with the webhook's certificate.
-fn certificate() -> String {
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let pem = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    let issue = |today: Date| -> Result<_, volgate::tls::TlsFault> {
-        let authority = Authority::new(today)?;
-        let pair = authority.issue(&["volgate.volgate-system.svc".to_owned()], today)?;
-        Ok((authority.pem(), pem(pair.certificate), pem(pair.key)))
-    };
-    let (ca, certificate, key) = issue(today).unwrap();
-    json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "volgate-tls", "namespace": NAMESPACE},
-        "stringData": {"ca.crt": ca, "tls.crt": certificate, "tls.key": key}
-    })
-    .to_string()
 }

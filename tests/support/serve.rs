@@ -1,6 +1,12 @@
 //! The binary `volgate serve` as a process beside a control plane.
 
 use super::{Cluster, Process, Scratch, User, wait_until};
+#[cfg(feature = "cluster")]
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
+#[cfg(feature = "cluster")]
+use kube::api::{Api, Patch, PatchParams};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
@@ -19,11 +25,22 @@ pub fn user() -> User {
 
 /// Applies what volgate needs in the cluster when it runs beside it.
 pub fn install(cluster: &Cluster) {
-    for file in ["namespace", "crd", "rbac", "webhooks"] {
+    for file in ["namespace", "crd", "rbac", "registration"] {
         let file = super::run::root(format!("manifests/{file}.yaml"));
         let output = cluster.kubectl_blocking(&["apply", "-f", file.to_str().unwrap()], None);
         assert!(output.success, "{output}");
     }
+}
+
+/// Writes the webhook configurations of a webhook that the test serves by itself.
+#[cfg(feature = "cluster")]
+pub async fn register(client: kube::Client, registration: &volgate::cluster::Registration) {
+    let (mutating, validating) = volgate::cluster::configurations(registration);
+    let (name, params) = (volgate::cluster::NAME, PatchParams::apply("test").force());
+    let api = Api::<ValidatingWebhookConfiguration>::all(client.clone());
+    api.patch(name, &params, &Patch::Apply(&validating)).await.unwrap();
+    let api = Api::<MutatingWebhookConfiguration>::all(client);
+    api.patch(name, &params, &Patch::Apply(&mutating)).await.unwrap();
 }
 
 /// A running `volgate serve`.
@@ -40,7 +57,8 @@ impl Serve {
     /// the API server has its word. See [`install`] and [`user`].
     pub async fn registered(cluster: &Cluster, webhook: SocketAddr, args: &[&str]) -> Self {
         let (url, listen) = (format!("https://{webhook}"), webhook.to_string());
-        let standard = ["--register", "--url", &url, "--listen", &listen];
+        // The one before it may have been killed, and holds the lease until it is over.
+        let standard = ["--register", "--url", &url, "--listen", &listen, "--lease-duration", "6"];
         let serve = Self::start(&cluster.kubeconfig_for(VOLGATE), &[&standard, args].concat());
         serve.ready().await;
         serve.logs("the webhook configurations are registered").await;

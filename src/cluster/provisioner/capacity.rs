@@ -1,6 +1,6 @@
 //! CSIStorageCapacity objects: what the scheduler reads before it chooses a node.
 
-use super::calls::Fault;
+use super::super::calls::Fault;
 use super::{ProvisionerView, Shared, reached};
 use crate::cluster::watched::CAPACITIES;
 use crate::provisioner::{CAPACITY_LABEL, Capacity, capacities};
@@ -112,7 +112,7 @@ async fn written(
             reached(write, true);
             Ok(())
         }
-        Err(Fault::Other(why)) => Err(why),
+        Err(Fault::Other(why) | Fault::Invalid(why)) => Err(why),
         Err(other) => Err(format!("a capacity is another than it was: {other:?}")),
     }
 }
@@ -132,7 +132,7 @@ async fn list(shared: &Shared, namespace: &str) -> Result<BTreeMap<String, Capac
     let labels = format!("{CAPACITY_LABEL}={}", shared.world().provisioner());
     let list = shared.calls.list(CAPACITIES, Some(namespace), &labels).await;
     let list = list.map_err(|fault| match fault {
-        Fault::Other(why) => why,
+        Fault::Other(why) | Fault::Invalid(why) => why,
         other => format!("failed to list {CAPACITIES}: {other:?}"),
     })?;
     let items = list.get("items").and_then(Value::as_array).cloned().unwrap_or_default();

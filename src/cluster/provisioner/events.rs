@@ -1,9 +1,9 @@
 //! Events for people: written in the background, faults first, and what is told again and again is written now and then.
 //! A burst of claims is told of later: its events would take from the API server what their volumes need.
 
+use super::super::calls::Calls;
+use super::super::clock;
 use super::super::watched::EVENTS;
-use super::calls::Calls;
-use super::clock;
 use crate::provisioner::{About, Key, Notice, World};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::{Value, json};

@@ -1,8 +1,9 @@
 //! Carries out the steps of the plan.
 
+use super::super::calls::Fault;
+use super::super::clock;
 use super::super::watched::{CLAIMS, NODE_VOLUMES, VOLUMES};
-use super::calls::Fault;
-use super::{Shared, clock, reached};
+use super::{Shared, reached};
 use crate::cluster::node_volume;
 use crate::facts::ReclaimPolicy;
 use crate::provisioner::{
@@ -186,7 +187,7 @@ impl Shared {
                 Ok(Done::Yes)
             }
             Err(Fault::Missing | Fault::Stale | Fault::Exists) => Ok(Done::Behind),
-            Err(Fault::Other(why)) => Err(why),
+            Err(Fault::Other(why) | Fault::Invalid(why)) => Err(why),
         }
     }
 
@@ -205,7 +206,7 @@ impl Shared {
         let missing = |answer| match answer {
             Ok(object) => Ok(Some(object)),
             Err(Fault::Missing) => Ok(None),
-            Err(Fault::Other(why)) => Err(why),
+            Err(Fault::Other(why) | Fault::Invalid(why)) => Err(why),
             Err(Fault::Exists | Fault::Stale) => Err("failed to look before a removal".to_owned()),
         };
         let volume = missing(self.calls.get(VOLUMES, None, key).await)?;

@@ -1,28 +1,24 @@
 //! The provisioner's controller: watches that feed a world, a queue of volumes to look at, and workers that carry out
 //! the plan while this process leads.
 
-mod calls;
 mod capacity;
-mod clock;
 mod events;
 mod execute;
-mod lease;
 mod metrics;
 mod role;
 mod sink;
 
-pub use lease::LeaseSettings;
 pub use role::{provisioner_cluster_rules, provisioner_namespace_rules};
 
+use super::calls::Calls;
+use super::lease::{Candidate, LeaseSettings, Term};
 use super::watch::WatchState;
 use super::watched::{CLAIMS, CLASSES, NODE_STORAGES, NODE_VOLUMES, NODES, VOLUMES};
 use crate::provisioner::{
     Bases, Claim, Class, Failpoint, Key, Memory, Node, NodeVolume, Queue, Settings, Storage, Volume, World,
 };
 use arc_swap::ArcSwap;
-use calls::Calls;
 use events::Events;
-use lease::{Candidate, Term};
 use metrics::Metrics;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,10 +1,10 @@
-//! The Lease by which one of several controllers leads. The crates that there are compare the record's times with the own
+//! The Lease by which one of several processes leads: the provisioner's controllers, and the webhook's replicas. The crates that there are compare the record's times with the own
 //! clock, so that clocks that differ make two leaders; here only the own monotonic clock counts, as in client-go.
 
-use super::super::watched::LEASES;
 use super::calls::{Calls, Fault};
 use super::clock;
-use crate::provisioner::{Election, LeaseRecord, Move};
+use super::election::{Election, LeaseRecord, Move};
+use super::watched::LEASES;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -47,7 +47,7 @@ impl Candidate {
         (Self { calls, settings, election, started: Instant::now(), lease: None, term }, receiver)
     }
 
-    /// Stands for election for ever.
+    /// Stands for election. It never ends.
     pub(super) async fn run(&mut self) {
         let mut told = String::new();
         loop {
@@ -57,13 +57,14 @@ impl Candidate {
                 Err(why) if leads => tracing::warn!("the lease is not renewed: {why}"),
                 // Once: it is tried again every few seconds.
                 Err(why) if why != told => {
-                    tracing::warn!("the lease is not taken, and so no volume is made here: {why}");
+                    let name = &self.settings.name;
+                    tracing::warn!("the lease {name} is not taken, so this process cannot lead: {why}");
                     told = why;
                 }
                 Err(_) => {}
             }
             if leads && !self.leads() {
-                tracing::error!("leadership is lost: another may lead now; nothing is written any more");
+                tracing::error!("leadership is lost: another may lead now, and this process writes nothing");
                 self.term.send_replace(None);
             }
             tokio::time::sleep(self.settings.retry).await;
@@ -96,7 +97,7 @@ impl Candidate {
             Ok(lease) => {
                 self.lease = Some(lease);
                 if !self.leads() {
-                    tracing::info!("{} leads", self.settings.identity);
+                    tracing::info!(lease = self.settings.name, "{} leads", self.settings.identity);
                 }
                 self.term.send_replace(Some(renewed + self.settings.deadline));
                 Ok(())
@@ -104,7 +105,7 @@ impl Candidate {
             Err(fault) => {
                 self.lease = None;
                 Err(match fault {
-                    Fault::Other(why) => why,
+                    Fault::Other(why) | Fault::Invalid(why) => why,
                     _ => "somebody else was quicker".to_owned(),
                 })
             }

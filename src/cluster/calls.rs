@@ -1,6 +1,6 @@
 //! Calls to the API server, with JSON in and out: what is kept of an object is far less than its type.
 
-use super::super::{Watched, chain};
+use super::{Watched, chain};
 use kube::api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions, Request};
 use serde_json::Value;
 use std::time::Duration;
@@ -17,6 +17,8 @@ pub(super) enum Fault {
     Exists,
     /// It is another by now than it was thought to be.
     Stale,
+    /// It contradicts itself or the rules of its kind, for a person.
+    Invalid(String),
     /// Anything else, for a person.
     Other(String),
 }
@@ -115,6 +117,20 @@ impl Calls {
         self.send(&format!("delete {of} {name}"), request.map_err(|error| chain(&error))).await
     }
 
+    /// A patch of any kind. A server-side apply without force is [`Fault::Stale`] where another manager has written a field
+    /// otherwise; in a dry run nothing is stored.
+    pub(super) async fn patch(
+        &self,
+        of: Watched,
+        namespace: Option<&str>,
+        name: &str,
+        patch: &Patch<&Value>,
+        params: &PatchParams,
+    ) -> Result<Value, Fault> {
+        let request = Request::new(of.path(namespace)).patch(name, params, patch);
+        self.send(&format!("apply the {} {name}", of.kind), request.map_err(|error| chain(&error))).await
+    }
+
     async fn send(
         &self,
         what: &str,
@@ -130,6 +146,7 @@ impl Calls {
                 (404, _) => Fault::Missing,
                 (409, "AlreadyExists") => Fault::Exists,
                 (409, _) => Fault::Stale,
+                (422, _) => Fault::Invalid(format!("failed to {what}: {} (422)", status.message)),
                 (403, _) => Fault::Other(format!(
                     "failed to {what}: volgate is not allowed to; its ClusterRole lacks a rule ({})",
                     status.message

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 /// A Lease, as far as it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeaseRecord {
+pub(super) struct LeaseRecord {
     /// Who holds it; empty when nobody does.
-    pub holder: String,
+    pub(super) holder: String,
     /// Its resource version, which changes with every renewal.
-    pub version: String,
+    pub(super) version: String,
     /// How long a holder that does not renew it is waited for.
-    pub duration: Duration,
+    pub(super) duration: Duration,
 }
 
 /// What to do with the Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Move {
+pub(super) enum Move {
     /// There is none: create it.
     Create,
     /// It is free, or its holder has been silent for too long: write the own name into it, if it is still that version.
@@ -29,19 +29,19 @@ pub enum Move {
 
 /// One candidate's view of the Lease. Times are since any fixed moment.
 #[derive(Debug)]
-pub struct Election {
+pub(super) struct Election {
     identity: String,
     seen: Option<(LeaseRecord, Duration)>,
 }
 
 impl Election {
     /// A candidate of that name, which no other has.
-    pub fn new(identity: &str) -> Self {
+    pub(super) fn new(identity: &str) -> Self {
         Self { identity: identity.to_owned(), seen: None }
     }
 
     /// What to do, now that the Lease is seen to be so.
-    pub fn observe(&mut self, record: Option<&LeaseRecord>, now: Duration) -> Move {
+    pub(super) fn observe(&mut self, record: Option<&LeaseRecord>, now: Duration) -> Move {
         let Some(record) = record else {
             self.seen = None;
             return Move::Create;

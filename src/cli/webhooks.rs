@@ -1,0 +1,64 @@
+//! `volgate webhooks`: the webhook configurations, for whoever writes them by hand.
+
+use super::registration::{RegistrationArgs, read_ca};
+use super::say;
+use crate::cluster::{SECRET, SecretSettings, configurations, connect, shared_ca};
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Print the webhook configurations, or the CA that they must hold
+///
+/// `volgate serve --register` writes the MutatingWebhookConfiguration and the ValidatingWebhookConfiguration itself, once it
+/// can answer. Whoever does not give it that right applies what this prints: first with --failure-policy=ignore, and again
+/// without it when volgate is ready.
+#[derive(Debug, clap::Args)]
+#[group(id = "what", required = true, multiple = false)]
+pub(super) struct Args {
+    /// Print the two configurations, as YAML
+    #[arg(long, group = "what")]
+    print: bool,
+    /// Print the CA's certificates (PEM) of the cluster's Secret that volgate keeps
+    #[arg(long, group = "what")]
+    print_ca: bool,
+    /// The CA's certificates (PEM), for caBundle; without it somebody else fills them in, such as cert-manager
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The Secret's namespace; without it that of --service
+    #[arg(long, value_name = "NAME", default_value = "volgate-system")]
+    namespace: String,
+    /// The Secret's name
+    #[arg(long, value_name = "NAME", default_value = SECRET)]
+    tls_secret: String,
+    #[command(flatten)]
+    registration: RegistrationArgs,
+}
+
+/// Prints.
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    if args.print_ca {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let settings = SecretSettings {
+            namespace: args.namespace.clone(),
+            name: args.tls_secret.clone(),
+            dns_names: Vec::new(),
+        };
+        let read = async { shared_ca(connect().await?, &settings).await };
+        let ca = runtime.context("failed to start the runtime")?.block_on(read)?;
+        say(&ca)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let ca = args.ca.as_deref().map(read_ca).transpose()?.unwrap_or_default();
+    let (mutating, validating) = configurations(&args.registration.registration(ca.into_bytes())?);
+    for configuration in [serde_json::to_value(mutating), serde_json::to_value(validating)] {
+        say(&document(&configuration?)?)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One YAML document.
+fn document(configuration: &Value) -> Result<String> {
+    let text = serde_saphyr::to_string(configuration).context("failed to write YAML")?;
+    Ok(format!("---\n{}\n", text.trim_end()))
+}

@@ -1,0 +1,537 @@
+//! Keeps the webhook configurations: watches, in every replica, whether the API server trusts what is served, and writes
+//! them, in the one that leads. A configuration is written by a process that can answer, so that none refuses a workload
+//! because volgate is not there yet.
+
+use super::calls::{Calls, Fault};
+use super::desired::{Progress, desired, is_newer, is_older, must_wait};
+use super::lease::{Candidate, LeaseSettings, Term};
+use super::register::{FIELD_MANAGER, NAME, Registration, configurations};
+use super::registered::{Caller, Registered, Trust};
+use super::secret::{SecretSettings, SharedSecret};
+use super::watched::{CLUSTER_ROLES, MUTATING_WEBHOOKS, POD_TEMPLATES, VALIDATING_WEBHOOKS, Watched};
+use crate::admission::{PROBE_LABEL, probe_answer};
+use crate::server::Clock;
+use crate::tls::{Certificates, Pair, Settled, certificates, distrust};
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// The ClusterRole that owns the configurations: when it goes, the garbage collector removes them.
+pub const OWNER_ROLE: &str = "volgate-registration";
+/// The name of the object of the dry run.
+pub(super) const PROBE: &str = "volgate-probe";
+/// How often what is registered is looked at.
+const LOOK: Duration = Duration::from_secs(10);
+/// The same while something is to be done.
+const SOON: Duration = Duration::from_secs(1);
+/// The same while the API server does not trust what is served.
+const AGAIN: Duration = Duration::from_secs(2);
+/// How long a CA is registered until it signs what is served: an API server may learn of it late.
+const KNOWN_EVERYWHERE: Duration = Duration::from_secs(30);
+/// How far apart repairs are of what somebody else changes again and again.
+const REPAIRS: Duration = Duration::from_secs(300);
+/// After so many dry runs without an answer the log says why.
+const PATIENCE: u32 = 10;
+
+/// The CAs (PEM) to register, now; none while they are not known.
+pub type Bundle = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// Where the CAs come from.
+#[derive(Clone)]
+pub enum Authorities {
+    /// The Secret that all replicas share.
+    Secret(SecretSettings),
+    /// Somebody else keeps them.
+    Given(Bundle),
+}
+
+/// What the writer is told.
+pub struct RegistrarOptions {
+    /// What is asked for. The bundle is left out.
+    pub registration: Registration,
+    /// The namespace of the dry run.
+    pub namespace: String,
+    /// How one of the replicas is chosen.
+    pub lease: LeaseSettings,
+    /// Where the CAs come from.
+    pub authorities: Authorities,
+}
+
+/// What is registered, as this process last saw it.
+pub struct RegistrationView {
+    calls: Calls,
+    /// The host of the URL by which volgate is called, if it is by one.
+    host: Option<String>,
+    certificates: Arc<Certificates>,
+    clock: Clock,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// Who calls, and since when it is so.
+struct Seen {
+    callers: Vec<Caller>,
+    since: Instant,
+    trust: Option<Trust>,
+}
+
+impl RegistrationView {
+    /// Begins with nothing seen. From now on a certificate is served only once its CA is registered, as far as that is known.
+    pub fn new(
+        client: kube::Client,
+        host: Option<String>,
+        certificates: Arc<Certificates>,
+        clock: Clock,
+    ) -> Self {
+        let seen = Seen { callers: Vec::new(), since: Instant::now(), trust: None };
+        let seen = Arc::new(Mutex::new(seen));
+        let shared = seen.clone();
+        certificates.set_gate(move |new, current, now| lock(&shared).admits(new, current, now));
+        Self { calls: Calls::new(client), host, certificates, clock, seen }
+    }
+
+    /// Where somebody else writes the configurations: looks now and then. It never ends.
+    pub async fn watch(&self) {
+        loop {
+            if let Err(why) = self.look().await {
+                self.note(Trust::Unknown(why));
+            }
+            tokio::time::sleep(if self.certificates.distrust().is_some() { AGAIN } else { LOOK }).await;
+        }
+    }
+
+    /// Reads what is registered, and tells readiness whether it fits.
+    async fn look(&self) -> Result<Registered, String> {
+        let found = Registered::read(&self.calls).await?;
+        let callers = found.callers(self.host.as_deref());
+        let bundles: Vec<&[u8]> = callers.iter().map(|caller| caller.ca_bundle.as_slice()).collect();
+        self.certificates.set_trusted(&String::from_utf8_lossy(&bundles.concat()));
+        let trust = Trust::of(&callers, &self.certificates.current(), self.clock.now());
+        {
+            let mut seen = lock(&self.seen);
+            if seen.callers != callers {
+                (seen.callers, seen.since) = (callers, Instant::now());
+            }
+        }
+        // What only stands in for a certificate is trusted by nobody.
+        if self.certificates.awaited().is_none() {
+            self.note(trust);
+        }
+        Ok(found)
+    }
+
+    fn note(&self, trust: Trust) {
+        self.certificates.set_distrust(match &trust {
+            Trust::Broken(why) => Some(why.clone()),
+            Trust::Holds | Trust::Unknown(_) => None,
+        });
+        let mut seen = lock(&self.seen);
+        if seen.trust.as_ref() != Some(&trust) {
+            trust.log();
+            seen.trust = Some(trust);
+        }
+    }
+}
+
+impl Seen {
+    /// Whether a certificate may be served in place of the current one: a CA is registered before it serves.
+    fn admits(&self, new: &Pair, current: &Pair, now: i64) -> bool {
+        let of = |pair| Trust::of(&self.callers, pair, now);
+        if self.callers.is_empty() || current.invalid_at(now).is_some() || of(current) != Trust::Holds {
+            return true;
+        }
+        match of(new) {
+            Trust::Broken(_) => false,
+            Trust::Unknown(_) => true,
+            // All API servers know by now, or have known for long as it is the CA of the current one.
+            Trust::Holds => {
+                self.since.elapsed() >= KNOWN_EVERYWHERE || self.same_authority(new, current, now)
+            }
+        }
+    }
+
+    fn same_authority(&self, new: &Pair, current: &Pair, now: i64) -> bool {
+        self.callers.iter().all(|caller| {
+            let bundle = certificates(&String::from_utf8_lossy(&caller.ca_bundle));
+            bundle.iter().any(|ca| {
+                [new, current].iter().all(|pair| distrust(pair, ca.as_bytes(), &caller.host, now).is_none())
+            })
+        })
+    }
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes the configurations while it leads.
+pub struct Registrar {
+    view: RegistrationView,
+    calls: Calls,
+    options: RegistrarOptions,
+    secret: Option<SharedSecret>,
+    candidate: Candidate,
+    term: watch::Receiver<Term>,
+}
+
+/// What was done so far.
+#[derive(Default)]
+struct Course {
+    /// A review that the API server sent was answered.
+    verified: bool,
+    /// All is as it was asked for, and the log says so.
+    registered: bool,
+    /// The bundle that was registered last.
+    bundle: String,
+    /// When something that somebody else had changed was repaired.
+    repaired: Option<Instant>,
+    /// The API server refuses an owner.
+    ownerless: bool,
+    /// Whether the configurations can have an owner; none while that was not looked at.
+    owned: Option<bool>,
+    /// A newer version has written them.
+    newer: bool,
+    unanswered: u32,
+    told: String,
+}
+
+/// When to look again.
+enum Next {
+    /// All is done.
+    Rest,
+    /// There is something to do.
+    Go,
+}
+
+impl Registrar {
+    /// Nothing is read or written before [`Registrar::run`].
+    pub fn new(
+        client: kube::Client,
+        options: RegistrarOptions,
+        certificates: Arc<Certificates>,
+        clock: Clock,
+    ) -> Self {
+        let calls = Calls::new(client.clone());
+        let host = options.registration.endpoint.host();
+        let view = RegistrationView::new(client, Some(host), certificates.clone(), clock.clone());
+        let (candidate, term) = Candidate::new(calls.clone(), options.lease.clone());
+        let secret = match &options.authorities {
+            Authorities::Secret(settings) => {
+                let identity = &options.lease.identity;
+                Some(SharedSecret::new(calls.clone(), settings.clone(), identity, certificates, clock))
+            }
+            Authorities::Given(_) => None,
+        };
+        Self { view, calls, options, secret, candidate, term }
+    }
+
+    /// Stands for election and writes while it leads, once `ready` says that reviews can be judged, until `stop` ends; then
+    /// gives the lease back.
+    pub async fn run(self, ready: impl Fn() -> bool, stop: impl Future<Output = ()>) {
+        let Self { view, calls, options, secret, mut candidate, term } = self;
+        let writer = Writer { view: &view, calls: &calls, options: &options, secret: secret.as_ref(), term };
+        let following = async {
+            match &secret {
+                Some(secret) => secret.follow().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = candidate.run() => {}
+            () = writer.run(ready) => {}
+            () = following => {}
+            () = stop => {}
+        }
+        candidate.release().await;
+    }
+}
+
+/// What a writer needs.
+struct Writer<'a> {
+    view: &'a RegistrationView,
+    calls: &'a Calls,
+    options: &'a RegistrarOptions,
+    secret: Option<&'a SharedSecret>,
+    term: watch::Receiver<Term>,
+}
+
+impl Writer<'_> {
+    async fn run(&self, ready: impl Fn() -> bool) {
+        let mut course = Course::default();
+        loop {
+            let pause = match self.round(&mut course, &ready).await {
+                Ok(next) => {
+                    course.told.clear();
+                    match next {
+                        Next::Rest if self.view.certificates.distrust().is_some() => AGAIN,
+                        Next::Rest => LOOK,
+                        Next::Go => SOON,
+                    }
+                }
+                Err(why) => {
+                    if why != course.told {
+                        tracing::error!("{why}; trying again");
+                        course.told = why;
+                    }
+                    AGAIN
+                }
+            };
+            let (leads, until) = (self.leads(), Instant::now() + pause);
+            while Instant::now() < until && self.leads() == leads {
+                tokio::time::sleep(SOON.min(until.saturating_duration_since(Instant::now()))).await;
+            }
+        }
+    }
+
+    fn leads(&self) -> bool {
+        self.term.borrow().is_some_and(|until| until > Instant::now())
+    }
+
+    async fn round(&self, course: &mut Course, ready: impl Fn() -> bool) -> Result<Next, String> {
+        let found = self.view.look().await?;
+        if !self.leads() {
+            // Another may have changed everything when this one leads again.
+            (course.verified, course.registered) = (false, false);
+            return Ok(Next::Rest);
+        }
+        if let Some(secret) = self.secret
+            && secret.advance(self.settled(secret)).await?
+        {
+            return Ok(Next::Go);
+        }
+        // Before the caches are filled it would be called and know nothing.
+        let Some(bundle) = self.bundle().filter(|_| ready() && self.view.certificates.awaited().is_none())
+        else {
+            return Ok(Next::Go);
+        };
+        self.keep(course, found, bundle).await
+    }
+
+    /// How far the last step of a renewal has got.
+    fn settled(&self, secret: &SharedSecret) -> Settled {
+        let certificates = &self.view.certificates;
+        let seen = lock(&self.view.seen);
+        let (current, now) = (certificates.current(), self.view.clock.now());
+        let signing = secret.signing().unwrap_or_default();
+        let trusted = !seen.callers.is_empty() && seen.callers.iter().all(|caller| caller.trusts(&signing));
+        let broken = seen.callers.is_empty()
+            || certificates.awaited().is_some()
+            || current.invalid_at(now).is_some()
+            || matches!(Trust::of(&seen.callers, &current, now), Trust::Broken(_));
+        let registered = trusted && seen.since.elapsed() >= KNOWN_EVERYWHERE;
+        Settled { registered, served: false, broken }
+    }
+
+    /// The CAs to register: those that are wanted, and as long as they do not fit what is served those that are registered.
+    fn bundle(&self) -> Option<String> {
+        if self.options.registration.inject_ca_from.is_some() {
+            return Some(String::new());
+        }
+        let wanted = match (&self.options.authorities, self.secret) {
+            (Authorities::Given(bundle), _) => bundle()?,
+            (Authorities::Secret(_), secret) => secret?.bundle()?,
+        };
+        let seen = lock(&self.view.seen);
+        let (current, now) = (self.view.certificates.current(), self.view.clock.now());
+        let host = self.options.registration.endpoint.host();
+        if distrust(&current, wanted.as_bytes(), &host, now).is_none() {
+            return Some(wanted);
+        }
+        let registered = seen.callers.first().map(|caller| String::from_utf8_lossy(&caller.ca_bundle));
+        let mut all = certificates(&registered.unwrap_or_default());
+        let new = certificates(&wanted);
+        all.retain(|pem| !new.contains(pem));
+        Some(all.concat() + &wanted)
+    }
+
+    /// Writes what is not as it should be.
+    async fn keep(&self, course: &mut Course, found: Registered, bundle: String) -> Result<Next, String> {
+        let trusted = {
+            let seen = lock(&self.view.seen);
+            let current = self.view.certificates.current();
+            Trust::of(&seen.callers, &current, self.view.clock.now()) == Trust::Holds
+        };
+        let complete = found.mutating.is_some() && found.validating.is_some();
+        course.verified &= trusted && complete;
+        let progress = Progress { trusted, verified: course.verified };
+        let plain = self.wanted(&bundle, None)?;
+        let both = [(&found.validating, &plain.0), (&found.mutating, &plain.1)];
+        let waits = both.iter().any(|(found, wanted)| must_wait(found.as_ref(), wanted, progress));
+        let others = both.iter().filter_map(|(found, wanted)| Some((found.as_ref()?, *wanted)));
+        let newer = others.clone().any(|(found, wanted)| is_newer(found, wanted));
+        if newer && !course.newer {
+            tracing::warn!(
+                "a newer version of volgate has written the webhook configurations: they are left as they are, but for their CA"
+            );
+        }
+        course.newer = newer;
+        let older = others.clone().any(|(found, wanted)| is_older(found, wanted));
+        let asked = if waits { self.wanted(&bundle, Some(&self.options.namespace))? } else { plain };
+        let urgent = !course.registered || !trusted || !complete || older || course.bundle != bundle;
+        let patient = course.repaired.is_some_and(|at| at.elapsed() < REPAIRS) && !urgent;
+        let mut wrote = false;
+        let all = [
+            (VALIDATING_WEBHOOKS, &found.validating, &asked.0),
+            (MUTATING_WEBHOOKS, &found.mutating, &asked.1),
+        ];
+        for (of, found, wanted) in all {
+            let known = found.as_ref().and_then(|found| found.pointer("/metadata/ownerReferences/0"));
+            let differs = desired(found.as_ref(), wanted, known, progress).is_some();
+            if !differs && (known.is_some() || course.registered) || patient {
+                continue;
+            }
+            let owner = self.owner(course).await?;
+            if let Some(object) = desired(found.as_ref(), wanted, owner.as_ref(), progress) {
+                match self.write(of, &object).await {
+                    // Some clusters let only those own an object who may delete it.
+                    Err(why) if owner.is_some() && why.contains("ownerRef") => {
+                        tracing::warn!(
+                            "{why}; the webhook configurations get no owner, and must be removed by hand when volgate is"
+                        );
+                        course.ownerless = true;
+                    }
+                    written => written?,
+                }
+                wrote = true;
+            }
+        }
+        if wrote {
+            if course.registered && !urgent {
+                tracing::warn!("the webhook configurations were changed by somebody else; repaired");
+                course.repaired = Some(Instant::now());
+            }
+            course.bundle = bundle;
+            return Ok(Next::Go);
+        }
+        if waits {
+            course.registered = false;
+            return self.verify(course).await;
+        }
+        course.bundle = bundle;
+        if !std::mem::replace(&mut course.registered, true) {
+            tracing::info!("the webhook configurations are registered");
+        }
+        Ok(Next::Rest)
+    }
+
+    /// The validating and the mutating configuration as they are asked for.
+    fn wanted(&self, bundle: &str, probe: Option<&str>) -> Result<(Value, Value), String> {
+        let registration = Registration {
+            ca_bundle: bundle.as_bytes().to_vec(),
+            probe: probe.map(str::to_owned),
+            ..self.options.registration.clone()
+        };
+        let (mutating, validating) = configurations(&registration);
+        let value = |result: Result<Value, serde_json::Error>| result.map_err(|error| error.to_string());
+        Ok((value(serde_json::to_value(validating))?, value(serde_json::to_value(mutating))?))
+    }
+
+    /// The owner reference; none where there is no such ClusterRole.
+    async fn owner(&self, course: &mut Course) -> Result<Option<Value>, String> {
+        if course.ownerless {
+            return Ok(None);
+        }
+        match self.calls.get(CLUSTER_ROLES, None, OWNER_ROLE).await {
+            Ok(role) => {
+                course.owned = Some(true);
+                let uid = role.pointer("/metadata/uid");
+                Ok(uid.map(|uid| {
+                    json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": OWNER_ROLE, "uid": uid})
+                }))
+            }
+            Err(Fault::Missing) if course.owned == Some(true) => Err(format!(
+                "the ClusterRole {OWNER_ROLE} is gone: volgate is being removed, and registers nothing"
+            )),
+            Err(fault) => {
+                if course.owned.replace(false).is_none() {
+                    tracing::warn!(
+                        "the ClusterRole {OWNER_ROLE} cannot be read, so the webhook configurations must be removed by hand: {fault:?}"
+                    );
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    async fn write(&self, of: Watched, object: &Value) -> Result<(), String> {
+        let text = |fault: Fault| match fault {
+            Fault::Other(why) | Fault::Invalid(why) => why,
+            fault => format!("failed to apply the {} {NAME}: {fault:?}", of.kind),
+        };
+        // The fields are volgate's: whoever else has written one of them, such as an older installation, loses it.
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        match self.calls.patch(of, None, NAME, &Patch::Apply(object), &params).await {
+            // What another manager has written into fields that volgate leaves out stays, and may contradict: a Service
+            // beside a URL. A merge patch replaces the whole list.
+            Err(Fault::Invalid(why)) => {
+                let list = json!({"webhooks": object.get("webhooks")});
+                let params =
+                    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+                let merged = self.calls.patch(of, None, NAME, &Patch::Merge(&list), &params).await;
+                merged.map_err(|_| why)?;
+            }
+            applied => {
+                applied.map_err(text)?;
+            }
+        }
+        let policy = object.pointer("/webhooks/0/failurePolicy").and_then(Value::as_str).unwrap_or_default();
+        tracing::info!(failure_policy = policy, "wrote the {} {NAME}", of.kind);
+        Ok(())
+    }
+
+    /// Tries by a dry run whether the API server asks both webhooks and takes their answers.
+    async fn verify(&self, course: &mut Course) -> Result<Next, String> {
+        let nonce = super::random_text().map_err(|error| error.to_string())?;
+        let namespace = self.options.namespace.as_str();
+        let object = json!({
+            "apiVersion": "v1", "kind": "PodTemplate",
+            "metadata": {"name": PROBE, "namespace": namespace, "labels": {PROBE_LABEL: nonce}},
+            "template": {"metadata": {"labels": {PROBE_LABEL: nonce}},
+                         "spec": {"containers": [{"name": "probe", "image": "probe"}]}},
+        });
+        let params = PatchParams { dry_run: true, ..PatchParams::apply(FIELD_MANAGER).force() };
+        let tried =
+            self.calls.patch(POD_TEMPLATES, Some(namespace), PROBE, &Patch::Apply(&object), &params).await;
+        let why = match tried {
+            Err(Fault::Other(why)) if why.contains(&probe_answer(&nonce)) => {
+                tracing::info!("the API server asks volgate: a dry run of its own was answered");
+                (course.verified, course.unanswered) = (true, 0);
+                return Ok(Next::Go);
+            }
+            Ok(_) => "it was let through without an answer".to_owned(),
+            Err(Fault::Other(why) | Fault::Invalid(why)) => why,
+            Err(fault) => format!("{fault:?}"),
+        };
+        course.unanswered += 1;
+        if course.unanswered == PATIENCE {
+            tracing::warn!(
+                "the API server does not ask volgate yet, so the webhook configurations stay at failurePolicy Ignore: \
+                 dry run of PodTemplate {namespace}/{PROBE}: {why}"
+            );
+        }
+        Ok(Next::Go)
+    }
+}
+
+/// Waits, at the end of this process, while volgate is being removed and its configurations are still there: nobody else
+/// answers. At most that long.
+pub async fn until_removed(client: kube::Client, limit: Duration) {
+    let calls = Calls::new(client);
+    let removed = async {
+        loop {
+            match Registered::read(&calls).await {
+                Ok(found) if found.is_gone() => return,
+                // Its owner is there: this is a restart, and the others answer.
+                Ok(_) if calls.get(CLUSTER_ROLES, None, OWNER_ROLE).await.is_ok() => return,
+                // The right to read goes with the rest.
+                _ => tokio::time::sleep(Duration::from_millis(500)).await,
+            }
+        }
+    };
+    if tokio::time::timeout(limit, removed).await.is_err() {
+        tracing::warn!(
+            "whether the webhook configurations are gone is not known after {limit:?}; shutting down"
+        );
+    }
+}
