@@ -1,7 +1,8 @@
 //! How rules learn of other objects: the informer cache in the webhook, the other manifests in `check`, a map in a test.
 
 use crate::facts::{
-    ClaimFacts, ClassFacts, NamespaceFacts, NodeFacts, OwnerFacts, ReclaimPolicy, VolumeFacts,
+    ClaimFacts, ClassFacts, ConfigFacts, ConfigKind, NamespaceFacts, NodeFacts, OwnerFacts, ReclaimPolicy,
+    VolumeFacts,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -77,6 +78,10 @@ pub trait Lookup: Send + Sync {
     fn claim_to_come(&self, _namespace: &str, _claim: &str) -> bool {
         false
     }
+    /// A ConfigMap or a Secret. Only `check` knows any: the webhook has no right to read them.
+    fn config(&self, _kind: ConfigKind, _namespace: &str, _name: &str) -> Option<Arc<ConfigFacts>> {
+        None
+    }
 }
 
 /// A lookup over plain maps: what `check` fills from files, and tests by hand.
@@ -92,6 +97,8 @@ pub struct MapLookup {
     nodes: BTreeMap<String, Arc<NodeFacts>>,
     /// By namespace, then by name; of one name there may be several kinds.
     owners: BTreeMap<String, BTreeMap<String, Vec<Arc<OwnerFacts>>>>,
+    /// By kind and namespace, then by name.
+    configs: BTreeMap<(ConfigKind, String), BTreeMap<String, Arc<ConfigFacts>>>,
     /// Namespace and `<template>-<set>` of every StatefulSet's claims.
     set_claims: BTreeSet<(String, String)>,
     complete: bool,
@@ -129,6 +136,11 @@ impl MapLookup {
                     self.set_claims.insert((facts.namespace().to_owned(), claims));
                 }
                 self.add_owner(OwnerFacts::read(&facts.id, &facts.meta));
+            }
+            Subject::Config(config) => {
+                let key = (config.kind, config.namespace.clone());
+                let configs = self.configs.entry(key).or_default();
+                configs.insert(config.name.clone(), Arc::new(config.clone()));
             }
             Subject::Other => {}
         }
@@ -202,5 +214,8 @@ impl Lookup for MapLookup {
                 && ordinal.bytes().all(|b| b.is_ascii_digit())
                 && self.set_claims.contains(&(namespace.to_owned(), claims.to_owned()))
         })
+    }
+    fn config(&self, kind: ConfigKind, namespace: &str, name: &str) -> Option<Arc<ConfigFacts>> {
+        self.configs.get(&(kind, namespace.to_owned()))?.get(name).cloned()
     }
 }

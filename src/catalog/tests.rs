@@ -112,13 +112,14 @@ fn every_fixture_is_classified_as_written() {
             env: &env,
             env_from: &env_from,
             working_dir: fixture.working_dir.as_deref(),
+            configuration: None,
         };
         let mut doubts = (None, None);
         let (product, data, cache, client) = match Catalog::embedded().classify(&container) {
             Statefulness::NotListed => (None, None, false, None),
             Statefulness::Unplaced { product, why, .. } => {
                 let Unplaced::Value(name) = why else { panic!("{fixture:?}") };
-                doubts.1 = Some(name);
+                doubts.1 = Some(name.name);
                 (Some(product), None, false, None)
             }
             Statefulness::Cache { product, why } => {
@@ -127,7 +128,9 @@ fn every_fixture_is_classified_as_written() {
             }
             Statefulness::Client { product, program } => (Some(product), None, false, Some(program)),
             Statefulness::Stateful { product, data, cache, .. } => {
-                doubts.0 = cache.map(|doubt| doubt.variable);
+                doubts.0 = cache.map(|doubt| match doubt.by {
+                    Unsure::Variable(name) | Unsure::File(name) => name,
+                });
                 let paths = data
                     .iter()
                     .map(|place| format!("{}{}", place.path, if place.doubt.is_none() { "" } else { "?" }))

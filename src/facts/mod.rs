@@ -5,6 +5,8 @@
 mod claim;
 mod claim_site;
 mod class;
+mod config;
+mod configured;
 mod container;
 mod fault;
 mod node;
@@ -19,14 +21,16 @@ mod workload;
 pub use claim::{ClaimFacts, ClaimSpec, ClassName};
 pub use claim_site::{ClaimSite, ClaimSiteKind};
 pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
-pub use container::{Container, Device, Mount, Part, Section};
+pub use config::{ConfigFacts, ConfigKind, ConfigValue, Sealed};
+pub use configured::{configuration, view};
+pub use container::{Container, Device, KeyRef, Mount, Part, Section};
 pub use fault::FactsFault;
 pub(crate) use fault::{Object, OrFault};
 pub use node::{NamespaceFacts, NodeFacts, OwnerFacts, OwnerRef};
 pub use outline::Outline;
 pub use placement::{MOST_CANDIDATES, TiedClaim, TiedClaims, tied_claims};
 pub use pod::PodFacts;
-pub use pod_volume::{PodVolume, VolumeSource};
+pub use pod_volume::{FileSource, PodVolume, VolumeSource};
 pub use storage::{Cover, Place, StorageMap, WritablePath, volume_fate};
 pub use volume::{VolumeFacts, VolumeKind};
 pub use workload::{ClaimTemplate, Workload, WorkloadKind};
@@ -61,6 +65,8 @@ pub enum Subject<'a> {
     Namespace(NamespaceFacts),
     /// A Node: looked up, not judged.
     Node(NodeFacts),
+    /// A ConfigMap or a Secret: looked up, not judged.
+    Config(ConfigFacts),
     /// A kind that volgate has nothing to say about.
     Other,
 }
@@ -183,6 +189,8 @@ impl<'a> Facts<'a> {
             ("storage.k8s.io", "StorageClass") => Subject::Class(ClassFacts::read(object, &id)?),
             ("", "Namespace") => Subject::Namespace(NamespaceFacts::read(&id, &meta)),
             ("", "Node") => Subject::Node(NodeFacts::read(&id, &meta)),
+            ("", "ConfigMap") => Subject::Config(ConfigFacts::read(ConfigKind::ConfigMap, object, &id)),
+            ("", "Secret") => Subject::Config(ConfigFacts::read(ConfigKind::Secret, object, &id)),
             _ => match WorkloadKind::of(group, kind) {
                 Some(kind) => Subject::Workload(Box::new(Workload::read(object, kind, meta)?)),
                 None => Subject::Other,

@@ -1,9 +1,10 @@
 use super::{Draft, Drafts, Rule};
-use crate::catalog::{Catalog, Origin, PlaceDoubt, Start, Unplaced};
-use crate::data::{Data, DataPath, UnplacedData, Why, has_durable, has_lasting, view, writable_mounts};
+use crate::catalog::{Allowance, Origin, PlaceDoubt, Start, Unplaced, Unsure};
+use crate::data::{Data, DataPath, UnplacedData, Why, has_durable, has_lasting, writable_mounts};
 use crate::engine::Context;
 use crate::facts::{
-    Container, Cover, Mount, Place, Section, StorageMap, VolumeSource, Workload, WorkloadKind,
+    Container, Cover, Mount, Place, Section, StorageMap, VolumeSource, Workload, WorkloadKind, configuration,
+    view,
 };
 use crate::model::{Brief, Durability, FieldPath, FsPath, LabelSelector, beginning, shortened};
 use crate::policy::{Belongs, PolicyFault, selector_faults};
@@ -153,7 +154,8 @@ impl Rule for DurableData {
         }
         let asked = Asked {
             workload,
-            catalog: context.catalog,
+            context,
+            allowance: Allowance::default(),
             job: context.subjects.belongs_to(WorkloadKind::Job),
             started: Cell::new(None),
         };
@@ -175,20 +177,23 @@ impl Rule for DurableData {
 }
 
 /// What findings turn on besides where the data lies.
-struct Asked<'w, 'a> {
+struct Asked<'c, 'w, 'a> {
     workload: &'w Workload<'a>,
-    catalog: &'w Catalog,
+    context: &'c Context<'a>,
+    allowance: Allowance,
     job: Belongs,
     /// What the last container that was asked about starts: each of its paths asks.
     started: Cell<Option<(&'w Container<'a>, Start)>>,
 }
 
-impl<'w, 'a> Asked<'w, 'a> {
+impl<'w, 'a> Asked<'_, 'w, 'a> {
     fn start(&self, container: &'w Container<'a>) -> Start {
         match self.started.get() {
             Some((known, start)) if std::ptr::eq(known, container) => start,
             _ => {
-                let start = self.catalog.start(&view(container));
+                let (namespace, lookup) = (self.context.facts.namespace(), self.context.lookup);
+                let brought = configuration(self.workload, container, namespace, lookup, &self.allowance);
+                let start = self.context.catalog.start(&view(container, &brought));
                 self.started.set(Some((container, start)));
                 start
             }
@@ -215,7 +220,7 @@ impl DurableData {
     /// Judges paths of which there is one thing to tell.
     fn judge<'w, 'a>(
         &self,
-        asked: &Asked<'w, 'a>,
+        asked: &Asked<'_, 'w, 'a>,
         storage: StorageMap<'_, '_>,
         alike: &[&DataPath<'w, 'a>],
     ) -> Option<Draft> {
@@ -301,7 +306,9 @@ impl DurableData {
             let field = match moved_by.origin {
                 Origin::Command { index } => Some(container.key("command").index(index)),
                 Origin::Args { index } => Some(container.key("args").index(index)),
-                Origin::Env { index, .. } => index.map(|index| container.key("env").index(index)),
+                Origin::Env { index } => index.map(|index| container.key("env").index(index)),
+                Origin::EnvFrom { index } => Some(container.key("envFrom").index(index)),
+                Origin::Mount { index } => index.map(|index| container.key("volumeMounts").index(index)),
             };
             if let Some(field) = field {
                 draft = draft.related(field, "this may name another directory, and its value is not known");
@@ -331,14 +338,15 @@ impl DurableData {
         let unless = match (place, data.doubts.cache) {
             (None, None) => return draft,
             (_, Some(cache)) => {
-                format!(
-                    "unless {}, whose value is not known here, makes it keep nothing ({})",
-                    cache.variable, cache.why
-                )
+                let by = match cache.by {
+                    Unsure::Variable(name) => format!("{name}, whose value is not known here,"),
+                    Unsure::File(name) => format!("{name}, which is not known here,"),
+                };
+                format!("unless {by} makes it keep nothing ({})", cache.why)
             }
             (Some(PlaceDoubt::Configuration), None) => moves("its configuration, which is not known here,"),
             (Some(PlaceDoubt::Value(moved_by)), None) => {
-                moves(&format!("{}, whose value is not known here,", moved_by.name))
+                moves(&format!("{}, whose value is not known here,", moved_by.named))
             }
             (Some(PlaceDoubt::EnvFrom(name)), None) => {
                 moves(&format!("{name}, which may come by `envFrom`,"))
@@ -367,7 +375,7 @@ impl DurableData {
     /// The finding about a product's data as it is where a Job runs the product; nothing where the policy ignores Jobs.
     fn of_a_job<'w, 'a>(
         &self,
-        asked: &Asked<'w, 'a>,
+        asked: &Asked<'_, 'w, 'a>,
         data: &DataPath<'w, 'a>,
         draft: Draft,
     ) -> Option<Draft> {

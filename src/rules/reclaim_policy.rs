@@ -1,7 +1,7 @@
 use super::{Draft, Drafts, Rule};
 use crate::data::{Data, DataPath, writable_mounts};
 use crate::engine::Context;
-use crate::facts::{Place, Workload};
+use crate::facts::{Place, StorageMap, Workload};
 use crate::model::{Durability, FieldPath};
 use crate::policy::PolicyFault;
 use crate::verdict::Action;
@@ -65,7 +65,7 @@ impl Rule for ReclaimPolicy {
         }
         if self.0.volumes {
             let doomed = paths.iter().filter(|data| data.cover.fate.most == Durability::Claim);
-            findings.extend(doomed.filter_map(|data| volume_finding(workload, data)));
+            findings.extend(doomed.filter_map(|data| volume_finding(workload, &storage, data)));
         }
         if self.0.claims && paths.iter().any(|data| matches!(data.cover.place, Place::Template(_))) {
             retention_findings(workload, findings);
@@ -77,7 +77,11 @@ impl Rule for ReclaimPolicy {
     }
 }
 
-fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Draft> {
+fn volume_finding(
+    workload: &Workload<'_>,
+    storage: &StorageMap<'_, '_>,
+    data: &DataPath<'_, '_>,
+) -> Option<Draft> {
     let pod = workload.pod.path();
     let (field, what) = match data.cover.place {
         Place::Template(template) => {
@@ -96,7 +100,7 @@ fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Dr
     );
     let draft =
         Draft::new(field, message).help("use a class with `reclaimPolicy: Retain`, or set it on the volume");
-    Some(if data.doubts.is_guess() { draft.at_most(Action::Warn) } else { draft })
+    Some(if data.is_guess(storage) { draft.at_most(Action::Warn) } else { draft })
 }
 
 fn retention_findings(workload: &Workload<'_>, findings: &mut Drafts<'_>) {

@@ -1,7 +1,7 @@
 use super::{Draft, Drafts, Rule};
 use crate::data::{Data, Why};
 use crate::engine::Context;
-use crate::facts::{ClaimSpec, Part, Place, VolumeSource, Workload, WorkloadKind};
+use crate::facts::{ClaimSpec, Part, Place, StorageMap, VolumeSource, Workload, WorkloadKind};
 use crate::model::{AccessMode, FieldPath};
 use crate::policy::PolicyFault;
 use crate::verdict::Action;
@@ -64,7 +64,7 @@ impl Rule for SharedWriter {
         let Some(several) = Several::of(workload) else { return };
         let data = Data::of_products(workload, storage, context.products(), &[]);
         let writers = LazyCell::new(|| writers(workload));
-        let databases = LazyCell::new(|| databases(&data));
+        let databases = LazyCell::new(|| databases(&data, &storage));
         for volume in &workload.pod.volumes {
             // A claim template of the same name shadows the pod volume.
             let fixed = workload.claim_template(volume.name).is_none();
@@ -269,9 +269,9 @@ fn exclusive(spec: &ClaimSpec) -> Option<AccessMode> {
 }
 
 /// The products that keep their data on pod volumes, by the volume's index, as far as the catalog knows them.
-fn databases<'w>(data: &Data<'w, '_>) -> HashMap<usize, &'w str> {
+fn databases<'w>(data: &Data<'w, '_>, storage: &StorageMap<'_, '_>) -> HashMap<usize, &'w str> {
     let mut databases = HashMap::new();
-    for path in data.paths.iter().filter(|path| !path.doubts.is_guess()) {
+    for path in data.paths.iter().filter(|path| !path.is_guess(storage)) {
         if let (Place::Volume(volume), Why::Product { name, .. }) = (path.cover.place, path.why) {
             databases.entry(volume.index).or_insert(name);
         }
