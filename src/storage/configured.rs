@@ -1,7 +1,7 @@
 //! What the ConfigMaps and Secrets that are known bring into the containers of a workload.
 
-use super::{Container, FileSource, KeyRef, Mount, Workload};
 use crate::catalog::{Allowance, Brought, Configuration, ContainerView, Mounted, Source};
+use crate::facts::{Container, FileSource, KeyRef, Mount, Workload};
 use crate::lookup::Lookup;
 
 /// What they bring into one container; `allowance` is the object's.
