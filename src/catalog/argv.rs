@@ -233,12 +233,17 @@ pub(super) fn program(word: &str) -> &str {
 
 /// The index of the script of `sh -c`: the first word behind the option that ends in `c` that is no option itself.
 fn script_after(words: &[Word<'_>], shell: usize) -> Option<usize> {
-    let mut asked = false;
+    let (mut asked, mut takes_word) = (false, false);
     for (at, word) in words.iter().enumerate().skip(shell + 1) {
         let option = word.text.starts_with(['-', '+']);
         if asked && !option {
             return Some(at);
         }
+        // Behind a file to run, options are the file's own.
+        if !option && !takes_word {
+            return None;
+        }
+        takes_word = option && word.text.ends_with('o');
         asked |= option && !word.text.starts_with("--") && word.text.ends_with('c');
         // `-eo pipefail -c` has a word between its options; anything further away is no longer the shell's.
         if !asked && at > shell + 4 {

@@ -369,6 +369,7 @@ fn unquoted_brace(line: &str) -> Option<usize> {
             (Some(open), _) if open == c => quote = None,
             (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(c),
+            (None, '#') if before.is_whitespace() => return None,
             (None, '{') if before == '$' => variable = true,
             (None, '}') if variable => variable = false,
             (None, '{' | '}') => return Some(at),

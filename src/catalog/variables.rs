@@ -303,6 +303,54 @@ mod tests {
     }
 
     #[test]
+    fn objects_that_are_known_bring_their_keys_and_nothing_else() {
+        use super::super::configuration::{Allowance, Brought};
+        use crate::facts::{Facts, Subject};
+        use serde_json::json;
+        use std::sync::Arc;
+        let object = |kind: &str, data: serde_json::Value| {
+            let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "o"}, "data": data});
+            match Facts::read(&object, None).unwrap().subject {
+                Subject::Config(facts) => Arc::new(facts),
+                other => panic!("{other:?}"),
+            }
+        };
+        let map = object("ConfigMap", json!({"A": "map", "B": "$(A)", "FLUX": "${X:=1}"}));
+        let secret = object("Secret", json!({"A": "c2VjcmV0", "S": "c2VjcmV0"}));
+        let allowance = Allowance::default();
+        let mut configuration = Configuration::new(&allowance);
+        configuration.env_from = vec![Some(Arc::clone(&secret)), Some(Arc::clone(&map)), None];
+        configuration.values =
+            vec![(0, Brought::Key(map, "A")), (1, Brought::Nothing), (3, Brought::Key(secret, "S"))];
+        let env = [
+            ("FROM", None),
+            ("LEFT_OUT", None),
+            ("FIELD", None),
+            ("SEALED", None),
+            ("X", Some("$(FROM)/$(SEALED)")),
+        ];
+        let container = ContainerView {
+            env: &env,
+            env_from: &["", "", "PRE_"],
+            configuration: Some(&configuration),
+            ..ContainerView::default()
+        };
+        let variables = Variables::new(&container, &mut Budget::of(&container)).unwrap();
+        assert_eq!(variables.get("FROM"), Env::Value("map"));
+        assert_eq!(variables.get("LEFT_OUT"), Env::Unset, "an optional key that is not there");
+        assert_eq!(variables.get("FIELD"), Env::Unknown);
+        assert!(matches!(variables.get("SEALED"), Env::Sealed(text) if text.is(|text| text == "secret")));
+        assert_eq!(variables.get("X"), Env::Unknown, "a Secret's text is filled in nowhere");
+        assert_eq!(variables.get("A"), Env::Value("map"), "the later entry wins");
+        assert!(matches!(variables.get("S"), Env::Sealed(_)));
+        assert_eq!(variables.get("B"), Env::Value("$(A)"), "not filled in");
+        assert_eq!(variables.get("FLUX"), Env::Unknown, "a tool fills it in");
+        assert_eq!(variables.get("NONE"), Env::Unset, "no object has it");
+        assert_eq!(variables.get("PRE_X"), Env::Perhaps, "the last object is not known");
+        assert_eq!(variables.origin("A"), Origin::EnvFrom { index: 1 });
+    }
+
+    #[test]
     fn each_variable_is_filled_in_once_however_often_it_is_used() {
         let long = "x".repeat(100);
         let env = [("A", Some(long.as_str())), ("B", Some("$(A)$(A)")), ("C", Some("$(B)$(B)"))];

@@ -1,4 +1,4 @@
-use crate::catalog::{Allowance, Origin, PlaceDoubt, Start, Unplaced, Unsure};
+use crate::catalog::{Allowance, CacheDoubt, Origin, PlaceDoubt, Start, Unplaced, Unsure};
 use crate::facts::{Container, Mount, Section, VolumeSource, Workload, WorkloadKind};
 use crate::model::{Brief, Durability, FieldPath, FsPath, LabelSelector, beginning, shortened};
 use crate::rule::{Belongs, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind, selector_faults};
@@ -330,6 +330,10 @@ impl DurableData {
         let place = data.doubts.place.filter(|_| has_lasting(&storage, data.container, self.0.require));
         let unless = match (place, data.doubts.cache) {
             (None, None) => return draft,
+            (Some(PlaceDoubt::Configuration), Some(CacheDoubt { by: Unsure::File(_), why })) => {
+                let moves = moves("its configuration, which is not known here,");
+                format!("{moves} or makes it keep nothing ({why})")
+            }
             (_, Some(cache)) => {
                 let by = match cache.by {
                     Unsure::Variable(name) => format!("{name}, whose value is not known here,"),
