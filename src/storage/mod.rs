@@ -12,4 +12,6 @@ pub use cover::{Cover, Place, Storage, WritablePath, volume_fate};
 pub use data_paths::{
     Data, DataPath, Doubts, UnplacedData, Why, has_durable, has_lasting, products, writable_mounts,
 };
-pub use placement::{MOST_CANDIDATES, TiedClaim, TiedClaims, tied_claims};
+pub use placement::{
+    MOST_CANDIDATES, TiedClaim, TiedClaims, could_be_of, names, reserved_volume, tied_claims,
+};
