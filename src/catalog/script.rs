@@ -139,6 +139,7 @@ impl<'c> Reader<'_, 'c> {
             false => return None,
         };
         let File::Text(mount, text) = self.configuration.file(&path) else { return None };
+        let text = text.as_str();
         is_for_a_shell(text, by_shell).then_some(Script { mount, text, from, operands: at + 1 })
     }
 }

@@ -5,7 +5,7 @@ use super::configuration::{Configuration, File};
 use super::container::{Origin, plain};
 use super::entry::{ConfigFile, Syntax};
 use super::variables::Env;
-use crate::facts::Sealed;
+use crate::facts::{ConfigText, Sealed, documents};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -42,7 +42,7 @@ struct Opened<'c, 'a> {
 enum Content<'c> {
     /// Keys with their sections, and their values, in the order of the file.
     Pairs(Vec<(Cow<'c, str>, &'c str)>),
-    Tree(Vec<Value>),
+    Tree(Cow<'c, [Value]>),
     Sealed(Syntax, &'c Sealed),
 }
 
@@ -97,10 +97,16 @@ impl<'c, 'a> Settings<'c, 'a> {
             File::OfImage | File::Absent => self.hidden |= named,
             File::Elsewhere => self.hidden = true,
             File::Unknown(mount) => self.unknown = self.unknown.or(Some(from(mount))),
-            File::Text(mount, text) => match Some(text).filter(|text| may_read(text.len())) {
-                Some(text) => self.read(file.syntax, text, from(mount)),
-                None => self.unknown = self.unknown.or(Some(from(mount))),
-            },
+            File::Text(mount, text) => {
+                let content = if may_read(text.as_str().len()) { read(file.syntax, text) } else { None };
+                match content {
+                    Some(content) => {
+                        self.hidden |= content.includes_others();
+                        self.files.push(Opened { from: from(mount), content });
+                    }
+                    None => self.unknown = self.unknown.or(Some(from(mount))),
+                }
+            }
             File::Sealed(mount, text) => match may_read(text.size()) {
                 true => {
                     let content = Content::Sealed(file.syntax, text);
@@ -108,13 +114,6 @@ impl<'c, 'a> Settings<'c, 'a> {
                 }
                 false => self.unknown = self.unknown.or(Some(from(mount))),
             },
-        }
-    }
-
-    fn read(&mut self, syntax: Syntax, text: &'c str, from: FromFile<'a>) {
-        match read(syntax, text) {
-            Some(content) => self.files.push(Opened { from, content }),
-            None => self.unknown = self.unknown.or(Some(from)),
         }
     }
 
@@ -153,7 +152,13 @@ pub(super) struct SealedFile<'c, 'a> {
 impl SealedFile<'_, '_> {
     /// What the question says of the values of a key.
     pub(super) fn is(&self, key: &str, question: impl Fn(&[Cow<'_, str>]) -> bool) -> bool {
-        self.text.is(|text| read(self.syntax, text).is_some_and(|content| question(&content.values(key))))
+        self.text.is(|text| {
+            let content = match self.syntax {
+                Syntax::Yaml => documents(text).map(|trees| Content::Tree(trees.into())),
+                syntax => Some(Content::Pairs(pairs(text, syntax == Syntax::Blocks))),
+            };
+            content.is_some_and(|content| question(&content.values(key)))
+        })
     }
 }
 
@@ -185,21 +190,26 @@ fn named<'w>(file: &'w ConfigFile, argv: &'w Argv<'_, '_>) -> Vec<Option<Cow<'w,
 }
 
 /// Takes a text apart; none where it is not written as it should be.
-fn read(syntax: Syntax, text: &str) -> Option<Content<'_>> {
+fn read(syntax: Syntax, text: &ConfigText) -> Option<Content<'_>> {
     match syntax {
-        Syntax::Lines => Some(Content::Pairs(pairs(text, false))),
-        Syntax::Blocks => Some(Content::Pairs(pairs(text, true))),
-        Syntax::Yaml => {
-            let documents = crate::source::parse(text).into_iter();
-            let documents = documents.map(|document| document.map(|document| document.value));
-            let trees = documents.collect::<Result<Vec<_>, _>>().ok()?;
-            // What has another syntax is a text to YAML.
-            trees.iter().all(Value::is_object).then_some(Content::Tree(trees))
-        }
+        Syntax::Lines => Some(Content::Pairs(pairs(text.as_str(), false))),
+        Syntax::Blocks => Some(Content::Pairs(pairs(text.as_str(), true))),
+        Syntax::Yaml => text.documents().map(|trees| Content::Tree(Cow::Borrowed(trees))),
     }
 }
 
+/// Keys by which a file takes in others.
+const INCLUDES: [&str; 4] = ["include", "include_dir", "include_if_exists", "includedir"];
+
 impl Content<'_> {
+    /// Whether the file takes in others, which are not followed.
+    fn includes_others(&self) -> bool {
+        match self {
+            Self::Pairs(pairs) => pairs.iter().any(|(key, _)| INCLUDES.contains(&&**key)),
+            Self::Tree(_) | Self::Sealed(..) => false,
+        }
+    }
+
     fn values(&self, key: &str) -> Vec<Cow<'_, str>> {
         match self {
             Self::Pairs(pairs) => {
@@ -208,7 +218,7 @@ impl Content<'_> {
             }
             Self::Tree(documents) => {
                 let mut values = Vec::new();
-                for document in documents {
+                for document in documents.iter() {
                     collect(document, key, &mut values);
                 }
                 values
@@ -385,7 +395,10 @@ mod tests {
     use super::*;
 
     fn values(syntax: Syntax, text: &str, key: &str) -> Vec<String> {
-        let content = read(syntax, text).expect("a text that can be read");
+        let content = match syntax {
+            Syntax::Yaml => Content::Tree(documents(text).expect("a text that can be read").into()),
+            syntax => Content::Pairs(pairs(text, syntax == Syntax::Blocks)),
+        };
         content.values(key).into_iter().map(Cow::into_owned).collect()
     }
 
@@ -427,6 +440,6 @@ mod tests {
         assert_eq!(values(Syntax::Yaml, yaml, "common"), [""], "it is there");
         assert_eq!(values(Syntax::Yaml, yaml, "storage.dbPath.more"), [""; 0]);
         assert_eq!(values(Syntax::Yaml, "{\"data_dir\": \"/c\"}", "data_dir"), ["/c"]);
-        assert!(read(Syntax::Yaml, "{{ .Values.x }}: [").is_none(), "a template is not known");
+        assert_eq!(documents("{{ .Values.x }}: ["), None, "a template is not known");
     }
 }

@@ -27,8 +27,8 @@ impl<'v> Env<'v> {
     fn of(value: &'v ConfigValue) -> Self {
         match value {
             // What a tool such as Flux fills in before the cluster sees it.
-            ConfigValue::Text(text) if text.contains("${") => Self::Unknown,
-            ConfigValue::Text(text) => Self::Value(text),
+            ConfigValue::Text(text) if text.as_str().contains("${") => Self::Unknown,
+            ConfigValue::Text(text) => Self::Value(text.as_str()),
             ConfigValue::Sealed(text) => Self::Sealed(text),
             ConfigValue::Unknown => Self::Unknown,
         }

@@ -4,8 +4,10 @@ use crate::json::Node;
 use crate::model::ObjectRef;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 /// The kinds of object that hold configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,14 +31,43 @@ pub struct ConfigFacts {
 }
 
 /// A value of a ConfigMap or a Secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ConfigValue {
     /// The text in a ConfigMap.
-    Text(String),
+    Text(ConfigText),
     /// The text in a Secret.
     Sealed(Sealed),
     /// Bytes that are no text, or a text that was encrypted.
     Unknown,
+}
+
+/// A text in a ConfigMap.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConfigText {
+    text: String,
+    /// The text as YAML, once somebody asked: one ConfigMap may configure thousands of pods.
+    tree: OnceLock<Option<Vec<Value>>>,
+}
+
+impl ConfigText {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Its documents as YAML or JSON; none where one of them cannot be read, or is no map.
+    pub fn documents(&self) -> Option<&[Value]> {
+        self.tree.get_or_init(|| documents(&self.text)).as_deref()
+    }
+}
+
+/// The documents of a text as YAML or JSON; none where one of them cannot be read, or is no map.
+pub(crate) fn documents(text: &str) -> Option<Vec<Value>> {
+    let documents = crate::source::parse(text).into_iter();
+    let trees =
+        documents.map(|document| document.map(|document| document.value)).collect::<Result<Vec<_>, _>>();
+    // What has another syntax is a text to YAML.
+    trees.ok().filter(|trees| trees.iter().all(Value::is_object))
 }
 
 /// A text that no message may show. It answers questions with yes or no, and nothing else comes out of it: a truth
@@ -105,7 +136,7 @@ impl ConfigValue {
     fn of(kind: ConfigKind, text: Option<String>) -> Self {
         match (text.filter(|text| !text.starts_with(ENCRYPTED)), kind) {
             (None, _) => Self::Unknown,
-            (Some(text), ConfigKind::ConfigMap) => Self::Text(text),
+            (Some(text), ConfigKind::ConfigMap) => Self::Text(ConfigText { text, tree: OnceLock::new() }),
             (Some(text), ConfigKind::Secret) => Self::Sealed(Sealed(text)),
         }
     }
@@ -121,7 +152,7 @@ fn decoded(text: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::facts::{Facts, Subject};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn config(object: &Value) -> ConfigFacts {
         match Facts::read(object, None).unwrap().subject {
@@ -137,7 +168,8 @@ mod tests {
             "data": {"a": "b", "port": 1, "crypt": "ENC[AES256_GCM,data:x]"}, "binaryData": {"bin": "AAAA"}}),
         );
         assert_eq!((map.kind, &*map.namespace, &*map.name), (ConfigKind::ConfigMap, "n", "m"));
-        assert_eq!(map.get("a"), Some(&ConfigValue::Text("b".to_owned())));
+        let Some(ConfigValue::Text(text)) = map.get("a") else { panic!("{map:?}") };
+        assert_eq!((text.as_str(), text.documents()), ("b", None), "no map");
         assert_eq!(map.get("none"), None);
         for unknown in ["port", "bin", "crypt"] {
             assert_eq!(map.get(unknown), Some(&ConfigValue::Unknown), "{unknown}");

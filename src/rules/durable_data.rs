@@ -45,6 +45,11 @@ use std::sync::Arc;
 /// a ConfigMap or a Secret, may have moved the data from their default directory to another mount of the container that
 /// lasts, or may make the product a cache; with no such mount the data are lost wherever they lie. And so it is where the
 /// directory is not known at all, because the container's arguments and variables are more than can be followed.
+///
+/// `volgate check` reads the ConfigMaps and Secrets among the manifests and in `--context`: variables by `valueFrom` and
+/// `envFrom`, the configuration files that the catalog knows (`redis.conf`, `my.cnf`, `loki.yaml` …), and scripts that are
+/// mounted and run. What a Secret says is never shown: of a directory that it names, only the mount that covers it. The
+/// webhook has no right to read either; for it they are not known, and the answer is a warning where they matter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -289,8 +294,8 @@ impl DurableData {
             draft = self.of_a_job(asked, data, draft)?;
         }
         draft = asked.looked_around(data.container, draft);
-        let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
-        if by_default && !data.container.env_from.is_empty() && has_durable(&storage, data.container) {
+        let may_come = matches!(data.doubts.place, Some(PlaceDoubt::EnvFrom(_)));
+        if may_come && has_durable(&storage, data.container) {
             let note = "what comes from here is not known: a variable that moves the data belongs in `env`";
             draft = draft.related(data.container.path(&pod).key("envFrom"), note);
         }
