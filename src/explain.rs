@@ -4,7 +4,7 @@ use crate::check::{Fault, Input, Report, Run, manifests, read_faults};
 use crate::facts::{Facts, Section};
 use crate::model::{Durability, FieldPath, ObjectRef, Reach};
 use crate::rule::Subjects;
-use crate::storage::{Data, DataPath, Doubts, Place, Storage, UnplacedData, Why, products};
+use crate::storage::{Data, DataPath, Place, Storage, UnplacedData, Why, products};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -65,11 +65,12 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
         let Some(workload) = facts.workload() else { continue };
         let storage = Storage::new(workload, facts.namespace(), &lookup);
         let catalog = run.policies.catalog();
-        let products = products(workload, catalog);
+        let products = products(workload, facts.namespace(), &lookup, catalog);
         let mut data = Data::of_products(workload, storage, &products, &[]);
         if !Subjects::new(&facts, &lookup, None).is_set_or_job() {
             data.add_resembling(workload, storage, catalog, &[]);
         }
+        let is_doubted = |data: &DataPath<'_, '_>| data.is_guess(&storage) || data.doubts.cache.is_some();
         let source = inputs.get(manifest.input).map(|input| &input.source);
         let mut push = |row: Row, field: &FieldPath| {
             let line = source.map_or(0, |source| source.position(manifest.spot(field).start).line);
@@ -90,7 +91,7 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
                 path.container.section,
                 &path.path,
                 &path.cover,
-                owner.map(|data| (&data.why, data.doubts)),
+                owner.map(|data| (&data.why, is_doubted(data))),
             );
             push(row, &path.field);
         }
@@ -105,7 +106,7 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
                     data.container.section,
                     data.path.as_str(),
                     &data.cover,
-                    Some((&data.why, data.doubts)),
+                    Some((&data.why, is_doubted(data))),
                 );
                 push(row, &data.container.path(&pod).key("image"));
             }
@@ -152,7 +153,7 @@ fn row(
     section: Section,
     path: &str,
     cover: &crate::storage::Cover<'_, '_>,
-    owner: Option<(&Why<'_>, Doubts<'_>)>,
+    owner: Option<(&Why<'_>, bool)>,
 ) -> Row {
     let volume = match cover.place {
         Place::WritableLayer => "writable layer".to_owned(),
@@ -170,8 +171,8 @@ fn row(
         lost_when: cover.fate.least.lost_when(),
         reach: cover.fate.reach,
         volume,
-        data_of: owner.map(|(why, doubts)| match why {
-            Why::Product { name, .. } if doubts.is_guess() || doubts.cache.is_some() => format!("{name}?"),
+        data_of: owner.map(|(why, doubted)| match why {
+            Why::Product { name, .. } if doubted => format!("{name}?"),
             Why::Product { name, .. } => (*name).to_owned(),
             Why::Resembles { name } => format!("{name}?"),
             Why::StatefulSet => "StatefulSet".to_owned(),

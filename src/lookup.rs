@@ -1,7 +1,8 @@
 //! How rules learn of other objects: the informer cache in the webhook, the other manifests in `check`, a map in a test.
 
 use crate::facts::{
-    ClaimFacts, ClassFacts, NamespaceFacts, NodeFacts, OwnerFacts, ReclaimPolicy, VolumeFacts,
+    ClaimFacts, ClassFacts, ConfigFacts, ConfigKind, NamespaceFacts, NodeFacts, OwnerFacts, ReclaimPolicy,
+    VolumeFacts,
 };
 use crate::model::HOSTNAME;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,6 +93,8 @@ pub trait Lookup: Send + Sync {
     fn available(&self, class: &str) -> Available;
     /// The first of those volumes that is as asked. It may be called with a lock held: it only looks at the volume.
     fn find_available(&self, class: &str, holds: &dyn Fn(&VolumeFacts) -> bool) -> Option<Arc<VolumeFacts>>;
+    /// The volumes whose `claimRef` names that claim, in the order of their names, whatever their class and phase.
+    fn reserved_volumes(&self, namespace: &str, claim: &str) -> Vec<Arc<VolumeFacts>>;
     /// A namespace.
     fn namespace(&self, name: &str) -> Option<Arc<NamespaceFacts>>;
     /// A node.
@@ -107,6 +110,15 @@ pub trait Lookup: Send + Sync {
     fn claim_to_come(&self, _namespace: &str, _claim: &str) -> bool {
         false
     }
+    /// Another claim than this one that names the volume, by namespace and name. Only `check` needs the answer: in a
+    /// cluster the volume's `claimRef` has it soon.
+    fn other_claim_of(&self, _volume: &str, _namespace: &str, _claim: &str) -> Option<(String, String)> {
+        None
+    }
+    /// A ConfigMap or a Secret. Only `check` knows any: the webhook has no right to read them.
+    fn config(&self, _kind: ConfigKind, _namespace: &str, _name: &str) -> Option<Arc<ConfigFacts>> {
+        None
+    }
 }
 
 /// A lookup over plain maps: what `check` fills from files, and tests by hand.
@@ -117,12 +129,18 @@ pub struct MapLookup {
     volumes: BTreeMap<String, Arc<VolumeFacts>>,
     /// Those that no claim has taken, by class, then by name.
     available: BTreeMap<String, (Available, BTreeMap<String, Arc<VolumeFacts>>)>,
+    /// The names of the volumes whose `claimRef` names a claim, by its namespace and name.
+    reserved: BTreeMap<(String, String), BTreeSet<String>>,
+    /// The claims that name a volume, by the volume's name.
+    takers: BTreeMap<String, BTreeSet<(String, String)>>,
     classes: BTreeMap<String, Arc<ClassFacts>>,
     namespaces: BTreeMap<String, Arc<NamespaceFacts>>,
     nodes: BTreeMap<String, Arc<NodeFacts>>,
     hosts: ByHost,
     /// By namespace, then by name; of one name there may be several kinds.
     owners: BTreeMap<String, BTreeMap<String, Vec<Arc<OwnerFacts>>>>,
+    /// By kind and namespace, then by name.
+    configs: BTreeMap<(ConfigKind, String), BTreeMap<String, Arc<ConfigFacts>>>,
     /// Namespace and `<template>-<set>` of every StatefulSet's claims.
     set_claims: BTreeSet<(String, String)>,
     complete: bool,
@@ -139,8 +157,16 @@ impl MapLookup {
         use crate::facts::Subject;
         match &facts.subject {
             Subject::Claim(claim) => {
+                let named = (claim.namespace.clone(), claim.name.clone());
                 let claims = self.claims.entry(claim.namespace.clone()).or_default();
-                claims.insert(claim.name.clone(), Arc::new(claim.clone()));
+                let old = claims.insert(claim.name.clone(), Arc::new(claim.clone()));
+                let old_volume = old.as_ref().and_then(|old| old.spec.volume_name.as_ref());
+                if let Some(takers) = old_volume.and_then(|volume| self.takers.get_mut(volume)) {
+                    takers.remove(&named);
+                }
+                if let Some(volume) = &claim.spec.volume_name {
+                    self.takers.entry(volume.clone()).or_default().insert(named);
+                }
             }
             Subject::Volume(volume) => {
                 self.add_volume(Arc::new(volume.clone()));
@@ -165,6 +191,11 @@ impl MapLookup {
                 }
                 self.add_owner(OwnerFacts::read(&facts.id, &facts.meta));
             }
+            Subject::Config(config) => {
+                let key = (config.kind, config.namespace.clone());
+                let configs = self.configs.entry(key).or_default();
+                configs.insert(config.name.clone(), Arc::new(config.clone()));
+            }
             Subject::Other => {}
         }
     }
@@ -172,6 +203,15 @@ impl MapLookup {
     fn add_volume(&mut self, volume: Arc<VolumeFacts>) {
         let class = |volume: &VolumeFacts| volume.class.name().unwrap_or_default().to_owned();
         let old = self.volumes.insert(volume.name.clone(), Arc::clone(&volume));
+        let of_claim =
+            |volume: &VolumeFacts| volume.claim.clone().map(|(namespace, name, _)| (namespace, name));
+        if let Some(reserved) = old.as_deref().and_then(of_claim).and_then(|key| self.reserved.get_mut(&key))
+        {
+            reserved.remove(&volume.name);
+        }
+        if let Some(key) = of_claim(&volume) {
+            self.reserved.entry(key).or_default().insert(volume.name.clone());
+        }
         if let Some(old) = old.filter(|old| old.available)
             && let Some((counts, of_class)) = self.available.get_mut(&class(&old))
             && of_class.remove(&old.name).is_some()
@@ -240,5 +280,16 @@ impl Lookup for MapLookup {
                 && ordinal.bytes().all(|b| b.is_ascii_digit())
                 && self.set_claims.contains(&(namespace.to_owned(), claims.to_owned()))
         })
+    }
+    fn reserved_volumes(&self, namespace: &str, claim: &str) -> Vec<Arc<VolumeFacts>> {
+        let names = self.reserved.get(&(namespace.to_owned(), claim.to_owned()));
+        names.into_iter().flatten().filter_map(|name| self.volume(name)).collect()
+    }
+    fn other_claim_of(&self, volume: &str, namespace: &str, claim: &str) -> Option<(String, String)> {
+        let mut takers = self.takers.get(volume)?.iter();
+        takers.find(|(space, name)| (space.as_str(), name.as_str()) != (namespace, claim)).cloned()
+    }
+    fn config(&self, kind: ConfigKind, namespace: &str, name: &str) -> Option<Arc<ConfigFacts>> {
+        self.configs.get(&(kind, namespace.to_owned()))?.get(name).cloned()
     }
 }

@@ -43,6 +43,31 @@ fn the_engine_finds_what_is_expected() {
     }
 }
 
+/// A webhook knows neither ConfigMaps nor Secrets: a fixture says where CI sees more than a cluster for that reason.
+#[test]
+fn what_ci_sees_more_than_a_cluster_is_said() {
+    let is_config =
+        |object: &&serde_json::Value| ["ConfigMap", "Secret"].iter().any(|kind| object["kind"] == *kind);
+    let mut seen = 0;
+    for fixture in
+        all().into_iter().filter(|fixture| fixture.cluster().iter().any(|object| is_config(&object)))
+    {
+        let policies = fixture.policies();
+        let mut lookup = MapLookup::default();
+        lookup.set_complete();
+        for object in fixture.cluster().iter().filter(|object| !is_config(object)) {
+            lookup.add(&Facts::read(object, None).unwrap());
+        }
+        let engine = Engine { policies: &policies, lookup: &lookup, today: TODAY };
+        let verdict = engine.judge(&Review::create(&fixture.object)).unwrap();
+        fixture.compare_with(fixture.expected_in_cluster(), "a cluster", &verdict.findings, &verdict.patch);
+        let silent = verdict.findings.is_empty() && !fixture.expect.findings.is_empty();
+        assert!(!silent, "{}: what a cluster does not know must not be silence", fixture.name);
+        seen += usize::from(fixture.in_cluster.is_some());
+    }
+    assert!(seen > 5, "fixtures must show where CI sees more: {seen}");
+}
+
 #[test]
 fn check_finds_what_is_expected() {
     // `check` takes every object for a new one, that nobody asks for.

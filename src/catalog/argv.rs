@@ -4,14 +4,15 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::budget::{Budget, Excess};
-use super::resolve::{ContainerView, Origin};
+use super::container::{ContainerView, Origin};
+use super::script::read_scripts;
 use super::variables::{Env, Variables};
 
 /// One word of a command line.
 #[derive(Debug, Clone)]
 pub(super) struct Word<'a> {
     pub(super) text: Cow<'a, str>,
-    pub(super) origin: Origin<'a>,
+    pub(super) origin: Origin,
     /// False when a variable in it has a value that cannot be known here.
     pub(super) known: bool,
     /// Whether a shell script is where it stands.
@@ -20,13 +21,13 @@ pub(super) struct Word<'a> {
     pub(super) end: bool,
 }
 
-/// A container's words, and its environment.
+/// A container's words, and its environment; `'a` is the catalog's life.
 #[derive(Debug)]
-pub(super) struct Argv<'a> {
-    pub(super) words: Vec<Word<'a>>,
+pub(super) struct Argv<'c, 'a> {
+    pub(super) words: Vec<Word<'c>>,
     /// The first of the image's own variables for further arguments whose value is not known.
     pub(super) unknown_args: Option<(&'a str, Env<'static>)>,
-    variables: Variables<'a>,
+    variables: Variables<'c>,
     programs: Index,
     long_flags: Index,
     short_flags: Index,
@@ -37,10 +38,10 @@ pub(super) struct Argv<'a> {
 /// The words that have a certain part, in the order of these parts, so that no look-up reads all words.
 type Index = OnceCell<Vec<u32>>;
 
-impl<'a> Argv<'a> {
+impl<'c, 'a> Argv<'c, 'a> {
     /// `args_env` names the variables whose values the image appends to its arguments.
     pub(super) fn new(
-        container: &ContainerView<'a>,
+        container: &ContainerView<'c>,
         args_env: &'a [String],
         budget: &mut Budget,
     ) -> Result<Self, Excess> {
@@ -53,6 +54,9 @@ impl<'a> Argv<'a> {
             push(&mut words, text, origin, &variables, budget)?;
         }
         take_script_apart(&mut words, &variables, budget)?;
+        if let Some(configuration) = container.configuration {
+            words = read_scripts(words, configuration, container.working_dir, &variables, budget)?;
+        }
         let mut argv = Self {
             words,
             unknown_args: None,
@@ -75,7 +79,9 @@ impl<'a> Argv<'a> {
                         budget,
                     )?;
                 }
-                Env::Unknown => argv.unknown_args = argv.unknown_args.or(Some((name, Env::Unknown))),
+                Env::Unknown | Env::Sealed(_) => {
+                    argv.unknown_args = argv.unknown_args.or(Some((name, Env::Unknown)))
+                }
                 Env::Perhaps => argv.unknown_args = argv.unknown_args.or(Some((name, Env::Perhaps))),
                 Env::Unset => {}
             }
@@ -94,14 +100,14 @@ impl<'a> Argv<'a> {
     }
 
     /// Where a variable is set.
-    pub(super) fn env_origin(&self, name: &'a str) -> Origin<'a> {
+    pub(super) fn env_origin(&self, name: &str) -> Origin {
         match self.assignment(name) {
             Some(word) => word.origin,
-            None => Origin::Env { name, index: self.variables.index(name) },
+            None => self.variables.origin(name),
         }
     }
 
-    fn assignment(&self, name: &str) -> Option<&Word<'a>> {
+    fn assignment(&self, name: &str) -> Option<&Word<'c>> {
         let index = self.having(&self.assignments, assigned, name).last()?;
         self.word(*index)
     }
@@ -112,7 +118,7 @@ impl<'a> Argv<'a> {
     }
 
     /// The words that may be a flag of that name, in their order; the name is one without its dashes.
-    pub(super) fn flags(&self, name: &str) -> impl Iterator<Item = (usize, &Word<'a>)> {
+    pub(super) fn flags(&self, name: &str) -> impl Iterator<Item = (usize, &Word<'c>)> {
         let found = if name.len() == 1 {
             self.having(&self.short_flags, letter, name)
         } else {
@@ -133,7 +139,7 @@ impl<'a> Argv<'a> {
         })
     }
 
-    fn word(&self, at: u32) -> Option<&Word<'a>> {
+    fn word(&self, at: u32) -> Option<&Word<'c>> {
         self.words.get(usize::try_from(at).ok()?)
     }
 
@@ -141,7 +147,7 @@ impl<'a> Argv<'a> {
     fn having<'w>(
         &'w self,
         index: &'w Index,
-        part: for<'v> fn(&'v Word<'a>) -> Option<&'v str>,
+        part: for<'v> fn(&'v Word<'c>) -> Option<&'v str>,
         wanted: &str,
     ) -> &'w [u32] {
         let part_at = |at: &u32| self.word(*at).and_then(part);
@@ -184,7 +190,7 @@ pub(super) fn is_flag(word: &str) -> bool {
 fn push<'a>(
     words: &mut Vec<Word<'a>>,
     text: &'a str,
-    origin: Origin<'a>,
+    origin: Origin,
     variables: &Variables<'a>,
     budget: &mut Budget,
 ) -> Result<(), Excess> {
@@ -227,12 +233,17 @@ pub(super) fn program(word: &str) -> &str {
 
 /// The index of the script of `sh -c`: the first word behind the option that ends in `c` that is no option itself.
 fn script_after(words: &[Word<'_>], shell: usize) -> Option<usize> {
-    let mut asked = false;
+    let (mut asked, mut takes_word) = (false, false);
     for (at, word) in words.iter().enumerate().skip(shell + 1) {
         let option = word.text.starts_with(['-', '+']);
         if asked && !option {
             return Some(at);
         }
+        // Behind a file to run, options are the file's own.
+        if !option && !takes_word {
+            return None;
+        }
+        takes_word = option && word.text.ends_with('o');
         asked |= option && !word.text.starts_with("--") && word.text.ends_with('c');
         // `-eo pipefail -c` has a word between its options; anything further away is no longer the shell's.
         if !asked && at > shell + 4 {
@@ -245,7 +256,7 @@ fn script_after(words: &[Word<'_>], shell: usize) -> Option<usize> {
 /// Splits a script into words as a shell would, as far as that can be known without running it: quotes, backslashes,
 /// comments, `$NAME`, `${NAME}` and `${NAME:-default}` of known variables, and the ends of commands. A command's
 /// output (`$(…)`, backquotes) is an unknown value.
-fn split<'e>(
+pub(super) fn split<'e>(
     script: &str,
     env: &dyn Fn(&str) -> Env<'e>,
     words: &mut Words<'_, '_>,
@@ -309,11 +320,11 @@ fn split<'e>(
 }
 
 /// Where the words of a script go, and the word that is being read.
-struct Words<'w, 'a> {
+pub(super) struct Words<'w, 'a> {
     all: &'w mut Vec<Word<'a>>,
     /// How many words stood there before.
     from: usize,
-    origin: Origin<'a>,
+    origin: Origin,
     scripted: bool,
     text: String,
     known: bool,
@@ -324,7 +335,7 @@ struct Words<'w, 'a> {
 }
 
 impl<'w, 'a> Words<'w, 'a> {
-    fn new(all: &'w mut Vec<Word<'a>>, origin: Origin<'a>, scripted: bool) -> Self {
+    pub(super) fn new(all: &'w mut Vec<Word<'a>>, origin: Origin, scripted: bool) -> Self {
         let from = all.len();
         Self { all, from, origin, scripted, text: String::new(), known: true, open: false, closes: true }
     }
@@ -402,7 +413,7 @@ impl<'w, 'a> Words<'w, 'a> {
                 Some(value)
             }
             // What the image or the script itself sets cannot be known.
-            (Env::Unset | Env::Perhaps | Env::Unknown, _) => None,
+            (Env::Unset | Env::Perhaps | Env::Unknown | Env::Sealed(_), _) => None,
         };
         match value {
             Some(value) if quoted => self.add(value),

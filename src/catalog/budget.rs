@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::resolve::ContainerView;
+use super::container::ContainerView;
 
 /// What even the smallest container may need: bytes of filled-in text, and steps.
 const FREE_BYTES: usize = 8 * 1024;
@@ -76,6 +76,12 @@ impl Budget {
             steps: of(input.saturating_mul(2).saturating_add(FREE_STEPS).min(MOST_STEPS)),
             places: of(MOST_PLACES),
         }
+    }
+
+    /// A script that stands elsewhere counts as if it stood in the arguments.
+    pub(super) fn grow(&mut self, bytes: usize) {
+        self.bytes.most = self.bytes.most.saturating_add(bytes.saturating_mul(4));
+        self.steps.most = self.steps.most.saturating_add(bytes.saturating_mul(2)).min(MOST_STEPS);
     }
 
     /// Text that is made of other text: a variable's value where it is referred to, a path.

@@ -20,7 +20,7 @@ const WRAPPERS: &[&str] = &[
 ];
 
 /// The client or tool that a container runs, when it runs nothing but clients and tools.
-pub(super) fn only_client(argv: &Argv<'_>, clients: &[String], has_command: bool) -> Option<String> {
+pub(super) fn only_client(argv: &Argv<'_, '_>, clients: &[String], has_command: bool) -> Option<String> {
     let is_client = |name: &str| clients.iter().any(|client| client == name);
     let scripted = argv.words.iter().any(|word| word.scripted);
     // Without a command of its own, the image's entry point decides what the arguments are: only a client's name is

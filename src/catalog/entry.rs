@@ -70,6 +70,9 @@ pub struct Entry {
     /// The ways to make the product a mere cache; one of them is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cache_when: Vec<CacheWhen>,
+    /// The configuration files of the product. One that is mounted from a ConfigMap or a Secret is read where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config_files: Vec<ConfigFile>,
     /// When one of these holds, the default directories are a guess: a configuration file may have moved them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uncertain_when: Vec<Condition>,
@@ -113,6 +116,9 @@ pub struct Variant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(inner(inner(regex(pattern = "^/"))))]
     pub image_volumes: Option<Vec<String>>,
+    /// In place of the entry's `configFiles`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_files: Option<Vec<ConfigFile>>,
     /// In place of the entry's `statefulWhen`; an empty `any` means always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stateful_when: Option<StatefulWhen>,
@@ -144,12 +150,58 @@ pub struct DataDir {
     /// Bare arguments that name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positional: Option<Positional>,
+    /// Keys of the product's configuration files that name it, the strongest first; arguments and variables win over
+    /// them. A key in a section or a block has its name before it: `mysqld.datadir`, `storage.dbPath`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(length(min = 1)))]
+    pub keys: Vec<String>,
     /// How a value above is read.
     #[serde(default, skip_serializing_if = "is_default")]
     pub value: ValueForm,
     /// A configuration file decides the path, so the default is a guess.
     #[serde(default, skip_serializing_if = "is_default")]
     pub configured: bool,
+}
+
+/// A configuration file of a product: where it lies, and how it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigFile {
+    /// Its name, as messages say it: `redis.conf`.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// How it is written.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub syntax: Syntax,
+    /// Arguments that name it, written as in a data directory's `flags`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^-")))]
+    pub flags: Vec<String>,
+    /// Bare words that name it, by their end: `*.conf`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^[*]")))]
+    pub words: Vec<String>,
+    /// Environment variables that name it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// Where it lies unless something above names it; all that exist are read, and what a later one says goes before.
+    /// `/etc/mysql/conf.d/*.cnf` is every file in that directory with that end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^/")))]
+    pub paths: Vec<String>,
+}
+
+/// How a configuration file is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Syntax {
+    /// `key value`, `key = value` or `key: value` on a line, perhaps under a `[section]`; the value perhaps in quotes.
+    #[default]
+    Lines,
+    /// The same with `name { … }` around what belongs together.
+    Blocks,
+    /// YAML, or JSON.
+    Yaml,
 }
 
 /// Bare arguments that name data directories: `/data` in `minio server --quiet /data`.
@@ -202,7 +254,8 @@ pub struct CacheWhen {
     pub all: Vec<Condition>,
 }
 
-/// A condition about one argument, one bare word or one environment variable. A value that cannot be known, because
+/// A condition about one argument, one bare word or one environment variable; or about a key of a configuration file, which
+/// counts where none of the others is given. A value that cannot be known, because
 /// it comes from a Secret or a ConfigMap, is none of the values that a condition lists for an argument; for a variable
 /// it leaves the condition open, and what would follow from it is a doubt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -221,6 +274,11 @@ pub struct Condition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub env: Option<String>,
+    /// The key of the product's configuration files it is about, written as in a data directory's `keys`. Of a file whose
+    /// content is not known the condition is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub key: Option<String>,
     /// The values it may have, in any case of letters, every time it is given; `type=mem*` is any value with that
     /// beginning. None listed: any value will do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

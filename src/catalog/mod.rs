@@ -5,9 +5,13 @@
 mod argv;
 mod budget;
 mod client;
+mod configuration;
+mod container;
 mod entry;
 mod image;
 mod resolve;
+mod script;
+mod settings;
 mod start;
 mod variables;
 
@@ -16,14 +20,15 @@ use std::sync::LazyLock;
 
 use budget::Budget;
 pub use budget::Excess;
+pub use configuration::{Allowance, Brought, Configuration, Mounted, Source};
+pub use container::{ContainerView, Origin};
 pub use entry::{
-    CacheWhen, CatalogFile, Condition, DataDir, Entry, Positional, StatefulWhen, ValueForm, Variant,
+    CacheWhen, CatalogFile, Condition, ConfigFile, DataDir, Entry, Positional, StatefulWhen, Syntax,
+    ValueForm, Variant,
 };
 pub use image::ImageRef;
 use image::{ANY_NAME, Pattern, stem};
-pub use resolve::{
-    CacheDoubt, ContainerView, DataPlace, MovedBy, Origin, PlaceDoubt, Statefulness, Unplaced,
-};
+pub use resolve::{CacheDoubt, DataPlace, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure};
 pub use start::Start;
 
 const EMBEDDED: &str = include_str!("catalog.json");
@@ -80,7 +85,7 @@ impl Catalog {
 
     /// Whether a container keeps data, and where. What that may cost follows from the container's size; beyond it the
     /// answer is [`Statefulness::Unplaced`].
-    pub fn classify<'a>(&'a self, container: &ContainerView<'a>) -> Statefulness<'a> {
+    pub fn classify(&self, container: &ContainerView<'_>) -> Statefulness<'_> {
         match self.listed(container.image) {
             Some((entry, found, image)) => {
                 resolve::resolve(entry, &found.variants, &image, container, &mut Budget::of(container))

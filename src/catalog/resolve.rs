@@ -1,30 +1,19 @@
 //! What a container of a catalogued image keeps, and where.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::argv::{Argv, Word, is_flag};
 use super::budget::{Budget, Excess};
 use super::client::only_client;
-use super::entry::{CacheWhen, Condition, DataDir, Entry, Positional, StatefulWhen, ValueForm, Variant};
+use super::configuration::Configuration;
+use super::container::{ContainerView, Origin, plain};
+use super::entry::{
+    CacheWhen, Condition, ConfigFile, DataDir, Entry, Positional, StatefulWhen, ValueForm, Variant,
+};
 use super::image::ImageRef;
+use super::settings::Settings;
 use super::variables::Env;
-
-/// What the catalog has to know of a container.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ContainerView<'a> {
-    /// The image reference.
-    pub image: &'a str,
-    /// `command`, which replaces the image's entry point.
-    pub command: &'a [&'a str],
-    /// `args`.
-    pub args: &'a [&'a str],
-    /// `env` in its order; a value that comes from a ConfigMap, a Secret or a field is `None`.
-    pub env: &'a [(&'a str, Option<&'a str>)],
-    /// What the names of further variables begin with that `envFrom` brings, one for each of its entries.
-    pub env_from: &'a [&'a str],
-    /// `workingDir`, when set.
-    pub working_dir: Option<&'a str>,
-}
 
 /// Whether a container keeps data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,17 +65,26 @@ pub enum Statefulness<'a> {
 pub enum Unplaced<'a> {
     /// Finding it out would take too much.
     Excess(Excess),
-    /// This argument or variable names the directory, and its value is not known.
-    Value(&'a str),
+    /// This argument, variable or key names the directory, and its value is not known.
+    Value(Named<'a>),
 }
 
-/// A variable whose value is not known and may make the product keep nothing.
+/// A variable or a file that is not known and may make the product keep nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheDoubt<'a> {
-    /// The variable's name.
-    pub variable: &'a str,
+    /// What is not known.
+    pub by: Unsure<'a>,
     /// Why the product would keep nothing.
     pub why: &'a str,
+}
+
+/// What leaves a condition open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsure<'a> {
+    /// The variable of this name, whose value is not known.
+    Variable(&'a str),
+    /// The configuration file of this name, whose content is not known.
+    File(&'a str),
 }
 
 /// A directory with data.
@@ -119,38 +117,35 @@ pub enum PlaceDoubt<'a> {
 /// What moved a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MovedBy<'a> {
-    /// The argument or the variable as the catalog names it.
-    pub name: &'a str,
+    /// By which name.
+    pub named: Named<'a>,
     /// Where in the container it stands.
-    pub origin: Origin<'a>,
+    pub origin: Origin,
 }
 
-/// A place in a container's fields.
+/// The name by which something is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin<'a> {
-    /// `command[index]`.
-    Command {
-        /// The index in `command`.
-        index: usize,
-    },
-    /// `args[index]`.
-    Args {
-        /// The index in `args`.
-        index: usize,
-    },
-    /// `env[index]`.
-    Env {
-        /// The variable.
-        name: &'a str,
-        /// The index in `env`; `None` when it is not set there.
-        index: Option<usize>,
-    },
+pub struct Named<'a> {
+    /// The argument, the variable or the key as the catalog names it.
+    pub name: &'a str,
+    /// The configuration file of a key.
+    pub file: Option<&'a str>,
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.file {
+            Some(file) => write!(f, "{} in {file}", self.name),
+            None => f.write_str(self.name),
+        }
+    }
 }
 
 /// An entry with what its variants change for one container.
 struct Chosen<'a> {
     data: &'a [DataDir],
     image_volumes: &'a [String],
+    config_files: &'a [ConfigFile],
     stateful_when: Option<&'a StatefulWhen>,
     cache_when: &'a [CacheWhen],
 }
@@ -159,8 +154,8 @@ struct Chosen<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Truth<'a> {
     No,
-    /// It holds or not by the value of this variable, which is not known.
-    Perhaps(&'a str),
+    /// It holds or not by the value of a variable or the content of a file that is not known.
+    Perhaps(Unsure<'a>),
     Yes,
 }
 
@@ -169,7 +164,7 @@ pub(super) fn resolve<'a>(
     entry: &'a Entry,
     variants: &[usize],
     image: &ImageRef<'_>,
-    container: &ContainerView<'a>,
+    container: &ContainerView<'_>,
     budget: &mut Budget,
 ) -> Statefulness<'a> {
     if !entry.stateful {
@@ -187,7 +182,7 @@ fn resolve_within<'a>(
     entry: &'a Entry,
     variants: &[usize],
     image: &ImageRef<'_>,
-    container: &ContainerView<'a>,
+    container: &ContainerView<'_>,
     budget: &mut Budget,
 ) -> Result<Statefulness<'a>, Excess> {
     let product = entry.product.as_str();
@@ -196,26 +191,34 @@ fn resolve_within<'a>(
         return Ok(Statefulness::Client { product, program });
     }
     let chosen = choose(entry, variants, image, &argv);
+    let working_dir = container.working_dir.or(entry.working_dir.as_deref());
+    let settings = Settings::open(chosen.config_files, &argv, container.configuration, working_dir);
+    let said = Said { argv: &argv, settings: &settings };
     let mut doubt = None;
     if let Some(when) = chosen.stateful_when.filter(|when| !when.any.is_empty()) {
-        match any_holds(&when.any, &argv) {
-            Truth::No => return Ok(Statefulness::Cache { product, why: &when.otherwise }),
-            Truth::Perhaps(variable) => doubt = Some(CacheDoubt { variable, why: &when.otherwise }),
+        match any_holds(&when.any, &said) {
+            // Such a product most often keeps nothing, and a file that is not known makes none of it a database.
+            Truth::No | Truth::Perhaps(Unsure::File(_)) => {
+                return Ok(Statefulness::Cache { product, why: &when.otherwise });
+            }
+            Truth::Perhaps(by) => doubt = Some(CacheDoubt { by, why: &when.otherwise }),
             Truth::Yes => {}
         }
     }
     for cache in chosen.cache_when {
-        match all_hold(&cache.all, &argv) {
+        match all_hold(&cache.all, &said) {
             Truth::No => {}
-            Truth::Perhaps(variable) => doubt = doubt.or(Some(CacheDoubt { variable, why: &cache.why })),
+            Truth::Perhaps(by) => doubt = doubt.or(Some(CacheDoubt { by, why: &cache.why })),
             Truth::Yes => return Ok(Statefulness::Cache { product, why: &cache.why }),
         }
     }
-    let configured = any_holds(&entry.uncertain_when, &argv) != Truth::No;
+    let configured = !settings.are_known() && any_holds(&entry.uncertain_when, &said) != Truth::No;
     let mut found = Places {
         argv: &argv,
+        settings: &settings,
+        configuration: container.configuration,
         configured,
-        working_dir: container.working_dir.or(entry.working_dir.as_deref()),
+        working_dir,
         budget,
         all: Vec::with_capacity(chosen.data.len()),
         nowhere: None,
@@ -240,17 +243,20 @@ fn resolve_within<'a>(
     })
 }
 
-fn choose<'a>(entry: &'a Entry, variants: &[usize], image: &ImageRef<'_>, argv: &Argv<'_>) -> Chosen<'a> {
+fn choose<'a>(entry: &'a Entry, variants: &[usize], image: &ImageRef<'_>, argv: &Argv<'_, '_>) -> Chosen<'a> {
+    let (settings, mut unsure_layout) = (Settings::default(), false);
+    // Which files a product reads follows from its variant, so that no variant follows from a file.
+    let said = Said { argv, settings: &settings };
     let mut chosen = Chosen {
         data: &entry.data,
         image_volumes: &entry.image_volumes,
+        config_files: &entry.config_files,
         stateful_when: entry.stateful_when.as_ref(),
         cache_when: &entry.cache_when,
     };
-    let mut unsure_layout = false;
     for variant in variants.iter().filter_map(|index| entry.variants.get(*index)) {
         let tagged = |part: &String| image.tag.is_some_and(|tag| tag.contains(part.as_str()));
-        if !variant.tag_contains.as_ref().is_none_or(tagged) || all_hold(&variant.when, argv) != Truth::Yes {
+        if !variant.tag_contains.as_ref().is_none_or(tagged) || all_hold(&variant.when, &said) != Truth::Yes {
             continue;
         }
         match in_range(variant, image) {
@@ -266,6 +272,9 @@ fn choose<'a>(entry: &'a Entry, variants: &[usize], image: &ImageRef<'_>, argv: 
         }
         if let Some(volumes) = &variant.image_volumes {
             chosen.image_volumes = volumes;
+        }
+        if let Some(files) = &variant.config_files {
+            chosen.config_files = files;
         }
         if let Some(when) = &variant.stateful_when {
             chosen.stateful_when = Some(when);
@@ -290,13 +299,19 @@ fn in_range(variant: &Variant, image: &ImageRef<'_>) -> Option<bool> {
     Some(variant.since.is_none_or(|since| major >= since) && variant.below.is_none_or(|below| major < below))
 }
 
+/// What a container says: conditions are asked of it.
+struct Said<'s, 'c, 'a> {
+    argv: &'s Argv<'c, 'a>,
+    settings: &'s Settings<'c, 'a>,
+}
+
 /// The least that holds of conditions that must all hold.
-fn all_hold<'a>(conditions: &'a [Condition], argv: &Argv<'a>) -> Truth<'a> {
+fn all_hold<'a>(conditions: &'a [Condition], said: &Said<'_, '_, 'a>) -> Truth<'a> {
     let mut all = Truth::Yes;
     for condition in conditions {
-        match holds(condition, argv) {
+        match holds(condition, said) {
             Truth::No => return Truth::No,
-            Truth::Perhaps(variable) => all = Truth::Perhaps(variable),
+            Truth::Perhaps(by) => all = Truth::Perhaps(by),
             Truth::Yes => {}
         }
     }
@@ -304,29 +319,26 @@ fn all_hold<'a>(conditions: &'a [Condition], argv: &Argv<'a>) -> Truth<'a> {
 }
 
 /// The most that holds of conditions of which one is enough.
-fn any_holds<'a>(conditions: &'a [Condition], argv: &Argv<'a>) -> Truth<'a> {
+fn any_holds<'a>(conditions: &'a [Condition], said: &Said<'_, '_, 'a>) -> Truth<'a> {
     let mut any = Truth::No;
     for condition in conditions {
-        match holds(condition, argv) {
+        match holds(condition, said) {
             Truth::No => {}
-            Truth::Perhaps(variable) => any = Truth::Perhaps(variable),
+            Truth::Perhaps(by) => any = Truth::Perhaps(by),
             Truth::Yes => return Truth::Yes,
         }
     }
     any
 }
 
-fn holds<'a>(condition: &'a Condition, argv: &Argv<'a>) -> Truth<'a> {
-    let (mut given, mut fits) = (false, true);
-    let mut take = |value: Option<&str>| {
-        given = true;
-        fits &= condition.is.is_empty()
-            || value.is_some_and(|value| condition.is.iter().any(|known| value_is(value, known)));
-    };
+fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
+    let argv = said.argv;
+    let listed = |value: &str| condition.is.iter().any(|known| value_is(value, known));
+    let mut values = Given { condition, given: false, fits: true };
     if let Some(flag) = &condition.flag {
         for (value, _) in flag_values(argv, flag) {
             // A flag with nothing behind it has the empty value: `--save` at the end of Redis' arguments.
-            take(match value {
+            values.take(match value {
                 Value::Known(value) => Some(value),
                 Value::None => Some(""),
                 Value::Unknown => None,
@@ -334,23 +346,74 @@ fn holds<'a>(condition: &'a Condition, argv: &Argv<'a>) -> Truth<'a> {
         }
     } else if let Some(word) = &condition.word {
         if has_word(argv, word) {
-            take(Some(word));
+            values.take(Some(word));
         }
     } else if let Some(name) = &condition.env {
         match argv.env(name) {
             Env::Unset => {}
             // That it is set is all that is asked.
-            Env::Unknown if condition.is.is_empty() => take(None),
-            Env::Unknown | Env::Perhaps => return Truth::Perhaps(name),
-            Env::Value(value) => take(Some(value)),
+            Env::Unknown | Env::Sealed(_) if condition.is.is_empty() => values.take(None),
+            Env::Unknown | Env::Perhaps => return Truth::Perhaps(Unsure::Variable(name)),
+            Env::Sealed(text) => values.take(condition.is.iter().map(String::as_str).find(|known| {
+                // The value that it is equal to stands in the catalog.
+                text.is(|text| value_is(text, known))
+            })),
+            Env::Value(value) => values.take(Some(value)),
         }
     }
-    let holds = if given {
-        fits && !(condition.absent && condition.is.is_empty())
+    let by_file = condition.key.as_ref().filter(|_| !values.given);
+    if let Some(key) = by_file {
+        for (value, _) in said.settings.values(key) {
+            values.take(Some(&*value).filter(|value| !is_filled_in(value)));
+        }
+        for file in said.settings.sealed(key) {
+            values.given = true;
+            values.fits &=
+                condition.is.is_empty() || file.is(key, |all| all.iter().all(|value| listed(value)));
+        }
+        if !values.given
+            && let Some(from) = said.settings.unknown
+        {
+            return Truth::Perhaps(Unsure::File(from.file));
+        }
+        // What stands in the image or on another volume is not as the default unless it is known to be.
+        if !values.given && said.settings.hidden {
+            return Truth::No;
+        }
+    }
+    // The image's own file may say anything, unless the catalog asks for an argument or a variable first.
+    let key_alone = condition.key.is_some() && condition.flag.is_none() && condition.env.is_none();
+    if key_alone && !values.given && !said.settings.are_known() {
+        return Truth::No;
+    }
+    let words_known = condition.env.is_some() || key_alone || !argv.has_unknown_words();
+    let holds = if values.given {
+        values.fits && !(condition.absent && condition.is.is_empty())
     } else {
-        condition.absent && (condition.env.is_some() || !argv.has_unknown_words())
+        condition.absent && words_known
     };
     if holds { Truth::Yes } else { Truth::No }
+}
+
+/// The values that were met so far of what a condition is about.
+struct Given<'a> {
+    condition: &'a Condition,
+    given: bool,
+    fits: bool,
+}
+
+impl Given<'_> {
+    /// One more value; none where it is not known.
+    fn take(&mut self, value: Option<&str>) {
+        self.given = true;
+        let listed = |value: &str| self.condition.is.iter().any(|known| value_is(value, known));
+        self.fits &= self.condition.is.is_empty() || value.is_some_and(listed);
+    }
+}
+
+/// Whether something else puts a value there before the server reads it: `${DATA_DIR}`, `{{ .Values.dir }}`.
+fn is_filled_in(value: &str) -> bool {
+    value.contains("${") || value.contains("{{") || value.contains("$(")
 }
 
 fn value_is(value: &str, pattern: &str) -> bool {
@@ -360,7 +423,7 @@ fn value_is(value: &str, pattern: &str) -> bool {
     }
 }
 
-fn has_word(argv: &Argv<'_>, pattern: &str) -> bool {
+fn has_word(argv: &Argv<'_, '_>, pattern: &str) -> bool {
     let texts = || argv.words.iter().map(|word| &*word.text);
     if let Some(end) = pattern.strip_prefix('*') {
         return texts().any(|text| text.ends_with(end) && !is_flag(text));
@@ -373,14 +436,17 @@ fn has_word(argv: &Argv<'_>, pattern: &str) -> bool {
 
 /// The value of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Value<'w> {
+pub(super) enum Value<'w> {
     Known(&'w str),
     Unknown,
     None,
 }
 
 /// Every value that the words give to a flag, in their order, each with the place where it stands.
-fn flag_values<'w, 'a>(argv: &'w Argv<'a>, flag: &'w str) -> impl Iterator<Item = (Value<'w>, Origin<'a>)> {
+pub(super) fn flag_values<'w>(
+    argv: &'w Argv<'_, '_>,
+    flag: &'w str,
+) -> impl Iterator<Item = (Value<'w>, Origin)> {
     let (flag, key) = match flag.split_once(' ') {
         Some((flag, key)) => (flag, Some(key)),
         None => (flag, None),
@@ -433,18 +499,20 @@ fn after_flag<'w>(word: &'w str, flag: &str, keyed: bool) -> Option<Rest<'w>> {
 }
 
 /// The places that are found, directory by directory.
-struct Places<'p, 'a> {
-    argv: &'p Argv<'a>,
+struct Places<'p, 'c, 'a> {
+    argv: &'p Argv<'c, 'a>,
+    settings: &'p Settings<'c, 'a>,
+    configuration: Option<&'c Configuration<'c>>,
     /// Whether a configuration file may have moved the defaults.
     configured: bool,
-    working_dir: Option<&'a str>,
+    working_dir: Option<&'p str>,
     budget: &'p mut Budget,
     all: Vec<DataPlace<'a>>,
     /// What names a directory that has no default, with a value that is not known.
-    nowhere: Option<&'a str>,
+    nowhere: Option<Named<'a>>,
 }
 
-impl<'a> Places<'_, 'a> {
+impl<'a> Places<'_, '_, 'a> {
     /// Adds the places of one data directory: where an argument, else a variable, else the default puts it.
     fn add_dir(&mut self, dir: &'a DataDir) -> Result<(), Excess> {
         let argv = self.argv;
@@ -455,7 +523,7 @@ impl<'a> Places<'_, 'a> {
             let from = if dir.value == ValueForm::Path { values.len().saturating_sub(1) } else { 0 };
             let before = self.all.len();
             for (value, origin) in values.into_iter().skip(from) {
-                let moved_by = MovedBy { name: flag, origin };
+                let moved_by = MovedBy { named: Named { name: flag, file: None }, origin };
                 match value {
                     Value::Known(value) => self.add(value, dir.value, "", moved_by, before)?,
                     Value::Unknown => unknown = Some(moved_by),
@@ -469,7 +537,8 @@ impl<'a> Places<'_, 'a> {
         if let Some(positional) = &dir.positional {
             let before = self.all.len();
             for word in positionals(argv, positional) {
-                let moved_by = MovedBy { name: &positional.after, origin: word.origin };
+                let named = Named { name: &positional.after, file: None };
+                let moved_by = MovedBy { named, origin: word.origin };
                 if word.known {
                     self.add(&word.text, dir.value, "", moved_by, before)?;
                 } else {
@@ -486,34 +555,46 @@ impl<'a> Places<'_, 'a> {
                 Some((name, suffix)) => (name, suffix),
                 None => (template.as_str(), ""),
             };
-            let moved_by = || MovedBy { name, origin: argv.env_origin(name) };
+            let moved_by = || MovedBy { named: Named { name, file: None }, origin: argv.env_origin(name) };
+            let before = self.all.len();
             match argv.env(name) {
                 Env::Value(value) if !value.is_empty() => {
-                    let before = self.all.len();
                     self.add(value, dir.value, suffix, moved_by(), before)?;
-                    if self.all.len() > before {
-                        return Ok(());
-                    }
+                }
+                Env::Sealed(text) => {
+                    let read = |directory: &dyn Fn(&str) -> bool| text.is(|text| directory(text));
+                    self.add_sealed(&read, dir.value, suffix, moved_by())?;
+                    unknown = unknown.or_else(|| Some(moved_by()));
                 }
                 Env::Unknown => unknown = unknown.or_else(|| Some(moved_by())),
                 Env::Perhaps => perhaps = perhaps.or(Some(name)),
                 Env::Value(_) | Env::Unset => {}
             }
+            if self.all.len() > before {
+                return Ok(());
+            }
+        }
+        if self.add_configured(dir, &mut unknown)? {
+            return Ok(());
         }
         if let Some((name, value)) = argv.unknown_args.filter(|_| !dir.flags.is_empty()) {
             match value {
                 Env::Perhaps => perhaps = perhaps.or(Some(name)),
-                _ => unknown = unknown.or_else(|| Some(MovedBy { name, origin: argv.env_origin(name) })),
+                _ => {
+                    let named = Named { name, file: None };
+                    unknown = unknown.or_else(|| Some(MovedBy { named, origin: argv.env_origin(name) }));
+                }
             }
         }
         let doubt = match (unknown, perhaps) {
             (Some(moved_by), _) => Some(PlaceDoubt::Value(moved_by)),
-            _ if self.configured || dir.configured => Some(PlaceDoubt::Configuration),
+            _ if self.is_guess(dir) => Some(PlaceDoubt::Configuration),
             (None, Some(name)) => Some(PlaceDoubt::EnvFrom(name)),
             (None, None) => None,
         };
         let Some(path) = &dir.path else {
-            self.nowhere = self.nowhere.or(unknown.map(|moved_by| moved_by.name)).or(perhaps);
+            let perhaps = perhaps.map(|name| Named { name, file: None });
+            self.nowhere = self.nowhere.or(unknown.map(|moved_by| moved_by.named)).or(perhaps);
             return Ok(());
         };
         let (path, doubt) = if path.starts_with('/') {
@@ -524,6 +605,99 @@ impl<'a> Places<'_, 'a> {
         };
         self.budget.places(1)?;
         self.all.push(DataPlace { path, moved_by: unknown, doubt, image_volume: None });
+        Ok(())
+    }
+
+    /// Whether a configuration file that is not known may have moved a default.
+    fn is_guess(&self, dir: &DataDir) -> bool {
+        let by_key = !dir.keys.is_empty();
+        self.configured
+            || (by_key && (self.settings.unknown.is_some() || self.settings.hidden))
+            || (dir.configured && !(by_key && self.settings.are_known()))
+    }
+
+    /// Adds the places that configuration files name; whether there are any.
+    fn add_configured(
+        &mut self,
+        dir: &'a DataDir,
+        unknown: &mut Option<MovedBy<'a>>,
+    ) -> Result<bool, Excess> {
+        let before = self.all.len();
+        let settings = self.settings;
+        for key in &dir.keys {
+            let moved_by = |from: super::settings::FromFile<'a>| {
+                let named = Named { name: key, file: Some(from.file) };
+                MovedBy { named, origin: from.origin() }
+            };
+            let mut values: Vec<_> = settings.values(key).collect();
+            // Each of a list adds directories; of single paths the last one counts.
+            if dir.value == ValueForm::Path {
+                values.drain(..values.len().saturating_sub(1));
+            }
+            for (value, from) in values {
+                if is_filled_in(&value) {
+                    unknown.get_or_insert(moved_by(from));
+                } else {
+                    self.add(&value, dir.value, "", moved_by(from), before)?;
+                }
+            }
+            for file in settings.sealed(key) {
+                let last = |directory: &dyn Fn(&str) -> bool| {
+                    file.is(key, |values| values.last().is_some_and(|value| directory(value)))
+                };
+                self.add_sealed(&last, dir.value, "", moved_by(file.from))?;
+                unknown.get_or_insert(moved_by(file.from));
+            }
+            let found = self.all.len() > before;
+            // Where two directories are named by one key, they are one.
+            let mut at = before;
+            while let Some(place) = self.all.get(at) {
+                let known = self.all.iter().take(before).any(|other| other.path == place.path);
+                if known {
+                    self.all.remove(at);
+                } else {
+                    at += 1;
+                }
+            }
+            if found {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Adds the place that the text of a Secret names: the mount that covers it, since the text itself must not show.
+    /// Where no mount does, it stays unknown.
+    fn add_sealed(
+        &mut self,
+        holds: &dyn Fn(&dyn Fn(&str) -> bool) -> bool,
+        form: ValueForm,
+        suffix: &str,
+        moved_by: MovedBy<'a>,
+    ) -> Result<(), Excess> {
+        let Some(configuration) = self.configuration.filter(|_| form == ValueForm::Path) else {
+            return Ok(());
+        };
+        let base = self.working_dir;
+        let lies_on = |mount: usize| {
+            holds(&|text: &str| {
+                let path = match base {
+                    _ if text.starts_with('/') => plain("", text),
+                    Some(base) => plain(base, text),
+                    None => return false,
+                };
+                let path = if suffix.is_empty() { path } else { plain(&path, suffix) };
+                configuration.over(&path).is_some_and(|(over, _)| over.index == mount)
+            })
+        };
+        self.budget.steps(configuration.mounts.len())?;
+        let Some(mount) = configuration.mounts.iter().find(|mount| lies_on(mount.index)) else {
+            return Ok(());
+        };
+        self.budget.bytes(mount.path.len())?;
+        self.budget.places(1)?;
+        let path = Cow::Owned(plain("", mount.path));
+        self.all.push(DataPlace { path, moved_by: Some(moved_by), doubt: None, image_volume: None });
         Ok(())
     }
 
@@ -570,7 +744,7 @@ impl<'a> Places<'_, 'a> {
 }
 
 /// The bare words behind `after`, up to the end of the command, that look like paths.
-fn positionals<'w, 'a>(argv: &'w Argv<'a>, positional: &Positional) -> Vec<&'w Word<'a>> {
+fn positionals<'w, 'c>(argv: &'w Argv<'c, '_>, positional: &Positional) -> Vec<&'w Word<'c>> {
     let mut words = argv.words.iter().skip_while(|word| word.text != positional.after).skip(1);
     let mut found = Vec::new();
     while let Some(word) = words.next().filter(|word| !word.end) {
@@ -652,25 +826,6 @@ fn range(text: &str) -> Option<(&str, &str, &str, &str)> {
     let (range, after) = rest.split_once('}')?;
     let (from, to) = range.split_once("...")?;
     Some((before, from, to, after))
-}
-
-/// The path from that base on, without `.`, `..` and doubled slashes.
-fn plain(base: &str, path: &str) -> String {
-    let mut plain = String::with_capacity(base.len() + path.len() + 2);
-    for segment in base.split('/').chain(path.split('/')) {
-        match segment {
-            "" | "." => {}
-            ".." => plain.truncate(plain.rfind('/').unwrap_or(0)),
-            _ => {
-                plain.push('/');
-                plain.push_str(segment);
-            }
-        }
-    }
-    if plain.is_empty() {
-        plain.push('/');
-    }
-    plain
 }
 
 fn volume_over<'a>(volumes: &'a [String], path: &str) -> Option<&'a str> {

@@ -3,7 +3,7 @@
 
 use super::argv::{Argv, Word, is_shell, program};
 use super::client::{TOOLS, program_of};
-use super::resolve::ContainerView;
+use super::container::ContainerView;
 
 /// What a container starts that is more than clients and tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +24,7 @@ const INTERPRETERS: [&str; 6] = ["python", "python3", "perl", "ruby", "node", "p
 const RUN_BY_SHELLS: [&str; 3] = ["BASH_ENV", "ENV", "PROMPT_COMMAND"];
 
 /// `clients` are the programs of the image that only talk to a server.
-pub(super) fn start(container: &ContainerView<'_>, argv: &Argv<'_>, clients: &[String]) -> Start {
+pub(super) fn start(container: &ContainerView<'_>, argv: &Argv<'_, '_>, clients: &[String]) -> Start {
     let scripted = argv.words.iter().any(|word| word.scripted);
     let mut most = None;
     for command in argv.words.split(|word| word.end) {

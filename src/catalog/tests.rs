@@ -112,13 +112,14 @@ fn every_fixture_is_classified_as_written() {
             env: &env,
             env_from: &env_from,
             working_dir: fixture.working_dir.as_deref(),
+            configuration: None,
         };
         let mut doubts = (None, None);
         let (product, data, cache, client) = match Catalog::embedded().classify(&container) {
             Statefulness::NotListed => (None, None, false, None),
             Statefulness::Unplaced { product, why, .. } => {
                 let Unplaced::Value(name) = why else { panic!("{fixture:?}") };
-                doubts.1 = Some(name);
+                doubts.1 = Some(name.name);
                 (Some(product), None, false, None)
             }
             Statefulness::Cache { product, why } => {
@@ -127,7 +128,9 @@ fn every_fixture_is_classified_as_written() {
             }
             Statefulness::Client { product, program } => (Some(product), None, false, Some(program)),
             Statefulness::Stateful { product, data, cache, .. } => {
-                doubts.0 = cache.map(|doubt| doubt.variable);
+                doubts.0 = cache.map(|doubt| match doubt.by {
+                    Unsure::Variable(name) | Unsure::File(name) => name,
+                });
                 let paths = data
                     .iter()
                     .map(|place| format!("{}{}", place.path, if place.doubt.is_none() { "" } else { "?" }))
@@ -228,7 +231,12 @@ fn conditions_name_one_subject_and_reasons_are_given() {
             .chain(when.clone().flat_map(|when| &when.any));
         for condition in conditions {
             let subjects = [&condition.flag, &condition.word, &condition.env].into_iter().flatten().count();
-            assert_eq!(subjects, 1, "{}: {condition:?}", entry.product);
+            let by_key = usize::from(condition.key.is_some());
+            assert!(subjects == 1 || (subjects, by_key) == (0, 1), "{}: {condition:?}", entry.product);
+            let read = |file: &ConfigFile| !file.name.is_empty();
+            let files =
+                entry.variants.iter().filter_map(|v| v.config_files.as_ref()).chain([&entry.config_files]);
+            assert!(by_key == 0 || files.flatten().any(read), "{}: no file has {condition:?}", entry.product);
         }
         for when in when {
             assert_eq!(when.any.is_empty(), when.otherwise.is_empty(), "{}", entry.product);
@@ -239,7 +247,12 @@ fn conditions_name_one_subject_and_reasons_are_given() {
 #[test]
 fn what_moved_the_data_is_told() {
     let catalog = Catalog::embedded();
-    let moved = |state: Statefulness<'_>| places(state).first().unwrap().moved_by.map(|by| format!("{by:?}"));
+    let moved = |state: Statefulness<'_>| {
+        places(state).first().unwrap().moved_by.map(|by| {
+            assert_eq!(by.named.file, None);
+            format!("{} {:?}", by.named, by.origin)
+        })
+    };
     for (container, env, expected) in [
         (
             ("redis", &[][..], &["--appendonly", "yes", "--dir", "/x"][..]),
@@ -256,18 +269,13 @@ fn what_moved_the_data_is_told() {
         (
             ("postgres:16", &[], &[]),
             &[("A", None), ("PGDATA", Some("/x"))],
-            Some(("PGDATA", "Env { name: \"PGDATA\", index: Some(1) }")),
+            Some(("PGDATA", "Env { index: Some(1) }")),
         ),
-        (
-            ("postgres:16", &[], &[]),
-            &[("PGDATA", None)],
-            Some(("PGDATA", "Env { name: \"PGDATA\", index: Some(0) }")),
-        ),
+        (("postgres:16", &[], &[]), &[("PGDATA", None)], Some(("PGDATA", "Env { index: Some(0) }"))),
         (("minio/minio", &[], &["server", "/x"]), &[], Some(("server", "Args { index: 1 }"))),
         (("postgres:16", &[], &[]), &[], None),
     ] {
-        let expected =
-            expected.map(|(name, origin)| format!("MovedBy {{ name: {name:?}, origin: {origin} }}"));
+        let expected = expected.map(|(name, origin)| format!("{name} {origin}"));
         assert_eq!(classify(catalog, container, env, moved), expected, "{container:?}");
     }
 }
@@ -541,4 +549,131 @@ fn a_hundred_thousand_variables_are_not_known_and_a_thousand_are() {
     assert_eq!((bytes, steps), (0, 100_001), "not one is read");
     let (state, (_, steps, _)) = of(env.get(99_000..).unwrap());
     assert!(matches!(state, Statefulness::Stateful { .. }) && steps <= 1010, "{steps}");
+}
+
+/// A configuration whose one mount is a ConfigMap or a Secret with that file.
+fn mounted<'a>(
+    allowance: &'a Allowance,
+    (path, named): (&'a str, &'a crate::facts::FileSource<'a>),
+    object: Option<&serde_json::Value>,
+) -> Configuration<'a> {
+    let read = |object| match crate::facts::Facts::read(object, None).unwrap().subject {
+        crate::facts::Subject::Config(facts) => std::sync::Arc::new(facts),
+        other => panic!("{other:?}"),
+    };
+    let mut configuration = Configuration::new(allowance);
+    let source = Source { named, object: object.map(read) };
+    configuration.mounts.push(Mounted { index: 0, path, sub_path: Some("file"), files: Some(vec![source]) });
+    configuration
+}
+
+/// A text that gives a key a value, as a file of that syntax has it.
+fn text_of(syntax: Syntax, key: &str, value: &str) -> String {
+    match syntax {
+        Syntax::Lines => match key.split_once('.').filter(|(section, _)| *section != "log") {
+            Some((section, key)) => format!("[{section}]\n{key} = {value}\n"),
+            None => format!("{key} {value}\n"),
+        },
+        Syntax::Blocks => {
+            let mut parts: Vec<&str> = key.split('.').collect();
+            let last = parts.pop().unwrap();
+            let open: String = parts.iter().map(|part| format!("{part} {{\n")).collect();
+            format!("{open}{last} = \"{value}\"\n{}", "}\n".repeat(parts.len()))
+        }
+        Syntax::Yaml => format!("{key}: {value}\n"),
+    }
+}
+
+#[test]
+fn every_key_of_every_configuration_file_moves_the_data() {
+    use crate::facts::{ConfigKind, FileSource};
+    let named = FileSource { object: Some((ConfigKind::ConfigMap, "c")), items: None };
+    let mut seen = 0;
+    for entry in Catalog::embedded().entries() {
+        for file in &entry.config_files {
+            // These hold no data unless the file says so.
+            let more = match entry.product.as_str() {
+                "NATS" => "jetstream: true\n",
+                "Eclipse Mosquitto" => "persistence true\n",
+                _ => "",
+            };
+            let [image, ..] = entry.images.as_slice() else { panic!("{entry:?}") };
+            for (dir, key) in entry.data.iter().flat_map(|dir| dir.keys.iter().map(move |key| (dir, key))) {
+                let content = format!("{more}{}", text_of(file.syntax, key, "/moved/here"));
+                let map = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"},
+                    "data": {"file": content}});
+                let flag = file.flags.first().map(|flag| format!("{flag}=/etc/some/file.conf"));
+                let word =
+                    file.words.first().map(|word| format!("/etc/some/file{}", word.trim_start_matches('*')));
+                let usual = file.paths.iter().find(|path| !path.contains('*'));
+                let path = usual
+                    .cloned()
+                    .unwrap_or_else(|| word.clone().unwrap_or("/etc/some/file.conf".to_owned()));
+                let args: Vec<&str> = match usual {
+                    Some(_) => Vec::new(),
+                    None => word
+                        .as_deref()
+                        .or(flag.as_deref())
+                        .into_iter()
+                        .flat_map(|arg| arg.split(' '))
+                        .collect(),
+                };
+                let server = if entry.product == "Vault" { &["server"][..] } else { &[] };
+                let args = [server, &args].concat();
+                let allowance = Allowance::default();
+                let configuration = mounted(&allowance, (&path, &named), Some(&map));
+                let view = ContainerView {
+                    image,
+                    args: &args,
+                    configuration: Some(&configuration),
+                    ..ContainerView::default()
+                };
+                let state = Catalog::embedded().classify(&view);
+                let Statefulness::Stateful { data, .. } = &state else {
+                    panic!("{} {key}: {state:?}", entry.product)
+                };
+                let moved = data.iter().find(|place| place.path == "/moved/here");
+                let Some(moved) = moved else { panic!("{} {key} {dir:?}: {state:?}", entry.product) };
+                assert_eq!(
+                    (moved.doubt, moved.moved_by.unwrap().named.file),
+                    (None, Some(&*file.name)),
+                    "{state:?}"
+                );
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
+#[test]
+fn a_file_from_a_secret_moves_the_data_to_a_mount_and_shows_nothing() {
+    use crate::facts::{ConfigKind, FileSource};
+    let named = FileSource { object: Some((ConfigKind::Secret, "s")), items: None };
+    let state = |text: &str, mount: &'static str| {
+        let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"file": text}});
+        let allowance = Allowance::default();
+        let mut configuration = mounted(&allowance, ("/etc/redis.conf", &named), Some(&secret));
+        configuration.mounts.push(Mounted { index: 1, path: mount, sub_path: Some(""), files: None });
+        let view = ContainerView {
+            image: "redis:7",
+            args: &["/etc/redis.conf"],
+            configuration: Some(&configuration),
+            ..ContainerView::default()
+        };
+        let state = Catalog::embedded().classify(&view);
+        let told = format!("{state:?}");
+        assert!(!told.contains("hidden"), "{told}");
+        match state {
+            Statefulness::Cache { .. } => "cache".to_owned(),
+            other => places(other)
+                .iter()
+                .map(|place| format!("{}{}", place.path, if place.doubt.is_some() { "?" } else { "" }))
+                .collect(),
+        }
+    };
+    assert_eq!(state("dir /srv/hidden\n", "/srv"), "/srv");
+    assert_eq!(state("dir /else/hidden\n", "/srv"), "/data?", "it lies on no mount");
+    assert_eq!(state("port 1\n", "/srv"), "/data");
+    assert_eq!(state("save \"\"\nappendonly no\nrequirepass hidden\n", "/srv"), "cache");
 }

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::budget::{Budget, Excess};
-use super::resolve::ContainerView;
+use super::configuration::Configuration;
+use super::container::{ContainerView, Origin};
+use crate::facts::{ConfigFacts, ConfigValue, Sealed};
 
 /// What is known of an environment variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +17,22 @@ pub(super) enum Env<'v> {
     Perhaps,
     /// It is set, to a value that is not known here.
     Unknown,
+    /// It is set to the text of a Secret.
+    Sealed(&'v Sealed),
     /// It is set to this.
     Value(&'v str),
+}
+
+impl<'v> Env<'v> {
+    fn of(value: &'v ConfigValue) -> Self {
+        match value {
+            // What a tool such as Flux fills in before the cluster sees it.
+            ConfigValue::Text(text) if text.as_str().contains("${") => Self::Unknown,
+            ConfigValue::Text(text) => Self::Value(text.as_str()),
+            ConfigValue::Sealed(text) => Self::Sealed(text),
+            ConfigValue::Unknown => Self::Unknown,
+        }
+    }
 }
 
 /// The variables of a container. Each is filled in once, from those before it: a loop is none.
@@ -25,6 +41,8 @@ pub(super) struct Variables<'a> {
     env: &'a [(&'a str, Option<&'a str>)],
     /// What the names begin with that `envFrom` may bring.
     prefixes: &'a [&'a str],
+    /// What `valueFrom` and `envFrom` bring, as far as that is known.
+    configuration: Option<&'a Configuration<'a>>,
     /// Where each name is set last among those read so far, in a list too long to be searched each time.
     last: HashMap<&'a str, usize>,
     /// The values that have references, filled in, by their index; none where that needs what is not known.
@@ -48,8 +66,13 @@ impl<'a> Variables<'a> {
     pub(super) fn new(container: &ContainerView<'a>, budget: &mut Budget) -> Result<Self, Excess> {
         let env = container.env;
         budget.steps(env.len())?;
-        let mut variables =
-            Self { env, prefixes: container.env_from, last: HashMap::new(), filled: Vec::new() };
+        let mut variables = Self {
+            env,
+            prefixes: container.env_from,
+            configuration: container.configuration,
+            last: HashMap::new(),
+            filled: Vec::new(),
+        };
         if env.len() > SHORT {
             variables.last = env.iter().map(|(name, _)| (*name, LATER)).collect();
         }
@@ -70,12 +93,20 @@ impl<'a> Variables<'a> {
         self.value(name, self.find(name, self.env.len()))
     }
 
-    /// The index in `env` that decides a variable's value.
-    pub(super) fn index(&self, name: &str) -> Option<usize> {
+    /// What decides a variable's value.
+    pub(super) fn origin(&self, name: &str) -> Origin {
         match self.find(name, self.env.len()) {
-            Set::At(index) => Some(index),
-            Set::Nowhere | Set::Later => None,
+            Set::At(index) if !self.is_left_out(index) => Origin::Env { index: Some(index) },
+            Set::At(_) | Set::Nowhere | Set::Later => match self.brought(name) {
+                Some((index, _)) => Origin::EnvFrom { index },
+                None => Origin::Env { index: None },
+            },
         }
+    }
+
+    /// Whether a variable's `valueFrom` names an optional key that does not exist.
+    fn is_left_out(&self, index: usize) -> bool {
+        matches!(self.configuration.and_then(|configuration| configuration.value(index)), Some(None))
     }
 
     /// Fills in the references in an argument. The second part is false when a value cannot be known.
@@ -107,11 +138,15 @@ impl<'a> Variables<'a> {
 
     fn value(&self, name: &str, set: Set) -> Env<'_> {
         let index = match set {
-            Set::Nowhere if self.may_come(name) => return Env::Perhaps,
-            Set::Nowhere => return Env::Unset,
+            Set::Nowhere => return self.from_objects(name),
             Set::Later => return Env::Unknown,
             Set::At(index) => index,
         };
+        match self.configuration.and_then(|configuration| configuration.value(index)) {
+            Some(Some(value)) => return Env::of(value),
+            Some(None) => return self.from_objects(name),
+            None => {}
+        }
         let filled = self.filled.binary_search_by_key(&index, |(index, _)| *index);
         let value = match filled.ok().and_then(|at| self.filled.get(at)) {
             Some((_, filled)) => filled.as_deref(),
@@ -120,9 +155,29 @@ impl<'a> Variables<'a> {
         value.map_or(Env::Unknown, Env::Value)
     }
 
-    /// Whether `envFrom` may bring a variable. Of very many entries one is taken to fit, so that no reference reads all.
-    fn may_come(&self, name: &str) -> bool {
-        self.prefixes.len() > SHORT || self.prefixes.iter().any(|prefix| name.starts_with(prefix))
+    /// A variable that only `envFrom` can bring. Of very many entries one is taken to fit, so that no reference reads all.
+    fn from_objects(&self, name: &str) -> Env<'_> {
+        if self.prefixes.len() > SHORT {
+            return Env::Perhaps;
+        }
+        match self.brought(name) {
+            None => Env::Unset,
+            Some((_, None)) => Env::Perhaps,
+            Some((_, Some(value))) => Env::of(value),
+        }
+    }
+
+    /// The last entry of `envFrom` that brings a variable, with its value; or that may bring it.
+    fn brought(&self, name: &str) -> Option<(usize, Option<&ConfigValue>)> {
+        let objects = self.configuration.map_or(&[][..], |configuration| &configuration.env_from);
+        let entries = self.prefixes.iter().enumerate().rev().take(SHORT);
+        entries.into_iter().find_map(|(index, prefix)| {
+            let key = name.strip_prefix(prefix)?;
+            match objects.get(index).and_then(Option::as_deref) {
+                None => Some((index, None)),
+                Some(object) => ConfigFacts::get(object, key).map(|value| (index, Some(value))),
+            }
+        })
     }
 
     /// `$$` is a dollar sign, and a name that nothing sets stays as it is written.
@@ -224,7 +279,11 @@ mod tests {
             assert_eq!(variables.get("EARLY"), Env::Unknown, "Kubernetes would leave $(B) as it is");
             assert_eq!(variables.get("LATE"), Env::Value("12"));
             assert_eq!(variables.get("A"), Env::Value("13"), "the last of one name, from the one before");
-            assert_eq!((variables.index("A"), variables.index("NONE")), (Some(4), None));
+            let index = |name| variables.origin(name);
+            assert_eq!(
+                (index("A"), index("NONE")),
+                (Origin::Env { index: Some(4) }, Origin::Env { index: None })
+            );
             assert_eq!(variables.get("NONE"), Env::Unset);
         }
     }
@@ -241,6 +300,54 @@ mod tests {
         assert_eq!((prefixed.get("APP_X"), prefixed.get("NONE")), (Env::Perhaps, Env::Unset));
         let many = ["APP_"; 2 * SHORT];
         assert_eq!(super::tests::variables(ENV, &many).get("NONE"), Env::Perhaps, "not each is looked at");
+    }
+
+    #[test]
+    fn objects_that_are_known_bring_their_keys_and_nothing_else() {
+        use super::super::configuration::{Allowance, Brought};
+        use crate::facts::{Facts, Subject};
+        use serde_json::json;
+        use std::sync::Arc;
+        let object = |kind: &str, data: serde_json::Value| {
+            let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "o"}, "data": data});
+            match Facts::read(&object, None).unwrap().subject {
+                Subject::Config(facts) => Arc::new(facts),
+                other => panic!("{other:?}"),
+            }
+        };
+        let map = object("ConfigMap", json!({"A": "map", "B": "$(A)", "FLUX": "${X:=1}"}));
+        let secret = object("Secret", json!({"A": "c2VjcmV0", "S": "c2VjcmV0"}));
+        let allowance = Allowance::default();
+        let mut configuration = Configuration::new(&allowance);
+        configuration.env_from = vec![Some(Arc::clone(&secret)), Some(Arc::clone(&map)), None];
+        configuration.values =
+            vec![(0, Brought::Key(map, "A")), (1, Brought::Nothing), (3, Brought::Key(secret, "S"))];
+        let env = [
+            ("FROM", None),
+            ("LEFT_OUT", None),
+            ("FIELD", None),
+            ("SEALED", None),
+            ("X", Some("$(FROM)/$(SEALED)")),
+        ];
+        let container = ContainerView {
+            env: &env,
+            env_from: &["", "", "PRE_"],
+            configuration: Some(&configuration),
+            ..ContainerView::default()
+        };
+        let variables = Variables::new(&container, &mut Budget::of(&container)).unwrap();
+        assert_eq!(variables.get("FROM"), Env::Value("map"));
+        assert_eq!(variables.get("LEFT_OUT"), Env::Unset, "an optional key that is not there");
+        assert_eq!(variables.get("FIELD"), Env::Unknown);
+        assert!(matches!(variables.get("SEALED"), Env::Sealed(text) if text.is(|text| text == "secret")));
+        assert_eq!(variables.get("X"), Env::Unknown, "a Secret's text is filled in nowhere");
+        assert_eq!(variables.get("A"), Env::Value("map"), "the later entry wins");
+        assert!(matches!(variables.get("S"), Env::Sealed(_)));
+        assert_eq!(variables.get("B"), Env::Value("$(A)"), "not filled in");
+        assert_eq!(variables.get("FLUX"), Env::Unknown, "a tool fills it in");
+        assert_eq!(variables.get("NONE"), Env::Unset, "no object has it");
+        assert_eq!(variables.get("PRE_X"), Env::Perhaps, "the last object is not known");
+        assert_eq!(variables.origin("A"), Origin::EnvFrom { index: 1 });
     }
 
     #[test]

@@ -85,9 +85,18 @@ impl<F> Extra<F> for () {
     }
 }
 
-/// The volumes that no claim has taken, by class: static classes ask for them in every review.
+/// The volumes that no claim has taken, by class: static classes ask for them in every review. And all that are some
+/// claim's, by that claim.
 #[derive(Debug, Default)]
-pub struct Available(HashMap<String, OfClass>);
+pub struct Available {
+    by_class: HashMap<String, OfClass>,
+    /// By namespace and name of the claim, with a slash between them.
+    by_claim: HashMap<String, BTreeSet<ByName<VolumeFacts>>>,
+}
+
+fn claim_key(volume: &VolumeFacts) -> Option<String> {
+    volume.claim.as_ref().map(|(namespace, name, _)| format!("{namespace}/{name}"))
+}
 
 #[derive(Debug, Default)]
 struct OfClass {
@@ -101,23 +110,34 @@ fn class_of(volume: &VolumeFacts) -> &str {
 
 impl Extra<VolumeFacts> for Available {
     fn added(&mut self, row: &Arc<VolumeFacts>) {
+        if let Some(key) = claim_key(row) {
+            self.by_claim.entry(key).or_default().insert(ByName(Arc::clone(row)));
+        }
         if row.available {
-            let of_class = self.0.entry(class_of(row).to_owned()).or_default();
+            let of_class = self.by_class.entry(class_of(row).to_owned()).or_default();
             of_class.counts.add(row);
             of_class.volumes.insert(ByName(Arc::clone(row)));
         }
     }
 
     fn removed<'a>(&mut self, row: &VolumeFacts, _rest: impl Iterator<Item = &'a Arc<VolumeFacts>>) {
+        if let Some(key) = claim_key(row)
+            && let Some(of_claim) = self.by_claim.get_mut(&key)
+        {
+            of_claim.remove(row.name());
+            if of_claim.is_empty() {
+                self.by_claim.remove(&key);
+            }
+        }
         if !row.available {
             return;
         }
-        if let Some(of_class) = self.0.get_mut(class_of(row))
+        if let Some(of_class) = self.by_class.get_mut(class_of(row))
             && of_class.volumes.remove(row.name())
         {
             of_class.counts.remove(row);
             if of_class.volumes.is_empty() {
-                self.0.remove(class_of(row));
+                self.by_class.remove(class_of(row));
             }
         }
     }
@@ -323,16 +343,21 @@ impl Lookup for Index {
     }
     fn available_volumes(&self, class: &str) -> Vec<Arc<VolumeFacts>> {
         let volumes = self.volumes.read();
-        let of_class = volumes.extra.0.get(class).into_iter().flat_map(|of_class| &of_class.volumes);
+        let of_class = volumes.extra.by_class.get(class).into_iter().flat_map(|of_class| &of_class.volumes);
         of_class.map(|row| Arc::clone(&row.0)).collect()
     }
     fn available(&self, class: &str) -> Counts {
-        self.volumes.read().extra.0.get(class).map_or(Counts::default(), |of_class| of_class.counts)
+        self.volumes.read().extra.by_class.get(class).map_or(Counts::default(), |of_class| of_class.counts)
     }
     fn find_available(&self, class: &str, holds: &dyn Fn(&VolumeFacts) -> bool) -> Option<Arc<VolumeFacts>> {
         let volumes = self.volumes.read();
-        let of_class = volumes.extra.0.get(class)?;
+        let of_class = volumes.extra.by_class.get(class)?;
         of_class.volumes.iter().find(|row| holds(&row.0)).map(|row| Arc::clone(&row.0))
+    }
+    fn reserved_volumes(&self, namespace: &str, claim: &str) -> Vec<Arc<VolumeFacts>> {
+        let volumes = self.volumes.read();
+        let of_claim = volumes.extra.by_claim.get(&format!("{namespace}/{claim}"));
+        of_claim.into_iter().flatten().map(|row| Arc::clone(&row.0)).collect()
     }
     fn namespace(&self, name: &str) -> Option<Arc<NamespaceFacts>> {
         self.namespaces.get("", name)
@@ -444,6 +469,14 @@ mod tests {
         let mut staged = Table::default();
         index.volumes.stage(&mut staged, volume("c", "", true));
         index.volumes.replace(staged);
+        let claim = |name: &str| Some(("n".to_owned(), name.to_owned(), String::new()));
+        let reserved = |name: &str| index.reserved_volumes("n", name).len();
+        index.volumes.apply(VolumeFacts { claim: claim("a"), ..volume("r", "", false) });
+        assert_eq!((reserved("a"), reserved("b")), (1, 0));
+        index.volumes.apply(VolumeFacts { claim: claim("b"), ..volume("r", "", false) });
+        assert_eq!((reserved("a"), reserved("b")), (0, 1), "another claim's now");
+        index.volumes.delete("", "r");
+        assert_eq!(reserved("b"), 0);
         assert!(available(&index, "slow").is_empty());
         assert_eq!(available(&index, ""), ["c"]);
     }

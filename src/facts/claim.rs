@@ -67,6 +67,8 @@ pub struct ClaimSpec {
     pub selector: Option<Box<LabelSelector>>,
     /// Whether `dataSource` or `dataSourceRef` is set.
     pub has_data_source: bool,
+    /// The claim of the same namespace whose data it begins with, where `dataSource` or `dataSourceRef` names one.
+    pub copy_of: Option<Box<str>>,
 }
 
 impl ClaimFacts {
@@ -110,10 +112,20 @@ impl ClaimSpec {
                 },
                 has_data_source: spec.map_at("dataSource")?.is_some()
                     || spec.map_at("dataSourceRef")?.is_some(),
+                copy_of: ["dataSourceRef", "dataSource"]
+                    .into_iter()
+                    .find_map(|field| copied_claim(spec.get(field)?)),
             })
         };
         read().or_within("spec")
     }
+}
+
+/// The claim that a data source names, where it is one of the same namespace.
+fn copied_claim(source: Node<'_>) -> Option<Box<str>> {
+    let text = |key: &str| source.get(key).and_then(Node::as_str).unwrap_or_default();
+    let is_claim = text("apiGroup").is_empty() && text("kind") == "PersistentVolumeClaim";
+    (is_claim && text("namespace").is_empty()).then(|| text("name").into())
 }
 
 pub(super) fn class_name(text: &str) -> ClassName {

@@ -1,3 +1,4 @@
+use super::config::ConfigKind;
 use super::fault::{FactsFault, Object, OrFault, given, list, map, name, text, truth};
 use crate::json::Node;
 use crate::model::{FieldPath, FsPath, Quantity};
@@ -48,6 +49,10 @@ pub struct Container<'a> {
     pub env: Vec<(&'a str, Option<&'a str>)>,
     /// The prefix of each entry of `envFrom`: it brings in variables whose names begin so, which are not known here.
     pub env_from: Vec<&'a str>,
+    /// What each entry of `envFrom` reads, in the same order; none where it names nothing.
+    pub env_from_objects: Vec<Option<(ConfigKind, &'a str)>>,
+    /// The variables whose `valueFrom` names a key of a ConfigMap or a Secret, by their index in `env`.
+    pub value_from: Vec<(usize, KeyRef<'a>)>,
     /// `volumeMounts`.
     pub mounts: Vec<Mount<'a>>,
     /// `volumeDevices`.
@@ -64,6 +69,19 @@ pub struct Container<'a> {
     pub storage_limit: Option<Quantity>,
 }
 
+/// A key of a ConfigMap or a Secret, as `valueFrom` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyRef<'a> {
+    /// The kind of the object.
+    pub kind: ConfigKind,
+    /// The object's name.
+    pub name: &'a str,
+    /// The key.
+    pub key: &'a str,
+    /// Whether the variable is left out where the key does not exist.
+    pub optional: bool,
+}
+
 /// One volume mount.
 #[derive(Debug)]
 pub struct Mount<'a> {
@@ -77,8 +95,10 @@ pub struct Mount<'a> {
     pub read_only: bool,
     /// Whose the part of the volume is that is mounted.
     pub part: Part,
+    /// `subPath`.
+    pub sub_path: &'a str,
     /// `subPathExpr`.
-    sub_path_expr: &'a str,
+    pub sub_path_expr: &'a str,
 }
 
 /// Whose a part of a volume is, as its `subPathExpr` has it. Only what the kubelet fills in from the pod itself tells pods
@@ -130,6 +150,8 @@ impl<'a> Container<'a> {
             working_dir: None,
             env: Vec::new(),
             env_from: Vec::new(),
+            env_from_objects: Vec::new(),
+            value_from: Vec::new(),
             mounts: Vec::new(),
             devices: Vec::new(),
             read_only_root: false,
@@ -152,11 +174,18 @@ impl<'a> Container<'a> {
                 "command" => container.command = texts("command", value)?,
                 "args" => container.args = texts("args", value)?,
                 "workingDir" => container.working_dir = Some(text("workingDir", value)?),
-                "env" => container.env = each_of("env", value, |item, _| variable(item))?,
+                "env" => {
+                    let value_from = &mut container.value_from;
+                    container.env = each_of("env", value, |item, index| {
+                        value_from.extend(key_ref(item).map(|named| (index, named)));
+                        variable(item)
+                    })?;
+                }
                 "envFrom" => {
                     let prefix =
                         |item: Node<'a>| item.get("prefix").and_then(Node::as_str).unwrap_or_default();
                     container.env_from = list("envFrom", value)?.map(prefix).collect();
+                    container.env_from_objects = value.items().map(env_from_object).collect();
                 }
                 "volumeMounts" => {
                     container.mounts = each_of("volumeMounts", value, Mount::read)?;
@@ -212,6 +241,26 @@ fn variable<'a>(item: Node<'a>) -> Result<(&'a str, Option<&'a str>), FactsFault
     Ok((named, (!elsewhere).then_some(value)))
 }
 
+/// The key that a variable's `valueFrom` names.
+fn key_ref<'a>(item: Node<'a>) -> Option<KeyRef<'a>> {
+    let from = item.get("valueFrom")?;
+    let (kind, named) = match from.get("configMapKeyRef") {
+        Some(named) => (ConfigKind::ConfigMap, named),
+        None => (ConfigKind::Secret, from.get("secretKeyRef")?),
+    };
+    let optional = named.get("optional").and_then(Node::as_bool).unwrap_or_default();
+    Some(KeyRef { kind, name: named.get("name")?.as_str()?, key: named.get("key")?.as_str()?, optional })
+}
+
+/// The object that an entry of `envFrom` reads.
+fn env_from_object<'a>(item: Node<'a>) -> Option<(ConfigKind, &'a str)> {
+    let (kind, named) = match item.get("configMapRef") {
+        Some(named) => (ConfigKind::ConfigMap, named),
+        None => (ConfigKind::Secret, item.get("secretRef")?),
+    };
+    Some((kind, named.get("name")?.as_str()?))
+}
+
 /// What the variables of a container tell apart; each is made of those before it.
 pub(super) fn parts_of<'a>(env: Node<'a>) -> HashMap<&'a str, Part> {
     let mut parts = HashMap::new();
@@ -250,18 +299,26 @@ pub(super) fn part_of(text: &str, variables: &HashMap<&str, Part>) -> Part {
 impl<'a> Mount<'a> {
     fn read(item: Node<'a>, index: usize) -> Result<Self, FactsFault> {
         let (mut volume, mut path, mut read_only) = ("", "", false);
-        let mut sub_path_expr = "";
+        let (mut sub_path, mut sub_path_expr) = ("", "");
         for (key, value) in item.given() {
             match key {
                 "name" => volume = name("name", value)?,
                 "mountPath" => path = text("mountPath", value)?,
                 "readOnly" => read_only = truth("readOnly", value)?,
-                "subPath" => text("subPath", value).map(drop)?,
+                "subPath" => sub_path = text("subPath", value)?,
                 "subPathExpr" => sub_path_expr = text("subPathExpr", value)?,
                 _ => {}
             }
         }
-        Ok(Self { index, volume, path: FsPath::new(path), read_only, part: Part::Shared, sub_path_expr })
+        Ok(Self {
+            index,
+            volume,
+            path: FsPath::new(path),
+            read_only,
+            part: Part::Shared,
+            sub_path,
+            sub_path_expr,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod claim;
 mod class;
+mod config;
 mod container;
 mod fault;
 mod node;
@@ -17,13 +18,15 @@ mod workload;
 pub(crate) use claim::CLASS_ANNOTATION;
 pub use claim::{ClaimFacts, ClaimSpec, ClassName};
 pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
-pub use container::{Container, Device, Mount, Part, Section};
+pub(crate) use config::documents;
+pub use config::{ConfigFacts, ConfigKind, ConfigText, ConfigValue, Sealed};
+pub use container::{Container, Device, KeyRef, Mount, Part, Section};
 pub use fault::FactsFault;
 pub(crate) use fault::{Object, OrFault};
 pub use node::{NamespaceFacts, NodeFacts, OwnerFacts, OwnerRef};
 pub use outline::Outline;
 pub use pod::PodFacts;
-pub use pod_volume::{PodVolume, VolumeSource};
+pub use pod_volume::{FileSource, PodVolume, VolumeSource};
 pub use volume::{VolumeFacts, VolumeKind};
 pub use workload::{ClaimTemplate, Workload, WorkloadKind};
 
@@ -57,6 +60,8 @@ pub enum Subject<'a> {
     Namespace(NamespaceFacts),
     /// A Node: looked up, not judged.
     Node(NodeFacts),
+    /// A ConfigMap or a Secret: looked up, not judged.
+    Config(ConfigFacts),
     /// A kind that volgate has nothing to say about.
     Other,
 }
@@ -179,6 +184,8 @@ impl<'a> Facts<'a> {
             ("storage.k8s.io", "StorageClass") => Subject::Class(ClassFacts::read(object, &id)?),
             ("", "Namespace") => Subject::Namespace(NamespaceFacts::read(&id, &meta)),
             ("", "Node") => Subject::Node(NodeFacts::read(&id, &meta)),
+            ("", "ConfigMap") => Subject::Config(ConfigFacts::read(ConfigKind::ConfigMap, object, &id)),
+            ("", "Secret") => Subject::Config(ConfigFacts::read(ConfigKind::Secret, object, &id)),
             _ => match WorkloadKind::of(group, kind) {
                 Some(kind) => Subject::Workload(Box::new(Workload::read(object, kind, meta)?)),
                 None => Subject::Other,

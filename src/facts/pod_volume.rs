@@ -1,5 +1,6 @@
 use super::Meta;
 use super::claim::ClaimSpec;
+use super::config::ConfigKind;
 use super::fault::{FactsFault, Object, OrFault};
 use crate::json::Node;
 use crate::model::{FieldPath, Quantity};
@@ -15,6 +16,46 @@ pub struct PodVolume<'a> {
     pub source: VolumeSource<'a>,
     /// The field of a second source, which no API server takes.
     pub second: Option<&'a str>,
+    /// What its files come from: the one object of `configMap` and `secret`, each source of `projected`.
+    pub files: Vec<FileSource<'a>>,
+}
+
+/// An object that files of a pod volume come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSource<'a> {
+    /// The ConfigMap or Secret; none for what holds no configuration, such as a token.
+    pub object: Option<(ConfigKind, &'a str)>,
+    /// Which keys become files, each with its path in the volume; none: every key, by its own name.
+    pub items: Option<Vec<(&'a str, &'a str)>>,
+}
+
+impl<'a> FileSource<'a> {
+    /// What `configMap`, `secret` and `projected` name. What has a wrong type there is left out: it brings no file.
+    fn all_of(field: &str, source: Node<'a>) -> Vec<Self> {
+        match field {
+            "configMap" => vec![Self::of(ConfigKind::ConfigMap, "name", source)],
+            "secret" => vec![Self::of(ConfigKind::Secret, "secretName", source)],
+            "projected" => {
+                let sources = source.get("sources").unwrap_or(Node::NULL).items();
+                let object = |source: Node<'a>| match (source.get("configMap"), source.get("secret")) {
+                    (Some(map), _) => Self::of(ConfigKind::ConfigMap, "name", map),
+                    (None, Some(secret)) => Self::of(ConfigKind::Secret, "name", secret),
+                    (None, None) => Self { object: None, items: None },
+                };
+                sources.map(object).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn of(kind: ConfigKind, name: &str, source: Node<'a>) -> Self {
+        let item = |item: Node<'a>| Some((item.get("key")?.as_str()?, item.get("path")?.as_str()?));
+        let items = source.get("items").filter(|items| items.items().len() > 0);
+        Self {
+            object: source.get(name).and_then(Node::as_str).map(|name| (kind, name)),
+            items: items.map(|items| items.items().filter_map(item).collect()),
+        }
+    }
 }
 
 /// What backs a pod volume. Every type of Kubernetes 1.37 is known by its field's name.
@@ -109,9 +150,10 @@ impl<'a> PodVolume<'a> {
                 }
             }
         }
+        let files = first.map_or(Vec::new(), |(key, source)| FileSource::all_of(key, source));
         let source =
             first.map_or(Ok(VolumeSource::Unset), |(key, source)| VolumeSource::read(key, source))?;
-        Ok(Self { index, name, source, second })
+        Ok(Self { index, name, source, second, files })
     }
 
     /// Its path beneath the pod spec's path.

@@ -27,6 +27,8 @@ pub struct VolumeFacts {
     pub claim: Option<(String, String, String)>,
     /// Whether `status.phase` is Available, or there is no status and no claimRef yet.
     pub available: bool,
+    /// Whether `status.phase` is Released or Failed: the claim that it was bound to has gone.
+    pub released: bool,
     /// Its labels, for the selectors of claims. Only of a volume that is available and reserved for no claim: no
     /// selector is asked of another, and the caches hold thousands.
     pub labels: Option<Box<BTreeMap<String, String>>>,
@@ -106,6 +108,7 @@ impl VolumeFacts {
                 capacity,
                 node_affinity: affinity.filter(|a| !a.is_null()).map(NodeSelector::parse),
                 available,
+                released: matches!(phase, Some("Released" | "Failed")),
                 labels: labels.map(|labels| Box::new(owned(Some(labels)))),
                 claim,
                 kind: kind(spec)?,

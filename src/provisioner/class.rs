@@ -77,6 +77,14 @@ impl Parameters {
                 }
             }
         }
+        // The parameters of a class cannot be changed, and so the annotation goes after them.
+        let mut any_path = None;
+        if let Some(text) = class.annotations.get(ANY_PATH) {
+            any_path = parse_bool(text);
+            if any_path.is_none() {
+                return fault(format!("the annotation {ANY_PATH} must be true or false, not {text:?}"));
+            }
+        }
         for (key, value) in &class.facts.parameters {
             match key.as_str() {
                 "backend" => match Backend::ALL.into_iter().find(|backend| backend.name() == value) {
@@ -97,7 +105,14 @@ impl Parameters {
                     return fault(format!("the parameter nodePath must begin with /, unlike {value:?}"));
                 }
                 "pathPattern" => read.path_pattern = Some(value.clone()).filter(|text| !text.is_empty()),
-                "allowUnsafePathPattern" => read.any_path = value == "true",
+                ANY_PATH => match parse_bool(value) {
+                    Some(any_path) => read.any_path = any_path,
+                    None => {
+                        return fault(format!(
+                            "the parameter {ANY_PATH} must be true or false, not {value:?}"
+                        ));
+                    }
+                },
                 "volumeType" => match VolumeType::parse(value) {
                     Some(volume_type) => read.volume_type = volume_type,
                     None => {
@@ -137,6 +152,9 @@ impl Parameters {
                     ));
                 }
             }
+        }
+        if let Some(any_path) = any_path {
+            read.any_path = any_path;
         }
         if read.fs_type.is_some() && read.backend != Backend::Loop {
             return fault(
@@ -217,6 +235,18 @@ impl Parameters {
     }
 }
 
+/// The parameter, or the annotation, for paths that do not begin with the claim's namespace and name.
+const ANY_PATH: &str = "allowUnsafePathPattern";
+
+/// A truth in any of the spellings that Go's `strconv.ParseBool` takes, as rancher's provisioner does.
+fn parse_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
 impl VolumeType {
     fn parse(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {
@@ -231,6 +261,27 @@ impl VolumeType {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+
+    #[test]
+    fn unsafe_patterns_are_allowed_by_parameter_or_annotation_in_any_spelling_of_go() {
+        let read = |parameters, annotations| {
+            Parameters::of(&class(parameters, annotations)).map(|read| read.any_path).ok()
+        };
+        for spelling in ["1", "t", "T", "true", "TRUE", "True"] {
+            assert_eq!(read(json!({ANY_PATH: spelling}), json!({})), Some(true), "{spelling}");
+            assert_eq!(read(json!({}), json!({ANY_PATH: spelling})), Some(true), "{spelling}");
+        }
+        for spelling in ["0", "f", "F", "false", "FALSE", "False"] {
+            assert_eq!(
+                read(json!({ANY_PATH: "true"}), json!({ANY_PATH: spelling})),
+                Some(false),
+                "{spelling}"
+            );
+        }
+        assert_eq!(read(json!({}), json!({})), Some(false));
+        assert_eq!(read(json!({ANY_PATH: "yes"}), json!({})), None, "no spelling of Go's");
+        assert_eq!(read(json!({}), json!({ANY_PATH: "tRUE"})), None);
+    }
 
     fn class(parameters: Value, annotations: Value) -> Class {
         Class::read(&json!({"metadata": {"name": "fast", "annotations": annotations}, "provisioner": "p",

@@ -50,7 +50,7 @@ impl<'a> Context<'a> {
     /// What the catalog says of each container, in their order; nothing when the object is no workload.
     pub fn products(&self) -> &[Statefulness<'a>] {
         self.products.get_or_init(|| match self.facts.workload() {
-            Some(workload) => products(workload, self.catalog),
+            Some(workload) => products(workload, self.facts.namespace(), self.lookup, self.catalog),
             None => Vec::new(),
         })
     }

@@ -1,4 +1,5 @@
 use super::support::{best_fit, class_samples, pattern_fault, quantity};
+use crate::json::Node;
 use crate::model::{FieldPath, Operation, Quantity};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::ClaimSite;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 /// and on local storage it is a promise that no disk keeps. This rule judges claims, a StatefulSet's
 /// volumeClaimTemplates and generic ephemeral volumes by `resources.requests.storage`. `perClass` sets other bounds
 /// for some classes; a bound that it leaves out stays the general one. An absent class is taken for the cluster's
-/// default where that is known. When a claim grows, its new size is held against the maximum.
+/// default where that is known. When a claim grows, its new size is held against the maximum. It may
+/// always shrink, which Kubernetes admits to recover from an expansion that failed.
 ///
 /// ```yaml
 /// - claimSize: {min: 1Gi, max: 100Gi, perClass: {"archive-*": {max: 10Ti}}}
@@ -151,6 +153,11 @@ impl ClaimSize {
             let message = format!("asks for no size{of_class}, where the policy allows {allowed}");
             return Some(NewFinding::new(field, message).help(help));
         };
+        // A claim that becomes smaller gets better, even when it stays too large: that is how one recovers from an
+        // expansion for which there was no room.
+        if context.review.old.and_then(|old| requested(old, &field)).is_some_and(|old| *request < old) {
+            return None;
+        }
         if let Some(max) = max.as_ref().filter(|max| request > max) {
             let message = format!(
                 "asks for {request}{of_class}: the most is {max}, and a claim cannot be made smaller later"
@@ -163,6 +170,11 @@ impl ClaimSize {
         let message = format!("asks for {request}{of_class}: the least is {min}");
         Some(NewFinding::new(field, message).help(help))
     }
+}
+
+/// The size that stands at a field.
+fn requested(object: Node<'_>, field: &FieldPath) -> Option<Quantity> {
+    Quantity::parse(object.at(field)?.as_str()?.trim()).ok()
 }
 
 #[cfg(test)]
@@ -182,6 +194,17 @@ mod tests {
 
     fn found(context: &[Value], class: Value, size: Value) -> Vec<String> {
         lines(&judge(rule(), context, &claim(class, size)))
+    }
+
+    #[test]
+    fn a_claim_may_always_shrink() {
+        let update = |old: &str, new: &str| {
+            let [old, new] = [old, new].map(|size| claim(json!("fast"), json!(size)));
+            lines(&judge_update(rule(), &[], &old, &new))
+        };
+        assert_eq!(update("200Gi", "160Gi"), [""; 0], "to recover from an expansion that failed");
+        assert_eq!(update("200Gi", "201Gi").len(), 1);
+        assert_eq!(update("50Gi", "101Gi").len(), 1);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 use super::support::best_fit;
-use crate::facts::{ClaimSpec, ClassName};
-use crate::model::{FieldPath, Operation};
+use crate::facts::{ClaimSpec, ClassName, VolumeFacts};
+use crate::json::Node;
+use crate::model::{AccessMode, FieldPath, Operation, VolumeMode, nearest};
 use crate::patch::PatchBuilder;
-use crate::rule::{Context, PolicyFault, Rule, RuleKind};
-use crate::storage::{ClaimSite, ClaimSiteKind};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::storage::{ClaimSite, ClaimSiteKind, could_be_of};
+use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,6 +21,12 @@ use std::sync::Arc;
 /// generic ephemeral volumes. A claim that names a volume gets that volume's class. `""` asks for a volume without
 /// a class and stays, as does every name and the legacy annotation `volume.beta.kubernetes.io/storage-class`. On an
 /// update that leaves the field out, the old value is carried over, since it cannot be changed.
+///
+/// A class that is known and cannot serve the claim is not filled in, and a warning says why: a `selector`, which
+/// provisioners do not follow; ReadWriteMany or ReadOnlyMany where the class's volumes belong to one node; a block device
+/// of a class that makes none; the copy of a claim of another provisioner. Nothing is written beside a misspelt field
+/// such as `storageclassname`. Where a free volume without a class would do for a claim that gets the class, the audit
+/// log says that the claim does not take it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -57,6 +66,12 @@ impl Rule for DefaultClass {
         }
     }
 
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
+        for site in context.facts.claim_sites() {
+            findings.extend(self.left_out(context, &site).or_else(|| self.passed_by(context, &site)));
+        }
+    }
+
     fn contradicts(&self, other: &dyn Any) -> Option<String> {
         let Params { name, namespaces } = &other.downcast_ref::<Self>()?.0;
         if *name != self.0.name {
@@ -74,6 +89,10 @@ impl DefaultClass {
         let field = site.field("storageClassName");
         // An earlier policy may have filled it already.
         if site.spec.class != ClassName::Absent || patch.get(&field).is_some() {
+            return;
+        }
+        // What was meant for the class must not be overruled by a default.
+        if patch.get(&site.path.key("spec")).is_some_and(|spec| misspelt(spec).is_some()) {
             return;
         }
         let class = match context.review.operation {
@@ -99,10 +118,128 @@ impl DefaultClass {
                 ClassName::Empty | ClassName::Absent => String::new(),
             });
         }
-        let namespace = context.facts.namespace();
-        Some(best_fit(&self.0.namespaces, namespace).unwrap_or(&self.0.name).clone())
+        let class = self.default(context);
+        unfit(context, spec, class).is_none().then(|| class.to_owned())
+    }
+
+    /// The class for claims that name none.
+    fn default(&self, context: &Context<'_>) -> &str {
+        best_fit(&self.0.namespaces, context.facts.namespace()).unwrap_or(&self.0.name)
+    }
+
+    /// Why no class was filled in.
+    fn left_out(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<NewFinding> {
+        if site.spec.class != ClassName::Absent || site.spec.volume_name.is_some() {
+            return None;
+        }
+        let spec = site.path.key("spec");
+        if let Some(name) = context.review.object.at(&spec).and_then(misspelt) {
+            let message =
+                format!("no class is filled in beside {name:?}, which Kubernetes does not know and drops");
+            let finding = NewFinding::new(spec.key(name.to_owned()), message);
+            return Some(finding.help("did you mean storageClassName?").at_most(Action::Warn));
+        }
+        let class = self.default(context);
+        let why = unfit(context, site.spec, class)?;
+        let message = format!(
+            "names no class, and the default {class:?} is not filled in, since it cannot serve the claim: {why}"
+        );
+        let help = "name a class that can, or write `storageClassName: \"\"` to ask for a volume that was made by hand \
+                    without a class";
+        Some(NewFinding::new(spec, message).help(help).at_most(Action::Warn))
+    }
+
+    /// A free volume without a class that a claim of the default class does not get.
+    fn passed_by(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<NewFinding> {
+        let class = site.spec.class.name().filter(|class| *class == self.default(context))?;
+        if site.spec.volume_name.is_some() || !matches!(site.kind, ClaimSiteKind::Claim) {
+            return None;
+        }
+        let looked_at = Cell::new(0);
+        let would_do = |volume: &VolumeFacts| {
+            looked_at.set(looked_at.get() + 1);
+            looked_at.get() > MOST_VOLUMES || (volume.claim.is_none() && could_be_of(volume, site.spec))
+        };
+        let volume = context.lookup.find_available("", &would_do)?;
+        if looked_at.get() > MOST_VOLUMES {
+            return None;
+        }
+        let message = format!(
+            "the free volume {:?} would do, but has no class: a claim of class {class:?} does not get it",
+            volume.name
+        );
+        let help = "write `storageClassName: \"\"` to get a volume without a class";
+        Some(NewFinding::new(site.class_field(), message).help(help).at_most(Action::Audit))
     }
 }
+
+/// How many free volumes are looked at for one claim.
+const MOST_VOLUMES: usize = 256;
+
+/// The field of a claim's spec that was most likely meant for the class.
+fn misspelt(spec: Node<'_>) -> Option<&str> {
+    let plain = |name: &str| name.replace(['-', '_'], "").to_ascii_lowercase();
+    let meant = |name: &&str| {
+        let short = name.len() <= LONGEST_FIELD && !KNOWN_FIELDS.contains(name);
+        short
+            && (["storageclassname", "storageclass"].contains(&plain(name).as_str())
+                || nearest(name, &["storageClassName"]).is_some())
+    };
+    spec.fields().take(MOST_FIELDS).map(|(name, _)| name).find(meant)
+}
+
+/// The fields of a claim's spec.
+const KNOWN_FIELDS: [&str; 9] = [
+    "accessModes",
+    "dataSource",
+    "dataSourceRef",
+    "resources",
+    "selector",
+    "storageClassName",
+    "volumeAttributesClassName",
+    "volumeMode",
+    "volumeName",
+];
+
+/// The longest text that is compared with a field's name, and how many of them.
+const LONGEST_FIELD: usize = 32;
+const MOST_FIELDS: usize = 64;
+
+/// Why a class cannot serve a claim, as far as that is known.
+fn unfit(context: &Context<'_>, spec: &ClaimSpec, name: &str) -> Option<String> {
+    let known = context.lookup.class(name);
+    let provisioner = known.as_ref().map_or(name, |class| &class.provisioner);
+    // Of a class that is not known, the name of the usual one says who makes its volumes.
+    let provisions = known.as_ref().map_or(name == LOCAL_PATH, |class| !class.is_static());
+    if provisions && spec.selector.is_some() {
+        // Volumes of that class may have been made by hand.
+        if context.lookup.available(name).count == 0 {
+            return Some(format!("it has a `selector`, and {provisioner} makes no volumes by labels"));
+        }
+    }
+    let class = known.as_ref()?;
+    let shared = [AccessMode::ReadWriteMany, AccessMode::ReadOnlyMany];
+    let mode = shared.into_iter().find(|mode| spec.access_modes.contains(&Ok(*mode)));
+    if let Some(mode) = mode.filter(|_| class.is_local() && !class.is_static()) {
+        return Some(format!(
+            "it asks for {mode}, and volumes of {provisioner} can be used on one node alone"
+        ));
+    }
+    if spec.volume_mode == VolumeMode::Block && class.is_filesystem_only() {
+        return Some(format!("it asks for a block device, and {provisioner} makes none"));
+    }
+    let source = context.lookup.claim(context.facts.namespace(), spec.copy_of.as_deref()?)?;
+    let other = source.spec.class_facts(context.lookup)?;
+    (other.provisioner != class.provisioner).then(|| {
+        format!(
+            "it is a copy of claim {:?} of class {:?}, which another provisioner made",
+            source.name, other.name
+        )
+    })
+}
+
+/// The class of the built-in baseline, and of the provisioner that comes with k3s.
+const LOCAL_PATH: &str = "local-path";
 
 fn old_class(context: &Context<'_>, at: &FieldPath, field: &FieldPath) -> Option<String> {
     let old = context.review.old?;
@@ -113,7 +250,7 @@ fn old_class(context: &Context<'_>, at: &FieldPath, field: &FieldPath) -> Option
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{judge, judge_update};
+    use super::super::testing::{judge, judge_update, lines};
     use serde_json::{Value, json};
 
     fn rule() -> Value {
@@ -152,6 +289,119 @@ mod tests {
         assert_eq!(filled(&[volume(json!("slow"))], &claim)[0]["value"], "slow");
         assert_eq!(filled(&[volume(Value::Null)], &claim)[0]["value"], "");
         assert_eq!(filled(&[], &claim), json!([]), "the volume is not known");
+    }
+
+    /// Whether the class is filled in, and what is said.
+    fn served(context: &[Value], spec: Value) -> (bool, Vec<String>) {
+        let verdict = judge(rule(), context, &claim("default", spec));
+        (!verdict.patch.0.is_empty(), lines(&verdict))
+    }
+
+    fn class(name: &str, provisioner: &str) -> Value {
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}, "provisioner": provisioner})
+    }
+
+    #[test]
+    fn a_class_that_cannot_serve_the_claim_is_not_filled_in() {
+        let rancher = [class("local-path", "rancher.io/local-path")];
+        let selector = json!({"selector": {"matchLabels": {"a": "b"}}});
+        for (context, spec, why) in [
+            (&[][..], selector.clone(), "local-path makes no volumes by labels"),
+            (&rancher, selector.clone(), "it has a `selector`"),
+            (&rancher, json!({"accessModes": ["ReadWriteMany"]}), "it asks for ReadWriteMany"),
+            (&rancher, json!({"volumeMode": "Block"}), "it asks for a block device"),
+        ] {
+            let (filled, said) = served(context, spec.clone());
+            assert!(!filled, "{spec}");
+            assert!(
+                said.len() == 1 && said[0].starts_with("Warn spec: names no class") && said[0].contains(why),
+                "{said:?}"
+            );
+        }
+        let network = [class("local-path", "nfs.csi.k8s.io")];
+        assert_eq!(served(&network, json!({"accessModes": ["ReadWriteMany"]})), (true, Vec::new()));
+        assert_eq!(
+            served(&[], json!({"accessModes": ["ReadWriteMany"]})),
+            (true, Vec::new()),
+            "nothing is known"
+        );
+        let by_hand = [class("local-path", "kubernetes.io/no-provisioner")];
+        assert_eq!(
+            served(&by_hand, selector.clone()),
+            (true, Vec::new()),
+            "an administrator's volumes have labels"
+        );
+        let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "v"}, "spec": {"storageClassName": "local-path"}});
+        assert_eq!(
+            served(&[rancher[0].clone(), volume], selector),
+            (true, Vec::new()),
+            "so have those of this class"
+        );
+    }
+
+    #[test]
+    fn the_copy_of_another_provisioners_claim_gets_no_class() {
+        let source = |class: &str| {
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "source", "namespace": "default"},
+                   "spec": {"storageClassName": class}})
+        };
+        let classes = [
+            class("local-path", "a.example.com"),
+            class("other", "b.example.com"),
+            class("like", "a.example.com"),
+        ];
+        let copy = json!({"dataSource": {"kind": "PersistentVolumeClaim", "name": "source"}});
+        let with = |from: &str| served(&[&classes[..], &[source(from)]].concat(), copy.clone());
+        let (filled, said) = with("other");
+        assert!(!filled && said[0].contains("it is a copy of claim \"source\""), "{said:?}");
+        assert_eq!(with("like"), (true, Vec::new()));
+        assert_eq!(served(&classes, copy.clone()), (true, Vec::new()), "the claim is not known");
+        let populated = json!({"dataSourceRef": {"apiGroup": "volsync.backube", "kind": "ReplicationDestination", "name": "source"}});
+        assert_eq!(served(&[&classes[..], &[source("other")]].concat(), populated), (true, Vec::new()));
+    }
+
+    #[test]
+    fn nothing_is_written_beside_a_misspelt_field() {
+        for name in
+            ["storageclassname", "storageClassname", "storageClass", "storage_class_name", "storageClasName"]
+        {
+            let (filled, said) = served(&[], json!({name: "fast"}));
+            assert!(!filled, "{name}");
+            assert!(
+                said.len() == 1 && said[0].starts_with(&format!("Warn spec.{name}: no class is filled in")),
+                "{said:?}"
+            );
+        }
+        for name in ["volumeName", "resources", "volumeAttributesClassName", "other"] {
+            let value = if name == "resources" { json!({}) } else { Value::Null };
+            assert!(served(&[], json!({name: value})).0, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_free_volume_without_a_class_is_spoken_of() {
+        let volume = |more: Value| {
+            let mut spec = json!({"capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOnce"]});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"}, "spec": spec})
+        };
+        let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}});
+        let (filled, said) = served(&[volume(json!({}))], spec.clone());
+        assert!(
+            filled && said[0].starts_with("Audit spec.storageClassName: the free volume \"pv\" would do"),
+            "{said:?}"
+        );
+        for other in [
+            json!({"capacity": {"storage": "1Gi"}}),
+            json!({"accessModes": ["ReadOnlyMany"]}),
+            json!({"claimRef": {"namespace": "a", "name": "b"}}),
+            json!({"storageClassName": "local-path"}),
+        ] {
+            assert_eq!(served(&[volume(other.clone())], spec.clone()), (true, Vec::new()), "{other}");
+        }
+        let mut wanted = spec;
+        wanted["storageClassName"] = json!("");
+        assert_eq!(served(&[volume(json!({}))], wanted), (false, Vec::new()), "it gets the volume");
     }
 
     #[test]

@@ -1,9 +1,10 @@
-use crate::catalog::{Catalog, Origin, PlaceDoubt, Start, Unplaced};
+use crate::catalog::{Allowance, CacheDoubt, Origin, PlaceDoubt, Start, Unplaced, Unsure};
 use crate::facts::{Container, Mount, Section, VolumeSource, Workload, WorkloadKind};
 use crate::model::{Brief, Durability, FieldPath, FsPath, LabelSelector, beginning, shortened};
 use crate::rule::{Belongs, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind, selector_faults};
 use crate::storage::{
-    Cover, Data, DataPath, Place, Storage, UnplacedData, Why, has_durable, has_lasting, view, writable_mounts,
+    Cover, Data, DataPath, Place, Storage, UnplacedData, Why, configuration, has_durable, has_lasting, view,
+    writable_mounts,
 };
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -44,6 +45,11 @@ use std::sync::Arc;
 /// a ConfigMap or a Secret, may have moved the data from their default directory to another mount of the container that
 /// lasts, or may make the product a cache; with no such mount the data are lost wherever they lie. And so it is where the
 /// directory is not known at all, because the container's arguments and variables are more than can be followed.
+///
+/// `volgate check` reads the ConfigMaps and Secrets among the manifests and in `--context`: variables by `valueFrom` and
+/// `envFrom`, the configuration files that the catalog knows (`redis.conf`, `my.cnf`, `loki.yaml` …), and scripts that are
+/// mounted and run. What a Secret says is never shown: of a directory that it names, only the mount that covers it. The
+/// webhook has no right to read either; for it they are not known, and the answer is a warning where they matter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -150,7 +156,8 @@ impl Rule for DurableData {
         }
         let asked = Asked {
             workload,
-            catalog: context.catalog,
+            context,
+            allowance: Allowance::default(),
             job: context.subjects.belongs_to(WorkloadKind::Job),
             started: Cell::new(None),
         };
@@ -168,20 +175,23 @@ impl Rule for DurableData {
 }
 
 /// What findings turn on besides where the data lies.
-struct Asked<'w, 'a> {
+struct Asked<'c, 'w, 'a> {
     workload: &'w Workload<'a>,
-    catalog: &'w Catalog,
+    context: &'c Context<'a>,
+    allowance: Allowance,
     job: Belongs,
     /// What the last container that was asked about starts: each of its paths asks.
     started: Cell<Option<(&'w Container<'a>, Start)>>,
 }
 
-impl<'w, 'a> Asked<'w, 'a> {
+impl<'w, 'a> Asked<'_, 'w, 'a> {
     fn start(&self, container: &'w Container<'a>) -> Start {
         match self.started.get() {
             Some((known, start)) if std::ptr::eq(known, container) => start,
             _ => {
-                let start = self.catalog.start(&view(container));
+                let (namespace, lookup) = (self.context.facts.namespace(), self.context.lookup);
+                let brought = configuration(self.workload, container, namespace, lookup, &self.allowance);
+                let start = self.context.catalog.start(&view(container, &brought));
                 self.started.set(Some((container, start)));
                 start
             }
@@ -208,7 +218,7 @@ impl DurableData {
     /// Judges paths of which there is one thing to tell.
     fn judge<'w, 'a>(
         &self,
-        asked: &Asked<'w, 'a>,
+        asked: &Asked<'_, 'w, 'a>,
         storage: Storage<'_, '_>,
         alike: &[&DataPath<'w, 'a>],
     ) -> Option<NewFinding> {
@@ -284,8 +294,8 @@ impl DurableData {
             draft = self.of_a_job(asked, data, draft)?;
         }
         draft = asked.looked_around(data.container, draft);
-        let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
-        if by_default && !data.container.env_from.is_empty() && has_durable(&storage, data.container) {
+        let may_come = matches!(data.doubts.place, Some(PlaceDoubt::EnvFrom(_)));
+        if may_come && has_durable(&storage, data.container) {
             let note = "what comes from here is not known: a variable that moves the data belongs in `env`";
             draft = draft.related(data.container.path(&pod).key("envFrom"), note);
         }
@@ -294,7 +304,9 @@ impl DurableData {
             let field = match moved_by.origin {
                 Origin::Command { index } => Some(container.key("command").index(index)),
                 Origin::Args { index } => Some(container.key("args").index(index)),
-                Origin::Env { index, .. } => index.map(|index| container.key("env").index(index)),
+                Origin::Env { index } => index.map(|index| container.key("env").index(index)),
+                Origin::EnvFrom { index } => Some(container.key("envFrom").index(index)),
+                Origin::Mount { index } => index.map(|index| container.key("volumeMounts").index(index)),
             };
             if let Some(field) = field {
                 draft = draft.related(field, "this may name another directory, and its value is not known");
@@ -323,15 +335,20 @@ impl DurableData {
         let place = data.doubts.place.filter(|_| has_lasting(&storage, data.container, self.0.require));
         let unless = match (place, data.doubts.cache) {
             (None, None) => return draft,
+            (Some(PlaceDoubt::Configuration), Some(CacheDoubt { by: Unsure::File(_), why })) => {
+                let moves = moves("its configuration, which is not known here,");
+                format!("{moves} or makes it keep nothing ({why})")
+            }
             (_, Some(cache)) => {
-                format!(
-                    "unless {}, whose value is not known here, makes it keep nothing ({})",
-                    cache.variable, cache.why
-                )
+                let by = match cache.by {
+                    Unsure::Variable(name) => format!("{name}, whose value is not known here,"),
+                    Unsure::File(name) => format!("{name}, which is not known here,"),
+                };
+                format!("unless {by} makes it keep nothing ({})", cache.why)
             }
             (Some(PlaceDoubt::Configuration), None) => moves("its configuration, which is not known here,"),
             (Some(PlaceDoubt::Value(moved_by)), None) => {
-                moves(&format!("{}, whose value is not known here,", moved_by.name))
+                moves(&format!("{}, whose value is not known here,", moved_by.named))
             }
             (Some(PlaceDoubt::EnvFrom(name)), None) => {
                 moves(&format!("{name}, which may come by `envFrom`,"))
@@ -360,7 +377,7 @@ impl DurableData {
     /// The finding about a product's data as it is where a Job runs the product; nothing where the policy ignores Jobs.
     fn of_a_job<'w, 'a>(
         &self,
-        asked: &Asked<'w, 'a>,
+        asked: &Asked<'_, 'w, 'a>,
         data: &DataPath<'w, 'a>,
         draft: NewFinding,
     ) -> Option<NewFinding> {

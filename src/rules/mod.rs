@@ -10,6 +10,7 @@ mod default_class;
 mod durable_data;
 mod empty_dir;
 mod host_path;
+mod named_volume;
 mod pin_to_volume;
 mod reclaim_policy;
 mod shared_writer;

@@ -1,12 +1,13 @@
 use crate::facts::{PodFacts, Workload, WorkloadKind};
-use crate::model::{Effort, FieldPath, NodeSelector, Operation};
+use crate::json::Node;
+use crate::model::{Effort, FieldPath, NodeSelector, NodeTerm, Operation};
 use crate::patch::PatchBuilder;
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{MOST_CANDIDATES, TiedClaim};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -15,9 +16,14 @@ use std::sync::Arc;
 /// A local volume ties its pods to its node, but nothing in the pod says so: autoscalers, deschedulers, people and
 /// every scheduler that does not look at volumes read the pod alone. This rule adds the node affinity of the pod's
 /// volumes to `requiredDuringSchedulingIgnoredDuringExecution`, when the pod is created. A claim that names its volume
-/// brings that volume's affinity; one that waits for a volume of a static class (`kubernetes.io/no-provisioner`)
-/// brings the affinities of all free volumes that would do, by its `selector` as well. The pod's own terms stay in
-/// force: each is combined with each of the volumes', and combinations that no node can satisfy are left out.
+/// brings that volume's affinity, and so does a claim that a volume names in its `claimRef`, whatever the volume's class
+/// and phase. The pod's own terms stay in force: each is combined with each of the volumes', and combinations that no node
+/// can satisfy are left out.
+///
+/// A claim that waits for a volume of a static class (`kubernetes.io/no-provisioner`) can get another volume than the ones
+/// that are free today. The nodes of all free volumes that would do, by its `selector` as well, become one term of
+/// `preferredDuringSchedulingIgnoredDuringExecution` with the weight 50, where one term can name them. For a claim of any
+/// other class nothing is written.
 ///
 /// ```yaml
 /// # before: the claim's volume lies on node-b, the pod may go to any Linux node
@@ -67,18 +73,9 @@ struct PinToVolume(Params);
 impl Rule for PinToVolume {
     fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
         let Some(workload) = new_pod(context) else { return };
-        let Ok(Some(nodes)) = pinned(&workload.pod, &context.tied_claims().claims, self.0.max_terms) else {
-            return;
-        };
-        let path = workload.pod.affinity_terms_path();
-        // Only terms that were understood whole are written anew.
-        let understood = match (workload.pod.required_affinity(), patch.get(&path)) {
-            (Some(own), Some(written)) => own.is_all_of(written),
-            (own, written) => own.is_none() && written.is_none(),
-        };
-        if understood {
-            patch.set(&path, json!(nodes.terms));
-        }
+        let (decided, free) = decided(&context.tied_claims().claims);
+        self.require(&workload.pod, &decided, patch);
+        self.prefer(&workload.pod, &free, patch);
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
@@ -94,11 +91,11 @@ impl Rule for PinToVolume {
             let help = "nothing is to be done; the scheduler keeps to the volume once the claim has one";
             findings.push(NewFinding::new(field, message).help(help).at_most(Action::Audit));
         }
-        let claims = &tied.claims;
-        if is_little(pod, claims, limit) {
+        let (claims, _) = decided(&tied.claims);
+        if is_little(pod, &claims, limit) {
             return;
         }
-        let (Err(why), Some(first)) = (pinned(pod, claims, limit), claims.first()) else { return };
+        let (Err(why), Some(first)) = (pinned(pod, &claims, limit), claims.first()) else { return };
         let claim = first.pod_volume.source_path(&pod.path());
         let field = if pod.required_affinity().is_some() { pod.affinity_terms_path() } else { claim.clone() };
         let why = match why {
@@ -120,6 +117,78 @@ impl Rule for PinToVolume {
             .at_most(Action::Warn);
         findings.push(finding);
     }
+}
+
+impl PinToVolume {
+    /// Writes the nodes of volumes that are certain.
+    fn require(&self, pod: &PodFacts<'_>, claims: &[&TiedClaim<'_, '_>], patch: &mut PatchBuilder<'_>) {
+        let Ok(Some(nodes)) = pinned(pod, claims, self.0.max_terms) else { return };
+        let path = pod.affinity_terms_path();
+        // Only terms that were understood whole are written again.
+        let understood = match (pod.required_affinity(), patch.get(&path)) {
+            (Some(own), Some(written)) => own.is_all_of(written),
+            (own, written) => own.is_none() && written.is_none(),
+        };
+        if understood {
+            patch.set(&path, json!(nodes.terms));
+        }
+    }
+
+    /// Writes the nodes of the volumes that are free today, as a wish.
+    fn prefer(&self, pod: &PodFacts<'_>, claims: &[&TiedClaim<'_, '_>], patch: &mut PatchBuilder<'_>) {
+        let Some(term) = preferred(pod, claims, self.0.max_terms) else { return };
+        let mut path = pod.affinity_path();
+        for key in ["nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution"] {
+            path.push_key(key);
+        }
+        let preference = json!(term);
+        let mut terms = Vec::new();
+        if let Some(written) = patch.get(&path) {
+            let is_there = |item: Node<'_>| item.get("preference") == Some(Node::from(&preference));
+            if !written.is_list() || written.items().len() > MOST_PREFERENCES || written.items().any(is_there)
+            {
+                return;
+            }
+            terms.extend(written.items().map(Node::to_value));
+        }
+        terms.push(json!({"weight": WEIGHT, "preference": preference}));
+        patch.set(&path, Value::Array(terms));
+    }
+}
+
+/// The weight of the one preferred term, of 100.
+const WEIGHT: u8 = 50;
+
+/// To a longer list of preferences nothing is added: it would be copied whole.
+const MOST_PREFERENCES: usize = 64;
+
+/// The claims whose volume is certain, and those that wait for one that is free.
+fn decided<'c, 'w, 'a>(
+    claims: &'c [TiedClaim<'w, 'a>],
+) -> (Vec<&'c TiedClaim<'w, 'a>>, Vec<&'c TiedClaim<'w, 'a>>) {
+    claims.iter().partition(|claim| claim.decided)
+}
+
+/// The one term that names the nodes on which each of the claims finds a free volume; none where it takes more, or the
+/// pod says as much itself, or no node of the pod's own choice is among them.
+fn preferred(pod: &PodFacts<'_>, claims: &[&TiedClaim<'_, '_>], limit: usize) -> Option<NodeTerm> {
+    let (first, rest) = claims.split_first()?;
+    let effort = Effort::new(Effort::MOST);
+    let mut nodes = first.nodes().simplify(limit, &effort)?;
+    for claim in rest {
+        nodes = nodes.and(claim.nodes(), limit, &effort)?;
+    }
+    let [term] = nodes.terms.as_slice() else { return None };
+    if nodes.size() > most_written(limit) {
+        return None;
+    }
+    let labels = pod.node_selector_term().map(NodeSelector::from);
+    for own in pod.required_affinity().into_iter().chain(&labels) {
+        if own.implies(&nodes, &effort)? || own.contradicts(&nodes, &effort)? {
+            return None;
+        }
+    }
+    Some(term.clone())
 }
 
 /// The pod, when it is a new one that is still to be scheduled.
@@ -147,7 +216,7 @@ fn most_written(terms: usize) -> usize {
 }
 
 /// Whether it is plain without any work that pinning the pod does not take too much.
-fn is_little(pod: &PodFacts<'_>, claims: &[TiedClaim<'_, '_>], limit: usize) -> bool {
+fn is_little(pod: &PodFacts<'_>, claims: &[&TiedClaim<'_, '_>], limit: usize) -> bool {
     const LITTLE: usize = 64;
     let own = pod.required_affinity();
     let labels = pod.node_selector.map_or(0, |labels| labels.fields().count());
@@ -162,7 +231,7 @@ fn is_little(pod: &PodFacts<'_>, claims: &[TiedClaim<'_, '_>], limit: usize) -> 
 /// The selector that pins the pod; nothing when it is pinned already, or no node can satisfy all of it.
 fn pinned(
     pod: &PodFacts<'_>,
-    claims: &[TiedClaim<'_, '_>],
+    claims: &[&TiedClaim<'_, '_>],
     limit: usize,
 ) -> Result<Option<NodeSelector>, TooMuch> {
     let effort = Effort::new(Effort::MOST);
@@ -251,6 +320,12 @@ mod tests {
         json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}})
     }
 
+    /// The affinity that wishes for these nodes.
+    fn wish(nodes: &[&str]) -> Value {
+        json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution":
+            [{"weight": 50, "preference": host(nodes)}]}})
+    }
+
     fn patch(context: &[Value], pod: &Value) -> Value {
         let verdict = judge(rule(), context, pod);
         assert_eq!(lines(&verdict), [""; 0]);
@@ -337,12 +412,92 @@ mod tests {
             volume("reserved", "n7", "5Gi", json!({"claimRef": {"namespace": "default", "name": "x"}})),
         ];
         let value = |context: &[Value]| patch(context, &pod(&["c"], json!({})))[0]["value"].clone();
-        assert_eq!(value(&context), own(json!([host(&["n1", "n2"])]))["affinity"]);
+        assert_eq!(value(&context), wish(&["n1", "n2"]));
         context.push(volume("own", "n8", "5Gi", json!({"claimRef": {"namespace": "default", "name": "c"}})));
         assert_eq!(value(&context), own(json!([host(&["n8"])]))["affinity"], "reserved for this very claim");
         context.pop();
         context.push(volume("any", "n9", "5Gi", json!({"nodeAffinity": null})));
         assert_eq!(value(&context), Value::Null, "one of them can be used anywhere");
+    }
+
+    /// A static class, a claim of it, and free volumes on these nodes.
+    fn waiting(nodes: &[&str]) -> Vec<Value> {
+        let volume = |node: &&str| {
+            json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": format!("on-{node}")},
+                   "spec": {"storageClassName": "local", "nodeAffinity": {"required": {"nodeSelectorTerms": [host(&[node])]}}}})
+        };
+        let mut all = vec![
+            json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local"},
+                   "provisioner": "kubernetes.io/no-provisioner"}),
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "w", "namespace": "default"},
+                   "spec": {"storageClassName": "local"}}),
+        ];
+        all.extend(nodes.iter().map(volume));
+        all
+    }
+
+    #[test]
+    fn a_wish_is_added_once_beside_what_is_there() {
+        let context = waiting(&["n1", "n2"]);
+        let with = |terms: Value| {
+            let affinity = json!({"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": terms}}});
+            patch(&context, &pod(&["w"], affinity))
+        };
+        let own_wish = json!({"weight": 9, "preference": host(&["n7"])});
+        let ours = json!({"weight": 50, "preference": host(&["n1", "n2"])});
+        let path = "/spec/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution";
+        assert_eq!(
+            with(json!([own_wish])),
+            json!([{"op": "replace", "path": path, "value": [own_wish, ours]}])
+        );
+        assert_eq!(with(json!([own_wish, ours])), json!([]));
+        let same = json!({"weight": 1, "preference": host(&["n1", "n2"])});
+        assert_eq!(with(json!([same])), json!([]), "whatever its weight");
+        assert_eq!(with(json!(vec![own_wish; 65])), json!([]), "a long list is not copied");
+        assert_eq!(with(json!("slip")), json!([]));
+    }
+
+    #[test]
+    fn nothing_is_wished_for_that_the_pod_says_or_rules_out() {
+        let context = waiting(&["n1", "n2"]);
+        let unchanged =
+            |spec: Value| assert_eq!(patch(&context, &pod(&["w"], spec.clone())), json!([]), "{spec}");
+        unchanged(json!({"nodeSelector": {"kubernetes.io/hostname": "n1"}}));
+        unchanged(json!({"nodeSelector": {"kubernetes.io/hostname": "n3"}}));
+        unchanged(own(json!([host(&["n2"])])));
+        unchanged(own(json!([host(&["n3"])])));
+        let linux = json!({"nodeSelector": {"kubernetes.io/os": "linux"}});
+        assert_eq!(patch(&context, &pod(&["w"], linux))[0]["value"], wish(&["n1", "n2"]));
+        // Of a class with a provisioner, any node can get a volume.
+        let mut made = context.clone();
+        made[0]["provisioner"] = json!("rancher.io/local-path");
+        assert_eq!(patch(&made, &pod(&["w"], json!({}))), json!([]));
+        // A bound claim is required, a waiting one beside it wished for.
+        let both = [bound("b", json!([host(&["n1"])])).to_vec(), context].concat();
+        let added = patch(&both, &pod(&["b", "w"], json!({})));
+        assert_eq!(added[0]["value"], own(json!([host(&["n1"])]))["affinity"]);
+        assert_eq!(added[1]["value"][0]["preference"], host(&["n1", "n2"]), "{added}");
+    }
+
+    #[test]
+    fn a_reserved_volume_decides_whatever_its_class_and_phase() {
+        let reserved = |more: Value, phase: &str| {
+            let mut spec = json!({"storageClassName": "other", "claimRef": {"namespace": "default", "name": "w"},
+                                  "nodeAffinity": {"required": {"nodeSelectorTerms": [host(&["r"])]}}});
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "reserved"},
+                                "spec": spec, "status": {"phase": phase}});
+            let context = [waiting(&["n1"]), vec![volume]].concat();
+            patch(&context, &pod(&["w"], json!({})))[0]["value"].clone()
+        };
+        let on_r = own(json!([host(&["r"])]))["affinity"].clone();
+        for phase in ["Available", "Pending", "Bound", "Released"] {
+            assert_eq!(reserved(json!({}), phase), on_r, "{phase}");
+        }
+        let of_uid = json!({"claimRef": {"namespace": "default", "name": "w", "uid": "u"}});
+        assert_eq!(reserved(of_uid.clone(), "Bound"), on_r);
+        assert_eq!(reserved(of_uid, "Released"), wish(&["n1"]), "an earlier claim of that name had it");
+        assert_eq!(reserved(json!({"volumeMode": "Block"}), "Available"), wish(&["n1"]), "it would not do");
     }
 
     #[test]
@@ -370,7 +525,7 @@ mod tests {
             let patch = patch(&context(selector, reserved), &pod(&["c"], json!({})));
             patch[0]["value"].clone()
         };
-        let on = |nodes: &[&str]| own(json!([host(nodes)]))["affinity"].clone();
+        let on = wish;
         assert_eq!(pinned(Value::Null, false), on(&["n1", "n2", "n3"]));
         assert_eq!(pinned(json!({}), false), on(&["n1", "n2", "n3"]), "an empty one takes all");
         assert_eq!(pinned(json!({"matchLabels": {"disk": "nvme"}}), false), on(&["n1"]));
@@ -382,7 +537,7 @@ mod tests {
         assert_eq!(pinned(other, false), on(&["n2", "n3"]));
         assert_eq!(
             pinned(json!({"matchLabels": {"disk": "nvme"}}), true),
-            on(&["n3"]),
+            own(json!([host(&["n3"])]))["affinity"],
             "reserved: nobody asks"
         );
         assert_eq!(pinned(json!({"matchLabels": {"disk": "tape"}}), false), Value::Null);

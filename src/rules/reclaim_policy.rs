@@ -1,7 +1,7 @@
 use crate::facts::Workload;
 use crate::model::{Durability, FieldPath};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
-use crate::storage::{Data, DataPath, Place, writable_mounts};
+use crate::storage::{Data, DataPath, Place, Storage, writable_mounts};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ impl Rule for ReclaimPolicy {
         }
         if self.0.volumes {
             let doomed = paths.iter().filter(|data| data.cover.fate.most == Durability::Claim);
-            findings.extend(doomed.filter_map(|data| volume_finding(workload, data)));
+            findings.extend(doomed.filter_map(|data| volume_finding(workload, &storage, data)));
         }
         if self.0.claims && paths.iter().any(|data| matches!(data.cover.place, Place::Template(_))) {
             retention_findings(workload, findings);
@@ -70,7 +70,11 @@ impl Rule for ReclaimPolicy {
     }
 }
 
-fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<NewFinding> {
+fn volume_finding(
+    workload: &Workload<'_>,
+    storage: &Storage<'_, '_>,
+    data: &DataPath<'_, '_>,
+) -> Option<NewFinding> {
     let pod = workload.pod.path();
     let (field, what) = match data.cover.place {
         Place::Template(template) => {
@@ -89,7 +93,7 @@ fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Ne
     );
     let draft = NewFinding::new(field, message)
         .help("use a class with `reclaimPolicy: Retain`, or set it on the volume");
-    Some(if data.doubts.is_guess() { draft.at_most(Action::Warn) } else { draft })
+    Some(if data.is_guess(storage) { draft.at_most(Action::Warn) } else { draft })
 }
 
 fn retention_findings(workload: &Workload<'_>, findings: &mut NewFindings<'_>) {

@@ -1,4 +1,5 @@
-use crate::facts::{NodeFacts, PodFacts, WorkloadKind};
+use super::named_volume;
+use crate::facts::{NodeFacts, PodFacts, Subject, WorkloadKind};
 use crate::lookup::{Lookup, LookupKind};
 use crate::model::{Brief, Effort, FieldPath, HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
@@ -28,6 +29,10 @@ use std::sync::Arc;
 ///   volumes: [{name: data, persistentVolumeClaim: {claimName: data-on-node-b}}]
 /// ```
 ///
+/// A claim that names a volume is held against it: another class, less room than the claim asks for, an access mode that the
+/// volume does not offer, and another claim that has the volume. Kubernetes never binds the two, and whoever uses the claim
+/// waits.
+///
 /// It is a warning at most where things may still change by themselves: a claim that is not bound yet, a node that is
 /// not known, and volumes tied to a zone rather than to nodes, in which an autoscaler may make a node. It looks at no
 /// taints, resources or pod (anti-)affinity, and not at the claims that a StatefulSet's templates will make.
@@ -49,6 +54,9 @@ struct VolumeReachable;
 
 impl Rule for VolumeReachable {
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
+        if let Subject::Claim(claim) = &context.facts.subject {
+            named_volume::check(context, claim, findings);
+        }
         let Some(workload) = context.facts.workload() else { return };
         let tied = context.tied_claims();
         let pod = &workload.pod;

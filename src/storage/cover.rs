@@ -1,6 +1,6 @@
 //! Durability and reach of every path that a pod can write to.
 
-use super::placement::could_be_of;
+use super::placement::{could_be_of, reserved_volume};
 use crate::facts::{
     ClaimSpec, ClaimTemplate, Container, Device, Mount, PodVolume, ReclaimPolicy, VolumeFacts, VolumeSource,
     Workload,
@@ -126,7 +126,12 @@ impl<'w, 'a> Storage<'w, 'a> {
             VolumeSource::HostPath { .. } => Fate::certain(Durability::Node, Reach::SomeNodes),
             VolumeSource::Network { .. } => Fate::certain(Durability::Volume, Reach::AnyNode),
             VolumeSource::Claim { name, .. } => match self.lookup.claim(self.namespace, name) {
-                Some(claim) => self.claim_spec_fate(&claim.spec),
+                Some(claim) => {
+                    match reserved_volume(&claim, self.lookup).filter(|_| claim.spec.volume_name.is_none()) {
+                        Some(volume) => volume_fate(&volume),
+                        None => self.claim_spec_fate(&claim.spec),
+                    }
+                }
                 None => UNKNOWN_CLAIM,
             },
             VolumeSource::Unknown(_) => UNKNOWN,

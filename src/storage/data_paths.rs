@@ -1,11 +1,12 @@
 //! Which paths of a workload hold data that must last: the catalog's, a StatefulSet's, and those that a policy names.
 
 use crate::catalog::{
-    CacheDoubt, Catalog, ContainerView, DataPlace, Excess, PlaceDoubt, Statefulness, Unplaced,
+    Allowance, CacheDoubt, Catalog, DataPlace, Excess, Named, PlaceDoubt, Statefulness, Unplaced,
 };
 use crate::facts::{Container, Mount, Section, Workload};
+use crate::lookup::Lookup;
 use crate::model::{Durability, Fate, FsPath, Reach};
-use crate::storage::{Cover, Place, Storage};
+use crate::storage::{Cover, Place, Storage, configuration, view};
 use std::cell::LazyCell;
 use std::collections::HashSet;
 
@@ -32,6 +33,16 @@ pub struct DataPath<'w, 'a> {
 }
 
 impl DataPath<'_, '_> {
+    /// Whether the data may as well lie on another mount of the container, which lasts: with no such mount they lie here,
+    /// or they are lost.
+    pub fn is_guess(&self, storage: &Storage<'_, '_>) -> bool {
+        let here = self.cover.mount.map(|mount| mount.index);
+        let elsewhere = || {
+            lasting_mounts(storage, self.container, Durability::Claim).any(|mount| Some(mount.index) != here)
+        };
+        self.doubts.place.is_some() && elsewhere()
+    }
+
     /// Whether one argument or variable put both there, and the same lies beneath both: one thing to tell.
     pub fn is_alike(&self, other: &Self) -> bool {
         let mount = |data: &Self| data.cover.mount.map(|mount| mount.index);
@@ -49,15 +60,8 @@ impl DataPath<'_, '_> {
 pub struct Doubts<'w> {
     /// What may have moved the data elsewhere.
     pub place: Option<PlaceDoubt<'w>>,
-    /// The variable that may make the product keep nothing.
+    /// What may make the product keep nothing.
     pub cache: Option<CacheDoubt<'w>>,
-}
-
-impl Doubts<'_> {
-    /// Whether something that is set, and not only what `envFrom` might bring, may have moved the data elsewhere.
-    pub fn is_guess(&self) -> bool {
-        !matches!(self.place, None | Some(PlaceDoubt::EnvFrom(_)))
-    }
 }
 
 /// A container that keeps data of which nothing is known but the product.
@@ -80,8 +84,8 @@ pub enum Why<'w> {
     Product {
         /// The product's name.
         name: &'w str,
-        /// The argument or variable that put it there; none for the default.
-        moved_by: Option<&'w str>,
+        /// The argument, variable or key that put it there; none for the default.
+        moved_by: Option<Named<'w>>,
         /// Why many run it without keeping them.
         dispensable: Option<&'w str>,
     },
@@ -115,8 +119,21 @@ const OWN_PLACES: usize = 4;
 const SPARE_PLACES: usize = 1024;
 
 /// What the catalog says of each container, in their order.
-pub fn products<'w>(workload: &'w Workload<'_>, catalog: &'w Catalog) -> Vec<Statefulness<'w>> {
-    workload.pod.containers.iter().map(|container| catalog.classify(&view(container))).collect()
+pub fn products<'w>(
+    workload: &Workload<'_>,
+    namespace: &str,
+    lookup: &dyn Lookup,
+    catalog: &'w Catalog,
+) -> Vec<Statefulness<'w>> {
+    let allowance = Allowance::default();
+    let classify = |container: &Container<'_>| {
+        if catalog.entry(container.image).is_none() {
+            return Statefulness::NotListed;
+        }
+        let brought = configuration(workload, container, namespace, lookup, &allowance);
+        catalog.classify(&view(container, &brought))
+    };
+    workload.pod.containers.iter().map(classify).collect()
 }
 
 impl<'w, 'a> Data<'w, 'a> {
@@ -183,7 +200,7 @@ impl<'w, 'a> Data<'w, 'a> {
             }
             // What has an unknown value may have put the data somewhere, but not here.
             let unknown = matches!(place.doubt, Some(PlaceDoubt::Value(_)));
-            let moved_by = place.moved_by.filter(|_| !unknown).map(|moved| moved.name);
+            let moved_by = place.moved_by.filter(|_| !unknown).map(|moved| moved.named);
             let why = Why::Product { name: product, moved_by, dispensable };
             let doubts = Doubts { place: place.doubt, cache };
             for mount in parts_apart(container, &path, &cover, parts) {
@@ -295,8 +312,21 @@ pub fn has_durable(storage: &Storage<'_, '_>, container: &Container<'_>) -> bool
 /// Whether the container has a writable device or mount that may be as durable as that.
 pub fn has_lasting(storage: &Storage<'_, '_>, container: &Container<'_>, least: Durability) -> bool {
     let lasts = |cover: Cover<'_, '_>| !cover.read_only && cover.fate.most >= least;
-    container.mounts.iter().any(|mount| lasts(storage.mount_cover(mount)))
+    lasting_mounts(storage, container, least).next().is_some()
         || container.devices.iter().any(|device| lasts(storage.device_cover(device)))
+}
+
+/// The writable mounts of a container that may be as durable as that.
+fn lasting_mounts<'w, 'a>(
+    storage: &Storage<'w, 'a>,
+    container: &'w Container<'a>,
+    least: Durability,
+) -> impl Iterator<Item = &'w Mount<'a>> {
+    let storage = *storage;
+    container.mounts.iter().filter(move |mount| {
+        let cover = storage.mount_cover(mount);
+        !cover.read_only && cover.fate.most >= least
+    })
 }
 
 /// What covers a product's directory. A mount above a VOLUME that the image declares does not keep it: containerd
@@ -350,16 +380,4 @@ fn is_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
 
 fn is_named_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
     scratch.iter().any(|outer| FsPath::new(outer).covers(path))
-}
-
-/// A container as the catalog wants to see it.
-pub fn view<'w>(container: &'w Container<'_>) -> ContainerView<'w> {
-    ContainerView {
-        image: container.image,
-        command: &container.command,
-        args: &container.args,
-        env: &container.env,
-        env_from: &container.env_from,
-        working_dir: container.working_dir,
-    }
 }

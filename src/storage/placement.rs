@@ -1,6 +1,6 @@
 //! The nodes that a pod's claims leave to it.
 
-use crate::facts::{ClaimSpec, ClassName, PodVolume, VolumeFacts, VolumeSource, Workload};
+use crate::facts::{ClaimFacts, ClaimSpec, ClassName, PodVolume, VolumeFacts, VolumeSource, Workload};
 use crate::lookup::Lookup;
 use crate::model::{AccessMode, Brief, Effort, NodeSelector};
 use std::fmt;
@@ -17,6 +17,8 @@ pub struct TiedClaim<'w, 'a> {
     pub volumes: Vec<Arc<VolumeFacts>>,
     /// Whether the claim names its volume, so that no other can come.
     pub settled: bool,
+    /// Whether the volume is certain: the claim names it, or it names the claim.
+    pub decided: bool,
     /// The nodes that one of the volumes allows, where that is not what the only one says itself.
     united: Option<NodeSelector>,
 }
@@ -50,9 +52,12 @@ pub fn tied_claims<'w, 'a>(
         let VolumeSource::Claim { name, .. } = pod_volume.source else { continue };
         let Some(claim) = lookup.claim(namespace, name) else { continue };
         let settled = claim.spec.volume_name.is_some();
-        let volumes = match &claim.spec.volume_name {
-            Some(volume) => lookup.volume(volume).into_iter().collect(),
-            None => match candidates(&claim.spec, (namespace, name), lookup, &effort) {
+        let reserved = if settled { None } else { reserved_volume(&claim, lookup) };
+        let decided = settled || reserved.is_some();
+        let volumes = match (&claim.spec.volume_name, reserved) {
+            (Some(volume), _) => lookup.volume(volume).into_iter().collect(),
+            (None, Some(volume)) => vec![volume],
+            (None, None) => match candidates(&claim.spec, lookup, &effort) {
                 Some(volumes) => volumes,
                 None => {
                     tied.passed_over.get_or_insert(pod_volume);
@@ -61,7 +66,7 @@ pub fn tied_claims<'w, 'a>(
             },
         };
         let Some(united) = united(&volumes) else { continue };
-        tied.claims.push(TiedClaim { pod_volume, claim: name, volumes, settled, united });
+        tied.claims.push(TiedClaim { pod_volume, claim: name, volumes, settled, decided, united });
     }
     tied
 }
@@ -79,13 +84,24 @@ fn united(volumes: &[Arc<VolumeFacts>]) -> Option<Option<NodeSelector>> {
     }
 }
 
+/// The volume that names the claim in its `claimRef`: the one that the claim gets, whatever the volume's class and phase.
+/// The controller asks only that mode, size and access modes would do. A volume that was bound to an earlier claim of
+/// that name is none.
+pub fn reserved_volume(claim: &ClaimFacts, lookup: &dyn Lookup) -> Option<Arc<VolumeFacts>> {
+    let volumes = lookup.reserved_volumes(&claim.namespace, &claim.name);
+    volumes.into_iter().find(|volume| names(volume, claim) && fits(volume, &claim.spec))
+}
+
+/// Whether a volume's `claimRef`, which has the claim's name, means this claim.
+pub fn names(volume: &VolumeFacts, claim: &ClaimFacts) -> bool {
+    volume.claim.as_ref().is_some_and(|(namespace, name, uid)| {
+        let same_uid = if claim.uid.is_empty() { !volume.released } else { *uid == claim.uid };
+        (namespace, name) == (&claim.namespace, &claim.name) && (uid.is_empty() || same_uid)
+    })
+}
+
 /// The volumes that an unbound claim of a static class could get; nothing where it takes too long to tell.
-fn candidates(
-    spec: &ClaimSpec,
-    claim: (&str, &str),
-    lookup: &dyn Lookup,
-    effort: &Effort,
-) -> Option<Vec<Arc<VolumeFacts>>> {
+fn candidates(spec: &ClaimSpec, lookup: &dyn Lookup, effort: &Effort) -> Option<Vec<Arc<VolumeFacts>>> {
     let class = match &spec.class {
         ClassName::Named(name) => lookup.class(name),
         ClassName::Empty => None,
@@ -94,17 +110,8 @@ fn candidates(
     let Some(class) = class.filter(|class| class.is_static()) else { return Some(Vec::new()) };
     let each = 1 + spec.selector.as_ref().map_or(0, |selector| selector.size());
     effort.spend(lookup.available(&class.name).count.saturating_mul(each))?;
-    // A volume that an administrator reserved for the claim is the one it gets.
-    let reserved = |volume: &VolumeFacts| {
-        let (namespace, name, _) = volume.claim.as_ref()?;
-        Some((namespace.as_str(), name.as_str()) == claim)
-    };
-    let own = |volume: &VolumeFacts| reserved(volume) == Some(true) && fits(volume, spec);
-    if let Some(own) = lookup.find_available(&class.name, &own) {
-        return Some(vec![own]);
-    }
     let mut volumes = lookup.available_volumes(&class.name);
-    volumes.retain(|volume| fits(volume, spec) && reserved(volume).is_none() && is_selected(volume, spec));
+    volumes.retain(|volume| fits(volume, spec) && volume.claim.is_none() && is_selected(volume, spec));
     (volumes.len() <= MOST_CANDIDATES).then_some(volumes)
 }
 
@@ -115,7 +122,7 @@ fn is_selected(volume: &VolumeFacts, spec: &ClaimSpec) -> bool {
 }
 
 /// Whether a claim of the volume's class could get it, whatever the claim's name.
-pub(super) fn could_be_of(volume: &VolumeFacts, spec: &ClaimSpec) -> bool {
+pub fn could_be_of(volume: &VolumeFacts, spec: &ClaimSpec) -> bool {
     fits(volume, spec) && (volume.claim.is_some() || is_selected(volume, spec))
 }
 
