@@ -27,6 +27,7 @@ pub struct Entry {
     /// The images. `redis`: any repository with this last segment. `library/registry`: the official image and its
     /// mirrors only. `vendor/name`: repositories that end in these segments. `postgresql-#`: a last segment that
     /// carries a version, as in `rhel9/postgresql-16`. `vendor/*`: every image of that publisher, unless an entry names it.
+    /// `*-operator`: every image whose last segment has that end, unless an entry names it.
     #[schemars(length(min = 1), inner(regex(pattern = PATTERN)))]
     pub images: Vec<String>,
     /// Images that the patterns above match and that are something else.
@@ -56,9 +57,27 @@ pub struct Entry {
     /// Environment variables that hold further arguments, such as `REDIS_EXTRA_FLAGS`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args_env: Vec<String>,
-    /// Programs in the image that only talk to a server. A container that runs nothing else holds no data.
+    /// Programs in the image that only talk to a server. A container that runs none but these and plain tools holds no
+    /// data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<String>,
+    /// Programs and scripts in the image that start a server. When given, a command that is none of them, no entry point
+    /// and no script is another program of the image, which keeps no data of the product as far as is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<String>,
+    /// Who publishes images of this layout besides the official one (`redis` and `library/redis`), as the segment before
+    /// the name: `qdrant` in `qdrant/qdrant`. What another publisher calls by the same name may have another layout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = PUBLISHER)))]
+    pub publishers: Vec<String>,
+    /// Why its containers keep nothing, whatever they mount: "its cache is in memory". A StatefulSet of it is one for the
+    /// sake of names alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub keeps_nothing: Option<String>,
+    /// What makes it a copy of what another server keeps, such as a read replica: losing that is as with `dispensable`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copy_when: Vec<CacheWhen>,
     /// Why many run the product without keeping its data, for the message: "dashboards are provisioned from files".
     /// Losing it is a warning then, unless a policy asks for more (`dispensable` of the rule `durable-data`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -230,9 +249,13 @@ pub struct Condition {
     pub absent: bool,
 }
 
-/// An image pattern: segments of lower-case letters, digits and `. _ -`, perhaps with `-#` at the end, or `*` for the last.
+/// An image pattern: segments of lower-case letters, digits and `. _ -`, perhaps with `-#` at the end, or `*` for the last;
+/// or `*-end` for every name with that end.
 const PATTERN: &str =
-    "^([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*([a-z0-9._-]*[a-z0-9](-#)?|[a-z0-9._-]+/[*])$";
+    "^(([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*([a-z0-9._-]*[a-z0-9](-#)?|[a-z0-9._-]+/[*])|[*]-[a-z0-9]+)$";
+
+/// One segment of an image's path.
+const PUBLISHER: &str = "^[a-z0-9._-]+$";
 
 fn yes() -> bool {
     true

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::argv::{Argv, Word, is_flag};
 use super::budget::{Budget, Excess};
-use super::client::only_client;
 use super::entry::{CacheWhen, Condition, DataDir, Entry, Positional, StatefulWhen, ValueForm, Variant};
 use super::image::ImageRef;
+use super::start::{Programs, Runs, runs};
 use super::variables::Env;
 
 /// What the catalog has to know of a container.
@@ -112,6 +112,8 @@ pub enum PlaceDoubt<'a> {
     Value(MovedBy<'a>),
     /// A variable that `envFrom` may bring.
     EnvFrom(&'a str),
+    /// The image's publisher is none of those whose layout is known.
+    Publisher,
     /// The path is relative, and the working directory is not known.
     WorkingDir,
 }
@@ -164,18 +166,31 @@ enum Truth<'a> {
     Yes,
 }
 
-/// Evaluates an entry for a container whose image is what `variants` of it are about.
+/// What the catalog lists an image as.
+#[derive(Clone, Copy)]
+pub(super) struct Listing<'a, 'v> {
+    pub(super) entry: &'a Entry,
+    /// The entry's variants that are about the image.
+    pub(super) variants: &'v [usize],
+    /// Whether somebody publishes it of whose images the layout is not known.
+    pub(super) foreign: bool,
+}
+
+/// Evaluates an entry for a container.
 pub(super) fn resolve<'a>(
-    entry: &'a Entry,
-    variants: &[usize],
+    listing: &Listing<'a, '_>,
     image: &ImageRef<'_>,
     container: &ContainerView<'a>,
     budget: &mut Budget,
 ) -> Statefulness<'a> {
+    let entry = listing.entry;
     if !entry.stateful {
         return Statefulness::NotListed;
     }
-    resolve_within(entry, variants, image, container, budget)
+    if let Some(why) = &entry.keeps_nothing {
+        return Statefulness::Cache { product: &entry.product, why };
+    }
+    resolve_within(listing, image, container, budget)
         .unwrap_or_else(|excess| unplaced(entry, Unplaced::Excess(excess)))
 }
 
@@ -184,15 +199,15 @@ fn unplaced<'a>(entry: &'a Entry, why: Unplaced<'a>) -> Statefulness<'a> {
 }
 
 fn resolve_within<'a>(
-    entry: &'a Entry,
-    variants: &[usize],
+    listing: &Listing<'a, '_>,
     image: &ImageRef<'_>,
     container: &ContainerView<'a>,
     budget: &mut Budget,
 ) -> Result<Statefulness<'a>, Excess> {
+    let &Listing { entry, variants, foreign } = listing;
     let product = entry.product.as_str();
     let argv = Argv::new(container, &entry.args_env, budget)?;
-    if let Some(program) = only_client(&argv, &entry.clients, !container.command.is_empty()) {
+    if let Runs::Client(program) = runs(container, &argv, Programs::of(Some(entry))) {
         return Ok(Statefulness::Client { product, program });
     }
     let chosen = choose(entry, variants, image, &argv);
@@ -211,6 +226,7 @@ fn resolve_within<'a>(
             Truth::Yes => return Ok(Statefulness::Cache { product, why: &cache.why }),
         }
     }
+    let copy = entry.copy_when.iter().find(|copy| all_hold(&copy.all, &argv) == Truth::Yes);
     let configured = any_holds(&entry.uncertain_when, &argv) != Truth::No;
     let mut found = Places {
         argv: &argv,
@@ -228,6 +244,9 @@ fn resolve_within<'a>(
         return Ok(unplaced(entry, Unplaced::Value(name)));
     }
     for place in &mut data {
+        if foreign && place.moved_by.is_none() {
+            place.doubt = place.doubt.or(Some(PlaceDoubt::Publisher));
+        }
         place.image_volume = volume_over(chosen.image_volumes, &place.path);
     }
     Ok(Statefulness::Stateful {
@@ -235,7 +254,7 @@ fn resolve_within<'a>(
         data,
         parts: &entry.parts,
         scratch: &entry.scratch,
-        dispensable: entry.dispensable.as_deref(),
+        dispensable: copy.map(|copy| copy.why.as_str()).or(entry.dispensable.as_deref()),
         cache: doubt,
     })
 }

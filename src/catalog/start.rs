@@ -1,19 +1,68 @@
-//! What a container starts, as far as its words say: a server of its image, a script that nobody here can read, or a shell
-//! for a person.
+//! What a container runs, as far as its words say: clients and tools alone, a server of its image, a script that nobody here
+//! can read, or a shell for a person. Data of the product needs a server.
 
-use super::argv::{Argv, Word, is_shell, program};
-use super::client::{TOOLS, program_of};
+use super::argv::{Argv, Word, is_shell, program, takes_script};
+use super::client::{RUNNERS, TOOLS, is_assignment, program_of};
+use super::entry::Entry;
 use super::resolve::ContainerView;
 
 /// What a container starts that is more than clients and tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Start {
+    /// Another program than the product's servers, such as one of its tools.
+    Program,
     /// A shell that waits for what is typed, and nothing else.
     Shell,
     /// A script, or a program that a variable names: it may start anything.
     Script,
     /// A server, or a program that is not known: most often a server.
     Server,
+}
+
+/// What a container runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// Nothing but clients and tools, of which this is one.
+    Client(String),
+    /// More than that.
+    Start(Start),
+}
+
+/// The programs of an image whose use is known.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Programs<'e> {
+    clients: &'e [String],
+    servers: &'e [String],
+}
+
+impl<'e> Programs<'e> {
+    pub(super) fn of(entry: Option<&'e Entry>) -> Self {
+        entry.map_or_else(Self::default, |entry| Self { clients: &entry.clients, servers: &entry.servers })
+    }
+
+    fn is_client(self, name: &str) -> bool {
+        self.clients.iter().any(|client| client == name)
+    }
+
+    /// An image's entry point starts its server, and so do the scripts that Bitnami's images bring.
+    fn is_server(self, word: &str) -> bool {
+        let name = program(word);
+        name.contains("entrypoint")
+            || word.starts_with("/opt/bitnami/scripts/")
+            || self.servers.iter().any(|server| server == name)
+    }
+}
+
+/// What one command of a script does.
+enum Does<'w> {
+    /// A tool of no product.
+    Tool(&'w str),
+    /// A client of the product.
+    Client(&'w str),
+    /// `. file`, which most often sets variables.
+    Source,
+    /// More than that.
+    Start(Start),
 }
 
 /// The ends of files that an interpreter runs.
@@ -23,52 +72,134 @@ const INTERPRETERS: [&str; 6] = ["python", "python3", "perl", "ruby", "node", "p
 /// Variables whose value a shell runs when it starts, or before it waits.
 const RUN_BY_SHELLS: [&str; 3] = ["BASH_ENV", "ENV", "PROMPT_COMMAND"];
 
-/// `clients` are the programs of the image that only talk to a server.
-pub(super) fn start(container: &ContainerView<'_>, argv: &Argv<'_>, clients: &[String]) -> Start {
+/// What a container of an image with these programs runs.
+pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_>, programs: Programs<'_>) -> Runs {
     let scripted = argv.words.iter().any(|word| word.scripted);
-    let mut most = None;
+    let (mut most, mut client, mut tool, mut sourced) = (None, None, None, false);
     for command in argv.words.split(|word| word.end) {
         if scripted && !command.iter().any(|word| word.scripted) {
             continue;
         }
-        most = most.max(command_start(command, clients, container));
+        match does(command, programs, container) {
+            Some(Does::Tool(name)) => tool = tool.or(Some(name)),
+            Some(Does::Client(name)) => client = client.or(Some(name)),
+            Some(Does::Source) => sourced = true,
+            Some(Does::Start(start)) => most = most.max(Some(start)),
+            None => {}
+        }
     }
-    // Nothing at all is the image's entry point; nothing but tools may still be fed by a pipe.
-    let start = most.unwrap_or(if argv.words.is_empty() { Start::Server } else { Start::Script });
-    if start == Start::Shell && is_fed(container) { Start::Script } else { start }
+    if most <= Some(Start::Program)
+        && let Some(client) = client
+    {
+        return Runs::Client(client.to_owned());
+    }
+    // A file that is read before a shell waits, or before nothing else that is known, may start anything.
+    if sourced && most < Some(Start::Script) {
+        return Runs::Start(Start::Script);
+    }
+    match (most, tool) {
+        (Some(Start::Shell), _) if is_fed(container) => Runs::Start(Start::Script),
+        (Some(start), _) => Runs::Start(start),
+        (None, Some(tool)) => Runs::Client(tool.to_owned()),
+        // Nothing at all is the image's entry point.
+        (None, None) if argv.words.is_empty() => Runs::Start(Start::Server),
+        (None, None) => Runs::Start(Start::Script),
+    }
 }
 
-/// What one command starts; none for clients, tools and what runs nothing.
-fn command_start(command: &[Word<'_>], clients: &[String], container: &ContainerView<'_>) -> Option<Start> {
-    let (head, operands) = program_of(command)?.split_first()?;
-    let name = program(&head.text);
-    if !head.known {
-        return Some(Start::Script);
+/// What one command does; nothing where it runs no program.
+fn does<'w>(command: &'w [Word<'_>], programs: Programs<'_>, container: &ContainerView<'_>) -> Option<Does<'w>> {
+    let mut words = program_of(command)?;
+    loop {
+        let (head, operands) = words.split_first()?;
+        let name = program(&head.text);
+        if !head.known {
+            return Some(Does::Start(Start::Script));
+        }
+        if is_shell(name) {
+            let waits = operands.iter().all(is_plain_option);
+            return Some(Does::Start(if waits { Start::Shell } else { Start::Script }));
+        }
+        if programs.is_client(name) {
+            return Some(Does::Client(name));
+        }
+        if programs.is_server(&head.text) {
+            return Some(Does::Start(Start::Server));
+        }
+        // Without a command of its own, the image's entry point decides what a word means.
+        if !head.scripted && container.command.is_empty() {
+            let script = SCRIPTS.iter().any(|end| name.ends_with(end));
+            return Some(Does::Start(if script { Start::Script } else { Start::Server }));
+        }
+        if matches!(name, "." | "source") {
+            return Some(Does::Source);
+        }
+        if TOOLS.binary_search(&name).is_ok() {
+            return Some(Does::Tool(name));
+        }
+        if name == "su" {
+            return Some(switched_user_does(operands, programs));
+        }
+        if RUNNERS.binary_search(&name).is_err() {
+            return Some(Does::Start(program_start(name, programs)));
+        }
+        match behind_runner(name, operands) {
+            [] => return Some(Does::Tool(name)),
+            rest => words = rest,
+        }
     }
-    if is_shell(name) {
-        return Some(if operands.iter().all(is_plain_option) { Start::Shell } else { Start::Script });
+}
+
+/// What `su USER -c "pg_ctl start"` does: the last word is a script of its own, of which each part may be a server.
+fn switched_user_does<'w>(operands: &'w [Word<'_>], programs: Programs<'_>) -> Does<'w> {
+    let at = operands.iter().position(|word| takes_script(&word.text) || word.text == "--command");
+    let Some(script) = at.and_then(|at| operands.get(at + 1)) else { return Does::Start(Start::Script) };
+    let mut parts = script.text.split_whitespace();
+    let first = parts.clone().next().map(program).unwrap_or_default();
+    if parts.any(|part| programs.is_server(part)) {
+        Does::Start(Start::Server)
+    } else if programs.is_client(first) {
+        Does::Client(first)
+    } else {
+        Does::Start(Start::Script)
     }
-    if clients.iter().any(|client| client == name) {
-        return None;
+}
+
+/// The command that a program runs: what stands behind its options, and behind a user's name or a time.
+fn behind_runner<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> &'w [Word<'a>] {
+    let mut own = usize::from(matches!(name, "chroot" | "gosu" | "s6-setuidgid" | "su-exec" | "timeout"));
+    let mut value = false;
+    for (at, word) in operands.iter().enumerate() {
+        let text = &*word.text;
+        if text.starts_with('-') {
+            value = ["-u", "-g", "-n", "-k", "-s", "-I"].contains(&text);
+        } else if value || is_assignment(text) {
+            value = false;
+        } else if own > 0 {
+            own -= 1;
+        } else {
+            return operands.get(at..).unwrap_or_default();
+        }
     }
-    // Without a command of its own, the image's entry point decides what a word means.
-    let own = head.scripted || !container.command.is_empty();
-    if own && TOOLS.contains(&name) {
-        return None;
+    &[]
+}
+
+/// What a program starts of which nothing is known but its name.
+fn program_start(name: &str, programs: Programs<'_>) -> Start {
+    let script = SCRIPTS.iter().any(|end| name.ends_with(end)) || INTERPRETERS.contains(&name);
+    match (script, programs.servers.is_empty()) {
+        (true, _) => Start::Script,
+        (false, true) => Start::Server,
+        (false, false) => Start::Program,
     }
-    // An image's entry point and what it runs are scripts as well.
-    let of_the_image = name.contains("entrypoint") || head.text.starts_with("/opt/bitnami/");
-    let script = SCRIPTS.iter().any(|end| name.ends_with(end)) || (own && INTERPRETERS.contains(&name));
-    Some(if script && !of_the_image { Start::Script } else { Start::Server })
 }
 
 /// Whether a shell still waits for a person with that word behind it: `-l`, and no file and nothing to run.
 fn is_plain_option(word: &Word<'_>) -> bool {
     let text = &*word.text;
-    let short = text.strip_prefix('-').is_some_and(|option| !option.starts_with('-'));
     word.known
         && text.starts_with('-')
-        && !(short && text.contains('c'))
+        && !takes_script(text)
         && !["--rcfile", "--init-file"].iter().any(|option| text.starts_with(option))
 }
 
@@ -129,7 +260,8 @@ mod tests {
         for words in [
             &["sh", "-c", "exec docker-entrypoint.sh postgres"][..],
             &["bash", "-c", "postgres -D /x & bash"],
-            &["sh", "-c", "sleep 5; . /x; bash"],
+            &["sh", "-c", "gosu postgres postgres -D /x"],
+            &["su", "postgres", "-c", "pg_ctl start -D /x"],
             &["bash", "-c", "/opt/bitnami/scripts/postgresql/run.sh"],
             &["docker-entrypoint.sh", "postgres"],
             &["postgres"],
@@ -147,9 +279,44 @@ mod tests {
             &["sh", "/scripts/backup"],
             &["python3", "/x.py"],
             &["sh", "-c", "pg_dump -f /x && /scripts/upload.sh"],
+            &["sh", "-c", "sleep 5; . /x; bash"],
+            &["timeout", "60", "/scripts/backup.sh"],
         ] {
             assert_eq!(start(words, &[], &[]), Start::Script, "{words:?}");
         }
         assert_eq!(start(&[], &["/scripts/backup.sh"], &[]), Start::Script, "run by the entry point");
+    }
+
+    #[test]
+    fn clients_run_whatever_else_a_script_calls() {
+        for (script, client) in [
+            (". /secrets/pg.env && psql -f /sql/seed.sql", Some("psql")),
+            ("pg_dump shop | gzip > /b && aws s3 cp /b s3://x", Some("pg_dump")),
+            ("case $X in a) psql -c 'select 1';; *) upload-it;; esac", Some("psql")),
+            ("timeout 5 pg_isready -h db; jq . /x", Some("pg_isready")),
+            ("exec gosu postgres psql -h postgres -U postgres", Some("psql")),
+            ("su postgres -c 'psql -h postgres'", Some("psql")),
+            ("env A=b gosu postgres postgres", None),
+            ("pg_isready -h db; exec docker-entrypoint.sh postgres", None),
+            ("pg_dump shop | upload-it; /opt/upload.sh", None),
+        ] {
+            let state = Catalog::embedded().classify(&ContainerView {
+                image: "postgres:16",
+                command: &["sh", "-ec", script],
+                ..ContainerView::default()
+            });
+            let found = match &state {
+                super::super::Statefulness::Client { program, .. } => Some(program.as_str()),
+                _ => None,
+            };
+            assert_eq!(found, client, "{script}");
+        }
+    }
+
+    #[test]
+    fn another_program_of_the_image_is_no_server() {
+        assert_eq!(start(&["pg_archivecleanup", "/x"], &[], &[]), Start::Program);
+        assert_eq!(start(&["sh", "-c", "upload-it /x"], &[], &[]), Start::Program);
+        assert_eq!(start(&[], &["upload-it"], &[]), Start::Server, "the entry point decides what that is");
     }
 }
