@@ -1,10 +1,11 @@
 //! The dry run: manifests in, the verdict that a cluster would give out, each finding at its line. Pure.
 
-use crate::engine::{Engine, Review};
+use crate::engine::Engine;
 use crate::facts::{Facts, FactsFault};
 use crate::lookup::{Lookup, MapLookup};
 use crate::model::{FieldPath, ObjectRef};
 use crate::policy::PolicySet;
+use crate::rule::Review;
 use crate::source::{Document, EditError, Source, SourceError, SourceErrorKind, edit_all, parse};
 use crate::verdict::{Action, Finding, Verdict};
 use jiff::civil::Date;
