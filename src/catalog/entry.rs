@@ -61,7 +61,7 @@ pub struct Entry {
     /// data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<String>,
-    /// Programs and scripts in the image that start a server. When given, a command that is none of them, no entry point
+    /// Programs and scripts in the image that start a server; `rpk redpanda` is the program `rpk` with that word behind it. When given, a command that is none of them, no entry point
     /// and no script is another program of the image, which keeps no data of the product as far as is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<String>,
@@ -75,7 +75,8 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub keeps_nothing: Option<String>,
-    /// What makes it a copy of what another server keeps, such as a read replica: losing that is as with `dispensable`.
+    /// What makes it a copy of what another server keeps, such as a read replica: losing that is a warning at
+    /// most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub copy_when: Vec<CacheWhen>,
     /// Why many run the product without keeping its data, for the message: "dashboards are provisioned from files".
@@ -251,8 +252,7 @@ pub struct Condition {
 
 /// An image pattern: segments of lower-case letters, digits and `. _ -`, perhaps with `-#` at the end, or `*` for the last;
 /// or `*-end` for every name with that end.
-const PATTERN: &str =
-    "^(([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*([a-z0-9._-]*[a-z0-9](-#)?|[a-z0-9._-]+/[*])|[*]-[a-z0-9]+)$";
+const PATTERN: &str = "^(([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*([a-z0-9._-]*[a-z0-9](-#)?|[a-z0-9._-]+/[*])|[*]-[a-z0-9]+)$";
 
 /// One segment of an image's path.
 const PUBLISHER: &str = "^[a-z0-9._-]+$";

@@ -37,6 +37,8 @@ pub enum Statefulness<'a> {
         product: &'a str,
         /// Why it keeps nothing.
         why: &'a str,
+        /// Whether no container of the image ever keeps anything, however it is set up.
+        always: bool,
     },
     /// The image is known, but the container runs only clients of a server or plain tools.
     Client {
@@ -57,6 +59,8 @@ pub enum Statefulness<'a> {
         scratch: &'a [String],
         /// Why many run it without keeping the data; none where losing them is an accident.
         dispensable: Option<&'a str>,
+        /// Why losing it does no harm where another server keeps the same: "a read replica …".
+        copy: Option<&'a str>,
         /// Set where a variable whose value is not known decides whether it keeps any data at all.
         cache: Option<CacheDoubt<'a>>,
     },
@@ -188,7 +192,7 @@ pub(super) fn resolve<'a>(
         return Statefulness::NotListed;
     }
     if let Some(why) = &entry.keeps_nothing {
-        return Statefulness::Cache { product: &entry.product, why };
+        return Statefulness::Cache { product: &entry.product, why, always: true };
     }
     resolve_within(listing, image, container, budget)
         .unwrap_or_else(|excess| unplaced(entry, Unplaced::Excess(excess)))
@@ -214,7 +218,7 @@ fn resolve_within<'a>(
     let mut doubt = None;
     if let Some(when) = chosen.stateful_when.filter(|when| !when.any.is_empty()) {
         match any_holds(&when.any, &argv) {
-            Truth::No => return Ok(Statefulness::Cache { product, why: &when.otherwise }),
+            Truth::No => return Ok(Statefulness::Cache { product, why: &when.otherwise, always: false }),
             Truth::Perhaps(variable) => doubt = Some(CacheDoubt { variable, why: &when.otherwise }),
             Truth::Yes => {}
         }
@@ -223,7 +227,7 @@ fn resolve_within<'a>(
         match all_hold(&cache.all, &argv) {
             Truth::No => {}
             Truth::Perhaps(variable) => doubt = doubt.or(Some(CacheDoubt { variable, why: &cache.why })),
-            Truth::Yes => return Ok(Statefulness::Cache { product, why: &cache.why }),
+            Truth::Yes => return Ok(Statefulness::Cache { product, why: &cache.why, always: false }),
         }
     }
     let copy = entry.copy_when.iter().find(|copy| all_hold(&copy.all, &argv) == Truth::Yes);
@@ -254,7 +258,8 @@ fn resolve_within<'a>(
         data,
         parts: &entry.parts,
         scratch: &entry.scratch,
-        dispensable: copy.map(|copy| copy.why.as_str()).or(entry.dispensable.as_deref()),
+        dispensable: entry.dispensable.as_deref(),
+        copy: copy.map(|copy| copy.why.as_str()),
         cache: doubt,
     })
 }

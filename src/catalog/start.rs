@@ -44,12 +44,17 @@ impl<'e> Programs<'e> {
         self.clients.iter().any(|client| client == name)
     }
 
-    /// An image's entry point starts its server, and so do the scripts that Bitnami's images bring.
-    fn is_server(self, word: &str) -> bool {
+    /// An image's entry point starts its server, and so do the scripts that Bitnami's images bring. A server with a space
+    /// is a program that serves with that word among its first operands: `rpk redpanda`.
+    fn is_server(self, word: &str, operands: &[Word<'_>]) -> bool {
         let name = program(word);
+        let has = |operand: &str| operands.iter().take(8).any(|word| word.text == operand);
         name.contains("entrypoint")
             || word.starts_with("/opt/bitnami/scripts/")
-            || self.servers.iter().any(|server| server == name)
+            || self.servers.iter().any(|server| match server.split_once(' ') {
+                Some((program, operand)) => program == name && has(operand),
+                None => server == name,
+            })
     }
 }
 
@@ -108,7 +113,11 @@ pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_>, programs: Pro
 }
 
 /// What one command does; nothing where it runs no program.
-fn does<'w>(command: &'w [Word<'_>], programs: Programs<'_>, container: &ContainerView<'_>) -> Option<Does<'w>> {
+fn does<'w>(
+    command: &'w [Word<'_>],
+    programs: Programs<'_>,
+    container: &ContainerView<'_>,
+) -> Option<Does<'w>> {
     let mut words = program_of(command)?;
     loop {
         let (head, operands) = words.split_first()?;
@@ -120,11 +129,11 @@ fn does<'w>(command: &'w [Word<'_>], programs: Programs<'_>, container: &Contain
             let waits = operands.iter().all(is_plain_option);
             return Some(Does::Start(if waits { Start::Shell } else { Start::Script }));
         }
+        if programs.is_server(&head.text, operands) {
+            return Some(Does::Start(Start::Server));
+        }
         if programs.is_client(name) {
             return Some(Does::Client(name));
-        }
-        if programs.is_server(&head.text) {
-            return Some(Does::Start(Start::Server));
         }
         // Without a command of its own, the image's entry point decides what a word means.
         if !head.scripted && container.command.is_empty() {
@@ -156,7 +165,7 @@ fn switched_user_does<'w>(operands: &'w [Word<'_>], programs: Programs<'_>) -> D
     let Some(script) = at.and_then(|at| operands.get(at + 1)) else { return Does::Start(Start::Script) };
     let mut parts = script.text.split_whitespace();
     let first = parts.clone().next().map(program).unwrap_or_default();
-    if parts.any(|part| programs.is_server(part)) {
+    if parts.any(|part| programs.is_server(part, &[])) {
         Does::Start(Start::Server)
     } else if programs.is_client(first) {
         Does::Client(first)
@@ -300,11 +309,9 @@ mod tests {
             ("pg_isready -h db; exec docker-entrypoint.sh postgres", None),
             ("pg_dump shop | upload-it; /opt/upload.sh", None),
         ] {
-            let state = Catalog::embedded().classify(&ContainerView {
-                image: "postgres:16",
-                command: &["sh", "-ec", script],
-                ..ContainerView::default()
-            });
+            let command = ["sh", "-ec", script];
+            let view = ContainerView { image: "postgres:16", command: &command, ..ContainerView::default() };
+            let state = Catalog::embedded().classify(&view);
             let found = match &state {
                 super::super::Statefulness::Client { program, .. } => Some(program.as_str()),
                 _ => None,

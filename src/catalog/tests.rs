@@ -121,7 +121,7 @@ fn every_fixture_is_classified_as_written() {
                 doubts.1 = Some(name);
                 (Some(product), None, false, None)
             }
-            Statefulness::Cache { product, why } => {
+            Statefulness::Cache { product, why, .. } => {
                 assert!(!why.is_empty(), "{fixture:?}");
                 (Some(product), None, true, None)
             }
@@ -130,7 +130,10 @@ fn every_fixture_is_classified_as_written() {
                 doubts.0 = cache.map(|doubt| doubt.variable);
                 let paths = data
                     .iter()
-                    .map(|place| format!("{}{}", place.path, if place.doubt.is_none() { "" } else { "?" }))
+                    .map(|place| {
+                        let sure = matches!(place.doubt, None | Some(PlaceDoubt::Publisher));
+                        format!("{}{}", place.path, if sure { "" } else { "?" })
+                    })
                     .collect::<Vec<_>>();
                 (Some(product), Some(paths), false, None)
             }
@@ -341,7 +344,8 @@ fn loading_and_looking_up_are_quick() {
 fn cost(container: &ContainerView<'_>) -> (Statefulness<'static>, (usize, usize, usize)) {
     let mut budget = Budget::of(container);
     let (entry, found, image) = Catalog::embedded().listed(container.image).unwrap();
-    let state = match resolve::resolve(entry, &found.variants, &image, container, &mut budget) {
+    let listing = resolve::Listing { entry, variants: &found.variants, foreign: false };
+    let state = match resolve::resolve(&listing, &image, container, &mut budget) {
         Statefulness::Stateful { product, data, .. } => {
             let data = data.into_iter().map(|place| DataPlace {
                 path: place.path.into_owned().into(),
@@ -350,7 +354,15 @@ fn cost(container: &ContainerView<'_>) -> (Statefulness<'static>, (usize, usize,
                 image_volume: None,
             });
             let (product, data) = (known(product), data.collect());
-            Statefulness::Stateful { product, data, parts: &[], scratch: &[], dispensable: None, cache: None }
+            Statefulness::Stateful {
+                product,
+                data,
+                parts: &[],
+                scratch: &[],
+                dispensable: None,
+                copy: None,
+                cache: None,
+            }
         }
         Statefulness::Unplaced { product, why: Unplaced::Excess(excess), .. } => Statefulness::Unplaced {
             product: known(product),

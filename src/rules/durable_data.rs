@@ -1,9 +1,11 @@
 use crate::catalog::{Catalog, Origin, PlaceDoubt, Start, Unplaced};
 use crate::facts::{Container, Mount, Section, VolumeSource, Workload, WorkloadKind};
+use crate::json::Node;
 use crate::model::{Brief, Durability, FieldPath, FsPath, LabelSelector, beginning, shortened};
 use crate::rule::{Belongs, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind, selector_faults};
 use crate::storage::{
-    Cover, Data, DataPath, Place, Storage, UnplacedData, Why, has_durable, has_lasting, view, writable_mounts,
+    Cover, Data, DataPath, Place, Storage, UnplacedData, Why, has_durable, has_lasting, is_named_data,
+    lasting_mount, view, writable_mounts,
 };
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -22,15 +24,21 @@ use std::sync::Arc;
 ///
 /// A workload is stateful, and these of its paths are its data, when the image of a container is in the catalog
 /// (`volgate explain` shows what was found), when a StatefulSet owns it (its writable mounts; with no durable mount
-/// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so. An image that
+/// at all it is refused where an emptyDir is mounted as data by its path or name, and a warning otherwise, because a
+/// StatefulSet for identity alone is legal; of images that never keep anything nothing is said), or when `data` says so. An image that
 /// is not in the catalog, with a pod volume that ends with the pod mounted where a product of the catalog keeps its
-/// data (an emptyDir at `/var/lib/mysql`), is a warning. So is a Job of a
+/// data, or as data by its path or name (an emptyDir at `/var/lib/mysql` or `/data`), is a warning. So is a Job of a
 /// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client. `jobs`
 /// asks for more or less; with `jobs: Deny` a Job that starts a server is refused as any other workload, and a script that
 /// volgate cannot read stays a warning. A pod counts as a Job's when the Job is there under the uid that the pod names, or
 /// the Job controller itself makes the pod; in CI, where the Job is not among the manifests, the finding is a warning that
 /// says so. And a product that many run without keeping its data (Grafana, Prometheus, Tempo) is a warning, unless
 /// `dispensable` asks for more.
+///
+/// A container that runs only clients and tools keeps nothing, whatever else its script calls. What runs another program of
+/// the image, or a script that volgate cannot read, is a warning at most, unless it has a port, a probe or a mount at the data,
+/// as servers have. So is an image of a publisher whose layout is not known, where it mounts a claim elsewhere, and a read
+/// replica.
 ///
 /// What a person starts to look around is a warning at most: an ephemeral container (`kubectl debug`), and a container with
 /// `stdin` and `tty` whose command is a shell with nothing to run (`kubectl run -it --image=postgres -- bash`).
@@ -50,9 +58,14 @@ pub struct Params {
     /// The least durability that data must have.
     #[serde(default = "claim")]
     pub require: Durability,
-    /// The most that a StatefulSet of unknown images without any durable mount leads to.
+    /// The most that a StatefulSet without any durable mount leads to, of images that are not known. With `Deny`, known
+    /// images that are set up to keep nothing count as well, except such as never keep anything.
     #[serde(default)]
     pub stateful_sets: Most,
+    /// The same where it mounts an emptyDir that holds data by its path (`/data`, `/var/lib/app`, `/srv/db`) or by the
+    /// pod volume's name (`data`, `storage`, `db`). It counts where `statefulSets` is `Warn` or `Deny`.
+    #[serde(default = "deny")]
+    pub stateful_set_data: Most,
     /// The most that losing the data of a product leads to which many run without keeping them, as the catalog has it
     /// (`dispensable` in its entries).
     #[serde(default)]
@@ -107,6 +120,10 @@ pub struct NamedData {
     pub paths: Vec<String>,
 }
 
+fn deny() -> Most {
+    Most::Deny
+}
+
 fn claim() -> Durability {
     Durability::Claim
 }
@@ -159,9 +176,12 @@ impl Rule for DurableData {
             findings.extend(self.judge(&asked, storage, alike));
         }
         findings.extend(data.unplaced.iter().filter_map(|data| self.judge_unplaced(workload, data)));
-        // A container without an image is part of a patch: what it mounts stands elsewhere.
-        let whole = workload.pod.containers.iter().all(|container| !container.image.is_empty());
-        if workload.stateful_set && !by_catalog && whole {
+        // Without containers, or with one that has no image, it is part of a patch: what it mounts stands elsewhere.
+        let containers = &workload.pod.containers;
+        let whole = !containers.is_empty() && containers.iter().all(|container| !container.image.is_empty());
+        let strict = self.0.stateful_sets == Most::Deny && !data.never_keeps;
+        let keeps = !data.paths.is_empty() || !data.unplaced.is_empty();
+        if workload.stateful_set && whole && (!by_catalog || (strict && !keeps)) {
             self.judge_set(workload, storage, findings);
         }
     }
@@ -231,6 +251,7 @@ impl DurableData {
             Why::Resembles { name } => {
                 format!("{path}, a directory in which {name} keeps its data")
             }
+            Why::Named => format!("{path}, where data lies by its name"),
             Why::Policy | Why::StatefulSet => format!("the policy calls {path} data"),
         };
         let mut place = describe(data);
@@ -267,21 +288,25 @@ impl DurableData {
         if fate.most < require {
             draft = self.doubted(draft, storage, data);
         }
-        if matches!(data.why, Why::Resembles { .. }) {
+        if matches!(data.why, Why::Resembles { .. } | Why::Named) {
             let help = "if it is data, mount a PersistentVolumeClaim there; if not, name the path in the rule's \
                         `scratch`, or the image in a catalog entry of the policy";
             draft = draft.help(help).at_most(Action::Warn);
         }
         if let Why::Product { name, dispensable: Some(why), .. } = data.why {
-            let most = self.0.dispensable.action()?;
+            let most = self.dispensable(asked, storage, data)?;
             if most < Action::Deny && draft.at_most.is_none() {
                 let kept = draft.help.take().unwrap_or_default();
                 draft = draft.help(format!("{name} is often run so, as {why}; to keep them, {kept}"));
             }
             draft = draft.at_most(most);
         }
+        if let Why::Product { copy: Some(why), .. } = data.why {
+            draft = draft.at_most(Action::Warn).and_help(Some(format!("it is a warning, as {why}")));
+        }
         if matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
             draft = self.of_a_job(asked, data, draft)?;
+            draft = of_a_script(asked, data, draft)?;
         }
         draft = asked.looked_around(data.container, draft);
         let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
@@ -339,8 +364,30 @@ impl DurableData {
             (Some(PlaceDoubt::WorkingDir), None) => {
                 moves("the image's working directory, which is not known here,")
             }
+            (Some(PlaceDoubt::Publisher), None) => {
+                let mount = lasting_mount(&storage, data.container, self.0.require);
+                let kept = mount.map_or(Cow::Borrowed("another mount"), |mount| brief(&mount.path));
+                format!("unless this publisher's image keeps them in {kept}, which lasts")
+            }
         };
         NewFinding { message: format!("{}, {unless}", draft.message), ..draft }.at_most(Action::Warn)
+    }
+
+    /// The most that losing these data of a product leads to which many run without keeping them. A StatefulSet that puts
+    /// them on an emptyDir and has nothing that lasts was not made for a product without data.
+    fn dispensable(
+        &self,
+        asked: &Asked<'_, '_>,
+        storage: Storage<'_, '_>,
+        data: &DataPath<'_, '_>,
+    ) -> Option<Action> {
+        let most = self.0.dispensable.action()?;
+        let containers = &asked.workload.pod.containers;
+        let raised = asked.workload.stateful_set
+            && most == Action::Warn
+            && is_on_empty_dir(data)
+            && !containers.iter().any(|container| has_durable(&storage, container));
+        if raised { self.0.stateful_set_data.action() } else { Some(most) }
     }
 
     /// Data of which only the product is known.
@@ -409,7 +456,20 @@ impl DurableData {
             }));
             return;
         }
-        let (field, message) = match mounts.first() {
+        let named =
+            mounts.iter().find(|data| is_on_empty_dir(data) && data.cover.mount.is_some_and(is_named_data));
+        let writes = workload
+            .pod
+            .containers
+            .iter()
+            .any(|container| container.mounts.iter().any(|mount| !storage.mount_cover(mount).read_only));
+        let most = match named {
+            Some(_) if most >= Action::Warn => self.0.stateful_set_data.action().unwrap_or(most),
+            // Nothing says that there are data at all.
+            None if !writes => most.min(Action::Warn),
+            _ => most,
+        };
+        let (field, message) = match named.or(mounts.first()) {
             Some(data) => (
                 field(&pod, data),
                 format!(
@@ -432,6 +492,45 @@ impl DurableData {
                 )
                 .at_most(most),
         );
+    }
+}
+
+/// Whether the data lie on an emptyDir, on disk or in memory.
+fn is_on_empty_dir(data: &DataPath<'_, '_>) -> bool {
+    matches!(data.cover.place, Place::Volume(volume)
+        if matches!(volume.source, VolumeSource::EmptyDir { .. } | VolumeSource::Unset))
+}
+
+/// The finding about a product's data as it is where the container may start no server of it: a program of the image that
+/// is none, or a script that nobody here can read. What has a port, a probe or a mount at its data, and what a StatefulSet
+/// runs, is taken for a server all the same.
+fn of_a_script<'w, 'a>(
+    asked: &Asked<'w, 'a>,
+    data: &DataPath<'w, 'a>,
+    draft: NewFinding,
+) -> Option<NewFinding> {
+    let workload = asked.workload;
+    let serves = data.container.serves || workload.stateful_set || data.cover.mount.is_some();
+    if serves || asked.start(data.container) == Start::Server {
+        return Some(draft);
+    }
+    let start = asked.start(data.container);
+    let ends = matches!(workload.kind, WorkloadKind::Job | WorkloadKind::CronJob)
+        || workload.kind == WorkloadKind::Pod
+            && workload
+                .pod
+                .spec
+                .get("restartPolicy")
+                .and_then(Node::as_str)
+                .is_some_and(|policy| policy != "Always");
+    match start {
+        Start::Program if ends => None,
+        Start::Program | Start::Script => {
+            let help = "a container that only calls clients loses nothing: ignore this, or except it with a reason; if \
+                        its script starts the server, mount a PersistentVolumeClaim where the data lies";
+            Some(draft.help(help).at_most(Action::Warn))
+        }
+        Start::Shell | Start::Server => Some(draft),
     }
 }
 

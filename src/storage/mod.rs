@@ -8,6 +8,7 @@ mod placement;
 pub use claim_site::{ClaimSite, ClaimSiteKind};
 pub use cover::{Cover, Place, Storage, WritablePath, volume_fate};
 pub use data_paths::{
-    Data, DataPath, Doubts, UnplacedData, Why, has_durable, has_lasting, products, view, writable_mounts,
+    Data, DataPath, Doubts, UnplacedData, Why, has_durable, has_lasting, is_named_data, lasting_mount,
+    products, view, writable_mounts,
 };
 pub use placement::{MOST_CANDIDATES, TiedClaim, TiedClaims, tied_claims};
