@@ -15,7 +15,9 @@ pub enum Start {
     Shell,
     /// A script, or a program that a variable names: it may start anything.
     Script,
-    /// A server, or a program that is not known: most often a server.
+    /// A program of an image of which no programs are known: most often its server.
+    Unknown,
+    /// A server, or what the image's entry point makes of the arguments.
     Server,
 }
 
@@ -87,7 +89,7 @@ pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_>, programs: Pro
         }
         match does(command, programs, container) {
             Some(Does::Tool(name)) => tool = tool.or(Some(name)),
-            Some(Does::Client(name)) => client = client.or(Some(name)),
+            Some(Does::Client(name)) => client = Some(name),
             Some(Does::Source) => sourced = true,
             Some(Does::Start(start)) => most = most.max(Some(start)),
             None => {}
@@ -122,8 +124,11 @@ fn does<'w>(
     loop {
         let (head, operands) = words.split_first()?;
         let name = program(&head.text);
+        // Without a command of its own, the image's entry point decides what a word means.
+        let by_entry_point = !head.scripted && container.command.is_empty();
         if !head.known {
-            return Some(Does::Start(Start::Script));
+            let argument = by_entry_point && head.text.starts_with('-');
+            return Some(Does::Start(if argument { Start::Server } else { Start::Script }));
         }
         if is_shell(name) {
             let waits = operands.iter().all(is_plain_option);
@@ -135,8 +140,7 @@ fn does<'w>(
         if programs.is_client(name) {
             return Some(Does::Client(name));
         }
-        // Without a command of its own, the image's entry point decides what a word means.
-        if !head.scripted && container.command.is_empty() {
+        if by_entry_point {
             let script = SCRIPTS.iter().any(|end| name.ends_with(end));
             return Some(Does::Start(if script { Start::Script } else { Start::Server }));
         }
@@ -198,7 +202,7 @@ fn program_start(name: &str, programs: Programs<'_>) -> Start {
     let script = SCRIPTS.iter().any(|end| name.ends_with(end)) || INTERPRETERS.contains(&name);
     match (script, programs.servers.is_empty()) {
         (true, _) => Start::Script,
-        (false, true) => Start::Server,
+        (false, true) => Start::Unknown,
         (false, false) => Start::Program,
     }
 }

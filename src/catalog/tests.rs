@@ -72,10 +72,12 @@ fn what_is_dispensable_is_known_by_name() {
         "Harbor registry",
         "Jaeger",
         "Keycloak",
+        "Logstash",
         "Netdata",
         "Ollama",
         "Pi-hole",
         "Prometheus",
+        "Prometheus Pushgateway",
         "Quickwit",
         "Redis Insight",
         "This image of a home-lab publisher",
@@ -154,9 +156,11 @@ fn every_product_has_a_stateful_fixture() {
         .filter(|fixture| fixture.data.is_some())
         .filter_map(|fixture| fixture.product)
         .collect();
-    let products: BTreeSet<String> =
-        Catalog::embedded().entries().iter().map(|entry| entry.product.clone()).collect();
-    assert_eq!(products.difference(&tested).collect::<Vec<_>>(), Vec::<&String>::new());
+    let entries = Catalog::embedded().entries();
+    let products: BTreeSet<String> = entries.iter().map(|entry| entry.product.clone()).collect();
+    let keeping = entries.iter().filter(|entry| entry.keeps_nothing.is_none());
+    let keeping: BTreeSet<String> = keeping.map(|entry| entry.product.clone()).collect();
+    assert_eq!(keeping.difference(&tested).collect::<Vec<_>>(), Vec::<&String>::new());
     assert_eq!(products.len(), Catalog::embedded().entries().len(), "a product stands twice");
     assert!(products.len() >= 60, "{} products", products.len());
 }
@@ -314,7 +318,8 @@ fn extensions_win_and_take_images_out() {
     assert!(!listed("bitnami/mysql:8"), "an extension's name counts before a more exact built-in one");
     assert!(listed("finance/mysql:8"));
     assert_eq!(catalog.entry("mysql").map(|entry| entry.stateful), Some(false));
-    assert_eq!(Catalog::embedded().entry("memcached"), None);
+    let embedded = Catalog::embedded().entry("memcached").unwrap();
+    assert!(embedded.keeps_nothing.is_some(), "an extension's entry counts, and not this one");
 }
 
 /// Loose limits, which hold in a debug build on a busy machine: the aim is a tenth of them.
@@ -553,4 +558,63 @@ fn a_hundred_thousand_variables_are_not_known_and_a_thousand_are() {
     assert_eq!((bytes, steps), (0, 100_001), "not one is read");
     let (state, (_, steps, _)) = of(env.get(99_000..).unwrap());
     assert!(matches!(state, Statefulness::Stateful { .. }) && steps <= 1010, "{steps}");
+}
+
+#[test]
+fn another_publishers_image_may_keep_its_data_elsewhere() {
+    for (image, foreign) in [
+        ("redis:7", false),
+        ("docker.io/library/redis:7", false),
+        ("registry.corp/redis:7", false),
+        ("registry.corp/mirror/library/redis:7", false),
+        ("bitnami/redis:7", false),
+        ("qdrant/qdrant", false),
+        ("ghcr.io/dani-garcia/vaultwarden", false),
+        ("registry.redhat.io/rhel9/redis-7", false),
+        ("lscr.io/linuxserver/mariadb", false),
+        ("example/redis", true),
+        ("signoz/zookeeper:3.7.1", true),
+    ] {
+        classify(Catalog::embedded(), (image, &[], &[]), &[], |state| {
+            let doubts = places(state).into_iter().map(|place| place.doubt == Some(PlaceDoubt::Publisher));
+            assert_eq!(doubts.collect::<BTreeSet<_>>(), BTreeSet::from([foreign]), "{image}");
+        });
+    }
+    let moved = [("PGDATA", Some("/x"))];
+    classify(Catalog::embedded(), ("example/postgres", &[], &[]), &moved, |state| {
+        assert_eq!(places(state)[0].doubt, None, "it is named");
+    });
+}
+
+#[test]
+fn images_that_keep_nothing_are_known() {
+    for image in [
+        "memcached:1.6",
+        "quay.io/argoproj/argocd:v3",
+        "quay.io/strimzi/operator-of-mine-operator",
+        "otel/opentelemetry-collector-contrib",
+        "oliver006/redis-exporter",
+    ] {
+        classify(Catalog::embedded(), (image, &[], &[]), &[], |state| {
+            assert!(matches!(state, Statefulness::Cache { always: true, .. }), "{image}: {state:?}");
+        });
+    }
+}
+
+#[test]
+fn a_read_replica_is_a_copy() {
+    for (image, env, args, copy) in [
+        ("bitnami/postgresql:11", [("POSTGRESQL_REPLICATION_MODE", Some("slave"))], &[][..], true),
+        ("bitnami/postgresql:11", [("POSTGRESQL_REPLICATION_MODE", Some("master"))], &[], false),
+        ("redis:7", [("X", None)], &["--replicaof", "redis-0", "6379"], true),
+        ("redis:7", [("X", None)], &[], false),
+    ] {
+        classify(Catalog::embedded(), (image, &[], args), &env, |state| {
+            assert_eq!(
+                matches!(state, Statefulness::Stateful { copy: Some(_), .. }),
+                copy,
+                "{image} {env:?}"
+            );
+        });
+    }
 }

@@ -154,7 +154,9 @@ impl Rule for DurableData {
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let mut data = Data::of_products(workload, storage, context.products(), &self.0.scratch);
-        let by_catalog = !data.paths.is_empty() || !data.caches.is_empty() || !data.unplaced.is_empty();
+        // Where the root file system is read-only and nothing is mounted, the product keeps its data elsewhere.
+        let placed = data.paths.iter().any(|path| !path.cover.read_only);
+        let by_catalog = placed || !data.caches.is_empty() || !data.unplaced.is_empty();
         for named in &self.0.data {
             if named.object_selector.as_ref().is_none_or(|selector| context.subjects.labelled(selector)) {
                 for path in &named.paths {
@@ -172,6 +174,8 @@ impl Rule for DurableData {
             started: Cell::new(None),
         };
         let writable: Vec<_> = data.paths.iter().filter(|path| !path.cover.read_only).collect();
+        let writable: Vec<_> =
+            writable.iter().copied().filter(|path| !self.is_settled(&asked, path, &writable)).collect();
         for alike in writable.chunk_by(|a, b| a.is_alike(b)) {
             findings.extend(self.judge(&asked, storage, alike));
         }
@@ -180,7 +184,7 @@ impl Rule for DurableData {
         let containers = &workload.pod.containers;
         let whole = !containers.is_empty() && containers.iter().all(|container| !container.image.is_empty());
         let strict = self.0.stateful_sets == Most::Deny && !data.never_keeps;
-        let keeps = !data.paths.is_empty() || !data.unplaced.is_empty();
+        let keeps = placed || !data.unplaced.is_empty();
         if workload.stateful_set && whole && (!by_catalog || (strict && !keeps)) {
             self.judge_set(workload, storage, findings);
         }
@@ -225,6 +229,23 @@ impl<'w, 'a> Asked<'w, 'a> {
 }
 
 impl DurableData {
+    /// Whether nothing is to be told of a directory in the writable layer: a script of one's own starts the product, so that
+    /// the script says where it keeps its data, and another of the product's directories lasts.
+    fn is_settled<'w, 'a>(
+        &self,
+        asked: &Asked<'w, 'a>,
+        data: &DataPath<'w, 'a>,
+        all: &[&DataPath<'w, 'a>],
+    ) -> bool {
+        let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
+        by_default
+            && data.cover.mount.is_none()
+            && all.iter().any(|other| {
+                std::ptr::eq(other.container, data.container) && other.cover.fate.least >= self.0.require
+            })
+            && asked.start(data.container) == Start::Script
+    }
+
     /// Judges paths of which there is one thing to tell.
     fn judge<'w, 'a>(
         &self,
@@ -420,7 +441,7 @@ impl DurableData {
             Belongs::Unknown(why) => (Most::Warn, Some(why.clone())),
         };
         let most = most.action()?;
-        if most == Action::Deny && asked.start(data.container) == Start::Server {
+        if most == Action::Deny && asked.start(data.container) >= Start::Unknown {
             return Some(draft);
         }
         // A script of one's own most often calls a client of the product, and no server.
@@ -525,7 +546,8 @@ fn of_a_script<'w, 'a>(
                 .is_some_and(|policy| policy != "Always");
     match start {
         Start::Program if ends => None,
-        Start::Program | Start::Script => {
+        Start::Unknown if !ends => Some(draft),
+        Start::Program | Start::Script | Start::Unknown => {
             let help = "a container that only calls clients loses nothing: ignore this, or except it with a reason; if \
                         its script starts the server, mount a PersistentVolumeClaim where the data lies";
             Some(draft.help(help).at_most(Action::Warn))
@@ -775,7 +797,16 @@ mod tests {
             "Warn spec.volumes[0].emptyDir: /var/lib/mysql, a directory in which MySQL keeps its data, which lies on \
              the emptyDir \"v\": lost when the pod ends"
         );
-        assert_eq!(at("/data", empty.clone(), json!({})), "", "anyone's");
+        assert_eq!(
+            at("/data", empty.clone(), json!({})),
+            "Warn spec.volumes[0].emptyDir: /data, where data lies by its name, which lies on the emptyDir \"v\": lost \
+             when the pod ends"
+        );
+        for anyones in
+            ["/srv/app", "/data/cache", "/var/lib/nginx", "/home/app", "/app/config", "/work", "/tmp/data"]
+        {
+            assert_eq!(at(anyones, empty.clone(), json!({})), "", "{anyones}");
+        }
         assert_eq!(at("/var/lib/mysql", empty, json!({"scratch": ["/var/lib/mysql"]})), "");
         assert_eq!(
             at("/var/lib/etcd", json!({"name": "v", "hostPath": {"path": "/var/lib/etcd"}}), json!({})),
@@ -808,6 +839,7 @@ mod tests {
                           "spec": {"jobTemplate": {"spec": {"template": {"spec": spec}}}}});
         assert!(found(json!({}), &[], &cron)[0].starts_with("Warn spec.jobTemplate"));
         let mut object = pod(spec);
+        object["spec"]["containers"][0]["command"] = json!(["postgres"]);
         assert!(found(json!({}), &[], &object)[0].starts_with("Deny"));
         object["metadata"]["ownerReferences"] = json!([owner("batch/v1", "Job")]);
         assert!(found(json!({}), &[], &object)[0].starts_with("Warn"));
@@ -964,7 +996,6 @@ mod tests {
             json!({"args": ["postgres"]}),
             json!({"command": ["bash"], "args": ["-c", "postgres & bash"]}),
             json!({"command": ["docker-entrypoint.sh"], "args": ["postgres"]}),
-            json!({"command": ["bash", "/start"], "args": []}),
             json!({"tty": false}),
             json!({"stdin": false}),
             json!({"lifecycle": {"postStart": {"exec": {"command": ["postgres"]}}}}),
@@ -1322,6 +1353,132 @@ mod tests {
         log["spec"]["containers"][0]["env"] =
             json!([{"name": "POSTGRES_INITDB_WALDIR", "value": "/var/lib/postgresql/data/pg_wal"}]);
         assert_eq!(found(json!({}), &[], &log).len(), 1, "told once");
+    }
+
+    #[test]
+    fn what_may_be_no_server_is_a_warning_at_most() {
+        let pod_of = |container: Value, policy: &str| {
+            let mut object = pod(json!({"containers": [container], "restartPolicy": policy}));
+            object["spec"]["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
+            found(json!({}), &[], &object).concat()
+        };
+        let script = json!({"name": "c", "image": "postgres:16", "command": ["/scripts/entry.sh"]});
+        assert!(pod_of(script.clone(), "Always").starts_with("Warn"));
+        let with = |key: &str, value: Value| {
+            let mut container = script.clone();
+            container[key] = value;
+            pod_of(container, "Always")
+        };
+        assert!(with("ports", json!([{"containerPort": 5432}])).starts_with("Deny"), "it serves");
+        assert!(
+            with("readinessProbe", json!({"tcpSocket": {"port": 5432}})).starts_with("Deny"),
+            "it serves"
+        );
+        let mounts = json!([{"name": "v", "mountPath": "/var/lib/postgresql/data"}]);
+        assert!(with("volumeMounts", mounts).starts_with("Deny"), "somebody meant its data");
+        assert!(with("command", json!(["docker-entrypoint.sh", "postgres"])).starts_with("Deny"));
+        assert!(with("command", json!(["pg_archivecleanup", "/x"])).starts_with("Warn"), "another program");
+        let other = json!({"name": "c", "image": "postgres:16", "command": ["pg_archivecleanup", "/x"]});
+        assert_eq!(pod_of(other, "Never"), "", "that ends");
+        let server = json!({"name": "c", "image": "postgres:16", "command": ["postgres"]});
+        assert!(pod_of(server, "Never").starts_with("Deny"), "a server all the same");
+    }
+
+    #[test]
+    fn a_stateful_set_is_judged_by_paths_and_names() {
+        let set = |image: &str, volume: &str, path: &str, source: Value| {
+            let mut pod_volume = source;
+            pod_volume["name"] = json!(volume);
+            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {"template": {"spec": {
+                "containers": [{"name": "c", "image": image, "volumeMounts": [{"name": volume, "mountPath": path}]}],
+                "volumes": [pod_volume]}}}})
+        };
+        let action = |params: Value, object: &Value| {
+            found(params, &[], object)
+                .first()
+                .map(|line| line.split(' ').next().unwrap().to_owned())
+                .unwrap_or_default()
+        };
+        let empty = || json!({"emptyDir": {}});
+        for (volume, path, expected) in [
+            ("v", "/data", "Deny"),
+            ("v", "/var/lib/app", "Deny"),
+            ("v", "/var/opt/app/x", "Deny"),
+            ("v", "/srv/db", "Deny"),
+            ("v", "/app/storage", "Deny"),
+            ("data", "/srv/app", "Deny"),
+            ("app-storage", "/srv/app", "Deny"),
+            ("v", "/tmp", "Warn"),
+            ("v", "/home/app", "Warn"),
+            ("v", "/data/cache", "Warn"),
+            ("v", "/run", "Warn"),
+            ("v", "/work", "Warn"),
+        ] {
+            let object = set("corp/app", volume, path, empty());
+            assert_eq!(action(json!({}), &object), expected, "{volume} {path}");
+            assert_eq!(action(json!({"statefulSets": "Deny"}), &object), "Deny", "{volume} {path}");
+            assert_eq!(action(json!({"statefulSets": "Ignore"}), &object), "", "{volume} {path}");
+            let known = set("memcached", volume, path, empty());
+            assert_eq!(
+                action(json!({"statefulSets": "Deny"}), &known),
+                "",
+                "{volume} {path}: it never keeps anything"
+            );
+        }
+        let tmpfs = set("corp/app", "v", "/data", json!({"emptyDir": {"medium": "Memory"}}));
+        assert_eq!(action(json!({}), &tmpfs), "Deny");
+        assert_eq!(action(json!({"statefulSetData": "Warn"}), &tmpfs), "Warn");
+        let claim = set("corp/app", "data", "/data", json!({"persistentVolumeClaim": {"claimName": "c"}}));
+        assert_eq!(action(json!({"statefulSets": "Deny"}), &claim), "");
+        let grafana = set("grafana/grafana", "data", "/var/lib/grafana", empty());
+        assert_eq!(
+            action(json!({}), &grafana),
+            "Deny",
+            "a StatefulSet was not made for dashboards from files"
+        );
+        let mut cache = set("redis", "data", "/data", empty());
+        cache["spec"]["template"]["spec"]["containers"][0]["args"] =
+            json!(["--save", "", "--appendonly", "no"]);
+        assert_eq!(action(json!({}), &cache), "");
+        assert_eq!(action(json!({"statefulSets": "Deny"}), &cache), "Deny", "known or not");
+        let patch = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {"replicas": 2}});
+        assert_eq!(action(json!({"statefulSets": "Deny"}), &patch), "", "a part of an object");
+    }
+
+    #[test]
+    fn another_publishers_image_with_a_claim_elsewhere_is_a_warning_with_both_paths() {
+        let on = |image: &str, claim: &str| {
+            with_claim(json!({"name": "c", "image": image}), Some(claim), json!({}))
+        };
+        let (action, message) = on("example/redis:7", "/bitnami/redis");
+        assert_eq!(action, "Warn");
+        assert!(message.contains("keeps its data in /data"), "{message}");
+        assert!(
+            message.ends_with("unless this publisher's image keeps them in /bitnami/redis, which lasts"),
+            "{message}"
+        );
+        assert_eq!(on("redis:7", "/bitnami/redis").0, "Deny");
+        let none = json!({"name": "c", "image": "example/redis:7"});
+        assert_eq!(with_claim(none, None, json!({})).0, "Deny", "it can lie nowhere else");
+    }
+
+    #[test]
+    fn a_script_that_keeps_one_directory_keeps_the_other() {
+        let object = |command: Value, claim: bool| {
+            let volume = match claim {
+                true => json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}),
+                false => json!({"name": "v", "emptyDir": {}}),
+            };
+            let mut object = pod(
+                json!({"volumes": [volume], "containers": [{"name": "zk", "image": "zookeeper:3.5.5",
+                "ports": [{"containerPort": 2181}], "volumeMounts": [{"name": "v", "mountPath": "/data"}]}]}),
+            );
+            object["spec"]["containers"][0]["command"] = command;
+            found(json!({}), &[], &object)
+        };
+        assert_eq!(object(json!(["/bin/bash", "-xec", "/config-scripts/run-it"]), true), [""; 0]);
+        assert!(!object(json!(["/bin/bash", "-xec", "/config-scripts/run-it"]), false).is_empty());
+        assert_eq!(object(json!(["zkServer.sh", "start-foreground"]), true).len(), 1, "/datalog");
     }
 
     #[test]

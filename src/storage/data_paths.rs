@@ -229,7 +229,13 @@ impl<'w, 'a> Data<'w, 'a> {
                     None => is_named_data(mount).then_some((mount, Why::Named)),
                 });
             let first = homes.next();
-            if first.is_none() || catalog.entry(container.image).is_some() {
+            let known = || {
+                let mut own =
+                    self.paths.iter().filter(|data| std::ptr::eq(data.container, container)).peekable();
+                let placed = own.peek().is_none() || own.any(|data| !data.cover.read_only);
+                placed && catalog.entry(container.image).is_some()
+            };
+            if first.is_none() || known() {
                 continue;
             }
             for (mount, why) in first.into_iter().chain(homes) {
@@ -375,7 +381,8 @@ const SCRATCH_NAMES: [&str; 25] = [
     "work", "workdir",
 ];
 /// Directories in /var/lib whose owners keep nothing there that must last, or are no product's at all.
-const NO_STATE: [&str; 13] = [
+const NO_STATE: [&str; 14] = [
+    "alternatives",
     "apt",
     "containerd",
     "containers",
