@@ -42,7 +42,7 @@ pub(super) const RUNNERS: &[&str] = &[
 ];
 
 /// Words that stand before the program they run.
-const WRAPPERS: &[&str] = &[
+pub(super) const WRAPPERS: &[&str] = &[
     "!", "{", "do", "elif", "else", "exec", "if", "nohup", "then", "time", "until", "while", "}", "fi",
     "done",
 ];

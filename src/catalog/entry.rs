@@ -61,7 +61,8 @@ pub struct Entry {
     /// data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<String>,
-    /// Programs and scripts in the image that start a server; `rpk redpanda` is the program `rpk` with that word behind it. When given, a command that is none of them, no entry point
+    /// Programs and scripts in the image that start a server; `rpk redpanda` is the program `rpk` with that word behind it, and a
+    /// path is that file alone. When given, a command that is none of them, no entry point
     /// and no script is another program of the image, which keeps no data of the product as far as is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<String>,

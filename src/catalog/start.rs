@@ -2,7 +2,7 @@
 //! can read, or a shell for a person. Data of the product needs a server.
 
 use super::argv::{Argv, Word, is_shell, program, takes_script};
-use super::client::{RUNNERS, TOOLS, is_assignment, program_of};
+use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
 use super::entry::Entry;
 use super::resolve::ContainerView;
 
@@ -55,6 +55,7 @@ impl<'e> Programs<'e> {
             || word.starts_with("/opt/bitnami/scripts/")
             || self.servers.iter().any(|server| match server.split_once(' ') {
                 Some((program, operand)) => program == name && has(operand),
+                None if server.starts_with('/') => server == word,
                 None => server == name,
             })
     }
@@ -74,6 +75,8 @@ enum Does<'w> {
 
 /// The ends of files that an interpreter runs.
 const SCRIPTS: [&str; 6] = [".sh", ".bash", ".py", ".pl", ".rb", ".js"];
+/// Where images have their programs.
+const BINARIES: [&str; 5] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/tools/"];
 /// Programs that run a file.
 const INTERPRETERS: [&str; 6] = ["python", "python3", "perl", "ruby", "node", "php"];
 /// Variables whose value a shell runs when it starts, or before it waits.
@@ -154,7 +157,7 @@ fn does<'w>(
             return Some(switched_user_does(operands, programs));
         }
         if RUNNERS.binary_search(&name).is_err() {
-            return Some(Does::Start(program_start(name, programs)));
+            return Some(Does::Start(program_start(&head.text, programs)));
         }
         match behind_runner(name, operands) {
             [] => return Some(Does::Tool(name)),
@@ -167,15 +170,16 @@ fn does<'w>(
 fn switched_user_does<'w>(operands: &'w [Word<'_>], programs: Programs<'_>) -> Does<'w> {
     let at = operands.iter().position(|word| takes_script(&word.text) || word.text == "--command");
     let Some(script) = at.and_then(|at| operands.get(at + 1)) else { return Does::Start(Start::Script) };
-    let mut parts = script.text.split_whitespace();
-    let first = parts.clone().next().map(program).unwrap_or_default();
-    if parts.any(|part| programs.is_server(part, &[])) {
-        Does::Start(Start::Server)
-    } else if programs.is_client(first) {
-        Does::Client(first)
-    } else {
-        Does::Start(Start::Script)
+    let mut client = None;
+    for command in script.text.split([';', '&', '|', '\n']) {
+        let is_before = |word: &&str| WRAPPERS.contains(word) || is_assignment(word);
+        let Some(head) = command.split_whitespace().find(|word| !is_before(word)) else { continue };
+        if programs.is_server(head, &[]) {
+            return Does::Start(Start::Server);
+        }
+        client = client.or(Some(program(head)).filter(|name| programs.is_client(name)));
     }
+    client.map_or(Does::Start(Start::Script), Does::Client)
 }
 
 /// The command that a program runs: what stands behind its options, and behind a user's name or a time.
@@ -197,13 +201,16 @@ fn behind_runner<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> &'w [Word<'a>]
     &[]
 }
 
-/// What a program starts of which nothing is known but its name.
-fn program_start(name: &str, programs: Programs<'_>) -> Start {
+/// What a program starts of which nothing is known but its path.
+fn program_start(word: &str, programs: Programs<'_>) -> Start {
+    let name = program(word);
+    // An image's own programs lie in these; what lies elsewhere was most often mounted.
+    let mounted = word.starts_with('/') && !BINARIES.iter().any(|root| word.starts_with(root));
     let script = SCRIPTS.iter().any(|end| name.ends_with(end)) || INTERPRETERS.contains(&name);
-    match (script, programs.servers.is_empty()) {
+    match (script || mounted, programs.servers.is_empty()) {
+        (_, true) if !script => Start::Unknown,
         (true, _) => Start::Script,
-        (false, true) => Start::Unknown,
-        (false, false) => Start::Program,
+        (false, _) => Start::Program,
     }
 }
 
@@ -294,6 +301,7 @@ mod tests {
             &["sh", "-c", "pg_dump -f /x && /scripts/upload.sh"],
             &["sh", "-c", "sleep 5; . /x; bash"],
             &["timeout", "60", "/scripts/backup.sh"],
+            &["bash", "-xec", "/config-scripts/run"],
         ] {
             assert_eq!(start(words, &[], &[]), Start::Script, "{words:?}");
         }

@@ -294,7 +294,8 @@ fn image_volumes_are_told_unless_the_version_is_unknown() {
     assert_eq!(volume("postgres", &[]), None);
     assert_eq!(volume("postgres:latest", &[]), None);
     assert_eq!(volume("mongo", &[]), Some("/data/db".to_owned()));
-    assert_eq!(volume("bitnami/postgresql:17", &[]), None);
+    assert_eq!(volume("bitnami/postgresql:17", &[]), Some("/bitnami/postgresql".to_owned()));
+    assert_eq!(volume("bitnami/mariadb:11", &[]), None);
 }
 
 #[test]

@@ -175,7 +175,7 @@ impl Rule for DurableData {
         };
         let writable: Vec<_> = data.paths.iter().filter(|path| !path.cover.read_only).collect();
         let writable: Vec<_> =
-            writable.iter().copied().filter(|path| !self.is_settled(&asked, path, &writable)).collect();
+            writable.iter().copied().filter(|path| !Self::is_settled(&asked, path, &writable)).collect();
         for alike in writable.chunk_by(|a, b| a.is_alike(b)) {
             findings.extend(self.judge(&asked, storage, alike));
         }
@@ -229,20 +229,16 @@ impl<'w, 'a> Asked<'w, 'a> {
 }
 
 impl DurableData {
-    /// Whether nothing is to be told of a directory in the writable layer: a script of one's own starts the product, so that
-    /// the script says where it keeps its data, and another of the product's directories lasts.
-    fn is_settled<'w, 'a>(
-        &self,
-        asked: &Asked<'w, 'a>,
-        data: &DataPath<'w, 'a>,
-        all: &[&DataPath<'w, 'a>],
-    ) -> bool {
+    /// Whether nothing is to be told of a directory in the writable layer: a script of one's own starts the product, and so
+    /// says where its data lies, and another of the product's directories has a mount, which is judged.
+    fn is_settled<'w, 'a>(asked: &Asked<'w, 'a>, data: &DataPath<'w, 'a>, all: &[&DataPath<'w, 'a>]) -> bool {
         let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
         by_default
             && data.cover.mount.is_none()
-            && all.iter().any(|other| {
-                std::ptr::eq(other.container, data.container) && other.cover.fate.least >= self.0.require
-            })
+            && data.hidden_by.is_none()
+            && all
+                .iter()
+                .any(|other| std::ptr::eq(other.container, data.container) && other.cover.mount.is_some())
             && asked.start(data.container) == Start::Script
     }
 
@@ -1476,8 +1472,10 @@ mod tests {
             object["spec"]["containers"][0]["command"] = command;
             found(json!({}), &[], &object)
         };
-        assert_eq!(object(json!(["/bin/bash", "-xec", "/config-scripts/run-it"]), true), [""; 0]);
-        assert!(!object(json!(["/bin/bash", "-xec", "/config-scripts/run-it"]), false).is_empty());
+        assert_eq!(object(json!(["/bin/bash", "-xec", "/config-scripts/run"]), true), [""; 0]);
+        let lines = object(json!(["/bin/bash", "-xec", "/config-scripts/run"]), false);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("keeps its data in /data, which lies on the emptyDir"), "{lines:?}");
         assert_eq!(object(json!(["zkServer.sh", "start-foreground"]), true).len(), 1, "/datalog");
     }
 
