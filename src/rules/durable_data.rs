@@ -63,8 +63,10 @@ pub struct Params {
     #[serde(default)]
     pub stateful_sets: Most,
     /// The same where it mounts an emptyDir that holds data by its path (`/data`, `/var/lib/app`, `/srv/db`) or by the
-    /// pod volume's name (`data`, `storage`, `db`). It counts where `statefulSets` is `Warn` or `Deny`.
-    #[serde(default = "deny")]
+    /// pod volume's name (`data`, `storage`, `db`). It counts where `statefulSets` is `Warn` or `Deny`; with `Deny`, a
+    /// product that many run without keeping its data counts as well, unless a controller made the StatefulSet. The
+    /// baseline has `Deny`.
+    #[serde(default)]
     pub stateful_set_data: Most,
     /// The most that losing the data of a product leads to which many run without keeping them, as the catalog has it
     /// (`dispensable` in its entries).
@@ -120,10 +122,6 @@ pub struct NamedData {
     pub paths: Vec<String>,
 }
 
-fn deny() -> Most {
-    Most::Deny
-}
-
 fn claim() -> Durability {
     Durability::Claim
 }
@@ -171,6 +169,7 @@ impl Rule for DurableData {
             workload,
             catalog: context.catalog,
             job: context.subjects.belongs_to(WorkloadKind::Job),
+            made: context.subjects.has_controller(),
             started: Cell::new(None),
         };
         let writable: Vec<_> = data.paths.iter().filter(|path| !path.cover.read_only).collect();
@@ -196,6 +195,8 @@ struct Asked<'w, 'a> {
     workload: &'w Workload<'a>,
     catalog: &'w Catalog,
     job: Belongs,
+    /// Whether a controller made the workload.
+    made: bool,
     /// What the last container that was asked about starts: each of its paths asks.
     started: Cell<Option<(&'w Container<'a>, Start)>>,
 }
@@ -391,7 +392,8 @@ impl DurableData {
     }
 
     /// The most that losing these data of a product leads to which many run without keeping them. A StatefulSet that puts
-    /// them on an emptyDir and has nothing that lasts was not made for a product without data.
+    /// them on an emptyDir and has nothing that lasts was not made for a product without data. What an operator makes of a
+    /// custom resource was: Prometheus, for one.
     fn dispensable(
         &self,
         asked: &Asked<'_, '_>,
@@ -401,10 +403,13 @@ impl DurableData {
         let most = self.0.dispensable.action()?;
         let containers = &asked.workload.pod.containers;
         let raised = asked.workload.stateful_set
+            && !asked.made
             && most == Action::Warn
+            && self.0.stateful_set_data == Most::Deny
             && is_on_empty_dir(data)
+            && data.cover.mount.is_some_and(is_named_data)
             && !containers.iter().any(|container| has_durable(&storage, container));
-        if raised { self.0.stateful_set_data.action() } else { Some(most) }
+        Some(if raised { Action::Deny } else { most })
     }
 
     /// Data of which only the product is known.
@@ -1390,6 +1395,10 @@ mod tests {
                 "volumes": [pod_volume]}}}})
         };
         let action = |params: Value, object: &Value| {
+            let mut params = params;
+            if params.get("statefulSetData").is_none() {
+                params["statefulSetData"] = json!("Deny");
+            }
             found(params, &[], object)
                 .first()
                 .map(|line| line.split(' ').next().unwrap().to_owned())
@@ -1432,6 +1441,10 @@ mod tests {
             "Deny",
             "a StatefulSet was not made for dashboards from files"
         );
+        assert_eq!(action(json!({"statefulSetData": "Warn"}), &grafana), "Warn");
+        let mut made = grafana.clone();
+        made["metadata"]["ownerReferences"] = json!([owner("monitoring.coreos.com/v1", "Prometheus")]);
+        assert_eq!(action(json!({}), &made), "Warn", "by an operator");
         let mut cache = set("redis", "data", "/data", empty());
         cache["spec"]["template"]["spec"]["containers"][0]["args"] =
             json!(["--save", "", "--appendonly", "no"]);
