@@ -1,19 +1,22 @@
+mod text;
+
 use crate::catalog::{Catalog, Origin, PlaceDoubt, Start, Unplaced};
-use crate::facts::{Container, Mount, Section, VolumeSource, Workload, WorkloadKind};
+use crate::facts::{Container, Section, VolumeSource, Workload, WorkloadKind};
 use crate::json::Node;
-use crate::model::{Brief, Durability, FieldPath, FsPath, LabelSelector, beginning, shortened};
+use crate::model::{Durability, FieldPath, LabelSelector};
 use crate::rule::{Belongs, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind, selector_faults};
 use crate::storage::{
-    Cover, Data, DataPath, Place, Storage, UnplacedData, Why, has_durable, has_lasting, is_named_data,
+    Data, DataPath, Place, Storage, UnplacedData, Why, has_durable, has_lasting, is_named_data,
     lasting_mount, view, writable_mounts,
 };
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use text::{LISTED, brief, describe, field, lies, listed, partial_mounts};
 
 /// Refuses stateful workloads whose data dies too early.
 ///
@@ -170,13 +173,15 @@ impl Rule for DurableData {
             catalog: context.catalog,
             job: context.subjects.belongs_to(WorkloadKind::Job),
             made: context.subjects.has_controller(),
+            lasts: OnceCell::new(),
             started: Cell::new(None),
         };
         let writable: Vec<_> = data.paths.iter().filter(|path| !path.cover.read_only).collect();
-        let writable: Vec<_> =
-            writable.iter().copied().filter(|path| !Self::is_settled(&asked, path, &writable)).collect();
-        for alike in writable.chunk_by(|a, b| a.is_alike(b)) {
-            findings.extend(self.judge(&asked, storage, alike));
+        for own in writable.chunk_by(|a, b| std::ptr::eq(a.container, b.container)) {
+            let open: Vec<_> = own.iter().copied().filter(|path| !is_settled(&asked, path, own)).collect();
+            for alike in open.chunk_by(|a, b| a.is_alike(b)) {
+                findings.extend(self.judge(&asked, storage, alike));
+            }
         }
         findings.extend(data.unplaced.iter().filter_map(|data| self.judge_unplaced(workload, data)));
         // Without containers, or with one that has no image, it is part of a patch: what it mounts stands elsewhere.
@@ -185,7 +190,7 @@ impl Rule for DurableData {
         let strict = self.0.stateful_sets == Most::Deny && !data.never_keeps;
         let keeps = placed || !data.unplaced.is_empty();
         if workload.stateful_set && whole && (!by_catalog || (strict && !keeps)) {
-            self.judge_set(workload, storage, findings);
+            self.judge_set(&asked, storage, findings);
         }
     }
 }
@@ -197,11 +202,18 @@ struct Asked<'w, 'a> {
     job: Belongs,
     /// Whether a controller made the workload.
     made: bool,
+    /// Whether any container has a mount that lasts, once somebody asked.
+    lasts: OnceCell<bool>,
     /// What the last container that was asked about starts: each of its paths asks.
     started: Cell<Option<(&'w Container<'a>, Start)>>,
 }
 
 impl<'w, 'a> Asked<'w, 'a> {
+    fn lasts(&self, storage: &Storage<'_, '_>) -> bool {
+        let containers = &self.workload.pod.containers;
+        *self.lasts.get_or_init(|| containers.iter().any(|container| has_durable(storage, container)))
+    }
+
     fn start(&self, container: &'w Container<'a>) -> Start {
         match self.started.get() {
             Some((known, start)) if std::ptr::eq(known, container) => start,
@@ -230,19 +242,6 @@ impl<'w, 'a> Asked<'w, 'a> {
 }
 
 impl DurableData {
-    /// Whether nothing is to be told of a directory in the writable layer: a script of one's own starts the product, and so
-    /// says where its data lies, and another of the product's directories has a mount, which is judged.
-    fn is_settled<'w, 'a>(asked: &Asked<'w, 'a>, data: &DataPath<'w, 'a>, all: &[&DataPath<'w, 'a>]) -> bool {
-        let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
-        by_default
-            && data.cover.mount.is_none()
-            && data.hidden_by.is_none()
-            && all
-                .iter()
-                .any(|other| std::ptr::eq(other.container, data.container) && other.cover.mount.is_some())
-            && asked.start(data.container) == Start::Script
-    }
-
     /// Judges paths of which there is one thing to tell.
     fn judge<'w, 'a>(
         &self,
@@ -401,14 +400,13 @@ impl DurableData {
         data: &DataPath<'_, '_>,
     ) -> Option<Action> {
         let most = self.0.dispensable.action()?;
-        let containers = &asked.workload.pod.containers;
         let raised = asked.workload.stateful_set
             && !asked.made
             && most == Action::Warn
             && self.0.stateful_set_data == Most::Deny
             && is_on_empty_dir(data)
             && data.cover.mount.is_some_and(is_named_data)
-            && !containers.iter().any(|container| has_durable(&storage, container));
+            && !asked.lasts(&storage);
         Some(if raised { Action::Deny } else { most })
     }
 
@@ -452,13 +450,13 @@ impl DurableData {
     }
 
     /// A StatefulSet of images that the catalog does not know.
-    fn judge_set(&self, workload: &Workload<'_>, storage: Storage<'_, '_>, findings: &mut NewFindings<'_>) {
+    fn judge_set(&self, asked: &Asked<'_, '_>, storage: Storage<'_, '_>, findings: &mut NewFindings<'_>) {
+        let workload = asked.workload;
         let Some(most) = self.0.stateful_sets.action() else { return };
         let pod = workload.pod.path();
         let mounts = writable_mounts(workload, storage, &self.0.scratch);
-        let durable = workload.pod.containers.iter().any(|container| has_durable(&storage, container));
         let weak = mounts.iter().filter(|data| data.cover.fate.most < self.0.require);
-        if durable {
+        if asked.lasts(&storage) {
             // Something lasts: what else it mounts is most often scratch, so this is for the audit log, and once for
             // each pod volume, however many pieces of it are mounted.
             let mut by_volume: BTreeMap<FieldPath, (&DataPath<'_, '_>, BTreeSet<&str>)> = BTreeMap::new();
@@ -517,6 +515,17 @@ impl DurableData {
     }
 }
 
+/// Whether nothing is to be told of a directory in the writable layer: a script of one's own starts the product, and so says
+/// where its data lies, and another of the container's directories has a mount, which is judged.
+fn is_settled<'w, 'a>(asked: &Asked<'w, 'a>, data: &DataPath<'w, 'a>, own: &[&DataPath<'w, 'a>]) -> bool {
+    let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
+    by_default
+        && data.cover.mount.is_none()
+        && data.hidden_by.is_none()
+        && own.iter().any(|other| other.cover.mount.is_some())
+        && asked.start(data.container) == Start::Script
+}
+
 /// Whether the data lie on an emptyDir, on disk or in memory.
 fn is_on_empty_dir(data: &DataPath<'_, '_>) -> bool {
     matches!(data.cover.place, Place::Volume(volume)
@@ -554,95 +563,6 @@ fn of_a_script<'w, 'a>(
             Some(draft.help(help).at_most(Action::Warn))
         }
         Start::Shell | Start::Server => Some(draft),
-    }
-}
-
-/// How much of a path a message shows, and how many of a list.
-const SHOWN: usize = 120;
-const LISTED: usize = 8;
-
-/// A path as a message shows it.
-fn brief<'p>(path: &'p FsPath<'_>) -> Cow<'p, str> {
-    shortened(path.as_str(), SHOWN)
-}
-
-/// Items as a message lists them: the first ones, and how many more there are.
-fn listed<'p, T>(
-    mut items: impl Iterator<Item = T>,
-    between: &str,
-    show: impl Fn(T) -> Cow<'p, str>,
-) -> String {
-    let mut text = items.by_ref().take(LISTED).map(show).collect::<Vec<_>>().join(between);
-    match items.count() {
-        0 => {}
-        more => text.push_str(&format!(" and {more} more")),
-    }
-    text
-}
-
-/// The mounts beneath a path in the writable layer: what someone took for enough.
-fn partial_mounts<'w, 'a>(
-    data: &'w DataPath<'w, 'a>,
-    storage: Storage<'w, 'a>,
-) -> impl Iterator<Item = (&'w Mount<'a>, Cover<'w, 'a>)> {
-    let in_layer = data.cover.mount.is_none() && data.hidden_by.is_none();
-    let mounts = data.container.mounts.get(..if in_layer { data.container.mounts.len() } else { 0 });
-    let beneath = mounts.unwrap_or_default().iter().filter(|mount| data.path.covers(&mount.path));
-    beneath
-        .filter(move |mount| mount.path != data.path)
-        .map(move |mount| (mount, storage.mount_cover(mount)))
-        .filter(|(_, cover)| !cover.read_only)
-}
-
-/// Where the data lies, to stand behind its path and a comma.
-fn describe(data: &DataPath<'_, '_>) -> String {
-    match data.hidden_by {
-        Some(volume) => format!(
-            "which the image declares as its own VOLUME {volume} with no mount at exactly that path, so that the \
-             runtime puts a fresh volume there"
-        ),
-        None => format!("which {}", lies(&data.cover)),
-    }
-}
-
-fn lies(cover: &Cover<'_, '_>) -> String {
-    match cover.place {
-        Place::WritableLayer => "is in the container's writable layer".to_owned(),
-        Place::Missing => "lies on a pod volume that does not exist".to_owned(),
-        Place::Template(template) => format!("lies on the claims of template {:?}", template.name),
-        Place::Volume(volume) => match &volume.source {
-            VolumeSource::EmptyDir { medium: "Memory", .. } => {
-                format!("lies on tmpfs (emptyDir {:?} with medium Memory)", volume.name)
-            }
-            VolumeSource::EmptyDir { medium: "", .. } => format!("lies on the emptyDir {:?}", volume.name),
-            VolumeSource::EmptyDir { medium, .. } => {
-                format!("lies on the emptyDir {:?} with medium {:?}", volume.name, beginning(medium, 64))
-            }
-            VolumeSource::Unset => {
-                format!("lies on {:?}, a pod volume with no source and so an emptyDir", volume.name)
-            }
-            VolumeSource::HostPath { path, .. } => {
-                format!("lies on the hostPath {} of one node", Brief(path))
-            }
-            VolumeSource::Ephemeral(_) => format!("lies on the generic ephemeral volume {:?}", volume.name),
-            VolumeSource::Csi { driver, .. } => {
-                format!("lies on an inline volume of the CSI driver {driver}")
-            }
-            VolumeSource::Claim { name, .. } => format!("lies on the claim {name:?}"),
-            source => {
-                let kind = source.field().map_or("unknown", |kind| beginning(kind, 64));
-                format!("lies on the {kind} volume {:?}", volume.name)
-            }
-        },
-    }
-}
-
-/// The field that puts the data where it lies.
-fn field(pod: &FieldPath, data: &DataPath<'_, '_>) -> FieldPath {
-    match data.cover.place {
-        Place::WritableLayer | Place::Missing => data.container.path(pod).key("image"),
-        Place::Volume(volume) => volume.source_path(pod),
-        Place::Template(template) => template.path(),
     }
 }
 

@@ -222,6 +222,13 @@ impl<'w, 'a> Data<'w, 'a> {
         // A helper of a known product, such as an exporter: said of the product itself. And each pod volume once.
         let mut told: HashSet<&str> =
             self.paths.iter().filter_map(|data| data.cover.mount).map(|mount| mount.volume).collect();
+        let mut unwritable: HashSet<*const Container<'_>> = HashSet::new();
+        for data in self.paths.iter().filter(|data| data.cover.read_only) {
+            unwritable.insert(data.container);
+        }
+        for data in self.paths.iter().filter(|data| !data.cover.read_only) {
+            unwritable.remove(&std::ptr::from_ref(data.container));
+        }
         for container in workload.pod.containers.iter().filter(|c| c.section == Section::Main) {
             let mut homes =
                 container.mounts.iter().filter_map(|mount| match catalog.at_home(mount.path.as_str()) {
@@ -229,11 +236,10 @@ impl<'w, 'a> Data<'w, 'a> {
                     None => is_named_data(mount).then_some((mount, Why::Named)),
                 });
             let first = homes.next();
+            // A known product without a directory that it can write to keeps its data elsewhere.
             let known = || {
-                let mut own =
-                    self.paths.iter().filter(|data| std::ptr::eq(data.container, container)).peekable();
-                let placed = own.peek().is_none() || own.any(|data| !data.cover.read_only);
-                placed && catalog.entry(container.image).is_some()
+                !unwritable.contains(&std::ptr::from_ref(container))
+                    && catalog.entry(container.image).is_some()
             };
             if first.is_none() || known() {
                 continue;
