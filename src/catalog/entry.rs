@@ -171,6 +171,10 @@ pub struct DataDir {
     /// A configuration file decides the path, so the default is a guess.
     #[serde(default, skip_serializing_if = "is_default")]
     pub configured: bool,
+    /// Nothing is said of it without a volume: where none is mounted, nobody meant to keep what lies there, as with the
+    /// settings of a user interface.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mounted_only: bool,
 }
 
 /// Bare arguments that name data directories: `/data` in `minio server --quiet /data`.

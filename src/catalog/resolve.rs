@@ -105,6 +105,8 @@ pub struct DataPlace<'a> {
     /// The VOLUME of the image in which the path lies. When no mount is at it or between it and the path, containerd
     /// mounts a fresh volume there, which dies with the container, even over a claim mounted at a parent.
     pub image_volume: Option<&'a str>,
+    /// Whether nothing is to be said where no volume is mounted at it.
+    pub mounted_only: bool,
 }
 
 /// What may have moved a data directory from where it is guessed to be.
@@ -547,7 +549,8 @@ impl<'a> Places<'_, 'a> {
             (Cow::Owned(path), doubt.or((!resolved).then_some(PlaceDoubt::WorkingDir)))
         };
         self.budget.places(1)?;
-        self.all.push(DataPlace { path, moved_by: unknown, doubt, image_volume: None });
+        let mounted_only = dir.mounted_only;
+        self.all.push(DataPlace { path, moved_by: unknown, doubt, image_volume: None, mounted_only });
         Ok(())
     }
 
@@ -575,6 +578,7 @@ impl<'a> Places<'_, 'a> {
                     moved_by: Some(moved_by),
                     doubt,
                     image_volume: None,
+                    mounted_only: false,
                 });
             }
         }

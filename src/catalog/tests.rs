@@ -358,6 +358,7 @@ fn cost(container: &ContainerView<'_>) -> (Statefulness<'static>, (usize, usize,
                 moved_by: None,
                 doubt: None,
                 image_volume: None,
+                mounted_only: false,
             });
             let (product, data) = (known(product), data.collect());
             Statefulness::Stateful {

@@ -188,7 +188,7 @@ impl<'w, 'a> Data<'w, 'a> {
             let (cover, hidden_by) = cover_of_place(&storage, container, place);
             // An init container's own layer is gone before the others start: no server keeps data there.
             let in_layer = matches!(cover.place, Place::WritableLayer);
-            if container.section == Section::Init && in_layer {
+            if in_layer && (container.section == Section::Init || place.mounted_only) {
                 continue;
             }
             // What has an unknown value may have put the data somewhere, but not here.
