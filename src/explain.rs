@@ -175,6 +175,7 @@ fn row(
             Why::Product { name, .. } if doubted => format!("{name}?"),
             Why::Product { name, .. } => (*name).to_owned(),
             Why::Resembles { name } => format!("{name}?"),
+            Why::Named => "by its name".to_owned(),
             Why::StatefulSet => "StatefulSet".to_owned(),
             Why::Policy => "policy".to_owned(),
         }),

@@ -231,26 +231,37 @@ pub(super) fn program(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
-/// The index of the script of `sh -c`: the first word behind the option that ends in `c` that is no option itself.
+/// The index of the script of `sh -c`: the first word behind the options that is no option itself.
 fn script_after(words: &[Word<'_>], shell: usize) -> Option<usize> {
-    let (mut asked, mut takes_word) = (false, false);
+    let (mut asked, mut names_option) = (false, false);
     for (at, word) in words.iter().enumerate().skip(shell + 1) {
         let option = word.text.starts_with(['-', '+']);
-        if asked && !option {
+        if asked && !option && !names_option {
             return Some(at);
         }
         // Behind a file to run, options are the file's own.
-        if !option && !takes_word {
+        if !option && !names_option {
             return None;
         }
-        takes_word = option && word.text.ends_with('o');
-        asked |= option && !word.text.starts_with("--") && word.text.ends_with('c');
-        // `-eo pipefail -c` has a word between its options; anything further away is no longer the shell's.
+        asked |= takes_script(&word.text);
+        // `-o pipefail` and `-euo pipefail` have a word behind them that is none of the script.
+        names_option = option && !word.text.starts_with("--") && word.text.ends_with('o');
+        // Anything further away is no longer the shell's.
         if !asked && at > shell + 4 {
             return None;
         }
     }
     None
+}
+
+/// Whether a shell takes a script with this option: `-c`, and every cluster of letters with a `c` in it (`-ec`, `-ce`).
+pub(super) fn takes_script(option: &str) -> bool {
+    const LONG: [&str; 2] = ["norc", "rcfile"];
+    option.strip_prefix('-').is_some_and(|letters| {
+        letters.contains('c')
+            && letters.bytes().all(|letter| letter.is_ascii_alphabetic())
+            && !LONG.contains(&letters)
+    })
 }
 
 /// Splits a script into words as a shell would, as far as that can be known without running it: quotes, backslashes,

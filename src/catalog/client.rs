@@ -1,51 +1,51 @@
-//! Containers that use a stateful image only for its tools: `pg_dump` in a CronJob, a loop over `redis-cli ping`, a
-//! `chown` of the claim before the server starts.
+//! The programs that start-up scripts are made of, whatever the product.
 
-use super::argv::{Argv, Word, program};
+use super::argv::Word;
 
-/// Programs of no product: what start-up scripts are made of. In order, as they are searched.
+/// Programs of no product. In order, as they are searched.
 pub(super) const TOOLS: &[&str] = &[
-    ":", "[", "[[", "awk", "base64", "basename", "break", "cat", "cd", "chgrp", "chmod", "chown", "clear",
-    "continue", "cp", "curl", "cut", "date", "dig", "dirname", "echo", "exit", "export", "false", "find",
-    "getent", "grep", "gunzip", "gzip", "head", "hostname", "id", "kill", "kubectl", "let", "ln", "local",
-    "ls", "mkdir", "mv", "nc", "nslookup", "openssl", "ping", "printf", "pwd", "read", "return", "rm", "sed",
-    "seq", "set", "shift", "sleep", "sort", "stat", "sync", "tail", "tar", "tee", "test", "touch", "tr",
-    "trap", "true", "umask", "unset", "wait", "wc", "wget",
+    ":", "[", "[[", "apk", "apt-get", "awk", "aws", "az", "base64", "basename", "bats", "break", "bzip2",
+    "case", "cat", "cd", "chattr", "chgrp", "chmod", "chown", "clear", "cmp", "comm", "command", "continue",
+    "cp", "curl", "cut", "date", "dd", "df", "diff", "dig", "dirname", "dos2unix", "du", "echo", "envsubst",
+    "esac", "exit", "export", "expr", "false", "find", "fold", "function", "gcloud", "getent", "git", "gpg",
+    "grep", "gsutil", "gunzip", "gzip", "head", "host", "hostname", "id", "install", "ip", "jq", "kill",
+    "killall", "kubectl", "let", "ln", "local", "ls", "mc", "md5sum", "mkdir", "mkfifo", "mktemp", "mount",
+    "mv", "nc", "nl", "nproc", "nslookup", "od", "openssl", "paste", "pgrep", "pigz", "ping", "pkill",
+    "popd", "printenv", "printf", "ps", "pushd", "pwd", "rclone", "read", "readlink", "realpath", "restic",
+    "return", "rev", "rm", "rmdir", "rsync", "s3cmd", "scp", "sed", "seq", "set", "shift", "sleep", "sort",
+    "split", "ssh", "stat", "sync", "sysctl", "tac", "tail", "tar", "tee", "test", "touch", "tput", "tr",
+    "trap", "true", "type", "ulimit", "umask", "umount", "uname", "uniq", "unset", "unzip", "wait", "wc",
+    "wget", "which", "whoami", "xz", "yes", "yq", "zip", "zstd",
+];
+
+/// Programs that run another one, which stands behind their own arguments.
+pub(super) const RUNNERS: &[&str] = &[
+    "catatonit",
+    "chroot",
+    "dumb-init",
+    "env",
+    "gosu",
+    "ionice",
+    "nice",
+    "numactl",
+    "runuser",
+    "s6-setuidgid",
+    "setpriv",
+    "setsid",
+    "stdbuf",
+    "su",
+    "su-exec",
+    "sudo",
+    "timeout",
+    "tini",
+    "xargs",
 ];
 
 /// Words that stand before the program they run.
-const WRAPPERS: &[&str] = &[
+pub(super) const WRAPPERS: &[&str] = &[
     "!", "{", "do", "elif", "else", "exec", "if", "nohup", "then", "time", "until", "while", "}", "fi",
     "done",
 ];
-
-/// The client or tool that a container runs, when it runs nothing but clients and tools.
-pub(super) fn only_client(argv: &Argv<'_, '_>, clients: &[String], has_command: bool) -> Option<String> {
-    let is_client = |name: &str| clients.iter().any(|client| client == name);
-    let scripted = argv.words.iter().any(|word| word.scripted);
-    // Without a command of its own, the image's entry point decides what the arguments are: only a client's name is
-    // sure to be a program.
-    let tools: &[&str] = if has_command || scripted { TOOLS } else { &[] };
-    let mut found: Option<&str> = None;
-    for command in argv.words.split(|word| word.end) {
-        if scripted && !command.iter().any(|word| word.scripted) {
-            continue;
-        }
-        let Some(head) = program_of(command).and_then(<[_]>::first) else { continue };
-        if !head.known {
-            return None;
-        }
-        let name = program(&head.text);
-        let client = is_client(name);
-        if !client && tools.binary_search(&name).is_err() {
-            return None;
-        }
-        if found.is_none() || client {
-            found = Some(name);
-        }
-    }
-    found.map(str::to_owned)
-}
 
 /// A command from the word that names its program; `None` when it runs none.
 pub(super) fn program_of<'w, 'a>(command: &'w [Word<'a>]) -> Option<&'w [Word<'a>]> {
@@ -57,7 +57,7 @@ pub(super) fn program_of<'w, 'a>(command: &'w [Word<'a>]) -> Option<&'w [Word<'a
     (words.first()?.text != "for").then_some(words)
 }
 
-fn is_assignment(word: &str) -> bool {
+pub(super) fn is_assignment(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     })
@@ -67,6 +67,6 @@ fn is_assignment(word: &str) -> bool {
 mod tests {
     #[test]
     fn the_tools_are_in_order() {
-        assert!(super::TOOLS.is_sorted());
+        assert!(super::TOOLS.is_sorted() && super::RUNNERS.is_sorted());
     }
 }

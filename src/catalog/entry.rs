@@ -27,6 +27,7 @@ pub struct Entry {
     /// The images. `redis`: any repository with this last segment. `library/registry`: the official image and its
     /// mirrors only. `vendor/name`: repositories that end in these segments. `postgresql-#`: a last segment that
     /// carries a version, as in `rhel9/postgresql-16`. `vendor/*`: every image of that publisher, unless an entry names it.
+    /// `*-operator`: every image whose last segment has that end, unless an entry names it.
     #[schemars(length(min = 1), inner(regex(pattern = PATTERN)))]
     pub images: Vec<String>,
     /// Images that the patterns above match and that are something else.
@@ -56,9 +57,29 @@ pub struct Entry {
     /// Environment variables that hold further arguments, such as `REDIS_EXTRA_FLAGS`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args_env: Vec<String>,
-    /// Programs in the image that only talk to a server. A container that runs nothing else holds no data.
+    /// Programs in the image that only talk to a server. A container that runs none but these and plain tools holds no
+    /// data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<String>,
+    /// Programs and scripts in the image that start a server; `rpk redpanda` is the program `rpk` with that word behind it, and a
+    /// path is that file alone. When given, a command that is none of them, no entry point
+    /// and no script is another program of the image, which keeps no data of the product as far as is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<String>,
+    /// Who publishes images of this layout besides the official one (`redis` and `library/redis`), as the segment before
+    /// the name: `qdrant` in `qdrant/qdrant`. What another publisher calls by the same name may have another layout.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = PUBLISHER)))]
+    pub publishers: Vec<String>,
+    /// Why its containers keep nothing, whatever they mount: "its cache is in memory". A StatefulSet of it is one for the
+    /// sake of names alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub keeps_nothing: Option<String>,
+    /// What makes it a copy of what another server keeps, such as a read replica: losing that is a warning at
+    /// most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copy_when: Vec<CacheWhen>,
     /// Why many run the product without keeping its data, for the message: "dashboards are provisioned from files".
     /// Losing it is a warning then, unless a policy asks for more (`dispensable` of the rule `durable-data`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -161,6 +182,10 @@ pub struct DataDir {
     /// A configuration file decides the path, so the default is a guess.
     #[serde(default, skip_serializing_if = "is_default")]
     pub configured: bool,
+    /// Nothing is said of it without a volume: where none is mounted, nobody meant to keep what lies there, as with the
+    /// settings of a user interface.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mounted_only: bool,
 }
 
 /// A configuration file of a product: where it lies, and how it is written.
@@ -288,9 +313,12 @@ pub struct Condition {
     pub absent: bool,
 }
 
-/// An image pattern: segments of lower-case letters, digits and `. _ -`, perhaps with `-#` at the end, or `*` for the last.
-const PATTERN: &str =
-    "^([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*([a-z0-9._-]*[a-z0-9](-#)?|[a-z0-9._-]+/[*])$";
+/// An image pattern: segments of lower-case letters, digits and `. _ -`, perhaps with `-#` at the end, or `*` for the last;
+/// or `*-end` for every name with that end.
+const PATTERN: &str = "^(([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*([a-z0-9._-]*[a-z0-9](-#)?|[a-z0-9._-]+/[*])|[*]-[a-z0-9]+)$";
+
+/// One segment of an image's path.
+const PUBLISHER: &str = "^[a-z0-9._-]+$";
 
 fn yes() -> bool {
     true

@@ -41,6 +41,13 @@ impl<'a> ImageRef<'a> {
         self.path.rsplit('/').next().unwrap_or(self.path)
     }
 
+    /// Who publishes it, as the segment before the name says: `bitnami` of `docker.io/bitnami/redis`; none for `redis`
+    /// and for `library/redis`, which are the official image.
+    pub fn publisher(&self) -> Option<&'a str> {
+        let (before, _) = self.path.rsplit_once('/')?;
+        Some(before.rsplit('/').next().unwrap_or(before)).filter(|publisher| *publisher != "library")
+    }
+
     /// The major version that the tag tells: `16` of `16.4-alpine`, `17` of `latest-pg17`; `None` of `latest`, of no
     /// tag and of a name.
     pub fn major(&self) -> Option<u32> {
@@ -76,6 +83,7 @@ pub(super) const ANY_NAME: &str = "*";
 ///   (`rhel9/postgresql-16`, `sclorg/postgresql-15-c9s`).
 /// - `vendor/*`: every image whose path ends in that publisher and one segment more. It goes before a pattern of one
 ///   segment (`linuxserver/mariadb` is laid out as LinuxServer.io's images are), and behind one that names the image.
+/// - `*-operator`: every image whose name has that end; behind all others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Pattern {
     text: String,
@@ -83,25 +91,33 @@ pub(super) struct Pattern {
     weight: usize,
     versioned: bool,
     any_name: bool,
+    ending: bool,
 }
 
 impl Pattern {
     pub(super) fn new(text: &str) -> Self {
         let versioned = text.ends_with("-#");
-        let text = text.strip_suffix("-#").unwrap_or(text);
+        let ending = text.starts_with("*-");
+        let text = text.strip_suffix("-#").unwrap_or(text.strip_prefix('*').unwrap_or(text));
         let name_at = text.rfind('/').map_or(0, |slash| slash + 1);
         let any_name = text.ends_with(ANY_NAME);
-        let weight = 2 * text.split('/').count() - usize::from(any_name);
-        Self { text: text.to_owned(), name_at, weight, versioned, any_name }
+        let weight = 2 * text.split('/').count() - usize::from(any_name) - usize::from(ending);
+        Self { text: text.to_owned(), name_at, weight, versioned, any_name, ending }
     }
 
-    /// What the index files this pattern under: the last segment, its stem when versioned, or [`ANY_NAME`].
+    /// What the index files this pattern under: the last segment, its stem when versioned, its end with the dash, or
+    /// [`ANY_NAME`].
     pub(super) fn key(&self) -> &str {
         self.text.get(self.name_at..).unwrap_or_default()
     }
 
     pub(super) fn versioned(&self) -> bool {
         self.versioned
+    }
+
+    /// Whether it says nothing of who publishes the image: `redis`.
+    pub(super) fn is_name_alone(&self) -> bool {
+        self.name_at == 0 && !self.versioned && !self.ending
     }
 
     /// The more segments, the more exactly a pattern names its image.
@@ -113,7 +129,7 @@ impl Pattern {
     pub(super) fn matches(&self, image: &ImageRef<'_>, name: &str) -> bool {
         let name_fits = match self.versioned {
             true => stem(name) == Some(self.key()),
-            false => self.any_name || name == self.key(),
+            false => self.any_name || name == self.key() || (self.ending && name.ends_with(self.key())),
         };
         if !name_fits {
             return false;
@@ -132,6 +148,11 @@ impl Pattern {
         });
         inside || whole
     }
+}
+
+/// The end of a name, with its dash: `-operator` of `rabbitmq-cluster-operator`.
+pub(super) fn ending(name: &str) -> Option<&str> {
+    name.get(name.rfind('-')?..)
 }
 
 /// The stem of a name that carries a version: `postgresql` of `postgresql-16-c9s`.
@@ -230,6 +251,9 @@ mod tests {
             ("linuxserver/*", "linuxserver", false),
             ("linuxserver/*", "notlinuxserver/sonarr", false),
             ("linuxserver/*", "linuxserver/baseimages/alpine", false),
+            ("*-operator", "quay.io/strimzi/kafka-operator:0.45", true),
+            ("*-operator", "operator", false),
+            ("*-operator", "mycorp/operator-tools", false),
         ] {
             let image_ref = ImageRef::parse(image).unwrap();
             assert_eq!(

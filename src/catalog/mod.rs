@@ -27,7 +27,7 @@ pub use entry::{
     ValueForm, Variant,
 };
 pub use image::ImageRef;
-use image::{ANY_NAME, Pattern, stem};
+use image::{ANY_NAME, Pattern, ending, stem};
 pub use resolve::{CacheDoubt, DataPlace, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure};
 pub use start::Start;
 
@@ -37,6 +37,7 @@ const EMBEDDED: &str = include_str!("catalog.json");
 #[derive(Debug, Default)]
 pub struct Catalog {
     entries: Vec<Entry>,
+    /// By the last segment, or by its end with the dash, which no name is.
     names: HashMap<String, Vec<Candidate>>,
     /// Patterns whose last segment carries a version, by its stem; apart, so that a look-up needs no new key.
     stems: HashMap<String, Vec<Candidate>>,
@@ -88,7 +89,9 @@ impl Catalog {
     pub fn classify(&self, container: &ContainerView<'_>) -> Statefulness<'_> {
         match self.listed(container.image) {
             Some((entry, found, image)) => {
-                resolve::resolve(entry, &found.variants, &image, container, &mut Budget::of(container))
+                let foreign = found.pattern.is_name_alone() && is_foreign(entry, &image);
+                let listing = resolve::Listing { entry, variants: &found.variants, foreign };
+                resolve::resolve(&listing, &image, container, &mut Budget::of(container))
             }
             None => Statefulness::NotListed,
         }
@@ -99,7 +102,10 @@ impl Catalog {
         let entry = self.entry(container.image);
         let args_env = entry.map_or(&[][..], |entry| &entry.args_env);
         match argv::Argv::new(container, args_env, &mut Budget::of(container)) {
-            Ok(argv) => start::start(container, &argv, entry.map_or(&[], |entry| &entry.clients)),
+            Ok(argv) => match start::runs(container, &argv, start::Programs::of(entry)) {
+                start::Runs::Client(_) => Start::Program,
+                start::Runs::Start(start) => start,
+            },
             // What is too long to be read may well start a server; nobody is excused by length.
             Err(_) => Start::Server,
         }
@@ -161,11 +167,20 @@ impl Catalog {
             .into_iter()
             .chain(versioned)
             .chain(self.names.get(ANY_NAME))
+            .chain(ending(name).and_then(|end| self.names.get(end)))
             .flatten()
             .filter(|candidate| candidate.pattern.matches(image, name))
             .filter(|candidate| !candidate.except.iter().any(|except| except.matches(image, name)))
             .max_by_key(|candidate| (candidate.extension, candidate.pattern.weight()))
     }
+}
+
+/// Whether the image has another publisher than those whose layout the entry describes. A product's own images are most
+/// often published under its own name: `qdrant/qdrant`.
+fn is_foreign(entry: &Entry, image: &ImageRef<'_>) -> bool {
+    image.publisher().is_some_and(|publisher| {
+        publisher != image.name() && !entry.publishers.iter().any(|known| known == publisher)
+    })
 }
 
 /// Directories of more than one segment that could be anyone's all the same.

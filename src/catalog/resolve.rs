@@ -5,7 +5,6 @@ use std::fmt;
 
 use super::argv::{Argv, Word, is_flag};
 use super::budget::{Budget, Excess};
-use super::client::only_client;
 use super::configuration::Configuration;
 use super::container::{ContainerView, Origin, plain};
 use super::entry::{
@@ -13,6 +12,7 @@ use super::entry::{
 };
 use super::image::ImageRef;
 use super::settings::Settings;
+use super::start::{Programs, Runs, runs};
 use super::variables::Env;
 
 /// Whether a container keeps data.
@@ -26,6 +26,8 @@ pub enum Statefulness<'a> {
         product: &'a str,
         /// Why it keeps nothing.
         why: &'a str,
+        /// Whether no container of the image ever keeps anything, however it is set up.
+        always: bool,
     },
     /// The image is known, but the container runs only clients of a server or plain tools.
     Client {
@@ -46,6 +48,8 @@ pub enum Statefulness<'a> {
         scratch: &'a [String],
         /// Why many run it without keeping the data; none where losing them is an accident.
         dispensable: Option<&'a str>,
+        /// Why losing it does no harm where another server keeps the same: "a read replica …".
+        copy: Option<&'a str>,
         /// Set where a variable whose value is not known decides whether it keeps any data at all.
         cache: Option<CacheDoubt<'a>>,
     },
@@ -99,6 +103,8 @@ pub struct DataPlace<'a> {
     /// The VOLUME of the image in which the path lies. When no mount is at it or between it and the path, containerd
     /// mounts a fresh volume there, which dies with the container, even over a claim mounted at a parent.
     pub image_volume: Option<&'a str>,
+    /// Whether nothing is to be said where no volume is mounted at it.
+    pub mounted_only: bool,
 }
 
 /// What may have moved a data directory from where it is guessed to be.
@@ -110,6 +116,8 @@ pub enum PlaceDoubt<'a> {
     Value(MovedBy<'a>),
     /// A variable that `envFrom` may bring.
     EnvFrom(&'a str),
+    /// The image's publisher is none of those whose layout is known.
+    Publisher,
     /// The path is relative, and the working directory is not known.
     WorkingDir,
 }
@@ -159,18 +167,31 @@ enum Truth<'a> {
     Yes,
 }
 
-/// Evaluates an entry for a container whose image is what `variants` of it are about.
+/// What the catalog lists an image as.
+#[derive(Clone, Copy)]
+pub(super) struct Listing<'a, 'v> {
+    pub(super) entry: &'a Entry,
+    /// The entry's variants that are about the image.
+    pub(super) variants: &'v [usize],
+    /// Whether somebody publishes it of whose images the layout is not known.
+    pub(super) foreign: bool,
+}
+
+/// Evaluates an entry for a container.
 pub(super) fn resolve<'a>(
-    entry: &'a Entry,
-    variants: &[usize],
+    listing: &Listing<'a, '_>,
     image: &ImageRef<'_>,
     container: &ContainerView<'_>,
     budget: &mut Budget,
 ) -> Statefulness<'a> {
+    let entry = listing.entry;
     if !entry.stateful {
         return Statefulness::NotListed;
     }
-    resolve_within(entry, variants, image, container, budget)
+    if let Some(why) = &entry.keeps_nothing {
+        return Statefulness::Cache { product: &entry.product, why, always: true };
+    }
+    resolve_within(listing, image, container, budget)
         .unwrap_or_else(|excess| unplaced(entry, Unplaced::Excess(excess)))
 }
 
@@ -179,15 +200,15 @@ fn unplaced<'a>(entry: &'a Entry, why: Unplaced<'a>) -> Statefulness<'a> {
 }
 
 fn resolve_within<'a>(
-    entry: &'a Entry,
-    variants: &[usize],
+    listing: &Listing<'a, '_>,
     image: &ImageRef<'_>,
     container: &ContainerView<'_>,
     budget: &mut Budget,
 ) -> Result<Statefulness<'a>, Excess> {
+    let &Listing { entry, variants, foreign } = listing;
     let product = entry.product.as_str();
     let argv = Argv::new(container, &entry.args_env, budget)?;
-    if let Some(program) = only_client(&argv, &entry.clients, !container.command.is_empty()) {
+    if let Runs::Client(program) = runs(container, &argv, Programs::of(Some(entry))) {
         return Ok(Statefulness::Client { product, program });
     }
     let chosen = choose(entry, variants, image, &argv);
@@ -199,7 +220,7 @@ fn resolve_within<'a>(
         match any_holds(&when.any, &said) {
             // Such a product most often keeps nothing, and a file that is not known makes none of it a database.
             Truth::No | Truth::Perhaps(Unsure::File(_)) => {
-                return Ok(Statefulness::Cache { product, why: &when.otherwise });
+                return Ok(Statefulness::Cache { product, why: &when.otherwise, always: false });
             }
             Truth::Perhaps(by) => doubt = Some(CacheDoubt { by, why: &when.otherwise }),
             Truth::Yes => {}
@@ -209,9 +230,10 @@ fn resolve_within<'a>(
         match all_hold(&cache.all, &said) {
             Truth::No => {}
             Truth::Perhaps(by) => doubt = doubt.or(Some(CacheDoubt { by, why: &cache.why })),
-            Truth::Yes => return Ok(Statefulness::Cache { product, why: &cache.why }),
+            Truth::Yes => return Ok(Statefulness::Cache { product, why: &cache.why, always: false }),
         }
     }
+    let copy = entry.copy_when.iter().find(|copy| all_hold(&copy.all, &said) == Truth::Yes);
     let configured = !settings.are_known() && any_holds(&entry.uncertain_when, &said) != Truth::No;
     let mut found = Places {
         argv: &argv,
@@ -231,6 +253,9 @@ fn resolve_within<'a>(
         return Ok(unplaced(entry, Unplaced::Value(name)));
     }
     for place in &mut data {
+        if foreign && place.moved_by.is_none() {
+            place.doubt = place.doubt.or(Some(PlaceDoubt::Publisher));
+        }
         place.image_volume = volume_over(chosen.image_volumes, &place.path);
     }
     Ok(Statefulness::Stateful {
@@ -239,6 +264,7 @@ fn resolve_within<'a>(
         parts: &entry.parts,
         scratch: &entry.scratch,
         dispensable: entry.dispensable.as_deref(),
+        copy: copy.map(|copy| copy.why.as_str()),
         cache: doubt,
     })
 }
@@ -604,7 +630,8 @@ impl<'a> Places<'_, '_, 'a> {
             (Cow::Owned(path), doubt.or((!resolved).then_some(PlaceDoubt::WorkingDir)))
         };
         self.budget.places(1)?;
-        self.all.push(DataPlace { path, moved_by: unknown, doubt, image_volume: None });
+        let mounted_only = dir.mounted_only;
+        self.all.push(DataPlace { path, moved_by: unknown, doubt, image_volume: None, mounted_only });
         Ok(())
     }
 
@@ -697,7 +724,13 @@ impl<'a> Places<'_, '_, 'a> {
         self.budget.bytes(mount.path.len())?;
         self.budget.places(1)?;
         let path = Cow::Owned(plain("", mount.path));
-        self.all.push(DataPlace { path, moved_by: Some(moved_by), doubt: None, image_volume: None });
+        self.all.push(DataPlace {
+            path,
+            moved_by: Some(moved_by),
+            doubt: None,
+            image_volume: None,
+            mounted_only: false,
+        });
         Ok(())
     }
 
@@ -725,6 +758,7 @@ impl<'a> Places<'_, '_, 'a> {
                     moved_by: Some(moved_by),
                     doubt,
                     image_volume: None,
+                    mounted_only: false,
                 });
             }
         }

@@ -1,74 +1,225 @@
-//! What a container starts, as far as its words say: a server of its image, a script that nobody here can read, or a shell
-//! for a person.
+//! What a container runs, as far as its words say: clients and tools alone, a server of its image, a script that nobody here
+//! can read, or a shell for a person. Data of the product needs a server.
 
-use super::argv::{Argv, Word, is_shell, program};
-use super::client::{TOOLS, program_of};
+use super::argv::{Argv, Word, is_shell, program, takes_script};
+use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
 use super::container::ContainerView;
+use super::entry::Entry;
 
 /// What a container starts that is more than clients and tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Start {
+    /// Another program than the product's servers, such as one of its tools.
+    Program,
     /// A shell that waits for what is typed, and nothing else.
     Shell,
     /// A script, or a program that a variable names: it may start anything.
     Script,
-    /// A server, or a program that is not known: most often a server.
+    /// A program of an image of which no programs are known: most often its server.
+    Unknown,
+    /// A server, or what the image's entry point makes of the arguments.
     Server,
+}
+
+/// What a container runs.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Runs {
+    /// Nothing but clients and tools, of which this is one.
+    Client(String),
+    /// More than that.
+    Start(Start),
+}
+
+/// The programs of an image whose use is known.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Programs<'e> {
+    clients: &'e [String],
+    servers: &'e [String],
+}
+
+impl<'e> Programs<'e> {
+    pub(super) fn of(entry: Option<&'e Entry>) -> Self {
+        entry.map_or_else(Self::default, |entry| Self { clients: &entry.clients, servers: &entry.servers })
+    }
+
+    fn is_client(self, name: &str) -> bool {
+        self.clients.iter().any(|client| client == name)
+    }
+
+    /// An image's entry point starts its server, and so do the scripts that Bitnami's images bring. A server with a space
+    /// is a program that serves with that word among its first operands: `rpk redpanda`.
+    fn is_server(self, word: &str, operands: &[Word<'_>]) -> bool {
+        let name = program(word);
+        let has = |operand: &str| operands.iter().take(8).any(|word| word.text == operand);
+        name.contains("entrypoint")
+            || word.starts_with("/opt/bitnami/scripts/")
+            || self.servers.iter().any(|server| match server.split_once(' ') {
+                Some((program, operand)) => program == name && has(operand),
+                None if server.starts_with('/') => server == word,
+                None => server == name,
+            })
+    }
+}
+
+/// What one command of a script does.
+enum Does<'w> {
+    /// A tool of no product.
+    Tool(&'w str),
+    /// A client of the product.
+    Client(&'w str),
+    /// `. file`, which most often sets variables.
+    Source,
+    /// More than that.
+    Start(Start),
 }
 
 /// The ends of files that an interpreter runs.
 const SCRIPTS: [&str; 6] = [".sh", ".bash", ".py", ".pl", ".rb", ".js"];
+/// Where images have their programs.
+const BINARIES: [&str; 5] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/tools/"];
 /// Programs that run a file.
 const INTERPRETERS: [&str; 6] = ["python", "python3", "perl", "ruby", "node", "php"];
 /// Variables whose value a shell runs when it starts, or before it waits.
 const RUN_BY_SHELLS: [&str; 3] = ["BASH_ENV", "ENV", "PROMPT_COMMAND"];
 
-/// `clients` are the programs of the image that only talk to a server.
-pub(super) fn start(container: &ContainerView<'_>, argv: &Argv<'_, '_>, clients: &[String]) -> Start {
+/// What a container of an image with these programs runs.
+pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs: Programs<'_>) -> Runs {
     let scripted = argv.words.iter().any(|word| word.scripted);
-    let mut most = None;
+    let (mut most, mut client, mut tool, mut sourced) = (None, None, None, false);
     for command in argv.words.split(|word| word.end) {
         if scripted && !command.iter().any(|word| word.scripted) {
             continue;
         }
-        most = most.max(command_start(command, clients, container));
+        match does(command, programs, container) {
+            Some(Does::Tool(name)) => tool = tool.or(Some(name)),
+            Some(Does::Client(name)) => client = Some(name),
+            Some(Does::Source) => sourced = true,
+            Some(Does::Start(start)) => most = most.max(Some(start)),
+            None => {}
+        }
     }
-    // Nothing at all is the image's entry point; nothing but tools may still be fed by a pipe.
-    let start = most.unwrap_or(if argv.words.is_empty() { Start::Server } else { Start::Script });
-    if start == Start::Shell && is_fed(container) { Start::Script } else { start }
+    if most <= Some(Start::Program)
+        && let Some(client) = client
+    {
+        return Runs::Client(client.to_owned());
+    }
+    // A file that is read before a shell waits, or before nothing else that is known, may start anything.
+    if sourced && most < Some(Start::Script) {
+        return Runs::Start(Start::Script);
+    }
+    match (most, tool) {
+        (Some(Start::Shell), _) if is_fed(container) => Runs::Start(Start::Script),
+        (Some(start), _) => Runs::Start(start),
+        (None, Some(tool)) => Runs::Client(tool.to_owned()),
+        // Nothing at all is the image's entry point.
+        (None, None) if argv.words.is_empty() => Runs::Start(Start::Server),
+        (None, None) => Runs::Start(Start::Script),
+    }
 }
 
-/// What one command starts; none for clients, tools and what runs nothing.
-fn command_start(command: &[Word<'_>], clients: &[String], container: &ContainerView<'_>) -> Option<Start> {
-    let (head, operands) = program_of(command)?.split_first()?;
-    let name = program(&head.text);
-    if !head.known {
-        return Some(Start::Script);
+/// What one command does; nothing where it runs no program.
+fn does<'w>(
+    command: &'w [Word<'_>],
+    programs: Programs<'_>,
+    container: &ContainerView<'_>,
+) -> Option<Does<'w>> {
+    let mut words = program_of(command)?;
+    loop {
+        let (head, operands) = words.split_first()?;
+        let name = program(&head.text);
+        // Without a command of its own, the image's entry point decides what a word means.
+        let by_entry_point = !head.scripted && container.command.is_empty();
+        if !head.known {
+            let argument = by_entry_point && head.text.starts_with('-');
+            return Some(Does::Start(if argument { Start::Server } else { Start::Script }));
+        }
+        if is_shell(name) {
+            let waits = operands.iter().all(is_plain_option);
+            return Some(Does::Start(if waits { Start::Shell } else { Start::Script }));
+        }
+        if programs.is_server(&head.text, operands) {
+            return Some(Does::Start(Start::Server));
+        }
+        if programs.is_client(name) {
+            return Some(Does::Client(name));
+        }
+        if by_entry_point {
+            let script = SCRIPTS.iter().any(|end| name.ends_with(end));
+            return Some(Does::Start(if script { Start::Script } else { Start::Server }));
+        }
+        if matches!(name, "." | "source") {
+            return Some(Does::Source);
+        }
+        if TOOLS.binary_search(&name).is_ok() {
+            return Some(Does::Tool(name));
+        }
+        if name == "su" {
+            return Some(switched_user_does(operands, programs));
+        }
+        if RUNNERS.binary_search(&name).is_err() {
+            return Some(Does::Start(program_start(&head.text, programs)));
+        }
+        match behind_runner(name, operands) {
+            [] => return Some(Does::Tool(name)),
+            rest => words = rest,
+        }
     }
-    if is_shell(name) {
-        return Some(if operands.iter().all(is_plain_option) { Start::Shell } else { Start::Script });
+}
+
+/// What `su USER -c "pg_ctl start"` does: the last word is a script of its own, of which each part may be a server.
+fn switched_user_does<'w>(operands: &'w [Word<'_>], programs: Programs<'_>) -> Does<'w> {
+    let at = operands.iter().position(|word| takes_script(&word.text) || word.text == "--command");
+    let Some(script) = at.and_then(|at| operands.get(at + 1)) else { return Does::Start(Start::Script) };
+    let mut client = None;
+    for command in script.text.split([';', '&', '|', '\n']) {
+        let is_before = |word: &&str| WRAPPERS.contains(word) || is_assignment(word);
+        let Some(head) = command.split_whitespace().find(|word| !is_before(word)) else { continue };
+        if programs.is_server(head, &[]) {
+            return Does::Start(Start::Server);
+        }
+        client = client.or(Some(program(head)).filter(|name| programs.is_client(name)));
     }
-    if clients.iter().any(|client| client == name) {
-        return None;
+    client.map_or(Does::Start(Start::Script), Does::Client)
+}
+
+/// The command that a program runs: what stands behind its options, and behind a user's name or a time.
+fn behind_runner<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> &'w [Word<'a>] {
+    let mut own = usize::from(matches!(name, "chroot" | "gosu" | "s6-setuidgid" | "su-exec" | "timeout"));
+    let mut value = false;
+    for (at, word) in operands.iter().enumerate() {
+        let text = &*word.text;
+        if text.starts_with('-') {
+            value = ["-u", "-g", "-n", "-k", "-s", "-I"].contains(&text);
+        } else if value || is_assignment(text) {
+            value = false;
+        } else if own > 0 {
+            own -= 1;
+        } else {
+            return operands.get(at..).unwrap_or_default();
+        }
     }
-    // Without a command of its own, the image's entry point decides what a word means.
-    let own = head.scripted || !container.command.is_empty();
-    if own && TOOLS.contains(&name) {
-        return None;
+    &[]
+}
+
+/// What a program starts of which nothing is known but its path.
+fn program_start(word: &str, programs: Programs<'_>) -> Start {
+    let name = program(word);
+    // An image's own programs lie in these; what lies elsewhere was most often mounted.
+    let mounted = word.starts_with('/') && !BINARIES.iter().any(|root| word.starts_with(root));
+    let script = SCRIPTS.iter().any(|end| name.ends_with(end)) || INTERPRETERS.contains(&name);
+    match (script || mounted, programs.servers.is_empty()) {
+        (_, true) if !script => Start::Unknown,
+        (true, _) => Start::Script,
+        (false, _) => Start::Program,
     }
-    // An image's entry point and what it runs are scripts as well.
-    let of_the_image = name.contains("entrypoint") || head.text.starts_with("/opt/bitnami/");
-    let script = SCRIPTS.iter().any(|end| name.ends_with(end)) || (own && INTERPRETERS.contains(&name));
-    Some(if script && !of_the_image { Start::Script } else { Start::Server })
 }
 
 /// Whether a shell still waits for a person with that word behind it: `-l`, and no file and nothing to run.
 fn is_plain_option(word: &Word<'_>) -> bool {
     let text = &*word.text;
-    let short = text.strip_prefix('-').is_some_and(|option| !option.starts_with('-'));
     word.known
         && text.starts_with('-')
-        && !(short && text.contains('c'))
+        && !takes_script(text)
         && !["--rcfile", "--init-file"].iter().any(|option| text.starts_with(option))
 }
 
@@ -129,7 +280,8 @@ mod tests {
         for words in [
             &["sh", "-c", "exec docker-entrypoint.sh postgres"][..],
             &["bash", "-c", "postgres -D /x & bash"],
-            &["sh", "-c", "sleep 5; . /x; bash"],
+            &["sh", "-c", "gosu postgres postgres -D /x"],
+            &["su", "postgres", "-c", "pg_ctl start -D /x"],
             &["bash", "-c", "/opt/bitnami/scripts/postgresql/run.sh"],
             &["docker-entrypoint.sh", "postgres"],
             &["postgres"],
@@ -147,9 +299,43 @@ mod tests {
             &["sh", "/scripts/backup"],
             &["python3", "/x.py"],
             &["sh", "-c", "pg_dump -f /x && /scripts/upload.sh"],
+            &["sh", "-c", "sleep 5; . /x; bash"],
+            &["timeout", "60", "/scripts/backup.sh"],
+            &["bash", "-xec", "/config-scripts/run"],
         ] {
             assert_eq!(start(words, &[], &[]), Start::Script, "{words:?}");
         }
         assert_eq!(start(&[], &["/scripts/backup.sh"], &[]), Start::Script, "run by the entry point");
+    }
+
+    #[test]
+    fn clients_run_whatever_else_a_script_calls() {
+        for (script, client) in [
+            (". /secrets/pg.env && psql -f /sql/seed.sql", Some("psql")),
+            ("pg_dump shop | gzip > /b && aws s3 cp /b s3://x", Some("pg_dump")),
+            ("case $X in a) psql -c 'select 1';; *) upload-it;; esac", Some("psql")),
+            ("timeout 5 pg_isready -h db; jq . /x", Some("pg_isready")),
+            ("exec gosu postgres psql -h postgres -U postgres", Some("psql")),
+            ("su postgres -c 'psql -h postgres'", Some("psql")),
+            ("env A=b gosu postgres postgres", None),
+            ("pg_isready -h db; exec docker-entrypoint.sh postgres", None),
+            ("pg_dump shop | upload-it; /opt/upload.sh", None),
+        ] {
+            let command = ["sh", "-ec", script];
+            let view = ContainerView { image: "postgres:16", command: &command, ..ContainerView::default() };
+            let state = Catalog::embedded().classify(&view);
+            let found = match &state {
+                super::super::Statefulness::Client { program, .. } => Some(program.as_str()),
+                _ => None,
+            };
+            assert_eq!(found, client, "{script}");
+        }
+    }
+
+    #[test]
+    fn another_program_of_the_image_is_no_server() {
+        assert_eq!(start(&["pg_archivecleanup", "/x"], &[], &[]), Start::Program);
+        assert_eq!(start(&["sh", "-c", "upload-it /x"], &[], &[]), Start::Program);
+        assert_eq!(start(&[], &["upload-it"], &[]), Start::Server, "the entry point decides what that is");
     }
 }

@@ -72,10 +72,12 @@ fn what_is_dispensable_is_known_by_name() {
         "Harbor registry",
         "Jaeger",
         "Keycloak",
+        "Logstash",
         "Netdata",
         "Ollama",
         "Pi-hole",
         "Prometheus",
+        "Prometheus Pushgateway",
         "Quickwit",
         "Redis Insight",
         "This image of a home-lab publisher",
@@ -122,7 +124,7 @@ fn every_fixture_is_classified_as_written() {
                 doubts.1 = Some(name.name);
                 (Some(product), None, false, None)
             }
-            Statefulness::Cache { product, why } => {
+            Statefulness::Cache { product, why, .. } => {
                 assert!(!why.is_empty(), "{fixture:?}");
                 (Some(product), None, true, None)
             }
@@ -133,7 +135,10 @@ fn every_fixture_is_classified_as_written() {
                 });
                 let paths = data
                     .iter()
-                    .map(|place| format!("{}{}", place.path, if place.doubt.is_none() { "" } else { "?" }))
+                    .map(|place| {
+                        let sure = matches!(place.doubt, None | Some(PlaceDoubt::Publisher));
+                        format!("{}{}", place.path, if sure { "" } else { "?" })
+                    })
                     .collect::<Vec<_>>();
                 (Some(product), Some(paths), false, None)
             }
@@ -154,9 +159,11 @@ fn every_product_has_a_stateful_fixture() {
         .filter(|fixture| fixture.data.is_some())
         .filter_map(|fixture| fixture.product)
         .collect();
-    let products: BTreeSet<String> =
-        Catalog::embedded().entries().iter().map(|entry| entry.product.clone()).collect();
-    assert_eq!(products.difference(&tested).collect::<Vec<_>>(), Vec::<&String>::new());
+    let entries = Catalog::embedded().entries();
+    let products: BTreeSet<String> = entries.iter().map(|entry| entry.product.clone()).collect();
+    let keeping = entries.iter().filter(|entry| entry.keeps_nothing.is_none());
+    let keeping: BTreeSet<String> = keeping.map(|entry| entry.product.clone()).collect();
+    assert_eq!(keeping.difference(&tested).collect::<Vec<_>>(), Vec::<&String>::new());
     assert_eq!(products.len(), Catalog::embedded().entries().len(), "a product stands twice");
     assert!(products.len() >= 60, "{} products", products.len());
 }
@@ -295,7 +302,8 @@ fn image_volumes_are_told_unless_the_version_is_unknown() {
     assert_eq!(volume("postgres", &[]), None);
     assert_eq!(volume("postgres:latest", &[]), None);
     assert_eq!(volume("mongo", &[]), Some("/data/db".to_owned()));
-    assert_eq!(volume("bitnami/postgresql:17", &[]), None);
+    assert_eq!(volume("bitnami/postgresql:17", &[]), Some("/bitnami/postgresql".to_owned()));
+    assert_eq!(volume("bitnami/mariadb:11", &[]), None);
 }
 
 #[test]
@@ -319,7 +327,8 @@ fn extensions_win_and_take_images_out() {
     assert!(!listed("bitnami/mysql:8"), "an extension's name counts before a more exact built-in one");
     assert!(listed("finance/mysql:8"));
     assert_eq!(catalog.entry("mysql").map(|entry| entry.stateful), Some(false));
-    assert_eq!(Catalog::embedded().entry("memcached"), None);
+    let embedded = Catalog::embedded().entry("memcached").unwrap();
+    assert!(embedded.keeps_nothing.is_some(), "an extension's entry counts, and not this one");
 }
 
 /// Loose limits, which hold in a debug build on a busy machine: the aim is a tenth of them.
@@ -349,16 +358,26 @@ fn loading_and_looking_up_are_quick() {
 fn cost(container: &ContainerView<'_>) -> (Statefulness<'static>, (usize, usize, usize)) {
     let mut budget = Budget::of(container);
     let (entry, found, image) = Catalog::embedded().listed(container.image).unwrap();
-    let state = match resolve::resolve(entry, &found.variants, &image, container, &mut budget) {
+    let listing = resolve::Listing { entry, variants: &found.variants, foreign: false };
+    let state = match resolve::resolve(&listing, &image, container, &mut budget) {
         Statefulness::Stateful { product, data, .. } => {
             let data = data.into_iter().map(|place| DataPlace {
                 path: place.path.into_owned().into(),
                 moved_by: None,
                 doubt: None,
                 image_volume: None,
+                mounted_only: false,
             });
             let (product, data) = (known(product), data.collect());
-            Statefulness::Stateful { product, data, parts: &[], scratch: &[], dispensable: None, cache: None }
+            Statefulness::Stateful {
+                product,
+                data,
+                parts: &[],
+                scratch: &[],
+                dispensable: None,
+                copy: None,
+                cache: None,
+            }
         }
         Statefulness::Unplaced { product, why: Unplaced::Excess(excess), .. } => Statefulness::Unplaced {
             product: known(product),
@@ -585,6 +604,47 @@ fn text_of(syntax: Syntax, key: &str, value: &str) -> String {
 }
 
 #[test]
+fn another_publishers_image_may_keep_its_data_elsewhere() {
+    for (image, foreign) in [
+        ("redis:7", false),
+        ("docker.io/library/redis:7", false),
+        ("registry.corp/redis:7", false),
+        ("registry.corp/mirror/library/redis:7", false),
+        ("bitnami/redis:7", false),
+        ("qdrant/qdrant", false),
+        ("ghcr.io/dani-garcia/vaultwarden", false),
+        ("registry.redhat.io/rhel9/redis-7", false),
+        ("lscr.io/linuxserver/mariadb", false),
+        ("example/redis", true),
+        ("signoz/zookeeper:3.7.1", true),
+    ] {
+        classify(Catalog::embedded(), (image, &[], &[]), &[], |state| {
+            let doubts = places(state).into_iter().map(|place| place.doubt == Some(PlaceDoubt::Publisher));
+            assert_eq!(doubts.collect::<BTreeSet<_>>(), BTreeSet::from([foreign]), "{image}");
+        });
+    }
+    let moved = [("PGDATA", Some("/x"))];
+    classify(Catalog::embedded(), ("example/postgres", &[], &[]), &moved, |state| {
+        assert_eq!(places(state)[0].doubt, None, "it is named");
+    });
+}
+
+#[test]
+fn images_that_keep_nothing_are_known() {
+    for image in [
+        "memcached:1.6",
+        "quay.io/argoproj/argocd:v3",
+        "quay.io/strimzi/operator-of-mine-operator",
+        "otel/opentelemetry-collector-contrib",
+        "oliver006/redis-exporter",
+    ] {
+        classify(Catalog::embedded(), (image, &[], &[]), &[], |state| {
+            assert!(matches!(state, Statefulness::Cache { always: true, .. }), "{image}: {state:?}");
+        });
+    }
+}
+
+#[test]
 fn every_key_of_every_configuration_file_moves_the_data() {
     use crate::facts::{ConfigKind, FileSource};
     let named = FileSource { object: Some((ConfigKind::ConfigMap, "c")), items: None };
@@ -676,4 +736,22 @@ fn a_file_from_a_secret_moves_the_data_to_a_mount_and_shows_nothing() {
     assert_eq!(state("dir /else/hidden\n", "/srv"), "/data?", "it lies on no mount");
     assert_eq!(state("port 1\n", "/srv"), "/data");
     assert_eq!(state("save \"\"\nappendonly no\nrequirepass hidden\n", "/srv"), "cache");
+}
+
+#[test]
+fn a_read_replica_is_a_copy() {
+    for (image, env, args, copy) in [
+        ("bitnami/postgresql:11", [("POSTGRESQL_REPLICATION_MODE", Some("slave"))], &[][..], true),
+        ("bitnami/postgresql:11", [("POSTGRESQL_REPLICATION_MODE", Some("master"))], &[], false),
+        ("redis:7", [("X", None)], &["--replicaof", "redis-0", "6379"], true),
+        ("redis:7", [("X", None)], &[], false),
+    ] {
+        classify(Catalog::embedded(), (image, &[], args), &env, |state| {
+            assert_eq!(
+                matches!(state, Statefulness::Stateful { copy: Some(_), .. }),
+                copy,
+                "{image} {env:?}"
+            );
+        });
+    }
 }

@@ -61,6 +61,8 @@ pub struct Container<'a> {
     pub read_only_root: bool,
     /// Whether a person can type into it: `stdin` and `tty`.
     pub interactive: bool,
+    /// Whether it has a port or a probe, as servers have.
+    pub serves: bool,
     /// Whether `lifecycle.postStart` runs something beside its command.
     pub has_post_start: bool,
     /// `resources.limits.memory`.
@@ -156,6 +158,7 @@ impl<'a> Container<'a> {
             devices: Vec::new(),
             read_only_root: false,
             interactive: false,
+            serves: false,
             has_post_start: false,
             memory_limit: None,
             storage_limit: None,
@@ -163,6 +166,8 @@ impl<'a> Container<'a> {
         let (mut stdin, mut tty) = (false, false);
         for (key, value) in value.given() {
             match key {
+                "ports" => container.serves |= value.items().next().is_some(),
+                "readinessProbe" | "livenessProbe" | "startupProbe" => container.serves = true,
                 "stdin" => stdin = truth("stdin", value)?,
                 "tty" => tty = truth("tty", value)?,
                 "lifecycle" => {

@@ -74,6 +74,11 @@ impl<'a> Subjects<'a> {
             .any(|kind| self.belongs_to(*kind) == Belongs::Proven)
     }
 
+    /// Whether the object says that a controller made it, as an operator makes a StatefulSet of a custom resource.
+    pub fn has_controller(&self) -> bool {
+        self.facts.meta.controller.is_some()
+    }
+
     /// Whether the object is of that kind, or belongs to a controller of that kind; a CronJob counts as a Job. A pod
     /// names its controller itself, so that only proof counts. A controller makes pods within milliseconds of what they belong to, before any cache knows of it: that
     /// the request is its own is as good, as its account cannot be forged.

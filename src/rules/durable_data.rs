@@ -1,18 +1,22 @@
+mod text;
+
 use crate::catalog::{Allowance, CacheDoubt, Origin, PlaceDoubt, Start, Unplaced, Unsure};
-use crate::facts::{Container, Mount, Section, VolumeSource, Workload, WorkloadKind};
-use crate::model::{Brief, Durability, FieldPath, FsPath, LabelSelector, beginning, shortened};
+use crate::facts::{Container, Section, VolumeSource, Workload, WorkloadKind};
+use crate::json::Node;
+use crate::model::{Durability, FieldPath, LabelSelector};
 use crate::rule::{Belongs, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind, selector_faults};
 use crate::storage::{
-    Cover, Data, DataPath, Place, Storage, UnplacedData, Why, configuration, has_durable, has_lasting, view,
-    writable_mounts,
+    Data, DataPath, Place, Storage, UnplacedData, Why, configuration, has_durable, has_lasting,
+    is_named_data, lasting_mount, view, writable_mounts,
 };
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use text::{LISTED, brief, describe, field, lies, listed, partial_mounts};
 
 /// Refuses stateful workloads whose data dies too early.
 ///
@@ -23,15 +27,21 @@ use std::sync::Arc;
 ///
 /// A workload is stateful, and these of its paths are its data, when the image of a container is in the catalog
 /// (`volgate explain` shows what was found), when a StatefulSet owns it (its writable mounts; with no durable mount
-/// at all it is a warning, because a StatefulSet for identity alone is legal), or when `data` says so. An image that
+/// at all it is refused where an emptyDir is mounted as data by its path or name, and a warning otherwise, because a
+/// StatefulSet for identity alone is legal; of images that never keep anything nothing is said), or when `data` says so. An image that
 /// is not in the catalog, with a pod volume that ends with the pod mounted where a product of the catalog keeps its
-/// data (an emptyDir at `/var/lib/mysql`), is a warning. So is a Job of a
+/// data, or as data by its path or name (an emptyDir at `/var/lib/mysql` or `/data`), is a warning. So is a Job of a
 /// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client. `jobs`
 /// asks for more or less; with `jobs: Deny` a Job that starts a server is refused as any other workload, and a script that
 /// volgate cannot read stays a warning. A pod counts as a Job's when the Job is there under the uid that the pod names, or
 /// the Job controller itself makes the pod; in CI, where the Job is not among the manifests, the finding is a warning that
 /// says so. And a product that many run without keeping its data (Grafana, Prometheus, Tempo) is a warning, unless
 /// `dispensable` asks for more.
+///
+/// A container that runs only clients and tools keeps nothing, whatever else its script calls. What runs another program of
+/// the image, or a script that volgate cannot read, is a warning at most, unless it has a port, a probe or a mount at the data,
+/// as servers have. So is an image of a publisher whose layout is not known, where it mounts a claim elsewhere, and a read
+/// replica.
 ///
 /// What a person starts to look around is a warning at most: an ephemeral container (`kubectl debug`), and a container with
 /// `stdin` and `tty` whose command is a shell with nothing to run (`kubectl run -it --image=postgres -- bash`).
@@ -56,9 +66,16 @@ pub struct Params {
     /// The least durability that data must have.
     #[serde(default = "claim")]
     pub require: Durability,
-    /// The most that a StatefulSet of unknown images without any durable mount leads to.
+    /// The most that a StatefulSet without any durable mount leads to, of images that are not known. With `Deny`, known
+    /// images that are set up to keep nothing count as well, except such as never keep anything.
     #[serde(default)]
     pub stateful_sets: Most,
+    /// The same where it mounts an emptyDir that holds data by its path (`/data`, `/var/lib/app`, `/srv/db`) or by the
+    /// pod volume's name (`data`, `storage`, `db`). It counts where `statefulSets` is `Warn` or `Deny`; with `Deny`, a
+    /// product that many run without keeping its data counts as well, unless a controller made the StatefulSet. The
+    /// baseline has `Deny`.
+    #[serde(default)]
+    pub stateful_set_data: Most,
     /// The most that losing the data of a product leads to which many run without keeping them, as the catalog has it
     /// (`dispensable` in its entries).
     #[serde(default)]
@@ -143,7 +160,9 @@ impl Rule for DurableData {
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let mut data = Data::of_products(workload, storage, context.products(), &self.0.scratch);
-        let by_catalog = !data.paths.is_empty() || !data.caches.is_empty() || !data.unplaced.is_empty();
+        // Where the root file system is read-only and nothing is mounted, the product keeps its data elsewhere.
+        let placed = data.paths.iter().any(|path| !path.cover.read_only);
+        let by_catalog = placed || !data.caches.is_empty() || !data.unplaced.is_empty();
         for named in &self.0.data {
             if named.object_selector.as_ref().is_none_or(|selector| context.subjects.labelled(selector)) {
                 for path in &named.paths {
@@ -159,17 +178,25 @@ impl Rule for DurableData {
             context,
             allowance: Allowance::default(),
             job: context.subjects.belongs_to(WorkloadKind::Job),
+            made: context.subjects.has_controller(),
+            lasts: OnceCell::new(),
             started: Cell::new(None),
         };
         let writable: Vec<_> = data.paths.iter().filter(|path| !path.cover.read_only).collect();
-        for alike in writable.chunk_by(|a, b| a.is_alike(b)) {
-            findings.extend(self.judge(&asked, storage, alike));
+        for own in writable.chunk_by(|a, b| std::ptr::eq(a.container, b.container)) {
+            let open: Vec<_> = own.iter().copied().filter(|path| !is_settled(&asked, path, own)).collect();
+            for alike in open.chunk_by(|a, b| a.is_alike(b)) {
+                findings.extend(self.judge(&asked, storage, alike));
+            }
         }
         findings.extend(data.unplaced.iter().filter_map(|data| self.judge_unplaced(workload, data)));
-        // A container without an image is part of a patch: what it mounts stands elsewhere.
-        let whole = workload.pod.containers.iter().all(|container| !container.image.is_empty());
-        if workload.stateful_set && !by_catalog && whole {
-            self.judge_set(workload, storage, findings);
+        // Without containers, or with one that has no image, it is part of a patch: what it mounts stands elsewhere.
+        let containers = &workload.pod.containers;
+        let whole = !containers.is_empty() && containers.iter().all(|container| !container.image.is_empty());
+        let strict = self.0.stateful_sets == Most::Deny && !data.never_keeps;
+        let keeps = placed || !data.unplaced.is_empty();
+        if workload.stateful_set && whole && (!by_catalog || (strict && !keeps)) {
+            self.judge_set(&asked, storage, findings);
         }
     }
 }
@@ -180,11 +207,20 @@ struct Asked<'c, 'w, 'a> {
     context: &'c Context<'a>,
     allowance: Allowance,
     job: Belongs,
+    /// Whether a controller made the workload.
+    made: bool,
+    /// Whether any container has a mount that lasts, once somebody asked.
+    lasts: OnceCell<bool>,
     /// What the last container that was asked about starts: each of its paths asks.
     started: Cell<Option<(&'w Container<'a>, Start)>>,
 }
 
 impl<'w, 'a> Asked<'_, 'w, 'a> {
+    fn lasts(&self, storage: &Storage<'_, '_>) -> bool {
+        let containers = &self.workload.pod.containers;
+        *self.lasts.get_or_init(|| containers.iter().any(|container| has_durable(storage, container)))
+    }
+
     fn start(&self, container: &'w Container<'a>) -> Start {
         match self.started.get() {
             Some((known, start)) if std::ptr::eq(known, container) => start,
@@ -241,6 +277,7 @@ impl DurableData {
             Why::Resembles { name } => {
                 format!("{path}, a directory in which {name} keeps its data")
             }
+            Why::Named => format!("{path}, where data lies by its name"),
             Why::Policy | Why::StatefulSet => format!("the policy calls {path} data"),
         };
         let mut place = describe(data);
@@ -277,21 +314,25 @@ impl DurableData {
         if fate.most < require {
             draft = self.doubted(draft, storage, data);
         }
-        if matches!(data.why, Why::Resembles { .. }) {
+        if matches!(data.why, Why::Resembles { .. } | Why::Named) {
             let help = "if it is data, mount a PersistentVolumeClaim there; if not, name the path in the rule's \
                         `scratch`, or the image in a catalog entry of the policy";
             draft = draft.help(help).at_most(Action::Warn);
         }
         if let Why::Product { name, dispensable: Some(why), .. } = data.why {
-            let most = self.0.dispensable.action()?;
+            let most = self.dispensable(asked, storage, data)?;
             if most < Action::Deny && draft.at_most.is_none() {
                 let kept = draft.help.take().unwrap_or_default();
                 draft = draft.help(format!("{name} is often run so, as {why}; to keep them, {kept}"));
             }
             draft = draft.at_most(most);
         }
+        if let Why::Product { copy: Some(why), .. } = data.why {
+            draft = draft.at_most(Action::Warn).and_help(Some(format!("it is a warning, as {why}")));
+        }
         if matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
             draft = self.of_a_job(asked, data, draft)?;
+            draft = of_a_script(asked, data, draft)?;
         }
         draft = asked.looked_around(data.container, draft);
         let may_come = matches!(data.doubts.place, Some(PlaceDoubt::EnvFrom(_)));
@@ -356,8 +397,33 @@ impl DurableData {
             (Some(PlaceDoubt::WorkingDir), None) => {
                 moves("the image's working directory, which is not known here,")
             }
+            (Some(PlaceDoubt::Publisher), None) => {
+                let mount = lasting_mount(&storage, data.container, self.0.require);
+                let kept = mount.map_or(Cow::Borrowed("another mount"), |mount| brief(&mount.path));
+                format!("unless this publisher's image keeps them in {kept}, which lasts")
+            }
         };
         NewFinding { message: format!("{}, {unless}", draft.message), ..draft }.at_most(Action::Warn)
+    }
+
+    /// The most that losing these data of a product leads to which many run without keeping them. A StatefulSet that puts
+    /// them on an emptyDir and has nothing that lasts was not made for a product without data. What an operator makes of a
+    /// custom resource was: Prometheus, for one.
+    fn dispensable(
+        &self,
+        asked: &Asked<'_, '_, '_>,
+        storage: Storage<'_, '_>,
+        data: &DataPath<'_, '_>,
+    ) -> Option<Action> {
+        let most = self.0.dispensable.action()?;
+        let raised = asked.workload.stateful_set
+            && !asked.made
+            && most == Action::Warn
+            && self.0.stateful_set_data == Most::Deny
+            && is_on_empty_dir(data)
+            && data.cover.mount.is_some_and(is_named_data)
+            && !asked.lasts(&storage);
+        Some(if raised { Action::Deny } else { most })
     }
 
     /// Data of which only the product is known.
@@ -390,7 +456,7 @@ impl DurableData {
             Belongs::Unknown(why) => (Most::Warn, Some(why.clone())),
         };
         let most = most.action()?;
-        if most == Action::Deny && asked.start(data.container) == Start::Server {
+        if most == Action::Deny && asked.start(data.container) >= Start::Unknown {
             return Some(draft);
         }
         // A script of one's own most often calls a client of the product, and no server.
@@ -400,13 +466,13 @@ impl DurableData {
     }
 
     /// A StatefulSet of images that the catalog does not know.
-    fn judge_set(&self, workload: &Workload<'_>, storage: Storage<'_, '_>, findings: &mut NewFindings<'_>) {
+    fn judge_set(&self, asked: &Asked<'_, '_, '_>, storage: Storage<'_, '_>, findings: &mut NewFindings<'_>) {
+        let workload = asked.workload;
         let Some(most) = self.0.stateful_sets.action() else { return };
         let pod = workload.pod.path();
         let mounts = writable_mounts(workload, storage, &self.0.scratch);
-        let durable = workload.pod.containers.iter().any(|container| has_durable(&storage, container));
         let weak = mounts.iter().filter(|data| data.cover.fate.most < self.0.require);
-        if durable {
+        if asked.lasts(&storage) {
             // Something lasts: what else it mounts is most often scratch, so this is for the audit log, and once for
             // each pod volume, however many pieces of it are mounted.
             let mut by_volume: BTreeMap<FieldPath, (&DataPath<'_, '_>, BTreeSet<&str>)> = BTreeMap::new();
@@ -426,7 +492,20 @@ impl DurableData {
             }));
             return;
         }
-        let (field, message) = match mounts.first() {
+        let named =
+            mounts.iter().find(|data| is_on_empty_dir(data) && data.cover.mount.is_some_and(is_named_data));
+        let writes = workload
+            .pod
+            .containers
+            .iter()
+            .any(|container| container.mounts.iter().any(|mount| !storage.mount_cover(mount).read_only));
+        let most = match named {
+            Some(_) if most >= Action::Warn => self.0.stateful_set_data.action().unwrap_or(most),
+            // Nothing says that there are data at all.
+            None if !writes => most.min(Action::Warn),
+            _ => most,
+        };
+        let (field, message) = match named.or(mounts.first()) {
             Some(data) => (
                 field(&pod, data),
                 format!(
@@ -452,92 +531,54 @@ impl DurableData {
     }
 }
 
-/// How much of a path a message shows, and how many of a list.
-const SHOWN: usize = 120;
-const LISTED: usize = 8;
-
-/// A path as a message shows it.
-fn brief<'p>(path: &'p FsPath<'_>) -> Cow<'p, str> {
-    shortened(path.as_str(), SHOWN)
+/// Whether nothing is to be told of a directory in the writable layer: a script of one's own starts the product, and so says
+/// where its data lies, and another of the container's directories has a mount, which is judged.
+fn is_settled<'w, 'a>(asked: &Asked<'_, 'w, 'a>, data: &DataPath<'w, 'a>, own: &[&DataPath<'w, 'a>]) -> bool {
+    let by_default = matches!(data.why, Why::Product { moved_by: None, .. });
+    by_default
+        && data.cover.mount.is_none()
+        && data.hidden_by.is_none()
+        && own.iter().any(|other| other.cover.mount.is_some())
+        && asked.start(data.container) == Start::Script
 }
 
-/// Items as a message lists them: the first ones, and how many more there are.
-fn listed<'p, T>(
-    mut items: impl Iterator<Item = T>,
-    between: &str,
-    show: impl Fn(T) -> Cow<'p, str>,
-) -> String {
-    let mut text = items.by_ref().take(LISTED).map(show).collect::<Vec<_>>().join(between);
-    match items.count() {
-        0 => {}
-        more => text.push_str(&format!(" and {more} more")),
+/// Whether the data lie on an emptyDir, on disk or in memory.
+fn is_on_empty_dir(data: &DataPath<'_, '_>) -> bool {
+    matches!(data.cover.place, Place::Volume(volume)
+        if matches!(volume.source, VolumeSource::EmptyDir { .. } | VolumeSource::Unset))
+}
+
+/// The finding about a product's data as it is where the container may start no server of it: a program of the image that
+/// is none, or a script that nobody here can read. What has a port, a probe or a mount at its data, and what a StatefulSet
+/// runs, is taken for a server all the same.
+fn of_a_script<'w, 'a>(
+    asked: &Asked<'_, 'w, 'a>,
+    data: &DataPath<'w, 'a>,
+    draft: NewFinding,
+) -> Option<NewFinding> {
+    let workload = asked.workload;
+    let serves = data.container.serves || workload.stateful_set || data.cover.mount.is_some();
+    if serves || asked.start(data.container) == Start::Server {
+        return Some(draft);
     }
-    text
-}
-
-/// The mounts beneath a path in the writable layer: what someone took for enough.
-fn partial_mounts<'w, 'a>(
-    data: &'w DataPath<'w, 'a>,
-    storage: Storage<'w, 'a>,
-) -> impl Iterator<Item = (&'w Mount<'a>, Cover<'w, 'a>)> {
-    let in_layer = data.cover.mount.is_none() && data.hidden_by.is_none();
-    let mounts = data.container.mounts.get(..if in_layer { data.container.mounts.len() } else { 0 });
-    let beneath = mounts.unwrap_or_default().iter().filter(|mount| data.path.covers(&mount.path));
-    beneath
-        .filter(move |mount| mount.path != data.path)
-        .map(move |mount| (mount, storage.mount_cover(mount)))
-        .filter(|(_, cover)| !cover.read_only)
-}
-
-/// Where the data lies, to stand behind its path and a comma.
-fn describe(data: &DataPath<'_, '_>) -> String {
-    match data.hidden_by {
-        Some(volume) => format!(
-            "which the image declares as its own VOLUME {volume} with no mount at exactly that path, so that the \
-             runtime puts a fresh volume there"
-        ),
-        None => format!("which {}", lies(&data.cover)),
-    }
-}
-
-fn lies(cover: &Cover<'_, '_>) -> String {
-    match cover.place {
-        Place::WritableLayer => "is in the container's writable layer".to_owned(),
-        Place::Missing => "lies on a pod volume that does not exist".to_owned(),
-        Place::Template(template) => format!("lies on the claims of template {:?}", template.name),
-        Place::Volume(volume) => match &volume.source {
-            VolumeSource::EmptyDir { medium: "Memory", .. } => {
-                format!("lies on tmpfs (emptyDir {:?} with medium Memory)", volume.name)
-            }
-            VolumeSource::EmptyDir { medium: "", .. } => format!("lies on the emptyDir {:?}", volume.name),
-            VolumeSource::EmptyDir { medium, .. } => {
-                format!("lies on the emptyDir {:?} with medium {:?}", volume.name, beginning(medium, 64))
-            }
-            VolumeSource::Unset => {
-                format!("lies on {:?}, a pod volume with no source and so an emptyDir", volume.name)
-            }
-            VolumeSource::HostPath { path, .. } => {
-                format!("lies on the hostPath {} of one node", Brief(path))
-            }
-            VolumeSource::Ephemeral(_) => format!("lies on the generic ephemeral volume {:?}", volume.name),
-            VolumeSource::Csi { driver, .. } => {
-                format!("lies on an inline volume of the CSI driver {driver}")
-            }
-            VolumeSource::Claim { name, .. } => format!("lies on the claim {name:?}"),
-            source => {
-                let kind = source.field().map_or("unknown", |kind| beginning(kind, 64));
-                format!("lies on the {kind} volume {:?}", volume.name)
-            }
-        },
-    }
-}
-
-/// The field that puts the data where it lies.
-fn field(pod: &FieldPath, data: &DataPath<'_, '_>) -> FieldPath {
-    match data.cover.place {
-        Place::WritableLayer | Place::Missing => data.container.path(pod).key("image"),
-        Place::Volume(volume) => volume.source_path(pod),
-        Place::Template(template) => template.path(),
+    let start = asked.start(data.container);
+    let ends = matches!(workload.kind, WorkloadKind::Job | WorkloadKind::CronJob)
+        || workload.kind == WorkloadKind::Pod
+            && workload
+                .pod
+                .spec
+                .get("restartPolicy")
+                .and_then(Node::as_str)
+                .is_some_and(|policy| policy != "Always");
+    match start {
+        Start::Program if ends => None,
+        Start::Unknown if !ends => Some(draft),
+        Start::Program | Start::Script | Start::Unknown => {
+            let help = "a container that only calls clients loses nothing: ignore this, or except it with a reason; if \
+                        its script starts the server, mount a PersistentVolumeClaim where the data lies";
+            Some(draft.help(help).at_most(Action::Warn))
+        }
+        Start::Shell | Start::Server => Some(draft),
     }
 }
 
@@ -693,7 +734,16 @@ mod tests {
             "Warn spec.volumes[0].emptyDir: /var/lib/mysql, a directory in which MySQL keeps its data, which lies on \
              the emptyDir \"v\": lost when the pod ends"
         );
-        assert_eq!(at("/data", empty.clone(), json!({})), "", "anyone's");
+        assert_eq!(
+            at("/data", empty.clone(), json!({})),
+            "Warn spec.volumes[0].emptyDir: /data, where data lies by its name, which lies on the emptyDir \"v\": lost \
+             when the pod ends"
+        );
+        for anyones in
+            ["/srv/app", "/data/cache", "/var/lib/nginx", "/home/app", "/app/config", "/work", "/tmp/data"]
+        {
+            assert_eq!(at(anyones, empty.clone(), json!({})), "", "{anyones}");
+        }
         assert_eq!(at("/var/lib/mysql", empty, json!({"scratch": ["/var/lib/mysql"]})), "");
         assert_eq!(
             at("/var/lib/etcd", json!({"name": "v", "hostPath": {"path": "/var/lib/etcd"}}), json!({})),
@@ -726,6 +776,7 @@ mod tests {
                           "spec": {"jobTemplate": {"spec": {"template": {"spec": spec}}}}});
         assert!(found(json!({}), &[], &cron)[0].starts_with("Warn spec.jobTemplate"));
         let mut object = pod(spec);
+        object["spec"]["containers"][0]["command"] = json!(["postgres"]);
         assert!(found(json!({}), &[], &object)[0].starts_with("Deny"));
         object["metadata"]["ownerReferences"] = json!([owner("batch/v1", "Job")]);
         assert!(found(json!({}), &[], &object)[0].starts_with("Warn"));
@@ -882,7 +933,6 @@ mod tests {
             json!({"args": ["postgres"]}),
             json!({"command": ["bash"], "args": ["-c", "postgres & bash"]}),
             json!({"command": ["docker-entrypoint.sh"], "args": ["postgres"]}),
-            json!({"command": ["bash", "/start"], "args": []}),
             json!({"tty": false}),
             json!({"stdin": false}),
             json!({"lifecycle": {"postStart": {"exec": {"command": ["postgres"]}}}}),
@@ -1240,6 +1290,142 @@ mod tests {
         log["spec"]["containers"][0]["env"] =
             json!([{"name": "POSTGRES_INITDB_WALDIR", "value": "/var/lib/postgresql/data/pg_wal"}]);
         assert_eq!(found(json!({}), &[], &log).len(), 1, "told once");
+    }
+
+    #[test]
+    fn what_may_be_no_server_is_a_warning_at_most() {
+        let pod_of = |container: Value, policy: &str| {
+            let mut object = pod(json!({"containers": [container], "restartPolicy": policy}));
+            object["spec"]["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
+            found(json!({}), &[], &object).concat()
+        };
+        let script = json!({"name": "c", "image": "postgres:16", "command": ["/scripts/entry.sh"]});
+        assert!(pod_of(script.clone(), "Always").starts_with("Warn"));
+        let with = |key: &str, value: Value| {
+            let mut container = script.clone();
+            container[key] = value;
+            pod_of(container, "Always")
+        };
+        assert!(with("ports", json!([{"containerPort": 5432}])).starts_with("Deny"), "it serves");
+        assert!(
+            with("readinessProbe", json!({"tcpSocket": {"port": 5432}})).starts_with("Deny"),
+            "it serves"
+        );
+        let mounts = json!([{"name": "v", "mountPath": "/var/lib/postgresql/data"}]);
+        assert!(with("volumeMounts", mounts).starts_with("Deny"), "somebody meant its data");
+        assert!(with("command", json!(["docker-entrypoint.sh", "postgres"])).starts_with("Deny"));
+        assert!(with("command", json!(["pg_archivecleanup", "/x"])).starts_with("Warn"), "another program");
+        let other = json!({"name": "c", "image": "postgres:16", "command": ["pg_archivecleanup", "/x"]});
+        assert_eq!(pod_of(other, "Never"), "", "that ends");
+        let server = json!({"name": "c", "image": "postgres:16", "command": ["postgres"]});
+        assert!(pod_of(server, "Never").starts_with("Deny"), "a server all the same");
+    }
+
+    #[test]
+    fn a_stateful_set_is_judged_by_paths_and_names() {
+        let set = |image: &str, volume: &str, path: &str, source: Value| {
+            let mut pod_volume = source;
+            pod_volume["name"] = json!(volume);
+            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {"template": {"spec": {
+                "containers": [{"name": "c", "image": image, "volumeMounts": [{"name": volume, "mountPath": path}]}],
+                "volumes": [pod_volume]}}}})
+        };
+        let action = |params: Value, object: &Value| {
+            let mut params = params;
+            if params.get("statefulSetData").is_none() {
+                params["statefulSetData"] = json!("Deny");
+            }
+            found(params, &[], object)
+                .first()
+                .map(|line| line.split(' ').next().unwrap().to_owned())
+                .unwrap_or_default()
+        };
+        let empty = || json!({"emptyDir": {}});
+        for (volume, path, expected) in [
+            ("v", "/data", "Deny"),
+            ("v", "/var/lib/app", "Deny"),
+            ("v", "/var/opt/app/x", "Deny"),
+            ("v", "/srv/db", "Deny"),
+            ("v", "/app/storage", "Deny"),
+            ("data", "/srv/app", "Deny"),
+            ("app-storage", "/srv/app", "Deny"),
+            ("v", "/tmp", "Warn"),
+            ("v", "/home/app", "Warn"),
+            ("v", "/data/cache", "Warn"),
+            ("v", "/run", "Warn"),
+            ("v", "/work", "Warn"),
+        ] {
+            let object = set("corp/app", volume, path, empty());
+            assert_eq!(action(json!({}), &object), expected, "{volume} {path}");
+            assert_eq!(action(json!({"statefulSets": "Deny"}), &object), "Deny", "{volume} {path}");
+            assert_eq!(action(json!({"statefulSets": "Ignore"}), &object), "", "{volume} {path}");
+            let known = set("memcached", volume, path, empty());
+            assert_eq!(
+                action(json!({"statefulSets": "Deny"}), &known),
+                "",
+                "{volume} {path}: it never keeps anything"
+            );
+        }
+        let tmpfs = set("corp/app", "v", "/data", json!({"emptyDir": {"medium": "Memory"}}));
+        assert_eq!(action(json!({}), &tmpfs), "Deny");
+        assert_eq!(action(json!({"statefulSetData": "Warn"}), &tmpfs), "Warn");
+        let claim = set("corp/app", "data", "/data", json!({"persistentVolumeClaim": {"claimName": "c"}}));
+        assert_eq!(action(json!({"statefulSets": "Deny"}), &claim), "");
+        let grafana = set("grafana/grafana", "data", "/var/lib/grafana", empty());
+        assert_eq!(
+            action(json!({}), &grafana),
+            "Deny",
+            "a StatefulSet was not made for dashboards from files"
+        );
+        assert_eq!(action(json!({"statefulSetData": "Warn"}), &grafana), "Warn");
+        let mut made = grafana.clone();
+        made["metadata"]["ownerReferences"] = json!([owner("monitoring.coreos.com/v1", "Prometheus")]);
+        assert_eq!(action(json!({}), &made), "Warn", "by an operator");
+        let mut cache = set("redis", "data", "/data", empty());
+        cache["spec"]["template"]["spec"]["containers"][0]["args"] =
+            json!(["--save", "", "--appendonly", "no"]);
+        assert_eq!(action(json!({}), &cache), "");
+        assert_eq!(action(json!({"statefulSets": "Deny"}), &cache), "Deny", "known or not");
+        let patch = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {"replicas": 2}});
+        assert_eq!(action(json!({"statefulSets": "Deny"}), &patch), "", "a part of an object");
+    }
+
+    #[test]
+    fn another_publishers_image_with_a_claim_elsewhere_is_a_warning_with_both_paths() {
+        let on = |image: &str, claim: &str| {
+            with_claim(json!({"name": "c", "image": image}), Some(claim), json!({}))
+        };
+        let (action, message) = on("example/redis:7", "/bitnami/redis");
+        assert_eq!(action, "Warn");
+        assert!(message.contains("keeps its data in /data"), "{message}");
+        assert!(
+            message.ends_with("unless this publisher's image keeps them in /bitnami/redis, which lasts"),
+            "{message}"
+        );
+        assert_eq!(on("redis:7", "/bitnami/redis").0, "Deny");
+        let none = json!({"name": "c", "image": "example/redis:7"});
+        assert_eq!(with_claim(none, None, json!({})).0, "Deny", "it can lie nowhere else");
+    }
+
+    #[test]
+    fn a_script_that_keeps_one_directory_keeps_the_other() {
+        let object = |command: Value, claim: bool| {
+            let volume = match claim {
+                true => json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}),
+                false => json!({"name": "v", "emptyDir": {}}),
+            };
+            let mut object = pod(
+                json!({"volumes": [volume], "containers": [{"name": "zk", "image": "zookeeper:3.5.5",
+                "ports": [{"containerPort": 2181}], "volumeMounts": [{"name": "v", "mountPath": "/data"}]}]}),
+            );
+            object["spec"]["containers"][0]["command"] = command;
+            found(json!({}), &[], &object)
+        };
+        assert_eq!(object(json!(["/bin/bash", "-xec", "/config-scripts/run"]), true), [""; 0]);
+        let lines = object(json!(["/bin/bash", "-xec", "/config-scripts/run"]), false);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains("keeps its data in /data, which lies on the emptyDir"), "{lines:?}");
+        assert_eq!(object(json!(["zkServer.sh", "start-foreground"]), true).len(), 1, "/datalog");
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub enum Why<'w> {
         moved_by: Option<Named<'w>>,
         /// Why many run it without keeping them.
         dispensable: Option<&'w str>,
+        /// Why another server keeps the same.
+        copy: Option<&'w str>,
     },
     /// It is a writable mount of a StatefulSet.
     StatefulSet,
@@ -98,6 +100,8 @@ pub enum Why<'w> {
         /// The product's name.
         name: &'w str,
     },
+    /// The image is not known, but the path or the pod volume is named as data are.
+    Named,
 }
 
 /// What a workload keeps.
@@ -107,6 +111,8 @@ pub struct Data<'w, 'a> {
     pub paths: Vec<DataPath<'w, 'a>>,
     /// Products that are set up to keep nothing, with the reason.
     pub caches: Vec<(&'w str, &'w str)>,
+    /// Whether one of them keeps nothing however it is set up.
+    pub never_keeps: bool,
     /// Containers that keep data somewhere.
     pub unplaced: Vec<UnplacedData<'w, 'a>>,
 }
@@ -149,7 +155,10 @@ impl<'w, 'a> Data<'w, 'a> {
         for (container, state) in workload.pod.containers.iter().zip(products) {
             match state {
                 Statefulness::NotListed | Statefulness::Client { .. } => {}
-                Statefulness::Cache { product, why } => data.caches.push((product, why)),
+                Statefulness::Cache { product, why, always } => {
+                    data.caches.push((product, why));
+                    data.never_keeps |= always;
+                }
                 &Statefulness::Unplaced { product, why, dispensable } => {
                     data.unplaced.push(UnplacedData { container, product, why, dispensable });
                 }
@@ -180,7 +189,8 @@ impl<'w, 'a> Data<'w, 'a> {
         state: &Statefulness<'w>,
         scratch: &[String],
     ) {
-        let &Statefulness::Stateful { product, data: ref places, parts, dispensable, cache, .. } = state
+        let &Statefulness::Stateful { product, data: ref places, parts, dispensable, copy, cache, .. } =
+            state
         else {
             return;
         };
@@ -195,13 +205,13 @@ impl<'w, 'a> Data<'w, 'a> {
             let (cover, hidden_by) = cover_of_place(&storage, container, place);
             // An init container's own layer is gone before the others start: no server keeps data there.
             let in_layer = matches!(cover.place, Place::WritableLayer);
-            if container.section == Section::Init && in_layer {
+            if in_layer && (container.section == Section::Init || place.mounted_only) {
                 continue;
             }
             // What has an unknown value may have put the data somewhere, but not here.
             let unknown = matches!(place.doubt, Some(PlaceDoubt::Value(_)));
             let moved_by = place.moved_by.filter(|_| !unknown).map(|moved| moved.named);
-            let why = Why::Product { name: product, moved_by, dispensable };
+            let why = Why::Product { name: product, moved_by, dispensable, copy };
             let doubts = Doubts { place: place.doubt, cache };
             for mount in parts_apart(container, &path, &cover, parts) {
                 // Unless something else names it, such as the variable that moves the log there.
@@ -215,8 +225,8 @@ impl<'w, 'a> Data<'w, 'a> {
         }
     }
 
-    /// Adds the mounts of unknown images at directories that tell a product: `/var/lib/mysql` in an image of one's
-    /// own. Only such on pod volumes that end with the pod: a claim is well, and a node's directory is as likely
+    /// Adds the mounts of unknown images at directories that tell a product (`/var/lib/mysql` in an image of one's own)
+    /// or are named as data are. Only such on pod volumes that end with the pod: a claim is well, and a node's directory is as likely
     /// another program's. Not for a StatefulSet, whose mounts are its data anyhow, and not for a Job, whose own data is
     /// not meant to last.
     pub fn add_resembling(
@@ -229,16 +239,29 @@ impl<'w, 'a> Data<'w, 'a> {
         // A helper of a known product, such as an exporter: said of the product itself. And each pod volume once.
         let mut told: HashSet<&str> =
             self.paths.iter().filter_map(|data| data.cover.mount).map(|mount| mount.volume).collect();
+        let mut unwritable: HashSet<*const Container<'_>> = HashSet::new();
+        for data in self.paths.iter().filter(|data| data.cover.read_only) {
+            unwritable.insert(data.container);
+        }
+        for data in self.paths.iter().filter(|data| !data.cover.read_only) {
+            unwritable.remove(&std::ptr::from_ref(data.container));
+        }
         for container in workload.pod.containers.iter().filter(|c| c.section == Section::Main) {
-            let mut homes = container.mounts.iter().filter_map(|mount| {
-                let name = catalog.at_home(mount.path.as_str())?;
-                Some((mount, name))
-            });
+            let mut homes =
+                container.mounts.iter().filter_map(|mount| match catalog.at_home(mount.path.as_str()) {
+                    Some(name) => Some((mount, Why::Resembles { name })),
+                    None => is_named_data(mount).then_some((mount, Why::Named)),
+                });
             let first = homes.next();
-            if first.is_none() || catalog.entry(container.image).is_some() {
+            // A known product without a directory that it can write to keeps its data elsewhere.
+            let known = || {
+                !unwritable.contains(&std::ptr::from_ref(container))
+                    && catalog.entry(container.image).is_some()
+            };
+            if first.is_none() || known() {
                 continue;
             }
-            for (mount, name) in first.into_iter().chain(homes) {
+            for (mount, why) in first.into_iter().chain(homes) {
                 let cover = storage.mount_cover(mount);
                 if is_scratch(&mount.path, scratch) {
                     continue;
@@ -246,7 +269,6 @@ impl<'w, 'a> Data<'w, 'a> {
                 if cover.read_only || cover.fate.most > Durability::Pod || !told.insert(mount.volume) {
                     continue;
                 }
-                let why = Why::Resembles { name };
                 self.paths.push(DataPath {
                     container,
                     path: mount.path.clone(),
@@ -329,6 +351,15 @@ fn lasting_mounts<'w, 'a>(
     })
 }
 
+/// The first writable mount of the container that may be as durable as that.
+pub fn lasting_mount<'w, 'a>(
+    storage: &Storage<'w, 'a>,
+    container: &'w Container<'a>,
+    least: Durability,
+) -> Option<&'w Mount<'a>> {
+    lasting_mounts(storage, container, least).next()
+}
+
 /// What covers a product's directory. A mount above a VOLUME that the image declares does not keep it: containerd
 /// mounts a fresh volume at each VOLUME that has no mount at exactly its path (`volumeMounts` in its CRI server).
 fn cover_of_place<'w, 'a>(
@@ -372,6 +403,48 @@ fn parts_apart<'w, 'a>(
             && beneath().is_some_and(holds)
             && seen.insert(mount.path.as_str())
     })
+}
+
+/// Names of directories and of pod volumes that say that data lies there.
+const DATA_NAMES: [&str; 7] = ["data", "database", "datadir", "datastore", "db", "dbdata", "storage"];
+/// Words that say the opposite, in the last directory of a path or in the name of a pod volume.
+const SCRATCH_NAMES: [&str; 25] = [
+    "cache", "caches", "cert", "certs", "conf", "config", "home", "init", "initdb", "log", "logs", "plugins",
+    "run", "scratch", "script", "scripts", "socket", "sockets", "ssl", "temp", "tls", "tmp", "tmpdir",
+    "work", "workdir",
+];
+/// Directories in /var/lib whose owners keep nothing there that must last, or are no product's at all.
+const NO_STATE: [&str; 14] = [
+    "alternatives",
+    "apt",
+    "containerd",
+    "containers",
+    "csi",
+    "dbus",
+    "docker",
+    "dpkg",
+    "haproxy",
+    "kubelet",
+    "logrotate",
+    "nginx",
+    "sudo",
+    "systemd",
+];
+
+/// Whether a mount says by its path or by the name of its pod volume that data lies there: `/data`, `/srv/db`,
+/// `/var/lib/app`; a pod volume `storage` or `app-data`.
+pub fn is_named_data(mount: &Mount<'_>) -> bool {
+    let path = mount.path.as_str();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let has_word = |name: &str, of: &[&str]| name.split(['-', '_', '.']).any(|word| of.contains(&word));
+    if has_word(last, &SCRATCH_NAMES) || has_word(mount.volume, &SCRATCH_NAMES) {
+        return false;
+    }
+    let of_a_product = || {
+        let rest = ["/var/lib/", "/var/opt/"].iter().find_map(|root| path.strip_prefix(root));
+        rest.is_some_and(|rest| !rest.split('/').next().is_some_and(|owner| NO_STATE.contains(&owner)))
+    };
+    has_word(last, &DATA_NAMES) || has_word(mount.volume, &DATA_NAMES) || of_a_product()
 }
 
 fn is_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {

@@ -10,7 +10,8 @@ pub use claim_site::{ClaimSite, ClaimSiteKind};
 pub use configured::{configuration, view};
 pub use cover::{Cover, Place, Storage, WritablePath, volume_fate};
 pub use data_paths::{
-    Data, DataPath, Doubts, UnplacedData, Why, has_durable, has_lasting, products, writable_mounts,
+    Data, DataPath, Doubts, UnplacedData, Why, has_durable, has_lasting, is_named_data, lasting_mount,
+    products, writable_mounts,
 };
 pub use placement::{
     MOST_CANDIDATES, TiedClaim, TiedClaims, could_be_of, names, reserved_volume, tied_claims,

@@ -1,0 +1,95 @@
+//! How the findings of durable-data name paths, and what lies beneath them.
+
+use crate::facts::{Mount, VolumeSource};
+use crate::model::{Brief, FieldPath, FsPath, beginning, shortened};
+use crate::storage::{Cover, DataPath, Place, Storage};
+use std::borrow::Cow;
+
+/// How much of a path a message shows, and how many of a list.
+const SHOWN: usize = 120;
+pub(super) const LISTED: usize = 8;
+
+/// A path as a message shows it.
+pub(super) fn brief<'p>(path: &'p FsPath<'_>) -> Cow<'p, str> {
+    shortened(path.as_str(), SHOWN)
+}
+
+/// Items as a message lists them: the first ones, and how many more there are.
+pub(super) fn listed<'p, T>(
+    mut items: impl Iterator<Item = T>,
+    between: &str,
+    show: impl Fn(T) -> Cow<'p, str>,
+) -> String {
+    let mut text = items.by_ref().take(LISTED).map(show).collect::<Vec<_>>().join(between);
+    match items.count() {
+        0 => {}
+        more => text.push_str(&format!(" and {more} more")),
+    }
+    text
+}
+
+/// The mounts beneath a path in the writable layer: what someone took for enough.
+pub(super) fn partial_mounts<'w, 'a>(
+    data: &'w DataPath<'w, 'a>,
+    storage: Storage<'w, 'a>,
+) -> impl Iterator<Item = (&'w Mount<'a>, Cover<'w, 'a>)> {
+    let in_layer = data.cover.mount.is_none() && data.hidden_by.is_none();
+    let mounts = data.container.mounts.get(..if in_layer { data.container.mounts.len() } else { 0 });
+    let beneath = mounts.unwrap_or_default().iter().filter(|mount| data.path.covers(&mount.path));
+    beneath
+        .filter(move |mount| mount.path != data.path)
+        .map(move |mount| (mount, storage.mount_cover(mount)))
+        .filter(|(_, cover)| !cover.read_only)
+}
+
+/// Where the data lies, to stand behind its path and a comma.
+pub(super) fn describe(data: &DataPath<'_, '_>) -> String {
+    match data.hidden_by {
+        Some(volume) => format!(
+            "which the image declares as its own VOLUME {volume} with no mount at exactly that path, so that the \
+             runtime puts a fresh volume there"
+        ),
+        None => format!("which {}", lies(&data.cover)),
+    }
+}
+
+pub(super) fn lies(cover: &Cover<'_, '_>) -> String {
+    match cover.place {
+        Place::WritableLayer => "is in the container's writable layer".to_owned(),
+        Place::Missing => "lies on a pod volume that does not exist".to_owned(),
+        Place::Template(template) => format!("lies on the claims of template {:?}", template.name),
+        Place::Volume(volume) => match &volume.source {
+            VolumeSource::EmptyDir { medium: "Memory", .. } => {
+                format!("lies on tmpfs (emptyDir {:?} with medium Memory)", volume.name)
+            }
+            VolumeSource::EmptyDir { medium: "", .. } => format!("lies on the emptyDir {:?}", volume.name),
+            VolumeSource::EmptyDir { medium, .. } => {
+                format!("lies on the emptyDir {:?} with medium {:?}", volume.name, beginning(medium, 64))
+            }
+            VolumeSource::Unset => {
+                format!("lies on {:?}, a pod volume with no source and so an emptyDir", volume.name)
+            }
+            VolumeSource::HostPath { path, .. } => {
+                format!("lies on the hostPath {} of one node", Brief(path))
+            }
+            VolumeSource::Ephemeral(_) => format!("lies on the generic ephemeral volume {:?}", volume.name),
+            VolumeSource::Csi { driver, .. } => {
+                format!("lies on an inline volume of the CSI driver {driver}")
+            }
+            VolumeSource::Claim { name, .. } => format!("lies on the claim {name:?}"),
+            source => {
+                let kind = source.field().map_or("unknown", |kind| beginning(kind, 64));
+                format!("lies on the {kind} volume {:?}", volume.name)
+            }
+        },
+    }
+}
+
+/// The field that puts the data where it lies.
+pub(super) fn field(pod: &FieldPath, data: &DataPath<'_, '_>) -> FieldPath {
+    match data.cover.place {
+        Place::WritableLayer | Place::Missing => data.container.path(pod).key("image"),
+        Place::Volume(volume) => volume.source_path(pod),
+        Place::Template(template) => template.path(),
+    }
+}
