@@ -17,6 +17,10 @@ pub const SHAPES: &[Shape] = &[
     Shape { name: "containers of a policy's own data", file: labelled_containers },
     Shape { name: "containers at a product's directory", file: homes },
     Shape { name: "variables", file: variables },
+    Shape { name: "containers that read one ConfigMap, and its lines", file: containers_and_lines },
+    Shape { name: "pods that read one ConfigMap, and its YAML", file: pods_and_yaml },
+    Shape { name: "pods that run one script, and its lines", file: pods_and_script },
+    Shape { name: "containers with envFrom, and the keys of one ConfigMap", file: containers_and_keys },
     Shape { name: "mounts", file: mounts },
     Shape { name: "mounts in a StatefulSet", file: set_mounts },
     Shape { name: "mounts beneath a data directory", file: partial_mounts },
@@ -559,4 +563,54 @@ fn long_key(count: usize) -> String {
 
 fn complex_keys(count: usize) -> String {
     "? a\n: 1\n".repeat(count)
+}
+
+/// A ConfigMap with one key.
+fn config_map(key: &str, lines: &str, count: usize) -> String {
+    let text = format!("    {lines}\n").repeat(count);
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m}}\ndata:\n  {key}: |\n{text}---\n")
+}
+
+fn containers_and_lines(count: usize) -> String {
+    let mut text = config_map("redis.conf", "rename-command A B", count);
+    text.push_str("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  volumes: [{name: m, configMap: {name: m}}]\n  containers:\n");
+    for n in 0..count {
+        text.push_str(&format!("  - {{name: c{n}, image: redis, args: [/m/redis.conf], volumeMounts: [{{name: m, mountPath: /m}}]}}\n"));
+    }
+    text
+}
+
+/// Pods with one container each, with the ConfigMap mounted at `/m`.
+fn pods(count: usize, container: &str) -> String {
+    let pod = |n| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: p{n}}}\nspec:\n  volumes: [{{name: m, configMap: {{name: m}}}}]\n  \
+             containers: [{{name: c, {container}, volumeMounts: [{{name: m, mountPath: /m}}]}}]\n---\n"
+        )
+    };
+    (0..count).map(pod).collect()
+}
+
+fn pods_and_yaml(count: usize) -> String {
+    let loki = "image: grafana/loki, args: [-config.file=/m/loki.yaml]";
+    let keys: String = (0..count).map(|n| format!("    k{n}: {{a: 1}}\n")).collect();
+    let map =
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m}}\ndata:\n  loki.yaml: |\n{keys}---\n");
+    map + &pods(count, loki)
+}
+
+fn pods_and_script(count: usize) -> String {
+    config_map("run.sh", "mkdir -p /a/b", count) + &pods(count, "image: postgres, command: [sh, /m/run.sh]")
+}
+
+fn containers_and_keys(count: usize) -> String {
+    let keys: String = (0..count).map(|n| format!("  K{n}: v\n")).collect();
+    let mut text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m}}\ndata:\n{keys}---\n");
+    text.push_str("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers:\n");
+    for n in 0..count {
+        text.push_str(&format!(
+            "  - {{name: c{n}, image: postgres, envFrom: [{{configMapRef: {{name: m}}}}]}}\n"
+        ));
+    }
+    text
 }

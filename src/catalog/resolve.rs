@@ -524,6 +524,9 @@ fn after_flag<'w>(word: &'w str, flag: &str, keyed: bool) -> Option<Rest<'w>> {
     (name.len() == 1 && (keyed || rest.starts_with(['/', '.']))).then_some(Rest::Attached(rest))
 }
 
+/// Asks of a text that must not show whether something holds of it.
+type Ask<'q> = dyn Fn(&dyn Fn(&str) -> bool) -> bool + 'q;
+
 /// The places that are found, directory by directory.
 struct Places<'p, 'c, 'a> {
     argv: &'p Argv<'c, 'a>,
@@ -697,7 +700,7 @@ impl<'a> Places<'_, '_, 'a> {
     /// Where no mount does, it stays unknown.
     fn add_sealed(
         &mut self,
-        holds: &dyn Fn(&dyn Fn(&str) -> bool) -> bool,
+        holds: &Ask<'_>,
         form: ValueForm,
         suffix: &str,
         moved_by: MovedBy<'a>,

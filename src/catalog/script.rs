@@ -12,6 +12,9 @@ use std::collections::HashSet;
 /// How deep scripts that run others are followed.
 const DEEPEST: usize = 8;
 
+/// The longest script that is read: many times what people write, and thousands of pods may run one script.
+const LONGEST: usize = 32 * 1024;
+
 /// Programs that run the rest of their command line as a child.
 const INITS: [&str; 3] = ["tini", "dumb-init", "catatonit"];
 
@@ -140,7 +143,12 @@ impl<'c> Reader<'_, 'c> {
         };
         let File::Text(mount, text) = self.configuration.file(&path) else { return None };
         let text = text.as_str();
-        is_for_a_shell(text, by_shell).then_some(Script { mount, text, from, operands: at + 1 })
+        (text.len() <= LONGEST && is_for_a_shell(text, by_shell)).then_some(Script {
+            mount,
+            text,
+            from,
+            operands: at + 1,
+        })
     }
 }
 

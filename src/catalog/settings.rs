@@ -124,11 +124,10 @@ impl<'c, 'a> Settings<'c, 'a> {
 
     /// What plain files say of a key: each value in its order.
     pub(super) fn values(&self, key: &str) -> impl Iterator<Item = (Cow<'_, str>, FromFile<'a>)> {
-        let found = self.files.iter().flat_map(move |opened| {
+        self.files.iter().flat_map(move |opened| {
             let values = opened.content.values(key);
             values.into_iter().map(move |value| (value, opened.from))
-        });
-        found
+        })
     }
 
     /// The files from Secrets that have a key.

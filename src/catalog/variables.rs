@@ -138,13 +138,13 @@ impl<'a> Variables<'a> {
 
     fn value(&self, name: &str, set: Set) -> Env<'_> {
         let index = match set {
-            Set::Nowhere => return self.from_objects(name),
+            Set::Nowhere => return self.by_env_from(name),
             Set::Later => return Env::Unknown,
             Set::At(index) => index,
         };
         match self.configuration.and_then(|configuration| configuration.value(index)) {
             Some(Some(value)) => return Env::of(value),
-            Some(None) => return self.from_objects(name),
+            Some(None) => return self.by_env_from(name),
             None => {}
         }
         let filled = self.filled.binary_search_by_key(&index, |(index, _)| *index);
@@ -156,7 +156,7 @@ impl<'a> Variables<'a> {
     }
 
     /// A variable that only `envFrom` can bring. Of very many entries one is taken to fit, so that no reference reads all.
-    fn from_objects(&self, name: &str) -> Env<'_> {
+    fn by_env_from(&self, name: &str) -> Env<'_> {
         if self.prefixes.len() > SHORT {
             return Env::Perhaps;
         }
