@@ -384,6 +384,13 @@ async fn an_installation_refuses_nobody_from_its_beginning_to_its_end() {
     }
     assert_eq!(get(cluster, "-n volgate-system podtemplates").await, Value::Null, "it was a dry run");
 
+    // Whoever writes them by hand is told the CA.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+    command.args(["webhooks", "--print-ca"]).env("KUBECONFIG", cluster.kubeconfig_path());
+    let printed = support::run(command, None).unwrap();
+    let ca = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &printed.stdout);
+    assert_eq!(secret["data"]["ca.crt"], json!(ca), "{printed}");
+
     certificates_change(cluster, &replicas).await;
     others_have_their_hands_in_it(cluster, &replicas).await;
 

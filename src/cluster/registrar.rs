@@ -376,7 +376,7 @@ impl Writer<'_> {
             (MUTATING_WEBHOOKS, &found.mutating, &asked.1),
         ];
         for (of, found, wanted) in all {
-            let known = found.as_ref().and_then(|found| found.pointer("/metadata/ownerReferences/0"));
+            let known = found.as_ref().and_then(owned_by);
             let differs = desired(found.as_ref(), wanted, known, progress).is_some();
             if !differs && (known.is_some() || course.registered) || patient {
                 continue;
@@ -512,6 +512,12 @@ impl Writer<'_> {
         }
         Ok(Next::Go)
     }
+}
+
+/// The reference to volgate's own owner, among those of others.
+fn owned_by(configuration: &Value) -> Option<&Value> {
+    let owners = configuration.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    owners?.iter().find(|owner| owner.get("name").and_then(Value::as_str) == Some(OWNER_ROLE))
 }
 
 /// Waits, at the end of this process, while volgate is being removed and its configurations are still there: nobody else
