@@ -11,7 +11,7 @@ use crate::model::{FieldPath, Operation, Segment, is_controller};
 use crate::patch::PatchBuilder;
 use crate::policy::{CompiledPolicy, CompiledRule, PolicySet, Subjects};
 use crate::rules::{CelShared, Draft, Drafts};
-use crate::verdict::{Action, Finding, Verdict};
+use crate::verdict::{Action, Finding, Overlooked, Verdict};
 use jiff::civil::Date;
 use json_patch::Patch;
 use std::borrow::Cow;
@@ -145,6 +145,7 @@ impl Engine<'_> {
             return Ok(Verdict::default());
         }
         let facts = Facts::read(review.object, review.namespace)?;
+        let overlooked = self.overlooks(review, &facts);
         let patch = self.changes(review, &facts);
         let findings = if patch.is_empty() {
             self.all_findings(review, &facts)
@@ -159,7 +160,7 @@ impl Engine<'_> {
             };
             self.all_findings(&changed, &facts)
         };
-        Ok(Verdict { findings, patch: patch.finish() })
+        Ok(Verdict { findings, patch: patch.finish(), overlooked })
     }
 
     /// What the mutating rules change.
@@ -324,6 +325,20 @@ impl Engine<'_> {
             key(a).cmp(&key(b)).then_with(|| a.field.cmp(&b.field)).then_with(|| a.rule.cmp(b.rule))
         });
         findings
+    }
+
+    /// Why the object is not judged, when it is not.
+    fn overlooks(&self, review: &Review<'_>, facts: &Facts<'_>) -> Option<Overlooked> {
+        // Only CEL can ask about a kind of which no facts are read.
+        if matches!(facts.subject, Subject::Other | Subject::Namespace(_) | Subject::Node(_)) {
+            let subjects = Subjects::new(facts, self.lookup, review.user);
+            let asks = |policy: &CompiledPolicy| policy.rules.iter().any(|rule| rule.id == "cel");
+            let policies = self.policies.policies();
+            if !policies.iter().any(|policy| asks(policy) && policy.is_about(&subjects)) {
+                return Some(Overlooked::Kind);
+            }
+        }
+        self.policies.excludes(facts.id.namespace.as_deref()).then_some(Overlooked::Namespace)
     }
 
     /// Objects that no policy is about, whatever it says.

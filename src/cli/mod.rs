@@ -16,6 +16,7 @@ mod provisioner;
 mod rules;
 #[cfg(feature = "cluster")]
 mod serve;
+mod walk;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -56,10 +57,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Rules(args) => rules::run(&args),
-        Command::Crd => {
-            print!("{}", crate::crd::yaml());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Crd => say(&crate::crd::yaml()).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "cluster")]
         Command::Serve(args) => serve::run(&args),
         #[cfg(feature = "agent")]

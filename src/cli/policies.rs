@@ -1,6 +1,6 @@
 //! Policy files as a policy set, or every fault that they have.
 
-use super::input;
+use super::input::{self, Found};
 use crate::check::{Fault, Input, Report, Spot, manifests};
 use crate::model::FieldPath;
 use crate::policy::{KIND, PolicySet, embedded_baseline, load};
@@ -17,11 +17,31 @@ pub(crate) struct Loaded {
     pub(crate) notice: Option<String>,
 }
 
+/// Policies that cannot be used: what is wrong with them, and their texts.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// All faults.
+    pub(crate) report: Report<'static>,
+    /// The files.
+    pub(crate) inputs: Vec<Input>,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = self.report.faults.len();
+        let s = if count == 1 { "" } else { "s" };
+        let faults = human(&self.report, &self.inputs, false);
+        write!(f, "failed to load the policies: {count} fault{s}\n\n{}", faults.trim_end())
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// Reads policy files and folders; with none given, the built-in baseline.
 ///
 /// # Errors
-/// Every fault of every file at once, with file, line and column. One bad file among good ones is an error: a gate
-/// with half of its policies is open where nobody looks.
+/// Every fault of every file at once, with file, line and column, as [`Refused`]. One bad file among good ones is an
+/// error: a gate with half of its policies is open where nobody looks.
 pub(crate) fn read(paths: &[PathBuf]) -> Result<Loaded> {
     if paths.is_empty() {
         let baseline =
@@ -30,19 +50,20 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Loaded> {
         let notice = "no --policy given: the built-in baseline is used";
         return Ok(Loaded { set, notice: Some(notice.to_owned()) });
     }
-    let inputs = input::read(paths)?;
-    build(&inputs)
-        .map_err(|mut faults| {
-            faults.sort_by(|a, b| a.spot.cmp(&b.spot));
-            let count = faults.len();
-            let report = Report { faults, ..Report::default() };
-            let s = if count == 1 { "" } else { "s" };
-            anyhow!(
-                "failed to load the policies: {count} fault{s}\n\n{}",
-                human(&report, &inputs, false).trim_end()
-            )
-        })
-        .map(|set| Loaded { set, notice: None })
+    let Found { inputs, mut faults, notices, .. } = input::read(paths);
+    faults.extend(notices.into_iter().map(|notice| Fault {
+        spot: notice.spot,
+        message: notice.message,
+        help: None,
+    }));
+    let built = match build(&inputs) {
+        Ok(set) if faults.is_empty() => return Ok(Loaded { set, notice: None }),
+        Ok(_) => Vec::new(),
+        Err(found) => found,
+    };
+    faults.extend(built);
+    faults.sort_by(|a, b| a.spot.cmp(&b.spot));
+    Err(Refused { report: Report { faults, ..Report::default() }, inputs }.into())
 }
 
 fn build(inputs: &[Input]) -> Result<PolicySet, Vec<Fault>> {

@@ -93,12 +93,23 @@ const NETWORK: [&str; 19] = [
     "vsphereVolume",
 ];
 
+/// Whether the field can be what backs a pod volume. The API server drops a field that it does not know; one that is no
+/// type of any Kubernetes, but a mistake for one, is none of a newer Kubernetes either.
+fn is_source(key: &str) -> bool {
+    let is_mistake = || {
+        key.eq_ignore_ascii_case("source")
+            || key.eq_ignore_ascii_case("volumeSource")
+            || VolumeSource::types().any(|known| known.eq_ignore_ascii_case(key))
+    };
+    key != "name" && (VolumeSource::types().any(|known| known == key) || !is_mistake())
+}
+
 impl<'a> PodVolume<'a> {
     pub(super) fn read(value: Node<'a>, index: usize) -> Result<Self, FactsFault> {
         let name = value.name_at("name")?.unwrap_or_default();
         // Of several, which no API server takes, the first by name.
         let (mut first, mut second) = (None, None);
-        for (key, source) in value.fields().filter(|(key, source)| *key != "name" && !source.is_null()) {
+        for (key, source) in value.fields().filter(|(key, source)| is_source(key) && !source.is_null()) {
             match first {
                 Some((earlier, _)) if earlier < key => {
                     second = second.filter(|other| *other < key).or(Some(key))

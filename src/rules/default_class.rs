@@ -4,7 +4,7 @@ use crate::engine::Context;
 use crate::facts::{ClaimSite, ClaimSiteKind, ClaimSpec, ClassName};
 use crate::model::{FieldPath, Operation};
 use crate::patch::PatchBuilder;
-use crate::policy::PolicyFault;
+use crate::policy::{PolicyFault, nearest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,7 +17,8 @@ use std::sync::Arc;
 /// A claim without `storageClassName` waits for ever in a cluster without a default class, and lands on whatever the
 /// default is in the others. This rule fills the field in claims, in a StatefulSet's volumeClaimTemplates and in
 /// generic ephemeral volumes. A claim that names a volume gets that volume's class. `""` asks for a volume without
-/// a class and stays, as does every name and the legacy annotation `volume.beta.kubernetes.io/storage-class`. On an
+/// a class and stays, as does every name and the legacy annotation `volume.beta.kubernetes.io/storage-class`. Nothing is
+/// filled in beside a field that is nearly `storageClassName`, such as `storageclassname`. On an
 /// update that leaves the field out, the old value is carried over, since it cannot be changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -74,11 +75,20 @@ impl Rule for DefaultClass {
     }
 }
 
+/// The field that is filled in.
+const CLASS: &str = "storageClassName";
+
 impl DefaultClass {
     fn fill(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>, site: &ClaimSite<'_>) {
-        let field = site.field("storageClassName");
+        let field = site.field(CLASS);
         // An earlier policy may have filled it already.
         if site.spec.class != ClassName::Absent || patch.get(&field).is_some() {
+            return;
+        }
+        let spec = context.review.object.at(&site.path.key("spec"));
+        let is_misspelt = |name: &str| name != CLASS && nearest(name, &[CLASS]).is_some();
+        if spec.is_some_and(|spec| spec.given().any(|(name, _)| is_misspelt(name))) {
+            // Somebody chose a class and misspelt the field: another one must not be put beside it.
             return;
         }
         let class = match context.review.operation {
@@ -145,6 +155,18 @@ mod tests {
         let mut legacy = claim("default", json!({}));
         legacy["metadata"]["annotations"] = json!({"volume.beta.kubernetes.io/storage-class": "old"});
         assert_eq!(filled(&[], &legacy), json!([]));
+    }
+
+    #[test]
+    fn fills_in_nothing_beside_a_misspelt_field() {
+        for name in ["storageclassname", "storageClass", "storageClassname", "storage_class_name"] {
+            assert_eq!(filled(&[], &claim("default", json!({name: "fast"}))), json!([]), "{name}");
+        }
+        for spec in
+            [json!({"storageClassName": null}), json!({"volumeAttributesClassName": "a"}), json!({"x": 1})]
+        {
+            assert_eq!(filled(&[], &claim("default", spec))[0]["value"], "local-path");
+        }
     }
 
     #[test]
