@@ -11,9 +11,10 @@ mod support;
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::json;
 use std::hint::black_box;
-use volgate::engine::{Engine, Review};
+use volgate::engine::Engine;
 use volgate::json::Tape;
 use volgate::policy::{PolicySet, embedded_baseline, load};
+use volgate::rule::Review;
 
 fn engine(criterion: &mut Criterion) {
     let policies = PolicySet::build(vec![embedded_baseline().unwrap()]).unwrap();

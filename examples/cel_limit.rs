@@ -7,9 +7,10 @@
 
 use serde_json::{Value, json};
 use std::time::Duration;
-use volgate::engine::{Engine, Review};
+use volgate::engine::Engine;
 use volgate::lookup::MapLookup;
 use volgate::policy::{PolicySet, load};
+use volgate::rule::Review;
 
 /// What takes longer than this is shown; all is counted.
 const SHOWN: Duration = Duration::from_millis(20);

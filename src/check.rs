@@ -7,11 +7,12 @@ mod repeats;
 mod sizes;
 mod variables;
 
-use crate::engine::{Engine, Review};
+use crate::engine::Engine;
 use crate::facts::{Facts, FactsFault};
 use crate::lookup::{Lookup, MapLookup};
 use crate::model::{FieldPath, ObjectRef, shortened};
 use crate::policy::PolicySet;
+use crate::rule::Review;
 use crate::source::{Document, EditError, Source, SourceError, SourceErrorKind, edit_all, parse};
 use crate::verdict::{Action, Finding, Overlooked, Verdict};
 use jiff::civil::Date;

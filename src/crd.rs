@@ -1,11 +1,13 @@
 //! The CustomResourceDefinitions of volgate's objects, in one file: what `manifests/crd.yaml` holds and `volgate crd` prints.
 
-use crate::{model, policy};
-use serde_json::Value;
+use crate::model::{NodeStorageSpec, NodeStorageStatus, NodeVolumeSpec, NodeVolumeStatus};
+use crate::{policy, schema};
+use schemars::JsonSchema;
+use serde_json::{Value, json};
 
 /// All of them, in the order in which they are printed.
 pub fn all() -> Vec<Value> {
-    vec![policy::crd(), model::node_volume_crd(), model::node_storage_crd()]
+    vec![policy::crd(), node_volume(), node_storage()]
 }
 
 /// All of them as YAML documents.
@@ -22,9 +24,68 @@ pub fn yaml() -> String {
     text
 }
 
+#[derive(JsonSchema)]
+struct NodeVolume {
+    #[expect(dead_code, reason = "read by the schema alone")]
+    spec: NodeVolumeSpec,
+    #[expect(dead_code, reason = "read by the schema alone")]
+    status: Option<NodeVolumeStatus>,
+}
+
+/// The CustomResourceDefinition of a NodeVolume.
+fn node_volume() -> Value {
+    let mut root = schema::crd_root(schema::of::<NodeVolume>().as_value());
+    if let Some(desired) =
+        root.pointer_mut("/properties/spec/properties/desired").and_then(Value::as_object_mut)
+    {
+        desired.insert(
+            "x-kubernetes-validations".to_owned(),
+            json!([{
+                "rule": "self == oldSelf || oldSelf == 'Present'",
+                "message": "a volume that is to be removed cannot be asked for again: its data may be gone"
+            }]),
+        );
+    }
+    let column = |name: &str, path: &str| json!({"name": name, "type": "string", "jsonPath": path});
+    let columns = json!([
+        column("Node", ".spec.node"),
+        column("Phase", ".status.phase"),
+        column("Backend", ".spec.backend"),
+        {"name": "Size", "type": "integer", "jsonPath": ".status.sizeBytes", "description": "In bytes."},
+        column("Namespace", ".spec.claim.namespace"),
+        column("Claim", ".spec.claim.name"),
+        {"name": "Reason", "type": "string", "jsonPath": ".status.reason", "priority": 1},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+    ]);
+    schema::crd("NodeVolume", "nodevolumes", "nodevol", &columns, &root)
+}
+
+#[derive(JsonSchema)]
+struct NodeStorage {
+    #[expect(dead_code, reason = "read by the schema alone")]
+    spec: NodeStorageSpec,
+    #[expect(dead_code, reason = "read by the schema alone")]
+    status: Option<NodeStorageStatus>,
+}
+
+/// The CustomResourceDefinition of a NodeStorage.
+fn node_storage() -> Value {
+    let root = schema::crd_root(schema::of::<NodeStorage>().as_value());
+    let columns = json!([
+        {"name": "Base", "type": "string", "jsonPath": ".status.bases[0].path"},
+        {"name": "Usable", "type": "boolean", "jsonPath": ".status.bases[0].usable"},
+        {"name": "Available", "type": "integer", "jsonPath": ".status.bases[0].availableBytes",
+         "description": "In bytes."},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
+    ]);
+    schema::crd("NodeStorage", "nodestorages", "nodestor", &columns, &root)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Backend;
+    use crate::schema::check_structural;
 
     #[test]
     fn is_yaml_and_not_the_json_that_remains_of_it() {
@@ -34,5 +95,28 @@ mod tests {
         for document in documents {
             assert!(document.contains("apiVersion: apiextensions.k8s.io/v1\n"), "{document:.200}");
         }
+    }
+
+    #[test]
+    fn a_node_volume_is_structural_and_knows_the_enums() {
+        let crd = node_volume();
+        let root = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
+        check_structural(root);
+        let spec = &root["properties"]["spec"]["properties"];
+        let names: Vec<_> = Backend::ALL.iter().map(|backend| backend.name()).collect();
+        assert_eq!(spec["backend"]["enum"], json!(names));
+        assert_eq!(spec["desired"]["enum"], json!(["Present", "Absent"]));
+        assert_eq!(
+            root["properties"]["status"]["properties"]["phase"]["enum"],
+            json!(["Pending", "Ready", "Refused", "Lost", "Removed"])
+        );
+    }
+
+    #[test]
+    fn a_node_storage_is_structural() {
+        let crd = node_storage();
+        let root = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
+        check_structural(root);
+        assert_eq!(root["properties"]["spec"]["required"], json!(["node", "nodeUid"]));
     }
 }

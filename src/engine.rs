@@ -1,119 +1,19 @@
 //! Runs the rules: facts, policies and a lookup in; a verdict out. Pure.
 
-use crate::catalog::{Catalog, Statefulness};
-use crate::data::products;
-use crate::facts::{
-    Facts, FactsFault, OwnerFacts, StorageMap, Subject, TiedClaims, Workload, WorkloadKind, tied_claims,
-};
+use crate::facts::{Facts, FactsFault, OwnerFacts, Subject, WorkloadKind};
 use crate::json::{Items, Node};
 use crate::lookup::Lookup;
 use crate::model::{FieldPath, Operation, Segment, is_controller};
 use crate::patch::PatchBuilder;
-use crate::policy::{CompiledPolicy, CompiledRule, PolicySet, Subjects};
-use crate::rules::{CelShared, Draft, Drafts};
+use crate::policy::{CompiledPolicy, CompiledRule, PolicySet};
+use crate::rule::{Context, NewFinding, NewFindings, Review, Scale, Subjects};
 use crate::verdict::{Action, Finding, Overlooked, Verdict};
 use jiff::civil::Date;
 use json_patch::Patch;
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-
-/// What is judged: one object and what is being done to it.
-#[derive(Debug, Clone, Copy)]
-pub struct Review<'a> {
-    /// What is being done.
-    pub operation: Operation,
-    /// The object as it would become.
-    pub object: Node<'a>,
-    /// The object as it is, for an update.
-    pub old: Option<Node<'a>>,
-    /// The request's namespace.
-    pub namespace: Option<&'a str>,
-    /// The subresource, such as `ephemeralcontainers`.
-    pub subresource: Option<&'a str>,
-    /// Who asks, as the API server has found out; none in `check`.
-    pub user: Option<&'a str>,
-    /// The whole request as JSON, for CEL; none in `check`.
-    pub request: Option<&'a serde_json::Value>,
-}
-
-/// A change of `spec.replicas` by way of a workload's `scale` subresource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scale<'a> {
-    /// The workload's API version.
-    pub api_version: &'static str,
-    /// The workload's kind.
-    pub kind: &'static str,
-    /// Its namespace.
-    pub namespace: &'a str,
-    /// Its name.
-    pub name: &'a str,
-    /// Its uid; empty where it is not known.
-    pub uid: &'a str,
-    /// How many replicas it is to have so far.
-    pub from: i64,
-    /// How many it is to have.
-    pub to: i64,
-}
-
-impl<'a> Review<'a> {
-    /// A new object, as `check` sees every manifest.
-    pub fn create(object: impl Into<Node<'a>>) -> Self {
-        Self {
-            operation: Operation::Create,
-            object: object.into(),
-            old: None,
-            namespace: None,
-            subresource: None,
-            user: None,
-            request: None,
-        }
-    }
-}
-
-/// What the rules are told.
-pub struct Context<'a> {
-    /// The review.
-    pub review: &'a Review<'a>,
-    /// The object's facts.
-    pub facts: &'a Facts<'a>,
-    /// What selectors see of it.
-    pub subjects: &'a Subjects<'a>,
-    /// Other objects.
-    pub lookup: &'a dyn Lookup,
-    /// The catalog.
-    pub catalog: &'a Catalog,
-    /// What the `cel` rules share.
-    pub(crate) cel: CelShared,
-    tied_claims: OnceCell<TiedClaims<'a, 'a>>,
-    products: OnceCell<Vec<Statefulness<'a>>>,
-}
-
-impl<'a> Context<'a> {
-    /// The claims of the workload's pods that only some nodes can use; none when the object is no workload.
-    pub fn tied_claims(&self) -> &TiedClaims<'a, 'a> {
-        self.tied_claims.get_or_init(|| match self.facts.workload() {
-            Some(workload) => tied_claims(workload, self.facts.namespace(), self.lookup),
-            None => TiedClaims::default(),
-        })
-    }
-
-    /// What the catalog says of each container, in their order; nothing when the object is no workload.
-    pub fn products(&self) -> &[Statefulness<'a>] {
-        self.products.get_or_init(|| match self.facts.workload() {
-            Some(workload) => products(workload, self.catalog),
-            None => Vec::new(),
-        })
-    }
-
-    /// The workload and what its paths lie on, when the object is one.
-    pub fn storage(&self) -> Option<(&'a Workload<'a>, StorageMap<'a, 'a>)> {
-        let workload = self.facts.workload()?;
-        Some((workload, StorageMap::new(workload, self.facts.namespace(), self.lookup)))
-    }
-}
 
 /// What a judgement rests on.
 #[derive(Clone, Copy)]
@@ -289,7 +189,7 @@ impl Engine<'_> {
         &self,
         review: &Review<'_>,
         facts: &Facts<'_>,
-        judge: impl Fn(&CompiledPolicy, &CompiledRule, &Context<'_>, &mut Drafts<'_>),
+        judge: impl Fn(&CompiledPolicy, &CompiledRule, &Context<'_>, &mut NewFindings<'_>),
     ) -> Vec<Finding> {
         let scope = scope(review, facts);
         if matches!(scope, Scope::Nothing) || self.leaves_alone(review, facts) {
@@ -298,10 +198,10 @@ impl Engine<'_> {
         let subjects = Subjects::new(facts, self.lookup, review.user);
         let context = self.context(review, facts, &subjects);
         let mut findings = Findings::default();
-        let admits = |draft: &Draft| scope.admits(draft);
+        let admits = |draft: &NewFinding| scope.admits(draft);
         for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
             for rule in &policy.rules {
-                let mut drafts = Drafts::new(&admits);
+                let mut drafts = NewFindings::new(&admits);
                 judge(policy, rule, &context, &mut drafts);
                 let drafts = drafts.finish();
                 if drafts.is_empty() {
@@ -332,7 +232,7 @@ impl Engine<'_> {
         // Only CEL can ask about a kind of which no facts are read.
         if matches!(facts.subject, Subject::Other | Subject::Namespace(_) | Subject::Node(_)) {
             let subjects = Subjects::new(facts, self.lookup, review.user);
-            let asks = |policy: &CompiledPolicy| policy.rules.iter().any(|rule| rule.id == "cel");
+            let asks = |policy: &CompiledPolicy| policy.rules.iter().any(|rule| rule.rule.reads_any_kind());
             let policies = self.policies.policies();
             if !policies.iter().any(|policy| asks(policy) && policy.is_about(&subjects)) {
                 return Some(Overlooked::Kind);
@@ -358,16 +258,7 @@ impl Engine<'_> {
         facts: &'c Facts<'c>,
         subjects: &'c Subjects<'c>,
     ) -> Context<'c> {
-        Context {
-            review,
-            facts,
-            subjects,
-            lookup: self.lookup,
-            catalog: self.policies.catalog(),
-            cel: CelShared::default(),
-            tied_claims: OnceCell::new(),
-            products: OnceCell::new(),
-        }
+        Context::new(review, facts, subjects, self.lookup, self.policies.catalog())
     }
 }
 
@@ -431,10 +322,10 @@ fn writes_of_deployment_controller(review: &Review<'_>, facts: &Facts<'_>) -> bo
         && facts.meta.controller.is_some_and(|owner| owner.kind == "Deployment")
 }
 
-fn unknown_workload(scale: &Scale<'_>) -> Draft {
+fn unknown_workload(scale: &Scale<'_>) -> NewFinding {
     let Scale { kind, name, to, .. } = scale;
     let message = format!("not judged: {kind} {name:?} is not known yet, nor what {to} replicas of it share");
-    Draft::new(FieldPath::root(), message)
+    NewFinding::new(FieldPath::root(), message)
         .help("see whether its pods write to one claim; what is written to the workload itself is judged")
         .at_most(Action::Warn)
 }
@@ -517,7 +408,7 @@ impl Scope {
 
     /// Whether the finding, or a field that explains it, is up for judgement: an old pod volume becomes a fault by the
     /// new container that mounts it.
-    fn admits(&self, draft: &Draft) -> bool {
+    fn admits(&self, draft: &NewFinding) -> bool {
         match self {
             Self::Nothing => false,
             Self::Everything => true,

@@ -1,10 +1,10 @@
 //! The durability table of manifests: what a person wants to see of a pod. Pure.
 
 use crate::check::{Fault, Input, Report, Run, manifests, read_faults};
-use crate::data::{Data, DataPath, Doubts, UnplacedData, Why, products};
-use crate::facts::{Facts, Place, Section, StorageMap};
+use crate::facts::{Facts, Section};
 use crate::model::{Durability, FieldPath, ObjectRef, Reach};
-use crate::policy::Subjects;
+use crate::rule::Subjects;
+use crate::storage::{Data, DataPath, Doubts, Place, Storage, UnplacedData, Why, products};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -63,7 +63,7 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
             }
         };
         let Some(workload) = facts.workload() else { continue };
-        let storage = StorageMap::new(workload, facts.namespace(), &lookup);
+        let storage = Storage::new(workload, facts.namespace(), &lookup);
         let catalog = run.policies.catalog();
         let products = products(workload, catalog);
         let mut data = Data::of_products(workload, storage, &products, &[]);
@@ -151,7 +151,7 @@ fn row(
     container: &str,
     section: Section,
     path: &str,
-    cover: &crate::facts::Cover<'_, '_>,
+    cover: &crate::storage::Cover<'_, '_>,
     owner: Option<(&Why<'_>, Doubts<'_>)>,
 ) -> Row {
     let volume = match cover.place {

@@ -4,12 +4,12 @@ pub mod admission;
 #[cfg(feature = "agent")]
 pub mod agent;
 pub mod catalog;
+mod cel;
 pub mod check;
 pub mod cli;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod crd;
-pub mod data;
 pub mod engine;
 pub mod explain;
 pub mod facts;
@@ -22,11 +22,13 @@ pub mod patch;
 pub mod policy;
 pub mod provisioner;
 pub mod report;
+pub mod rule;
 pub mod rules;
 mod schema;
 #[cfg(feature = "serve")]
 pub mod server;
 pub mod source;
+pub mod storage;
 #[cfg(feature = "serve")]
 pub mod tls;
 pub mod verdict;

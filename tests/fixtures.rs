@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use support::fixtures::{Fixture, NAMESPACE, all};
 use support::odd_json;
 use volgate::check::{Input, Run};
-use volgate::engine::{Engine, Review};
+use volgate::engine::Engine;
 use volgate::facts::Facts;
 use volgate::json::Tape;
 use volgate::lookup::MapLookup;
 use volgate::model::Operation;
+use volgate::rule::Review;
 use volgate::source::Source;
 
 const TODAY: jiff::civil::Date = jiff::civil::date(2026, 11, 23);

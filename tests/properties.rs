@@ -10,12 +10,13 @@ mod odd_json;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
-use volgate::engine::{Engine, Review};
+use volgate::engine::Engine;
 use volgate::facts::Facts;
 use volgate::json::{Node, Tape};
 use volgate::lookup::MapLookup;
 use volgate::model::Operation;
 use volgate::policy::{PolicySet, load};
+use volgate::rule::Review;
 use volgate::source::parse;
 
 const TODAY: jiff::civil::Date = jiff::civil::date(2026, 11, 23);

@@ -111,3 +111,82 @@ fn the_core_is_pure() {
         assert!(!crates.contains(&io), "the core depends on {io}: cargo tree --no-default-features -i {io}");
     }
 }
+
+/// The Rust files below a folder, as paths from the root.
+fn rust_files(folder: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(root(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.ends_with(".rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The rooms, from the lowest; those of one line stand beside each other. Code takes names from lines below its own alone.
+const ROOMS: [&[&str]; 17] = [
+    &["model", "failpoint"],
+    &["schema", "json", "source", "verdict"],
+    &["facts", "patch"],
+    &["catalog", "lookup", "cel"],
+    &["storage"],
+    &["rule"],
+    &["rules"],
+    &["policy"],
+    &["crd", "engine"],
+    &["admission", "check", "provisioner"],
+    &["explain"],
+    &["report"],
+    &["tls"],
+    &["server"],
+    &["cluster"],
+    &["agent"],
+    &["cli"],
+];
+
+#[test]
+fn no_arrow_between_rooms_points_up() {
+    let rank = |room: &str| ROOMS.iter().position(|line| line.contains(&room));
+    let mut upward = Vec::new();
+    let mut arrows = 0;
+    for file in rust_files("src") {
+        let within = file.strip_prefix("src/").unwrap();
+        let room = within.split(['/', '.']).next().unwrap();
+        // Tests look down on all of it.
+        if within.ends_with("tests.rs") || within.contains("/tests/") || ["lib", "main"].contains(&room) {
+            continue;
+        }
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        let code = code.split("#[cfg(test)]\npub(crate) mod ").next().unwrap();
+        let own = rank(room).unwrap_or_else(|| panic!("{file}: the room {room:?} has no place in ROOMS"));
+        for path in code.split("crate::").skip(1) {
+            let names: Vec<&str> = match path.strip_prefix('{') {
+                Some(list) => list
+                    .split('}')
+                    .next()
+                    .unwrap()
+                    .split(',')
+                    .map(|name| name.trim().split(':').next().unwrap())
+                    .collect(),
+                None => vec![path.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap()],
+            };
+            for name in names.into_iter().filter(|name| *name != room) {
+                arrows += 1;
+                if rank(name).is_none_or(|other| other >= own) {
+                    upward.push(format!("{file}: crate::{name}"));
+                }
+            }
+        }
+    }
+    assert!(arrows > 300, "only {arrows} arrows were seen");
+    assert!(
+        upward.is_empty(),
+        "these point up, or to a room that has no place in ROOMS:\n{}",
+        upward.join("\n")
+    );
+}

@@ -6,11 +6,12 @@ use std::sync::LazyLock;
 use volgate::admission;
 use volgate::catalog::{Catalog, ContainerView};
 use volgate::check::{Input, Run};
-use volgate::engine::{Engine, Review};
+use volgate::engine::Engine;
 use volgate::facts::Facts;
 use volgate::lookup::MapLookup;
 use volgate::policy::{PolicySet, load};
 use volgate::report;
+use volgate::rule::Review;
 use volgate::source::parse;
 
 /// What is done with one input.

@@ -15,10 +15,11 @@ mod respond;
 mod scale;
 mod values;
 
-use crate::engine::{Engine, Review, Scale};
+use crate::engine::Engine;
 use crate::facts::FactsFault;
 use crate::json::{Node, TOO_LONG, Tape};
 use crate::model::{FieldPath, Operation};
+use crate::rule::{Review, Scale};
 use crate::verdict::Verdict;
 use envelope::Envelope;
 use request::{Level, Request};

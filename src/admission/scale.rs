@@ -3,10 +3,10 @@
 use super::kinds::SCALE;
 use super::request::Request;
 use super::{given, same_kind};
-use crate::engine::Scale;
 use crate::facts::{FactsFault, Object, OrFault};
 use crate::json::Node;
 use crate::model::Operation;
+use crate::rule::Scale;
 
 /// A workload that can be scaled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,13 +2,12 @@ use super::*;
 use crate::facts::{Facts, OwnerFacts};
 use crate::lookup::MapLookup;
 use crate::policy::{CompiledPolicy, CompiledRule, PolicySet};
+use crate::rule::{NewFinding, NewFindings, Rule};
 use crate::rules::testing::policy;
-use crate::rules::{Draft, Drafts, Rule};
 use crate::verdict::Action;
 use proptest::prelude::*;
 use serde_json::Value;
 use serde_json::json;
-use std::any::Any;
 use std::sync::{Arc, Mutex};
 
 /// Finds a fault in every object, and remembers the request that it was told of.
@@ -18,16 +17,14 @@ struct Objector {
 }
 
 impl Rule for Objector {
-    fn check(&self, context: &crate::engine::Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &crate::rule::Context<'_>, findings: &mut NewFindings<'_>) {
         self.requests.lock().unwrap().extend(context.review.request.cloned());
-        findings
-            .push(Draft::new(crate::model::FieldPath::root().key("spec"), "is objected to").help("give up"));
+        findings.push(
+            NewFinding::new(crate::model::FieldPath::root().key("spec"), "is objected to").help("give up"),
+        );
     }
     fn reads_request(&self) -> bool {
         true
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -1,9 +1,8 @@
 //! Objects of no kind that any cluster knows, but nearly of one that volgate judges.
 
-use super::misspelt::nearest;
 use super::{Fault, Manifest, text};
 use crate::facts::Facts;
-use crate::model::{FieldPath, shortened};
+use crate::model::{FieldPath, nearly, shortened};
 use serde_json::{Map, Value};
 
 /// The kinds that are judged, with the API version that is to be written.
@@ -51,7 +50,7 @@ fn wrong_kind(api_version: &str, kind: &str) -> Option<(FieldPath, String)> {
     let named = shortened(kind, 100);
     let version = shortened(api_version, 100);
     let (wanted_version, wanted) = KINDS.iter().find(|(_, known)| *known == kind).or_else(|| {
-        let name = nearest(kind, KINDS.iter().map(|(_, known)| *known))?;
+        let name = nearly(kind, KINDS.iter().map(|(_, known)| *known))?;
         KINDS.iter().find(|(_, known)| *known == name)
     })?;
     if *wanted == kind {
@@ -69,7 +68,7 @@ fn wrong_kind(api_version: &str, kind: &str) -> Option<(FieldPath, String)> {
 fn wrong_keys(object: &Map<String, Value>) -> Option<(FieldPath, String)> {
     let like = |wanted: &str| {
         let exact = object.get_key_value(wanted);
-        exact.or_else(|| object.iter().find(|(key, _)| nearest(key, std::iter::once(wanted)).is_some()))
+        exact.or_else(|| object.iter().find(|(key, _)| nearly(key, std::iter::once(wanted)).is_some()))
     };
     let (kind_key, kind) = like("kind")?;
     let kind = kind.as_str()?;

@@ -3,7 +3,7 @@
 
 use super::MOST_TOLD;
 use crate::facts::VolumeSource;
-use crate::model::{FieldPath, shortened};
+use crate::model::{FieldPath, nearly, shortened};
 use serde_json::{Map, Value};
 
 /// A field that is probably a mistake.
@@ -356,23 +356,8 @@ fn message(key: &str, fields: &Map<String, Value>, shape: &'static Shape) -> Opt
     }
     let names = shape.read.iter().map(|(name, _)| *name);
     // What is there already was not meant.
-    let near = nearest(key, names.filter(|name| !fields.contains_key(*name)))?;
+    let near = nearly(key, names.filter(|name| !fields.contains_key(*name)))?;
     Some(format!("unknown field `{name}`, which the API server drops: did you mean `{near}`?"))
-}
-
-/// The name that a text is nearly: in other letters of the alphabet's two, or with a slip or two.
-pub(crate) fn nearest<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    // Comparing takes the product of both lengths.
-    const LONGEST: usize = 64;
-    if text.len() > LONGEST {
-        return None;
-    }
-    let text = text.to_lowercase();
-    let near = |name: &'n str| {
-        let distance = strsim::damerau_levenshtein(&text, &name.to_lowercase());
-        (distance <= 1.max(name.len() / 4)).then_some((distance, name))
-    };
-    names.filter_map(near).min().map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use crate::policy::nearest;
+use crate::model::nearest;
 use crate::report::{rule_list, rule_manual, rules_markdown};
 use crate::rules::all;
 use anyhow::{Result, bail};

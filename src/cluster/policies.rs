@@ -1,6 +1,7 @@
 use super::watch::{Sink, WatchState, run};
 use super::watched::POLICIES;
-use crate::policy::{CompiledPolicy, PolicyFault, load};
+use crate::policy::{CompiledPolicy, load};
+use crate::rule::PolicyFault;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tokio::sync::watch;

@@ -3,31 +3,27 @@
 //! Facts borrow from the object's JSON; nothing is copied for the small pod that makes up most reviews.
 
 mod claim;
-mod claim_site;
 mod class;
 mod container;
 mod fault;
 mod node;
+mod node_selector;
 mod outline;
-mod placement;
 mod pod;
 mod pod_volume;
-mod storage;
 mod volume;
 mod workload;
 
+pub(crate) use claim::CLASS_ANNOTATION;
 pub use claim::{ClaimFacts, ClaimSpec, ClassName};
-pub use claim_site::{ClaimSite, ClaimSiteKind};
 pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
 pub use container::{Container, Device, Mount, Part, Section};
 pub use fault::FactsFault;
 pub(crate) use fault::{Object, OrFault};
 pub use node::{NamespaceFacts, NodeFacts, OwnerFacts, OwnerRef};
 pub use outline::Outline;
-pub use placement::{MOST_CANDIDATES, TiedClaim, TiedClaims, tied_claims};
 pub use pod::PodFacts;
 pub use pod_volume::{PodVolume, VolumeSource};
-pub use storage::{Cover, Place, StorageMap, WritablePath, volume_fate};
 pub use volume::{VolumeFacts, VolumeKind};
 pub use workload::{ClaimTemplate, Workload, WorkloadKind};
 

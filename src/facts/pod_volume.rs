@@ -93,15 +93,10 @@ const NETWORK: [&str; 19] = [
     "vsphereVolume",
 ];
 
-/// Whether the field can be what backs a pod volume. The API server drops a field that it does not know; one that is no
-/// type of any Kubernetes, but a mistake for one, is none of a newer Kubernetes either.
+/// Whether the field can be what backs a pod volume. The API server drops fields that it does not know, and these come of
+/// other formats: no Kubernetes has a type of that name.
 fn is_source(key: &str) -> bool {
-    let is_mistake = || {
-        key.eq_ignore_ascii_case("source")
-            || key.eq_ignore_ascii_case("volumeSource")
-            || VolumeSource::types().any(|known| known.eq_ignore_ascii_case(key))
-    };
-    key != "name" && (VolumeSource::types().any(|known| known == key) || !is_mistake())
+    !matches!(key, "name" | "source" | "volumeSource")
 }
 
 impl<'a> PodVolume<'a> {
@@ -207,6 +202,12 @@ impl<'a> VolumeSource<'a> {
             Self::Unset => return None,
             Self::Unknown(key) => key,
         })
+    }
+
+    /// Whether it is a type that Kubernetes knows, written in other letters: the API server drops it, and an emptyDir is
+    /// what results.
+    pub fn is_misspelt(&self) -> bool {
+        matches!(self, Self::Unknown(key) if Self::types().any(|known| known.eq_ignore_ascii_case(key)))
     }
 
     /// Whether every mount of it is read-only.

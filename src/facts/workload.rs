@@ -105,8 +105,8 @@ pub struct Workload<'a> {
     /// `spec.persistentVolumeClaimRetentionPolicy` of a StatefulSet: whenDeleted and whenScaled.
     pub claim_retention: Option<(&'a str, &'a str)>,
     /// Whether it is a StatefulSet, or a pod that names one as its controller. Whoever writes a pod can write that: it
-    /// may ask more of a pod and never excuses it, which
-    /// [`Subjects::belongs_to`](crate::policy::Subjects::belongs_to) is asked for.
+    /// may ask more of a pod and never excuses it, for which proof
+    /// of the owner is asked.
     pub stateful_set: bool,
 }
 

@@ -13,7 +13,7 @@ pub enum Node<'a> {
     #[doc(hidden)]
     #[allow(private_interfaces)] // no one else can name what is inside
     Taped(&'a Tape<'a>, Raw),
-    /// With changes laid over it; made by [`PatchBuilder::current`](crate::patch::PatchBuilder::current).
+    /// With the changes of a patch laid over it.
     #[doc(hidden)]
     #[allow(private_interfaces)]
     Layered(&'a Layer<'a>),

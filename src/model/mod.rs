@@ -6,6 +6,7 @@ mod brief;
 mod controllers;
 mod durability;
 mod fs_path;
+mod name;
 mod node_selector;
 mod node_storage;
 mod node_volume;
@@ -22,12 +23,13 @@ pub(crate) use brief::beginning;
 pub use controllers::{controller_users, is_controller};
 pub use durability::{Durability, Fate, Reach};
 pub use fs_path::FsPath;
+pub(crate) use name::{fits, nearest, nearly};
 pub use node_selector::{HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
-pub use node_storage::{BaseStatus, NodeStorageSpec, NodeStorageStatus, Orphan, node_storage_crd};
+pub use node_storage::{BaseStatus, NodeStorageSpec, NodeStorageStatus, Orphan};
 pub(crate) use node_volume::fnv1a;
 pub use node_volume::{
     Backend, ClaimReference, Desired, NODE_LABEL, NodeVolumeMode, NodeVolumeSpec, NodeVolumeStatus, Phase,
-    device_link, node_label, node_volume_crd,
+    device_link, node_label,
 };
 pub use object::{ObjectRef, Operation};
 pub use path::{FieldPath, FieldPathError, Segment};

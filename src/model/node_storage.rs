@@ -1,8 +1,6 @@
 use super::Backend;
-use crate::schema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 /// Whose storage it is. The object bears the node's name; the node owns it, so that it goes when the node does. The
 /// node's agent makes it.
@@ -63,39 +61,4 @@ pub struct Orphan {
     pub path: String,
     /// The volume that it was made for.
     pub volume: String,
-}
-
-#[derive(JsonSchema)]
-struct NodeStorage {
-    #[expect(dead_code, reason = "read by the schema alone")]
-    spec: NodeStorageSpec,
-    #[expect(dead_code, reason = "read by the schema alone")]
-    status: Option<NodeStorageStatus>,
-}
-
-/// The CustomResourceDefinition of a NodeStorage.
-pub fn node_storage_crd() -> Value {
-    let root = schema::crd_root(schema::of::<NodeStorage>().as_value());
-    let columns = json!([
-        {"name": "Base", "type": "string", "jsonPath": ".status.bases[0].path"},
-        {"name": "Usable", "type": "boolean", "jsonPath": ".status.bases[0].usable"},
-        {"name": "Available", "type": "integer", "jsonPath": ".status.bases[0].availableBytes",
-         "description": "In bytes."},
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
-    ]);
-    schema::crd("NodeStorage", "nodestorages", "nodestor", &columns, &root)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::schema::check_structural;
-
-    #[test]
-    fn the_crd_is_structural() {
-        let crd = node_storage_crd();
-        let root = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
-        check_structural(root);
-        assert_eq!(root["properties"]["spec"]["required"], json!(["node", "nodeUid"]));
-    }
 }

@@ -1,8 +1,6 @@
 use super::VolumeMode;
-use crate::schema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 /// The label of every NodeVolume and NodeStorage with its node, as [`node_label`] writes it: what an agent watches by.
 pub const NODE_LABEL: &str = "volgate.dev/node";
@@ -212,61 +210,10 @@ pub(crate) fn fnv1a(text: &str) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
-#[derive(JsonSchema)]
-struct NodeVolume {
-    #[expect(dead_code, reason = "read by the schema alone")]
-    spec: NodeVolumeSpec,
-    #[expect(dead_code, reason = "read by the schema alone")]
-    status: Option<NodeVolumeStatus>,
-}
-
-/// The CustomResourceDefinition of a NodeVolume.
-pub fn node_volume_crd() -> Value {
-    let mut root = schema::crd_root(schema::of::<NodeVolume>().as_value());
-    if let Some(desired) =
-        root.pointer_mut("/properties/spec/properties/desired").and_then(Value::as_object_mut)
-    {
-        desired.insert(
-            "x-kubernetes-validations".to_owned(),
-            json!([{
-                "rule": "self == oldSelf || oldSelf == 'Present'",
-                "message": "a volume that is to be removed cannot be asked for again: its data may be gone"
-            }]),
-        );
-    }
-    let column = |name: &str, path: &str| json!({"name": name, "type": "string", "jsonPath": path});
-    let columns = json!([
-        column("Node", ".spec.node"),
-        column("Phase", ".status.phase"),
-        column("Backend", ".spec.backend"),
-        {"name": "Size", "type": "integer", "jsonPath": ".status.sizeBytes", "description": "In bytes."},
-        column("Namespace", ".spec.claim.namespace"),
-        column("Claim", ".spec.claim.name"),
-        {"name": "Reason", "type": "string", "jsonPath": ".status.reason", "priority": 1},
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
-    ]);
-    schema::crd("NodeVolume", "nodevolumes", "nodevol", &columns, &root)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::check_structural;
-
-    #[test]
-    fn the_crd_is_structural_and_knows_the_enums() {
-        let crd = node_volume_crd();
-        let root = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
-        check_structural(root);
-        let spec = &root["properties"]["spec"]["properties"];
-        let names: Vec<_> = Backend::ALL.iter().map(|backend| backend.name()).collect();
-        assert_eq!(spec["backend"]["enum"], json!(names));
-        assert_eq!(spec["desired"]["enum"], json!(["Present", "Absent"]));
-        assert_eq!(
-            root["properties"]["status"]["properties"]["phase"]["enum"],
-            json!(["Pending", "Ready", "Refused", "Lost", "Removed"])
-        );
-    }
+    use serde_json::json;
 
     #[test]
     fn a_label_holds_any_node_name() {

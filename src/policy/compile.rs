@@ -1,9 +1,8 @@
-use super::load::PolicyFault;
 use super::schema::{Exception, Match, RuleEntry, SelfService, StoragePolicy};
-use super::subjects::{Believe, Subjects};
 use crate::catalog::Entry;
-use crate::model::{FieldPath, LabelSelector, SelectorPart};
-use crate::rules::{self, Rule};
+use crate::model::{FieldPath, nearest};
+use crate::rule::{PolicyFault, Rule, Subjects, Trust, kind_faults, selector_faults};
+use crate::rules;
 use crate::verdict::Action;
 use jiff::civil::Date;
 use serde::de::DeserializeOwned;
@@ -78,9 +77,7 @@ impl CompiledPolicy {
             if let Some((id, rule)) = rules::compile(entry, &at, &mut faults) {
                 let action = entry.action.unwrap_or(spec.action);
                 let same = compiled.iter().filter(|other| other.id == id);
-                for (other, why) in
-                    same.filter_map(|other| Some((other, rule.contradicts(other.rule.as_any())?)))
-                {
+                for (other, why) in same.filter_map(|other| Some((other, rule.contradicts(&*other.rule)?))) {
                     let message = format!("contradicts {}: {why}; take one of them out", other.field);
                     faults.push(PolicyFault::new(at.clone(), message));
                 }
@@ -115,8 +112,8 @@ impl CompiledPolicy {
 
     /// Whether the policy is about that object.
     pub fn is_about(&self, subjects: &Subjects<'_>) -> bool {
-        self.matches.as_ref().is_none_or(|matches| subjects.satisfy(matches, Believe::Claims))
-            && !self.exclude.iter().any(|exclude| subjects.satisfy(exclude, Believe::Proof))
+        self.matches.as_ref().is_none_or(|matches| matches.holds(subjects, Trust::Stated))
+            && !self.exclude.iter().any(|exclude| exclude.holds(subjects, Trust::Proven))
     }
 
     /// Whether objects of that kind may be among those that the policy is about.
@@ -127,7 +124,7 @@ impl CompiledPolicy {
 
     /// Why an object is excused from a rule of this policy today.
     pub fn excuse(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> Option<String> {
-        if let Some(exception) = self.exception(subjects, rule, today, Believe::Proof) {
+        if let Some(exception) = self.exception(subjects, rule, today, Trust::Proven) {
             return Some(match exception.until {
                 Some(until) => format!("{} (until {until})", exception.reason),
                 None => exception.reason.clone(),
@@ -142,8 +139,8 @@ impl CompiledPolicy {
     /// Why an object that asks to be excused from a rule is not: an annotation that says too little, an owner that is
     /// not known. Only for an object that [`excuse`](Self::excuse) does not excuse.
     pub fn refused_excuse(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> Option<String> {
-        let excluded = || self.exclude.iter().any(|exclude| subjects.satisfy(exclude, Believe::Claims));
-        let by_owner = if self.exception(subjects, rule, today, Believe::Claims).is_some() {
+        let excluded = || self.exclude.iter().any(|exclude| exclude.holds(subjects, Trust::Stated));
+        let by_owner = if self.exception(subjects, rule, today, Trust::Stated).is_some() {
             Some("an exception of the policy")
         } else {
             excluded().then_some("an `exclude` of the policy")
@@ -176,9 +173,9 @@ impl CompiledPolicy {
         subjects: &Subjects<'_>,
         rule: &str,
         today: Date,
-        believe: Believe,
+        trust: Trust,
     ) -> Option<&CompiledException> {
-        self.exceptions.iter().find(|exception| exception.excuses(subjects, rule, today, believe))
+        self.exceptions.iter().find(|exception| exception.excuses(subjects, rule, today, trust))
     }
 }
 
@@ -220,10 +217,10 @@ impl CompiledException {
         Self { subjects, rules: exception.rules.clone(), reason: exception.reason.trim().to_owned(), until }
     }
 
-    fn excuses(&self, subjects: &Subjects<'_>, rule: &str, today: Date, believe: Believe) -> bool {
+    fn excuses(&self, subjects: &Subjects<'_>, rule: &str, today: Date, trust: Trust) -> bool {
         self.until.is_none_or(|until| today <= until)
             && (self.rules.is_empty() || self.rules.iter().any(|id| id == rule))
-            && subjects.satisfy(&self.subjects, believe)
+            && self.subjects.holds(subjects, trust)
     }
 }
 
@@ -323,7 +320,7 @@ fn exclude_faults(exclude: &Match, at: &FieldPath, faults: &mut Vec<PolicyFault>
 fn rule_faults(ids: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
     let known: Vec<&str> = rules::all().iter().map(|rule| rule.id).collect();
     for (index, id) in ids.iter().enumerate().filter(|(_, id)| !known.contains(&id.as_str())) {
-        let hint = match super::load::nearest(id, &known) {
+        let hint = match nearest(id, &known) {
             Some(near) => format!("did you mean {near}?"),
             None => format!("the rules are {}", known.join(", ")),
         };
@@ -348,45 +345,5 @@ fn match_faults(matches: &Match, at: &FieldPath, faults: &mut Vec<PolicyFault>) 
         if let Some(selector) = selector {
             selector_faults(selector, &at.key(field), faults);
         }
-    }
-}
-
-/// The kinds that policies are about for the most part.
-const KINDS: [&str; 12] = [
-    "CronJob",
-    "DaemonSet",
-    "Deployment",
-    "Job",
-    "PersistentVolume",
-    "PersistentVolumeClaim",
-    "Pod",
-    "PodTemplate",
-    "ReplicaSet",
-    "ReplicationController",
-    "StatefulSet",
-    "StorageClass",
-];
-
-/// Tells of kinds that are none. An owner can be of any kind, so that only what looks like a known one is a fault.
-pub(crate) fn kind_faults(kinds: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
-    for (index, kind) in kinds.iter().enumerate() {
-        let singular = kind.strip_suffix('s').filter(|_| !KINDS.contains(&kind.as_str())).unwrap_or(kind);
-        let meant =
-            KINDS.iter().find(|known| known.eq_ignore_ascii_case(singular) && **known != kind.as_str());
-        if let Some(meant) = meant {
-            let message = format!("{kind:?} is no kind: did you mean {meant}?");
-            faults.push(PolicyFault::new(at.index(index), message));
-        }
-    }
-}
-
-/// Tells what Kubernetes would refuse in a selector that stands at that field.
-pub(crate) fn selector_faults(selector: &LabelSelector, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
-    for (part, message) in selector.faults() {
-        let path = match part {
-            SelectorPart::Label(key) => at.key("matchLabels").key(key),
-            SelectorPart::Expression(index) => at.key("matchExpressions").index(index),
-        };
-        faults.push(PolicyFault::new(path, message));
     }
 }

@@ -1,27 +1,11 @@
 use super::compile::{CompiledPolicy, part_faults};
 use super::schema::{API_VERSION, KIND, StoragePolicy, schema};
-use crate::model::{FieldPath, Segment};
+use crate::model::{FieldPath, Segment, nearest};
+use crate::rule::PolicyFault;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use std::sync::LazyLock;
-
-/// One fault of a policy, with the field that it is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[error("{path}: {message}")]
-pub struct PolicyFault {
-    /// Where.
-    pub path: FieldPath,
-    /// What is wrong and what to write instead.
-    pub message: String,
-}
-
-impl PolicyFault {
-    /// A fault at that field.
-    pub fn new(path: FieldPath, message: impl Into<String>) -> Self {
-        Self { path, message: message.into() }
-    }
-}
 
 struct Schema {
     json: Value,
@@ -217,23 +201,4 @@ fn path_of(pointer: &str, root: &Value) -> FieldPath {
         }
     }
     path
-}
-
-/// The longest name, in bytes, that is held against the known ones.
-const MOST_COMPARED: usize = 64;
-
-/// The known name that differs least, when it differs by little.
-pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    // Whatever is much longer than all that is known is like none of it, and comparing takes the product of both.
-    if name.len() > MOST_COMPARED {
-        return None;
-    }
-    known
-        .iter()
-        .map(|candidate| {
-            (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), *candidate)
-        })
-        .min()
-        .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 4))
-        .map(|(_, candidate)| candidate)
 }

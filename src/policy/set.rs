@@ -107,7 +107,7 @@ fn contradictions<'a>(
     let pairs =
         policy.rules.iter().flat_map(move |rule| other.rules.iter().map(move |against| (rule, against)));
     pairs.filter(move |(rule, against)| same_subjects && rule.id == against.id).filter_map(move |(rule, against)| {
-        let why = rule.rule.contradicts(against.rule.as_any())?;
+        let why = rule.rule.contradicts(&*against.rule)?;
         let message = format!(
             "policies {:?} and {:?} contradict each other in {}: {why}; give one of them a higher `priority` or a \
              narrower `match`",

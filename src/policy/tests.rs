@@ -1,7 +1,8 @@
 use super::{CompiledPolicy, PolicySet, load};
-use crate::engine::{Engine, Review};
+use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::lookup::MapLookup;
+use crate::rule::Review;
 use crate::verdict::{Action, Verdict};
 use jiff::civil::{Date, date};
 use proptest::prelude::*;

@@ -1,5 +1,6 @@
 use crate::policy::schema;
-use crate::rules::{RuleInfo, all};
+use crate::rule::RuleInfo;
+use crate::rules::all;
 use serde_json::{Map, Value};
 use std::fmt::Write;
 

@@ -1,9 +1,8 @@
 use super::support::{best_fit, class_samples, fits_any, one_of, pattern_fault, pattern_faults};
-use super::{Draft, Drafts, Rule};
-use crate::engine::Context;
-use crate::facts::{ClaimSite, ClassFacts};
-use crate::model::{AccessMode, FieldPath};
-use crate::policy::{PolicyFault, nearest};
+use crate::facts::ClassFacts;
+use crate::model::{AccessMode, FieldPath, nearest};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::storage::ClaimSite;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -42,7 +41,7 @@ pub struct Params {
     pub shared_classes: Vec<String>,
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "access-modes";
     const FIELD: &'static str = "accessModes";
 
@@ -72,7 +71,7 @@ const MODES: [AccessMode; 4] = [
 ];
 
 impl Rule for AccessModes {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         for site in context.facts.claim_sites() {
             self.judge(context, &site, findings);
         }
@@ -90,10 +89,6 @@ impl Rule for AccessModes {
             Some(format!("one allows only {theirs}{scope}, the other only {ours}"))
         })
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl AccessModes {
@@ -102,7 +97,7 @@ impl AccessModes {
         class.and_then(|class| best_fit(&self.0.per_class, class)).unwrap_or(&self.0.allow)
     }
 
-    fn judge(&self, context: &Context<'_>, site: &ClaimSite<'_>, findings: &mut Drafts<'_>) {
+    fn judge(&self, context: &Context<'_>, site: &ClaimSite<'_>, findings: &mut NewFindings<'_>) {
         let class = site.spec.class_in_effect(context.lookup);
         let allowed = self.allowed(class.as_deref());
         let choice = if allowed.is_empty() { &MODES } else { allowed };
@@ -110,7 +105,7 @@ impl AccessModes {
         if site.spec.access_modes.is_empty() {
             let message = "asks for no access mode, and Kubernetes makes no claim without one";
             let help = format!("set `accessModes` to {}", one_of(choice));
-            findings.push(Draft::new(field, message).help(help));
+            findings.push(NewFinding::new(field, message).help(help));
             return;
         }
         let local = self.local_class(context, site);
@@ -123,7 +118,7 @@ impl AccessModes {
                     let known = MODES.map(AccessMode::as_str);
                     let meant =
                         AccessMode::parse(text).map(AccessMode::as_str).or_else(|| nearest(text, &known));
-                    findings.push(Draft::new(at, message).help(match meant {
+                    findings.push(NewFinding::new(at, message).help(match meant {
                         Some(meant) => format!("did you mean {meant}?"),
                         None => format!("write {}", one_of(choice)),
                     }));
@@ -135,7 +130,7 @@ impl AccessModes {
                             None => String::new(),
                         };
                     let message = format!("asks for {mode}, which the policy does not allow{scope}");
-                    findings.push(Draft::new(at, message).help(format!("write {}", one_of(allowed))));
+                    findings.push(NewFinding::new(at, message).help(format!("write {}", one_of(allowed))));
                 }
                 Ok(mode @ (AccessMode::ReadWriteMany | AccessMode::ReadOnlyMany)) => {
                     if let Some(class) = &local {
@@ -163,13 +158,13 @@ impl AccessModes {
     }
 }
 
-fn cannot_share(site: &ClaimSite<'_>, at: FieldPath, mode: AccessMode, class: &ClassFacts) -> Draft {
+fn cannot_share(site: &ClaimSite<'_>, at: FieldPath, mode: AccessMode, class: &ClassFacts) -> NewFinding {
     let message = format!(
         "asks for {mode}, but the volumes of class {:?} ({}) can be used on one node alone: the claim stays Pending, \
          or pods on other nodes do not see the data",
         class.name, class.provisioner
     );
-    Draft::new(at, message)
+    NewFinding::new(at, message)
         .related(site.class_field(), "the class")
         .help("write ReadWriteOnce, or take a class whose storage is on the network")
 }
@@ -260,7 +255,7 @@ mod tests {
         let rule = |params: Value| {
             policy(json!([{"accessModes": params}])).unwrap().policies()[0].rules[0].rule.clone()
         };
-        let contradict = |a: Value, b: Value| rule(a).contradicts(rule(b).as_any()).is_some();
+        let contradict = |a: Value, b: Value| rule(a).contradicts(&*rule(b)).is_some();
         assert!(contradict(json!({"allow": ["ReadWriteOnce"]}), json!({"allow": ["ReadWriteMany"]})));
         assert!(contradict(
             json!({"allow": ["ReadWriteOnce"]}),

@@ -1,13 +1,11 @@
 use super::support::{fits_any, pattern_faults};
-use super::{Draft, Drafts, Rule};
-use crate::engine::Context;
-use crate::facts::{BindingMode, ClaimSite, ClassFacts, Subject};
+use crate::facts::{BindingMode, ClassFacts, Subject};
 use crate::model::FieldPath;
-use crate::policy::PolicyFault;
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::storage::ClaimSite;
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
 use std::sync::Arc;
 
 /// Asks classes of local storage to wait for the first pod.
@@ -35,7 +33,7 @@ pub struct Params {
     pub provisioners: Vec<String>,
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "binding-mode";
     const FIELD: &'static str = "bindingMode";
 
@@ -57,21 +55,17 @@ enum Local {
 }
 
 impl Rule for BindingModeRule {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         match &context.facts.subject {
             Subject::Class(class) => findings.extend(self.judge_class(context, class)),
             _ => findings
                 .extend(context.facts.claim_sites().filter_map(|site| self.judge_claim(context, &site))),
         }
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl BindingModeRule {
-    fn judge_class(&self, context: &Context<'_>, class: &ClassFacts) -> Option<Draft> {
+    fn judge_class(&self, context: &Context<'_>, class: &ClassFacts) -> Option<NewFinding> {
         let local = self.local(context, class);
         if class.binding == BindingMode::WaitForFirstConsumer || local == Local::No {
             return None;
@@ -82,11 +76,11 @@ impl BindingModeRule {
              and a pod that does not fit there stays Pending",
             class.name, class.provisioner
         );
-        let draft = Draft::new(field, message).help("set `volumeBindingMode: WaitForFirstConsumer`");
+        let draft = NewFinding::new(field, message).help("set `volumeBindingMode: WaitForFirstConsumer`");
         Some(if local == Local::Maybe { draft.at_most(Action::Warn) } else { draft })
     }
 
-    fn judge_claim(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<Draft> {
+    fn judge_claim(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<NewFinding> {
         // A claim that names its volume has chosen already.
         if site.spec.volume_name.is_some() {
             return None;
@@ -101,7 +95,7 @@ impl BindingModeRule {
             class.name
         );
         Some(
-            Draft::new(site.class_field(), message)
+            NewFinding::new(site.class_field(), message)
                 .help("take a class with `volumeBindingMode: WaitForFirstConsumer`, or have this one made anew with it")
                 .at_most(Action::Warn),
         )

@@ -1,34 +1,13 @@
-use super::{Draft, Drafts, Rule};
-use crate::engine::Context;
+use crate::cel::{Code, Fault, Kind, Known, OfScaled, Program, Run, Type, Val, as_text, compile, limits};
 use crate::model::FieldPath;
-use crate::policy::{PolicyFault, kind_faults};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind, kind_faults};
 use crate::verdict::Action;
-use library::as_text;
-use program::{Known, Program};
-use reads::OfScaled;
-use run::{Code, Fault, Run};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use types::{Kind, Type};
-use value::Val;
 use values::OfReview;
 
-pub(crate) use values::Shared;
-
-mod format;
-mod library;
-mod limits;
-mod parse;
-mod pattern;
-mod program;
-mod reads;
-mod run;
-mod time;
-mod types;
-mod value;
 mod values;
 
 /// Asks what an expression in CEL says, with the functions that Kubernetes has in its admission policies.
@@ -127,15 +106,13 @@ pub struct Variable {
     pub expression: String,
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "cel";
     const FIELD: &'static str = "cel";
 
     fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         let mut compile =
-            |text: &str, known: &[Known<'_>], at: &FieldPath, wanted: Kind| match program::compile(
-                text, known,
-            ) {
+            |text: &str, known: &[Known<'_>], at: &FieldPath, wanted: Kind| match compile(text, known) {
                 Ok(program) if program.kind.may_be(wanted) => Some(program),
                 Ok(program) => {
                     let wanted = if wanted == Kind::Bool { "true or false" } else { "a text" };
@@ -226,7 +203,7 @@ struct Cel {
 }
 
 impl Rule for Cel {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let kind = &context.facts.id.kind;
         if !self.is_about(kind) {
             return;
@@ -238,9 +215,9 @@ impl Rule for Cel {
         let name = &self.params.name;
         match answer {
             Ok(None) => {}
-            Ok(Some(message)) => findings.push(Draft::new(self.field.clone(), message)),
+            Ok(Some(message)) => findings.push(NewFinding::new(self.field.clone(), message)),
             Err(why) => findings.push(
-                Draft::new(self.field.clone(), format!("the expression {name:?} failed on this {kind}: {why}")).help(
+                NewFinding::new(self.field.clone(), format!("the expression {name:?} failed on this {kind}: {why}")).help(
                     "guard what may be absent with has(…) or .?field.orValue(…), or narrow the rule with `kinds` or \
                      `when`",
                 ),
@@ -252,7 +229,7 @@ impl Rule for Cel {
         self.is_about(kind) && self.of_scaled != OfScaled::Nothing
     }
 
-    fn check_scale(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check_scale(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let OfScaled::Beyond(path) = &self.of_scaled else { return self.check(context, findings) };
         let (name, kind) = (&self.params.name, &context.facts.id.kind);
         let message = format!(
@@ -260,15 +237,15 @@ impl Rule for Cel {
         );
         let help = "ask for `object.spec.replicas` in a rule of its own, with nothing but the object's kind, name, namespace \
                     and labels, `request` and `namespaceObject` beside it";
-        findings.push(Draft::new(self.field.clone(), message).help(help).at_most(Action::Warn));
+        findings.push(NewFinding::new(self.field.clone(), message).help(help).at_most(Action::Warn));
     }
 
     fn reads_request(&self) -> bool {
         self.reads_request
     }
 
-    fn as_any(&self) -> &dyn Any {
-        self
+    fn reads_any_kind(&self) -> bool {
+        true
     }
 }
 

@@ -1,10 +1,9 @@
 use super::support::{fits_any, includes, one_of, overlap, pattern_faults};
-use super::{Draft, Drafts, Rule};
-use crate::engine::Context;
-use crate::facts::{ClaimSite, ClaimSiteKind, ClassName};
+use crate::facts::ClassName;
 use crate::lookup::LookupKind;
-use crate::model::FieldPath;
-use crate::policy::{PolicyFault, nearest};
+use crate::model::{FieldPath, nearest};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::storage::{ClaimSite, ClaimSiteKind};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,7 +55,7 @@ fn yes() -> bool {
     true
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "claim-class";
     const FIELD: &'static str = "claimClass";
 
@@ -90,7 +89,7 @@ impl Params {
 struct ClaimClass(Params);
 
 impl Rule for ClaimClass {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         findings.extend(context.facts.claim_sites().filter_map(|site| self.judge(context, &site)));
     }
 
@@ -116,60 +115,62 @@ impl Rule for ClaimClass {
         (none_is_left(&ours.allow, &other.deny) || none_is_left(&other.allow, &ours.deny))
             .then(|| "one denies every class that the other allows".to_owned())
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl ClaimClass {
-    fn judge(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<Draft> {
+    fn judge(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<NewFinding> {
         let field = site.class_field();
         match &site.spec.class {
             ClassName::Named(class) => {
                 if let Some(why) = self.refuses(class) {
                     return Some(
-                        Draft::new(field, format!("asks for class {class:?}, {why}")).help(self.allowed()),
+                        NewFinding::new(field, format!("asks for class {class:?}, {why}"))
+                            .help(self.allowed()),
                     );
                 }
                 self.misses(context, site, class).then(|| {
                     let message =
                         format!("asks for class {class:?}, which does not exist: the claim stays Pending");
-                    Draft::new(field, message).help(self.instead(context, class))
+                    NewFinding::new(field, message).help(self.instead(context, class))
                 })
             }
             ClassName::Empty => (!self.0.allows_none()).then(|| {
                 let message = "asks for a volume without a class (`\"\"`), which the policy does not allow";
-                Draft::new(field, message).help(self.allowed())
+                NewFinding::new(field, message).help(self.allowed())
             }),
             ClassName::Absent => self.judge_absent(context, site, field),
         }
     }
 
-    fn judge_absent(&self, context: &Context<'_>, site: &ClaimSite<'_>, field: FieldPath) -> Option<Draft> {
+    fn judge_absent(
+        &self,
+        context: &Context<'_>,
+        site: &ClaimSite<'_>,
+        field: FieldPath,
+    ) -> Option<NewFinding> {
         let default = context.lookup.default_class();
         // A claim gets the default's name from the API server, a template does not.
         let is_named = default.is_some() && matches!(site.kind, ClaimSiteKind::Claim);
         if self.0.require_name && !is_named {
             let message = "names no class, which the policy wants of every claim";
-            return Some(Draft::new(field, message).help(self.allowed()));
+            return Some(NewFinding::new(field, message).help(self.allowed()));
         }
         if let Some(default) = default {
             let class = &default.name;
             let why = self.refuses(class)?;
             let message = format!("names no class, and the cluster's default is {class:?}, {why}");
-            return Some(Draft::new(field, message).help(self.allowed()));
+            return Some(NewFinding::new(field, message).help(self.allowed()));
         }
         if context.lookup.knows_all(LookupKind::Class) {
             return self.0.must_exist.then(|| {
                 let message = "names no class, and the cluster has no default: the claim stays Pending";
-                Draft::new(field, message).help(self.allowed())
+                NewFinding::new(field, message).help(self.allowed())
             });
         }
         (!self.0.allow.is_empty()).then(|| {
             let message =
                 "names no class, and whether the policy allows the cluster's default is not known here";
-            Draft::new(field, message).help(self.allowed()).at_most(Action::Warn)
+            NewFinding::new(field, message).help(self.allowed()).at_most(Action::Warn)
         })
     }
 
@@ -218,8 +219,9 @@ impl ClaimClass {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{faults, judge, lines, policy};
-    use crate::engine::{Engine, Review};
+    use crate::engine::Engine;
     use crate::lookup::MapLookup;
+    use crate::rule::Review;
     use serde_json::{Value, json};
 
     fn claim(spec: Value) -> Value {
@@ -358,7 +360,7 @@ mod tests {
         let rule = |params: Value| {
             policy(json!([{"claimClass": params}])).unwrap().policies()[0].rules[0].rule.clone()
         };
-        let contradict = |a: Value, b: Value| rule(a).contradicts(rule(b).as_any()).is_some();
+        let contradict = |a: Value, b: Value| rule(a).contradicts(&*rule(b)).is_some();
         assert!(contradict(json!({"allow": ["a"]}), json!({"allow": ["b"]})));
         assert!(contradict(json!({"allow": ["a*"]}), json!({"deny": ["a*"]})));
         assert!(contradict(json!({"deny": ["*"]}), json!({"allow": ["a"]})));

@@ -1,9 +1,7 @@
 use super::support::{best_fit, class_samples, pattern_fault, quantity};
-use super::{Draft, Drafts, Rule};
-use crate::engine::Context;
-use crate::facts::ClaimSite;
 use crate::model::{FieldPath, Operation, Quantity};
-use crate::policy::PolicyFault;
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::storage::ClaimSite;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -51,7 +49,7 @@ pub struct SizeBounds {
     pub max: Option<String>,
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "claim-size";
     const FIELD: &'static str = "claimSize";
 
@@ -111,7 +109,7 @@ struct ClaimSize {
 }
 
 impl Rule for ClaimSize {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         findings.extend(context.facts.claim_sites().filter_map(|site| self.judge(context, &site)));
     }
 
@@ -127,10 +125,6 @@ impl Rule for ClaimSize {
             above(&ours.min, &theirs.max).or_else(|| above(&theirs.min, &ours.max))
         })
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl ClaimSize {
@@ -138,7 +132,7 @@ impl ClaimSize {
         class.and_then(|class| best_fit(&self.per_class, class)).unwrap_or(&self.general)
     }
 
-    fn judge(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<Draft> {
+    fn judge(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<NewFinding> {
         let class = site.spec.class_in_effect(context.lookup);
         let Bounds { min, max } = self.bounds(class.as_deref());
         let field = site.request_field();
@@ -155,19 +149,19 @@ impl ClaimSize {
         let help = format!("ask for {allowed} in `resources.requests.storage`");
         let Some(request) = &site.spec.request else {
             let message = format!("asks for no size{of_class}, where the policy allows {allowed}");
-            return Some(Draft::new(field, message).help(help));
+            return Some(NewFinding::new(field, message).help(help));
         };
         if let Some(max) = max.as_ref().filter(|max| request > max) {
             let message = format!(
                 "asks for {request}{of_class}: the most is {max}, and a claim cannot be made smaller later"
             );
-            return Some(Draft::new(field, message).help(help));
+            return Some(NewFinding::new(field, message).help(help));
         }
         // A claim that is too small and grows gets better, even when it stays too small.
         let min =
             min.as_ref().filter(|min| request < min && context.review.operation != Operation::Update)?;
         let message = format!("asks for {request}{of_class}: the least is {min}");
-        Some(Draft::new(field, message).help(help))
+        Some(NewFinding::new(field, message).help(help))
     }
 }
 
@@ -259,7 +253,7 @@ mod tests {
         let rule = |params: Value| {
             policy(json!([{"claimSize": params}])).unwrap().policies()[0].rules[0].rule.clone()
         };
-        let contradict = |a: Value, b: Value| rule(a).contradicts(rule(b).as_any());
+        let contradict = |a: Value, b: Value| rule(a).contradicts(&*rule(b));
         assert!(contradict(json!({"min": "2Gi"}), json!({"max": "1Gi"})).is_some());
         assert!(contradict(json!({"max": "1Gi"}), json!({"min": "2Gi"})).is_some());
         assert!(contradict(json!({"min": "1Gi"}), json!({"max": "1Gi"})).is_none());

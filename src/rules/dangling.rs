@@ -1,13 +1,10 @@
-use super::{Draft, Drafts, Rule};
-use crate::engine::Context;
 use crate::facts::{ClaimFacts, Container, Subject, VolumeSource, Workload, WorkloadKind};
 use crate::lookup::LookupKind;
 use crate::model::FieldPath;
-use crate::policy::{Belongs, PolicyFault};
+use crate::rule::{Belongs, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -45,7 +42,7 @@ const NAMED: usize = 12;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {}
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "dangling";
     const FIELD: &'static str = "dangling";
 
@@ -58,7 +55,7 @@ impl super::Params for Params {
 struct Dangling;
 
 impl Rule for Dangling {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         match &context.facts.subject {
             Subject::Workload(workload) => {
                 for container in &workload.pod.containers {
@@ -79,10 +76,6 @@ impl Rule for Dangling {
             _ => {}
         }
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// The names that a mount can use.
@@ -102,7 +95,7 @@ fn uses<'w>(
     mounted.chain(container.devices.iter().map(move |d| (d.volume, devices.index(d.index), "block device")))
 }
 
-fn mounts(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Drafts<'_>) {
+fn mounts(workload: &Workload<'_>, container: &Container<'_>, findings: &mut NewFindings<'_>) {
     let known = |name: &str| workload.pod.volume(name).is_some() || workload.claim_template(name).is_some();
     for (name, field, what) in uses(workload, container).filter(|(name, ..)| !known(name)) {
         let message = format!(
@@ -116,7 +109,7 @@ fn mounts(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Dra
             [] => format!("add {name:?} to the pod's `volumes`"),
             _ => format!("write one of {}{more}, or add {name:?} to the pod's `volumes`", all.join(", ")),
         };
-        findings.push(Draft::new(field.key("name"), message).help(help));
+        findings.push(NewFinding::new(field.key("name"), message).help(help));
     }
 }
 
@@ -135,7 +128,7 @@ fn repeated<'t, T, K: Eq + Hash>(
     })
 }
 
-fn same_path(workload: &Workload<'_>, container: &Container<'_>, findings: &mut Drafts<'_>) {
+fn same_path(workload: &Workload<'_>, container: &Container<'_>, findings: &mut NewFindings<'_>) {
     let pod = workload.pod.path();
     for (first, mount) in repeated(&container.mounts, |mount| &mount.path) {
         let message = format!(
@@ -143,7 +136,7 @@ fn same_path(workload: &Workload<'_>, container: &Container<'_>, findings: &mut 
              them alone",
             container.name, first.volume, mount.volume, mount.path
         );
-        let finding = Draft::new(container.mount_path(&pod, mount).key("mountPath"), message)
+        let finding = NewFinding::new(container.mount_path(&pod, mount).key("mountPath"), message)
             .related(container.mount_path(&pod, first).key("mountPath"), "the first mount at this path")
             .help("give each mount a path of its own, or remove one");
         findings.push(finding);
@@ -151,14 +144,14 @@ fn same_path(workload: &Workload<'_>, container: &Container<'_>, findings: &mut 
 }
 
 /// Pod volumes of the same name: a mount means the first, and the API server refuses them.
-fn same_name(workload: &Workload<'_>, findings: &mut Drafts<'_>) {
+fn same_name(workload: &Workload<'_>, findings: &mut NewFindings<'_>) {
     let pod = workload.pod.path();
     for (first, volume) in repeated(&workload.pod.volumes, |volume| volume.name) {
         let message = format!(
             "two pod volumes have the name {:?}: no mount can tell which is meant, and the API server refuses them",
             volume.name
         );
-        let finding = Draft::new(volume.path(&pod).key("name"), message)
+        let finding = NewFinding::new(volume.path(&pod).key("name"), message)
             .related(first.path(&pod).key("name"), "the first of this name")
             .help("give each a name of its own, or remove one");
         findings.push(finding);
@@ -166,7 +159,7 @@ fn same_name(workload: &Workload<'_>, findings: &mut Drafts<'_>) {
 }
 
 /// Pod volumes and claim templates that no container uses.
-fn unused(workload: &Workload<'_>, findings: &mut Drafts<'_>) {
+fn unused(workload: &Workload<'_>, findings: &mut NewFindings<'_>) {
     let pod = workload.pod.path();
     let containers = workload.pod.containers.iter();
     let used: HashSet<&str> =
@@ -177,7 +170,8 @@ fn unused(workload: &Workload<'_>, findings: &mut Drafts<'_>) {
             volume.name
         );
         let help = "mount it with `volumeMounts` where the data is, or remove it";
-        findings.push(Draft::new(volume.path(&pod).key("name"), message).help(help).at_most(Action::Warn));
+        findings
+            .push(NewFinding::new(volume.path(&pod).key("name"), message).help(help).at_most(Action::Warn));
     }
     for template in workload.claim_templates.iter().filter(|template| !used.contains(template.name)) {
         let message = format!(
@@ -187,11 +181,11 @@ fn unused(workload: &Workload<'_>, findings: &mut Drafts<'_>) {
         );
         let help = "mount it with `volumeMounts` where the data is, or remove it";
         let field = template.path().key("metadata").key("name");
-        findings.push(Draft::new(field, message).help(help).at_most(Action::Warn));
+        findings.push(NewFinding::new(field, message).help(help).at_most(Action::Warn));
     }
 }
 
-fn missing_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut Drafts<'_>) {
+fn missing_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut NewFindings<'_>) {
     let namespace = context.facts.namespace();
     for volume in &workload.pod.volumes {
         let VolumeSource::Claim { name, .. } = volume.source else { continue };
@@ -208,7 +202,7 @@ fn missing_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut
         let message = format!(
             "claim {name:?} exists nowhere {place} (namespace {namespace:?}): the pod stays Pending until there is one"
         );
-        let finding = Draft::new(volume.source_path(&workload.pod.path()).key("claimName"), message)
+        let finding = NewFinding::new(volume.source_path(&workload.pod.path()).key("claimName"), message)
             .help("correct the name, or create the claim in the pod's own namespace")
             .at_most(Action::Warn);
         findings.push(finding);
@@ -217,7 +211,7 @@ fn missing_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut
 
 /// Generic ephemeral volumes whose claim exists already and is somebody's own. Of other workloads than these the names of
 /// the pods are not known.
-fn taken_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut Drafts<'_>) {
+fn taken_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut NewFindings<'_>) {
     /// How many pods of a StatefulSet are looked at.
     const MOST_PODS: i64 = 100;
     let name = &context.facts.id.name;
@@ -241,7 +235,7 @@ fn taken_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut D
              the pod's: the pod does not start",
             volume.name
         );
-        let finding = Draft::new(volume.path(&workload.pod.path()).key("name"), message)
+        let finding = NewFinding::new(volume.path(&workload.pod.path()).key("name"), message)
             .help("rename the volume, the pod or the claim; to use that claim, name it in `persistentVolumeClaim`")
             .at_most(Action::Warn);
         findings.push(finding);
@@ -259,7 +253,12 @@ fn is_set_claim(context: &Context<'_>, workload: &Workload<'_>, volume: &str, cl
 }
 
 /// A claim that names a volume binds to that one or to none.
-fn missing_volume(context: &Context<'_>, name: Option<&str>, claim: &FieldPath, findings: &mut Drafts<'_>) {
+fn missing_volume(
+    context: &Context<'_>,
+    name: Option<&str>,
+    claim: &FieldPath,
+    findings: &mut NewFindings<'_>,
+) {
     let Some(name) = name.filter(|_| context.lookup.knows_all(LookupKind::Volume)) else { return };
     if context.lookup.volume(name).is_some() {
         return;
@@ -268,7 +267,7 @@ fn missing_volume(context: &Context<'_>, name: Option<&str>, claim: &FieldPath, 
         "volume {name:?} exists nowhere in the cluster, and a claim that names a volume binds to no other: it stays \
          Pending"
     );
-    let finding = Draft::new(claim.key("spec").key("volumeName"), message)
+    let finding = NewFinding::new(claim.key("spec").key("volumeName"), message)
         .help("correct the name, or leave `volumeName` out so that a volume is found or made")
         .at_most(Action::Warn);
     findings.push(finding);
@@ -276,10 +275,11 @@ fn missing_volume(context: &Context<'_>, name: Option<&str>, claim: &FieldPath, 
 
 #[cfg(test)]
 mod tests {
-    use super::super::Drafts;
     use super::super::testing::{judge, judge_review, lines, policy};
-    use crate::engine::{Engine, Review};
+    use crate::engine::Engine;
     use crate::lookup::MapLookup;
+    use crate::rule::NewFindings;
+    use crate::rule::Review;
     use crate::verdict::Action;
     use serde_json::{Value, json};
 
@@ -457,7 +457,7 @@ mod tests {
         let verdict = judge(json!([{"dangling": {}}]), &[], &object);
         assert_eq!(
             verdict.findings.len(),
-            Drafts::MOST + 1,
+            NewFindings::MOST + 1,
             "each mount names nothing, and nothing mounts a volume"
         );
         let more = verdict.findings.last().unwrap();

@@ -1,10 +1,9 @@
-use super::Rule;
 use super::support::best_fit;
-use crate::engine::Context;
-use crate::facts::{ClaimSite, ClaimSiteKind, ClaimSpec, ClassName};
-use crate::model::{FieldPath, Operation};
+use crate::facts::{ClaimSpec, ClassName};
+use crate::model::{FieldPath, Operation, nearest};
 use crate::patch::PatchBuilder;
-use crate::policy::{PolicyFault, nearest};
+use crate::rule::{Context, PolicyFault, Rule, RuleKind};
+use crate::storage::{ClaimSite, ClaimSiteKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,7 +30,7 @@ pub struct Params {
     pub namespaces: BTreeMap<String, String>,
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "default-class";
     const FIELD: &'static str = "defaultClass";
 
@@ -68,10 +67,6 @@ impl Rule for DefaultClass {
             let ours = self.0.namespaces.get(namespace).filter(|ours| *ours != class)?;
             Some(format!("for namespace {namespace:?} one fills in the class {class:?}, the other {ours:?}"))
         })
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

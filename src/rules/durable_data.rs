@@ -1,16 +1,13 @@
-use super::{Draft, Drafts, Rule};
 use crate::catalog::{Catalog, Origin, PlaceDoubt, Start, Unplaced};
-use crate::data::{Data, DataPath, UnplacedData, Why, has_durable, has_lasting, view, writable_mounts};
-use crate::engine::Context;
-use crate::facts::{
-    Container, Cover, Mount, Place, Section, StorageMap, VolumeSource, Workload, WorkloadKind,
-};
+use crate::facts::{Container, Mount, Section, VolumeSource, Workload, WorkloadKind};
 use crate::model::{Brief, Durability, FieldPath, FsPath, LabelSelector, beginning, shortened};
-use crate::policy::{Belongs, PolicyFault, selector_faults};
+use crate::rule::{Belongs, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind, selector_faults};
+use crate::storage::{
+    Cover, Data, DataPath, Place, Storage, UnplacedData, Why, has_durable, has_lasting, view, writable_mounts,
+};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,7 +111,7 @@ fn claim() -> Durability {
     Durability::Claim
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "durable-data";
     const FIELD: &'static str = "durableData";
 
@@ -137,7 +134,7 @@ impl super::Params for Params {
 struct DurableData(Params);
 
 impl Rule for DurableData {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let mut data = Data::of_products(workload, storage, context.products(), &self.0.scratch);
         let by_catalog = !data.paths.is_empty() || !data.caches.is_empty() || !data.unplaced.is_empty();
@@ -168,10 +165,6 @@ impl Rule for DurableData {
             self.judge_set(workload, storage, findings);
         }
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// What findings turn on besides where the data lies.
@@ -197,7 +190,7 @@ impl<'w, 'a> Asked<'w, 'a> {
 
     /// The finding as it is where a person only looks around: a debug container, or a shell at a terminal. To refuse one
     /// would be in the way of whoever repairs something.
-    fn looked_around(&self, container: &'w Container<'a>, draft: Draft) -> Draft {
+    fn looked_around(&self, container: &'w Container<'a>, draft: NewFinding) -> NewFinding {
         // In a pod template there is no ephemeral container, and what a hook runs is not typed by a person.
         let debugs = container.section == Section::Ephemeral && self.workload.kind == WorkloadKind::Pod;
         let shell =
@@ -216,9 +209,9 @@ impl DurableData {
     fn judge<'w, 'a>(
         &self,
         asked: &Asked<'w, 'a>,
-        storage: StorageMap<'_, '_>,
+        storage: Storage<'_, '_>,
         alike: &[&DataPath<'w, 'a>],
-    ) -> Option<Draft> {
+    ) -> Option<NewFinding> {
         let data = *alike.first()?;
         let fate = data.cover.fate;
         let require = self.0.require;
@@ -259,9 +252,9 @@ impl DurableData {
                 Durability::Claim => "use a class or volume with reclaim policy Retain".to_owned(),
                 _ => claim_help,
             };
-            Draft::new(field, format!("{owner}, {place}: lost when {lost}")).help(help)
+            NewFinding::new(field, format!("{owner}, {place}: lost when {lost}")).help(help)
         } else {
-            Draft::new(
+            NewFinding::new(
                 field,
                 format!(
                     "{owner}, {place}: whether that lasts is not known ({} or {})",
@@ -325,7 +318,7 @@ impl DurableData {
 
     /// Softens what is said of data that may lie on another mount, which lasts, or may be none. With no such mount they
     /// are lost wherever they lie.
-    fn doubted(&self, draft: Draft, storage: StorageMap<'_, '_>, data: &DataPath<'_, '_>) -> Draft {
+    fn doubted(&self, draft: NewFinding, storage: Storage<'_, '_>, data: &DataPath<'_, '_>) -> NewFinding {
         let moves = |what: &str| format!("unless {what} puts them on another mount");
         let place = data.doubts.place.filter(|_| has_lasting(&storage, data.container, self.0.require));
         let unless = match (place, data.doubts.cache) {
@@ -347,11 +340,11 @@ impl DurableData {
                 moves("the image's working directory, which is not known here,")
             }
         };
-        Draft { message: format!("{}, {unless}", draft.message), ..draft }.at_most(Action::Warn)
+        NewFinding { message: format!("{}, {unless}", draft.message), ..draft }.at_most(Action::Warn)
     }
 
     /// Data of which only the product is known.
-    fn judge_unplaced(&self, workload: &Workload<'_>, data: &UnplacedData<'_, '_>) -> Option<Draft> {
+    fn judge_unplaced(&self, workload: &Workload<'_>, data: &UnplacedData<'_, '_>) -> Option<NewFinding> {
         let most = if data.dispensable.is_some() { self.0.dispensable.action()? } else { Action::Warn };
         let field = data.container.path(&workload.pod.path()).key("image");
         let why = match data.why {
@@ -359,7 +352,7 @@ impl DurableData {
             Unplaced::Value(name) => format!("the value of {name} is not known here"),
         };
         let message = format!("where {} keeps its data is not known: {why}", data.product);
-        let draft = Draft::new(field, message)
+        let draft = NewFinding::new(field, message)
             .help("write the directory as a plain value into `args` or `env`, and mount a PersistentVolumeClaim there");
         Some(draft.at_most(most).at_most(Action::Warn))
     }
@@ -369,8 +362,8 @@ impl DurableData {
         &self,
         asked: &Asked<'w, 'a>,
         data: &DataPath<'w, 'a>,
-        draft: Draft,
-    ) -> Option<Draft> {
+        draft: NewFinding,
+    ) -> Option<NewFinding> {
         let (most, missing) = match &asked.job {
             Belongs::No => return Some(draft),
             Belongs::Invented(why) => return Some(draft.and_help(Some(why.clone()))),
@@ -390,7 +383,7 @@ impl DurableData {
     }
 
     /// A StatefulSet of images that the catalog does not know.
-    fn judge_set(&self, workload: &Workload<'_>, storage: StorageMap<'_, '_>, findings: &mut Drafts<'_>) {
+    fn judge_set(&self, workload: &Workload<'_>, storage: Storage<'_, '_>, findings: &mut NewFindings<'_>) {
         let Some(most) = self.0.stateful_sets.action() else { return };
         let pod = workload.pod.path();
         let mounts = writable_mounts(workload, storage, &self.0.scratch);
@@ -410,7 +403,7 @@ impl DurableData {
                 let paths: Vec<&str> = paths.into_iter().collect();
                 let message =
                     format!("{} of a StatefulSet, {}: lost when {lost}", paths.join(", "), describe(data));
-                Draft::new(field, message)
+                NewFinding::new(field, message)
                     .help("if it is data, use a volumeClaimTemplate; if not, name it in the rule's `scratch`")
                     .at_most(Action::Audit)
             }));
@@ -432,7 +425,7 @@ impl DurableData {
             ),
         };
         findings.push(
-            Draft::new(field, message)
+            NewFinding::new(field, message)
                 .help(
                     "add a volumeClaimTemplate and mount it where the data lies; if it keeps none, a Deployment does, \
                      or an exception with the reason",
@@ -468,7 +461,7 @@ fn listed<'p, T>(
 /// The mounts beneath a path in the writable layer: what someone took for enough.
 fn partial_mounts<'w, 'a>(
     data: &'w DataPath<'w, 'a>,
-    storage: StorageMap<'w, 'a>,
+    storage: Storage<'w, 'a>,
 ) -> impl Iterator<Item = (&'w Mount<'a>, Cover<'w, 'a>)> {
     let in_layer = data.cover.mount.is_none() && data.hidden_by.is_none();
     let mounts = data.container.mounts.get(..if in_layer { data.container.mounts.len() } else { 0 });
@@ -514,6 +507,11 @@ fn lies(cover: &Cover<'_, '_>) -> String {
                 format!("lies on an inline volume of the CSI driver {driver}")
             }
             VolumeSource::Claim { name, .. } => format!("lies on the claim {name:?}"),
+            source if source.is_misspelt() => format!(
+                "lies on {:?}, a pod volume of the unknown type {:?}, which the API server takes for an emptyDir",
+                volume.name,
+                source.field().map_or("", |kind| beginning(kind, 64))
+            ),
             source => {
                 let kind = source.field().map_or("unknown", |kind| beginning(kind, 64));
                 format!("lies on the {kind} volume {:?}", volume.name)
@@ -534,8 +532,8 @@ fn field(pod: &FieldPath, data: &DataPath<'_, '_>) -> FieldPath {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{faults, judge, judge_review, lines};
-    use crate::engine::Review;
     use crate::model::Operation;
+    use crate::rule::Review;
     use crate::verdict::Verdict;
     use serde_json::{Value, json};
 

@@ -1,13 +1,10 @@
 use super::support::quantity;
-use super::{Draft, Drafts, Rule};
-use crate::engine::Context;
 use crate::facts::{Container, Mount, PodFacts, PodVolume, Section, VolumeSource};
 use crate::json::Node;
-use crate::model::{FieldPath, Quantity};
-use crate::policy::{PolicyFault, nearest};
+use crate::model::{FieldPath, Quantity, nearest};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
 use std::sync::Arc;
 
 /// Bounds the scratch space of pods.
@@ -54,7 +51,7 @@ fn yes() -> bool {
     true
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "empty-dir";
     const FIELD: &'static str = "emptyDir";
 
@@ -89,7 +86,7 @@ struct EmptyDir {
 }
 
 impl Rule for EmptyDir {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some(workload) = context.facts.workload() else { return };
         let pod = &workload.pod;
         for volume in &pod.volumes {
@@ -98,10 +95,6 @@ impl Rule for EmptyDir {
             findings.extend(self.judge(pod, volume, is_first.then_some(volume.name)));
         }
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 /// The media that the kubelet knows; huge pages of a size (`HugePages-2Mi`) besides.
@@ -109,7 +102,7 @@ const MEDIA: [&str; 2] = ["Memory", "HugePages"];
 
 impl EmptyDir {
     /// `mounted` is the name by which mounts mean the pod volume.
-    fn judge(&self, pod: &PodFacts<'_>, volume: &PodVolume<'_>, mounted: Option<&str>) -> Option<Draft> {
+    fn judge(&self, pod: &PodFacts<'_>, volume: &PodVolume<'_>, mounted: Option<&str>) -> Option<NewFinding> {
         let (medium, size_limit) = match &volume.source {
             VolumeSource::EmptyDir { medium, size_limit } => (*medium, size_limit.as_ref()),
             VolumeSource::Unset => ("", None),
@@ -137,7 +130,7 @@ impl EmptyDir {
                     if self.or_storage_limit {
                         help.push_str(", or `limits.ephemeral-storage` of every container that mounts it");
                     }
-                    return Some(Draft::new(field, message).help(help));
+                    return Some(NewFinding::new(field, message).help(help));
                 };
                 too_large(name, size, self.max_size.as_ref(), field)
             }
@@ -153,7 +146,7 @@ impl EmptyDir {
                         "write `Memory` for a tmpfs, or leave the field out for the node's disk".to_owned()
                     }
                 };
-                Some(Draft::new(source.key("medium"), message).help(help))
+                Some(NewFinding::new(source.key("medium"), message).help(help))
             }
         }
     }
@@ -164,12 +157,12 @@ impl EmptyDir {
         (volume, mounted): (&PodVolume<'_>, Option<&str>),
         size_limit: Option<&Quantity>,
         source: &FieldPath,
-    ) -> Option<Draft> {
+    ) -> Option<NewFinding> {
         let name = volume.name;
         if !self.allow_memory {
             let message = format!("emptyDir {name:?} is kept in memory, which the policy does not allow");
             return Some(
-                Draft::new(source.key("medium"), message).help("leave `medium` out for the node's disk"),
+                NewFinding::new(source.key("medium"), message).help("leave `medium` out for the node's disk"),
             );
         }
         let held = MemoryLimit::of(pod, mounted);
@@ -187,7 +180,8 @@ impl EmptyDir {
                 ),
             };
             return Some(
-                Draft::new(field, message).help("set `sizeLimit`, below the memory limit of the container"),
+                NewFinding::new(field, message)
+                    .help("set `sizeLimit`, below the memory limit of the container"),
             );
         };
         if let Some(held) = held.filter(|held| size.value() > held.bytes) {
@@ -196,7 +190,7 @@ impl EmptyDir {
                  to it allow {}: they are OOM-killed before it is full",
                 held.text
             );
-            let draft = Draft::new(field, message)
+            let draft = NewFinding::new(field, message)
                 .help(format!("lower `sizeLimit` well below {}, or raise the memory limits", held.text));
             return Some(
                 held.fields.into_iter().fold(draft, |draft, at| draft.related(at, "the memory limit")),
@@ -229,11 +223,11 @@ fn has_storage_limits(pod: &PodFacts<'_>, volume: Option<&str>) -> bool {
         .all(|container| container.storage_limit.as_ref().is_some_and(|limit| limit.value() > 0))
 }
 
-fn too_large(name: &str, size: &Quantity, max: Option<&Quantity>, field: FieldPath) -> Option<Draft> {
+fn too_large(name: &str, size: &Quantity, max: Option<&Quantity>, field: FieldPath) -> Option<NewFinding> {
     let max = max.filter(|max| size > max)?;
     let message = format!("emptyDir {name:?} may hold {size}: the most that the policy allows is {max}");
     Some(
-        Draft::new(field, message)
+        NewFinding::new(field, message)
             .help(format!("set `sizeLimit` to {max} or less; use an ephemeral volume for more")),
     )
 }
@@ -274,7 +268,7 @@ impl MemoryLimit {
             Self {
                 bytes: most.max(together),
                 text,
-                fields: writers.iter().take(Draft::MOST_RELATED).map(limit).collect(),
+                fields: writers.iter().take(NewFinding::MOST_RELATED).map(limit).collect(),
             }
         });
         let whole = pod_memory_limit(pod.spec).filter(|_| !writers.is_empty()).map(|limit| Self {

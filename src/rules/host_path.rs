@@ -1,14 +1,11 @@
 use super::support::one_of;
-use super::{Draft, Drafts, Rule};
-use crate::engine::Context;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
 use crate::json::Node;
-use crate::model::{FieldPath, FsPath};
-use crate::policy::{PolicyFault, fits};
+use crate::model::{FieldPath, FsPath, fits};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -132,7 +129,7 @@ impl fmt::Display for AllowedPath {
     }
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "host-path";
     const FIELD: &'static str = "hostPath";
 
@@ -172,7 +169,7 @@ struct Asked<'o> {
 }
 
 impl Rule for HostPath {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         match &context.facts.subject {
             Subject::Workload(workload) => {
                 let pod = workload.pod.path();
@@ -204,7 +201,7 @@ impl Rule for HostPath {
                     }
                     _ => return,
                 };
-                let mut found = Drafts::new(&|_| true);
+                let mut found = NewFindings::new(&|_| true);
                 self.judge(&asked, &mut found, || vec![asked.field.clone()]);
                 let found = found.finish().into_iter();
                 findings.extend(
@@ -214,21 +211,23 @@ impl Rule for HostPath {
             _ => {}
         }
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl HostPath {
     /// Judges one path; `writable` tells the fields that make it writable.
-    fn judge(&self, asked: &Asked<'_>, findings: &mut Drafts<'_>, writable: impl Fn() -> Vec<FieldPath>) {
+    fn judge(
+        &self,
+        asked: &Asked<'_>,
+        findings: &mut NewFindings<'_>,
+        writable: impl Fn() -> Vec<FieldPath>,
+    ) {
         let Asked { path, field, name, kind } = asked;
         if climbs(path) {
             let message =
                 format!("{name} has `..` in its path {path:?}, which hides what of the node it opens");
-            findings
-                .push(Draft::new(field.clone(), message).help("write the path that it means, without `..`"));
+            findings.push(
+                NewFinding::new(field.clone(), message).help("write the path that it means, without `..`"),
+            );
             return;
         }
         let clean = FsPath::new(path);
@@ -236,7 +235,7 @@ impl HostPath {
             self.0.allow.iter().filter(|entry| FsPath::new(&entry.path).covers(&clean)).collect();
         if covering.is_empty() {
             let message = format!("{name} opens {clean} of the node, which the policy does not allow");
-            findings.push(Draft::new(field.clone(), message).help(self.allowed()));
+            findings.push(NewFinding::new(field.clone(), message).help(self.allowed()));
             return;
         }
         let typed: Vec<&AllowedPath> =
@@ -252,7 +251,7 @@ impl HostPath {
                 format!("{name} opens {clean} of the node and {given}, where the policy wants {wanted}");
             let at = field.parent().unwrap_or_default().key("type");
             findings.push(
-                Draft::new(at, message)
+                NewFinding::new(at, message)
                     .related(field.clone(), "the path that the policy allows for that type alone")
                     .help(format!("write `type: {wanted}`")),
             );
@@ -269,7 +268,7 @@ impl HostPath {
                     nearest.path
                 );
                 findings.push(
-                    Draft::new(at, message)
+                    NewFinding::new(at, message)
                         .help(format!("mount {clean} with readOnly: true in the pod that needs it")),
                 );
             } else {
@@ -278,7 +277,7 @@ impl HostPath {
                     nearest.path
                 );
                 findings.push(
-                    Draft::new(at, message)
+                    NewFinding::new(at, message)
                         .related(field.clone(), format!("opens {clean} of the node"))
                         .help("set `readOnly: true` on the mount"),
                 );
@@ -287,7 +286,7 @@ impl HostPath {
     }
 
     /// The finding about a PersistentVolume of that path, made by that user; nothing where it is a provisioner's own.
-    fn provisioned(&self, path: &str, user: Option<&str>, draft: Draft) -> Option<Draft> {
+    fn provisioned(&self, path: &str, user: Option<&str>, draft: NewFinding) -> Option<NewFinding> {
         let clean = FsPath::new(path);
         let beneath = |base: &String| {
             let base = FsPath::new(base);
@@ -354,7 +353,7 @@ fn climbs(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{faults, judge, judge_review, judge_update, lines};
-    use crate::engine::Review;
+    use crate::rule::Review;
     use crate::verdict::Action;
     use serde_json::{Value, json};
 

@@ -1,14 +1,12 @@
-use super::{Draft, Drafts, Rule};
-use crate::engine::Context;
-use crate::facts::{MOST_CANDIDATES, PodFacts, TiedClaim, Workload, WorkloadKind};
+use crate::facts::{PodFacts, Workload, WorkloadKind};
 use crate::model::{Effort, FieldPath, NodeSelector, Operation};
 use crate::patch::PatchBuilder;
-use crate::policy::PolicyFault;
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::storage::{MOST_CANDIDATES, TiedClaim};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::any::Any;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -54,7 +52,7 @@ fn max_terms() -> usize {
     64
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "pin-to-volume";
     const FIELD: &'static str = "pinToVolume";
 
@@ -83,7 +81,7 @@ impl Rule for PinToVolume {
         }
     }
 
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some(workload) = new_pod(context) else { return };
         let tied = context.tied_claims();
         let (pod, limit) = (&workload.pod, self.0.max_terms);
@@ -94,7 +92,7 @@ impl Rule for PinToVolume {
             );
             let field = volume.source_path(&pod.path()).key("claimName");
             let help = "nothing is to be done; the scheduler keeps to the volume once the claim has one";
-            findings.push(Draft::new(field, message).help(help).at_most(Action::Audit));
+            findings.push(NewFinding::new(field, message).help(help).at_most(Action::Audit));
         }
         let claims = &tied.claims;
         if is_little(pod, claims, limit) {
@@ -116,15 +114,11 @@ impl Rule for PinToVolume {
             "the pod is not pinned to its volumes: together with {first} {why}, so nothing in the pod says where it can \
              run; the scheduler keeps to the volumes all the same"
         );
-        let finding = Draft::new(field, message)
+        let finding = NewFinding::new(field, message)
             .related(claim, "the first of its claims that not every node can use")
             .help("write fewer `nodeSelectorTerms` (one with a list of values for several that differ in one label), or raise `maxTerms`")
             .at_most(Action::Warn);
         findings.push(finding);
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

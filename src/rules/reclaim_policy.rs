@@ -1,13 +1,10 @@
-use super::{Draft, Drafts, Rule};
-use crate::data::{Data, DataPath, writable_mounts};
-use crate::engine::Context;
-use crate::facts::{Place, Workload};
+use crate::facts::Workload;
 use crate::model::{Durability, FieldPath};
-use crate::policy::PolicyFault;
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::storage::{Data, DataPath, Place, writable_mounts};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
 use std::sync::Arc;
 
 /// Refuses stateful data that goes when its claim goes.
@@ -39,7 +36,7 @@ fn yes() -> bool {
     true
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "reclaim-policy";
     const FIELD: &'static str = "reclaimPolicy";
 
@@ -56,7 +53,7 @@ impl super::Params for Params {
 struct ReclaimPolicy(Params);
 
 impl Rule for ReclaimPolicy {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let known = Data::of_products(workload, storage, context.products(), &self.0.scratch);
         let mut paths = known.paths;
@@ -71,13 +68,9 @@ impl Rule for ReclaimPolicy {
             retention_findings(workload, findings);
         }
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
-fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Draft> {
+fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<NewFinding> {
     let pod = workload.pod.path();
     let (field, what) = match data.cover.place {
         Place::Template(template) => {
@@ -94,12 +87,12 @@ fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Dr
         data.path,
         data.cover.fate.most.lost_when()
     );
-    let draft =
-        Draft::new(field, message).help("use a class with `reclaimPolicy: Retain`, or set it on the volume");
+    let draft = NewFinding::new(field, message)
+        .help("use a class with `reclaimPolicy: Retain`, or set it on the volume");
     Some(if data.doubts.is_guess() { draft.at_most(Action::Warn) } else { draft })
 }
 
-fn retention_findings(workload: &Workload<'_>, findings: &mut Drafts<'_>) {
+fn retention_findings(workload: &Workload<'_>, findings: &mut NewFindings<'_>) {
     let Some((deleted, scaled)) = workload.claim_retention else { return };
     let at = FieldPath::root().key("spec").key("persistentVolumeClaimRetentionPolicy");
     let cases = [
@@ -108,8 +101,9 @@ fn retention_findings(workload: &Workload<'_>, findings: &mut Drafts<'_>) {
     ];
     for (field, _, when) in cases.into_iter().filter(|(_, policy, _)| *policy == "Delete") {
         let message = format!("its claims are data and are deleted when {when}");
-        findings
-            .push(Draft::new(at.key(field), message).help(format!("write `{field}: Retain`, the default")));
+        findings.push(
+            NewFinding::new(at.key(field), message).help(format!("write `{field}: Retain`, the default")),
+        );
     }
 }
 

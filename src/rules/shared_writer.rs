@@ -1,13 +1,10 @@
-use super::{Draft, Drafts, Rule};
-use crate::data::{Data, Why};
-use crate::engine::Context;
-use crate::facts::{ClaimSpec, Part, Place, VolumeSource, Workload, WorkloadKind};
+use crate::facts::{ClaimSpec, Part, VolumeSource, Workload, WorkloadKind};
 use crate::model::{AccessMode, FieldPath};
-use crate::policy::PolicyFault;
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::storage::{Data, Place, Why};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
 use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,7 +43,7 @@ use std::sync::Arc;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {}
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "shared-writer";
     const FIELD: &'static str = "sharedWriter";
 
@@ -59,7 +56,7 @@ impl super::Params for Params {
 struct SharedWriter;
 
 impl Rule for SharedWriter {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let Some(several) = Several::of(workload) else { return };
         let data = Data::of_products(workload, storage, context.products(), &[]);
@@ -77,7 +74,7 @@ impl Rule for SharedWriter {
             let database = databases.get(&volume.index).copied();
             let Some((message, help, certain)) = several.judge(name, mode, database) else { continue };
             let pod = workload.pod.path();
-            let mut finding = Draft::new(volume.source_path(&pod).key("claimName"), message)
+            let mut finding = NewFinding::new(volume.source_path(&pod).key("claimName"), message)
                 .related(several.path(workload.kind), several.note())
                 .related(writer.field.clone(), "written here")
                 .help(help);
@@ -94,17 +91,13 @@ impl Rule for SharedWriter {
         true
     }
 
-    fn check_scale(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check_scale(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         self.check(context, findings);
         // Going from none to one again after an outage shares nothing. What is wrong then is how it is updated, which was
         // judged when it was written.
         if context.facts.workload().is_some_and(|workload| workload.replicas <= 1) {
             findings.at_most(Action::Warn);
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -282,10 +275,11 @@ fn databases<'w>(data: &Data<'w, '_>) -> HashMap<usize, &'w str> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{judge, judge_scale, lines};
-    use crate::engine::{Engine, Review};
+    use crate::engine::Engine;
     use crate::facts::Facts;
     use crate::lookup::MapLookup;
     use crate::policy::{PolicySet, load};
+    use crate::rule::Review;
     use serde_json::{Value, json};
 
     fn claim(modes: &[&str]) -> Value {

@@ -1,7 +1,7 @@
 //! What several rules need: patterns, quantities and lists in a policy, in messages.
 
-use crate::model::{FieldPath, Quantity};
-use crate::policy::{PolicyFault, fits};
+use crate::model::{FieldPath, Quantity, fits};
+use crate::rule::PolicyFault;
 use std::collections::BTreeMap;
 
 /// Reads a quantity of a policy that must be more than nothing; tells the fault otherwise.

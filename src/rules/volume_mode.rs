@@ -1,12 +1,10 @@
 use super::support::{fits_any, pattern_faults};
-use super::{Draft, Drafts, Rule};
-use crate::engine::Context;
-use crate::facts::{ClaimSite, ClaimSiteKind, Container, Place, StorageMap, VolumeSource, Workload};
+use crate::facts::{Container, VolumeSource, Workload};
 use crate::model::{FieldPath, VolumeMode};
-use crate::policy::PolicyFault;
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::storage::{ClaimSite, ClaimSiteKind, Place, Storage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
 use std::sync::Arc;
 
 /// Holds block devices and file systems apart.
@@ -37,7 +35,7 @@ pub struct Params {
     pub no_block_classes: Vec<String>,
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "volume-mode";
     const FIELD: &'static str = "volumeMode";
 
@@ -58,7 +56,7 @@ impl super::Params for Params {
 struct VolumeModeRule(Params);
 
 impl Rule for VolumeModeRule {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         for site in context.facts.claim_sites() {
             findings.extend(self.class_cannot(context, &site));
             findings.extend(other_than_volume(context, &site));
@@ -69,15 +67,11 @@ impl Rule for VolumeModeRule {
             }
         }
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl VolumeModeRule {
     /// A claim for a block device, of a class that makes none.
-    fn class_cannot(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<Draft> {
+    fn class_cannot(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<NewFinding> {
         if site.spec.volume_mode != VolumeMode::Block || site.spec.volume_name.is_some() {
             return None;
         }
@@ -95,7 +89,7 @@ impl VolumeModeRule {
             "asks for a block device of class {class:?}, which makes file systems only ({why}): the claim stays Pending"
         );
         Some(
-            Draft::new(site.field("volumeMode"), message).related(site.class_field(), "the class").help(
+            NewFinding::new(site.field("volumeMode"), message).related(site.class_field(), "the class").help(
                 "leave `volumeMode` out and mount the claim by `volumeMounts`, or take a class that makes devices",
             ),
         )
@@ -103,7 +97,7 @@ impl VolumeModeRule {
 }
 
 /// A claim that names a volume of the other mode.
-fn other_than_volume(context: &Context<'_>, site: &ClaimSite<'_>) -> Option<Draft> {
+fn other_than_volume(context: &Context<'_>, site: &ClaimSite<'_>) -> Option<NewFinding> {
     let name = site.spec.volume_name.as_ref()?;
     let (asked, has) = (site.spec.volume_mode, context.lookup.volume(name)?.volume_mode);
     if asked == has {
@@ -113,7 +107,7 @@ fn other_than_volume(context: &Context<'_>, site: &ClaimSite<'_>) -> Option<Draf
         "asks for volume mode {asked}, but volume {name:?} has {has}: they are never bound to each other"
     );
     Some(
-        Draft::new(site.field("volumeMode"), message)
+        NewFinding::new(site.field("volumeMode"), message)
             .related(site.field("volumeName"), "the volume")
             .help(format!("write `volumeMode: {has}`, or name another volume")),
     )
@@ -123,9 +117,9 @@ fn other_than_volume(context: &Context<'_>, site: &ClaimSite<'_>) -> Option<Draf
 fn judge_uses<'w, 'a>(
     context: &Context<'_>,
     workload: &'w Workload<'a>,
-    storage: StorageMap<'w, 'a>,
+    storage: Storage<'w, 'a>,
     container: &'w Container<'a>,
-    findings: &mut Drafts<'_>,
+    findings: &mut NewFindings<'_>,
 ) {
     let pod = workload.pod.path();
     for mount in &container.mounts {
@@ -142,7 +136,7 @@ fn judge_uses<'w, 'a>(
                 mount.volume
             );
             let field = container.mount_path(&pod, mount);
-            findings.push(Draft::new(field, message).related(behind.field, "says so").help(help));
+            findings.push(NewFinding::new(field, message).related(behind.field, "says so").help(help));
         }
     }
     for device in &container.devices {
@@ -162,7 +156,7 @@ fn judge_uses<'w, 'a>(
             None => "mount it by `volumeMounts`, or put a claim with `volumeMode: Block` in its place",
         };
         let field = container.path(&pod).key("volumeDevices").index(device.index);
-        findings.push(Draft::new(field, message).related(behind.field, "says so").help(help));
+        findings.push(NewFinding::new(field, message).related(behind.field, "says so").help(help));
     }
 }
 

@@ -1,13 +1,11 @@
-use super::{Draft, Drafts, Rule};
-use crate::engine::Context;
-use crate::facts::{MOST_CANDIDATES, NodeFacts, PodFacts, TiedClaim, WorkloadKind};
+use crate::facts::{NodeFacts, PodFacts, WorkloadKind};
 use crate::lookup::{Lookup, LookupKind};
 use crate::model::{Brief, Effort, FieldPath, HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
-use crate::policy::PolicyFault;
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::storage::{MOST_CANDIDATES, TiedClaim};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -37,7 +35,7 @@ use std::sync::Arc;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {}
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "volume-reachable";
     const FIELD: &'static str = "volumeReachable";
 
@@ -50,7 +48,7 @@ impl super::Params for Params {
 struct VolumeReachable;
 
 impl Rule for VolumeReachable {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some(workload) = context.facts.workload() else { return };
         let tied = context.tied_claims();
         let pod = &workload.pod;
@@ -60,7 +58,7 @@ impl Rule for VolumeReachable {
                  would do, or the claims have too many to look at"
             );
             let field = volume.source_path(&pod.path()).key("claimName");
-            findings.push(Draft::new(field, message).at_most(Action::Audit));
+            findings.push(NewFinding::new(field, message).at_most(Action::Audit));
         }
         if tied.claims.is_empty() {
             return;
@@ -87,12 +85,8 @@ impl Rule for VolumeReachable {
             };
             let help =
                 "write fewer of them: one term with a list of values for several that differ in one label";
-            findings.push(Draft::new(field, message).help(help).at_most(Action::Warn));
+            findings.push(NewFinding::new(field, message).help(help).at_most(Action::Warn));
         }
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 
@@ -112,7 +106,7 @@ struct Judged<'j> {
 
 impl Judged<'_> {
     /// Judges one thing after the other; nothing when it takes too long to come to the end.
-    fn all(&self, lookup: &dyn Lookup, findings: &mut Drafts<'_>) -> Option<()> {
+    fn all(&self, lookup: &dyn Lookup, findings: &mut NewFindings<'_>) -> Option<()> {
         let before = findings.seen();
         self.claims_apart(findings)?;
         if let Some(name) = self.pod.node_name {
@@ -133,7 +127,7 @@ impl Judged<'_> {
     }
 
     /// Volumes that match no node by themselves, and claims that share no node: each claim with the first before it.
-    fn claims_apart(&self, findings: &mut Drafts<'_>) -> Option<()> {
+    fn claims_apart(&self, findings: &mut NewFindings<'_>) -> Option<()> {
         let mut others: Vec<&TiedClaim<'_, '_>> = Vec::new();
         let mut seen = HashSet::new();
         for claim in self.claims {
@@ -141,7 +135,7 @@ impl Judged<'_> {
             if claim.nodes().is_contradictory() {
                 let message = format!("no node can run {}: {claim} allows none", self.who);
                 let help = "correct the `nodeAffinity` of the volume, or use another claim";
-                findings.push(settle(Draft::new(self.claim_path(claim), message).help(help), [claim]));
+                findings.push(settle(NewFinding::new(self.claim_path(claim), message).help(help), [claim]));
                 continue;
             }
             for other in &others {
@@ -150,7 +144,7 @@ impl Judged<'_> {
                 }
                 let message =
                     format!("no node can run {}: it uses {other} and {claim}, which share none", self.who);
-                let finding = Draft::new(self.claim_path(claim), message)
+                let finding = NewFinding::new(self.claim_path(claim), message)
                     .related(self.claim_path(other), format!("the other: {other}"))
                     .help(
                         "use claims whose volumes share a node; a new claim of a WaitForFirstConsumer class gets its \
@@ -167,7 +161,7 @@ impl Judged<'_> {
     }
 
     /// `nodeName` goes past the scheduler, so that nothing but this looks at the volumes.
-    fn node_name(&self, name: &str, node: Option<&NodeFacts>, findings: &mut Drafts<'_>) -> Option<()> {
+    fn node_name(&self, name: &str, node: Option<&NodeFacts>, findings: &mut NewFindings<'_>) -> Option<()> {
         for claim in self.claims.iter().filter(|claim| !claim.nodes().is_contradictory()) {
             let reached = match node {
                 Some(node) => claim.nodes().matches(&node.name, &node.labels),
@@ -181,7 +175,7 @@ impl Judged<'_> {
                 "`nodeName` puts {} on node {name:?}{unknown}, which cannot use {claim}: the volume is never mounted",
                 self.who
             );
-            let finding = Draft::new(self.at.key("nodeName"), message)
+            let finding = NewFinding::new(self.at.key("nodeName"), message)
                 .related(self.claim_path(claim), format!("{claim}"))
                 .help(FOLLOW);
             let finding = if node.is_some() { finding } else { finding.at_most(Action::Warn) };
@@ -191,7 +185,7 @@ impl Judged<'_> {
     }
 
     /// `nodeSelector` and required node affinity that leave out every node of a volume.
-    fn own_selectors(&self, findings: &mut Drafts<'_>) -> Option<()> {
+    fn own_selectors(&self, findings: &mut NewFindings<'_>) -> Option<()> {
         let possible = |selector: &NodeSelector| !selector.is_contradictory();
         let labels = self.pod.node_selector_term().map(NodeSelector::from).filter(possible);
         let own = self.pod.required_affinity().filter(|own| possible(own));
@@ -213,7 +207,7 @@ impl Judged<'_> {
     }
 
     /// What no single pair explains.
-    fn everything_apart(&self, findings: &mut Drafts<'_>) -> Option<()> {
+    fn everything_apart(&self, findings: &mut NewFindings<'_>) -> Option<()> {
         let own = self.own.as_ref()?;
         let apart = match self.claims {
             [claim] => own.contradicts(claim.nodes(), &self.effort)?,
@@ -231,11 +225,11 @@ impl Judged<'_> {
         what: &str,
         selector: &NodeSelector,
         field: FieldPath,
-    ) -> Draft {
+    ) -> NewFinding {
         let message =
             format!("no node can run {}: {what} wants {}, but it uses {claim}", self.who, Brief(selector));
         let finding =
-            Draft::new(field, message).related(self.claim_path(claim), format!("{claim}")).help(FOLLOW);
+            NewFinding::new(field, message).related(self.claim_path(claim), format!("{claim}")).help(FOLLOW);
         settle(finding, [claim])
     }
 
@@ -273,7 +267,7 @@ impl Judged<'_> {
     }
 
     /// Where the nodes are known: none of them satisfies a volume, or everything at once.
-    fn no_node(&self, lookup: &dyn Lookup, findings: &mut Drafts<'_>) -> Option<()> {
+    fn no_node(&self, lookup: &dyn Lookup, findings: &mut NewFindings<'_>) -> Option<()> {
         // An empty cluster is one that is being made.
         if !lookup.any_node(&|_| true) {
             return Some(());
@@ -298,7 +292,7 @@ impl Judged<'_> {
                 self.who
             );
             let help = "bring the node or its label back, or restore the data into a new claim";
-            let finding = Draft::new(self.claim_path(claim), message).help(help);
+            let finding = NewFinding::new(self.claim_path(claim), message).help(help);
             findings.push(soften(settle(finding, [claim]), claim.names_nodes()));
         }
         let wanted = self.own.as_ref()?;
@@ -316,7 +310,7 @@ impl Judged<'_> {
     }
 
     /// The finding that no single pair explains.
-    fn together(&self, what: String, own: &NodeSelector) -> Draft {
+    fn together(&self, what: String, own: &NodeSelector) -> NewFinding {
         const NAMED: usize = 8;
         let mut claims: Vec<String> = self.claims.iter().take(NAMED).map(ToString::to_string).collect();
         if let Some(more) = self.claims.len().checked_sub(NAMED).filter(|more| *more > 0) {
@@ -333,7 +327,7 @@ impl Judged<'_> {
             format!("{what}: it uses {}{wishes}, and no node satisfies all of that", claims.join(" and "));
         let help =
             "widen `nodeSelector` and the required node affinity, or use claims whose volumes share a node";
-        let mut finding = Draft::new(field, message).help(help);
+        let mut finding = NewFinding::new(field, message).help(help);
         for claim in self.claims.iter().take(NAMED) {
             finding = finding.related(self.claim_path(claim), format!("{claim}"));
         }
@@ -382,12 +376,12 @@ fn presumed(name: &str) -> NodeSelector {
 }
 
 /// A claim that is not bound yet may still get another volume.
-fn settle<'c>(finding: Draft, claims: impl IntoIterator<Item = &'c TiedClaim<'c, 'c>>) -> Draft {
+fn settle<'c>(finding: NewFinding, claims: impl IntoIterator<Item = &'c TiedClaim<'c, 'c>>) -> NewFinding {
     let settled = claims.into_iter().all(|claim| claim.settled);
     soften(finding, settled)
 }
 
-fn soften(finding: Draft, certain: bool) -> Draft {
+fn soften(finding: NewFinding, certain: bool) -> NewFinding {
     if certain { finding } else { finding.at_most(Action::Warn) }
 }
 

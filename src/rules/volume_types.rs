@@ -1,10 +1,8 @@
 use super::support::{fits_any, one_of, pattern_faults};
-use super::{Draft, Drafts, Rule};
-use crate::engine::Context;
 use crate::facts::{PodVolume, VolumeSource, Workload, WorkloadKind};
 use crate::json::Node;
-use crate::model::{FieldPath, beginning};
-use crate::policy::{PolicyFault, nearest};
+use crate::model::{FieldPath, beginning, nearest};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -51,7 +49,7 @@ pub struct CsiDrivers {
     pub allow: Vec<String>,
 }
 
-impl super::Params for Params {
+impl RuleKind for Params {
     const ID: &'static str = "volume-types";
     const FIELD: &'static str = "volumeTypes";
 
@@ -111,7 +109,7 @@ impl Params {
 struct VolumeTypes(Params);
 
 impl Rule for VolumeTypes {
-    fn check(&self, context: &Context<'_>, findings: &mut Drafts<'_>) {
+    fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some(workload) = context.facts.workload() else { return };
         let pod = workload.pod.path();
         let written = workload.pod.spec.get("volumes").unwrap_or(Node::NULL);
@@ -127,10 +125,6 @@ impl Rule for VolumeTypes {
         }
         Some("what one allows the other refuses, so that no pod volume of any type is left".to_owned())
     }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
 }
 
 impl VolumeTypes {
@@ -140,7 +134,7 @@ impl VolumeTypes {
         (workload, written): (&Workload<'_>, Node<'_>),
         volume: &PodVolume<'_>,
         pod: &FieldPath,
-    ) -> Option<Draft> {
+    ) -> Option<NewFinding> {
         let name = volume.name;
         let field = volume.path(pod).key(volume.source.field().unwrap_or("emptyDir").to_owned());
         let known = |kind: &str| VolumeSource::types().any(|known| known == kind);
@@ -151,7 +145,7 @@ impl VolumeTypes {
             let message = format!(
                 "pod volume {name:?} is both {first} and {second}: the API server refuses a volume of two types"
             );
-            let finding = Draft::new(volume.path(pod).key(second.to_owned()), message)
+            let finding = NewFinding::new(volume.path(pod).key(second.to_owned()), message)
                 .related(field, "the other type")
                 .help("keep the one that is meant, and give the other a name of its own");
             return Some(finding);
@@ -163,7 +157,7 @@ impl VolumeTypes {
                 "pod volume {name:?} has the type {shown:?}, which Kubernetes 1.37 does not have: the API server drops \
                  the field, and the pod gets an empty emptyDir in its place"
             );
-            return Some(Draft::new(field, message).help(match nearest(kind, &known) {
+            return Some(NewFinding::new(field, message).help(match nearest(kind, &known) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("use {}", self.alternatives()),
             }));
@@ -174,7 +168,7 @@ impl VolumeTypes {
                 return None;
             }
             let message = format!("pod volume {name:?} is of type {kind}, which the policy does not allow");
-            return Some(Draft::new(field, message).help(format!("use {}", self.alternatives())));
+            return Some(NewFinding::new(field, message).help(format!("use {}", self.alternatives())));
         }
         let (VolumeSource::Csi { driver, .. }, Some(drivers)) = (&volume.source, &self.0.csi_drivers) else {
             return None;
@@ -184,7 +178,7 @@ impl VolumeTypes {
         }
         let message =
             format!("pod volume {name:?} is made by CSI driver {driver:?}, which the policy does not allow");
-        Some(Draft::new(field.key("driver"), message).help(match drivers.allow.is_empty() {
+        Some(NewFinding::new(field.key("driver"), message).help(match drivers.allow.is_empty() {
             true => "use a persistentVolumeClaim: no driver may make inline volumes".to_owned(),
             false => format!("use a persistentVolumeClaim, or the driver {}", one_of(&drivers.allow)),
         }))
@@ -352,8 +346,8 @@ mod tests {
             policy(json!([{"volumeTypes": params}])).unwrap().policies()[0].rules[0].rule.clone()
         };
         let allows = |types: Value| rule(json!({"allow": types}));
-        assert!(allows(json!(["nfs"])).contradicts(allows(json!(["emptyDir"])).as_any()).is_some());
-        assert!(allows(json!(["nfs"])).contradicts(rule(json!({"deny": ["nfs"]})).as_any()).is_some());
-        assert!(allows(json!(["nfs", "csi"])).contradicts(allows(json!(["csi"])).as_any()).is_none());
+        assert!(allows(json!(["nfs"])).contradicts(&*allows(json!(["emptyDir"]))).is_some());
+        assert!(allows(json!(["nfs"])).contradicts(&*rule(json!({"deny": ["nfs"]}))).is_some());
+        assert!(allows(json!(["nfs", "csi"])).contradicts(&*allows(json!(["csi"]))).is_none());
     }
 }

@@ -13,9 +13,10 @@ mod textproto;
 use serde_json::json;
 use std::collections::BTreeSet;
 use textproto::{Field, Message};
-use volgate::engine::{Engine, Review};
+use volgate::engine::Engine;
 use volgate::lookup::MapLookup;
 use volgate::policy::{PolicySet, load};
+use volgate::rule::Review;
 
 /// The files about what policies can use: operators, macros, conversions, texts, numbers, times and optionals. The others
 /// are about messages of protocol buffers and about extensions that Kubernetes does not have.

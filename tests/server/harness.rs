@@ -9,7 +9,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::json;
-use std::any::Any;
 use std::convert::Infallible;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::Pin;
@@ -25,7 +24,7 @@ use tokio_rustls::client::TlsStream;
 use volgate::lookup::MapLookup;
 use volgate::model::{FieldPath, Labels};
 use volgate::policy::{CompiledPolicy, CompiledRule, PolicySet};
-use volgate::rules::{Draft, Drafts, Rule};
+use volgate::rule::{NewFinding, NewFindings, Rule};
 use volgate::server::{CacheState, Clock, Limits, ServeFault, Shutdown, State, serve};
 use volgate::tls::{CertificateSource, Follower};
 use volgate::verdict::Action;
@@ -43,8 +42,8 @@ pub(crate) fn release() {
 struct Obedient;
 
 impl Rule for Obedient {
-    fn check(&self, context: &volgate::engine::Context<'_>, findings: &mut Drafts<'_>) {
-        let finding = Draft::new(FieldPath::root().key("spec"), "is not liked");
+    fn check(&self, context: &volgate::rule::Context<'_>, findings: &mut NewFindings<'_>) {
+        let finding = NewFinding::new(FieldPath::root().key("spec"), "is not liked");
         match context.facts.meta.label("do") {
             Some("deny") => findings.push(finding),
             Some("warn") => findings.push(finding.at_most(Action::Warn)),
@@ -57,9 +56,6 @@ impl Rule for Obedient {
             Some("panic") => panic!("as asked"),
             _ => {}
         }
-    }
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

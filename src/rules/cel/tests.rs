@@ -1,15 +1,13 @@
 use super::super::testing::{faults, judge, judge_review, judge_scale, judge_update, lines};
-use super::library::{FUNCTIONS, is_there};
-use super::program;
-use super::types::{Kind, Type};
-use super::{Params, limits};
-use crate::engine::{Context, Engine, Review};
+use super::Params;
+use crate::cel::{FUNCTIONS, Kind, Type, compile, is_there, limits};
+use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::json::Tape;
 use crate::lookup::MapLookup;
 use crate::model::{FieldPath, Operation};
-use crate::policy::{PolicySet, Subjects};
-use crate::rules::{Drafts, Params as _};
+use crate::policy::PolicySet;
+use crate::rule::{Context, NewFindings, Review, RuleKind as _, Subjects};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -352,17 +350,17 @@ fn refuses_what_nests_too_deep_without_a_stack_overflow() {
         "(".repeat(4096),
         "a.".repeat(2048),
     ] {
-        let compiled = program::compile(&expression, &[]);
+        let compiled = compile(&expression, &[]);
         // A run of `!` is one step to the parser, which counts it.
         if !expression.starts_with('!') && !expression.starts_with('-') {
             assert!(compiled.is_err(), "{expression:.40}");
         }
     }
-    assert!(program::compile(&format!("true{}", " && true".repeat(400)), &[]).is_ok(), "`&&` is balanced");
-    let long = program::compile(&" ".repeat(limits::LENGTH + 1), &[]).unwrap_err();
+    assert!(compile(&format!("true{}", " && true".repeat(400)), &[]).is_ok(), "`&&` is balanced");
+    let long = compile(&" ".repeat(limits::LENGTH + 1), &[]).unwrap_err();
     assert!(long[0].contains("4097 bytes long"), "{long:?}");
     let loops = "[1].all(a, [1].all(b, [1].all(c, [1].all(d, true))))";
-    assert!(program::compile(loops, &[]).unwrap_err()[0].contains("more than 3 loops"));
+    assert!(compile(loops, &[]).unwrap_err()[0].contains("more than 3 loops"));
 }
 
 /// The deepest expressions that are accepted, on three quarters of the stack of a tokio thread (without optimisation).
@@ -370,19 +368,19 @@ fn refuses_what_nests_too_deep_without_a_stack_overflow() {
 fn evaluates_the_deepest_on_a_small_stack() {
     let deep = |start: &str, step: &str, end: &str| {
         let fits = |count: usize| format!("{start}{}{end}", step.repeat(count));
-        let most = (1..200).take_while(|count| program::compile(&fits(*count), &[]).is_ok()).last().unwrap();
+        let most = (1..200).take_while(|count| compile(&fits(*count), &[]).is_ok()).last().unwrap();
         fits(most)
     };
     let sums = deep("1", "+1", " > 0");
     let fields = deep("has(object", ".a", ") || true");
     let nested = {
         let fits = |n: usize| format!("{}'a'{} == 'a'", "string(".repeat(n), ")".repeat(n));
-        fits((1..200).take_while(|n| program::compile(&fits(*n), &[]).is_ok()).last().unwrap())
+        fits((1..200).take_while(|n| compile(&fits(*n), &[]).is_ok()).last().unwrap())
     };
     let loops = {
         let inner = |n: usize| format!("{}c{} == '1'", "string(".repeat(n), ")".repeat(n));
         let fits = |n: usize| format!("[1].all(a, [1].all(b, [1].all(c, {} || true)))", inner(n));
-        fits((1..200).take_while(|n| program::compile(&fits(*n), &[]).is_ok()).last().unwrap())
+        fits((1..200).take_while(|n| compile(&fits(*n), &[]).is_ok()).last().unwrap())
     };
     let run = move || {
         for expression in [sums, fields, nested, loops] {
@@ -550,7 +548,7 @@ fn an_expression_is_compiled_in_proportion_to_its_length() {
     let nested = format!("{}true{}", "!!(".repeat(limits::NESTING - 2), ")".repeat(limits::NESTING - 2));
     let start = Instant::now();
     for _ in 0..100 {
-        let _ = program::compile(&nested, &[]);
+        let _ = compile(&nested, &[]);
     }
     let deep = "!!(".repeat(12) + "true" + &")".repeat(12);
     holds(&deep, &claim(json!({})));
@@ -742,7 +740,7 @@ fn with_context<T>(object: &Value, ask: impl FnOnce(&Context<'_>) -> T) -> T {
 /// How many findings a rule with that expression has, and the steps that it took.
 fn asked(context: &Context<'_>, expression: &str) -> (usize, u64) {
     let params: Params = serde_json::from_value(json!({"name": "n", "expression": expression})).unwrap();
-    let (mut found, before) = (Drafts::new(&|_| true), context.cel.left());
+    let (mut found, before) = (NewFindings::new(&|_| true), context.cel.left());
     params.compile(&FieldPath::root(), &mut Vec::new()).check(context, &mut found);
     (found.finish().len(), before - context.cel.left())
 }
@@ -833,7 +831,7 @@ fn a_tape_is_seen_like_a_tree() {
 
 #[test]
 fn a_program_knows_what_it_comes_to_and_whether_it_reads_the_request() {
-    let compiled = |text: &str| program::compile(text, &[]).unwrap();
+    let compiled = |text: &str| compile(text, &[]).unwrap();
     assert_eq!(compiled("request.operation == 'CREATE'").kind, Type::Of(Kind::Bool));
     assert!(compiled("request.operation == 'CREATE'").reads_request);
     assert!(!compiled("object.request == 'request'").reads_request);
@@ -846,7 +844,7 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { cases: 100, failure_persistence: None, ..Default::default() })]
     #[test]
     fn any_text_gets_an_answer(text in ".{0,60}") {
-        let _ = program::compile(&text, &[]);
+        let _ = compile(&text, &[]);
     }
 
     #[test]
@@ -856,7 +854,7 @@ proptest::proptest! {
         "quantity", "timestamp", "duration", "matches", "lists.range", "substring", "split", "sum", "first", "format",
     ]), 0..14)) {
         let text = tokens.join(" ").replace(" . ", ".").replace(" (", "(");
-        if program::compile(&text, &[]).is_ok_and(|program| program.kind.may_be(Kind::Bool)) {
+        if compile(&text, &[]).is_ok_and(|program| program.kind.may_be(Kind::Bool)) {
             let _ = finds(&text, &claim(json!({"list": [1]})));
         }
     }

@@ -3,8 +3,9 @@
 use crate::catalog::{
     CacheDoubt, Catalog, ContainerView, DataPlace, Excess, PlaceDoubt, Statefulness, Unplaced,
 };
-use crate::facts::{Container, Cover, Mount, Place, Section, StorageMap, Workload};
+use crate::facts::{Container, Mount, Section, Workload};
 use crate::model::{Durability, Fate, FsPath, Reach};
+use crate::storage::{Cover, Place, Storage};
 use std::cell::LazyCell;
 use std::collections::HashSet;
 
@@ -122,7 +123,7 @@ impl<'w, 'a> Data<'w, 'a> {
     /// What the containers keep by what the catalog says of each, as [`products`] has it. `scratch` paths are left out.
     pub fn of_products(
         workload: &'w Workload<'a>,
-        storage: StorageMap<'w, 'a>,
+        storage: Storage<'w, 'a>,
         products: &[Statefulness<'w>],
         scratch: &[String],
     ) -> Self {
@@ -157,7 +158,7 @@ impl<'w, 'a> Data<'w, 'a> {
     /// Adds the directories of a container that keeps data.
     fn add_product(
         &mut self,
-        storage: StorageMap<'w, 'a>,
+        storage: Storage<'w, 'a>,
         container: &'w Container<'a>,
         state: &Statefulness<'w>,
         scratch: &[String],
@@ -204,7 +205,7 @@ impl<'w, 'a> Data<'w, 'a> {
     pub fn add_resembling(
         &mut self,
         workload: &'w Workload<'a>,
-        storage: StorageMap<'w, 'a>,
+        storage: Storage<'w, 'a>,
         catalog: &'w Catalog,
         scratch: &[String],
     ) {
@@ -242,7 +243,7 @@ impl<'w, 'a> Data<'w, 'a> {
     }
 
     /// Adds a path that a policy names, in every container that runs beside the others.
-    pub fn add_named(&mut self, workload: &'w Workload<'a>, storage: StorageMap<'w, 'a>, path: &'w str) {
+    pub fn add_named(&mut self, workload: &'w Workload<'a>, storage: Storage<'w, 'a>, path: &'w str) {
         let path = FsPath::new(path);
         let known: HashSet<&str> =
             self.paths.iter().filter(|data| data.path == path).map(|data| data.container.name).collect();
@@ -267,7 +268,7 @@ impl<'w, 'a> Data<'w, 'a> {
 /// The writable mounts of the containers that are not scratch: what a StatefulSet keeps when nothing else is known.
 pub fn writable_mounts<'w, 'a>(
     workload: &'w Workload<'a>,
-    storage: StorageMap<'w, 'a>,
+    storage: Storage<'w, 'a>,
     scratch: &[String],
 ) -> Vec<DataPath<'w, 'a>> {
     let lasting = |container: &&Container<'_>| matches!(container.section, Section::Main | Section::Sidecar);
@@ -287,12 +288,12 @@ pub fn writable_mounts<'w, 'a>(
 }
 
 /// Whether the container has a writable device or mount that outlives its pod.
-pub fn has_durable(storage: &StorageMap<'_, '_>, container: &Container<'_>) -> bool {
+pub fn has_durable(storage: &Storage<'_, '_>, container: &Container<'_>) -> bool {
     has_lasting(storage, container, Durability::Claim)
 }
 
 /// Whether the container has a writable device or mount that may be as durable as that.
-pub fn has_lasting(storage: &StorageMap<'_, '_>, container: &Container<'_>, least: Durability) -> bool {
+pub fn has_lasting(storage: &Storage<'_, '_>, container: &Container<'_>, least: Durability) -> bool {
     let lasts = |cover: Cover<'_, '_>| !cover.read_only && cover.fate.most >= least;
     container.mounts.iter().any(|mount| lasts(storage.mount_cover(mount)))
         || container.devices.iter().any(|device| lasts(storage.device_cover(device)))
@@ -301,7 +302,7 @@ pub fn has_lasting(storage: &StorageMap<'_, '_>, container: &Container<'_>, leas
 /// What covers a product's directory. A mount above a VOLUME that the image declares does not keep it: containerd
 /// mounts a fresh volume at each VOLUME that has no mount at exactly its path (`volumeMounts` in its CRI server).
 fn cover_of_place<'w, 'a>(
-    storage: &StorageMap<'w, 'a>,
+    storage: &Storage<'w, 'a>,
     container: &'w Container<'a>,
     place: &DataPlace<'w>,
 ) -> (Cover<'w, 'a>, Option<&'w str>) {

@@ -1,6 +1,5 @@
 //! What selectors see of one object, and which of it they may believe.
 
-use super::schema::Match;
 use crate::facts::{Facts, Meta, NamespaceFacts, Owner, OwnerFacts, Subject, WorkloadKind};
 use crate::lookup::Lookup;
 use crate::model::{LabelSelector, Labels, is_controller};
@@ -32,11 +31,11 @@ pub enum Belongs {
 
 /// Which owners count. A reference to an owner is written by whoever writes the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Believe {
+pub enum Trust {
     /// All that the object names: what brings it under a policy.
-    Claims,
+    Stated,
     /// Those alone that are known, under that uid, and the kind of one whose controller asks: what takes it out again.
-    Proof,
+    Proven,
 }
 
 impl<'a> Subjects<'a> {
@@ -115,52 +114,47 @@ impl<'a> Subjects<'a> {
             .is_some_and(|controller| self.user.is_some_and(|user| is_controller(user, controller)))
     }
 
+    /// The name of the object's namespace; empty for cluster-scoped objects.
+    pub fn namespace_name(&self) -> &str {
+        self.facts.namespace()
+    }
+
     /// The facts of the object's namespace.
     pub fn namespace(&self) -> Option<&NamespaceFacts> {
         self.namespace.as_deref()
     }
 
-    /// Whether all parts that are given hold.
-    pub fn satisfy(&self, matches: &Match, believe: Believe) -> bool {
-        let Match { namespaces, namespace_selector, object_selector, kinds } = matches;
-        (namespaces.is_empty() || namespaces.iter().any(|pattern| fits(pattern, self.facts.namespace())))
-            && namespace_selector.as_ref().is_none_or(|selector| match &self.namespace {
-                Some(namespace) => selector.matches(&**namespace),
-                None => *selector == LabelSelector::default(),
-            })
-            && object_selector.as_ref().is_none_or(|selector| self.has_labels(selector, believe))
-            && (kinds.is_empty() || kinds.iter().any(|kind| self.is_kind(kind, believe)))
-    }
-
     /// Whether the object's labels, its template's or one of its owners' satisfy the selector.
     pub fn labelled(&self, selector: &LabelSelector) -> bool {
-        self.has_labels(selector, Believe::Claims)
+        self.has_labels(selector, Trust::Stated)
     }
 
-    fn has_labels(&self, selector: &LabelSelector, believe: Believe) -> bool {
+    /// Whether the object's labels, its template's or those of an owner that counts satisfy the selector.
+    pub fn has_labels(&self, selector: &LabelSelector, trust: Trust) -> bool {
         let template = match &self.facts.subject {
             Subject::Workload(workload) => workload.pod.labels,
             _ => None,
         };
         selector.matches(&self.facts.meta)
             || template.is_some_and(|labels| selector.matches(&labels))
-            || self.owners(believe).any(|owner| selector.matches(&owner.labels as &dyn Labels))
+            || self.owners(trust).any(|owner| selector.matches(&owner.labels as &dyn Labels))
     }
 
-    fn is_kind(&self, kind: &str, believe: Believe) -> bool {
+    /// Whether the object is of that kind, or an owner that counts.
+    pub fn is_kind(&self, kind: &str, trust: Trust) -> bool {
         let claimed = || self.facts.meta.controller.is_some_and(|owner| owner.kind == kind);
         self.facts.id.kind == kind
-            || ((believe == Believe::Claims || self.is_by_its_controller()) && claimed())
-            || self.owners(believe).any(|owner| owner.kind == kind)
+            || ((trust == Trust::Stated || self.is_by_its_controller()) && claimed())
+            || self.owners(trust).any(|owner| owner.kind == kind)
     }
 
-    fn owners(&self, believe: Believe) -> impl Iterator<Item = &OwnerFacts> {
-        let count = if believe == Believe::Proof { self.proven } else { self.owners.len() };
+    fn owners(&self, trust: Trust) -> impl Iterator<Item = &OwnerFacts> {
+        let count = if trust == Trust::Proven { self.proven } else { self.owners.len() };
         self.owners.iter().take(count).map(|owner| &**owner)
     }
 
     /// Kind and name of the first owner that is named and not proven.
-    pub(super) fn unproven_owner(&self) -> Option<String> {
+    pub(crate) fn unproven_owner(&self) -> Option<String> {
         let owner = match self.proven.checked_sub(1).and_then(|last| self.owners.get(last)) {
             Some(owner) => Owner::from(owner.controller.as_deref()?),
             None => self.facts.meta.controller?,
@@ -168,19 +162,11 @@ impl<'a> Subjects<'a> {
         Some(format!("{} {:?}", owner.kind, owner.name))
     }
 
-    pub(super) fn annotation(&self, key: &str) -> Option<&str> {
+    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
         let template = || {
             let workload = self.facts.workload()?;
             workload.pod.annotations?.get(key)?.as_str()
         };
         self.facts.meta.annotation(key).or_else(template)
-    }
-}
-
-/// Whether a name fits a pattern in which `*` at the end stands for any rest.
-pub(crate) fn fits(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => pattern == name,
     }
 }

@@ -17,19 +17,19 @@ use std::sync::{Arc, LazyLock};
 
 /// A function as it can be called. What a method is called on is the first of what it takes.
 #[derive(Debug)]
-pub(super) struct Signature {
-    pub(super) name: &'static str,
-    pub(super) method: bool,
-    pub(super) takes: &'static [Kind],
+pub(crate) struct Signature {
+    pub(crate) name: &'static str,
+    pub(crate) method: bool,
+    pub(crate) takes: &'static [Kind],
     /// Whether the last of what it takes may stand any number of times.
     more: bool,
-    pub(super) gives: Gives,
+    pub(crate) gives: Gives,
     how: How,
 }
 
 /// What a function comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gives {
+pub(crate) enum Gives {
     Of(Kind),
     /// A list of that kind.
     ListOf(Kind),
@@ -107,7 +107,7 @@ const ANYTHING: Gives = Gives::Of(Any);
 
 /// All functions that an expression can call.
 #[rustfmt::skip]
-pub(super) static FUNCTIONS: &[Signature] = &[
+pub(crate) static FUNCTIONS: &[Signature] = &[
     // CEL's own
     function("bool", &[Bool], TRUTH, same),
     function("bool", &[TEXT], TRUTH, to_bool),
@@ -323,28 +323,28 @@ pub(super) static FUNCTIONS: &[Signature] = &[
 
 impl Signature {
     /// Whether it takes so many.
-    pub(super) fn takes_count(&self, count: usize) -> bool {
+    pub(crate) fn takes_count(&self, count: usize) -> bool {
         count == self.takes.len() || (self.more && count > self.takes.len())
     }
 
     /// What it takes at that place.
-    pub(super) fn wanted(&self, index: usize) -> Kind {
+    pub(crate) fn wanted(&self, index: usize) -> Kind {
         self.takes.get(index).or(self.takes.last()).copied().unwrap_or(Any)
     }
 
     /// Whether it takes these values.
-    pub(super) fn takes(&self, args: &[Val<'_>]) -> bool {
+    pub(crate) fn takes(&self, args: &[Val<'_>]) -> bool {
         args.iter().enumerate().all(|(index, arg)| self.wanted(index).takes(arg.kind()))
     }
 
     /// Whether the second argument is a regular expression.
-    pub(super) fn searches(&self) -> bool {
+    pub(crate) fn searches(&self) -> bool {
         matches!(self.how, How::Search(_))
     }
 }
 
 /// Calls a function with values that it takes.
-pub(super) fn call<'r>(
+pub(crate) fn call<'r>(
     run: &mut Run<'r>,
     signature: &'static Signature,
     made: &Call,
@@ -1016,7 +1016,7 @@ fn sets_intersects<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
 }
 
 /// The text that a value is, for a finding.
-pub(super) fn as_text<'v>(value: &'v Val<'_>) -> Option<&'v str> {
+pub(crate) fn as_text<'v>(value: &'v Val<'_>) -> Option<&'v str> {
     match value {
         Val::Text(Text::Lent(text)) => Some(text),
         Val::Text(Text::Own(text)) => Some(text),
@@ -1026,7 +1026,7 @@ pub(super) fn as_text<'v>(value: &'v Val<'_>) -> Option<&'v str> {
 
 /// Whether the library has what it is asked for; that of our own is there.
 #[cfg(test)]
-pub(super) fn is_there(signature: &Signature) -> bool {
+pub(crate) fn is_there(signature: &Signature) -> bool {
     let How::Library = signature.how else { return true };
     let (target, func_name) = match signature.name.split_once('.') {
         Some((prefix, rest)) => {

@@ -1,6 +1,7 @@
 //! An expression's tree → what is evaluated: names are resolved, macros become loops, and what can never be right is
 //! refused with the place where it stands.
 
+use super::globals::{GLOBALS, Global, Globals};
 use super::library::{FUNCTIONS, Gives, Signature};
 use super::limits;
 use super::parse::{Item, Operator, Part, SyntaxFault, Tree, dotted, parse};
@@ -10,44 +11,43 @@ use super::run::{Call, Code, Fault, Loop, LoopKind, Run};
 use super::time;
 use super::types::{Kind, Record, TYPE_NAMES, Type};
 use super::value::Val;
-use super::values::{GLOBALS, Global, Globals};
-use crate::policy::nearest;
+use crate::model::nearest;
 use std::sync::Arc;
 
 /// The map of the rule's own variables.
-pub(super) const VARIABLES: &str = "variables";
+pub(crate) const VARIABLES: &str = "variables";
 
 /// An expression that is ready to be evaluated.
 #[derive(Debug, Clone)]
-pub(super) struct Program {
+pub(crate) struct Program {
     /// What is evaluated.
-    pub(super) code: Code,
+    pub(crate) code: Code,
     /// What it comes to, as far as that shows without evaluating it.
-    pub(super) kind: Type,
+    pub(crate) kind: Type,
     /// How deep its evaluation goes, the variables that it uses included.
-    pub(super) depth: usize,
+    pub(crate) depth: usize,
     /// Whether it reads the request.
-    pub(super) reads_request: bool,
+    pub(crate) reads_request: bool,
     /// What it reads of the object itself.
-    pub(super) reads: Reads,
+    pub(crate) reads: Reads,
 }
 
 /// A variable that an expression can use.
 #[derive(Debug, Clone)]
-pub(super) struct Known<'v> {
+pub(crate) struct Known<'v> {
     /// Its name.
-    pub(super) name: &'v str,
+    pub(crate) name: &'v str,
     /// What it comes to.
-    pub(super) kind: Type,
+    pub(crate) kind: Type,
     /// How deep its evaluation goes.
-    pub(super) depth: usize,
+    pub(crate) depth: usize,
 }
 
 /// Compiles an expression, which can use these variables.
 ///
 /// # Errors
 /// Every fault that shows without evaluating it, as a fragment with the line and column.
-pub(super) fn compile(text: &str, variables: &[Known<'_>]) -> Result<Program, Vec<String>> {
+pub(crate) fn compile(text: &str, variables: &[Known<'_>]) -> Result<Program, Vec<String>> {
     compile_within(text, variables, &[])
 }
 
@@ -55,7 +55,7 @@ pub(super) fn compile(text: &str, variables: &[Known<'_>]) -> Result<Program, Ve
 ///
 /// # Errors
 /// As [`compile`].
-pub(super) fn compile_within(
+pub(crate) fn compile_within(
     text: &str,
     variables: &[Known<'_>],
     around: &[(&str, Type)],
@@ -806,7 +806,7 @@ fn is_variables(tree: &Tree) -> bool {
 }
 
 /// Kubernetes writes the names of fields that CEL's grammar does not take with escapes.
-pub(super) fn unescape(field: &str) -> String {
+pub(crate) fn unescape(field: &str) -> String {
     match field.strip_prefix("__").and_then(|rest| rest.strip_suffix("__")) {
         Some(keyword) if !keyword.is_empty() && keyword.chars().all(|c| c.is_ascii_lowercase()) => {
             keyword.to_owned()

@@ -6,7 +6,7 @@ use super::time;
 use super::value::Val;
 
 /// `template.format(values)`.
-pub(super) fn format<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn format<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     let [Val::Text(template), values] = args else {
         return Err(mismatch("`format`", &args.iter().collect::<Vec<_>>()));
     };

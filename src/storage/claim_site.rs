@@ -1,5 +1,7 @@
-use super::claim::CLASS_ANNOTATION;
-use super::{ClaimSpec, ClaimTemplate, ClassFacts, ClassName, Facts, PodVolume, Subject, VolumeSource};
+use crate::facts::{
+    CLASS_ANNOTATION, ClaimSpec, ClaimTemplate, ClassFacts, ClassName, Facts, PodVolume, Subject,
+    VolumeSource,
+};
 use crate::lookup::Lookup;
 use crate::model::FieldPath;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What a value is, or what a function takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Whatever it is.
     Any,
     /// An int, a uint or a double.
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 }
 
 /// The names of types that an expression can write as values.
-pub(super) const TYPE_NAMES: [(&str, Kind); 13] = [
+pub(crate) const TYPE_NAMES: [(&str, Kind); 13] = [
     ("bool", Kind::Bool),
     ("bytes", Kind::Bytes),
     ("double", Kind::Double),
@@ -49,7 +49,7 @@ pub(super) const TYPE_NAMES: [(&str, Kind); 13] = [
 
 impl Kind {
     /// The kind of a value of Kubernetes' library, by its name there.
-    pub(super) fn of_library(name: &str) -> Self {
+    pub(crate) fn of_library(name: &str) -> Self {
         match name {
             "kubernetes.Quantity" => Self::Quantity,
             "net.IP" => Self::Ip,
@@ -62,12 +62,12 @@ impl Kind {
     }
 
     /// What `type()` calls it.
-    pub(super) fn type_name(self) -> &'static str {
+    pub(crate) fn type_name(self) -> &'static str {
         TYPE_NAMES.iter().find(|(_, kind)| *kind == self).map_or(self.name(), |(name, _)| *name)
     }
 
     /// What messages call it.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Any => "a value",
             Self::Number => "a number",
@@ -94,7 +94,7 @@ impl Kind {
     }
 
     /// Whether what takes this takes a value of that kind.
-    pub(super) fn takes(self, other: Self) -> bool {
+    pub(crate) fn takes(self, other: Self) -> bool {
         match self {
             Self::Any => true,
             Self::Number => matches!(other, Self::Int | Self::Uint | Self::Double),
@@ -105,16 +105,16 @@ impl Kind {
 
 /// A map whose fields are known.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// What messages call it.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Its fields.
-    pub(super) fields: &'static [(&'static str, Shape)],
+    pub(crate) fields: &'static [(&'static str, Shape)],
 }
 
 /// The type of a known field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Any,
     Bool,
     Int,
@@ -128,7 +128,7 @@ pub(super) enum Shape {
 
 /// What is known of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Type {
+pub(crate) enum Type {
     /// Nothing.
     Dyn,
     /// Its kind.
@@ -175,16 +175,16 @@ impl fmt::Display for Type {
 }
 
 impl Type {
-    pub(super) fn list(item: Self) -> Self {
+    pub(crate) fn list(item: Self) -> Self {
         Self::List(Box::new(item))
     }
 
-    pub(super) fn optional(inside: Self) -> Self {
+    pub(crate) fn optional(inside: Self) -> Self {
         Self::Optional(Box::new(inside))
     }
 
     /// Its kind; any where nothing is known.
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Dyn => Kind::Any,
             Self::Of(kind) => *kind,
@@ -195,12 +195,12 @@ impl Type {
     }
 
     /// Whether a value of this type may be what is wanted.
-    pub(super) fn may_be(&self, wanted: Kind) -> bool {
+    pub(crate) fn may_be(&self, wanted: Kind) -> bool {
         *self == Self::Dyn || wanted.takes(self.kind())
     }
 
     /// Whether two values of these types may be equal.
-    pub(super) fn may_equal(&self, other: &Self) -> bool {
+    pub(crate) fn may_equal(&self, other: &Self) -> bool {
         let number = |kind| Kind::Number.takes(kind);
         match (self, other) {
             (Self::Dyn, _) | (_, Self::Dyn) => true,
@@ -217,7 +217,7 @@ impl Type {
     }
 
     /// What is known of a value that is of one of these types.
-    pub(super) fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         match (self, other) {
             (one, other) if one == other => one,
             (Self::List(one), Self::List(other)) => Self::list(one.or(*other)),
@@ -228,7 +228,7 @@ impl Type {
     }
 
     /// The one that all of them are; nothing is known where there is none.
-    pub(super) fn of_all(types: impl IntoIterator<Item = Self>) -> Self {
+    pub(crate) fn of_all(types: impl IntoIterator<Item = Self>) -> Self {
         types.into_iter().reduce(Self::or).unwrap_or(Self::Dyn)
     }
 }

@@ -1,6 +1,6 @@
 //! The nodes that a pod's claims leave to it.
 
-use super::{ClaimSpec, ClassName, PodVolume, VolumeFacts, VolumeSource, Workload};
+use crate::facts::{ClaimSpec, ClassName, PodVolume, VolumeFacts, VolumeSource, Workload};
 use crate::lookup::Lookup;
 use crate::model::{AccessMode, Brief, Effort, NodeSelector};
 use std::fmt;

@@ -1,12 +1,12 @@
 //! The evaluation of a compiled expression, which keeps count of what it costs.
 
+use super::globals::{Global, Globals};
 use super::library::{Signature, call};
 use super::limits;
 use super::parse::Operator;
 use super::pattern::Pattern;
 use super::types::Kind;
 use super::value::{Key, Text, Val};
-use super::values::{Global, Globals};
 use jiff::{SignedDuration, Timestamp};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// An expression that is ready to be evaluated.
 #[derive(Debug, Clone)]
-pub(super) enum Code {
+pub(crate) enum Code {
     Value(Val<'static>),
     Global(Global),
     /// The variable of a loop that stands around: the outermost loop's is the first.
@@ -63,35 +63,35 @@ pub(super) enum Code {
 
 /// A call of a function.
 #[derive(Debug, Clone)]
-pub(super) struct Call {
+pub(crate) struct Call {
     /// What it is called.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Those of that name which it may be.
-    pub(super) signatures: Vec<&'static Signature>,
+    pub(crate) signatures: Vec<&'static Signature>,
     /// What it is called on, if anything, and with.
-    pub(super) args: Vec<Code>,
+    pub(crate) args: Vec<Code>,
     /// The regular expression, where it is a constant.
-    pub(super) pattern: Option<Arc<Pattern>>,
+    pub(crate) pattern: Option<Arc<Pattern>>,
 }
 
 /// A macro that goes through a list or a map.
 #[derive(Debug, Clone)]
-pub(super) struct Loop {
-    pub(super) what: LoopKind,
+pub(crate) struct Loop {
+    pub(crate) what: LoopKind,
     /// What it is called, for messages.
-    pub(super) name: &'static str,
-    pub(super) over: Code,
+    pub(crate) name: &'static str,
+    pub(crate) over: Code,
     /// Whether it has a variable for the index or key before that for the item or value.
-    pub(super) two: bool,
+    pub(crate) two: bool,
     /// What an item must meet.
-    pub(super) condition: Option<Code>,
+    pub(crate) condition: Option<Code>,
     /// What is made of an item.
-    pub(super) value: Option<Code>,
+    pub(crate) value: Option<Code>,
 }
 
 /// What comes of a loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LoopKind {
+pub(crate) enum LoopKind {
     All,
     Exists,
     ExistsOne,
@@ -106,7 +106,7 @@ pub(super) enum LoopKind {
 
 /// Why an evaluation came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The steps are used up.
     Steps,
     /// As a fragment.
@@ -114,7 +114,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    pub(super) fn new(message: impl AsRef<str>) -> Self {
+    pub(crate) fn new(message: impl AsRef<str>) -> Self {
         let mut text = message.as_ref().replace(['\n', '\r'], " ");
         if let Some((cut, _)) = text.char_indices().nth(200) {
             text.truncate(cut);
@@ -124,10 +124,10 @@ impl Fault {
     }
 }
 
-pub(super) type Answer<'r> = Result<Val<'r>, Fault>;
+pub(crate) type Answer<'r> = Result<Val<'r>, Fault>;
 
 /// What a function or operator says of values that it does not take.
-pub(super) fn mismatch(what: &str, values: &[&Val<'_>]) -> Fault {
+pub(crate) fn mismatch(what: &str, values: &[&Val<'_>]) -> Fault {
     let kinds: Vec<&str> = values.iter().map(|value| value.kind().name()).collect();
     Fault::new(format!(
         "{what} does not take {}; a field may be null or of another type",
@@ -136,7 +136,7 @@ pub(super) fn mismatch(what: &str, values: &[&Val<'_>]) -> Fault {
 }
 
 /// One evaluation of a rule's expressions on one object.
-pub(super) struct Run<'r> {
+pub(crate) struct Run<'r> {
     globals: &'r dyn Globals<'r>,
     variables: &'r [(String, Code)],
     values: Vec<Option<Answer<'r>>>,
@@ -147,7 +147,7 @@ pub(super) struct Run<'r> {
 
 impl<'r> Run<'r> {
     /// One that may take so many steps.
-    pub(super) fn new(globals: &'r dyn Globals<'r>, variables: &'r [(String, Code)], steps: u64) -> Self {
+    pub(crate) fn new(globals: &'r dyn Globals<'r>, variables: &'r [(String, Code)], steps: u64) -> Self {
         Self {
             globals,
             variables,
@@ -159,7 +159,7 @@ impl<'r> Run<'r> {
     }
 
     /// The steps that are left.
-    pub(super) fn left(&self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         self.left
     }
 
@@ -167,7 +167,7 @@ impl<'r> Run<'r> {
     ///
     /// # Errors
     /// When there are not that many left; from then on none are.
-    pub(super) fn charge(&mut self, steps: u64) -> Result<(), Fault> {
+    pub(crate) fn charge(&mut self, steps: u64) -> Result<(), Fault> {
         match self.left.checked_sub(steps) {
             Some(rest) if rest > 0 => {
                 self.left = rest;
@@ -184,7 +184,7 @@ impl<'r> Run<'r> {
     ///
     /// # Errors
     /// Why it is none, or that there are not enough steps left to compile it.
-    pub(super) fn pattern(&mut self, text: &Text<'_>) -> Result<Arc<Pattern>, Fault> {
+    pub(crate) fn pattern(&mut self, text: &Text<'_>) -> Result<Arc<Pattern>, Fault> {
         if let Some(known) = self.patterns.get(&**text) {
             return known.clone().map_err(Fault::new);
         }
@@ -206,7 +206,7 @@ impl<'r> Run<'r> {
     ///
     /// # Errors
     /// Why that cannot be.
-    pub(super) fn eval(&mut self, code: &'r Code) -> Answer<'r> {
+    pub(crate) fn eval(&mut self, code: &'r Code) -> Answer<'r> {
         self.charge(1)?;
         match code {
             Code::Value(value) => Ok(value.clone()),
@@ -408,7 +408,7 @@ impl<'r> Run<'r> {
     }
 
     /// What an operator between two values comes to.
-    pub(super) fn two(&mut self, operator: Operator, left: Val<'r>, right: Val<'r>) -> Answer<'r> {
+    pub(crate) fn two(&mut self, operator: Operator, left: Val<'r>, right: Val<'r>) -> Answer<'r> {
         match operator {
             Operator::Equal => self.equal(&left, &right).map(Val::Bool),
             Operator::Unequal => self.equal(&left, &right).map(|equal| Val::Bool(!equal)),
@@ -487,7 +487,7 @@ impl<'r> Run<'r> {
     }
 
     /// Whether two values are the same; numbers of one value are, whatever their types.
-    pub(super) fn equal(&mut self, left: &Val<'r>, right: &Val<'r>) -> Result<bool, Fault> {
+    pub(crate) fn equal(&mut self, left: &Val<'r>, right: &Val<'r>) -> Result<bool, Fault> {
         self.charge(1)?;
         Ok(match (left, right) {
             (Val::Null, Val::Null) => true,
@@ -536,7 +536,7 @@ impl<'r> Run<'r> {
     }
 
     /// Whether the value stands in the list, or is a key of the map.
-    pub(super) fn within(&mut self, value: &Val<'r>, container: &Val<'r>) -> Result<bool, Fault> {
+    pub(crate) fn within(&mut self, value: &Val<'r>, container: &Val<'r>) -> Result<bool, Fault> {
         match container.kind() {
             Kind::List => {
                 for item in container.items() {
@@ -658,7 +658,7 @@ impl<'r> Run<'r> {
     }
 
     /// Puts items into the order of their keys, which must all have one.
-    pub(super) fn sort(&mut self, items: &mut [(Val<'r>, Val<'r>)], name: &str) -> Result<(), Fault> {
+    pub(crate) fn sort(&mut self, items: &mut [(Val<'r>, Val<'r>)], name: &str) -> Result<(), Fault> {
         let weight = items.iter().map(|(key, _)| key.weight()).sum::<u64>();
         self.charge(weight.saturating_mul(u64::from(items.len().max(1).ilog2()) + 1))?;
         let ordered = |pair: &[(Val<'r>, Val<'r>)]| match pair {
@@ -784,12 +784,12 @@ fn shown(value: &Val<'_>) -> Cow<'static, str> {
 }
 
 /// A duration, within what 64 bits of nanoseconds hold.
-pub(super) fn span<'r>(duration: SignedDuration) -> Option<Val<'r>> {
+pub(crate) fn span<'r>(duration: SignedDuration) -> Option<Val<'r>> {
     i64::try_from(duration.as_nanos()).ok().map(|_| Val::Span(duration))
 }
 
 /// A timestamp, from the year 1 to the year 9999.
-pub(super) fn moment<'r>(time: Timestamp) -> Option<Val<'r>> {
+pub(crate) fn moment<'r>(time: Timestamp) -> Option<Val<'r>> {
     let seconds = time.as_nanosecond().div_euclid(1_000_000_000);
     (-62_135_596_800..=253_402_300_799).contains(&seconds).then_some(Val::Time(time))
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 /// A value.
 #[derive(Debug, Clone)]
-pub(super) enum Val<'r> {
+pub(crate) enum Val<'r> {
     Null,
     Bool(bool),
     Int(i64),
@@ -36,7 +36,7 @@ pub(super) enum Val<'r> {
 
 /// A value of Kubernetes' library.
 #[derive(Clone)]
-pub(super) struct Foreign(pub(super) Arc<dyn Opaque>);
+pub(crate) struct Foreign(pub(crate) Arc<dyn Opaque>);
 
 impl fmt::Debug for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,7 +46,7 @@ impl fmt::Debug for Foreign {
 
 /// A string, lent or its own.
 #[derive(Debug, Clone)]
-pub(super) enum Text<'r> {
+pub(crate) enum Text<'r> {
     Lent(&'r str),
     Own(Arc<str>),
 }
@@ -63,7 +63,7 @@ impl std::ops::Deref for Text<'_> {
 }
 
 impl Text<'_> {
-    pub(super) fn shared(&self) -> Arc<str> {
+    pub(crate) fn shared(&self) -> Arc<str> {
         match self {
             Self::Lent(text) => Arc::from(*text),
             Self::Own(text) => text.clone(),
@@ -73,7 +73,7 @@ impl Text<'_> {
 
 /// The key of a map that an expression made. Numbers of one value are one key, whatever their types.
 #[derive(Debug, Clone)]
-pub(super) enum Key {
+pub(crate) enum Key {
     Bool(bool),
     Int(i64),
     Uint(u64),
@@ -82,7 +82,7 @@ pub(super) enum Key {
 
 impl Key {
     /// The key that a value is; none for what can be none.
-    pub(super) fn of(value: &Val<'_>) -> Option<Self> {
+    pub(crate) fn of(value: &Val<'_>) -> Option<Self> {
         match value {
             Val::Bool(truth) => Some(Self::Bool(*truth)),
             Val::Int(number) => Some(Self::Int(*number)),
@@ -96,7 +96,7 @@ impl Key {
         }
     }
 
-    pub(super) fn value<'r>(&self) -> Val<'r> {
+    pub(crate) fn value<'r>(&self) -> Val<'r> {
         match self {
             Self::Bool(truth) => Val::Bool(*truth),
             Self::Int(number) => Val::Int(*number),
@@ -139,20 +139,20 @@ impl PartialEq for Key {
 impl Eq for Key {}
 
 impl<'r> Val<'r> {
-    pub(super) fn text(text: impl Into<Arc<str>>) -> Self {
+    pub(crate) fn text(text: impl Into<Arc<str>>) -> Self {
         Self::Text(Text::Own(text.into()))
     }
 
-    pub(super) fn list(items: Vec<Self>) -> Self {
+    pub(crate) fn list(items: Vec<Self>) -> Self {
         Self::List(Arc::new(items))
     }
 
-    pub(super) fn some(value: Self) -> Self {
+    pub(crate) fn some(value: Self) -> Self {
         Self::Optional(Some(Arc::new(value)))
     }
 
     /// What lies in JSON: whole numbers are ints.
-    pub(super) fn json(node: Node<'r>) -> Self {
+    pub(crate) fn json(node: Node<'r>) -> Self {
         if let Some(text) = node.as_str() {
             Self::Text(Text::Lent(text))
         } else if node.is_map() || node.is_list() {
@@ -171,7 +171,7 @@ impl<'r> Val<'r> {
     }
 
     /// What kind of value it is.
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Null => Kind::Null,
             Self::Bool(_) => Kind::Bool,
@@ -193,7 +193,7 @@ impl<'r> Val<'r> {
     }
 
     /// The name of its type, as `type()` tells it.
-    pub(super) fn type_name(&self) -> Cow<'_, str> {
+    pub(crate) fn type_name(&self) -> Cow<'_, str> {
         match self {
             Self::Opaque(foreign) => Cow::Borrowed(foreign.0.runtime_type_name()),
             other => Cow::Borrowed(other.kind().type_name()),
@@ -201,7 +201,7 @@ impl<'r> Val<'r> {
     }
 
     /// How many items or fields it has, where it is a list or a map.
-    pub(super) fn length(&self) -> Option<usize> {
+    pub(crate) fn length(&self) -> Option<usize> {
         match self {
             Self::List(items) => Some(items.len()),
             Self::Map(map) => Some(map.len()),
@@ -212,7 +212,7 @@ impl<'r> Val<'r> {
     }
 
     /// Its item of that index, where it is a list that has it.
-    pub(super) fn item(&self, index: usize) -> Option<Self> {
+    pub(crate) fn item(&self, index: usize) -> Option<Self> {
         match self {
             Self::List(items) => items.get(index).cloned(),
             Self::Json(node) => node.item(index).map(Self::json),
@@ -221,7 +221,7 @@ impl<'r> Val<'r> {
     }
 
     /// Its field of that name, where it is a map that has it.
-    pub(super) fn field(&self, name: &Arc<str>) -> Option<Self> {
+    pub(crate) fn field(&self, name: &Arc<str>) -> Option<Self> {
         match self {
             Self::Map(map) => map.get(&Key::Text(name.clone())).cloned(),
             Self::Json(node) => node.get(name).map(Self::json),
@@ -230,7 +230,7 @@ impl<'r> Val<'r> {
     }
 
     /// Its entry of that key, where it is a map that has it.
-    pub(super) fn entry(&self, key: &Self) -> Option<Self> {
+    pub(crate) fn entry(&self, key: &Self) -> Option<Self> {
         match (self, key) {
             (Self::Map(map), key) => map.get(&Key::of(key)?).cloned(),
             (Self::Json(node), Self::Text(name)) => node.get(name).map(Self::json),
@@ -239,7 +239,7 @@ impl<'r> Val<'r> {
     }
 
     /// The items of a list; none where it is no list.
-    pub(super) fn items(&self) -> Box<dyn Iterator<Item = Self> + '_> {
+    pub(crate) fn items(&self) -> Box<dyn Iterator<Item = Self> + '_> {
         match self {
             Self::List(items) => Box::new(items.iter().cloned()),
             Self::Json(node) => Box::new(node.items().map(Self::json)),
@@ -261,7 +261,7 @@ impl<'r> Val<'r> {
 
     /// The entries of a map in the order of their keys, so that the outcome is the same every time; none where it is no
     /// map.
-    pub(super) fn entries(&self) -> Vec<(Self, Self)> {
+    pub(crate) fn entries(&self) -> Vec<(Self, Self)> {
         match self {
             Self::Map(map) => map.iter().map(|(key, value)| (key.value(), value.clone())).collect(),
             Self::Json(node) => {
@@ -275,7 +275,7 @@ impl<'r> Val<'r> {
     }
 
     /// Whether it is what its type has for nothing.
-    pub(super) fn is_zero(&self) -> bool {
+    pub(crate) fn is_zero(&self) -> bool {
         match self {
             Self::Null => true,
             Self::Bool(truth) => !truth,
@@ -293,7 +293,7 @@ impl<'r> Val<'r> {
     }
 
     /// The steps that it takes to go through it once.
-    pub(super) fn weight(&self) -> u64 {
+    pub(crate) fn weight(&self) -> u64 {
         match self {
             Self::Text(text) => limits::text(text.len()),
             Self::Bytes(bytes) => limits::text(bytes.len()),
@@ -309,7 +309,7 @@ impl<'r> Val<'r> {
     }
 
     /// How two values that have an order stand to each other; none where they have none.
-    pub(super) fn compare(&self, other: &Self) -> Option<Ordering> {
+    pub(crate) fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Bool(one), Self::Bool(other)) => Some(one.cmp(other)),
             (Self::Text(one), Self::Text(other)) => Some((**one).cmp(&**other)),

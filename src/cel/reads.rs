@@ -7,7 +7,7 @@ use super::value::Val;
 use std::collections::BTreeSet;
 
 /// Fields that are read, each as its names from the variable on; the last is [`PRESENCE`] where only that is asked.
-pub(super) type Reads = BTreeSet<Vec<String>>;
+pub(crate) type Reads = BTreeSet<Vec<String>>;
 
 /// Behind a field of which it is only asked whether it is there.
 const PRESENCE: &str = "?";
@@ -26,7 +26,7 @@ const REPLICAS: &[&str] = &["spec", "replicas"];
 
 /// What a rule reads of a workload that is scaled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum OfScaled {
+pub(crate) enum OfScaled {
     /// Not its replicas.
     Nothing,
     /// Its replicas, and beside them only what is known.
@@ -37,7 +37,7 @@ pub(super) enum OfScaled {
 
 impl OfScaled {
     /// For a rule whose expressions read that.
-    pub(super) fn of<'r>(reads: impl Iterator<Item = &'r Vec<String>>) -> Self {
+    pub(crate) fn of<'r>(reads: impl Iterator<Item = &'r Vec<String>>) -> Self {
         let (mut replicas, mut beyond) = (false, None);
         for names in reads {
             let Some((global, path)) = names.split_first() else { continue };
@@ -71,7 +71,7 @@ fn texts(path: &[String]) -> Vec<&str> {
 }
 
 /// What a parsed expression reads of `object`, `oldObject` and `facts`.
-pub(super) fn reads(tree: &Tree) -> Reads {
+pub(crate) fn reads(tree: &Tree) -> Reads {
     let mut reads = Reads::new();
     walk(tree, &mut reads);
     reads

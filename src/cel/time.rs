@@ -12,7 +12,7 @@ fn refused<'r>(name: &str, args: &[Val<'r>]) -> Answer<'r> {
 }
 
 /// `timestamp()` of a text as RFC 3339 has it, or of the seconds since 1970.
-pub(super) fn timestamp<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn timestamp<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     let time = match args {
         [Val::Int(seconds)] => Timestamp::from_second(*seconds).ok(),
         [Val::Text(text)] if is_rfc3339(text) => text.parse().ok(),
@@ -47,7 +47,7 @@ fn is_rfc3339(text: &str) -> bool {
 }
 
 /// `duration()` of a text as Go writes it, such as `1h30m`.
-pub(super) fn duration<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn duration<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     let [Val::Text(text)] = args else { return refused("duration", args) };
     parsed(text).and_then(|nanoseconds| span(SignedDuration::from_nanos(nanoseconds))).ok_or_else(|| {
         Fault::new(format!("{:?} is no duration such as 1h30m", text.chars().take(60).collect::<String>()))
@@ -99,7 +99,7 @@ fn parsed(text: &str) -> Option<i64> {
 }
 
 /// A timestamp or duration as `string()` writes it.
-pub(super) fn shown(value: &Val<'_>) -> String {
+pub(crate) fn shown(value: &Val<'_>) -> String {
     match value {
         Val::Time(time) => time.to_string(),
         Val::Span(span) => format!("{}s", span.as_secs_f64()),
@@ -121,7 +121,7 @@ fn clock<'r>(args: &[Val<'r>]) -> Result<DateTime, Fault> {
 ///
 /// # Errors
 /// That it is none.
-pub(super) fn offset(zone: &Text<'_>) -> Result<Offset, Fault> {
+pub(crate) fn offset(zone: &Text<'_>) -> Result<Offset, Fault> {
     if matches!(&**zone, "" | "UTC") {
         return Ok(Offset::UTC);
     }
@@ -146,52 +146,52 @@ fn int<'r>(number: impl Into<i64>) -> Answer<'r> {
     Ok(Val::Int(number.into()))
 }
 
-pub(super) fn date<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn date<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     int(clock(args)?.day())
 }
 
-pub(super) fn day_of_month<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn day_of_month<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     int(clock(args)?.day() - 1)
 }
 
-pub(super) fn day_of_week<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn day_of_week<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     int(clock(args)?.weekday().to_sunday_zero_offset())
 }
 
-pub(super) fn day_of_year<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn day_of_year<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     int(clock(args)?.day_of_year() - 1)
 }
 
-pub(super) fn full_year<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn full_year<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     int(clock(args)?.year())
 }
 
-pub(super) fn month<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn month<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     int(clock(args)?.month() - 1)
 }
 
-pub(super) fn hours<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn hours<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     match args {
         [Val::Span(span)] => int(span.as_hours()),
         _ => int(clock(args)?.hour()),
     }
 }
 
-pub(super) fn minutes<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn minutes<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     match args {
         [Val::Span(span)] => int(span.as_mins()),
         _ => int(clock(args)?.minute()),
     }
 }
 
-pub(super) fn seconds<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn seconds<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     match args {
         [Val::Span(span)] => int(span.as_secs()),
         _ => int(clock(args)?.second()),
     }
 }
 
-pub(super) fn milliseconds<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn milliseconds<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     match args {
         [Val::Span(span)] => int(i64::from(span.subsec_millis())),
         _ => int(clock(args)?.millisecond()),

@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 
 /// A compiled regular expression.
 #[derive(Debug)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     regex: Regex,
     /// The steps that it takes to look at 16 bytes.
     weight: u64,
@@ -18,7 +18,7 @@ impl Pattern {
     ///
     /// # Errors
     /// Why it is no regular expression, or that it is too large, as a fragment.
-    pub(super) fn compile(text: &str) -> Result<(Self, u64), String> {
+    pub(crate) fn compile(text: &str) -> Result<(Self, u64), String> {
         for (size, weight, steps) in limits::PATTERNS {
             match RegexBuilder::new(text).size_limit(size).build() {
                 Ok(regex) => return Ok((Self { regex, weight }, steps)),
@@ -40,19 +40,19 @@ impl Pattern {
     }
 
     /// Whether the text matches anywhere.
-    pub(super) fn matches<'r>(&self, run: &mut Run<'r>, text: &Text<'r>) -> Answer<'r> {
+    pub(crate) fn matches<'r>(&self, run: &mut Run<'r>, text: &Text<'r>) -> Answer<'r> {
         run.charge(self.steps(text.len()))?;
         Ok(Val::Bool(self.regex.is_match(text)))
     }
 
     /// The first match, or an empty text.
-    pub(super) fn find<'r>(&self, run: &mut Run<'r>, text: &Text<'r>) -> Answer<'r> {
+    pub(crate) fn find<'r>(&self, run: &mut Run<'r>, text: &Text<'r>) -> Answer<'r> {
         run.charge(self.steps(text.len()))?;
         Ok(Val::text(self.regex.find(text).map_or("", |found| found.as_str())))
     }
 
     /// All matches, or so many.
-    pub(super) fn find_all<'r>(
+    pub(crate) fn find_all<'r>(
         &self,
         run: &mut Run<'r>,
         text: &Text<'r>,
@@ -79,7 +79,7 @@ impl Pattern {
 
 /// Which of the functions with a regular expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Search {
+pub(crate) enum Search {
     Matches,
     Find,
     FindAll,
@@ -87,7 +87,7 @@ pub(super) enum Search {
 
 impl Search {
     /// Runs it; the text and the pattern are the first two that it is called with.
-    pub(super) fn run<'r>(self, run: &mut Run<'r>, known: Option<&Pattern>, args: &[Val<'r>]) -> Answer<'r> {
+    pub(crate) fn run<'r>(self, run: &mut Run<'r>, known: Option<&Pattern>, args: &[Val<'r>]) -> Answer<'r> {
         let [Val::Text(text), Val::Text(pattern), rest @ ..] = args else {
             return Err(Fault::new("a regular expression looks at a string"));
         };

@@ -1,7 +1,7 @@
 //! Durability and reach of every path that a pod can write to.
 
 use super::placement::could_be_of;
-use super::{
+use crate::facts::{
     ClaimSpec, ClaimTemplate, Container, Device, Mount, PodVolume, ReclaimPolicy, VolumeFacts, VolumeSource,
     Workload,
 };
@@ -52,13 +52,13 @@ pub struct WritablePath<'w, 'a> {
 
 /// The answers for one workload.
 #[derive(Clone, Copy)]
-pub struct StorageMap<'w, 'a> {
+pub struct Storage<'w, 'a> {
     workload: &'w Workload<'a>,
     namespace: &'w str,
     lookup: &'w dyn Lookup,
 }
 
-impl<'w, 'a> StorageMap<'w, 'a> {
+impl<'w, 'a> Storage<'w, 'a> {
     /// For a workload in a namespace.
     pub fn new(workload: &'w Workload<'a>, namespace: &'w str, lookup: &'w dyn Lookup) -> Self {
         Self { workload, namespace, lookup }
@@ -129,6 +129,9 @@ impl<'w, 'a> StorageMap<'w, 'a> {
                 Some(claim) => self.claim_spec_fate(&claim.spec),
                 None => UNKNOWN_CLAIM,
             },
+            source @ VolumeSource::Unknown(_) if source.is_misspelt() => {
+                Fate::certain(Durability::Pod, Reach::SomeNodes)
+            }
             VolumeSource::Unknown(_) => UNKNOWN,
         }
     }

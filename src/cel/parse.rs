@@ -8,18 +8,18 @@ use std::sync::Arc;
 
 /// A part of an expression.
 #[derive(Debug, Clone)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     /// Where it stands in the text, in bytes: an operator or a name, not what it is applied to.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// How deep it is.
-    pub(super) depth: usize,
+    pub(crate) depth: usize,
     /// What it is.
-    pub(super) part: Part,
+    pub(crate) part: Part,
 }
 
 /// What a part of an expression is.
 #[derive(Debug, Clone)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Value(Val<'static>),
     Name(String),
     Field {
@@ -51,15 +51,15 @@ pub(super) enum Part {
 
 /// An item of a list or a value of a map.
 #[derive(Debug, Clone)]
-pub(super) struct Item {
-    pub(super) tree: Tree,
+pub(crate) struct Item {
+    pub(crate) tree: Tree,
     /// Whether it is left out where it is an optional without a value.
-    pub(super) optional: bool,
+    pub(crate) optional: bool,
 }
 
 /// An operator between two values, but for `&&` and `||`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
+pub(crate) enum Operator {
     Add,
     Subtract,
     Multiply,
@@ -108,7 +108,7 @@ const RELATIONS: [(&str, Operator); 7] = [
 
 /// Why a text is no expression, as a fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum SyntaxFault {
+pub(crate) enum SyntaxFault {
     /// Something that the grammar does not have, and where.
     Here(usize, String),
     /// It nests too deep.
@@ -123,7 +123,7 @@ type Parsed<T> = Result<T, SyntaxFault>;
 ///
 /// # Errors
 /// The first fault.
-pub(super) fn parse(text: &str) -> Parsed<Tree> {
+pub(crate) fn parse(text: &str) -> Parsed<Tree> {
     let tokens = Lexer { text, at: 0 }.all()?;
     let mut parser = Parser { tokens, next: 0, level: 0 };
     let tree = parser.expression()?;
@@ -698,7 +698,7 @@ fn tree(at: usize, below: usize, part: Part) -> Parsed<Tree> {
 }
 
 /// The name with dots that the part is, if it is one.
-pub(super) fn dotted(tree: &Tree) -> Option<String> {
+pub(crate) fn dotted(tree: &Tree) -> Option<String> {
     match &tree.part {
         Part::Name(name) => Some(name.clone()),
         Part::Field { of, name, optional: false } => Some(format!("{}.{name}", dotted(of)?)),

@@ -1,0 +1,78 @@
+//! The contract of a rule: what it is given, what it can find, how its parameters become one.
+
+mod context;
+mod fault;
+mod finding;
+mod review;
+mod subjects;
+
+pub use context::Context;
+pub use fault::PolicyFault;
+pub(crate) use fault::{kind_faults, selector_faults};
+pub use finding::{NewFinding, NewFindings};
+pub use review::{Review, Scale};
+pub use subjects::{Belongs, Subjects, Trust};
+
+use crate::model::FieldPath;
+use crate::patch::PatchBuilder;
+use schemars::JsonSchema;
+use std::any::Any;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// A rule with its parameters, ready to be applied. Both sides do nothing unless a rule says otherwise.
+pub trait Rule: Debug + Send + Sync + Any {
+    /// Changes the object. Must do nothing to an object that is already as wanted.
+    fn mutate(&self, _context: &Context<'_>, _patch: &mut PatchBuilder<'_>) {}
+
+    /// Tells what is wrong with the object.
+    fn check(&self, _context: &Context<'_>, _findings: &mut NewFindings<'_>) {}
+
+    /// Whether its verdict on a workload of that kind depends on `spec.replicas`. Then it is asked when one is scaled, too.
+    fn reads_replicas(&self, _kind: &str) -> bool {
+        false
+    }
+
+    /// Tells what is wrong with a workload that is scaled up. No more is known of it than its
+    /// [`Outline`](crate::facts::Outline), its labels and its owner; all findings are about `spec.replicas`.
+    fn check_scale(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
+        self.check(context, findings);
+    }
+
+    /// Why this rule and the same rule of another policy for the same objects cannot both be satisfied.
+    fn contradicts(&self, _other: &dyn Any) -> Option<String> {
+        None
+    }
+
+    /// Whether it reads [`Review::request`](Review::request), which is otherwise left undecoded.
+    fn reads_request(&self) -> bool {
+        false
+    }
+
+    /// Whether it asks about objects of every kind, and not only of those that volgate reads something of storage from.
+    fn reads_any_kind(&self) -> bool {
+        false
+    }
+}
+
+/// The parameters of a rule as a policy has them. The doc comment of the type is the rule's manual page.
+pub trait RuleKind: JsonSchema {
+    /// The rule's id, such as `durable-data`.
+    const ID: &'static str;
+    /// The field of a policy's rule, such as `durableData`.
+    const FIELD: &'static str;
+
+    /// Checks what a schema cannot, tells the faults of the parameters that stand at `at`, and makes the rule.
+    fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule>;
+}
+
+/// What is known of a rule without its parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct RuleInfo {
+    /// Its id.
+    pub id: &'static str,
+    /// Its field in a policy.
+    pub field: &'static str,
+    /// The JSON Schema of its parameters, whose description is its manual page.
+    pub schema: fn() -> schemars::Schema,
+}
