@@ -507,14 +507,19 @@ impl Run<'_> {
 pub(crate) fn read_faults(inputs: &[Input], report: &mut Report<'_>) {
     for (index, input) in inputs.iter().enumerate() {
         if input.named && input.documents.is_empty() {
-            let message = format!("there is no manifest in {}", input.source.name);
+            let name = &input.source.name;
             // A template that renders to nothing leaves its comments. Nothing at all, as the output of a command that
             // failed, must not look like a clean bill.
             if input.source.text.trim().is_empty() {
                 let help = Some("check the command or the path that it comes from".to_owned());
-                report.faults.push(Fault { spot: None, message, help });
+                report.faults.push(Fault {
+                    spot: None,
+                    message: format!("there is no manifest in {name}"),
+                    help,
+                });
             } else {
-                report.notices.push(Notice { spot: None, message: format!("{message} but comments") });
+                let message = format!("there is nothing but comments in {name}");
+                report.notices.push(Notice { spot: None, message });
             }
         }
         let is_template = |error: &&SourceError| error.kind == SourceErrorKind::Template;

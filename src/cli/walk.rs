@@ -58,6 +58,9 @@ impl Walk {
             return self.odd.push(format!("{path} leads back to {}: it is not followed", outer.display()));
         }
         let Some(io) = error.io_error() else { return };
+        if io.raw_os_error() == Some(TOO_MANY_LINKS) {
+            return self.odd.push(format!("too many links lead to {path}: it is not followed"));
+        }
         if io.kind() != ErrorKind::NotFound {
             self.unreadable.push((path, io.to_string()));
         } else if error.path().is_some_and(is_manifest) {
@@ -66,6 +69,9 @@ impl Walk {
         }
     }
 }
+
+/// The system's error for a link to itself, or for more links on one path than it follows: `ELOOP`.
+const TOO_MANY_LINKS: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
 
 /// Looks through a folder. A folder that several links lead to is looked through once.
 pub(super) fn walk(root: &Path) -> Walk {
