@@ -542,3 +542,13 @@ fn a_hundred_thousand_variables_are_not_known_and_a_thousand_are() {
     let (state, (_, steps, _)) = of(env.get(99_000..).unwrap());
     assert!(matches!(state, Statefulness::Stateful { .. }) && steps <= 1010, "{steps}");
 }
+
+#[test]
+fn what_can_be_a_mere_cache_says_how() {
+    let arguments = |product| Catalog::embedded().cache_arguments(product);
+    assert_eq!(arguments("Redis").as_deref(), Some("--save \"\" --appendonly no"));
+    assert_eq!(arguments("Dragonfly").as_deref(), Some("--dbfilename \"\""));
+    for product in ["PostgreSQL", "MongoDB", "Grafana Loki", "no product"] {
+        assert_eq!(arguments(product), None, "{product}");
+    }
+}

@@ -1,7 +1,7 @@
 use super::support::one_of;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
 use crate::json::Node;
-use crate::model::{FieldPath, FsPath, fits};
+use crate::model::{FieldPath, FsPath, fits, shortened};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -157,6 +157,9 @@ impl RuleKind for Params {
 #[derive(Debug)]
 struct HostPath(Params);
 
+/// How much of a mount's path a message shows.
+const SHOWN: usize = 120;
+
 /// A path of the node that an object asks for.
 struct Asked<'o> {
     path: &'o str,
@@ -202,7 +205,7 @@ impl Rule for HostPath {
                     _ => return,
                 };
                 let mut found = NewFindings::new(&|_| true);
-                self.judge(&asked, &mut found, || vec![asked.field.clone()]);
+                self.judge(&asked, &mut found, || vec![Writable { at: asked.field.clone(), mount: None }]);
                 let found = found.finish().into_iter();
                 findings.extend(
                     found.filter_map(|draft| self.provisioned(asked.path, context.review.user, draft)),
@@ -215,12 +218,7 @@ impl Rule for HostPath {
 
 impl HostPath {
     /// Judges one path; `writable` tells the fields that make it writable.
-    fn judge(
-        &self,
-        asked: &Asked<'_>,
-        findings: &mut NewFindings<'_>,
-        writable: impl Fn() -> Vec<FieldPath>,
-    ) {
+    fn judge(&self, asked: &Asked<'_>, findings: &mut NewFindings<'_>, writable: impl Fn() -> Vec<Writable>) {
         let Asked { path, field, name, kind } = asked;
         if climbs(path) {
             let message =
@@ -260,28 +258,27 @@ impl HostPath {
         if typed.iter().any(|entry| !entry.read_only) {
             return;
         }
-        for at in writable() {
-            if at == *field {
-                let message = format!(
-                    "{name} opens {clean} of the node, and whoever claims it can write there; the policy allows {} \
-                     only read-only",
-                    nearest.path
-                );
-                findings.push(
-                    NewFinding::new(at, message)
-                        .help(format!("mount {clean} with readOnly: true in the pod that needs it")),
-                );
-            } else {
-                let message = format!(
-                    "{name} is mounted writable here; the policy allows {} of the node only read-only",
-                    nearest.path
-                );
-                findings.push(
+        let allowed = &nearest.path;
+        for Writable { at, mount } in writable() {
+            findings.push(match mount {
+                None => {
+                    let message = format!(
+                        "{name} opens {clean} of the node, and whoever claims it can write there; the policy allows \
+                         {allowed} only read-only"
+                    );
+                    let help = format!("mount {clean} with readOnly: true in the pod that needs it");
+                    NewFinding::new(at, message).help(help)
+                }
+                Some(mount) => {
+                    let message = format!(
+                        "{clean} of the node ({name}) is mounted writable at {mount}; the policy allows {allowed} of \
+                         the node only read-only"
+                    );
                     NewFinding::new(at, message)
                         .related(field.clone(), format!("opens {clean} of the node"))
-                        .help("set `readOnly: true` on the mount"),
-                );
-            }
+                        .help(writer_help(&clean))
+                }
+            });
         }
     }
 
@@ -320,15 +317,51 @@ impl HostPath {
     }
 }
 
-/// The fields because of which a pod volume can be written to: the `readOnly` of each such mount.
-fn writable_mounts(workload: &Workload<'_>, volume: &PodVolume<'_>) -> Vec<FieldPath> {
+/// What makes a path of the node writable.
+struct Writable {
+    /// The field because of which it is.
+    at: FieldPath,
+    /// The mount in a container, by its path; none for a PersistentVolume.
+    mount: Option<String>,
+}
+
+/// Directories of a node that network, storage and device plugins install themselves in, and sockets that are written to.
+const WRITTEN_BY_AGENTS: [&str; 9] = [
+    "/opt/cni",
+    "/etc/cni",
+    "/var/lib/cni",
+    "/run/flannel",
+    "/var/lib/calico",
+    "/var/lib/kubelet",
+    "/dev",
+    "/sys/fs",
+    "/run/xtables.lock",
+];
+
+/// What to do about a writable mount of that path of the node.
+fn writer_help(path: &FsPath<'_>) -> &'static str {
+    let path = path.as_str();
+    let path = path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path);
+    let is_below = |base: &str| FsPath::new(base).covers(&FsPath::new(path));
+    if WRITTEN_BY_AGENTS.iter().any(|base| is_below(base)) || path.ends_with(".sock") {
+        "an agent that writes there by its nature needs an entry for this path in `allow`, or an exception with the reason"
+    } else {
+        "set `readOnly: true` on the mount; what must write there needs an entry in `allow`, or an exception with the reason"
+    }
+}
+
+/// The mounts because of which a pod volume can be written to, each with its `readOnly`.
+fn writable_mounts(workload: &Workload<'_>, volume: &PodVolume<'_>) -> Vec<Writable> {
     let pod = workload.pod.path();
     let writable = workload.pod.mounts_of(volume.name).filter(|(_, mount)| !mount.read_only);
     // Of several of one name, which no API server takes, the mounts mean the first; of the others one says enough.
     let is_first = workload.pod.volume(volume.name).is_some_and(|first| first.index == volume.index);
     writable
         .take(if is_first { usize::MAX } else { 1 })
-        .map(|(container, mount)| container.mount_path(&pod, mount).key("readOnly"))
+        .map(|(container, mount)| Writable {
+            at: container.mount_path(&pod, mount).key("readOnly"),
+            mount: Some(shortened(mount.path.as_str(), SHOWN).into_owned()),
+        })
         .collect()
 }
 
@@ -372,6 +405,35 @@ mod tests {
 
     fn found(path: &str) -> Vec<String> {
         lines(&judge(rule(), &[], &pod(json!({"path": path}), json!([]))))
+    }
+
+    #[test]
+    fn a_writable_mount_is_told_with_both_paths_and_fitting_help() {
+        let told = |path: &str| {
+            let mounts = json!([{"name": "v", "mountPath": "/host"}]);
+            let policy = json!([{"hostPath": {"allow": [{"path": "/", "readOnly": true}]}}]);
+            let finding = judge(policy, &[], &pod(json!({"path": path}), mounts)).findings.remove(0);
+            (finding.message, finding.help.unwrap())
+        };
+        let (message, help) = told("/var/log/pods");
+        assert_eq!(
+            message,
+            "/var/log/pods of the node (pod volume \"v\") is mounted writable at /host; the policy allows / of the node \
+             only read-only"
+        );
+        assert!(help.starts_with("set `readOnly: true` on the mount"), "{help}");
+        for path in [
+            "/opt/cni/bin",
+            "/etc/cni/net.d",
+            "/var/run/docker.sock",
+            "/run/flannel",
+            "/var/lib/kubelet/plugins",
+            "/dev",
+        ] {
+            let (_, help) = told(path);
+            assert!(!help.contains("readOnly"), "{path}: {help}");
+        }
+        assert!(told("/devices").1.contains("readOnly"));
     }
 
     #[test]
