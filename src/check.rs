@@ -381,6 +381,7 @@ impl Run<'_> {
                 report.faults.push(Fault { spot: None, message, help: None });
             }
         }
+        report.notices.extend(self.ending_exceptions());
         let lookup = self.lookup(inputs);
         let engine = Engine { policies: self.policies, lookup: &lookup, today: self.today };
         let manifests = manifests(inputs);
@@ -441,6 +442,18 @@ impl Run<'_> {
             key(a).cmp(&key(b))
         });
         report
+    }
+
+    /// A notice for every exception that will soon excuse nobody any more.
+    fn ending_exceptions(&self) -> impl Iterator<Item = Notice> {
+        const DAYS: i32 = 14;
+        self.policies.policies().iter().flat_map(|policy| {
+            policy.ending(self.today, DAYS).map(|(reason, until)| {
+                let name = &policy.name;
+                let message = format!("an exception of policy {name:?} ends on {until}: {reason}");
+                Notice { spot: None, message }
+            })
+        })
     }
 
     fn add<'i>(&self, manifest: Manifest<'i>, verdict: Result<Verdict, FactsFault>, report: &mut Report<'i>) {

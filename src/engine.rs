@@ -161,8 +161,8 @@ impl Engine<'_> {
         }
         let subjects = Subjects::new(facts, self.lookup, review.user);
         let context = self.context(review, facts, &subjects);
-        for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
-            for rule in &policy.rules {
+        for policy in self.policies.policies() {
+            for rule in policy.rules_about(&subjects) {
                 if rule.action != Action::Audit && policy.excuse(&subjects, rule.id, self.today).is_none() {
                     rule.rule.mutate(&context, &mut patch);
                 }
@@ -176,7 +176,7 @@ impl Engine<'_> {
         self.findings(review, facts, |policy, rule, context, drafts| {
             // Refused here, a rollout would hang half-way through, with nobody to read why.
             let judged_before = of_deployment
-                && policy.names_kind("Deployment")
+                && policy.names_workload("Deployment")
                 && ["ReplicaSet", "Deployment"].iter().all(|kind| rule.rule.reads_replicas(kind));
             if !judged_before {
                 rule.rule.check(context, drafts);
@@ -199,8 +199,8 @@ impl Engine<'_> {
         let context = self.context(review, facts, &subjects);
         let mut findings = Findings::default();
         let admits = |draft: &NewFinding| scope.admits(draft);
-        for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
-            for rule in &policy.rules {
+        for policy in self.policies.policies() {
+            for rule in policy.rules_about(&subjects) {
                 let mut drafts = NewFindings::new(&admits);
                 judge(policy, rule, &context, &mut drafts);
                 let drafts = drafts.finish();
@@ -232,9 +232,10 @@ impl Engine<'_> {
         // Only CEL can ask about a kind of which no facts are read.
         if matches!(facts.subject, Subject::Other | Subject::Namespace(_) | Subject::Node(_)) {
             let subjects = Subjects::new(facts, self.lookup, review.user);
-            let asks = |policy: &CompiledPolicy| policy.rules.iter().any(|rule| rule.rule.reads_any_kind());
-            let policies = self.policies.policies();
-            if !policies.iter().any(|policy| asks(policy) && policy.is_about(&subjects)) {
+            let asks = |policy: &CompiledPolicy| {
+                policy.rules_about(&subjects).any(|rule| rule.rule.reads_any_kind())
+            };
+            if !self.policies.policies().iter().any(asks) {
                 return Some(Overlooked::Kind);
             }
         }

@@ -38,7 +38,8 @@ impl Given {
     pub(super) fn add_found(&self, report: &mut Report<'_>) {
         let faults = self.found.faults.iter().chain(&self.context.faults).cloned();
         report.faults.splice(0..0, faults);
-        let notices = self.found.notices.iter().chain(&self.context.notices).cloned();
+        let notices = self.found.notices.iter().chain(&self.context.notices);
+        let notices = self.policies.notices.iter().chain(notices).cloned();
         report.notices.splice(0..0, notices);
         report.not_judged.splice(0..0, self.found.folders.entries());
     }

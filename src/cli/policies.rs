@@ -1,9 +1,9 @@
 //! Policy files as a policy set, or every fault that they have.
 
 use super::input::{self, Found};
-use crate::check::{Fault, Input, Report, Spot, manifests};
-use crate::model::FieldPath;
-use crate::policy::{KIND, PolicySet, embedded_baseline, load};
+use crate::check::{Fault, Input, Notice, Report, Spot, manifests};
+use crate::model::{API_GROUP, FieldPath};
+use crate::policy::{KIND, PolicySet, another_engines, embedded_baseline, load};
 use crate::report::human;
 use anyhow::{Result, anyhow};
 use serde_json::Value;
@@ -13,8 +13,10 @@ use std::path::PathBuf;
 pub(crate) struct Loaded {
     /// The policies.
     pub(crate) set: PolicySet,
-    /// What a reader should know of them.
+    /// That none were given.
     pub(crate) notice: Option<String>,
+    /// What their author should know.
+    pub(crate) notices: Vec<Notice>,
 }
 
 /// Policies that cannot be used: what is wrong with them, and their texts.
@@ -48,7 +50,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Loaded> {
             embedded_baseline().map_err(|fault| anyhow!("failed to load the built-in baseline: {fault}"))?;
         let set = PolicySet::build(vec![baseline]).map_err(|faults| anyhow!("{faults:?}"))?;
         let notice = "no --policy given: the built-in baseline is used";
-        return Ok(Loaded { set, notice: Some(notice.to_owned()) });
+        return Ok(Loaded { set, notice: Some(notice.to_owned()), notices: Vec::new() });
     }
     let Found { inputs, mut faults, notices, .. } = input::read(paths);
     faults.extend(notices.into_iter().map(|notice| Fault {
@@ -57,7 +59,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Loaded> {
         help: None,
     }));
     let built = match build(&inputs) {
-        Ok(set) if faults.is_empty() => return Ok(Loaded { set, notice: None }),
+        Ok((set, notices)) if faults.is_empty() => return Ok(Loaded { set, notice: None, notices }),
         Ok(_) => Vec::new(),
         Err(found) => found,
     };
@@ -66,8 +68,24 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Loaded> {
     Err(Refused { report: Report { faults, ..Report::default() }, inputs }.into())
 }
 
-fn build(inputs: &[Input]) -> Result<PolicySet, Vec<Fault>> {
-    let mut faults = Vec::new();
+/// Whether an object is of volgate's own group: in a folder of policies it was meant for one.
+fn is_own(api_version: &str) -> bool {
+    api_version.split('/').next() == Some(API_GROUP)
+}
+
+/// A notice about a place in a policy, which is no input of the report.
+fn placed(inputs: &[Input], spot: &Spot, message: &str) -> Notice {
+    let source = inputs.get(spot.input).map(|input| &input.source);
+    let at = source
+        .map_or_else(String::new, |source| format!("{}:{}: ", source.name, source.position(spot.start).line));
+    Notice { spot: None, message: format!("{at}{message}") }
+}
+
+/// The other kinds of volgate's group.
+const OTHER_KINDS: [&str; 2] = ["NodeVolume", "NodeStorage"];
+
+fn build(inputs: &[Input]) -> Result<(PolicySet, Vec<Notice>), Vec<Fault>> {
+    let (mut faults, mut notices) = (Vec::new(), Vec::new());
     for (index, input) in inputs.iter().enumerate() {
         for error in input.errors() {
             let end = (error.offset + 1).min(input.source.text.len());
@@ -82,12 +100,27 @@ fn build(inputs: &[Input]) -> Result<PolicySet, Vec<Fault>> {
     let mut places = Vec::new();
     for manifest in manifests(inputs) {
         let named = inputs.get(manifest.input).is_some_and(|input| input.named);
+        let text = |key| manifest.value.get(key).and_then(Value::as_str).unwrap_or_default();
         // A folder of policies may hold their tests as well, and a kustomization.
-        if !named && manifest.value.get("kind").and_then(Value::as_str) != Some(KIND) {
-            continue;
+        if !named && text("kind") != KIND {
+            if let Some(engine) = another_engines(text("apiVersion")) {
+                let message = format!("this policy is for {engine}, and volgate reads none of it");
+                notices.push(placed(inputs, &manifest.spot(&FieldPath::root()), &message));
+                continue;
+            }
+            if !is_own(text("apiVersion")) || OTHER_KINDS.contains(&text("kind")) {
+                continue;
+            }
+        }
+        for notice in &manifest.document.notices {
+            // The key that does not count may be the one that was meant.
+            let spot = Spot { input: manifest.input, start: notice.span.start, end: notice.span.end };
+            faults.push(Fault { spot: Some(spot), message: notice.message.clone(), help: None });
         }
         match load(&manifest.value) {
             Ok(policy) => {
+                let odd = policy.notices().into_iter();
+                notices.extend(odd.map(|odd| placed(inputs, &manifest.spot(&odd.path), &odd.message)));
                 policies.push(policy);
                 places.push(manifest);
             }
@@ -126,7 +159,7 @@ fn build(inputs: &[Input]) -> Result<PolicySet, Vec<Fault>> {
             .collect::<Vec<_>>()
     });
     match set {
-        Ok(set) if faults.is_empty() => Ok(set),
+        Ok(set) if faults.is_empty() => Ok((set, notices)),
         Ok(_) => Err(faults),
         Err(found) => {
             faults.extend(found);

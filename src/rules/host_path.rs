@@ -13,7 +13,8 @@ use std::sync::Arc;
 ///
 /// A hostPath volume is the node's own file system: with the wrong path a pod reads the kubelet's credentials, with a
 /// writable one it can own the node, and data kept there is lost from sight when the pod is scheduled elsewhere. Only
-/// the paths of `allow` and what lies beneath them may be mounted; with an empty list none. Paths are compared by
+/// the paths of `allow` and what lies beneath them may be mounted; with an empty list none. Of several entries that hold a
+/// path the closest counts, so that `/var/log` can be read-only in a `/` that is not. Paths are compared by
 /// whole segments after cleaning, so that `/data` does not admit `/database`; a path with `..` is refused outright.
 ///
 /// ```yaml
@@ -137,6 +138,7 @@ impl RuleKind for Params {
         for (index, entry) in self.allow.iter().enumerate() {
             path_faults(&entry.path, at.key("allow").index(index).key("path"), faults);
         }
+        useless(&self.allow, &at.key("allow"), faults);
         for (index, provisioner) in self.provisioners.iter().enumerate() {
             let at = at.key("provisioners").index(index);
             for (index, path) in provisioner.paths.iter().enumerate() {
@@ -229,8 +231,12 @@ impl HostPath {
             return;
         }
         let clean = FsPath::new(path);
-        let covering: Vec<&AllowedPath> =
+        let mut covering: Vec<&AllowedPath> =
             self.0.allow.iter().filter(|entry| FsPath::new(&entry.path).covers(&clean)).collect();
+        // The closest counts, as somebody made it for just this path.
+        let length = |entry: &AllowedPath| FsPath::new(&entry.path).as_str().len();
+        let closest = covering.iter().map(|entry| length(entry)).max();
+        covering.retain(|entry| Some(length(entry)) == closest);
         if covering.is_empty() {
             let message = format!("{name} opens {clean} of the node, which the policy does not allow");
             findings.push(NewFinding::new(field.clone(), message).help(self.allowed()));
@@ -238,8 +244,7 @@ impl HostPath {
         }
         let typed: Vec<&AllowedPath> =
             covering.iter().copied().filter(|entry| admits_type(entry, *kind)).collect();
-        let Some(nearest) = typed.iter().copied().max_by_key(|entry| FsPath::new(&entry.path).as_str().len())
-        else {
+        let Some(nearest) = typed.first().copied() else {
             let wanted = one_of(covering.iter().flat_map(|entry| &entry.types));
             let given = match kind.filter(|kind| !kind.is_empty()) {
                 Some(kind) => format!("is of type {kind}"),
@@ -375,6 +380,39 @@ fn path_faults(path: &str, field: FieldPath, faults: &mut Vec<PolicyFault>) {
         faults.push(PolicyFault::new(field, format!("{path:?} has `..`: write the path it means")));
     } else if !path.starts_with('/') {
         faults.push(PolicyFault::new(field, format!("{path:?} must start with `/`")));
+    } else if path.ends_with('*') {
+        let above = path.trim_end_matches('*').trim_end_matches('/');
+        let above = if above.is_empty() { "/" } else { above };
+        let message = format!(
+            "{path:?} ends in `*`, which stands for itself here: {above:?} admits that directory and all beneath it"
+        );
+        faults.push(PolicyFault::new(field, message));
+    }
+}
+
+/// Tells of entries that change nothing: the closest one to a path counts, and the next one above says the same.
+fn useless(allow: &[AllowedPath], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
+    // Each is held against each.
+    const MOST_COMPARED: usize = 200;
+    for (index, entry) in allow.iter().enumerate().take(MOST_COMPARED) {
+        let path = FsPath::new(&entry.path);
+        let others = allow.iter().enumerate().take(MOST_COMPARED).filter(|(other, _)| *other != index);
+        let above = others.filter(|(other, wider)| {
+            let wider = FsPath::new(&wider.path);
+            wider.covers(&path) && (wider != path || *other < index)
+        });
+        let Some(closest) = above.clone().map(|(_, wider)| FsPath::new(&wider.path).as_str().len()).max()
+        else {
+            continue;
+        };
+        // Several entries for one path are for several types.
+        let says_the_same =
+            |wider: &AllowedPath| (wider.read_only, &wider.types) == (entry.read_only, &entry.types);
+        let mut same = above.filter(|(_, wider)| FsPath::new(&wider.path).as_str().len() == closest);
+        if let Some((other, wider)) = same.find(|(_, wider)| says_the_same(wider)) {
+            let message = format!("adds nothing to entry {other}, {wider}: take one of the two out");
+            faults.push(PolicyFault::new(at.index(index), message));
+        }
     }
 }
 
@@ -434,6 +472,42 @@ mod tests {
             assert!(!help.contains("readOnly"), "{path}: {help}");
         }
         assert!(told("/devices").1.contains("readOnly"));
+    }
+
+    #[test]
+    fn the_closest_entry_counts() {
+        let policy = json!([{"hostPath": {"allow": [
+            {"path": "/"}, {"path": "/var/log", "readOnly": true}, {"path": "/run", "types": ["Socket"]}, {"path": "/run/agent"}]}}]);
+        let found = |source: Value| {
+            lines(&judge(policy.clone(), &[], &pod(source, json!([{"name": "v", "mountPath": "/v"}])))).len()
+        };
+        assert_eq!(found(json!({"path": "/etc"})), 0);
+        assert_eq!(found(json!({"path": "/var/log/pods"})), 1, "read-only, whatever / says");
+        assert_eq!(found(json!({"path": "/run/x"})), 1, "sockets alone");
+        assert_eq!(found(json!({"path": "/run/agent/x"})), 0);
+    }
+
+    #[test]
+    fn entries_that_change_nothing_are_refused() {
+        let told = |allow: Value| faults(json!([{"hostPath": {"allow": allow}}]));
+        let of = |path: &str| json!({"path": path});
+        assert_eq!(
+            told(json!([of("/data"), of("/data/a"), of("/data/")])),
+            [
+                "spec.rules[0].hostPath.allow[1]: adds nothing to entry 0, /data: take one of the two out",
+                "spec.rules[0].hostPath.allow[2]: adds nothing to entry 0, /data: take one of the two out",
+            ]
+        );
+        let read_only = |path: &str| json!({"path": path, "readOnly": true});
+        assert_eq!(told(json!([of("/"), read_only("/data"), of("/data/a"), of("/database")])).len(), 1);
+        assert_eq!(told(json!([read_only("/"), of("/data"), read_only("/data/a")])), [""; 0]);
+        let socket = json!({"path": "/run", "types": ["Socket"]});
+        assert_eq!(told(json!([socket, {"path": "/run", "types": ["Directory"]}])), [""; 0]);
+        let star = told(json!([of("/data*")]));
+        assert!(
+            star[0].contains("\"/data*\" ends in `*`, which stands for itself here: \"/data\" admits"),
+            "{star:?}"
+        );
     }
 
     #[test]
