@@ -90,7 +90,7 @@ pub struct Manifest<'i> {
     /// The fields that a variable was filled in for.
     variables: Vec<FieldPath>,
     /// Whether it is a patch and no whole object.
-    patch: bool,
+    pub(crate) patch: bool,
 }
 
 /// Where something stands in an input.

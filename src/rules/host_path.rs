@@ -26,6 +26,15 @@ use std::sync::Arc;
 /// Bad: `hostPath: {path: /}`, or `/var/log` mounted without `readOnly: true`.
 /// Good: `hostPath: {path: /var/log/pods}` with `volumeMounts: [{name: logs, mountPath: /logs, readOnly: true}]`.
 ///
+/// `deny` names paths that nobody may mount, whatever `allow` says. A mount of a directory above one counts, as the path can
+/// be seen in it.
+///
+/// ```yaml
+/// - hostPath:
+///     deny: [/run/docker.sock, /run/containerd, /etc/kubernetes, /var/lib/kubelet/pki]
+/// ```
+/// Bad: `hostPath: {path: /var/run/docker.sock}`, or `hostPath: {path: /run}`. Good: `hostPath: {path: /run/flannel}`.
+///
 /// PersistentVolumes with `hostPath` are judged as well, and with `localVolumes: true` those with `local`. Whoever claims
 /// one can write to it, so that an entry with `readOnly` admits none. What a provisioner makes is told from what is made by
 /// hand by the account that asks, which nobody can forge: `provisioners` says who may make volumes in which directories,
@@ -50,6 +59,10 @@ pub struct Params {
     /// The paths that may be mounted. None when empty.
     #[serde(default)]
     pub allow: Vec<AllowedPath>,
+    /// Paths that may not be mounted whatever `allow` says, nor anything beneath them, nor a directory above them, in which
+    /// they would be seen. `/var/run` and `/run` are one. Without `allow`, everything else may be mounted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
     /// Whether PersistentVolumes of type `local` are held to the list as well. `types` does not count for them.
     #[serde(default)]
     pub local_volumes: bool,
@@ -139,6 +152,10 @@ impl RuleKind for Params {
             path_faults(&entry.path, at.key("allow").index(index).key("path"), faults);
         }
         useless(&self.allow, &at.key("allow"), faults);
+        for (index, path) in self.deny.iter().enumerate() {
+            path_faults(path, at.key("deny").index(index), faults);
+        }
+        never_allowed(self, at, faults);
         for (index, provisioner) in self.provisioners.iter().enumerate() {
             let at = at.key("provisioners").index(index);
             for (index, path) in provisioner.paths.iter().enumerate() {
@@ -231,6 +248,19 @@ impl HostPath {
             return;
         }
         let clean = FsPath::new(path);
+        if let Some(denied) = self.denied(&clean) {
+            let message = if real(denied) == real(clean.as_str()) {
+                format!("{name} opens {clean} of the node, which the policy denies")
+            } else {
+                format!("{name} opens {clean} of the node, and with it {denied}, which the policy denies")
+            };
+            let help = "mount nothing of it: ask the program's own interface, or give it an exception with the reason";
+            findings.push(NewFinding::new(field.clone(), message).help(help));
+            return;
+        }
+        if self.0.allow.is_empty() && !self.0.deny.is_empty() {
+            return;
+        }
         let mut covering: Vec<&AllowedPath> =
             self.0.allow.iter().filter(|entry| FsPath::new(&entry.path).covers(&clean)).collect();
         // The closest counts, as somebody made it for just this path.
@@ -287,9 +317,23 @@ impl HostPath {
         }
     }
 
+    /// The entry of `deny` that a mount of the path would open.
+    fn denied(&self, path: &FsPath<'_>) -> Option<&str> {
+        let path = real(path.as_str());
+        let opens = |denied: &&String| {
+            let denied = real(denied);
+            denied.covers(&path) || path.covers(&denied)
+        };
+        self.0.deny.iter().find(opens).map(String::as_str)
+    }
+
     /// The finding about a PersistentVolume of that path, made by that user; nothing where it is a provisioner's own.
     fn provisioned(&self, path: &str, user: Option<&str>, draft: NewFinding) -> Option<NewFinding> {
         let clean = FsPath::new(path);
+        // Nobody may open what is denied.
+        if self.denied(&clean).is_some() {
+            return Some(draft);
+        }
         let beneath = |base: &String| {
             let base = FsPath::new(base);
             !climbs(path) && base.covers(&clean) && base != clean
@@ -390,6 +434,44 @@ fn path_faults(path: &str, field: FieldPath, faults: &mut Vec<PolicyFault>) {
     }
 }
 
+/// The path as it is after the link that every node has: `/var/run` leads to `/run`.
+fn real(path: &str) -> FsPath<'_> {
+    let clean = FsPath::new(path);
+    match clean.as_str().strip_prefix("/var/run") {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+            FsPath::new(&format!("/run{rest}")).into_owned()
+        }
+        _ => clean,
+    }
+}
+
+/// Tells of entries of `allow` that `deny` takes back, and of denied paths that another one holds.
+fn never_allowed(params: &Params, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
+    // Each is held against each.
+    const MOST_COMPARED: usize = 200;
+    let deny = || params.deny.iter().enumerate().take(MOST_COMPARED);
+    for (index, entry) in params.allow.iter().enumerate().take(MOST_COMPARED) {
+        if let Some((_, denied)) = deny().find(|(_, denied)| real(denied).covers(&real(&entry.path))) {
+            let message = format!(
+                "{:?} can never be mounted, as `deny` has {denied:?}: take one of the two out",
+                entry.path
+            );
+            faults.push(PolicyFault::new(at.key("allow").index(index).key("path"), message));
+        }
+    }
+    for (index, path) in deny() {
+        let path_now = real(path);
+        let holds = |(other, wider): &(usize, &String)| {
+            let wider = real(wider);
+            *other != index && wider.covers(&path_now) && (wider != path_now || *other < index)
+        };
+        if let Some((_, wider)) = deny().find(holds) {
+            let message = format!("{path:?} adds nothing to {wider:?}: take one of the two out");
+            faults.push(PolicyFault::new(at.key("deny").index(index), message));
+        }
+    }
+}
+
 /// Tells of entries that change nothing: the closest one to a path counts, and the next one above says the same.
 fn useless(allow: &[AllowedPath], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
     // Each is held against each.
@@ -472,6 +554,49 @@ mod tests {
             assert!(!help.contains("readOnly"), "{path}: {help}");
         }
         assert!(told("/devices").1.contains("readOnly"));
+    }
+
+    #[test]
+    fn what_is_denied_is_denied_with_all_above_it() {
+        let policy = json!([{"hostPath": {"deny": ["/run/docker.sock", "/etc/kubernetes"], "localVolumes": true,
+            "provisioners": [{"accounts": ["maker"], "paths": ["/etc"]}]}}]);
+        let found = |path: &str| {
+            let mounts = json!([{"name": "v", "mountPath": "/v", "readOnly": true}]);
+            lines(&judge(policy.clone(), &[], &pod(json!({"path": path}), mounts)))
+        };
+        for path in [
+            "/var/run/docker.sock",
+            "/run/docker.sock",
+            "/run",
+            "/var/run/",
+            "/var",
+            "/",
+            "/etc/kubernetes/pki",
+            "/etc",
+        ] {
+            let found = found(path);
+            if path == "/var" {
+                // Of the node's /var, /var/run is a link that leads out of it.
+                assert_eq!(found, [""; 0]);
+            } else {
+                assert!(
+                    found[0].starts_with("Deny spec.volumes[0].hostPath.path: ") && found.len() == 1,
+                    "{path}: {found:?}"
+                );
+            }
+        }
+        for path in ["/run/docker.sock.d", "/run/flannel", "/etc/cni", "/var/log"] {
+            assert_eq!(found(path), [""; 0], "{path}");
+        }
+        let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"},
+                            "spec": {"local": {"path": "/etc/kubernetes/pv"}}});
+        let review = Review { user: Some("maker"), ..Review::create(&volume) };
+        assert_eq!(lines(&judge_review(policy.clone(), &[], &review)).len(), 1, "whoever makes it");
+        let told = |params: Value| faults(json!([{"hostPath": params}]));
+        let taken_back = told(json!({"allow": [{"path": "/var/run/x"}], "deny": ["/run"]}));
+        assert!(taken_back[0].contains("can never be mounted, as `deny` has \"/run\""), "{taken_back:?}");
+        assert_eq!(told(json!({"deny": ["/run", "/var/run/x", "data", "/a*"]})).len(), 3);
+        assert_eq!(told(json!({"allow": [{"path": "/"}], "deny": ["/run", "/etc"]})), [""; 0]);
     }
 
     #[test]
