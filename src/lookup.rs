@@ -3,6 +3,7 @@
 use crate::facts::{
     ClaimFacts, ClassFacts, NamespaceFacts, NodeFacts, OwnerFacts, ReclaimPolicy, VolumeFacts,
 };
+use crate::model::HOSTNAME;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -46,6 +47,33 @@ impl Available {
     }
 }
 
+/// Nodes by the label that names their host: volumes of a node's disk select their node by it.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct ByHost(BTreeMap<String, Vec<Arc<NodeFacts>>>);
+
+impl ByHost {
+    pub(crate) fn add(&mut self, node: &Arc<NodeFacts>) {
+        if let Some(host) = node.labels.get(HOSTNAME) {
+            self.0.entry(host.clone()).or_default().push(Arc::clone(node));
+        }
+    }
+
+    pub(crate) fn remove(&mut self, node: &NodeFacts) {
+        let Some(host) = node.labels.get(HOSTNAME) else { return };
+        if let Some(nodes) = self.0.get_mut(host) {
+            nodes.retain(|other| other.name != node.name);
+            if nodes.is_empty() {
+                self.0.remove(host);
+            }
+        }
+    }
+
+    pub(crate) fn any(&self, hosts: &[&str], holds: &dyn Fn(&NodeFacts) -> bool) -> bool {
+        let nodes = hosts.iter().filter_map(|host| self.0.get(*host));
+        nodes.flatten().any(|node| holds(node))
+    }
+}
+
 /// What is known of other objects. Answers at once, from memory.
 pub trait Lookup: Send + Sync {
     /// Whether every object of the kind is known, so that one that is not found does not exist.
@@ -70,6 +98,8 @@ pub trait Lookup: Send + Sync {
     fn node(&self, name: &str) -> Option<Arc<NodeFacts>>;
     /// Whether one of the nodes that are known is as asked. It may be called with a lock held: it only looks at the node.
     fn any_node(&self, holds: &dyn Fn(&NodeFacts) -> bool) -> bool;
+    /// The same of the nodes whose label `kubernetes.io/hostname` is one of these alone, without a look at the others.
+    fn any_node_of_hosts(&self, hosts: &[&str], holds: &dyn Fn(&NodeFacts) -> bool) -> bool;
     /// A controller that owns pods.
     fn owner(&self, namespace: &str, kind: &str, name: &str) -> Option<Arc<OwnerFacts>>;
     /// Whether a StatefulSet that is known will make a claim of that name. Only `check` needs the answer: in a
@@ -90,6 +120,7 @@ pub struct MapLookup {
     classes: BTreeMap<String, Arc<ClassFacts>>,
     namespaces: BTreeMap<String, Arc<NamespaceFacts>>,
     nodes: BTreeMap<String, Arc<NodeFacts>>,
+    hosts: ByHost,
     /// By namespace, then by name; of one name there may be several kinds.
     owners: BTreeMap<String, BTreeMap<String, Vec<Arc<OwnerFacts>>>>,
     /// Namespace and `<template>-<set>` of every StatefulSet's claims.
@@ -121,7 +152,11 @@ impl MapLookup {
                 self.namespaces.insert(namespace.name.clone(), Arc::new(namespace.clone()));
             }
             Subject::Node(node) => {
-                self.nodes.insert(node.name.clone(), Arc::new(node.clone()));
+                let node = Arc::new(node.clone());
+                if let Some(old) = self.nodes.insert(node.name.clone(), Arc::clone(&node)) {
+                    self.hosts.remove(&old);
+                }
+                self.hosts.add(&node);
             }
             Subject::Workload(workload) => {
                 for template in &workload.claim_templates {
@@ -192,6 +227,9 @@ impl Lookup for MapLookup {
     }
     fn any_node(&self, holds: &dyn Fn(&NodeFacts) -> bool) -> bool {
         self.nodes.values().any(|node| holds(node))
+    }
+    fn any_node_of_hosts(&self, hosts: &[&str], holds: &dyn Fn(&NodeFacts) -> bool) -> bool {
+        self.hosts.any(hosts, holds)
     }
     fn owner(&self, namespace: &str, kind: &str, name: &str) -> Option<Arc<OwnerFacts>> {
         self.owners.get(namespace)?.get(name)?.iter().find(|owner| owner.kind == kind).cloned()

@@ -4,7 +4,7 @@
 //! table after a list; it never builds anything under the lock.
 
 use crate::facts::{ClaimFacts, ClassFacts, NamespaceFacts, NodeFacts, OwnerFacts, VolumeFacts};
-use crate::lookup::{Available as Counts, Lookup, LookupKind};
+use crate::lookup::{Available as Counts, ByHost, Lookup, LookupKind};
 use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -120,6 +120,16 @@ impl Extra<VolumeFacts> for Available {
                 self.0.remove(class_of(row));
             }
         }
+    }
+}
+
+impl Extra<NodeFacts> for ByHost {
+    fn added(&mut self, row: &Arc<NodeFacts>) {
+        self.add(row);
+    }
+
+    fn removed<'a>(&mut self, row: &NodeFacts, _rest: impl Iterator<Item = &'a Arc<NodeFacts>>) {
+        self.remove(row);
     }
 }
 
@@ -266,7 +276,7 @@ pub struct Index {
     /// Namespaces.
     pub namespaces: Shelf<NamespaceFacts>,
     /// Nodes.
-    pub nodes: Shelf<NodeFacts>,
+    pub nodes: Shelf<NodeFacts, ByHost>,
     owners: BTreeMap<&'static str, Shelf<OwnerFacts>>,
 }
 
@@ -332,6 +342,9 @@ impl Lookup for Index {
     }
     fn any_node(&self, holds: &dyn Fn(&NodeFacts) -> bool) -> bool {
         self.nodes.read().iter().any(|node| holds(node))
+    }
+    fn any_node_of_hosts(&self, hosts: &[&str], holds: &dyn Fn(&NodeFacts) -> bool) -> bool {
+        self.nodes.read().extra.any(hosts, holds)
     }
     fn owner(&self, namespace: &str, kind: &str, name: &str) -> Option<Arc<OwnerFacts>> {
         self.owners(kind)?.get(namespace, name)
@@ -433,6 +446,29 @@ mod tests {
         index.volumes.replace(staged);
         assert!(available(&index, "slow").is_empty());
         assert_eq!(available(&index, ""), ["c"]);
+    }
+
+    #[test]
+    fn nodes_are_found_by_the_host_that_their_label_names_now() {
+        let index = index();
+        let node = |name: &str, host: &str| {
+            let labels = [(crate::model::HOSTNAME.to_owned(), host.to_owned())].into();
+            NodeFacts { name: name.to_owned(), labels }
+        };
+        let is_there = |hosts: &[&str], name: &str| index.any_node_of_hosts(hosts, &|node| node.name == name);
+        index.nodes.apply(node("n1", "a"));
+        index.nodes.apply(node("n2", "a"));
+        index.nodes.apply(NodeFacts { name: "n3".to_owned(), ..NodeFacts::default() });
+        assert!(is_there(&["b", "a"], "n1") && is_there(&["a"], "n2"), "two of one label");
+        assert!(!is_there(&["b"], "n1") && !is_there(&[], "n1") && !is_there(&["a"], "n3"));
+        index.nodes.apply(node("n1", "b"));
+        assert!(is_there(&["b"], "n1") && !is_there(&["a"], "n1"), "it has another label now");
+        index.nodes.delete("", "n1");
+        assert!(!is_there(&["b"], "n1") && is_there(&["a"], "n2"));
+        let mut staged = Table::default();
+        index.nodes.stage(&mut staged, node("n4", "c"));
+        index.nodes.replace(staged);
+        assert!(is_there(&["c"], "n4") && !is_there(&["a"], "n2"));
     }
 
     #[test]

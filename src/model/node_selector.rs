@@ -43,6 +43,17 @@ impl NodeSelector {
     /// One that matches no node.
     pub const NONE: Self = Self { terms: Vec::new() };
 
+    /// The hosts that it leaves, where each of its terms names those that it allows.
+    pub fn hosts(&self) -> Option<Vec<&str>> {
+        let named =
+            |requirement: &&NodeRequirement| requirement.key == HOSTNAME && requirement.operator == "In";
+        let mut hosts = Vec::new();
+        for term in &self.terms {
+            hosts.extend(term.match_expressions.iter().find(named)?.values.iter().map(String::as_str));
+        }
+        Some(hosts)
+    }
+
     /// Whether the node satisfies one of the terms.
     pub fn matches(&self, node_name: &str, labels: &dyn Labels) -> bool {
         self.terms.iter().any(|term| term.matches(node_name, labels))
@@ -136,6 +147,24 @@ mod tests {
     use super::*;
     use serde_json::Value;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn hosts_are_known_where_each_term_names_them() {
+        let hosts = |terms: Value| {
+            let selector = NodeSelector::parse(&serde_json::json!({"nodeSelectorTerms": terms}));
+            selector.hosts().map(|hosts| hosts.join(" "))
+        };
+        let on = |values: Value| serde_json::json!({"key": HOSTNAME, "operator": "In", "values": values});
+        let other = serde_json::json!({"key": "zone", "operator": "In", "values": ["z"]});
+        let (a, bc) = (on(serde_json::json!(["a"])), on(serde_json::json!(["b", "c"])));
+        let terms =
+            serde_json::json!([{"matchExpressions": [other.clone(), a]}, {"matchExpressions": [bc.clone()]}]);
+        assert_eq!(hosts(terms).as_deref(), Some("a b c"));
+        let terms = serde_json::json!([{"matchExpressions": [bc]}, {"matchExpressions": [other]}]);
+        assert_eq!(hosts(terms), None, "the second could be any host of the zone");
+        let not = serde_json::json!({"key": HOSTNAME, "operator": "NotIn", "values": ["a"]});
+        assert_eq!(hosts(serde_json::json!([{"matchExpressions": [not]}])), None);
+    }
 
     #[test]
     fn matches_as_the_scheduler_does() {

@@ -274,8 +274,12 @@ impl Judged<'_> {
         }
         let effort = Effort::new(MOST_NODES);
         // Once there is no effort left, the first node is the last that is asked.
-        let any = |size: usize, holds: &dyn Fn(&NodeFacts) -> bool| {
-            let found = lookup.any_node(&|node| effort.spend(size).is_none() || holds(node));
+        let any = |hosts: Option<Vec<&str>>, size: usize, holds: &dyn Fn(&NodeFacts) -> bool| {
+            let holds = |node: &NodeFacts| effort.spend(size).is_none() || holds(node);
+            let found = match hosts {
+                Some(hosts) => lookup.any_node_of_hosts(&hosts, &holds),
+                None => lookup.any_node(&holds),
+            };
             (effort.left() > 0).then_some(found)
         };
         let before = findings.seen();
@@ -283,7 +287,8 @@ impl Judged<'_> {
         for claim in self.claims {
             let of_claim = claim.nodes().size();
             size += of_claim;
-            if any(of_claim, &|node| claim.nodes().matches(&node.name, &node.labels))? {
+            if any(claim.nodes().hosts(), of_claim, &|node| claim.nodes().matches(&node.name, &node.labels))?
+            {
                 continue;
             }
             let message = format!(
@@ -301,8 +306,10 @@ impl Judged<'_> {
             own(node) && self.claims.iter().all(|claim| claim.nodes().matches(&node.name, &node.labels))
         };
         size += wanted.size();
+        let hosts = self.claims.iter().find_map(|claim| claim.nodes().hosts());
         // Where the pod's own wishes alone find no node, its volumes are not the reason.
-        if findings.seen() == before && any(wanted.size(), &own)? && !any(size, &all)? {
+        if findings.seen() == before && any(wanted.hosts(), wanted.size(), &own)? && !any(hosts, size, &all)?
+        {
             let finding = self.together(format!("no node of this cluster can run {}", self.who), wanted);
             findings.push(soften(finding, self.claims.iter().any(TiedClaim::names_nodes)));
         }
