@@ -214,7 +214,7 @@ impl Engine<'_> {
                 };
                 for draft in drafts {
                     let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
-                    let draft = draft.and_help(refused.clone());
+                    let draft = draft.and_help(refused.clone()).told_as(rule.message.as_deref());
                     findings.add(draft.into_finding(rule.id, action, &policy.name, excused.clone()));
                 }
             }

@@ -38,6 +38,8 @@ pub struct CompiledRule {
     pub id: &'static str,
     /// What a finding of it leads to.
     pub action: Action,
+    /// What the policy's author says to a finding of it.
+    pub message: Option<String>,
     /// The rule.
     pub rule: Arc<dyn Rule>,
     /// Where it stands in its policy.
@@ -82,7 +84,7 @@ impl CompiledPolicy {
                     let message = format!("contradicts {}: {why}; take one of them out", other.field);
                     faults.push(PolicyFault::new(at.clone(), message));
                 }
-                compiled.push(CompiledRule { id, action, rule, field: at });
+                compiled.push(CompiledRule { id, action, message: entry.message.clone(), rule, field: at });
             }
         }
         let mut exceptions = Vec::new();

@@ -122,7 +122,7 @@ fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &m
                         let known: Vec<&str> = known
                             .iter()
                             .copied()
-                            .filter(|name| what != "rule" || *name != "action")
+                            .filter(|name| what != "rule" || !matches!(*name, "action" | "message"))
                             .collect();
                         format!("the {these} are {}", known.join(", "))
                     }

@@ -340,6 +340,21 @@ fn what_can_have_no_effect_is_refused() {
 }
 
 #[test]
+fn a_policys_own_message_stands_before_the_findings() {
+    let rule = json!({"durableData": {}, "message": "Ask the storage team (wiki/claims)"});
+    let message = judge(json!({"rules": [rule]}), &[], &set()).findings.remove(0).message;
+    assert!(
+        message.starts_with("Ask the storage team (wiki/claims) (Redis keeps its data in /data, which is"),
+        "{message}"
+    );
+    let cel = json!({"cel": {"name": "n", "expression": "true"}, "message": "x"});
+    told(json!({"rules": [cel]}), &["spec.rules[0].message: a `cel` rule has its own `message`"]);
+    told(json!({"rules": [{"durableData": {}, "message": ""}]}), &["spec.rules[0].message"]);
+    let long = json!({"durableData": {}, "message": "m".repeat(501)});
+    told(json!({"rules": [long]}), &["spec.rules[0].message"]);
+}
+
+#[test]
 fn self_service_wants_a_reason_of_some_length() {
     let spec = json!({"rules": [never()], "selfService": {"annotation": "why", "rules": ["cel"], "leastLength": 10}});
     let excused = |reason: &str| {
