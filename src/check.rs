@@ -1,13 +1,20 @@
 //! The dry run: manifests in, the verdict that a cluster would give out, each finding at its line. Pure.
 
+mod misnamed;
+mod misspelt;
+mod not_judged;
+mod repeats;
+mod sizes;
+mod variables;
+
 use crate::engine::Engine;
 use crate::facts::{Facts, FactsFault};
 use crate::lookup::{Lookup, MapLookup};
-use crate::model::{FieldPath, ObjectRef};
+use crate::model::{FieldPath, ObjectRef, shortened};
 use crate::policy::PolicySet;
 use crate::rule::Review;
 use crate::source::{Document, EditError, Source, SourceError, SourceErrorKind, edit_all, parse};
-use crate::verdict::{Action, Finding, Verdict};
+use crate::verdict::{Action, Finding, Overlooked, Verdict};
 use jiff::civil::Date;
 use json_patch::{Patch, PatchOperation, jsonptr::PointerBuf};
 use serde_json::Value;
@@ -16,6 +23,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::resume_unwind;
 
+pub use not_judged::{NotJudged, ObjectKind, Tally, What};
+
 /// A text and its documents.
 #[derive(Debug)]
 pub struct Input {
@@ -23,6 +32,11 @@ pub struct Input {
     pub source: Source,
     /// Whether it was named by the user, and not merely found in a folder: then every document must be an object.
     pub named: bool,
+    /// Whether a kustomization names it as a patch, so that its objects are parts of others.
+    pub patch: bool,
+    /// The folder with a kustomization that it belongs to, by a number; 0 for none. Objects of two such folders may have
+    /// one name, and be two objects in the end.
+    pub folder: usize,
     documents: Vec<Result<Document, SourceError>>,
 }
 
@@ -30,7 +44,7 @@ impl Input {
     /// Reads the documents of a text.
     pub fn new(source: Source, named: bool) -> Self {
         let documents = parse(&source.text);
-        Self { source, named, documents }
+        Self { source, named, patch: false, folder: 0, documents }
     }
 
     /// Reads the documents of bytes that may not be text.
@@ -39,7 +53,8 @@ impl Input {
             Ok(text) => Self::new(Source::new(name, text), named),
             Err(_) => {
                 let documents = crate::source::parse_bytes(bytes);
-                Self { source: Source::new(name, String::from_utf8_lossy(bytes)), named, documents }
+                let source = Source::new(name, String::from_utf8_lossy(bytes));
+                Self { source, named, patch: false, folder: 0, documents }
             }
         }
     }
@@ -72,6 +87,10 @@ pub struct Manifest<'i> {
     pub at: FieldPath,
     /// The object; an item of a typed list that leaves its kind out has it from the list.
     pub value: Cow<'i, Value>,
+    /// The fields that a variable was filled in for.
+    variables: Vec<FieldPath>,
+    /// Whether it is a patch and no whole object.
+    pub(crate) patch: bool,
 }
 
 /// Where something stands in an input.
@@ -122,6 +141,15 @@ pub struct Fault {
     pub help: Option<String>,
 }
 
+/// Something that a reader should know, though it keeps nothing from being judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Where, when it has a place.
+    pub spot: Option<Spot>,
+    /// What it is.
+    pub message: String,
+}
+
 /// All that came of a run.
 #[derive(Debug, Default)]
 pub struct Report<'i> {
@@ -134,13 +162,20 @@ pub struct Report<'i> {
     /// What could not be judged.
     pub faults: Vec<Fault>,
     /// What a reader should know, though it is no fault.
-    pub notices: Vec<(Spot, String)>,
+    pub notices: Vec<Notice>,
+    /// What was met and not judged.
+    pub not_judged: Vec<NotJudged>,
+    /// How many objects were judged.
+    pub judged: usize,
     /// Documents in folders that are no Kubernetes objects.
     pub skipped: usize,
+    /// How many of `changes` were to be written and could not be.
+    pub unwritten: usize,
 }
 
 /// How many findings of each action.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Summary {
     /// Objects that were judged.
     pub objects: usize,
@@ -150,6 +185,8 @@ pub struct Summary {
     pub warned: usize,
     /// Objects with findings for the audit log alone.
     pub audited: usize,
+    /// Objects that were not judged: of other kinds, in namespaces that no policy is about, or patches.
+    pub not_judged: usize,
 }
 
 impl Report<'_> {
@@ -163,8 +200,10 @@ impl Report<'_> {
             *entry = action.max(*entry);
         }
         let count = |action| strictest.values().filter(|found| **found == action).count();
+        let objects = self.not_judged.iter().filter(|entry| entry.what.is_object());
         Summary {
-            objects: self.manifests.len(),
+            objects: self.judged,
+            not_judged: objects.map(|entry| entry.count).sum(),
             denied: count(Action::Deny),
             warned: count(Action::Warn),
             audited: count(Action::Audit),
@@ -202,11 +241,20 @@ pub fn effective(finding: &Finding) -> Action {
 }
 
 /// The objects of the inputs; a `List` counts as its items.
-pub fn manifests(inputs: &[Input]) -> Vec<Manifest<'_>> {
+pub fn manifests<'i>(inputs: &'i [Input]) -> Vec<Manifest<'i>> {
     let mut found = Vec::new();
     for (input, read) in inputs.iter().enumerate() {
+        let (has_variables, has_directives) =
+            (read.source.text.contains("${"), read.source.text.contains("$patch"));
         for document in read.documents() {
-            let mut add = |at, value| found.push(Manifest { input, document, at, value });
+            let mut add = |at, value: Cow<'i, Value>| {
+                let patch = read.patch || (has_directives && not_judged::has_directive(&value));
+                let mut manifest = Manifest { input, document, at, value, variables: Vec::new(), patch };
+                if has_variables {
+                    manifest.fill_in_variables();
+                }
+                found.push(manifest);
+            };
             expand(FieldPath::root(), Cow::Borrowed(&document.value), &mut add);
         }
     }
@@ -243,6 +291,10 @@ fn item_of<'i>(list: &Value, kind: &str, item: &'i Value) -> Cow<'i, Value> {
     Cow::Owned(Value::Object(fields))
 }
 
+fn is_object(value: &Value) -> bool {
+    text(value, "apiVersion").is_some() && text(value, "kind").is_some()
+}
+
 fn text<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
     object.get(key)?.as_str()
 }
@@ -252,6 +304,34 @@ impl Manifest<'_> {
     pub fn spot(&self, field: &FieldPath) -> Spot {
         let span = self.document.span(&self.at.join(field)).point();
         Spot { input: self.input, start: span.start, end: span.end }
+    }
+
+    /// The file and line of this object.
+    fn place(&self, inputs: &[Input]) -> String {
+        let spot = self.spot(&FieldPath::root());
+        let source = inputs.get(spot.input).map(|input| &input.source);
+        source.map_or_else(String::new, |source| {
+            format!("{}:{}", source.name, source.position(spot.start).line)
+        })
+    }
+
+    /// What is odd about an object that is judged.
+    fn doubts(&self) -> Vec<Notice> {
+        let at = |field: &FieldPath, message| Notice { spot: Some(self.spot(field)), message };
+        let variable = |field: &FieldPath| {
+            let used = match self.value.pointer(&field.to_json_pointer()) {
+                None | Some(Value::Null) => "judged as if it were not there".to_owned(),
+                Some(value) => format!("judged as {}", shortened(&value.to_string(), 100)),
+            };
+            at(field, format!("{field} holds a variable that is filled in later: it is {used}"))
+        };
+        let misspelt = misspelt::misspelt(&self.value).into_iter();
+        let sizes = sizes::fractional(&self.value).into_iter();
+        misspelt
+            .map(|found| at(&found.field, found.message))
+            .chain(sizes.map(|(field, message)| at(&field, message)))
+            .chain(self.variables.iter().map(variable))
+            .collect()
     }
 
     fn is_claim(&self) -> bool {
@@ -270,7 +350,7 @@ impl Manifest<'_> {
 
     /// Whether it says what it is, as every Kubernetes object does.
     pub(crate) fn is_object(&self) -> bool {
-        text(&self.value, "apiVersion").is_some() && text(&self.value, "kind").is_some()
+        is_object(&self.value)
     }
 }
 
@@ -301,17 +381,35 @@ impl Run<'_> {
                 report.faults.push(Fault { spot: None, message, help: None });
             }
         }
+        report.notices.extend(self.ending_exceptions());
         let lookup = self.lookup(inputs);
         let engine = Engine { policies: self.policies, lookup: &lookup, today: self.today };
         let manifests = manifests(inputs);
+        report.notices.extend(repeats::repeats(&manifests, inputs, self.namespace));
         let verdicts = in_parallel(&manifests, |manifest| {
             let review = Review { namespace: Some(self.namespace), ..Review::create(&*manifest.value) };
-            manifest.is_object().then(|| engine.judge(&review))
+            (manifest.is_object() && !manifest.patch).then(|| engine.judge(&review))
         });
+        let mut tally = Tally::default();
         // How many of each input are no objects.
         let mut strangers: BTreeMap<usize, usize> = BTreeMap::new();
         for (manifest, verdict) in manifests.into_iter().zip(verdicts) {
+            if manifest.patch {
+                tally.add(What::Patch, || manifest.place(inputs));
+                continue;
+            }
+            if let Some(fault) = misnamed::fault(&manifest) {
+                report.faults.push(fault);
+                continue;
+            }
             match verdict {
+                Some(Ok(Verdict { overlooked: Some(Overlooked::Kind), .. })) => {
+                    tally.add_kind(&manifest.value, || manifest.place(inputs));
+                }
+                Some(Ok(Verdict { overlooked: Some(Overlooked::Namespace), .. })) => {
+                    let namespace = Facts::identify(&*manifest.value, Some(self.namespace)).namespace;
+                    tally.add(What::Namespace(namespace.unwrap_or_default()), || manifest.place(inputs));
+                }
                 Some(verdict) => self.add(manifest, verdict, &mut report),
                 None if inputs.get(manifest.input).is_some_and(|input| input.named) => {
                     let seen = strangers.entry(manifest.input).or_default();
@@ -334,7 +432,9 @@ impl Run<'_> {
                 report.faults.push(Fault { spot: None, message, help: None });
             }
         }
+        report.not_judged = tally.entries().collect();
         report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
+        report.notices.sort_by(|a, b| a.spot.cmp(&b.spot));
         tell_some(inputs, &mut report);
         report.findings.sort_by(|a, b| {
             let key =
@@ -344,9 +444,23 @@ impl Run<'_> {
         report
     }
 
+    /// A notice for every exception that will soon excuse nobody any more.
+    fn ending_exceptions(&self) -> impl Iterator<Item = Notice> {
+        const DAYS: i32 = 14;
+        self.policies.policies().iter().flat_map(|policy| {
+            policy.ending(self.today, DAYS).map(|(reason, until)| {
+                let name = &policy.name;
+                let message = format!("an exception of policy {name:?} ends on {until}: {reason}");
+                Notice { spot: None, message }
+            })
+        })
+    }
+
     fn add<'i>(&self, manifest: Manifest<'i>, verdict: Result<Verdict, FactsFault>, report: &mut Report<'i>) {
+        report.notices.extend(manifest.doubts());
         match verdict {
             Ok(verdict) => {
+                report.judged += 1;
                 let object = Facts::identify(&*manifest.value, Some(self.namespace));
                 for finding in verdict.findings {
                     report.findings.push(Located {
@@ -382,7 +496,8 @@ impl Run<'_> {
             lookup.set_complete();
         }
         let context = manifests(self.context);
-        let judged = manifests(inputs);
+        let mut judged = manifests(inputs);
+        judged.retain(|manifest| !manifest.patch);
         for manifest in context.iter().chain(&judged) {
             if let Ok(facts) = Facts::read(&*manifest.value, Some(self.namespace)) {
                 lookup.add(&facts);
@@ -404,13 +519,21 @@ impl Run<'_> {
 
 pub(crate) fn read_faults(inputs: &[Input], report: &mut Report<'_>) {
     for (index, input) in inputs.iter().enumerate() {
-        // Nothing in what was named, such as the output of a command that failed, must not look like a clean bill.
         if input.named && input.documents.is_empty() {
-            report.faults.push(Fault {
-                spot: None,
-                message: format!("there is no manifest in {}", input.source.name),
-                help: Some("check the command or the path that it comes from".to_owned()),
-            });
+            let name = &input.source.name;
+            // A template that renders to nothing leaves its comments. Nothing at all, as the output of a command that
+            // failed, must not look like a clean bill.
+            if input.source.text.trim().is_empty() {
+                let help = Some("check the command or the path that it comes from".to_owned());
+                report.faults.push(Fault {
+                    spot: None,
+                    message: format!("there is no manifest in {name}"),
+                    help,
+                });
+            } else {
+                let message = format!("there is nothing but comments in {name}");
+                report.notices.push(Notice { spot: None, message });
+            }
         }
         let is_template = |error: &&SourceError| error.kind == SourceErrorKind::Template;
         let templates = input.errors().filter(is_template).count();
@@ -430,10 +553,13 @@ pub(crate) fn read_faults(inputs: &[Input], report: &mut Report<'_>) {
             let spot = Some(Spot { input: index, start: error.offset.min(end), end });
             report.faults.push(Fault { spot, message, help });
         }
-        for document in input.documents() {
+        // What is odd in the other files of a folder is nobody's business here.
+        let told = |document: &&Document| input.named || is_object(&document.value);
+        for document in input.documents().filter(told) {
             for notice in &document.notices {
                 let Range { start, end } = notice.span;
-                report.notices.push((Spot { input: index, start, end }, notice.message.clone()));
+                let spot = Some(Spot { input: index, start, end });
+                report.notices.push(Notice { spot, message: notice.message.clone() });
             }
         }
     }
@@ -451,10 +577,10 @@ fn tell_some(inputs: &[Input], report: &mut Report<'_>) {
         message: format!("{more} more faults in {}: only the first {MOST_TOLD} are told", name(input)),
         help: None,
     }));
-    let notices = excess(&mut report.notices, |(spot, _)| Some(spot.input));
+    let notices = excess(&mut report.notices, |notice| notice.spot.as_ref().map(|spot| spot.input));
     report.notices.extend(notices.into_iter().map(|(input, more)| {
         let message = format!("{more} more notices in {}: only the first {MOST_TOLD} are told", name(input));
-        (Spot { input, start: 0, end: 0 }, message)
+        Notice { spot: None, message }
     }));
 }
 

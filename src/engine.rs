@@ -7,7 +7,7 @@ use crate::model::{FieldPath, Operation, Segment, is_controller};
 use crate::patch::PatchBuilder;
 use crate::policy::{CompiledPolicy, CompiledRule, PolicySet};
 use crate::rule::{Context, NewFinding, NewFindings, Review, Scale, Subjects};
-use crate::verdict::{Action, Finding, Verdict};
+use crate::verdict::{Action, Finding, Overlooked, Verdict};
 use jiff::civil::Date;
 use json_patch::Patch;
 use std::borrow::Cow;
@@ -45,6 +45,7 @@ impl Engine<'_> {
             return Ok(Verdict::default());
         }
         let facts = Facts::read(review.object, review.namespace)?;
+        let overlooked = self.overlooks(review, &facts);
         let patch = self.changes(review, &facts);
         let findings = if patch.is_empty() {
             self.all_findings(review, &facts)
@@ -53,7 +54,7 @@ impl Engine<'_> {
             let facts = Facts::read(changed.object, review.namespace)?;
             self.all_findings(&changed, &facts)
         };
-        Ok(Verdict { findings, patch: patch.finish() })
+        Ok(Verdict { findings, patch: patch.finish(), overlooked })
     }
 
     /// What the mutating rules change.
@@ -154,8 +155,8 @@ impl Engine<'_> {
         }
         let subjects = Subjects::new(facts, self.lookup, review.user);
         let context = self.context(review, facts, &subjects);
-        for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
-            for rule in &policy.rules {
+        for policy in self.policies.policies() {
+            for rule in policy.rules_about(&subjects) {
                 if rule.action != Action::Audit && policy.excuse(&subjects, rule.id, self.today).is_none() {
                     rule.rule.mutate(&context, &mut patch);
                 }
@@ -169,7 +170,7 @@ impl Engine<'_> {
         self.findings(review, facts, |policy, rule, context, drafts| {
             // Refused here, a rollout would hang half-way through, with nobody to read why.
             let judged_before = of_deployment
-                && policy.names_kind("Deployment")
+                && policy.names_workload("Deployment")
                 && ["ReplicaSet", "Deployment"].iter().all(|kind| rule.rule.reads_replicas(kind));
             if !judged_before {
                 rule.rule.check(context, drafts);
@@ -192,8 +193,8 @@ impl Engine<'_> {
         let context = self.context(review, facts, &subjects);
         let mut findings = Findings::default();
         let admits = |draft: &NewFinding| scope.admits(draft);
-        for policy in self.policies.policies().iter().filter(|policy| policy.is_about(&subjects)) {
-            for rule in &policy.rules {
+        for policy in self.policies.policies() {
+            for rule in policy.rules_about(&subjects) {
                 let mut drafts = NewFindings::new(&admits);
                 judge(policy, rule, &context, &mut drafts);
                 let drafts = drafts.finish();
@@ -207,7 +208,7 @@ impl Engine<'_> {
                 };
                 for draft in drafts {
                     let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
-                    let draft = draft.and_help(refused.clone());
+                    let draft = draft.and_help(refused.clone()).told_as(rule.message.as_deref());
                     findings.add(draft.into_finding(rule.id, action, &policy.name, excused.clone()));
                 }
             }
@@ -218,6 +219,21 @@ impl Engine<'_> {
             key(a).cmp(&key(b)).then_with(|| a.field.cmp(&b.field)).then_with(|| a.rule.cmp(b.rule))
         });
         findings
+    }
+
+    /// Why the object is not judged, when it is not.
+    fn overlooks(&self, review: &Review<'_>, facts: &Facts<'_>) -> Option<Overlooked> {
+        // Only CEL can ask about a kind of which no facts are read.
+        if matches!(facts.subject, Subject::Other | Subject::Namespace(_) | Subject::Node(_)) {
+            let subjects = Subjects::new(facts, self.lookup, review.user);
+            let asks = |policy: &CompiledPolicy| {
+                policy.rules_about(&subjects).any(|rule| rule.rule.reads_any_kind())
+            };
+            if !self.policies.policies().iter().any(asks) {
+                return Some(Overlooked::Kind);
+            }
+        }
+        self.policies.excludes(facts.id.namespace.as_deref()).then_some(Overlooked::Namespace)
     }
 
     /// Objects that no policy is about, whatever it says.

@@ -47,7 +47,7 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
     read_faults(inputs, &mut report);
     let lookup = run.lookup(inputs);
     let mut rows = Vec::new();
-    for manifest in manifests(inputs) {
+    for manifest in manifests(inputs).into_iter().filter(|manifest| !manifest.patch) {
         if !manifest.is_object() {
             if inputs.get(manifest.input).is_some_and(|input| input.named) {
                 report.faults.push(manifest.no_object());

@@ -57,6 +57,15 @@ pub struct Finding {
     pub excused: Option<String>,
 }
 
+/// Why no policy has a look at an object, whatever they say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlooked {
+    /// No rule reads objects of its kind.
+    Kind,
+    /// Its namespace is one that no policy is about.
+    Namespace,
+}
+
 /// All findings and the patch of one review.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verdict {
@@ -64,6 +73,8 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
     /// What mutation changes; empty when nothing.
     pub patch: json_patch::Patch,
+    /// Why the object was not judged, when it was not.
+    pub overlooked: Option<Overlooked>,
 }
 
 impl Verdict {

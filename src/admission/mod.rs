@@ -35,14 +35,14 @@ pub const API_VERSION: &str = "admission.k8s.io/v1";
 
 /// Answers a review with what the mutating rules change.
 pub fn mutate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
-    let patched = |review: &Review<'_>| Ok(Verdict { findings: Vec::new(), patch: engine.mutate(review)? });
+    let patched = |review: &Review<'_>| Ok(Verdict { patch: engine.mutate(review)?, ..Verdict::default() });
     // There is nothing in a Scale to change.
     answer(bytes, engine, probe::mutate, patched, |_, _| Ok(Verdict::default()))
 }
 
 /// Answers a review with what the checking rules find.
 pub fn validate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
-    let found = |findings| Verdict { findings, patch: json_patch::Patch::default() };
+    let found = |findings| Verdict { findings, ..Verdict::default() };
     answer(
         bytes,
         engine,

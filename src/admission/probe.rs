@@ -41,7 +41,7 @@ pub(super) fn mutate(request: &Request<'_>) -> Option<Answer> {
     let (value, _) = probed(request)?;
     let path = format!("/metadata/labels/{}", MUTATED_LABEL.replace('/', "~1"));
     let patch = serde_json::from_value(json!([{"op": "add", "path": path, "value": value}])).ok()?;
-    Some(respond::judged(request, &Verdict { findings: Vec::new(), patch }))
+    Some(respond::judged(request, &Verdict { patch, ..Verdict::default() }))
 }
 
 /// The validating webhook's answer to volgate's own object.

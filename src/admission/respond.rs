@@ -380,7 +380,7 @@ mod tests {
     }
 
     fn verdict(findings: Vec<Finding>) -> Verdict {
-        Verdict { findings, patch: json_patch::Patch::default() }
+        Verdict { findings, ..Verdict::default() }
     }
 
     #[test]

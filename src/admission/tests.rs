@@ -30,7 +30,7 @@ impl Rule for Objector {
 
 fn objecting(action: Action, rule: Objector) -> PolicySet {
     let at = crate::model::FieldPath::root();
-    let rule = CompiledRule { id: "objector", action, rule: Arc::new(rule), field: at };
+    let rule = CompiledRule { id: "objector", action, message: None, rule: Arc::new(rule), field: at };
     PolicySet::build(vec![CompiledPolicy {
         name: "strict".into(),
         priority: 0,

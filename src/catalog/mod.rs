@@ -117,6 +117,19 @@ impl Catalog {
         Some((self.entries.get(found.entry)?, found, image))
     }
 
+    /// The arguments that make a product a mere cache by turning off what it writes, where there are such: `--save ""`.
+    pub fn cache_arguments(&self, product: &str) -> Option<String> {
+        let entry = self.entries.iter().find(|entry| entry.product == product)?;
+        // Of other ways, a role or another database, the product is none that would keep these data.
+        let turned_off = |condition: &Condition| {
+            let flag = condition.flag.as_ref().filter(|_| !condition.absent)?;
+            let value = condition.is.first().filter(|value| value.is_empty() || *value == "no")?;
+            Some(format!("{flag} {}", if value.is_empty() { "\"\"" } else { value }))
+        };
+        let arguments = |cache: &CacheWhen| cache.all.iter().map(turned_off).collect::<Option<Vec<_>>>();
+        entry.cache_when.iter().find_map(arguments).map(|arguments| arguments.join(" "))
+    }
+
     /// The product that keeps its data in this directory by default, when the directory says as much: `/var/lib/mysql`
     /// does, `/data` does not.
     pub fn at_home(&self, directory: &str) -> Option<&str> {

@@ -1,7 +1,6 @@
 //! The catalog as a whole: its schema, its patterns, and `fixtures.json`, one container a line.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -730,5 +729,15 @@ fn a_read_replica_is_a_copy() {
                 "{image} {env:?}"
             );
         });
+    }
+}
+
+#[test]
+fn what_can_be_a_mere_cache_says_how() {
+    let arguments = |product| Catalog::embedded().cache_arguments(product);
+    assert_eq!(arguments("Redis").as_deref(), Some("--save \"\" --appendonly no"));
+    assert_eq!(arguments("Dragonfly").as_deref(), Some("--dbfilename \"\""));
+    for product in ["PostgreSQL", "MongoDB", "Grafana Loki", "no product"] {
+        assert_eq!(arguments(product), None, "{product}");
     }
 }

@@ -1,6 +1,6 @@
-use super::given::Given;
+use super::given::{Given, refusal};
 use super::{DENIED, FAILED, complain, input, say};
-use crate::check::{Input, Report, apply};
+use crate::check::{Change, Fault, Input, Report, apply};
 use crate::report;
 use crate::source::SourceErrorKind;
 use anyhow::{Context, Result};
@@ -52,49 +52,47 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let given = Given::read(&args.paths, &args.policy, &args.context)?;
-    let inputs = &given.inputs;
-    let report = given.run(&args.namespace).check(inputs);
-    // With stdin fixed to stdout, the report must not stand among the manifests.
-    let fixes_stdin = args.fix && args.paths.iter().any(|path| path.as_os_str() == "-");
-    let to_terminal =
-        if fixes_stdin { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
-    let colour = to_terminal && args.output.is_none() && wants_colour();
+    match Given::read(&args.paths, &args.policy, &args.context) {
+        Ok(given) => judge(args, &given),
+        // Whoever asked for JSON reads nothing else.
+        Err(error) if matches!(args.format, Format::Json) => {
+            let (report, inputs) = refusal(&error);
+            put(args, &format!("{:#}\n", report::json(&report, inputs)))?;
+            Ok(ExitCode::from(FAILED))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn judge(args: &Args, given: &Given) -> Result<ExitCode> {
+    let inputs = &given.found.inputs;
+    let mut report = given.run(&args.namespace).check(inputs);
+    given.add_found(&mut report);
+    let mut diffs = String::new();
+    if args.diff || args.fix {
+        for (index, input) in inputs.iter().enumerate() {
+            if let Err(fault) = change(args, index, input, &report, &mut diffs) {
+                let is_of_input = |change: &&Change| {
+                    report.manifests.get(change.manifest).is_some_and(|manifest| manifest.input == index)
+                };
+                report.unwritten += report.changes.iter().filter(is_of_input).count();
+                report.faults.push(fault);
+            }
+        }
+    }
     let mut text = match args.format {
         Format::Human => {
             let notice =
                 given.policies.notice.as_ref().map(|notice| format!("{notice}\n")).unwrap_or_default();
             format!(
-                "{}{notice}{}\n",
-                report::human(&report, inputs, colour),
+                "{}{}{notice}{}\n",
+                report::human(&report, inputs, colour(args)),
+                report::not_judged(&report),
                 report::summary_line(&report, args.fix)
             )
         }
         Format::Json => format!("{:#}\n", report::json(&report, inputs)),
     };
-    let mut failed = !report.faults.is_empty();
-    let mut diffs = String::new();
-    if args.diff || args.fix {
-        for (index, input) in inputs.iter().enumerate() {
-            let old: &str = &input.source.text;
-            match apply(index, old, &report) {
-                Ok(new) => {
-                    if args.diff && new != old {
-                        let name = &input.source.name;
-                        let diff = TextDiff::from_lines(old, &new);
-                        diffs.push_str(&diff.unified_diff().header(name, name).to_string());
-                    }
-                    if args.fix {
-                        write_fixed(input, old, &new)?;
-                    }
-                }
-                Err(error) => {
-                    complain(&format!("volgate: {}: {error}\n", input.source.name));
-                    failed = true;
-                }
-            }
-        }
-    }
     if !diffs.is_empty() {
         // JSON must stay JSON.
         match args.format {
@@ -102,12 +100,51 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             Format::Json => complain(&diffs),
         }
     }
-    match &args.output {
-        Some(path) => replace(path, &text)?,
-        None if fixes_stdin => complain(&text),
-        None => say(&text)?,
+    put(args, &text)?;
+    Ok(exit_code(&report))
+}
+
+/// Shows or writes what mutation changes in one text.
+fn change(
+    args: &Args,
+    index: usize,
+    input: &Input,
+    report: &Report<'_>,
+    diffs: &mut String,
+) -> Result<(), Fault> {
+    let old: &str = &input.source.text;
+    let fault = |message: String| Fault { spot: None, message, help: None };
+    let new = apply(index, old, report).map_err(|error| fault(format!("{}: {error}", input.source.name)))?;
+    if args.diff && new != old {
+        let name = &input.source.name;
+        let diff = TextDiff::from_lines(old, &new);
+        diffs.push_str(&diff.unified_diff().header(name, name).to_string());
     }
-    Ok(exit_code(&report, failed))
+    if args.fix { write_fixed(input, old, &new).map_err(|error| fault(format!("{error:#}"))) } else { Ok(()) }
+}
+
+/// Puts the report where it is to go.
+fn put(args: &Args, text: &str) -> Result<()> {
+    match &args.output {
+        Some(path) => replace(path, text),
+        // The report must not stand among the manifests.
+        None if fixes_stdin(args) => {
+            complain(text);
+            Ok(())
+        }
+        None => say(text),
+    }
+}
+
+/// Whether stdin is fixed to stdout.
+fn fixes_stdin(args: &Args) -> bool {
+    args.fix && args.paths.iter().any(|path| path.as_os_str() == "-")
+}
+
+fn colour(args: &Args) -> bool {
+    let to_terminal =
+        if fixes_stdin(args) { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
+    to_terminal && args.output.is_none() && wants_colour()
 }
 
 /// Whether neither <https://no-color.org> nor the terminal's type speaks against colour.
@@ -116,8 +153,8 @@ fn wants_colour() -> bool {
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-fn exit_code(report: &Report<'_>, failed: bool) -> ExitCode {
-    if failed {
+fn exit_code(report: &Report<'_>) -> ExitCode {
+    if !report.faults.is_empty() {
         ExitCode::from(FAILED)
     } else if report.summary().denied > 0 {
         ExitCode::from(DENIED)

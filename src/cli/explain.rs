@@ -1,6 +1,6 @@
-use super::given::Given;
+use super::given::{Given, refusal};
 use super::{FAILED, complain, say};
-use crate::check::Fault;
+use crate::check::{Fault, Input, Report};
 use crate::explain::{Row, explain};
 use crate::report;
 use anyhow::Result;
@@ -36,20 +36,35 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let given = Given::read(&args.paths, &args.policy, &args.context)?;
-    let inputs = &given.inputs;
+    let given = match Given::read(&args.paths, &args.policy, &args.context) {
+        Ok(given) => given,
+        Err(error) if matches!(args.format, Format::Json) => {
+            let (report, inputs) = refusal(&error);
+            say(&json(&[], &report, inputs))?;
+            return Ok(ExitCode::from(FAILED));
+        }
+        Err(error) => return Err(error),
+    };
+    let inputs = &given.found.inputs;
     let (rows, faults): (Vec<Row>, Vec<Fault>) = explain(&given.run(&args.namespace), inputs);
+    let mut report = Report { faults, ..Report::default() };
+    given.add_found(&mut report);
     match args.format {
         Format::Text => say(&report::table(&rows))?,
-        Format::Json => say(&format!("{:#}\n", serde_json::json!({"paths": rows})))?,
+        Format::Json => say(&json(&rows, &report, inputs))?,
     }
-    if rows.is_empty() && faults.is_empty() && matches!(args.format, Format::Text) {
+    if rows.is_empty() && report.faults.is_empty() && matches!(args.format, Format::Text) {
         complain("volgate: there is no pod, and nothing with a pod template, in what was given\n");
     }
-    if faults.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    let failed = !report.faults.is_empty();
+    let text = format!("{}{}", report::human(&report, inputs, false), report::not_judged(&report));
+    if !text.is_empty() && (failed || matches!(args.format, Format::Text)) {
+        complain(&format!("{}\n", text.trim_end()));
     }
-    let report = crate::check::Report { faults, ..Default::default() };
-    complain(&format!("{}\n", report::human(&report, inputs, false).trim_end()));
-    Ok(ExitCode::from(FAILED))
+    Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+fn json(rows: &[Row], report: &Report<'_>, inputs: &[Input]) -> String {
+    let errors = report::json(report, inputs).get_mut("errors").map(serde_json::Value::take);
+    format!("{:#}\n", serde_json::json!({"paths": rows, "errors": errors}))
 }

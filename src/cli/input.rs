@@ -1,39 +1,74 @@
-//! Files, folders and stdin as inputs.
+//! Files, folders and stdin as inputs. What cannot be read is told, and the rest is read all the same.
 
-use crate::check::Input;
-use anyhow::{Context, Result, bail};
-use std::io::{ErrorKind, Read};
+use super::walk::{Walk, is_kustomization, walk};
+use crate::check::{Fault, Input, Notice, Tally, What};
+#[cfg(feature = "cluster")]
+use anyhow::Context;
+use anyhow::Result;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use walkdir::WalkDir;
 
 /// The name of what came in by stdin.
 pub(super) const STDIN: &str = "<stdin>";
 
+/// The most bytes that one file may have: more than any dump of a cluster.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// What came of some paths.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The texts.
+    pub(super) inputs: Vec<Input>,
+    /// What could not be read.
+    pub(super) faults: Vec<Fault>,
+    /// What was odd on the way.
+    pub(super) notices: Vec<Notice>,
+    /// Charts and kustomizations.
+    pub(super) folders: Tally,
+}
+
 /// Reads every path: a file as it is, `-` as stdin, and of a folder all files that end in .yaml, .yml or .json, in
-/// the order of their names. Hidden folders are passed over.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Input>> {
+/// the order of their names. Hidden folders are passed over, and the templates of charts.
+pub(super) fn read(paths: &[PathBuf]) -> Found {
+    let mut found = Found::default();
     let mut texts = Vec::new();
+    let mut walks = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
-            let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).context("failed to read stdin")?;
-            texts.push((STDIN.to_owned(), bytes, true));
+            match bounded(std::io::stdin().lock()) {
+                Ok(bytes) => texts.push((STDIN.to_owned(), bytes, true)),
+                Err(why) => found.faults.push(unreadable("stdin", &why)),
+            }
         } else if path.is_dir() {
-            let files = files(path)?;
-            if files.is_empty() {
-                bail!(
-                    "failed to find a manifest in {}: no file there ends in .yaml, .yml or .json",
-                    path.display()
-                );
+            let walk = walk(path);
+            let from = texts.len();
+            for file in &walk.files {
+                found.add_file(file, false, &mut texts);
             }
-            for file in files {
-                texts.push(file_text(&file, false)?);
-            }
+            found.add_walk(path, &walk);
+            walks.push((from..texts.len(), walk));
+        } else if is_kustomization(path) && paths.len() > 1 {
+            // A shell's wildcard names it beside the files that it is about.
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            found.folders.add(What::Kustomization, || folder.display().to_string());
         } else {
-            texts.push(file_text(path, true)?);
+            found.add_file(path, true, &mut texts);
         }
     }
-    Ok(Input::read_all(&texts))
+    found.inputs = Input::read_all(&texts);
+    // A folder of one walk is another one than that of the next.
+    let mut known = 0;
+    for (range, walk) in walks {
+        for input in found.inputs.get_mut(range).unwrap_or_default() {
+            let path = Path::new(&input.source.name);
+            input.patch = walk.is_patch(path);
+            input.folder = walk.kustomization_of(path).map_or(0, |folder| known + folder + 1);
+        }
+        known += walk.kustomizations.len();
+    }
+    found
 }
 
 /// What the files behind those paths hold, to tell whether it has changed.
@@ -41,7 +76,17 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Input>> {
 pub(super) fn contents(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut contents = Vec::new();
     for path in paths {
-        for file in if path.is_dir() { files(path)? } else { vec![path.clone()] } {
+        let files = match path.is_dir() {
+            true => {
+                let walk = walk(path);
+                if let Some((path, why)) = walk.unreadable.first() {
+                    anyhow::bail!("failed to read {path}: {why}");
+                }
+                walk.files
+            }
+            false => vec![path.clone()],
+        };
+        for file in files {
             let bytes = std::fs::read(&file).with_context(|| format!("failed to read {}", file.display()))?;
             contents.push((file, bytes));
         }
@@ -49,36 +94,72 @@ pub(super) fn contents(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     Ok(contents)
 }
 
-fn file_text(path: &Path, named: bool) -> Result<(String, Vec<u8>, bool)> {
-    // --fix writes to the path that a report names, which must therefore be the path itself.
-    let Some(name) = path.to_str() else {
-        bail!("failed to read {}: its name is not UTF-8", path.display());
-    };
-    let bytes = std::fs::read(path).with_context(|| format!("failed to read {name}"))?;
-    Ok((name.to_owned(), bytes, named))
-}
-
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let hidden = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with('.');
-    let mut found = Vec::new();
-    let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
-    for entry in walk.filter_entry(|entry| entry.depth() == 0 || !hidden(entry.file_name())) {
-        // A link to nowhere that would not be read anyway is nobody's business.
-        let is_stray = |error: &walkdir::Error| {
-            let nowhere = error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound);
-            nowhere && error.path().is_some_and(|path| !is_manifest(path))
+impl Found {
+    fn add_file(&mut self, path: &Path, named: bool, texts: &mut Vec<(String, Vec<u8>, bool)>) {
+        // --fix writes to the path that a report names, which must therefore be the path itself.
+        let Some(name) = path.to_str() else {
+            let fault = unreadable(&path.display().to_string(), "its name is not UTF-8");
+            return self.faults.push(fault);
         };
-        if entry.as_ref().is_err_and(is_stray) {
-            continue;
-        }
-        let entry = entry.with_context(|| format!("failed to walk {}", folder.display()))?;
-        if entry.file_type().is_file() && is_manifest(entry.path()) {
-            found.push(entry.into_path());
+        match file_bytes(path) {
+            Ok(bytes) => texts.push((name.to_owned(), bytes, named)),
+            Err(why) => self.faults.push(unreadable(name, &why)),
         }
     }
-    Ok(found)
+
+    fn add_walk(&mut self, path: &Path, walk: &Walk) {
+        self.faults.extend(walk.unreadable.iter().map(|(path, why)| unreadable(path, why)));
+        let odd = walk.odd.iter().map(|message| Notice { spot: None, message: message.clone() });
+        self.notices.extend(odd);
+        for chart in &walk.charts {
+            if chart == path {
+                // It was asked for, and nothing of it is judged.
+                let path = chart.display();
+                self.faults.push(Fault {
+                    spot: None,
+                    message: format!("{path} is a Helm chart, and its templates are not rendered"),
+                    help: Some(format!("helm template NAME {path} | volgate check -")),
+                });
+            } else {
+                self.folders.add(What::Chart, || chart.display().to_string());
+            }
+        }
+        for folder in &walk.kustomizations {
+            self.folders.add(What::Kustomization, || folder.display().to_string());
+        }
+        let is_empty = walk.files.is_empty() && walk.unreadable.is_empty();
+        if is_empty && walk.charts.is_empty() && walk.kustomizations.is_empty() {
+            self.faults.push(Fault {
+                spot: None,
+                message: format!("there is no manifest in {}", path.display()),
+                help: Some("give a folder with files that end in .yaml, .yml or .json".to_owned()),
+            });
+        }
+    }
 }
 
-fn is_manifest(path: &Path) -> bool {
-    matches!(path.extension().and_then(|ending| ending.to_str()), Some("yaml" | "yml" | "json"))
+/// What is in a file, or why it cannot be read.
+pub(super) fn file_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let size = file.metadata().map_err(|error| error.to_string())?.len();
+    if size > MOST_BYTES { Err(too_large()) } else { bounded(file) }
+}
+
+fn unreadable(name: &str, why: &str) -> Fault {
+    Fault { spot: None, message: format!("failed to read {name}: {why}"), help: None }
+}
+
+fn too_large() -> String {
+    format!("it has more than {} MiB", MOST_BYTES >> 20)
+}
+
+/// All bytes, unless they are too many.
+fn bounded(from: impl Read) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = from.take(MOST_BYTES + 1).read_to_end(&mut bytes);
+    match read {
+        Err(error) => Err(error.to_string()),
+        Ok(_) if bytes.len() as u64 > MOST_BYTES => Err(too_large()),
+        Ok(_) => Ok(bytes),
+    }
 }

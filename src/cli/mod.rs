@@ -18,6 +18,7 @@ mod registration;
 mod rules;
 #[cfg(feature = "cluster")]
 mod serve;
+mod walk;
 #[cfg(feature = "cluster")]
 mod webhooks;
 
@@ -62,10 +63,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Rules(args) => rules::run(&args),
-        Command::Crd => {
-            print!("{}", crate::crd::yaml());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Crd => say(&crate::crd::yaml()).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "cluster")]
         Command::Serve(args) => serve::run(&args),
         #[cfg(feature = "cluster")]

@@ -1,9 +1,9 @@
 //! Policy files as a policy set, or every fault that they have.
 
-use super::input;
-use crate::check::{Fault, Input, Report, Spot, manifests};
-use crate::model::FieldPath;
-use crate::policy::{KIND, PolicySet, embedded_baseline, load};
+use super::input::{self, Found};
+use crate::check::{Fault, Input, Notice, Report, Spot, manifests};
+use crate::model::{API_GROUP, FieldPath};
+use crate::policy::{KIND, PolicySet, another_engines, embedded_baseline, load};
 use crate::report::human;
 use anyhow::{Result, anyhow};
 use serde_json::Value;
@@ -13,40 +13,79 @@ use std::path::PathBuf;
 pub(crate) struct Loaded {
     /// The policies.
     pub(crate) set: PolicySet,
-    /// What a reader should know of them.
+    /// That none were given.
     pub(crate) notice: Option<String>,
+    /// What their author should know.
+    pub(crate) notices: Vec<Notice>,
 }
+
+/// Policies that cannot be used: what is wrong with them, and their texts.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// All faults.
+    pub(crate) report: Report<'static>,
+    /// The files.
+    pub(crate) inputs: Vec<Input>,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = self.report.faults.len();
+        let s = if count == 1 { "" } else { "s" };
+        let faults = human(&self.report, &self.inputs, false);
+        write!(f, "failed to load the policies: {count} fault{s}\n\n{}", faults.trim_end())
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// Reads policy files and folders; with none given, the built-in baseline.
 ///
 /// # Errors
-/// Every fault of every file at once, with file, line and column. One bad file among good ones is an error: a gate
-/// with half of its policies is open where nobody looks.
+/// Every fault of every file at once, with file, line and column, as [`Refused`]. One bad file among good ones is an
+/// error: a gate with half of its policies is open where nobody looks.
 pub(crate) fn read(paths: &[PathBuf]) -> Result<Loaded> {
     if paths.is_empty() {
         let baseline =
             embedded_baseline().map_err(|fault| anyhow!("failed to load the built-in baseline: {fault}"))?;
         let set = PolicySet::build(vec![baseline]).map_err(|faults| anyhow!("{faults:?}"))?;
         let notice = "no --policy given: the built-in baseline is used";
-        return Ok(Loaded { set, notice: Some(notice.to_owned()) });
+        return Ok(Loaded { set, notice: Some(notice.to_owned()), notices: Vec::new() });
     }
-    let inputs = input::read(paths)?;
-    build(&inputs)
-        .map_err(|mut faults| {
-            faults.sort_by(|a, b| a.spot.cmp(&b.spot));
-            let count = faults.len();
-            let report = Report { faults, ..Report::default() };
-            let s = if count == 1 { "" } else { "s" };
-            anyhow!(
-                "failed to load the policies: {count} fault{s}\n\n{}",
-                human(&report, &inputs, false).trim_end()
-            )
-        })
-        .map(|set| Loaded { set, notice: None })
+    let Found { inputs, mut faults, notices, .. } = input::read(paths);
+    faults.extend(notices.into_iter().map(|notice| Fault {
+        spot: notice.spot,
+        message: notice.message,
+        help: None,
+    }));
+    let built = match build(&inputs) {
+        Ok((set, notices)) if faults.is_empty() => return Ok(Loaded { set, notice: None, notices }),
+        Ok(_) => Vec::new(),
+        Err(found) => found,
+    };
+    faults.extend(built);
+    faults.sort_by(|a, b| a.spot.cmp(&b.spot));
+    Err(Refused { report: Report { faults, ..Report::default() }, inputs }.into())
 }
 
-fn build(inputs: &[Input]) -> Result<PolicySet, Vec<Fault>> {
-    let mut faults = Vec::new();
+/// Whether an object is of volgate's own group: in a folder of policies it was meant for one.
+fn is_own(api_version: &str) -> bool {
+    api_version.split('/').next() == Some(API_GROUP)
+}
+
+/// A notice about a place in a policy, which is no input of the report.
+fn placed(inputs: &[Input], spot: &Spot, message: &str) -> Notice {
+    let source = inputs.get(spot.input).map(|input| &input.source);
+    let at = source
+        .map_or_else(String::new, |source| format!("{}:{}: ", source.name, source.position(spot.start).line));
+    Notice { spot: None, message: format!("{at}{message}") }
+}
+
+/// The other kinds of volgate's group.
+const OTHER_KINDS: [&str; 2] = ["NodeVolume", "NodeStorage"];
+
+fn build(inputs: &[Input]) -> Result<(PolicySet, Vec<Notice>), Vec<Fault>> {
+    let (mut faults, mut notices) = (Vec::new(), Vec::new());
     for (index, input) in inputs.iter().enumerate() {
         for error in input.errors() {
             let end = (error.offset + 1).min(input.source.text.len());
@@ -61,12 +100,27 @@ fn build(inputs: &[Input]) -> Result<PolicySet, Vec<Fault>> {
     let mut places = Vec::new();
     for manifest in manifests(inputs) {
         let named = inputs.get(manifest.input).is_some_and(|input| input.named);
+        let text = |key| manifest.value.get(key).and_then(Value::as_str).unwrap_or_default();
         // A folder of policies may hold their tests as well, and a kustomization.
-        if !named && manifest.value.get("kind").and_then(Value::as_str) != Some(KIND) {
-            continue;
+        if !named && text("kind") != KIND {
+            if let Some(engine) = another_engines(text("apiVersion")) {
+                let message = format!("this policy is for {engine}, and volgate reads none of it");
+                notices.push(placed(inputs, &manifest.spot(&FieldPath::root()), &message));
+                continue;
+            }
+            if !is_own(text("apiVersion")) || OTHER_KINDS.contains(&text("kind")) {
+                continue;
+            }
+        }
+        for notice in &manifest.document.notices {
+            // The key that does not count may be the one that was meant.
+            let spot = Spot { input: manifest.input, start: notice.span.start, end: notice.span.end };
+            faults.push(Fault { spot: Some(spot), message: notice.message.clone(), help: None });
         }
         match load(&manifest.value) {
             Ok(policy) => {
+                let odd = policy.notices().into_iter();
+                notices.extend(odd.map(|odd| placed(inputs, &manifest.spot(&odd.path), &odd.message)));
                 policies.push(policy);
                 places.push(manifest);
             }
@@ -105,7 +159,7 @@ fn build(inputs: &[Input]) -> Result<PolicySet, Vec<Fault>> {
             .collect::<Vec<_>>()
     });
     match set {
-        Ok(set) if faults.is_empty() => Ok(set),
+        Ok(set) if faults.is_empty() => Ok((set, notices)),
         Ok(_) => Err(faults),
         Err(found) => {
             faults.extend(found);

@@ -46,6 +46,8 @@ pub struct ClaimFacts {
     pub spec: ClaimSpec,
     /// Whether `status.phase` is Bound.
     pub bound: bool,
+    /// Whether it belongs to a pod, as the claim of a generic ephemeral volume does.
+    pub of_pod: bool,
 }
 
 /// What a claim asks for; a volumeClaimTemplate and an ephemeral volume's template have the same.
@@ -85,6 +87,7 @@ impl ClaimFacts {
             uid: meta.uid.unwrap_or_default().to_owned(),
             spec: ClaimSpec::read(object, &meta)?,
             bound: phase == Some("Bound"),
+            of_pod: meta.controller.is_some_and(|owner| owner.kind == "Pod"),
         })
     }
 }

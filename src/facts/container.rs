@@ -384,6 +384,8 @@ fn texts<'a>(key: &'static str, value: Node<'a>) -> Result<Vec<&'a str>, FactsFa
     for (index, item) in items.enumerate() {
         match item.as_str() {
             Some(text) => found.push(text),
+            // As Kubernetes reads it.
+            None if item.is_null() => found.push(""),
             None => {
                 let path = FieldPath::root().key(key).index(index);
                 return Err(FactsFault { path, message: "must be a string; put it in quotes".to_owned() });

@@ -1,5 +1,5 @@
 use crate::json::{Items, Node};
-use crate::model::FieldPath;
+use crate::model::{FieldPath, beginning};
 use std::borrow::Cow;
 
 /// A field whose type is not the one that Kubernetes gives it, so that nothing can be said of the object.
@@ -23,7 +23,7 @@ impl FactsFault {
         Self { path: FieldPath::root().key(key).join(&self.path), ..self }
     }
 
-    fn wrong_type(key: &'static str, wanted: &str, found: Node<'_>) -> Self {
+    fn wrong_type(key: impl Into<Cow<'static, str>>, wanted: &str, found: Node<'_>) -> Self {
         let kind = if found.is_null() {
             "null"
         } else if found.as_bool().is_some() {
@@ -135,6 +135,22 @@ pub(super) fn map<'a>(key: &'static str, value: Node<'a>) -> Result<Node<'a>, Fa
     if value.is_map() { Ok(value) } else { Err(FactsFault::wrong_type(key, "a map", value)) }
 }
 
+/// The value of that field as a map of texts. A null in it is an empty text, as Kubernetes reads it.
+pub(super) fn texts_by_name<'a>(key: &'static str, value: Node<'a>) -> Result<Node<'a>, FactsFault> {
+    let map = map(key, value)?;
+    let mut wrong = map.fields().filter(|(_, value)| value.as_str().is_none() && !value.is_null());
+    match wrong.next() {
+        None => Ok(map),
+        Some((name, value)) => {
+            Err(FactsFault::wrong_type(beginning(name, LONGEST_KEY).to_owned(), "a string", value)
+                .within(key))
+        }
+    }
+}
+
+/// The longest key of a label or annotation, in bytes: a prefix, a slash and a name.
+const LONGEST_KEY: usize = 253 + 1 + 63;
+
 /// How many items a list may have. The longest that a cluster can use, of variables, have hundreds.
 const MAX_ITEMS: usize = 50_000;
 
@@ -180,7 +196,63 @@ mod tests {
         let named = |metadata| {
             Facts::read(&json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata}), None).is_err()
         };
-        assert!(named(json!({"namespace": "n".repeat(254)})) && !named(json!({"name": 7})));
+        assert!(named(json!({"namespace": "n".repeat(254)})) && !named(json!({"name": "n"})));
+    }
+
+    #[test]
+    fn metadata_of_a_wrong_type_is_refused_with_its_place() {
+        let told =
+            |object: serde_json::Value| Facts::read(&object, None).err().map(|fault| fault.to_string());
+        let pod = |metadata: serde_json::Value| {
+            told(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata}))
+        };
+        let hint = "; put it in quotes";
+        for (metadata, wanted) in [
+            (json!({"name": false}), format!("metadata.name: must be a string, not a boolean{hint}")),
+            (
+                json!({"generateName": 7}),
+                format!("metadata.generateName: must be a string, not a number{hint}"),
+            ),
+            (
+                json!({"namespace": true}),
+                format!("metadata.namespace: must be a string, not a boolean{hint}"),
+            ),
+            (
+                json!({"labels": {"v": 1.1}}),
+                format!("metadata.labels.v: must be a string, not a number{hint}"),
+            ),
+            (
+                json!({"annotations": {"a": {}}}),
+                "metadata.annotations.a: must be a string, not a map".to_owned(),
+            ),
+        ] {
+            assert_eq!(pod(metadata), Some(wanted));
+        }
+        assert_eq!(pod(json!({"name": null, "labels": {"a": null, "b": "1.1"}, "annotations": null})), None);
+        let template = json!({"metadata": {"labels": {"v": 1}}, "spec": {}});
+        let claim = json!({"metadata": {"name": 1}, "spec": {}});
+        let workload = |spec| {
+            told(
+                json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": spec}),
+            )
+        };
+        let wanted = format!("spec.template.metadata.labels.v: must be a string, not a number{hint}");
+        assert_eq!(workload(json!({"template": template})), Some(wanted));
+        let wanted =
+            format!("spec.volumeClaimTemplates[0].metadata.name: must be a string, not a number{hint}");
+        assert_eq!(workload(json!({"volumeClaimTemplates": [claim]})), Some(wanted));
+    }
+
+    #[test]
+    fn a_null_among_texts_is_an_empty_one() {
+        let container = |container| {
+            let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [container]}});
+            let read = Facts::read(&pod, None).map_err(|fault| fault.to_string());
+            read.map(|facts| facts.workload().map(|w| format!("{:?}", w.pod.containers[0].args)))
+        };
+        assert_eq!(container(json!({"args": ["a", null]})), Ok(Some(r#"["a", ""]"#.to_owned())));
+        let wanted = "spec.containers[0].args[1]: must be a string; put it in quotes".to_owned();
+        assert_eq!(container(json!({"args": ["a", 1]})), Err(wanted));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use workload::{ClaimTemplate, Workload, WorkloadKind};
 
 use crate::json::Node;
 use crate::model::{Labels, ObjectRef};
-use fault::{list, map, text};
+use fault::{list, text};
 
 /// What rules are told of an object.
 #[derive(Debug)]
@@ -119,8 +119,8 @@ impl<'a> Meta<'a> {
             let mut read = Self::default();
             for (key, value) in meta.given() {
                 match key {
-                    "labels" => read.labels = Some(map("labels", value)?),
-                    "annotations" => read.annotations = Some(map("annotations", value)?),
+                    "labels" => read.labels = Some(fault::texts_by_name("labels", value)?),
+                    "annotations" => read.annotations = Some(fault::texts_by_name("annotations", value)?),
                     "uid" => read.uid = Some(text("uid", value)?),
                     "ownerReferences" => {
                         let mut owners = list("ownerReferences", value)?;
@@ -128,7 +128,10 @@ impl<'a> Meta<'a> {
                         read.controller =
                             owners.find(|owner| controls(owner) == Some(true)).and_then(Owner::read);
                     }
-                    "name" | "generateName" | "namespace" => long_name(key, value)?,
+                    // Messages and look-ups are made of these, so that none may be of any length.
+                    "name" => fault::name("name", value).map(drop)?,
+                    "generateName" => fault::name("generateName", value).map(drop)?,
+                    "namespace" => fault::name("namespace", value).map(drop)?,
                     // Nobody asks for them here; each is a value all the same, and each takes its time elsewhere.
                     "finalizers" => {
                         list("finalizers", value)?;
@@ -141,13 +144,6 @@ impl<'a> Meta<'a> {
         };
         read().or_within("metadata")
     }
-}
-
-/// Refuses a name of any length: it is part of messages and look-ups. One of another type is none, as before.
-fn long_name(key: &str, value: Node<'_>) -> Result<(), FactsFault> {
-    let key =
-        ["name", "generateName", "namespace"].into_iter().find(|known| *known == key).unwrap_or_default();
-    if value.as_str().is_some() { fault::name(key, value).map(|_| ()) } else { Ok(()) }
 }
 
 impl Labels for Meta<'_> {
@@ -192,6 +188,14 @@ impl<'a> Facts<'a> {
             },
         };
         Ok(Self { id, meta, subject })
+    }
+
+    /// Whether volgate reads what objects of that kind say of storage.
+    pub fn reads(api_version: &str, kind: &str) -> bool {
+        match (group(api_version), kind) {
+            ("", "PersistentVolumeClaim" | "PersistentVolume") | ("storage.k8s.io", "StorageClass") => true,
+            (group, kind) => WorkloadKind::of(group, kind).is_some(),
+        }
     }
 
     /// Which object it is; what has a wrong type counts as absent. `namespace` as in [`read`](Self::read).

@@ -134,12 +134,18 @@ const NETWORK: [&str; 19] = [
     "vsphereVolume",
 ];
 
+/// Whether the field can be what backs a pod volume. The API server drops fields that it does not know, and these come of
+/// other formats: no Kubernetes has a type of that name.
+fn is_source(key: &str) -> bool {
+    !matches!(key, "name" | "source" | "volumeSource")
+}
+
 impl<'a> PodVolume<'a> {
     pub(super) fn read(value: Node<'a>, index: usize) -> Result<Self, FactsFault> {
         let name = value.name_at("name")?.unwrap_or_default();
         // Of several, which no API server takes, the first by name.
         let (mut first, mut second) = (None, None);
-        for (key, source) in value.fields().filter(|(key, source)| *key != "name" && !source.is_null()) {
+        for (key, source) in value.fields().filter(|(key, source)| is_source(key) && !source.is_null()) {
             match first {
                 Some((earlier, _)) if earlier < key => {
                     second = second.filter(|other| *other < key).or(Some(key))
@@ -238,6 +244,12 @@ impl<'a> VolumeSource<'a> {
             Self::Unset => return None,
             Self::Unknown(key) => key,
         })
+    }
+
+    /// Whether it is a type that Kubernetes knows, written in other letters: the API server drops it, and an emptyDir is
+    /// what results.
+    pub fn is_misspelt(&self) -> bool {
+        matches!(self, Self::Unknown(key) if Self::types().any(|known| known.eq_ignore_ascii_case(key)))
     }
 
     /// Whether every mount of it is read-only.

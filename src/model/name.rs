@@ -26,3 +26,16 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 4))
         .map(|(_, candidate)| candidate)
 }
+/// The one of some names that a text is with a slip or two, and no more, whatever the size of its letters: to be named
+/// where nobody asked.
+pub(crate) fn nearly<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    if text.len() > MOST_COMPARED {
+        return None;
+    }
+    let text = text.to_lowercase();
+    let near = |name: &'n str| {
+        let distance = strsim::damerau_levenshtein(&text, &name.to_lowercase());
+        (distance <= 1.max(name.len() / 4)).then_some((distance, name))
+    };
+    names.filter_map(near).min().map(|(_, name)| name)
+}

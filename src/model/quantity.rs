@@ -46,6 +46,11 @@ impl Quantity {
         Self { nano: (u128::from(bytes) * NANO).cast_signed(), text: bytes.to_string() }
     }
 
+    /// Whether it is a whole number of units.
+    pub fn is_whole(&self) -> bool {
+        self.nano.rem_euclid(NANO.cast_signed()) == 0
+    }
+
     /// The value in whole units (bytes for storage), rounded up as Kubernetes does.
     pub fn value(&self) -> i128 {
         let nano = NANO.cast_signed();

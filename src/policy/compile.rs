@@ -1,6 +1,7 @@
+use super::matches::POD;
 use super::schema::{Exception, Match, RuleEntry, SelfService, StoragePolicy};
 use crate::catalog::Entry;
-use crate::model::{FieldPath, nearest};
+use crate::model::{FieldPath, fits, nearest};
 use crate::rule::{PolicyFault, Rule, Subjects, Trust, kind_faults, selector_faults};
 use crate::rules;
 use crate::verdict::Action;
@@ -37,6 +38,8 @@ pub struct CompiledRule {
     pub id: &'static str,
     /// What a finding of it leads to.
     pub action: Action,
+    /// What the policy's author says to a finding of it.
+    pub message: Option<String>,
     /// The rule.
     pub rule: Arc<dyn Rule>,
     /// Where it stands in its policy.
@@ -81,7 +84,7 @@ impl CompiledPolicy {
                     let message = format!("contradicts {}: {why}; take one of them out", other.field);
                     faults.push(PolicyFault::new(at.clone(), message));
                 }
-                compiled.push(CompiledRule { id, action, rule, field: at });
+                compiled.push(CompiledRule { id, action, message: entry.message.clone(), rule, field: at });
             }
         }
         let mut exceptions = Vec::new();
@@ -94,6 +97,7 @@ impl CompiledPolicy {
         }
         if faults.is_empty() {
             pointless(spec, &compiled, &mut faults);
+            unread_kinds(spec, &compiled, &mut faults);
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -110,16 +114,47 @@ impl CompiledPolicy {
         })
     }
 
-    /// Whether the policy is about that object.
-    pub fn is_about(&self, subjects: &Subjects<'_>) -> bool {
-        self.matches.as_ref().is_none_or(|matches| matches.holds(subjects, Trust::Stated))
-            && !self.exclude.iter().any(|exclude| exclude.holds(subjects, Trust::Proven))
+    /// The rules that are applied to that object. A rule that reads the object as it stands is asked about the kinds that
+    /// are named, and all others about what makes pods as well where pods are named.
+    pub fn rules_about(&self, subjects: &Subjects<'_>) -> impl Iterator<Item = &CompiledRule> {
+        let is_about = |widened| {
+            self.matches.as_ref().is_none_or(|matches| matches.holds(subjects, Trust::Stated, widened))
+                && !self.exclude.iter().any(|exclude| exclude.holds(subjects, Trust::Proven, widened))
+        };
+        let reads_object = |rule: &CompiledRule| rule.rule.reads_any_kind();
+        let widened = is_about(true);
+        let named = if self.rules.iter().any(reads_object) { is_about(false) } else { false };
+        self.rules.iter().filter(move |rule| if reads_object(rule) { named } else { widened })
     }
 
-    /// Whether objects of that kind may be among those that the policy is about.
-    pub fn names_kind(&self, kind: &str) -> bool {
-        let kinds = self.matches.as_ref().map_or(&[][..], |matches| &matches.kinds);
-        kinds.is_empty() || kinds.iter().any(|named| named == kind)
+    /// What its author should know, though it is no fault.
+    pub fn notices(&self) -> Vec<PolicyFault> {
+        let brings = |matches: &Match| !matches.kinds_only && matches.kinds.iter().any(|kind| kind == POD);
+        if !self.matches.iter().chain(&self.exclude).any(brings) {
+            return Vec::new();
+        }
+        let reads_object = self.rules.iter().filter(|rule| rule.rule.reads_any_kind());
+        let notice = |rule: &CompiledRule| {
+            let message = "this `cel` rule reads the object itself, so that it takes `Pod` for pods alone, unlike the \
+                           other rules: name the workloads too, or write `kindsOnly: true`";
+            PolicyFault::new(rule.field.clone(), message)
+        };
+        reads_object.map(notice).collect()
+    }
+
+    /// Whether workloads of that kind may be among those that the policy is about.
+    pub fn names_workload(&self, kind: &str) -> bool {
+        let Some(matches) = &self.matches else { return true };
+        let named = |named: &String| named == kind || named == POD && !matches.kinds_only;
+        matches.kinds.is_empty() || matches.kinds.iter().any(named)
+    }
+
+    /// The exceptions that end within that many days, each with its reason and last day.
+    pub fn ending(&self, today: Date, days: i32) -> impl Iterator<Item = (&str, Date)> {
+        let left = move |until: Date| today.until(until).map_or(i32::MAX, |span| span.get_days());
+        let soon = move |until: &Date| (0..=days).contains(&left(*until));
+        let ending = self.exceptions.iter().filter_map(|e| Some((e.reason.as_str(), e.until?)));
+        ending.filter(move |(_, until)| soon(until))
     }
 
     /// Why an object is excused from a rule of this policy today.
@@ -139,7 +174,11 @@ impl CompiledPolicy {
     /// Why an object that asks to be excused from a rule is not: an annotation that says too little, an owner that is
     /// not known. Only for an object that [`excuse`](Self::excuse) does not excuse.
     pub fn refused_excuse(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> Option<String> {
-        let excluded = || self.exclude.iter().any(|exclude| exclude.holds(subjects, Trust::Stated));
+        if let Some(ended) = self.exceptions.iter().find(|e| e.excused_once(subjects, rule, today)) {
+            let until = ended.until.map_or_else(String::new, |until| until.to_string());
+            return Some(format!("the exception for this ended on {until} ({:?})", ended.reason));
+        }
+        let excluded = || self.exclude.iter().any(|exclude| exclude.holds(subjects, Trust::Stated, true));
         let by_owner = if self.exception(subjects, rule, today, Trust::Stated).is_some() {
             Some("an exception of the policy")
         } else {
@@ -190,6 +229,8 @@ impl CompiledException {
             namespace_selector: exception.namespace_selector.clone(),
             object_selector: exception.object_selector.clone(),
             kinds: exception.kinds.clone(),
+            // Nobody else is excused with a pod.
+            kinds_only: false,
         };
         if subjects == Match::default() {
             faults.push(PolicyFault::new(
@@ -218,9 +259,17 @@ impl CompiledException {
     }
 
     fn excuses(&self, subjects: &Subjects<'_>, rule: &str, today: Date, trust: Trust) -> bool {
-        self.until.is_none_or(|until| today <= until)
-            && (self.rules.is_empty() || self.rules.iter().any(|id| id == rule))
-            && self.subjects.holds(subjects, trust)
+        self.until.is_none_or(|until| today <= until) && self.covers(subjects, rule, trust)
+    }
+
+    /// Whether it would excuse, had it not ended.
+    fn excused_once(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> bool {
+        self.until.is_some_and(|until| until < today) && self.covers(subjects, rule, Trust::Proven)
+    }
+
+    fn covers(&self, subjects: &Subjects<'_>, rule: &str, trust: Trust) -> bool {
+        (self.rules.is_empty() || self.rules.iter().any(|id| id == rule))
+            && self.subjects.holds(subjects, trust, false)
     }
 }
 
@@ -307,6 +356,42 @@ fn pointless(
     }
 }
 
+/// Tells of kinds that a policy is to be about and no rule of it reads. Any other kind may own a pod.
+fn unread_kinds(
+    spec: &super::schema::StoragePolicySpec,
+    compiled: &[CompiledRule],
+    faults: &mut Vec<PolicyFault>,
+) {
+    if compiled.iter().any(|rule| rule.rule.reads_any_kind()) {
+        return;
+    }
+    let kinds = spec.matches.as_ref().map_or(&[][..], |matches| &matches.kinds);
+    for (index, kind) in kinds.iter().enumerate().filter(|(_, kind)| UNREAD.contains(&kind.as_str())) {
+        let path = FieldPath::root().key("spec").key("match").key("kinds").index(index);
+        let message =
+            format!("no rule of this policy reads a {kind}: take it out, or ask about it with a `cel` rule");
+        faults.push(PolicyFault::new(path, message));
+    }
+}
+
+/// Kubernetes' own kinds that neither hold storage nor own pods.
+const UNREAD: [&str; 14] = [
+    "ConfigMap",
+    "CustomResourceDefinition",
+    "Endpoints",
+    "Event",
+    "HorizontalPodAutoscaler",
+    "Ingress",
+    "LimitRange",
+    "Namespace",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "ResourceQuota",
+    "Secret",
+    "Service",
+    "ServiceAccount",
+];
+
 fn exclude_faults(exclude: &Match, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
     if *exclude == Match::default() {
         faults.push(PolicyFault::new(
@@ -337,6 +422,25 @@ fn match_faults(matches: &Match, at: &FieldPath, faults: &mut Vec<PolicyFault>) 
             );
             faults.push(PolicyFault::new(at.key("namespaces").index(index), message));
         }
+    }
+    let wider = |pattern: &String, index: usize| {
+        let others = matches.namespaces.iter().enumerate().filter(move |(other, _)| *other != index);
+        others
+            .filter(|(other, wider)| *wider != pattern || *other < index)
+            .find(|(_, wider)| fits(wider, pattern))
+            .map(|(_, wider)| wider)
+    };
+    // Each is held against each.
+    const MOST_COMPARED: usize = 200;
+    for (index, pattern) in matches.namespaces.iter().enumerate().take(MOST_COMPARED) {
+        if let Some(wider) = wider(pattern, index) {
+            let message = format!("{pattern:?} adds nothing to {wider:?}: take one of the two out");
+            faults.push(PolicyFault::new(at.key("namespaces").index(index), message));
+        }
+    }
+    if matches.kinds_only && !matches.kinds.iter().any(|kind| kind == POD) {
+        let message = "says that `Pod` stands for pods alone, and `kinds` does not name it: take it out";
+        faults.push(PolicyFault::new(at.key("kindsOnly"), message));
     }
     kind_faults(&matches.kinds, &at.key("kinds"), faults);
     let selectors =

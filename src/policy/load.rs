@@ -32,7 +32,10 @@ pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
     }
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     if text("kind") != KIND {
-        let message = format!("is not a policy: kind is {:?}, and a policy's is {KIND}", text("kind"));
+        let mut message = format!("is not a policy: kind is {:?}, and a policy's is {KIND}", text("kind"));
+        if let Some(engine) = another_engines(text("apiVersion")) {
+            message.push_str(&format!("; this one is for {engine}, and volgate reads none of it"));
+        }
         return Err(vec![PolicyFault::new(FieldPath::root().key("kind"), message)]);
     }
     if text("apiVersion") != API_VERSION {
@@ -40,6 +43,11 @@ pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
         return Err(vec![PolicyFault::new(FieldPath::root().key("apiVersion"), message)]);
     }
     let mut faults: Vec<PolicyFault> = Vec::new();
+    if value.pointer("/metadata/namespace").is_some_and(|namespace| !namespace.is_null()) {
+        let message =
+            "a policy belongs to no namespace: name those that it is about in `spec.match.namespaces`";
+        faults.push(PolicyFault::new(FieldPath::root().key("metadata").key("namespace"), message));
+    }
     match SCHEMA.as_ref() {
         Some(schema) => {
             for error in schema.validator.iter_errors(value) {
@@ -63,6 +71,17 @@ pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
         faults.extend(unread);
     }
     Err(in_order(faults))
+}
+
+/// The engine that reads policies of that API version, when it is another one.
+pub fn another_engines(api_version: &str) -> Option<&'static str> {
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    Some(match group {
+        "kyverno.io" | "policies.kyverno.io" => "Kyverno",
+        "templates.gatekeeper.sh" | "constraints.gatekeeper.sh" | "config.gatekeeper.sh" => "Gatekeeper",
+        "policies.kubewarden.io" => "Kubewarden",
+        _ => return None,
+    })
 }
 
 fn in_order(mut faults: Vec<PolicyFault>) -> Vec<PolicyFault> {
@@ -103,7 +122,7 @@ fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &m
                         let known: Vec<&str> = known
                             .iter()
                             .copied()
-                            .filter(|name| what != "rule" || *name != "action")
+                            .filter(|name| what != "rule" || !matches!(*name, "action" | "message"))
                             .collect();
                         format!("the {these} are {}", known.join(", "))
                     }

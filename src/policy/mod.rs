@@ -9,7 +9,7 @@ mod set;
 
 pub use compile::{CompiledException, CompiledPolicy, CompiledRule, CompiledSelfService};
 pub use crd::{crd, schema_json};
-pub use load::load;
+pub use load::{another_engines, load};
 pub use schema::{
     API_VERSION, Exception, KIND, Match, RuleEntry, SelfService, StoragePolicy, StoragePolicySpec, schema,
 };

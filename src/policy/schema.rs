@@ -84,8 +84,12 @@ pub struct Match {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_selector: Option<LabelSelector>,
     /// Kinds, such as StatefulSet. A pod counts as its owner's kind as well; in `exclude` only when the owner is known.
+    /// `Pod` brings all workloads that make pods, for every rule but `cel`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
+    /// Whether `Pod` in `kinds` stands for pods alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kinds_only: bool,
 }
 
 /// Someone who is excused from the rules of this policy.

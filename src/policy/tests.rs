@@ -255,6 +255,106 @@ fn an_exception_holds_until_the_end_of_its_last_day() {
 }
 
 #[test]
+fn an_exception_that_ended_is_named_and_one_that_ends_soon_is_told() {
+    let spec = |until: &str| json!({"rules": [never()], "exceptions": [{"kinds": ["Pod"], "reason": "moving", "until": until}]});
+    let help = |until: &str, object: &Value| {
+        judge_on(date(2026, 11, 23), spec(until), &[], object).findings[0].help.clone()
+    };
+    let pod = pod(json!({}), None);
+    let wanted = "the exception for this ended on 2026-11-22 (\"moving\")";
+    assert_eq!(help("2026-11-22", &pod).as_deref(), Some(wanted));
+    assert_eq!(help("2026-11-23", &pod), None);
+    assert_eq!(help("2026-11-22", &set()), None, "it was never for a StatefulSet");
+    let ending = |until: &str| compiled("p", spec(until)).ending(date(2026, 11, 23), 14).count();
+    let days = ["2026-11-22", "2026-11-23", "2026-12-07", "2026-12-08", "2027-11-23"];
+    assert_eq!(days.map(ending), [0, 1, 1, 0, 0]);
+}
+
+fn set() -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "shop"},
+           "spec": {"template": {"metadata": {"labels": {"app": "db"}},
+                                 "spec": {"containers": [{"name": "c", "image": "redis"}]}}}})
+}
+
+#[test]
+fn pods_stand_for_what_makes_them() {
+    let data = json!({"durableData": {}});
+    let denied = |spec: Value, object: &Value| judge(spec, &[], object).denied();
+    let claim =
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": {}});
+    let about = |kinds: Value| json!({"rules": [data, never()], "match": kinds});
+    let rules = |spec: Value, object: &Value| -> Vec<&str> {
+        judge(spec, &[], object).findings.iter().map(|finding| finding.rule).collect()
+    };
+    // A rule that reads the object as it stands is asked about the named kinds alone.
+    assert_eq!(rules(about(json!({"kinds": ["Pod"]})), &set()), ["durable-data"]);
+    assert_eq!(rules(about(json!({"kinds": ["Pod", "StatefulSet"]})), &set()), ["cel", "durable-data"]);
+    assert_eq!(rules(about(json!({"kinds": ["Pod"], "kindsOnly": true})), &set()), [""; 0]);
+    assert_eq!(rules(about(json!({"kinds": ["Pod"]})), &claim), [""; 0]);
+    assert_eq!(rules(about(json!({"kinds": ["Pod"]})), &pod(json!({}), None)), ["cel"]);
+    // What the selector asks for may stand in the pod template.
+    let labelled = |value: &str| json!({"kinds": ["Pod"], "objectSelector": {"matchLabels": {"app": value}}});
+    assert!(denied(about(labelled("db")), &set()) && !denied(about(labelled("web")), &set()));
+    let excluding = |exclude: Value| json!({"rules": [data], "exclude": [exclude]});
+    assert!(!denied(excluding(json!({"kinds": ["Pod"]})), &set()));
+    assert!(denied(excluding(json!({"kinds": ["Pod"], "kindsOnly": true})), &set()));
+    let excepted = json!({"rules": [data], "exceptions": [{"kinds": ["Pod"], "reason": "pods alone"}]});
+    assert!(denied(excepted, &set()), "an exception is for what it names");
+    let notices = |spec: Value| compiled("p", spec).notices().len();
+    assert_eq!(notices(about(json!({"kinds": ["Pod"]}))), 1);
+    assert_eq!(notices(about(json!({"kinds": ["Pod"], "kindsOnly": true}))), 0);
+    assert_eq!(notices(json!({"rules": [data], "match": {"kinds": ["Pod"]}})), 0);
+}
+
+#[test]
+fn what_can_have_no_effect_is_refused() {
+    let data = json!({"durableData": {}});
+    told(
+        json!({"rules": [data], "match": {"kinds": ["Pod", "ConfigMap", "StrimziPodSet"], "namespaces": ["db-*", "db-1", "a", "a"]}}),
+        &[
+            "spec.match.namespaces[1]: \"db-1\" adds nothing to \"db-*\": take one of the two out",
+            "spec.match.namespaces[3]: \"a\" adds nothing to \"a\"",
+        ],
+    );
+    told(
+        json!({"rules": [data], "match": {"kinds": ["Pod", "ConfigMap", "StrimziPodSet"]}}),
+        &["spec.match.kinds[1]: no rule of this policy reads a ConfigMap"],
+    );
+    told(json!({"rules": [data, never()], "match": {"kinds": ["ConfigMap"]}}), &[]);
+    told(
+        json!({"rules": [data], "match": {"kinds": ["Statefulste", "Deploymnet"]}}),
+        &[
+            "\"Statefulste\" is no kind: did you mean StatefulSet?",
+            "\"Deploymnet\" is no kind: did you mean Deployment?",
+        ],
+    );
+    told(
+        json!({"rules": [data], "match": {"kinds": ["Job"], "kindsOnly": true}}),
+        &["spec.match.kindsOnly: says that"],
+    );
+    let mut named = policy(json!({"rules": [data]}));
+    named["metadata"]["namespace"] = json!("shop");
+    assert!(faults(&named)[0].starts_with("metadata.namespace: a policy belongs to no namespace"));
+    let kyverno = json!({"apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": "k"}, "spec": {}});
+    assert!(faults(&kyverno)[0].ends_with("this one is for Kyverno, and volgate reads none of it"));
+}
+
+#[test]
+fn a_policys_own_message_stands_before_the_findings() {
+    let rule = json!({"durableData": {}, "message": "Ask the storage team (wiki/claims)"});
+    let message = judge(json!({"rules": [rule]}), &[], &set()).findings.remove(0).message;
+    assert!(
+        message.starts_with("Ask the storage team (wiki/claims) (Redis keeps its data in /data, which is"),
+        "{message}"
+    );
+    let cel = json!({"cel": {"name": "n", "expression": "true"}, "message": "x"});
+    told(json!({"rules": [cel]}), &["spec.rules[0].message: a `cel` rule has its own `message`"]);
+    told(json!({"rules": [{"durableData": {}, "message": ""}]}), &["spec.rules[0].message"]);
+    let long = json!({"durableData": {}, "message": "m".repeat(501)});
+    told(json!({"rules": [long]}), &["spec.rules[0].message"]);
+}
+
+#[test]
 fn self_service_wants_a_reason_of_some_length() {
     let spec = json!({"rules": [never()], "selfService": {"annotation": "why", "rules": ["cel"], "leastLength": 10}});
     let excused = |reason: &str| {

@@ -1,5 +1,5 @@
 use super::excerpt::excerpt;
-use crate::check::{Input, Report, effective};
+use crate::check::{Input, ObjectKind, Report, What, effective};
 use crate::verdict::Action;
 use annotate_snippets::{Group, Level, Renderer};
 
@@ -25,9 +25,13 @@ pub fn human(report: &Report<'_>, inputs: &[Input], colour: bool) -> String {
             }
         }
     }
-    for (spot, message) in &report.notices {
-        let title = Level::WARNING.with_name("notice").primary_title(message);
-        put(&[excerpt(Group::with_title(title), inputs, spot, "", &[])]);
+    for notice in &report.notices {
+        let title = Level::WARNING.with_name("notice").primary_title(&notice.message);
+        let group = Group::with_title(title);
+        put(&[match &notice.spot {
+            Some(spot) => excerpt(group, inputs, spot, "", &[]),
+            None => group,
+        }]);
     }
     for located in &report.findings {
         let finding = &located.finding;
@@ -52,20 +56,71 @@ pub fn human(report: &Report<'_>, inputs: &[Input], colour: bool) -> String {
     text
 }
 
+/// How many places of what was not judged are shown, and how many characters of more than one.
+const MOST_PLACES: usize = 3;
+const WIDEST_PLACES: usize = 120;
+
+/// What was not judged, a line each; nothing when all was.
+pub fn not_judged(report: &Report<'_>) -> String {
+    let mut text = String::new();
+    for entry in &report.not_judged {
+        if text.is_empty() {
+            text.push_str("not judged:\n");
+        }
+        let s = if entry.count == 1 { "" } else { "s" };
+        let count = entry.count;
+        let what = match &entry.what {
+            What::Chart => format!("{count} Helm chart{s}"),
+            What::Kustomization => format!("{count} kustomization{s}"),
+            What::Patch => format!("{count} patch{}", if count == 1 { "" } else { "es" }),
+            What::Namespace(namespace) => format!("{count} object{s} in namespace {namespace}"),
+            What::Source(ObjectKind { api_version, kind }) | What::Kind(ObjectKind { api_version, kind }) => {
+                format!("{count} {kind} ({api_version})")
+            }
+            What::MoreKinds => format!("{count} object{s} of further kinds"),
+        };
+        text.push_str(&format!("  {what}"));
+        // Of a kind that holds no storage it is of no interest where.
+        if !matches!(entry.what, What::Kind(_) | What::MoreKinds) {
+            let mut places: Vec<&str> = entry.places.iter().take(MOST_PLACES).map(String::as_str).collect();
+            while places.len() > 1 && places.iter().map(|place| place.len()).sum::<usize>() > WIDEST_PLACES {
+                places.pop();
+            }
+            text.push_str(&format!(" at {}", places.join(", ")));
+            if let more @ 1.. = count - places.len() {
+                text.push_str(&format!(" and {more} more"));
+            }
+        }
+        if !entry.reason.is_empty() {
+            text.push_str(&format!(": {}", entry.reason));
+        }
+        text.push('\n');
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
 /// The last line: how many objects fared how. `fixed` says that the changes were written.
 pub fn summary_line(report: &Report<'_>, fixed: bool) -> String {
     let summary = report.summary();
     let objects = if summary.objects == 1 { "object" } else { "objects" };
-    let mut line = format!(
-        "{} {objects}: {} denied, {} with warnings, {} for the audit log alone",
-        summary.objects, summary.denied, summary.warned, summary.audited
-    );
+    let mut line =
+        format!("{} {objects}: {} denied, {} with warnings", summary.objects, summary.denied, summary.warned);
+    if summary.audited > 0 {
+        line.push_str(&format!(", {} for the audit log alone", summary.audited));
+    }
     if !report.changes.is_empty() {
-        let changed = report.changes.len();
-        line.push_str(&match fixed {
-            true => format!("; {changed} changed"),
-            false => format!("; {changed} would be changed (see --diff)"),
+        let all = report.changes.len();
+        line.push_str(&match (fixed, report.unwritten) {
+            (true, 0) => format!("; {all} changed"),
+            (true, unwritten) => format!("; {} changed, {unwritten} could not be", all - unwritten),
+            (false, _) => format!("; {all} would be changed (see --diff)"),
         });
+    }
+    if summary.not_judged > 0 {
+        line.push_str(&format!("; {} not judged", summary.not_judged));
     }
     if report.skipped > 0 {
         let what = match report.skipped {

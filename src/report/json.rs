@@ -1,4 +1,4 @@
-use crate::check::{Input, Report, Spot, effective};
+use crate::check::{Input, NotJudged, ObjectKind, Report, Spot, What, effective};
 use serde_json::{Value, json as value};
 
 /// The report as JSON. The form is stable and documented in `docs/output.md`.
@@ -45,22 +45,51 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
         .iter()
         .map(|change| value!({"object": change.object, "patch": change.patch}))
         .collect();
-    let errors: Vec<Value> = report
-        .faults
-        .iter()
-        .map(|fault| {
-            let mut entry = value!({"message": fault.message});
-            if let (Some(entry), Some(help)) = (entry.as_object_mut(), &fault.help) {
-                entry.insert("help".to_owned(), value!(help));
-            }
-            if let (Some(entry), Some(spot)) = (entry.as_object_mut(), &fault.spot) {
-                let (file, line, column) = place(spot);
-                entry.insert("file".to_owned(), value!(file));
-                entry.insert("line".to_owned(), value!(line));
-                entry.insert("column".to_owned(), value!(column));
-            }
-            entry
-        })
-        .collect();
-    value!({"summary": report.summary(), "findings": findings, "patches": patches, "errors": errors})
+    let placed = |mut entry: Value, spot: Option<&Spot>| {
+        if let (Some(entry), Some(spot)) = (entry.as_object_mut(), spot) {
+            let (file, line, column) = place(spot);
+            entry.insert("file".to_owned(), value!(file));
+            entry.insert("line".to_owned(), value!(line));
+            entry.insert("column".to_owned(), value!(column));
+        }
+        entry
+    };
+    let errors = report.faults.iter().map(|fault| {
+        let mut entry = value!({"message": fault.message});
+        if let (Some(entry), Some(help)) = (entry.as_object_mut(), &fault.help) {
+            entry.insert("help".to_owned(), value!(help));
+        }
+        placed(entry, fault.spot.as_ref())
+    });
+    let notices =
+        report.notices.iter().map(|notice| placed(value!({"message": notice.message}), notice.spot.as_ref()));
+    value!({
+        "summary": report.summary(),
+        "findings": findings,
+        "patches": patches,
+        "errors": errors.collect::<Vec<_>>(),
+        "notices": notices.collect::<Vec<_>>(),
+        "notJudged": report.not_judged.iter().map(not_judged).collect::<Vec<_>>(),
+    })
+}
+
+fn not_judged(entry: &NotJudged) -> Value {
+    let (what, names): (_, &[(&str, &str)]) = match &entry.what {
+        What::Chart => ("chart", &[]),
+        What::Kustomization => ("kustomization", &[]),
+        What::Patch => ("patch", &[]),
+        What::Namespace(namespace) => ("namespace", &[("namespace", namespace)]),
+        What::Source(ObjectKind { api_version, kind }) | What::Kind(ObjectKind { api_version, kind }) => {
+            ("kind", &[("apiVersion", api_version), ("kind", kind)])
+        }
+        What::MoreKinds => ("moreKinds", &[]),
+    };
+    let mut value = value!({"what": what, "count": entry.count, "places": entry.places});
+    if let Some(value) = value.as_object_mut() {
+        value.extend(names.iter().map(|(key, name)| ((*key).to_owned(), value!(name))));
+        if !entry.reason.is_empty() {
+            value.insert("reason".to_owned(), value!(entry.reason));
+        }
+    }
+    value
 }

@@ -1,6 +1,6 @@
 //! Faults of a policy, which its author is told when it is loaded.
 
-use crate::model::{FieldPath, LabelSelector, SelectorPart};
+use crate::model::{FieldPath, LabelSelector, SelectorPart, nearly};
 
 /// One fault of a policy, with the field that it is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
@@ -37,11 +37,8 @@ const KINDS: [&str; 12] = [
 
 /// Tells of kinds that are none. An owner can be of any kind, so that only what looks like a known one is a fault.
 pub(crate) fn kind_faults(kinds: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
-    for (index, kind) in kinds.iter().enumerate() {
-        let singular = kind.strip_suffix('s').filter(|_| !KINDS.contains(&kind.as_str())).unwrap_or(kind);
-        let meant =
-            KINDS.iter().find(|known| known.eq_ignore_ascii_case(singular) && **known != kind.as_str());
-        if let Some(meant) = meant {
+    for (index, kind) in kinds.iter().enumerate().filter(|(_, kind)| !KINDS.contains(&kind.as_str())) {
+        if let Some(meant) = nearly(kind, KINDS.into_iter()) {
             let message = format!("{kind:?} is no kind: did you mean {meant}?");
             faults.push(PolicyFault::new(at.index(index), message));
         }

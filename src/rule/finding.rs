@@ -67,6 +67,15 @@ impl NewFinding {
         self.at_most.unwrap_or(Action::Deny)
     }
 
+    /// Puts what the policy's author says before the finding's own words.
+    #[must_use]
+    pub(crate) fn told_as(self, message: Option<&str>) -> Self {
+        match message {
+            Some(message) => Self { message: cut(format!("{message} ({})", self.message)), ..self },
+            None => self,
+        }
+    }
+
     pub(crate) fn into_finding(
         self,
         rule: &'static str,

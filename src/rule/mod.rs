@@ -48,6 +48,11 @@ pub trait Rule: Debug + Send + Sync + Any {
     fn reads_request(&self) -> bool {
         false
     }
+
+    /// Whether it asks about objects of every kind, and not only of those that volgate reads something of storage from.
+    fn reads_any_kind(&self) -> bool {
+        false
+    }
 }
 
 /// The parameters of a rule as a policy has them. The doc comment of the type is the rule's manual page.

@@ -129,6 +129,11 @@ impl<'a> Subjects<'a> {
         self.namespace.as_deref()
     }
 
+    /// Whether the object is a pod, or something that pods are made from.
+    pub fn has_pods(&self) -> bool {
+        self.facts.workload().is_some()
+    }
+
     /// Whether the object's labels, its template's or one of its owners' satisfy the selector.
     pub fn labelled(&self, selector: &LabelSelector) -> bool {
         self.has_labels(selector, Trust::Stated)

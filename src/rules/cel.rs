@@ -243,6 +243,10 @@ impl Rule for Cel {
     fn reads_request(&self) -> bool {
         self.reads_request
     }
+
+    fn reads_any_kind(&self) -> bool {
+        true
+    }
 }
 
 impl Cel {

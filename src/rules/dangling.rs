@@ -22,8 +22,9 @@ const NAMED: usize = 12;
 ///
 /// Refused are a mount or block device that names no pod volume (nor claim template), two mounts of a container at the
 /// same path, of which only one is seen, and two pod volumes of the same name. Warnings at most are a pod volume or
-/// claim template that nothing mounts, a claim that exists nowhere (it may be made after its pod), and a volume that a
-/// claim names and that is not there.
+/// claim template that nothing mounts, a claim that exists nowhere (it may be made after its pod), a volume that a
+/// claim names and that is not there, and a generic ephemeral volume whose claim (`<pod>-<volume>`) exists already and
+/// is not the pod's own.
 ///
 /// ```yaml
 /// # bad: the mount says "data", the volume "redis-data"
@@ -64,6 +65,7 @@ impl Rule for Dangling {
                 same_name(workload, findings);
                 unused(workload, findings);
                 missing_claims(context, workload, findings);
+                taken_claims(context, workload, findings);
                 for template in &workload.claim_templates {
                     missing_volume(context, template.spec.volume_name.as_deref(), &template.path(), findings);
                 }
@@ -207,6 +209,39 @@ fn missing_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut
     }
 }
 
+/// Generic ephemeral volumes whose claim exists already and is somebody's own. Of other workloads than these the names of
+/// the pods are not known.
+fn taken_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut NewFindings<'_>) {
+    /// How many pods of a StatefulSet are looked at.
+    const MOST_PODS: i64 = 100;
+    let name = &context.facts.id.name;
+    let pods: Vec<String> = match workload.kind {
+        // A name that is made by the API server ends so.
+        WorkloadKind::Pod if !name.ends_with('*') => vec![name.clone()],
+        WorkloadKind::StatefulSet => {
+            (0..workload.replicas.min(MOST_PODS)).map(|ordinal| format!("{name}-{ordinal}")).collect()
+        }
+        _ => return,
+    };
+    let namespace = context.facts.namespace();
+    let volumes = workload.pod.volumes.iter();
+    for volume in volumes.filter(|volume| matches!(volume.source, VolumeSource::Ephemeral(_))) {
+        let claims = pods.iter().map(|pod| (pod, format!("{pod}-{}", volume.name)));
+        let mut taken = claims
+            .filter(|(_, claim)| context.lookup.claim(namespace, claim).is_some_and(|claim| !claim.of_pod));
+        let Some((pod, claim)) = taken.next() else { continue };
+        let message = format!(
+            "the claim of the ephemeral volume {:?} of pod {pod:?} would be {claim:?}, which exists already and is not \
+             the pod's: the pod does not start",
+            volume.name
+        );
+        let finding = NewFinding::new(volume.path(&workload.pod.path()).key("name"), message)
+            .help("rename the volume, the pod or the claim; to use that claim, name it in `persistentVolumeClaim`")
+            .at_most(Action::Warn);
+        findings.push(finding);
+    }
+}
+
 /// Whether the StatefulSet of a pod has made the claim for it; the cache may not know it yet.
 fn is_set_claim(context: &Context<'_>, workload: &Workload<'_>, volume: &str, claim: &str) -> bool {
     workload.kind == WorkloadKind::Pod
@@ -283,6 +318,27 @@ mod tests {
             ],
         );
         assert_eq!(found(&[], &set("s")), [""; 0], "a claim template is a pod volume");
+    }
+
+    #[test]
+    fn an_ephemeral_volume_whose_claim_is_taken() {
+        let container = json!({"name": "c", "volumeMounts": [{"name": "scratch", "mountPath": "/s"}]});
+        let volumes = json!([{"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}}]);
+        let claim = |name: &str, owners: Value| {
+            json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": {},
+                   "metadata": {"name": name, "namespace": "db", "ownerReferences": owners}})
+        };
+        let pod = pod(container.clone(), volumes.clone());
+        let wanted = r#"Warn spec.volumes[0].name: the claim of the ephemeral volume "scratch" of pod "p" would be "p-scratch""#;
+        starts(&found(&[claim("p-scratch", json!([]))], &pod), &[wanted]);
+        let owner = json!([{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "controller": true}]);
+        assert_eq!(found(&[claim("p-scratch", owner)], &pod), [""; 0], "it was made for the pod");
+        assert_eq!(found(&[claim("q-scratch", json!([]))], &pod), [""; 0]);
+        let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "db"},
+            "spec": {"replicas": 2, "template": {"spec": {"containers": [container], "volumes": volumes}}}});
+        let wanted = r#"Warn spec.template.spec.volumes[0].name: the claim of the ephemeral volume "scratch" of pod "s-1""#;
+        starts(&found(&[claim("s-1-scratch", json!([]))], &set), &[wanted]);
+        assert_eq!(found(&[claim("s-2-scratch", json!([]))], &set), [""; 0]);
     }
 
     #[test]

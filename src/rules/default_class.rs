@@ -19,7 +19,8 @@ use std::sync::Arc;
 /// A claim without `storageClassName` waits forever in a cluster without a default class, and lands on whatever the
 /// default is in the others. This rule fills the field in claims, in a StatefulSet's volumeClaimTemplates and in
 /// generic ephemeral volumes. A claim that names a volume gets that volume's class. `""` asks for a volume without
-/// a class and stays, as does every name and the legacy annotation `volume.beta.kubernetes.io/storage-class`. On an
+/// a class and stays, as does every name and the legacy annotation `volume.beta.kubernetes.io/storage-class`. Nothing is
+/// filled in beside a field that is nearly `storageClassName`, such as `storageclassname`. On an
 /// update that leaves the field out, the old value is carried over, since it cannot be changed.
 ///
 /// A class that is known and cannot serve the claim is not filled in, and a warning says why: a `selector`, which
@@ -84,9 +85,12 @@ impl Rule for DefaultClass {
     }
 }
 
+/// The field that is filled in.
+const CLASS: &str = "storageClassName";
+
 impl DefaultClass {
     fn fill(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>, site: &ClaimSite<'_>) {
-        let field = site.field("storageClassName");
+        let field = site.field(CLASS);
         // An earlier policy may have filled it already.
         if site.spec.class != ClassName::Absent || patch.get(&field).is_some() {
             return;
@@ -277,6 +281,18 @@ mod tests {
         let mut legacy = claim("default", json!({}));
         legacy["metadata"]["annotations"] = json!({"volume.beta.kubernetes.io/storage-class": "old"});
         assert_eq!(filled(&[], &legacy), json!([]));
+    }
+
+    #[test]
+    fn fills_in_nothing_beside_a_misspelt_field() {
+        for name in ["storageclassname", "storageClass", "storageClassname", "storage_class_name"] {
+            assert_eq!(filled(&[], &claim("default", json!({name: "fast"}))), json!([]), "{name}");
+        }
+        for spec in
+            [json!({"storageClassName": null}), json!({"volumeAttributesClassName": "a"}), json!({"x": 1})]
+        {
+            assert_eq!(filled(&[], &claim("default", spec))[0]["value"], "local-path");
+        }
     }
 
     #[test]

@@ -267,7 +267,12 @@ impl DurableData {
         let pod = asked.workload.pod.path();
         let path = brief(&data.path);
         let owner = match data.why {
-            Why::Product { name, moved_by: None, .. } => format!("{name} keeps its data in {path}"),
+            Why::Product { name, moved_by: None, .. } => {
+                format!(
+                    "{name} keeps its data in {}",
+                    listed(alike.iter(), " and ", |data| brief(&data.path))
+                )
+            }
             Why::Product { name, moved_by: Some(by), .. } => {
                 format!(
                     "{name} keeps its data in {} (set by {by})",
@@ -281,18 +286,20 @@ impl DurableData {
             Why::Policy | Why::StatefulSet => format!("the policy calls {path} data"),
         };
         let mut place = describe(data);
-        let partial = listed(partial_mounts(data, storage), " and ", |(mount, cover)| {
+        if alike.len() > 1 {
+            place = place.replacen("which is", "which are", 1).replacen("which lies", "which lie", 1);
+        }
+        let partial_of = || alike.iter().flat_map(|data| partial_mounts(data, storage));
+        let partial = listed(partial_of(), " and ", |(mount, cover)| {
             format!("{}, which {},", brief(&mount.path), lies(&cover)).into()
         });
         if !partial.is_empty() {
-            place.push_str(&format!(" (only {partial} is covered)"));
+            let are = if partial_of().nth(1).is_some() { "are" } else { "is" };
+            place.push_str(&format!(" (only {partial} {are} covered)"));
         }
         let field = field(&pod, data);
         let at = data.hidden_by.map_or_else(|| path.clone(), Cow::Borrowed);
-        let claim_help = format!(
-            "mount a PersistentVolumeClaim at {at}: add it to `volumes` (or, in a StatefulSet, to \
-             `volumeClaimTemplates`) and mount it with `mountPath: {at}`",
-        );
+        let claim_help = claim_help(asked, data, alike, &at);
         let mut draft = if fate.most < require {
             let lost = fate.least.lost_when();
             let help = match fate.most {
@@ -357,7 +364,7 @@ impl DurableData {
             let note = format!("{} is mounted here", brief(&mount.path));
             draft = draft.related(data.container.mount_path(&pod, mount), note);
         }
-        for (mount, _) in partial_mounts(data, storage).take(LISTED) {
+        for (mount, _) in partial_of().take(LISTED) {
             let note = format!("only {} is covered, not {path}", brief(&mount.path));
             draft = draft.related(data.container.mount_path(&pod, mount), note);
         }
@@ -484,8 +491,10 @@ impl DurableData {
             findings.extend(by_volume.into_iter().map(|(field, (data, paths))| {
                 let lost = data.cover.fate.most.lost_when();
                 let paths: Vec<&str> = paths.into_iter().collect();
-                let message =
-                    format!("{} of a StatefulSet, {}: lost when {lost}", paths.join(", "), describe(data));
+                let place = describe(data);
+                let place =
+                    if paths.len() > 1 { place.replacen("which lies", "which lie", 1) } else { place };
+                let message = format!("{} of a StatefulSet, {place}: lost when {lost}", paths.join(", "));
                 NewFinding::new(field, message)
                     .help("if it is data, use a volumeClaimTemplate; if not, name it in the rule's `scratch`")
                     .at_most(Action::Audit)
@@ -529,6 +538,33 @@ impl DurableData {
                 .at_most(most),
         );
     }
+}
+
+/// What to do about a product's data that do not last, in the words of the workload's kind.
+fn claim_help(
+    asked: &Asked<'_, '_, '_>,
+    data: &DataPath<'_, '_>,
+    alike: &[&DataPath<'_, '_>],
+    at: &str,
+) -> String {
+    let workload = asked.workload;
+    let list = match workload.kind {
+        WorkloadKind::StatefulSet => "`volumeClaimTemplates`",
+        WorkloadKind::Pod if workload.stateful_set => "the StatefulSet's `volumeClaimTemplates`",
+        _ => "`volumes`",
+    };
+    let mut help = if alike.len() > 1 && data.hidden_by.is_none() {
+        let paths = listed(alike.iter(), " and ", |data| brief(&data.path));
+        format!("mount PersistentVolumeClaims at {paths}: add them to {list} and mount them there")
+    } else {
+        format!("mount a PersistentVolumeClaim at {at}: add it to {list} and mount it with `mountPath: {at}`")
+    };
+    if let Why::Product { name, .. } = data.why
+        && let Some(arguments) = asked.context.catalog.cache_arguments(name)
+    {
+        help.push_str(&format!("; if it is a mere cache, start it with `{arguments}`"));
+    }
+    help
 }
 
 /// Whether nothing is to be told of a directory in the writable layer: a script of one's own starts the product, and so says
@@ -692,7 +728,7 @@ mod tests {
         assert_eq!(
             found(json!({}), &[], &with_scratch),
             [
-                "Audit spec.template.spec.volumes[1].emptyDir: /srv/a, /srv/b of a StatefulSet, which lies on the \
+                "Audit spec.template.spec.volumes[1].emptyDir: /srv/a, /srv/b of a StatefulSet, which lie on the \
                  emptyDir \"e\": lost when the pod ends"
             ]
         );
@@ -1182,7 +1218,7 @@ mod tests {
         };
         assert_eq!(verdict.findings.len(), 1);
         assert!(
-            verdict.findings[0].message.contains(" and 92 more is covered"),
+            verdict.findings[0].message.contains(" and 92 more are covered"),
             "{}",
             verdict.findings[0].message
         );

@@ -1,7 +1,7 @@
 use super::support::one_of;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
 use crate::json::Node;
-use crate::model::{FieldPath, FsPath, fits};
+use crate::model::{FieldPath, FsPath, fits, shortened};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -13,7 +13,8 @@ use std::sync::Arc;
 ///
 /// A hostPath volume is the node's own file system: with the wrong path a pod reads the kubelet's credentials, with a
 /// writable one it can own the node, and data kept there is lost from sight when the pod is scheduled elsewhere. Only
-/// the paths of `allow` and what lies beneath them may be mounted; with an empty list none. Paths are compared by
+/// the paths of `allow` and what lies beneath them may be mounted; with an empty list none. Of several entries that hold a
+/// path the closest counts, so that `/var/log` can be read-only in a `/` that is not. Paths are compared by
 /// whole segments after cleaning, so that `/data` does not admit `/database`; a path with `..` is refused outright.
 ///
 /// ```yaml
@@ -24,6 +25,15 @@ use std::sync::Arc;
 /// ```
 /// Bad: `hostPath: {path: /}`, or `/var/log` mounted without `readOnly: true`.
 /// Good: `hostPath: {path: /var/log/pods}` with `volumeMounts: [{name: logs, mountPath: /logs, readOnly: true}]`.
+///
+/// `deny` names paths that nobody may mount, whatever `allow` says. A mount of a directory above one counts, as the path can
+/// be seen in it.
+///
+/// ```yaml
+/// - hostPath:
+///     deny: [/run/docker.sock, /run/containerd, /etc/kubernetes, /var/lib/kubelet/pki]
+/// ```
+/// Bad: `hostPath: {path: /var/run/docker.sock}`, or `hostPath: {path: /run}`. Good: `hostPath: {path: /run/flannel}`.
 ///
 /// PersistentVolumes with `hostPath` are judged as well, and with `localVolumes: true` those with `local`. Whoever claims
 /// one can write to it, so that an entry with `readOnly` admits none. What a provisioner makes is told from what is made by
@@ -49,6 +59,10 @@ pub struct Params {
     /// The paths that may be mounted. None when empty.
     #[serde(default)]
     pub allow: Vec<AllowedPath>,
+    /// Paths that may not be mounted whatever `allow` says, nor anything beneath them, nor a directory above them, in which
+    /// they would be seen. `/var/run` and `/run` are one. Without `allow`, everything else may be mounted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
     /// Whether PersistentVolumes of type `local` are held to the list as well. `types` does not count for them.
     #[serde(default)]
     pub local_volumes: bool,
@@ -137,6 +151,11 @@ impl RuleKind for Params {
         for (index, entry) in self.allow.iter().enumerate() {
             path_faults(&entry.path, at.key("allow").index(index).key("path"), faults);
         }
+        useless(&self.allow, &at.key("allow"), faults);
+        for (index, path) in self.deny.iter().enumerate() {
+            path_faults(path, at.key("deny").index(index), faults);
+        }
+        never_allowed(self, at, faults);
         for (index, provisioner) in self.provisioners.iter().enumerate() {
             let at = at.key("provisioners").index(index);
             for (index, path) in provisioner.paths.iter().enumerate() {
@@ -156,6 +175,9 @@ impl RuleKind for Params {
 
 #[derive(Debug)]
 struct HostPath(Params);
+
+/// How much of a mount's path a message shows.
+const SHOWN: usize = 120;
 
 /// A path of the node that an object asks for.
 struct Asked<'o> {
@@ -202,7 +224,7 @@ impl Rule for HostPath {
                     _ => return,
                 };
                 let mut found = NewFindings::new(&|_| true);
-                self.judge(&asked, &mut found, || vec![asked.field.clone()]);
+                self.judge(&asked, &mut found, || vec![Writable { at: asked.field.clone(), mount: None }]);
                 let found = found.finish().into_iter();
                 findings.extend(
                     found.filter_map(|draft| self.provisioned(asked.path, context.review.user, draft)),
@@ -215,12 +237,7 @@ impl Rule for HostPath {
 
 impl HostPath {
     /// Judges one path; `writable` tells the fields that make it writable.
-    fn judge(
-        &self,
-        asked: &Asked<'_>,
-        findings: &mut NewFindings<'_>,
-        writable: impl Fn() -> Vec<FieldPath>,
-    ) {
+    fn judge(&self, asked: &Asked<'_>, findings: &mut NewFindings<'_>, writable: impl Fn() -> Vec<Writable>) {
         let Asked { path, field, name, kind } = asked;
         if climbs(path) {
             let message =
@@ -231,8 +248,25 @@ impl HostPath {
             return;
         }
         let clean = FsPath::new(path);
-        let covering: Vec<&AllowedPath> =
+        if let Some(denied) = self.denied(&clean) {
+            let message = if real(denied) == real(clean.as_str()) {
+                format!("{name} opens {clean} of the node, which the policy denies")
+            } else {
+                format!("{name} opens {clean} of the node, and with it {denied}, which the policy denies")
+            };
+            let help = "mount nothing of it: ask the program's own interface, or give it an exception with the reason";
+            findings.push(NewFinding::new(field.clone(), message).help(help));
+            return;
+        }
+        if self.0.allow.is_empty() && !self.0.deny.is_empty() {
+            return;
+        }
+        let mut covering: Vec<&AllowedPath> =
             self.0.allow.iter().filter(|entry| FsPath::new(&entry.path).covers(&clean)).collect();
+        // The closest counts, as somebody made it for just this path.
+        let length = |entry: &AllowedPath| FsPath::new(&entry.path).as_str().len();
+        let closest = covering.iter().map(|entry| length(entry)).max();
+        covering.retain(|entry| Some(length(entry)) == closest);
         if covering.is_empty() {
             let message = format!("{name} opens {clean} of the node, which the policy does not allow");
             findings.push(NewFinding::new(field.clone(), message).help(self.allowed()));
@@ -240,8 +274,7 @@ impl HostPath {
         }
         let typed: Vec<&AllowedPath> =
             covering.iter().copied().filter(|entry| admits_type(entry, *kind)).collect();
-        let Some(nearest) = typed.iter().copied().max_by_key(|entry| FsPath::new(&entry.path).as_str().len())
-        else {
+        let Some(nearest) = typed.first().copied() else {
             let wanted = one_of(covering.iter().flat_map(|entry| &entry.types));
             let given = match kind.filter(|kind| !kind.is_empty()) {
                 Some(kind) => format!("is of type {kind}"),
@@ -260,34 +293,47 @@ impl HostPath {
         if typed.iter().any(|entry| !entry.read_only) {
             return;
         }
-        for at in writable() {
-            if at == *field {
-                let message = format!(
-                    "{name} opens {clean} of the node, and whoever claims it can write there; the policy allows {} \
-                     only read-only",
-                    nearest.path
-                );
-                findings.push(
-                    NewFinding::new(at, message)
-                        .help(format!("mount {clean} with readOnly: true in the pod that needs it")),
-                );
-            } else {
-                let message = format!(
-                    "{name} is mounted writable here; the policy allows {} of the node only read-only",
-                    nearest.path
-                );
-                findings.push(
+        let allowed = &nearest.path;
+        for Writable { at, mount } in writable() {
+            findings.push(match mount {
+                None => {
+                    let message = format!(
+                        "{name} opens {clean} of the node, and whoever claims it can write there; the policy allows \
+                         {allowed} only read-only"
+                    );
+                    let help = format!("mount {clean} with readOnly: true in the pod that needs it");
+                    NewFinding::new(at, message).help(help)
+                }
+                Some(mount) => {
+                    let message = format!(
+                        "{clean} of the node ({name}) is mounted writable at {mount}; the policy allows {allowed} of \
+                         the node only read-only"
+                    );
                     NewFinding::new(at, message)
                         .related(field.clone(), format!("opens {clean} of the node"))
-                        .help("set `readOnly: true` on the mount"),
-                );
-            }
+                        .help(writer_help(&clean))
+                }
+            });
         }
+    }
+
+    /// The entry of `deny` that a mount of the path would open.
+    fn denied(&self, path: &FsPath<'_>) -> Option<&str> {
+        let path = real(path.as_str());
+        let opens = |denied: &&String| {
+            let denied = real(denied);
+            denied.covers(&path) || path.covers(&denied)
+        };
+        self.0.deny.iter().find(opens).map(String::as_str)
     }
 
     /// The finding about a PersistentVolume of that path, made by that user; nothing where it is a provisioner's own.
     fn provisioned(&self, path: &str, user: Option<&str>, draft: NewFinding) -> Option<NewFinding> {
         let clean = FsPath::new(path);
+        // Nobody may open what is denied.
+        if self.denied(&clean).is_some() {
+            return Some(draft);
+        }
         let beneath = |base: &String| {
             let base = FsPath::new(base);
             !climbs(path) && base.covers(&clean) && base != clean
@@ -320,15 +366,51 @@ impl HostPath {
     }
 }
 
-/// The fields because of which a pod volume can be written to: the `readOnly` of each such mount.
-fn writable_mounts(workload: &Workload<'_>, volume: &PodVolume<'_>) -> Vec<FieldPath> {
+/// What makes a path of the node writable.
+struct Writable {
+    /// The field because of which it is.
+    at: FieldPath,
+    /// The mount in a container, by its path; none for a PersistentVolume.
+    mount: Option<String>,
+}
+
+/// Directories of a node that network, storage and device plugins install themselves in, and sockets that are written to.
+const WRITTEN_BY_AGENTS: [&str; 9] = [
+    "/opt/cni",
+    "/etc/cni",
+    "/var/lib/cni",
+    "/run/flannel",
+    "/var/lib/calico",
+    "/var/lib/kubelet",
+    "/dev",
+    "/sys/fs",
+    "/run/xtables.lock",
+];
+
+/// What to do about a writable mount of that path of the node.
+fn writer_help(path: &FsPath<'_>) -> &'static str {
+    let path = path.as_str();
+    let path = path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path);
+    let is_below = |base: &str| FsPath::new(base).covers(&FsPath::new(path));
+    if WRITTEN_BY_AGENTS.iter().any(|base| is_below(base)) || path.ends_with(".sock") {
+        "an agent that writes there by its nature needs an entry for this path in `allow`, or an exception with the reason"
+    } else {
+        "set `readOnly: true` on the mount; what must write there needs an entry in `allow`, or an exception with the reason"
+    }
+}
+
+/// The mounts because of which a pod volume can be written to, each with its `readOnly`.
+fn writable_mounts(workload: &Workload<'_>, volume: &PodVolume<'_>) -> Vec<Writable> {
     let pod = workload.pod.path();
     let writable = workload.pod.mounts_of(volume.name).filter(|(_, mount)| !mount.read_only);
     // Of several of one name, which no API server takes, the mounts mean the first; of the others one says enough.
     let is_first = workload.pod.volume(volume.name).is_some_and(|first| first.index == volume.index);
     writable
         .take(if is_first { usize::MAX } else { 1 })
-        .map(|(container, mount)| container.mount_path(&pod, mount).key("readOnly"))
+        .map(|(container, mount)| Writable {
+            at: container.mount_path(&pod, mount).key("readOnly"),
+            mount: Some(shortened(mount.path.as_str(), SHOWN).into_owned()),
+        })
         .collect()
 }
 
@@ -342,6 +424,77 @@ fn path_faults(path: &str, field: FieldPath, faults: &mut Vec<PolicyFault>) {
         faults.push(PolicyFault::new(field, format!("{path:?} has `..`: write the path it means")));
     } else if !path.starts_with('/') {
         faults.push(PolicyFault::new(field, format!("{path:?} must start with `/`")));
+    } else if path.ends_with('*') {
+        let above = path.trim_end_matches('*').trim_end_matches('/');
+        let above = if above.is_empty() { "/" } else { above };
+        let message = format!(
+            "{path:?} ends in `*`, which stands for itself here: {above:?} admits that directory and all beneath it"
+        );
+        faults.push(PolicyFault::new(field, message));
+    }
+}
+
+/// The path as it is after the link that every node has: `/var/run` leads to `/run`.
+fn real(path: &str) -> FsPath<'_> {
+    let clean = FsPath::new(path);
+    match clean.as_str().strip_prefix("/var/run") {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+            FsPath::new(&format!("/run{rest}")).into_owned()
+        }
+        _ => clean,
+    }
+}
+
+/// Tells of entries of `allow` that `deny` takes back, and of denied paths that another one holds.
+fn never_allowed(params: &Params, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
+    // Each is held against each.
+    const MOST_COMPARED: usize = 200;
+    let deny = || params.deny.iter().enumerate().take(MOST_COMPARED);
+    for (index, entry) in params.allow.iter().enumerate().take(MOST_COMPARED) {
+        if let Some((_, denied)) = deny().find(|(_, denied)| real(denied).covers(&real(&entry.path))) {
+            let message = format!(
+                "{:?} can never be mounted, as `deny` has {denied:?}: take one of the two out",
+                entry.path
+            );
+            faults.push(PolicyFault::new(at.key("allow").index(index).key("path"), message));
+        }
+    }
+    for (index, path) in deny() {
+        let path_now = real(path);
+        let holds = |(other, wider): &(usize, &String)| {
+            let wider = real(wider);
+            *other != index && wider.covers(&path_now) && (wider != path_now || *other < index)
+        };
+        if let Some((_, wider)) = deny().find(holds) {
+            let message = format!("{path:?} adds nothing to {wider:?}: take one of the two out");
+            faults.push(PolicyFault::new(at.key("deny").index(index), message));
+        }
+    }
+}
+
+/// Tells of entries that change nothing: the closest one to a path counts, and the next one above says the same.
+fn useless(allow: &[AllowedPath], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
+    // Each is held against each.
+    const MOST_COMPARED: usize = 200;
+    for (index, entry) in allow.iter().enumerate().take(MOST_COMPARED) {
+        let path = FsPath::new(&entry.path);
+        let others = allow.iter().enumerate().take(MOST_COMPARED).filter(|(other, _)| *other != index);
+        let above = others.filter(|(other, wider)| {
+            let wider = FsPath::new(&wider.path);
+            wider.covers(&path) && (wider != path || *other < index)
+        });
+        let Some(closest) = above.clone().map(|(_, wider)| FsPath::new(&wider.path).as_str().len()).max()
+        else {
+            continue;
+        };
+        // Several entries for one path are for several types.
+        let says_the_same =
+            |wider: &AllowedPath| (wider.read_only, &wider.types) == (entry.read_only, &entry.types);
+        let mut same = above.filter(|(_, wider)| FsPath::new(&wider.path).as_str().len() == closest);
+        if let Some((other, wider)) = same.find(|(_, wider)| says_the_same(wider)) {
+            let message = format!("adds nothing to entry {other}, {wider}: take one of the two out");
+            faults.push(PolicyFault::new(at.index(index), message));
+        }
     }
 }
 
@@ -372,6 +525,114 @@ mod tests {
 
     fn found(path: &str) -> Vec<String> {
         lines(&judge(rule(), &[], &pod(json!({"path": path}), json!([]))))
+    }
+
+    #[test]
+    fn a_writable_mount_is_told_with_both_paths_and_fitting_help() {
+        let told = |path: &str| {
+            let mounts = json!([{"name": "v", "mountPath": "/host"}]);
+            let policy = json!([{"hostPath": {"allow": [{"path": "/", "readOnly": true}]}}]);
+            let finding = judge(policy, &[], &pod(json!({"path": path}), mounts)).findings.remove(0);
+            (finding.message, finding.help.unwrap())
+        };
+        let (message, help) = told("/var/log/pods");
+        assert_eq!(
+            message,
+            "/var/log/pods of the node (pod volume \"v\") is mounted writable at /host; the policy allows / of the node \
+             only read-only"
+        );
+        assert!(help.starts_with("set `readOnly: true` on the mount"), "{help}");
+        for path in [
+            "/opt/cni/bin",
+            "/etc/cni/net.d",
+            "/var/run/docker.sock",
+            "/run/flannel",
+            "/var/lib/kubelet/plugins",
+            "/dev",
+        ] {
+            let (_, help) = told(path);
+            assert!(!help.contains("readOnly"), "{path}: {help}");
+        }
+        assert!(told("/devices").1.contains("readOnly"));
+    }
+
+    #[test]
+    fn what_is_denied_is_denied_with_all_above_it() {
+        let policy = json!([{"hostPath": {"deny": ["/run/docker.sock", "/etc/kubernetes"], "localVolumes": true,
+            "provisioners": [{"accounts": ["maker"], "paths": ["/etc"]}]}}]);
+        let found = |path: &str| {
+            let mounts = json!([{"name": "v", "mountPath": "/v", "readOnly": true}]);
+            lines(&judge(policy.clone(), &[], &pod(json!({"path": path}), mounts)))
+        };
+        for path in [
+            "/var/run/docker.sock",
+            "/run/docker.sock",
+            "/run",
+            "/var/run/",
+            "/var",
+            "/",
+            "/etc/kubernetes/pki",
+            "/etc",
+        ] {
+            let found = found(path);
+            if path == "/var" {
+                // Of the node's /var, /var/run is a link that leads out of it.
+                assert_eq!(found, [""; 0]);
+            } else {
+                assert!(
+                    found[0].starts_with("Deny spec.volumes[0].hostPath.path: ") && found.len() == 1,
+                    "{path}: {found:?}"
+                );
+            }
+        }
+        for path in ["/run/docker.sock.d", "/run/flannel", "/etc/cni", "/var/log"] {
+            assert_eq!(found(path), [""; 0], "{path}");
+        }
+        let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"},
+                            "spec": {"local": {"path": "/etc/kubernetes/pv"}}});
+        let review = Review { user: Some("maker"), ..Review::create(&volume) };
+        assert_eq!(lines(&judge_review(policy.clone(), &[], &review)).len(), 1, "whoever makes it");
+        let told = |params: Value| faults(json!([{"hostPath": params}]));
+        let taken_back = told(json!({"allow": [{"path": "/var/run/x"}], "deny": ["/run"]}));
+        assert!(taken_back[0].contains("can never be mounted, as `deny` has \"/run\""), "{taken_back:?}");
+        assert_eq!(told(json!({"deny": ["/run", "/var/run/x", "data", "/a*"]})).len(), 3);
+        assert_eq!(told(json!({"allow": [{"path": "/"}], "deny": ["/run", "/etc"]})), [""; 0]);
+    }
+
+    #[test]
+    fn the_closest_entry_counts() {
+        let policy = json!([{"hostPath": {"allow": [
+            {"path": "/"}, {"path": "/var/log", "readOnly": true}, {"path": "/run", "types": ["Socket"]}, {"path": "/run/agent"}]}}]);
+        let found = |source: Value| {
+            lines(&judge(policy.clone(), &[], &pod(source, json!([{"name": "v", "mountPath": "/v"}])))).len()
+        };
+        assert_eq!(found(json!({"path": "/etc"})), 0);
+        assert_eq!(found(json!({"path": "/var/log/pods"})), 1, "read-only, whatever / says");
+        assert_eq!(found(json!({"path": "/run/x"})), 1, "sockets alone");
+        assert_eq!(found(json!({"path": "/run/agent/x"})), 0);
+    }
+
+    #[test]
+    fn entries_that_change_nothing_are_refused() {
+        let told = |allow: Value| faults(json!([{"hostPath": {"allow": allow}}]));
+        let of = |path: &str| json!({"path": path});
+        assert_eq!(
+            told(json!([of("/data"), of("/data/a"), of("/data/")])),
+            [
+                "spec.rules[0].hostPath.allow[1]: adds nothing to entry 0, /data: take one of the two out",
+                "spec.rules[0].hostPath.allow[2]: adds nothing to entry 0, /data: take one of the two out",
+            ]
+        );
+        let read_only = |path: &str| json!({"path": path, "readOnly": true});
+        assert_eq!(told(json!([of("/"), read_only("/data"), of("/data/a"), of("/database")])).len(), 1);
+        assert_eq!(told(json!([read_only("/"), of("/data"), read_only("/data/a")])), [""; 0]);
+        let socket = json!({"path": "/run", "types": ["Socket"]});
+        assert_eq!(told(json!([socket, {"path": "/run", "types": ["Directory"]}])), [""; 0]);
+        let star = told(json!([of("/data*")]));
+        assert!(
+            star[0].contains("\"/data*\" ends in `*`, which stands for itself here: \"/data\" admits"),
+            "{star:?}"
+        );
     }
 
     #[test]

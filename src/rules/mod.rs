@@ -35,6 +35,11 @@ macro_rules! registry {
             /// What a finding of this rule leads to, in place of the policy's action.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub action: Option<Action>,
+            /// What the policy's author says to those whom a finding of this rule reaches; the finding's own words
+            /// follow in brackets. A `cel` rule has a `message` of its own.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            #[schemars(length(min = 1, max = 500))]
+            pub message: Option<String>,
             $(
                 #[allow(missing_docs)] // the parameters' own doc comment is the schema's description
                 #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +76,10 @@ macro_rules! registry {
                 let names: Vec<&str> = all().iter().map(|rule| rule.field).collect();
                 let message = format!("names no rule: write one of {}", names.join(", "));
                 faults.push(PolicyFault::new(at.clone(), message));
+            }
+            if entry.message.is_some() && entry.cel.is_some() {
+                let message = "a `cel` rule has its own `message`: write it beside `expression`";
+                faults.push(PolicyFault::new(at.key("message"), message));
             }
             given.into_iter().next().map(|(id, _, rule)| (id, rule))
         }

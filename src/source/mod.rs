@@ -5,6 +5,7 @@
 //! granit-parser finds the structure, `scalar` decides what an unquoted word means.
 
 mod build;
+mod colon;
 mod edit;
 mod error;
 mod json;

@@ -7,6 +7,7 @@ use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, S
 use serde_json::Value;
 
 use super::build::{Builder, Written, place, too_deep};
+use super::colon::Colons;
 use super::error::{SourceError, SourceErrorKind};
 use super::scalar::{self, Scalar};
 use super::span::{Form, Place};
@@ -52,8 +53,9 @@ fn next_separator(text: &str) -> Option<usize> {
 
 /// Reads the one document in `range` of `text`; `None` if there is none.
 pub(super) fn parse_one(text: &str, range: Range<usize>) -> Result<Option<Document>, SourceError> {
-    let reader =
-        Reader { text, chunk: slice(text, range.clone()), base: range.start, end_of_last: range.start };
+    let chunk = slice(text, range.clone());
+    let colons = Colons::new(chunk);
+    let reader = Reader { text, chunk, colons: &colons, base: range.start, end_of_last: range.start };
     reader.read(range)
 }
 
@@ -61,6 +63,8 @@ struct Reader<'t> {
     text: &'t str,
     /// The document's part of the text.
     chunk: &'t str,
+    /// The same for the parser.
+    colons: &'t Colons<'t>,
     /// Where it starts in the text.
     base: usize,
     end_of_last: usize,
@@ -75,7 +79,7 @@ impl<'t> Reader<'t> {
         options.bom_inside_document_as_content = true;
         let mut builder = Builder::new(self.chunk.contains('*'));
         let mut ended = false;
-        for event in Parser::new_from_str_with_options(self.chunk, options) {
+        for event in Parser::new_from_str_with_options(&self.colons.text, options) {
             let (event, span) = match event {
                 Ok(found) => found,
                 // What stands after the document's end is not read by kubectl either.
@@ -115,6 +119,7 @@ impl<'t> Reader<'t> {
         let place = self.place(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
+                let text = self.colons.restore(text);
                 self.scalar(text, style, anchor, tag.as_deref(), span, builder)?;
             }
             Event::Alias(anchor) if builder.wants_key() => {
@@ -171,7 +176,7 @@ impl<'t> Reader<'t> {
             None => (Scalar::Text, text),
             Some(tag) => tagged(tag, text, place, builder)?,
         };
-        if is_key && plain {
+        if is_key && plain && builder.is_inside_flow() {
             self.check_colon(&text, place)?;
         }
         if plain && text.starts_with('?') && builder.is_inside_flow() {
@@ -194,14 +199,14 @@ impl<'t> Reader<'t> {
     /// Refuses `{a:, …}`: to kubectl the colon is part of the key there, to YAML 1.2 it is not.
     fn check_colon(&self, key: &str, place: Place) -> Result<(), SourceError> {
         let after = slice(self.text, place.end as usize..self.base + self.chunk.len()).trim_start();
-        match after.as_bytes() {
-            [b':', b',' | b'}' | b']', ..] => {
-                let message =
-                    format!("kubectl takes the colon for a part of the key {:?}", beginning(key, 200));
-                Err(unsupported(place, message, "put a space after the colon"))
-            }
-            _ => Ok(()),
-        }
+        let name = match after.as_bytes() {
+            [b':', b',' | b'}' | b']', ..] => key,
+            // Read as kubectl does, it is a key without a value.
+            [b',' | b'}', ..] if key.ends_with(':') => key.trim_end_matches(':'),
+            _ => return Ok(()),
+        };
+        let message = format!("kubectl takes the colon for a part of the key {:?}", beginning(name, 200));
+        Err(unsupported(place, message, "put a space after the colon"))
     }
 
     fn place(&self, span: &Span) -> Place {

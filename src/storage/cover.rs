@@ -134,6 +134,9 @@ impl<'w, 'a> Storage<'w, 'a> {
                 }
                 None => UNKNOWN_CLAIM,
             },
+            source @ VolumeSource::Unknown(_) if source.is_misspelt() => {
+                Fate::certain(Durability::Pod, Reach::SomeNodes)
+            }
             VolumeSource::Unknown(_) => UNKNOWN,
         }
     }

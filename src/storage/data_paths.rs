@@ -43,11 +43,10 @@ impl DataPath<'_, '_> {
         self.doubts.place.is_some() && elsewhere()
     }
 
-    /// Whether one argument or variable put both there, and the same lies beneath both: one thing to tell.
+    /// Whether both are of one product, put there by the same, and the same lies beneath both: one thing to tell.
     pub fn is_alike(&self, other: &Self) -> bool {
         let mount = |data: &Self| data.cover.mount.map(|mount| mount.index);
-        let moved = matches!(self.why, Why::Product { moved_by: Some(_), .. });
-        moved
+        matches!(self.why, Why::Product { .. })
             && std::ptr::eq(self.container, other.container)
             && self.why == other.why
             && self.doubts == other.doubts

@@ -63,6 +63,7 @@ fn policies() -> PolicySet {
     let rule = CompiledRule {
         id: "test-rule",
         action: Action::Deny,
+        message: None,
         rule: Arc::new(Obedient),
         field: FieldPath::root(),
     };

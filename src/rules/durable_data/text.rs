@@ -77,6 +77,11 @@ pub(super) fn lies(cover: &Cover<'_, '_>) -> String {
                 format!("lies on an inline volume of the CSI driver {driver}")
             }
             VolumeSource::Claim { name, .. } => format!("lies on the claim {name:?}"),
+            source if source.is_misspelt() => format!(
+                "lies on {:?}, a pod volume of the unknown type {:?}, which the API server takes for an emptyDir",
+                volume.name,
+                source.field().map_or("", |kind| beginning(kind, 64))
+            ),
             source => {
                 let kind = source.field().map_or("unknown", |kind| beginning(kind, 64));
                 format!("lies on the {kind} volume {:?}", volume.name)

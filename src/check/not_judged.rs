@@ -1,0 +1,216 @@
+//! What a run met and did not judge: named, so that "0 denied" says no more than is known.
+
+use crate::model::shortened;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// One kind of thing that was not judged, however often it was met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotJudged {
+    /// What it is.
+    pub what: What,
+    /// How many of it there are.
+    pub count: usize,
+    /// Where the first of them are: a file with a line, or a folder.
+    pub places: Vec<String>,
+    /// Why it is not judged, or what to do to have it judged; empty where there is nothing to say.
+    pub reason: String,
+}
+
+/// What was not judged. The order is that of the report: what may hold storage comes first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// A Helm chart that was not rendered.
+    Chart,
+    /// A folder with a kustomization that was not built.
+    Kustomization,
+    /// Patches of kustomizations: parts of objects.
+    Patch,
+    /// Objects in a namespace that no policy is about.
+    Namespace(String),
+    /// Objects of a kind that makes other objects, or holds what pods or claims are made from.
+    Source(ObjectKind),
+    /// Objects of a kind that volgate reads nothing from.
+    Kind(ObjectKind),
+    /// Objects of further kinds, where there are very many.
+    MoreKinds,
+}
+
+/// The kind of an object, with its API version.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObjectKind {
+    /// `v1`, `apps/v1`, …
+    pub api_version: String,
+    /// `ConfigMap`, …
+    pub kind: String,
+}
+
+impl What {
+    /// Whether these are objects among the documents, and no folders or files.
+    pub fn is_object(&self) -> bool {
+        !matches!(self, Self::Chart | Self::Kustomization)
+    }
+}
+
+/// How many places of one entry are told.
+const MOST_PLACES: usize = 20;
+/// How many kinds are told.
+const MOST_KINDS: usize = 200;
+/// The longest name of a kind or API version that is told, in bytes.
+const MOST_NAME: usize = 100;
+
+/// Counts what was not judged.
+#[derive(Debug, Default)]
+pub struct Tally(BTreeMap<What, NotJudged>);
+
+impl Tally {
+    /// Counts one more. `place` is asked for only where it is told.
+    pub fn add(&mut self, what: What, place: impl FnOnce() -> String) {
+        let known = self.0.len();
+        let what = match what {
+            What::Kind(_) | What::Source(_) if known >= MOST_KINDS && !self.0.contains_key(&what) => {
+                What::MoreKinds
+            }
+            what => what,
+        };
+        let entry = self.0.entry(what).or_insert_with_key(|what| NotJudged {
+            reason: reason(what),
+            what: what.clone(),
+            count: 0,
+            places: Vec::new(),
+        });
+        entry.count += 1;
+        if entry.places.len() < MOST_PLACES {
+            entry.places.push(place());
+        }
+    }
+
+    /// Counts an object of a kind that is not judged.
+    pub fn add_kind(&mut self, object: &Value, place: impl FnOnce() -> String) {
+        let text = |key| shortened(super::text(object, key).unwrap_or_default(), MOST_NAME).into_owned();
+        let kind = ObjectKind { api_version: text("apiVersion"), kind: text("kind") };
+        let makes = maker(&kind).is_some() || holds_storage(object);
+        self.add(if makes { What::Source(kind) } else { What::Kind(kind) }, place);
+    }
+
+    /// All that was counted, in the order of the report.
+    pub fn entries(&self) -> impl Iterator<Item = NotJudged> + '_ {
+        self.0.values().cloned()
+    }
+}
+
+fn reason(what: &What) -> String {
+    match what {
+        What::Chart => "the templates are not rendered: `helm template NAME CHART | volgate check -` judges what comes out",
+        What::Kustomization => {
+            "the files are judged as they stand, without patches and components: \
+             `kustomize build FOLDER | volgate check -` judges what comes out"
+        }
+        What::Patch => "a patch is part of an object: build its kustomization to have the whole judged",
+        What::Namespace(_) => "no policy is about this namespace, so that the cluster can always start",
+        What::Source(kind) => return maker(kind).unwrap_or(HOLDS_STORAGE).to_owned(),
+        What::Kind(_) | What::MoreKinds => "",
+    }
+    .to_owned()
+}
+
+const HOLDS_STORAGE: &str =
+    "it has a pod or claim template: what its controller makes from it is judged in the cluster alone";
+
+/// What a kind makes in the cluster that is not among the manifests.
+fn maker(kind: &ObjectKind) -> Option<&'static str> {
+    let group = kind.api_version.split('/').next().unwrap_or_default();
+    Some(match (group, kind.kind.as_str()) {
+        ("helm.toolkit.fluxcd.io", "HelmRelease") | ("helm.cattle.io", "HelmChart" | "HelmChartConfig") => {
+            "it installs a chart whose objects are not here: render the chart with these values and check that"
+        }
+        ("argoproj.io", "Application" | "ApplicationSet") => {
+            "it installs objects from elsewhere: check the folder or rendered chart that it names"
+        }
+        ("kustomize.toolkit.fluxcd.io" | "kustomize.config.k8s.io", "Kustomization" | "Component") => {
+            "it puts other files together: check what `kustomize build` makes of the folder"
+        }
+        ("volgate.dev", "StoragePolicy") => "a policy counts when it is given with --policy",
+        _ => return None,
+    })
+}
+
+/// How many values of one object are looked at.
+const MOST_LOOKED_AT: usize = 1_000;
+
+/// Whether an object holds what a pod or a claim is made from.
+fn holds_storage(object: &Value) -> bool {
+    has_field(object, is_template)
+}
+
+/// Whether an object tells kustomize or kubectl how to merge it into another: then it is no whole object.
+pub(super) fn has_directive(object: &Value) -> bool {
+    has_field(object, |key, _| key == "$patch")
+}
+
+/// Whether some field is as asked, among those that are looked at.
+fn has_field(object: &Value, holds: impl Fn(&str, &Value) -> bool) -> bool {
+    let mut open = vec![object];
+    let mut left = MOST_LOOKED_AT;
+    while let Some(value) = open.pop() {
+        let Some(rest) = left.checked_sub(1) else { return false };
+        left = rest;
+        match value {
+            Value::Object(fields) => {
+                if fields.iter().any(|(key, value)| holds(key, value)) {
+                    return true;
+                }
+                open.extend(fields.values().filter(|value| value.is_object() || value.is_array()));
+            }
+            Value::Array(items) => open.extend(items.iter().filter(|item| item.is_object())),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether a field is one of a pod or claim template, and no description of one in a schema.
+fn is_template(key: &str, value: &Value) -> bool {
+    match key {
+        "containers" => {
+            let has_image = |item: &Value| item.get("image").is_some_and(Value::is_string);
+            value.as_array().is_some_and(|items| items.iter().any(has_image))
+        }
+        "volumeClaimTemplate" | "volumeClaimTemplates" | "persistentVolumeClaimSpec" => {
+            let is_one =
+                |item: &Value| ["spec", "resources", "accessModes"].iter().any(|key| item.get(key).is_some());
+            is_one(value) || value.as_array().is_some_and(|items| items.iter().any(is_one))
+        }
+        "storageClassName" | "storageClass" => value.is_string(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_or_claim_template_is_seen_and_a_schema_of_one_is_not() {
+        let pod = json!({"spec": {"template": {"spec": {"containers": [{"name": "r", "image": "redis"}]}}}});
+        let claim = json!({"spec": {"storage": {"volumeClaimTemplate": {"spec": {"resources": {}}}}}});
+        let schema = json!({"spec": {"properties": {
+            "containers": {"type": "array", "items": {}}, "storageClassName": {"type": "string"},
+            "volumeClaimTemplate": {"type": "object", "properties": {"spec": {}}},
+        }}});
+        assert!(holds_storage(&pod) && holds_storage(&claim));
+        assert!(!holds_storage(&schema) && !holds_storage(&json!({"data": {"a": "containers: []"}})));
+    }
+
+    #[test]
+    fn very_many_kinds_become_one_entry_and_are_counted() {
+        let mut tally = Tally::default();
+        for kind in 0..MOST_KINDS + 50 {
+            tally.add_kind(&json!({"apiVersion": "v1", "kind": format!("K{kind}")}), String::new);
+        }
+        let all: Vec<_> = tally.entries().collect();
+        assert_eq!(all.len(), MOST_KINDS + 1);
+        assert_eq!(all.last().map(|last| (&last.what, last.count)), Some((&What::MoreKinds, 50)));
+    }
+}
