@@ -137,8 +137,8 @@ impl PinToVolume {
     /// Writes the nodes of the volumes that are free today, as a wish.
     fn prefer(&self, pod: &PodFacts<'_>, claims: &[&TiedClaim<'_, '_>], patch: &mut PatchBuilder<'_>) {
         let Some(term) = preferred(pod, claims, self.0.max_terms) else { return };
-        let mut path = pod.affinity_path();
-        for key in ["nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution"] {
+        let mut path = pod.path();
+        for key in ["affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution"] {
             path.push_key(key);
         }
         let preference = json!(term);
