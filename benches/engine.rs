@@ -12,7 +12,6 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::json;
 use std::hint::black_box;
 use volgate::engine::Engine;
-use volgate::json::Tape;
 use volgate::policy::{PolicySet, embedded_baseline, load};
 use volgate::rule::Review;
 
@@ -28,9 +27,7 @@ fn engine(criterion: &mut Criterion) {
         ("claim", support::claim()),
     ];
     for (name, object) in cases {
-        let text = object.to_string();
-        let tape = Tape::parse(&text).unwrap();
-        let review = Review::create(tape.root());
+        let review = Review::create(&object);
         let mut bench = |entry: &str, run: &dyn Fn(&Review<'_>)| {
             group.bench_function(format!("{name}, {entry}"), |bencher| {
                 bencher.iter(|| run(black_box(&review)))
@@ -39,8 +36,6 @@ fn engine(criterion: &mut Criterion) {
         bench("mutate", &|review| drop(black_box(engine.mutate(review).unwrap())));
         bench("validate", &|review| drop(black_box(engine.validate(review).unwrap())));
         bench("judge", &|review| drop(black_box(engine.judge(review).unwrap())));
-        let tree = Review::create(&object);
-        bench("judge of a tree", &|_| drop(black_box(engine.judge(black_box(&tree)).unwrap())));
     }
     group.finish();
 }
@@ -48,9 +43,8 @@ fn engine(criterion: &mut Criterion) {
 /// What so many `cel` rules cost a review, beside what the review costs without one.
 fn cel(criterion: &mut Criterion) {
     let lookup = support::lookup();
-    let text = support::pod(2).to_string();
-    let tape = Tape::parse(&text).unwrap();
-    let review = Review::create(tape.root());
+    let pod = support::pod(2);
+    let review = Review::create(&pod);
     let mut group = criterion.benchmark_group("engine");
     for count in [0, 1, 20] {
         // One rule that is about no pod stands for none: a policy has at least one.

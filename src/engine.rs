@@ -50,13 +50,7 @@ impl Engine<'_> {
             self.all_findings(review, &facts)
         } else {
             let changed = Review { object: patch.current(), ..*review };
-            // Reading all of it again would cost as much as judging it, and mostly a pod was pinned and no more.
-            let affinity = facts.workload().map(|workload| workload.pod.affinity_path());
-            let facts = if affinity.is_some_and(|affinity| patch.is_within(&affinity)) {
-                facts.with_affinity_of(changed.object)?
-            } else {
-                Facts::read(changed.object, review.namespace)?
-            };
+            let facts = Facts::read(changed.object, review.namespace)?;
             self.all_findings(&changed, &facts)
         };
         Ok(Verdict { findings, patch: patch.finish() })

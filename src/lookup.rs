@@ -49,7 +49,7 @@ impl Available {
 
 /// Nodes by the label that names their host: volumes of a node's disk select their node by it.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct ByHost(BTreeMap<String, Vec<Arc<NodeFacts>>>);
+pub struct ByHost(BTreeMap<String, Vec<Arc<NodeFacts>>>);
 
 impl ByHost {
     pub(crate) fn add(&mut self, node: &Arc<NodeFacts>) {

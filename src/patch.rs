@@ -103,11 +103,6 @@ impl<'a> PatchBuilder<'a> {
         self.places.push(place);
     }
 
-    /// Whether nothing is changed but what stands at that path and beneath it.
-    pub fn is_within(&self, path: &FieldPath) -> bool {
-        self.places.iter().all(|place| place.segments().starts_with(path.segments()))
-    }
-
     /// The operations.
     pub fn finish(self) -> Patch {
         Patch(self.operations)
@@ -136,11 +131,6 @@ mod tests {
         let object = json!({"spec": {}});
         let mut patch = PatchBuilder::new(&object);
         patch.set(&path(&["spec", "affinity", "nodeAffinity", "x"]), json!(1));
-        assert!(patch.is_within(&path(&["spec", "affinity"])));
-        assert!(
-            !patch.is_within(&path(&["spec", "affinity", "nodeAffinity"])),
-            "what is above is new as well"
-        );
         assert_eq!(patch.current(), Node::from(&json!({"spec": {"affinity": {"nodeAffinity": {"x": 1}}}})));
         assert_eq!(
             serde_json::to_value(patch.finish()).unwrap(),

@@ -4,11 +4,9 @@ mod support;
 
 use std::collections::BTreeSet;
 use support::fixtures::{Fixture, NAMESPACE, all};
-use support::odd_json;
 use volgate::check::{Input, Run};
 use volgate::engine::Engine;
 use volgate::facts::Facts;
-use volgate::json::Tape;
 use volgate::lookup::MapLookup;
 use volgate::model::Operation;
 use volgate::rule::Review;
@@ -42,34 +40,6 @@ fn the_engine_finds_what_is_expected() {
             "{}: the patched object must be judged the same",
             fixture.name
         );
-    }
-}
-
-#[test]
-fn the_engine_finds_the_same_in_an_oddly_written_text() {
-    for (seed, fixture) in (1..).zip(all()) {
-        let policies = fixture.policies();
-        let mut lookup = MapLookup::default();
-        lookup.set_complete();
-        for object in fixture.cluster() {
-            lookup.add(&Facts::read(&object, None).unwrap());
-        }
-        let engine = Engine { policies: &policies, lookup: &lookup, today: TODAY };
-        let text = odd_json::write(&fixture.object, seed * 7919);
-        let old_text =
-            fixture.old.as_ref().map_or("null".to_owned(), |old| odd_json::write(old, seed * 104_729));
-        let (tape, old) = (Tape::parse(&text).unwrap(), Tape::parse(&old_text).unwrap());
-        let mut review = Review { user: fixture.user.as_deref(), ..Review::create(tape.root()) };
-        if fixture.old.is_some() {
-            review = Review { operation: Operation::Update, old: Some(old.root()), ..review };
-        }
-        let verdict =
-            engine.judge(&review).unwrap_or_else(|fault| panic!("{}: {fault}\n{text}", fixture.name));
-        fixture.compare("the engine, of a text", &verdict.findings, &verdict.patch);
-        let whole = engine.mutated(&review).unwrap().unwrap_or_else(|| tape.root().to_value());
-        let mut patched = fixture.object.clone();
-        json_patch::patch(&mut patched, &verdict.patch).unwrap();
-        assert_eq!(whole, patched, "{}: the changed object", fixture.name);
     }
 }
 

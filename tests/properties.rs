@@ -1,20 +1,14 @@
 //! What must hold of every object, however odd: a patch applied twice changes nothing the second time, a patched
-//! object is judged as its verdict says, nothing that can be parsed makes the engine panic, and an object says the same
-//! whether it is read from a tree or from its text.
+//! object is judged as its verdict says, and nothing that can be parsed makes the engine panic.
 // A panic is how a test fails, in its helpers too.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
-
-#[path = "support/odd_json.rs"]
-mod odd_json;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
 use volgate::engine::Engine;
 use volgate::facts::Facts;
-use volgate::json::{Node, Tape};
 use volgate::lookup::MapLookup;
-use volgate::model::Operation;
 use volgate::policy::{PolicySet, load};
 use volgate::rule::Review;
 use volgate::source::parse;
@@ -264,146 +258,6 @@ fn junk() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Text that is JSON or nearly so: odd numbers, escapes that are none, surrogates alone, fields twice, deep nesting.
-fn nearly_json() -> impl Strategy<Value = String> {
-    let leaf = prop_oneof![
-        prop::sample::select(vec![
-            "null",
-            "true",
-            "false",
-            "nul",
-            "0",
-            "-0",
-            "-1",
-            "01",
-            "1.",
-            "1.50",
-            "-0.0",
-            "1e3",
-            "1E-3",
-            "1e999",
-            "-1e-999",
-            "18446744073709551615",
-            "18446744073709551616",
-            "9223372036854775808",
-            "-9223372036854775809",
-            "123456789012345678901234567890",
-            "0.1234567890123456789012345678901234567890",
-            "NaN",
-            "+1",
-            ".5",
-            "",
-            r#""\ud800""#,
-            r#""\ud83d\ude00""#,
-            r#""\udc00\ud800""#,
-            r#""\u00e9""#,
-            r#""\n\t\/\\\"""#,
-            r#""\x""#,
-            "\"\u{7f}\"",
-            "\"\u{1}\"",
-            "\"é\"",
-            "\"",
-            "[]",
-            "{}",
-            "[,]",
-            "{,}",
-        ])
-        .prop_map(str::to_owned),
-        any::<f64>().prop_map(|number| number.to_string()),
-        any::<u64>().prop_map(|number| number.to_string()),
-        ".{0,20}".prop_map(|text| Value::from(text).to_string()),
-    ];
-    let key =
-        prop::sample::select(vec![r#""a""#, r#""b""#, r#""\u0061""#, r#""name""#, r#""nbme""#, r#""""#, "a"]);
-    leaf.prop_recursive(5, 48, 5, move |inner| {
-        let list =
-            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(" ,")));
-        let field = (key.clone(), inner.clone()).prop_map(|(key, value)| format!("{key}:\t{value}"));
-        let map = prop::collection::vec(field, 0..5).prop_map(|fields| format!("{{ {} }}", fields.join(",")));
-        let deep = (prop::sample::select(vec![1_usize, 124, 125, 126, 127]), inner)
-            .prop_map(|(depth, inner)| format!("{}{inner}{}", "[".repeat(depth), "]".repeat(depth)));
-        prop_oneof![4 => list, 6 => map, 1 => deep]
-    })
-}
-
-/// Reads a text both ways, and once more without its white space, for which there is a way of its own.
-fn same_reading(text: &str) -> Result<(), TestCaseError> {
-    same_reading_of(text)?;
-    same_reading_of(&text.replace([' ', '\t', '\n', '\r'], ""))
-}
-
-/// Reads a text both ways: each must refuse it, or both must see the same.
-fn same_reading_of(text: &str) -> Result<(), TestCaseError> {
-    match (Tape::parse(text), serde_json::from_str::<Value>(text)) {
-        (Ok(tape), Ok(tree)) => {
-            prop_assert_eq!(tape.root().to_value(), tree.clone(), "{}", text);
-            prop_assert!(tape.root() == Node::from(&tree), "{}", text);
-            prop_assert_eq!(tape.root().to_string(), tree.to_string());
-            same_nodes(tape.root(), (&tree).into())
-        }
-        (Err(_), Err(_)) => Ok(()),
-        (tape, tree) => Err(TestCaseError::fail(format!(
-            "{text}\ntape: {:?}\ntree: {:?}",
-            tape.map(|_| ()),
-            tree.map(|_| ())
-        ))),
-    }
-}
-
-fn same_nodes(a: Node<'_>, b: Node<'_>) -> Result<(), TestCaseError> {
-    let faces = |node: Node<'_>| {
-        (
-            node.as_str().map(str::to_owned),
-            node.as_bool(),
-            node.as_i64(),
-            node.as_number(),
-            node.is_null(),
-            node.is_map(),
-        )
-    };
-    prop_assert_eq!(faces(a), faces(b));
-    prop_assert_eq!(a.is_list(), b.is_list());
-    prop_assert_eq!(a.items().len(), b.items().len());
-    for (index, (a_item, b_item)) in a.items().zip(b.items()).enumerate() {
-        prop_assert!(a.item(index) == Some(b_item));
-        same_nodes(a_item, b_item)?;
-    }
-    prop_assert_eq!(a.fields().count(), b.fields().count());
-    for (key, b_field) in b.fields() {
-        same_nodes(a.get(key).unwrap(), b_field)?;
-    }
-    Ok(())
-}
-
-#[test]
-fn wide_maps_keep_the_last_of_each_name() {
-    for count in [3, 62, 63, 64, 65, 200] {
-        let fields: Vec<String> = (0..count).map(|n| format!("\"k{}\":{n}", n % 61)).collect();
-        same_reading(&format!("{{{}}}", fields.join(","))).unwrap();
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_text_is_read_as_serde_json_reads_it(text in nearly_json()) {
-        same_reading(&text)?;
-    }
-
-    #[test]
-    fn a_damaged_text_is_refused_as_serde_json_refuses_it(
-        object in junk(), seed in any::<u64>(), at in any::<prop::sample::Index>(), byte in 0_u8..128, tear in any::<bool>(),
-    ) {
-        let mut bytes = odd_json::write(&object, seed).into_bytes();
-        let at = at.index(bytes.len());
-        if tear { bytes.truncate(at) } else { bytes[at] = byte }
-        if let Ok(text) = std::str::from_utf8(&bytes) {
-            same_reading(text)?;
-        }
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -441,50 +295,6 @@ proptest! {
         // Each container has a mount and a layer of its own, and each of them one finding for each product's directory.
         prop_assert!(data.len() <= 8 * object["spec"]["containers"].as_array().unwrap().len(), "{:?}", data);
         prop_assert!(length <= 40 * object.to_string().len(), "{} of {}", length, object);
-    }
-
-    #[test]
-    fn the_text_of_an_object_is_judged_as_its_tree(
-        object in object(), old in object(), update in any::<bool>(), seed in any::<u64>(),
-    ) {
-        let (text, old_text) = (odd_json::write(&object, seed), odd_json::write(&old, seed.rotate_left(7)));
-        let (tape, old_tape) = (Tape::parse(&text).unwrap(), Tape::parse(&old_text).unwrap());
-        let (mut of_text, mut of_tree) = (Review::create(tape.root()), Review::create(&object));
-        if update {
-            of_text = Review { operation: Operation::Update, old: Some(old_tape.root()), ..of_text };
-            of_tree = Review { operation: Operation::Update, old: Some((&old).into()), ..of_tree };
-        }
-        let engine = engine();
-        let facts = |review: &Review<'_>| Facts::read(review.object, None).map(|facts| facts.id.clone());
-        prop_assert_eq!(facts(&of_text), facts(&of_tree));
-        prop_assert_eq!(engine.judge(&of_text), engine.judge(&of_tree), "{}", text);
-        prop_assert_eq!(engine.mutate(&of_text), engine.mutate(&of_tree));
-        prop_assert_eq!(engine.validate(&of_text), engine.validate(&of_tree));
-        prop_assert_eq!(engine.mutated(&of_text), engine.mutated(&of_tree));
-        let mut patched = object.clone();
-        json_patch::patch(&mut patched, &engine.mutate(&of_text).unwrap()).unwrap();
-        prop_assert_eq!(engine.mutated(&of_text).unwrap().unwrap_or(object), patched);
-    }
-
-    #[test]
-    fn the_text_of_junk_is_judged_as_its_tree(
-        kind in prop::sample::select(vec![
-            ("v1", "Pod"), ("apps/v1", "StatefulSet"), ("batch/v1", "CronJob"), ("v1", "PersistentVolumeClaim"),
-            ("v1", "PersistentVolume"), ("storage.k8s.io/v1", "StorageClass"),
-        ]),
-        spec in junk(), metadata in junk(), seed in any::<u64>(),
-    ) {
-        let object = json!({"apiVersion": kind.0, "kind": kind.1, "metadata": metadata, "spec": spec});
-        let text = odd_json::write(&object, seed);
-        let tape = Tape::parse(&text).unwrap();
-        let engine = engine();
-        let (of_text, of_tree) =
-            (engine.judge(&Review::create(tape.root())), engine.judge(&Review::create(&object)));
-        // Of several faults the text's first is told, and the tree's first, whose fields are in the order of their names.
-        if of_text.is_err() && of_tree.is_err() {
-            return Ok(());
-        }
-        prop_assert_eq!(of_text, of_tree, "{}", text);
     }
 
     #[test]

@@ -248,7 +248,7 @@ async fn a_node_volume_that_is_deleted_by_hand_is_written_again() {
     {
         assert_eq!(after["spec"][field], before["spec"][field], "{field}");
     }
-    assert_eq!(after["spec"]["adopt"], true, "it is never made anew");
+    assert_eq!(after["spec"]["adopt"], true, "it is never created again");
     release(&o).await;
     o.gone("NodeVolume", &name).await;
     assert!(agent.disk().is_empty());

@@ -6,8 +6,8 @@
 
 use super::request::Request;
 use super::respond::{self, Answer};
-use crate::json::Node;
 use crate::verdict::Verdict;
+use serde::Deserialize;
 use serde_json::json;
 
 /// The label of such an object. Its value comes back in the refusal.
@@ -23,33 +23,52 @@ pub fn probe_answer(value: &str) -> String {
     format!("volgate answered its own dry run {value}: mutated and validated")
 }
 
-fn label<'a>(request: &Request<'a>, key: &str) -> Option<&'a str> {
-    let labels = request.object?.get("metadata").and_then(|metadata| metadata.get("labels"))?;
-    labels.get(key).and_then(Node::as_str)
+/// The object as far as it counts.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Object {
+    metadata: Metadata,
 }
 
-/// The value of volgate's own object; none for every other.
-fn value<'a>(request: &Request<'a>) -> Option<&'a str> {
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    labels: Labels,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Labels {
+    #[serde(rename = "volgate.dev/probe")]
+    probe: String,
+    #[serde(rename = "volgate.dev/mutated")]
+    mutated: String,
+}
+
+/// The labels of volgate's own object; none for every other.
+fn labels(request: &Request<'_>) -> Option<Labels> {
     let is_one = request.dry_run
         && request.group.is_empty()
         && request.kind == "PodTemplate"
         && request.operation == "CREATE";
-    label(request, PROBE_LABEL).filter(|value| is_one && value.len() <= LONGEST)
+    let text = request.object.filter(|_| is_one)?;
+    let Object { metadata: Metadata { labels } } = serde_json::from_str(text).ok()?;
+    Some(labels).filter(|labels| (1..=LONGEST).contains(&labels.probe.len()))
 }
 
 /// The mutating webhook's answer to volgate's own object.
 pub(super) fn mutate(request: &Request<'_>) -> Option<Answer> {
-    let value = value(request)?;
+    let Labels { probe, .. } = labels(request)?;
     let path = format!("/metadata/labels/{}", MUTATED_LABEL.replace('/', "~1"));
-    let patch = serde_json::from_value(json!([{"op": "add", "path": path, "value": value}])).ok()?;
+    let patch = serde_json::from_value(json!([{"op": "add", "path": path, "value": probe}])).ok()?;
     Some(respond::judged(request, &Verdict { findings: Vec::new(), patch }))
 }
 
 /// The validating webhook's answer to volgate's own object.
 pub(super) fn validate(request: &Request<'_>) -> Option<Answer> {
-    let value = value(request)?;
-    if label(request, MUTATED_LABEL) == Some(value) {
-        return Some(respond::refused_probe(request, probe_answer(value)));
+    let Labels { probe, mutated } = labels(request)?;
+    if mutated == probe {
+        return Some(respond::refused_probe(request, probe_answer(&probe)));
     }
     Some(respond::skipped(request))
 }

@@ -1,148 +1,289 @@
-//! A review as the webhook reads it: one pass over its text, from which nothing is copied.
+//! A review as the API server sends it. One pass over its text finds the fields of the request; the objects stay text until
+//! it is known that a policy may be about them. What was read before a fault is kept, since the answer needs the uid.
 
 use super::API_VERSION;
-use crate::json::{Node, Shape, Step};
+use super::object::Budget;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::fmt;
 
-/// What is read of a review: everything that a rule can ask for, and of the rest only that it is JSON.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Level {
-    /// The whole.
-    Review,
-    /// Its `request`.
-    Request,
-    /// The request's `kind`.
-    Kind,
-    /// Its `resource`.
-    Resource,
-    /// Its `userInfo`.
-    User,
-    /// An object.
-    Object,
-    /// Its `metadata`.
-    Metadata,
-    /// Anything else.
-    Any,
+/// The fields of an AdmissionReview that are needed, as far as they could be read.
+#[derive(Debug, Default)]
+pub(super) struct Envelope<'a> {
+    api_version: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    request: Option<Request<'a>>,
+    fault: Option<String>,
 }
 
-impl Shape for Level {
-    fn is_any(self) -> bool {
-        self == Self::Any
-    }
-
-    fn field(self, key: &str) -> Step<Self> {
-        match (self, key) {
-            (Self::Any, _) => Step::Read(Self::Any),
-            (Self::Review, "apiVersion" | "kind") => Step::Read(Self::Any),
-            (Self::Review, "request") => Step::Read(Self::Request),
-            (Self::Request, "uid" | "subResource" | "name" | "namespace" | "operation" | "dryRun") => {
-                Step::Read(Self::Any)
-            }
-            (Self::Request, "kind") => Step::Read(Self::Kind),
-            (Self::Request, "resource") => Step::Try(Self::Resource),
-            (Self::Request, "userInfo") => Step::Try(Self::User),
-            // A bad object is answered under its request's uid, and only if it is up for judgement.
-            (Self::Request, "object" | "oldObject") => Step::Try(Self::Object),
-            (Self::Kind, "group" | "kind")
-            | (Self::Resource, "group" | "resource")
-            | (Self::User, "username") => Step::Read(Self::Any),
-            (Self::Object, "metadata") => Step::Read(Self::Metadata),
-            // Who wrote which field: often half of the text; no rule reads it, and `check` never has it.
-            (Self::Metadata, "managedFields") => Step::Skip,
-            (Self::Object | Self::Metadata, _) => Step::Read(Self::Any),
-            (Self::Review | Self::Request | Self::Kind | Self::Resource | Self::User, _) => Step::Skip,
-        }
-    }
-}
-
-/// The fields of a review's request that are needed. Absent, null and empty are one.
+/// The fields of its request. Absent, null and empty are one.
 #[derive(Debug, Default)]
 pub(super) struct Request<'a> {
-    pub(super) uid: &'a str,
-    pub(super) group: &'a str,
-    pub(super) kind: &'a str,
-    pub(super) resource_group: &'a str,
-    pub(super) resource: &'a str,
-    pub(super) subresource: &'a str,
-    pub(super) name: &'a str,
-    pub(super) namespace: &'a str,
-    pub(super) operation: &'a str,
+    pub(super) uid: Cow<'a, str>,
+    pub(super) group: Cow<'a, str>,
+    pub(super) kind: Cow<'a, str>,
+    pub(super) resource_group: Cow<'a, str>,
+    pub(super) resource: Cow<'a, str>,
+    pub(super) subresource: Cow<'a, str>,
+    pub(super) name: Cow<'a, str>,
+    pub(super) namespace: Cow<'a, str>,
+    pub(super) operation: Cow<'a, str>,
     /// Whether nothing is to be stored. What cannot be read counts as false.
     pub(super) dry_run: bool,
     /// Who asks. Nobody can forge it, unlike all that an object says.
-    pub(super) user: &'a str,
-    pub(super) object: Option<Node<'a>>,
-    pub(super) old_object: Option<Node<'a>>,
+    pub(super) user: Cow<'a, str>,
+    /// The text of the object; none for null.
+    pub(super) object: Option<&'a str>,
+    /// The text of the object as it is.
+    pub(super) old_object: Option<&'a str>,
+    /// All fields but the objects, as CEL's `request` has them.
+    rest: Vec<(&'static str, &'a RawValue)>,
+    fault: Option<String>,
 }
+
+impl<'a> Envelope<'a> {
+    /// Reads as far as it can, and says what stopped it or has a wrong type.
+    pub(super) fn read(text: &'a str) -> (Self, Option<String>) {
+        let mut envelope = Self::default();
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let result =
+            EnvelopeSeed(&mut envelope).deserialize(&mut deserializer).and_then(|()| deserializer.end());
+        let fault = result.err().map(|error| format!("the body is no AdmissionReview: {error}"));
+        let fault = fault.or_else(|| envelope.fault.take());
+        let fault = fault.or_else(|| envelope.request.as_mut()?.fault.take());
+        (envelope, fault)
+    }
+
+    /// The request, when it names a uid to answer under.
+    pub(super) fn request(&self) -> Option<&Request<'a>> {
+        self.request.as_ref().filter(|request| !request.uid.is_empty())
+    }
+
+    /// Why this version of the review cannot be read.
+    pub(super) fn version_fault(&self) -> Option<String> {
+        if self.kind != "AdmissionReview" {
+            return Some(format!("the body's kind is {:?}, and must be AdmissionReview", self.kind));
+        }
+        (self.api_version != API_VERSION).then(|| {
+            format!(
+                "the review's apiVersion is {:?}, and volgate speaks {API_VERSION}: set \
+                 admissionReviewVersions: [v1] in the webhook configuration",
+                self.api_version
+            )
+        })
+    }
+}
+
+impl Request<'_> {
+    /// The namespace; none for objects outside of one.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        Some(&*self.namespace).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// The request without its objects, as CEL's `request` has it.
+    ///
+    /// # Errors
+    /// The field that no tree can be made of.
+    pub(super) fn without_objects(&self, budget: &Budget) -> Result<Value, String> {
+        let mut fields = Map::new();
+        for (key, raw) in &self.rest {
+            fields.insert((*key).to_owned(), budget.value(&format!("request.{key}"), raw.get())?);
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+/// A text that borrows where it can; null is the empty text.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+            fn visit_unit<E>(self) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed("")))
+            }
+        }
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+/// Declares a seed that fills the fields of a map one by one, so that those before a fault in the syntax are kept.
+macro_rules! filling {
+    ($seed:ident, $target:ty, $expecting:literal, |$into:ident, $key:ident, $map:ident| $body:expr) => {
+        struct $seed<'s, 'a>(&'s mut $target);
+
+        impl<'de> DeserializeSeed<'de> for $seed<'_, 'de> {
+            type Value = ();
+            fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+                deserializer.deserialize_any(self)
+            }
+        }
+
+        impl<'de> Visitor<'de> for $seed<'_, 'de> {
+            type Value = ();
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($expecting)
+            }
+            fn visit_unit<E>(self) -> Result<(), E> {
+                Ok(())
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut $map: A) -> Result<(), A::Error> {
+                let $into = self.0;
+                while let Some(Text($key)) = $map.next_key()? {
+                    $body
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+filling!(EnvelopeSeed, Envelope<'a>, "an AdmissionReview", |into, key, map| match key.as_ref() {
+    "apiVersion" => into.api_version = text("apiVersion", map.next_value()?, &mut into.fault),
+    "kind" => into.kind = text("kind", map.next_value()?, &mut into.fault),
+    "request" => map.next_value_seed(RequestSeed(into.request.insert(Request::default())))?,
+    _ => {
+        map.next_value::<IgnoredAny>()?;
+    }
+});
+
+filling!(RequestSeed, Request<'a>, "a request", |into, key, map| {
+    let raw: &'de RawValue = map.next_value()?;
+    into.take(key, raw);
+});
+
+/// The fields besides the objects that an AdmissionReview of v1 has.
+const REST: [&str; 13] = [
+    "dryRun",
+    "kind",
+    "name",
+    "namespace",
+    "operation",
+    "options",
+    "requestKind",
+    "requestResource",
+    "requestSubResource",
+    "resource",
+    "subResource",
+    "uid",
+    "userInfo",
+];
 
 impl<'a> Request<'a> {
-    /// Reads a review of that shape; nothing where a field has a wrong type or it is no review at all.
-    pub(super) fn read(review: Node<'a>) -> Option<Self> {
-        let (mut api_version, mut kind, mut request) = ("", "", Node::NULL);
-        for (key, value) in review.given() {
-            match key {
-                "apiVersion" => api_version = value.as_str()?,
-                "kind" => kind = value.as_str()?,
-                "request" => request = value,
-                _ => {}
-            }
-        }
-        if version_fault(api_version, kind).is_some() {
-            return None;
-        }
-        let mut read = Self::default();
-        for (key, value) in request.given() {
-            match key {
-                "uid" => read.uid = value.as_str()?,
-                "kind" => (read.group, read.kind) = group_and_kind(value)?,
-                // What cannot be read of these two counts as absent: it excuses nobody, and a Scale must say of what.
-                "resource" => {
-                    (read.resource_group, read.resource) = (text(value, "group"), text(value, "resource"));
+    /// Takes a field. One of a wrong type is a fault and stops nothing, so that the uid is found wherever it stands.
+    fn take(&mut self, key: Cow<'a, str>, raw: &'a RawValue) {
+        let fault = &mut self.fault;
+        match key.as_ref() {
+            "object" | "oldObject" => {
+                let given = Some(raw.get()).filter(|text| *text != "null");
+                if key == "object" {
+                    self.object = given
+                } else {
+                    self.old_object = given
                 }
-                "userInfo" => read.user = text(value, "username"),
-                "subResource" => read.subresource = value.as_str()?,
-                "name" => read.name = value.as_str()?,
-                "namespace" => read.namespace = value.as_str()?,
-                "operation" => read.operation = value.as_str()?,
-                "dryRun" => read.dry_run = value.as_bool().unwrap_or_default(),
-                "object" => read.object = Some(value),
-                "oldObject" => read.old_object = Some(value),
-                _ => {}
+                return;
             }
-        }
-        Some(read).filter(|request| !request.uid.is_empty())
-    }
-
-    /// The namespace; none for objects outside of one.
-    pub(super) fn namespace(&self) -> Option<&'a str> {
-        Some(self.namespace).filter(|namespace| !namespace.is_empty())
-    }
-}
-
-fn text<'a>(map: Node<'a>, key: &str) -> &'a str {
-    map.get(key).and_then(Node::as_str).unwrap_or_default()
-}
-
-fn group_and_kind<'a>(value: Node<'a>) -> Option<(&'a str, &'a str)> {
-    let (mut group, mut kind) = ("", "");
-    for (key, value) in value.given() {
-        match key {
-            "group" => group = value.as_str()?,
-            "kind" => kind = value.as_str()?,
+            "uid" => self.uid = text("request.uid", raw, fault),
+            "subResource" => self.subresource = text("request.subResource", raw, fault),
+            "name" => self.name = text("request.name", raw, fault),
+            "namespace" => self.namespace = text("request.namespace", raw, fault),
+            "operation" => self.operation = text("request.operation", raw, fault),
+            "dryRun" => self.dry_run = raw.get() == "true",
+            "kind" => match fields(["group", "kind"], raw) {
+                Ok([group, kind]) => {
+                    let mut text = |field, raw: Option<&'a RawValue>| {
+                        raw.map_or(Cow::Borrowed(""), |raw| text(field, raw, fault))
+                    };
+                    self.group = text("request.kind.group", group);
+                    self.kind = text("request.kind.kind", kind);
+                }
+                Err(error) => *fault = Some(wrong_type("request.kind", &error)),
+            },
+            // What cannot be read of these two counts as absent: it excuses nobody, and a Scale must say of what.
+            "resource" => {
+                let [group, resource] = fields(["group", "resource"], raw).unwrap_or_default();
+                (self.resource_group, self.resource) = (lenient(group), lenient(resource));
+            }
+            "userInfo" => {
+                let [name] = fields(["username"], raw).unwrap_or_default();
+                self.user = lenient(name);
+            }
             _ => {}
         }
+        if let Some(known) = REST.into_iter().find(|known| *known == key) {
+            // Of several fields of one name the last counts.
+            self.rest.retain(|(other, _)| *other != known);
+            self.rest.push((known, raw));
+        }
     }
-    Some((group, kind))
 }
 
-/// Why a review of that version cannot be read.
-pub(super) fn version_fault(api_version: &str, kind: &str) -> Option<String> {
-    if kind != "AdmissionReview" {
-        return Some(format!("the body's kind is {kind:?}, and must be AdmissionReview"));
+/// The texts of these fields of a map.
+///
+/// # Errors
+/// It is neither a map nor null.
+fn fields<'a, const N: usize>(
+    names: [&'static str; N],
+    raw: &'a RawValue,
+) -> Result<[Option<&'a RawValue>; N], serde_json::Error> {
+    struct Fields<const N: usize>([&'static str; N]);
+    impl<'de, const N: usize> Visitor<'de> for Fields<N> {
+        type Value = [Option<&'de RawValue>; N];
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok([None; N])
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = [None; N];
+            while let Some(Text(key)) = map.next_key()? {
+                let wanted = found.iter_mut().zip(self.0).find(|(_, name)| *name == key);
+                match wanted {
+                    Some((place, _)) => *place = Some(map.next_value()?),
+                    None => {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+            }
+            Ok(found)
+        }
     }
-    (api_version != API_VERSION).then(|| {
-        format!(
-            "the review's apiVersion is {api_version:?}, and volgate speaks {API_VERSION}: set \
-             admissionReviewVersions: [v1] in the webhook configuration"
-        )
-    })
+    serde_json::Deserializer::from_str(raw.get()).deserialize_any(Fields(names))
+}
+
+/// A field that must be a text where it is given.
+fn text<'a>(field: &str, raw: &'a RawValue, fault: &mut Option<String>) -> Cow<'a, str> {
+    match serde_json::from_str(raw.get()) {
+        Ok(Text(text)) => text,
+        Err(error) => {
+            *fault = Some(wrong_type(field, &error));
+            Cow::Borrowed("")
+        }
+    }
+}
+
+/// A text; empty where it is none.
+fn lenient(raw: Option<&RawValue>) -> Cow<'_, str> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).map_or(Cow::Borrowed(""), |Text(text)| text)
+}
+
+/// Without the place, which would count from the field's start.
+fn wrong_type(field: &str, error: &serde_json::Error) -> String {
+    let error = error.to_string();
+    format!("{field}: {}", error.split(" at line ").next().unwrap_or_default())
 }

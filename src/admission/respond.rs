@@ -172,18 +172,18 @@ pub(super) fn unreadable(request: &Request<'_>, fault: &str) -> Answer {
          sent this, please report it to volgate's maintainers"
     );
     let note = format!("{}: {fault}", subject(request));
-    let response = Response::denied(request.uid, 400, "BadRequest", message);
+    let response = Response::denied(&request.uid, 400, "BadRequest", message);
     send(request, response, VerdictLabel::Unreadable, Vec::new(), Some(note))
 }
 
 /// A review that no policy is about.
 pub(super) fn skipped(request: &Request<'_>) -> Answer {
-    send(request, Response::allowed(request.uid), VerdictLabel::Skipped, Vec::new(), None)
+    send(request, Response::allowed(&request.uid), VerdictLabel::Skipped, Vec::new(), None)
 }
 
 /// volgate's own dry run, which is refused so that it gets an answer.
 pub(super) fn refused_probe(request: &Request<'_>, message: String) -> Answer {
-    let response = Response::denied(request.uid, 403, "Forbidden", message);
+    let response = Response::denied(&request.uid, 403, "Forbidden", message);
     send(request, response, VerdictLabel::Skipped, Vec::new(), None)
 }
 
@@ -193,9 +193,9 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
     let mut response = if verdict.denied() {
         let message = denial(verdict);
         note = Some(format!("{}: {message}", subject(request)));
-        Response::denied(request.uid, 403, "Forbidden", message)
+        Response::denied(&request.uid, 403, "Forbidden", message)
     } else {
-        Response::allowed(request.uid)
+        Response::allowed(&request.uid)
     };
     response.warnings = warnings(verdict);
     response.audit_annotations = annotations(&verdict.findings);
@@ -247,8 +247,8 @@ fn send(
         content_type: "application/json",
         body,
         outcome: Outcome {
-            operation: Operation::parse(request.operation).map_or(UNKNOWN_OPERATION, Operation::as_str),
-            kind: judged_kind(request.group, request.kind).map_or(OTHER_KIND, |judged| judged.kind),
+            operation: Operation::parse(&request.operation).map_or(UNKNOWN_OPERATION, Operation::as_str),
+            kind: judged_kind(&request.group, &request.kind).map_or(OTHER_KIND, |judged| judged.kind),
             verdict,
             findings,
             note,
@@ -362,6 +362,7 @@ fn cut(text: &str, max: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::request::Envelope;
     use super::*;
     use crate::model::FieldPath;
 
@@ -402,8 +403,9 @@ mod tests {
     #[test]
     fn excused_findings_deny_and_warn_nothing() {
         let excused = Finding { excused: Some("a cache".into()), ..finding(Action::Deny, "x") };
-        let request = Request { uid: "u", ..Request::default() };
-        let answer = judged(&request, &verdict(vec![excused]));
+        let (envelope, _) = Envelope::read(r#"{"request":{"uid":"u"}}"#);
+        let request = envelope.request().unwrap();
+        let answer = judged(request, &verdict(vec![excused]));
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(
             body["response"],

@@ -2,11 +2,11 @@
 
 use super::kinds::SCALE;
 use super::request::Request;
-use super::{given, same_kind};
 use crate::facts::{FactsFault, Object, OrFault};
 use crate::json::Node;
 use crate::model::Operation;
 use crate::rule::Scale;
+use serde_json::Value;
 
 /// A workload that can be scaled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,51 +46,63 @@ pub(super) enum Scaled {
 
 impl Scaled {
     pub(super) fn of(request: &Request<'_>) -> Self {
-        let is_scale = (request.group, request.kind) == (SCALE.group, SCALE.kind);
+        let is_scale = is_scale(request);
         if request.resource.is_empty() && is_scale {
             return Self::Unknown;
         }
         let found = SCALABLE.iter().find(|it| {
-            (it.group, it.resource) == (request.resource_group, request.resource)
+            (it.group, it.resource) == (&*request.resource_group, &*request.resource)
                 && (request.subresource == "scale" || is_scale)
         });
         found.map_or(Self::Nothing, |scalable| Self::Workload(*scalable))
     }
 }
 
-/// Reads who is scaled, and from how many replicas to how many.
-///
-/// # Errors
-/// What is wrong with the request, with its field.
-pub(super) fn read<'a>(
-    request: &Request<'a>,
-    operation: Operation,
-    of: Scalable,
-) -> Result<Scale<'a>, String> {
-    if (request.group, request.kind) != (SCALE.group, SCALE.kind) {
-        return Err(format!(
-            "request.kind is {:?} of the group {:?}, and the scale of {} is a Scale of the group autoscaling",
-            request.kind, request.group, of.resource
-        ));
+fn is_scale(request: &Request<'_>) -> bool {
+    (&*request.group, &*request.kind) == (SCALE.group, SCALE.kind)
+}
+
+impl Scalable {
+    /// Whether the request can be one of a `scale` of it.
+    ///
+    /// # Errors
+    /// What is wrong with the request, with its field.
+    pub(super) fn check(self, request: &Request<'_>, operation: Operation) -> Result<(), String> {
+        if !is_scale(request) {
+            return Err(format!(
+                "request.kind is {:?} of the group {:?}, and the scale of {} is a Scale of the group autoscaling",
+                request.kind, request.group, self.resource
+            ));
+        }
+        if operation != Operation::Update {
+            return Err(format!(
+                "request.operation is {}, and a Scale is never made, only changed: an UPDATE",
+                operation.as_str()
+            ));
+        }
+        Ok(())
     }
-    if operation != Operation::Update {
-        return Err(format!(
-            "request.operation is {}, and a Scale is never made, only changed: an UPDATE",
-            operation.as_str()
-        ));
+
+    /// Reads who is scaled, and from how many replicas to how many.
+    ///
+    /// # Errors
+    /// What is wrong with the objects or the request, with its field.
+    pub(super) fn read<'a>(
+        self,
+        request: &'a Request<'_>,
+        object: &'a Value,
+        old: &Value,
+    ) -> Result<Scale<'a>, String> {
+        let from = replicas(old.into()).map_err(|fault| format!("request.oldObject.{fault}"))?;
+        let to = replicas(object.into()).map_err(|fault| format!("request.object.{fault}"))?;
+        let (name, uid) = identity(object.into()).map_err(|fault| format!("request.object.{fault}"))?;
+        let name = if name.is_empty() { &request.name } else { name };
+        if name.is_empty() || request.namespace.is_empty() {
+            return Err("request.name or request.namespace is missing, and a Scale has both".to_owned());
+        }
+        let Self { api_version, kind, .. } = self;
+        Ok(Scale { api_version, kind, namespace: &request.namespace, name, uid, from, to })
     }
-    let object = given(request.object, "request.object", operation)?;
-    same_kind(object, request)?;
-    let old = given(request.old_object, "request.oldObject", operation)?;
-    let from = replicas(old).map_err(|fault| format!("request.oldObject.{fault}"))?;
-    let to = replicas(object).map_err(|fault| format!("request.object.{fault}"))?;
-    let (name, uid) = identity(object).map_err(|fault| format!("request.object.{fault}"))?;
-    let name = if name.is_empty() { request.name } else { name };
-    if name.is_empty() || request.namespace.is_empty() {
-        return Err("request.name or request.namespace is missing, and a Scale has both".to_owned());
-    }
-    let Scalable { api_version, kind, .. } = of;
-    Ok(Scale { api_version, kind, namespace: request.namespace, name, uid, from, to })
 }
 
 /// `spec.replicas`; absent is 0, since that is how a Scale is written.

@@ -166,7 +166,7 @@ impl Base {
             rustix::fs::renameat(&self.root, &new, &self.root, &path).map_err(fail)
         })();
         if written.is_err() {
-            // On a full disk it would take room for ever.
+            // On a full disk it would take room forever.
             let _ = rustix::fs::unlinkat(&self.root, &new, AtFlags::empty());
         }
         written?;

@@ -61,7 +61,7 @@ fn restrict(options: &Options, reads: &[PathBuf]) -> Result<RulesetStatus, Rules
         rules.push((links, AccessFs::ReadDir | AccessFs::MakeSym | AccessFs::RemoveFile));
         rules.extend(["/sys/block", "/sys/devices/virtual/block"].map(|path| (path.into(), read)));
     }
-    // What the kernel tells of subvolumes; name resolution, with the libraries that it may load; the
+    // What the kernel says of subvolumes; name resolution, with the libraries that it may load; the
     // service account's token, which changes.
     const READ: [&str; 7] =
         ["/sys/fs/btrfs", "/etc", "/lib", "/lib64", "/usr/lib", "/run/secrets", "/var/run/secrets"];

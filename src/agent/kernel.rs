@@ -10,7 +10,6 @@ use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Result;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl, opcode};
 use std::ffi::{CStr, c_void};
-use std::ops::Range;
 
 /// An ioctl and its argument, of which the kernel reads and writes no more than is there.
 struct Call<'a, T> {
@@ -317,99 +316,9 @@ pub(super) fn set_project_quota(root: impl AsFd, project: u32, bytes: u64, inode
     quotactl(root, Q_SETQUOTA, project, &mut block)
 }
 
-/// The parts of this process that are read from files and never written: code and constants.
-#[derive(Debug)]
-pub(super) struct Code(Vec<Range<usize>>);
-
-impl Code {
-    /// What is there now.
-    pub(super) fn mapped() -> std::io::Result<Self> {
-        Ok(Self(clean_parts(&std::fs::read_to_string("/proc/self/smaps")?)))
-    }
-
-    /// Has the kernel take all of it out of this process's memory. What is used again comes from the file's cached pages.
-    pub(super) fn let_go(&self) {
-        for part in &self.0 {
-            // SAFETY: Linux reads pages that are mapped from a file and were never written from there again, so that
-            // nobody sees a difference; and code and constants stay mapped until the process ends. That the kernel
-            // refuses is nothing worth telling.
-            let _ = unsafe { libc::madvise(part.start as *mut c_void, part.len(), libc::MADV_DONTNEED) };
-        }
-    }
-}
-
-/// Of the text of /proc/<pid>/smaps, the private mappings of files that cannot be written and hold nothing that was.
-fn clean_parts(smaps: &str) -> Vec<Range<usize>> {
-    let mut parts = Vec::new();
-    let mut file = None;
-    for line in smaps.lines() {
-        let mut words = line.split_whitespace();
-        match (words.next(), words.next(), words.nth(2)) {
-            (Some("Anonymous:"), Some("0"), _) => parts.extend(file.take()),
-            (Some(range), Some("r-xp" | "r--p"), Some(inode)) => {
-                let (start, end) = range.split_once('-').unwrap_or_default();
-                let number = |text| usize::from_str_radix(text, 16).ok();
-                file = number(start).zip(number(end)).filter(|_| inode != "0").map(|(start, end)| start..end);
-            }
-            // The first line of another mapping; those beneath it have a name with a colon.
-            (Some(range), Some(_), _) if !range.ends_with(':') => file = None,
-            _ => {}
-        }
-    }
-    parts
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn code_is_what_is_read_from_files_and_never_written() {
-        let mapping = |head: &str, anonymous: u32| {
-            format!("{head}\nSize: 4 kB\nAnonymous: {anonymous} kB\nVmFlags: rd\n")
-        };
-        let smaps = [
-            mapping("10000-20000 r--p 00000000 fe:00 77 /volgate", 0),
-            mapping("20000-30000 r-xp 00010000 fe:00 77 /volgate", 0),
-            mapping("30000-40000 r--p 00020000 fe:00 77 /volgate", 8),
-            mapping("40000-50000 rw-p 00030000 fe:00 77 /volgate", 0),
-            mapping("50000-60000 rw-p 00000000 00:00 0 [heap]", 4),
-            mapping("60000-70000 r-xp 00000000 00:00 0 [vdso]", 0),
-            mapping("70000-80000 r--s 00000000 fe:00 78 /shared", 0),
-        ];
-        assert_eq!(clean_parts(&smaps.concat()), [0x10000..0x20000, 0x20000..0x30000]);
-        assert_eq!(format!("{:?}", clean_parts("")), "[]");
-    }
-
-    #[test]
-    fn code_that_was_let_go_is_taken_out_of_memory_and_runs_on() {
-        let code = Code::mapped().unwrap();
-        let resident = || {
-            let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
-            let mut inside = false;
-            let mut sum = 0;
-            for line in smaps.lines() {
-                let mut words = line.split_whitespace();
-                match (words.next().unwrap(), words.next()) {
-                    ("Rss:", Some(kib)) if inside => sum += kib.parse::<usize>().unwrap(),
-                    (range, _) if !range.ends_with(':') => {
-                        let start = usize::from_str_radix(range.split_once('-').unwrap().0, 16).unwrap();
-                        inside = code.0.iter().any(|part| part.start == start);
-                    }
-                    _ => {}
-                }
-            }
-            sum
-        };
-        let before = resident();
-        // Other tests run beside this one, and have code mapped again.
-        let after = (0..10).map(|_| {
-            code.let_go();
-            resident()
-        });
-        let after = after.min().unwrap();
-        assert!(after < before / 2, "{before} KiB, then {after}");
-    }
 
     #[test]
     fn structs_and_numbers_are_the_kernels() {

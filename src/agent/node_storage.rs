@@ -1,4 +1,4 @@
-//! What the agent tells of its node: its NodeStorage's status, and when that is worth a write.
+//! What the agent reports of its node: its NodeStorage's status, and when that is worth a write.
 
 use super::shared::BaseView;
 use crate::model::{Backend, BaseStatus, NodeStorageStatus};

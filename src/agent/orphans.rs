@@ -110,6 +110,6 @@ mod tests {
         assert!(look(true, 59).is_empty());
         assert_eq!(look(true, 60), ["/base/d"]);
         assert!(look(false, 61).is_empty());
-        assert!(look(true, 62).is_empty(), "the time begins anew");
+        assert!(look(true, 62).is_empty(), "the time starts again");
     }
 }

@@ -401,7 +401,7 @@ fn supported(spec: &NodeVolumeSpec, room: &Room) -> Result<(), Fault> {
 }
 
 /// Whether no other volume has the same place, one around it or one in it. A directory of which only a forgotten
-/// volume's record speaks may be gone on with, as one without a record may.
+/// volume's record speaks may be used, as one without a record may.
 fn free(asked: &Asked, others: &[Other<'_>]) -> Result<(), Fault> {
     match in_the_way(asked, others) {
         None => Ok(()),

@@ -2,7 +2,6 @@
 
 use super::backend::Devices;
 use super::in_time::in_time;
-use super::kernel::Code;
 use super::node_storage::{base_status, is_news};
 use super::orphans::{Known, Orphans};
 use super::plan::{Around, Found, Seen, Step, plan};
@@ -33,7 +32,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 const PAGE: u32 = 100;
 /// How many writes to the API server are on their way at once.
 const WRITES: usize = 8;
-/// How long after a change the room is measured anew, and told: a burst of claims is one change.
+/// How long after a change the room is measured again and reported: a burst of claims is one change.
 const SETTLE: Duration = Duration::from_secs(1);
 /// The pause between two attempts to read the node.
 const NODE_PAUSE: Duration = Duration::from_secs(5);
@@ -67,8 +66,6 @@ pub struct Agent {
     options: Options,
     shared: Arc<Shared>,
     health: Arc<Health>,
-    /// None where /proc cannot be read.
-    code: Option<Code>,
 }
 
 /// What readiness goes by.
@@ -86,15 +83,15 @@ enum News {
 }
 
 impl Agent {
-    /// An agent that has not begun. To be made before the process is [confined](super::confine()), as it reads in /proc
-    /// where its code lies, and has the thread that opens devices.
+    /// An agent that has not begun. To be made before the process is [confined](super::confine()), as it starts
+    /// the thread that opens devices.
     ///
     /// # Errors
     /// A thread cannot be started.
     pub fn new(options: Options) -> std::io::Result<Self> {
         let devices = Devices::start(&options.host_root, options.most_loop_devices)?;
         let shared = Arc::new(Shared::new(&options, devices));
-        Ok(Self { options, shared, health: Arc::default(), code: Code::mapped().ok() })
+        Ok(Self { options, shared, health: Arc::default() })
     }
 
     /// What readiness depends on.
@@ -120,7 +117,7 @@ impl Agent {
         move || shared.metrics.render(&shared)
     }
 
-    /// Works for ever.
+    /// Works until it is dropped.
     ///
     /// # Errors
     /// A thread cannot be started.
@@ -218,8 +215,6 @@ impl Running {
                 _ = looks.tick() => {
                     self.look();
                     self.dispatch_all();
-                    // Most of the code in memory is that of the start, and of work that is rare.
-                    self.agent.code.iter().for_each(Code::let_go);
                 }
                 () = soon => self.time(),
             }
@@ -271,7 +266,7 @@ impl Running {
             return;
         }
         if asked.spec.node_uid != self.agent.shared.node_uid() {
-            // The node may have been made anew under this agent's feet.
+            // The Node object may have been deleted and made again meanwhile.
             self.ask_for_node();
         }
         if self.volumes.take(asked, version) {
@@ -314,7 +309,7 @@ impl Running {
 
     fn news(&mut self, news: News) {
         match news {
-            News::Worker(Answer::Volume { volume, news }) => self.worked(&volume, news),
+            News::Worker(Answer::Volume { volume, news }) => self.on_worker_done(&volume, news),
             News::Worker(Answer::Looked) => {
                 self.looking = self.looking.saturating_sub(1);
                 if self.looking == 0 {
@@ -323,7 +318,9 @@ impl Running {
                     self.remove_orphans();
                 }
             }
-            News::Told { volume, uid, status, written } => self.told(&volume, &uid, status, written),
+            News::Told { volume, uid, status, written } => {
+                self.on_status_written(&volume, &uid, status, written)
+            }
             News::Node(Ok(uid)) => {
                 let known = self.agent.shared.node_uid();
                 if known != uid {
@@ -386,7 +383,7 @@ impl Running {
         }
     }
 
-    /// Has a volume gone on with. Before all volumes and the node are known, nobody can say what is in whose way.
+    /// Gives a volume to its worker. Before all volumes and the node are known, nobody can say what is in whose way.
     fn dispatch(&mut self, volume: &str) {
         let known = self.agent.health.listed.load(Ordering::Relaxed)
             && self.agent.health.node.load(Ordering::Relaxed);
@@ -423,16 +420,16 @@ impl Running {
                     Step::Report(status) => Some(status),
                     _ => None,
                 });
-                self.worked(volume, news);
+                self.on_worker_done(volume, news);
             }
         }
     }
 
     /// A volume is as far as its worker can bring it.
-    fn worked(&mut self, volume: &str, news: Option<NodeVolumeStatus>) {
+    fn on_worker_done(&mut self, volume: &str, news: Option<NodeVolumeStatus>) {
         let Some(entry) = self.volumes.entries.get(volume) else { return };
         let Some(status) = news else {
-            self.rests(volume, false);
+            self.settle(volume, false);
             return;
         };
         tracing::info!(
@@ -464,10 +461,16 @@ impl Running {
         });
     }
 
-    fn told(&mut self, volume: &str, uid: &str, status: NodeVolumeStatus, written: Result<u64, kube::Error>) {
+    fn on_status_written(
+        &mut self,
+        volume: &str,
+        uid: &str,
+        status: NodeVolumeStatus,
+        written: Result<u64, kube::Error>,
+    ) {
         let failed = match written {
             Ok(version) => {
-                self.volumes.told(volume, uid, status, version);
+                self.volumes.on_status_written(volume, uid, status, version);
                 false
             }
             // Deleted, or deleted and written again: the watch tells.
@@ -478,11 +481,11 @@ impl Running {
                 true
             }
         };
-        self.rests(volume, failed);
+        self.settle(volume, failed);
     }
 
-    fn rests(&mut self, volume: &str, failed: bool) {
-        if self.volumes.rests(volume, failed, Instant::now()) {
+    fn settle(&mut self, volume: &str, failed: bool) {
+        if self.volumes.settle(volume, failed, Instant::now()) {
             self.dispatch(volume);
         }
     }

@@ -31,7 +31,7 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// What each volume was measured to take, by its name; has them measured anew for the next time.
+    /// What each volume was measured to take, by its name; has them measured again for the next time.
     pub(super) fn used(&self) -> BTreeMap<String, i64> {
         if let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {
             // Without its thread, what is known stays.

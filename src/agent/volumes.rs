@@ -1,4 +1,4 @@
-//! The NodeVolumes of this node as far as they are known, and when each is gone on with.
+//! The NodeVolumes of this node as far as they are known, and when each is worked on next.
 
 use super::plan::Asked;
 use crate::model::{NodeVolumeSpec, NodeVolumeStatus, Phase};
@@ -75,15 +75,21 @@ impl Volumes {
     }
 
     /// A status was written, in this version of the object.
-    pub(super) fn told(&mut self, volume: &str, uid: &str, status: NodeVolumeStatus, version: u64) {
+    pub(super) fn on_status_written(
+        &mut self,
+        volume: &str,
+        uid: &str,
+        status: NodeVolumeStatus,
+        version: u64,
+    ) {
         if let Some(entry) = self.entries.get_mut(volume).filter(|entry| entry.asked.uid == uid) {
             entry.asked.status = status;
             entry.told = version;
         }
     }
 
-    /// Nobody is at a volume any more. Says whether it is to be gone on with at once.
-    pub(super) fn rests(&mut self, volume: &str, failed: bool, now: Instant) -> bool {
+    /// Nobody is at a volume any more. Says whether it is due again at once.
+    pub(super) fn settle(&mut self, volume: &str, failed: bool, now: Instant) -> bool {
         let Some(entry) = self.entries.get_mut(volume) else { return false };
         entry.busy = false;
         if std::mem::take(&mut entry.again) {

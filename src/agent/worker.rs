@@ -16,7 +16,7 @@ use std::time::Instant;
 pub(super) enum Job {
     /// Go on with a volume.
     Volume(Box<Asked>),
-    /// Look at the base anew.
+    /// Look at the base again.
     Look,
     /// Remove what nobody knows any more.
     RemoveOrphan(String),
@@ -142,7 +142,7 @@ impl Worker {
         }
         let seen = match self.seen(asked) {
             Ok(seen) => seen,
-            Err(fault) => return self.give_way(asked, &nothing(), &fault),
+            Err(fault) => return self.retreat(asked, &nothing(), &fault),
         };
         let base = opened.and_then(|()| self.room());
         // Always before a base's lock, never after it.
@@ -158,12 +158,12 @@ impl Worker {
             Err(fault) => {
                 tracing::warn!(volume = asked.volume, reason = fault.reason, "{fault}");
                 let seen = self.seen(asked).unwrap_or_else(|_| seen.clone());
-                self.give_way(asked, &seen, &fault)
+                self.retreat(asked, &seen, &fault)
             }
         }
     }
 
-    fn give_way(&mut self, asked: &Asked, seen: &Seen, fault: &Fault) -> Option<NodeVolumeStatus> {
+    fn retreat(&mut self, asked: &Asked, seen: &Seen, fault: &Fault) -> Option<NodeVolumeStatus> {
         let steps = after_fault(asked, seen, fault);
         match self.carry_out(asked, &steps) {
             Ok(()) => reported(&steps),
@@ -275,7 +275,7 @@ impl Worker {
 }
 
 /// Why nothing can be made on a disk that pods have filled with files, though it may have room for their bytes. A file system
-/// that makes inodes as it needs them tells of none.
+/// that makes inodes as it needs them reports none.
 fn without_inodes(path: &str, statvfs: &rustix::fs::StatVfs) -> Option<Fault> {
     (statvfs.f_files > 0 && statvfs.f_favail == 0).then(|| {
         let all = statvfs.f_files;

@@ -11,47 +11,47 @@ use std::time::Duration;
 
 /// Make and remove the volumes of this node.
 ///
-/// The agent does what the NodeVolumes of its node ask, beneath its bases and nowhere else, and tells in their status
-/// what came of it. /livez, /readyz and /metrics are on --health-listen in the clear. The log goes to stderr; RUST_LOG
-/// sets how much of it.
+/// The agent makes, grows and removes what the NodeVolumes of its node ask for, beneath its base directories and nowhere
+/// else, and writes their status. /livez, /readyz and /metrics are served on --health-listen over plain HTTP. Logs go to
+/// stderr; RUST_LOG sets the level.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The node's name
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     node_name: String,
-    /// A directory of the node in which volumes are made
+    /// A base: a directory of the node in which volumes are made; may be repeated
     #[arg(long, value_name = "PATH", default_value = "/opt/local-path-provisioner")]
     base: Vec<String>,
-    /// Beneath what the node's paths are seen here
+    /// Where the host's root file system is mounted in this container
     #[arg(long, value_name = "DIRECTORY", default_value = "/")]
     host_root: PathBuf,
-    /// How much may be promised to claims of what a disk holds, as a ratio
+    /// Overcommit ratio: total claim size allowed per byte of disk
     #[arg(long, value_name = "RATIO", default_value_t = 1.0)]
     overcommit: f64,
-    /// How often disks and volumes are looked at, in seconds
+    /// How often disks and volumes are checked, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     look_every: u32,
-    /// How long a volume may be without a NodeVolume before it is called an orphan, in seconds
+    /// How long a volume on the disk may have no NodeVolume before it is reported as an orphan, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     orphan_grace: u32,
-    /// How often the files of plain directories are counted at most, for the metrics, in seconds
+    /// Shortest interval between two counts of the files in plain directories, for the usage metrics, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     walk_every: u32,
-    /// How many loop volumes this node may have (block volumes, and backend loop); 0: none, and the agent opens no device
+    /// Most loop volumes on this node (block volumes, and backend loop); with 0 there are none, and the agent opens no device
     #[arg(long, value_name = "NUMBER", default_value_t = 256)]
     max_loop_devices: u32,
-    /// For how many of its bytes a volume with a project quota may have one inode; the first 65,536 come one for each 4 KiB
+    /// Bytes per inode of a volume with a project quota; the first 65,536 inodes come at one per 4 KiB
     #[arg(long, value_name = "BYTES", default_value_t = 16_384, value_parser = clap::value_parser!(u64).range(1024..))]
     bytes_per_inode: u64,
-    /// Where health and metrics are, in the clear
+    /// Address of health checks and metrics, plain HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     health_listen: SocketAddr,
-    /// How the log is written
+    /// Log format
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
 }
 
-/// Works until SIGTERM or Ctrl-C.
+/// Runs until SIGTERM or Ctrl-C.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     start_log(args.log_format);
     let options = options(args)?;
@@ -134,6 +134,6 @@ async fn work(args: &Args, options: Options) -> Result<()> {
         ended = agent.run(client) => ended.context("failed to start the agent's threads")?,
         () = stopped() => {}
     }
-    tracing::info!("the end; what was begun is gone on with at the next start");
+    tracing::info!("shutting down; unfinished work resumes at the next start");
     Ok(())
 }

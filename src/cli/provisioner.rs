@@ -13,42 +13,42 @@ use std::time::Duration;
 
 /// Make the volumes of claims, together with an agent on each node.
 ///
-/// Several may run: one leads, by a Lease in --namespace, and the others stand by. /livez, /readyz and /metrics are on
-/// --health-listen in the clear. The log goes to stderr; RUST_LOG sets how much of it.
+/// Several replicas may run: leader election by a Lease in --namespace chooses one, the others stand by. /livez, /readyz
+/// and /metrics are served on --health-listen over plain HTTP. Logs go to stderr; RUST_LOG sets the level.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The name by which classes ask for it; rancher.io/local-path takes over rancher's local-path provisioner, whose
-    /// own controller must not run then
+    /// The provisioner name that StorageClasses use; rancher.io/local-path takes over from rancher's local-path
+    /// provisioner, whose own controller must not run then
     #[arg(long, value_name = "NAME", default_value = PROVISIONER)]
     provisioner_name: String,
-    /// Where volumes are on each node, as rancher's config.json says it; followed when it changes. Without it they are
-    /// in /opt/local-path-provisioner
+    /// Base directories of each node, in the format of rancher's config.json; reloaded when the file changes. Without it
+    /// volumes are in /opt/local-path-provisioner
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The namespace of the Lease and of capacities
+    /// Namespace of the Lease and of the CSIStorageCapacity objects
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "volgate-system")]
     namespace: String,
-    /// Where health and metrics are, in the clear
+    /// Address of health checks and metrics, plain HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     health_listen: SocketAddr,
-    /// How many volumes are worked on at once
+    /// How many volumes are worked on at the same time
     #[arg(long, value_name = "NUMBER", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     workers: u16,
-    /// How long a node may be away, in seconds, before volumes on it that are to be removed are given up
+    /// How long a Node may be missing, in seconds, before volumes awaiting deletion on it are forgotten (their data stays)
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     node_grace: u32,
-    /// How long an agent may take to answer, in seconds, before an event says that it does not
+    /// How long to wait for an agent, in seconds, before an event on the claim says that it does not answer
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     patience: u32,
-    /// How long a leader that is silent is waited for, in seconds
+    /// Lease duration, in seconds: how long a silent leader is waited for
     #[arg(long, value_name = "SECONDS", default_value_t = 12, value_parser = clap::value_parser!(u32).range(6..))]
     lease_duration: u32,
-    /// How the log is written
+    /// Log format
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
 }
 
-/// Works until SIGTERM or Ctrl-C.
+/// Runs until SIGTERM or Ctrl-C.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     start_log(args.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -85,7 +85,7 @@ async fn provision(args: &Args) -> Result<()> {
         served = serve_plain(health, router) => served?,
         () = looking => {}
     }
-    tracing::info!("the lease is given back; the end");
+    tracing::info!("lease released, exiting");
     Ok(())
 }
 

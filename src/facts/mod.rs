@@ -187,17 +187,6 @@ impl<'a> Facts<'a> {
         Ok(Self { id, meta, subject })
     }
 
-    /// The facts of the same object when nothing has changed but its pod's affinity.
-    ///
-    /// # Errors
-    /// The field that has a type which Kubernetes would refuse.
-    pub(crate) fn with_affinity_of(mut self, object: Node<'a>) -> Result<Self, FactsFault> {
-        if let Subject::Workload(workload) = &mut self.subject {
-            workload.take_affinity_of(object)?;
-        }
-        Ok(self)
-    }
-
     /// Which object it is; what has a wrong type counts as absent. `namespace` as in [`read`](Self::read).
     pub fn identify<'o>(object: impl Into<Node<'o>>, namespace: Option<&str>) -> ObjectRef {
         let object = object.into();

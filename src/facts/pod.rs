@@ -146,23 +146,18 @@ impl<'a> PodFacts<'a> {
         (!match_expressions.is_empty()).then_some(NodeTerm { match_expressions, match_fields: Vec::new() })
     }
 
-    /// The path of its affinity.
-    pub fn affinity_path(&self) -> FieldPath {
-        self.path().key("affinity")
-    }
-
     /// The path of the terms of its required node affinity.
     pub fn affinity_terms_path(&self) -> FieldPath {
-        let mut path = self.affinity_path();
-        for key in ["nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"] {
+        let mut path = self.path();
+        for key in [
+            "affinity",
+            "nodeAffinity",
+            "requiredDuringSchedulingIgnoredDuringExecution",
+            "nodeSelectorTerms",
+        ] {
             path.push_key(key);
         }
         path
-    }
-
-    pub(super) fn take_affinity_of(&mut self, spec: Node<'a>) {
-        self.spec = spec;
-        self.required = OnceCell::new();
     }
 
     /// The pod's own required node affinity.

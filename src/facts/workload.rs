@@ -181,11 +181,6 @@ impl<'a> Workload<'a> {
         read().or_within("spec")
     }
 
-    pub(super) fn take_affinity_of(&mut self, object: Node<'a>) -> Result<(), FactsFault> {
-        self.pod.take_affinity_of(walk(object, self.kind.pod_spec())?);
-        Ok(())
-    }
-
     /// The claim template that stands behind a pod volume of that name.
     pub fn claim_template(&self, name: &str) -> Option<&ClaimTemplate<'a>> {
         self.templates_by_name.find(&self.claim_templates, name, |template| template.name)

@@ -1,13 +1,8 @@
-//! JSON as rules read it: one view, [`Node`], of a value however it is held, and [`Tape`], the way to hold a text that
-//! is read once and thrown away, as a review is. A tape copies no text and builds no tree: its strings are places in
-//! the text, and all its values stand in one list.
+//! JSON as rules read it: one view, [`Node`], of a value, whether it stands in a tree or has the changes of a patch laid
+//! over it.
 
 mod layer;
 mod node;
-mod scan;
-mod tape;
 
 pub(crate) use layer::Layer;
 pub use node::{Fields, Items, Node};
-pub use scan::Malformed;
-pub use tape::{Plain, Shape, Step, TOO_LONG, Tape};

@@ -1,5 +1,4 @@
 use super::layer::Layer;
-use super::tape::{Entry, Kind, Raw, Tape};
 use crate::model::{FieldPath, Labels, Segment};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -7,12 +6,8 @@ use std::fmt;
 /// A JSON value that is read and not changed, however it is held.
 #[derive(Debug, Clone, Copy)]
 pub enum Node<'a> {
-    /// In a tree, as `check` has it from a file.
+    /// In a tree.
     Tree(&'a Value),
-    /// On a tape, as the webhook has it from a review; made by [`Tape::root`].
-    #[doc(hidden)]
-    #[allow(private_interfaces)] // no one else can name what is inside
-    Taped(&'a Tape<'a>, Raw),
     /// With the changes of a patch laid over it.
     #[doc(hidden)]
     #[allow(private_interfaces)]
@@ -35,10 +30,6 @@ impl<'a> Node<'a> {
     #[inline]
     pub fn get(self, key: &str) -> Option<Self> {
         match self {
-            Self::Taped(tape, raw) if raw.kind() == Kind::Map => {
-                tape.field(raw, key).map(|raw| Self::Taped(tape, raw))
-            }
-            Self::Taped(..) => None,
             Self::Tree(value) => value.get(key).map(Self::Tree),
             Self::Layered(layer) => layer.get(key),
         }
@@ -47,10 +38,6 @@ impl<'a> Node<'a> {
     /// The part of that index (from 0), where this is a list that has it.
     pub fn item(self, index: usize) -> Option<Self> {
         match self {
-            Self::Taped(tape, raw) if raw.kind() == Kind::List => {
-                tape.entries(raw).get(index).map(|entry| Self::Taped(tape, entry.value()))
-            }
-            Self::Taped(..) => None,
             Self::Tree(value) => value.get(index).map(Self::Tree),
             Self::Layered(layer) => layer.item(index),
         }
@@ -74,7 +61,6 @@ impl<'a> Node<'a> {
     #[inline]
     pub fn as_str(self) -> Option<&'a str> {
         match self {
-            Self::Taped(tape, raw) if raw.kind() == Kind::Text => Some(tape.text(raw)),
             Self::Tree(Value::String(text)) => Some(text),
             _ => None,
         }
@@ -83,11 +69,6 @@ impl<'a> Node<'a> {
     /// The truth, where it is one.
     pub fn as_bool(self) -> Option<bool> {
         match self {
-            Self::Taped(_, raw) => match raw.kind() {
-                Kind::True => Some(true),
-                Kind::False => Some(false),
-                _ => None,
-            },
             Self::Tree(Value::Bool(truth)) => Some(*truth),
             _ => None,
         }
@@ -101,8 +82,6 @@ impl<'a> Node<'a> {
     /// The number, where it is one.
     pub fn as_number(self) -> Option<serde_json::Number> {
         match self {
-            // It was read as one before.
-            Self::Taped(tape, raw) if raw.kind() == Kind::Number => serde_json::from_str(tape.text(raw)).ok(),
             Self::Tree(Value::Number(number)) => Some(number.clone()),
             _ => None,
         }
@@ -111,7 +90,6 @@ impl<'a> Node<'a> {
     /// Whether it is null.
     pub fn is_null(self) -> bool {
         match self {
-            Self::Taped(_, raw) => raw.kind() == Kind::Null,
             Self::Tree(value) => value.is_null(),
             Self::Layered(_) => false,
         }
@@ -120,7 +98,6 @@ impl<'a> Node<'a> {
     /// Whether it is a map.
     pub fn is_map(self) -> bool {
         match self {
-            Self::Taped(_, raw) => raw.kind() == Kind::Map,
             Self::Tree(value) => value.is_object(),
             Self::Layered(layer) => layer.base().is_map(),
         }
@@ -129,7 +106,6 @@ impl<'a> Node<'a> {
     /// Whether it is a list.
     pub fn is_list(self) -> bool {
         match self {
-            Self::Taped(_, raw) => raw.kind() == Kind::List,
             Self::Tree(value) => value.is_array(),
             Self::Layered(layer) => layer.base().is_list(),
         }
@@ -138,26 +114,14 @@ impl<'a> Node<'a> {
     /// Whether it is a number.
     pub fn is_number(self) -> bool {
         match self {
-            Self::Taped(_, raw) => raw.kind() == Kind::Number,
             Self::Tree(value) => value.is_number(),
             Self::Layered(_) => false,
-        }
-    }
-
-    /// Its text, where it is a field that the [`Shape`](super::Shape) wanted tried and that could not be read.
-    pub fn unreadable(self) -> Option<&'a str> {
-        match self {
-            Self::Taped(tape, raw) if raw.kind() == Kind::Unreadable => Some(tape.text(raw)),
-            _ => None,
         }
     }
 
     /// The parts of a list in their order; none where it is no list.
     pub fn items(self) -> Items<'a> {
         match self {
-            Self::Taped(tape, raw) if raw.kind() == Kind::List => {
-                Items(ItemsOf::Taped(tape, tape.entries(raw).iter()))
-            }
             Self::Tree(Value::Array(items)) => Items(ItemsOf::Tree(items.iter())),
             Self::Layered(layer) => Items(ItemsOf::Layered(layer.items().into_iter())),
             _ => Items(ItemsOf::Tree([].iter())),
@@ -167,9 +131,6 @@ impl<'a> Node<'a> {
     /// The fields of a map, in no order that could be relied on; none where it is no map.
     pub fn fields(self) -> Fields<'a> {
         match self {
-            Self::Taped(tape, raw) if raw.kind() == Kind::Map => {
-                Fields(FieldsOf::Taped(tape, tape.entries(raw).iter()))
-            }
             Self::Tree(Value::Object(map)) => Fields(FieldsOf::Tree(map.iter())),
             Self::Layered(layer) => Fields(FieldsOf::Layered(layer.fields().into_iter())),
             _ => Fields(FieldsOf::Layered(Vec::new().into_iter())),
@@ -253,7 +214,6 @@ pub struct Items<'a>(ItemsOf<'a>);
 #[derive(Debug, Clone)]
 enum ItemsOf<'a> {
     Tree(std::slice::Iter<'a, Value>),
-    Taped(&'a Tape<'a>, std::slice::Iter<'a, Entry>),
     Layered(std::vec::IntoIter<Node<'a>>),
 }
 
@@ -264,7 +224,6 @@ impl<'a> Iterator for Items<'a> {
     fn next(&mut self) -> Option<Node<'a>> {
         match &mut self.0 {
             ItemsOf::Tree(items) => items.next().map(Node::Tree),
-            ItemsOf::Taped(tape, entries) => entries.next().map(|entry| Node::Taped(tape, entry.value())),
             ItemsOf::Layered(items) => items.next(),
         }
     }
@@ -272,7 +231,6 @@ impl<'a> Iterator for Items<'a> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let count = match &self.0 {
             ItemsOf::Tree(items) => items.len(),
-            ItemsOf::Taped(_, entries) => entries.len(),
             ItemsOf::Layered(items) => items.len(),
         };
         (count, Some(count))
@@ -288,7 +246,6 @@ pub struct Fields<'a>(FieldsOf<'a>);
 #[derive(Debug, Clone)]
 enum FieldsOf<'a> {
     Tree(serde_json::map::Iter<'a>),
-    Taped(&'a Tape<'a>, std::slice::Iter<'a, Entry>),
     Layered(std::vec::IntoIter<(&'a str, Node<'a>)>),
 }
 
@@ -299,9 +256,6 @@ impl<'a> Iterator for Fields<'a> {
     fn next(&mut self) -> Option<(&'a str, Node<'a>)> {
         match &mut self.0 {
             FieldsOf::Tree(fields) => fields.next().map(|(key, value)| (key.as_str(), Node::Tree(value))),
-            FieldsOf::Taped(tape, entries) => {
-                entries.next().map(|entry| (tape.text(entry.key()), Node::Taped(tape, entry.value())))
-            }
             FieldsOf::Layered(fields) => fields.next(),
         }
     }
@@ -309,7 +263,6 @@ impl<'a> Iterator for Fields<'a> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         let count = match &self.0 {
             FieldsOf::Tree(fields) => fields.len(),
-            FieldsOf::Taped(_, entries) => entries.len(),
             FieldsOf::Layered(fields) => fields.len(),
         };
         (count, Some(count))

@@ -2,7 +2,7 @@ use super::Backend;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Whose storage it is. The object bears the node's name; the node owns it, so that it goes when the node does. The
+/// Whose storage it is. The object has the node's name; the node owns it, so that it goes when the node does. The
 /// node's agent makes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -16,7 +16,7 @@ pub struct NodeStorageSpec {
     pub remove_orphans: Vec<String>,
 }
 
-/// What the node's agent tells of the node. It is written when it has changed by more than a little.
+/// What the node's agent reports of the node. It is written when it has changed by more than a little.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeStorageStatus {

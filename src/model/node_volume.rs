@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The label of every NodeVolume and NodeStorage with its node, as [`node_label`] writes it: what an agent watches by.
 pub const NODE_LABEL: &str = "volgate.dev/node";
 
-/// What a volume on a node is to be. The controller alone writes it; the object bears the volume's name and its node's
+/// What a volume on a node is to be. The controller alone writes it; the object has the volume's name and its node's
 /// label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

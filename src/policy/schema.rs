@@ -110,7 +110,7 @@ pub struct Exception {
     /// Why; it stands in the audit log.
     #[schemars(length(min = 1))]
     pub reason: String,
-    /// The last day on which it holds (UTC), such as 2027-03-31. Absent: it holds for ever.
+    /// The last day on which it holds (UTC), such as 2027-03-31. Absent: it holds without end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date"))]
     pub until: Option<String>,

@@ -83,7 +83,7 @@ fn without_node(planner: &mut Planner<'_>, volume: &Volume) -> Step {
             action: gone(volume),
             notice: Some(Notice::undeleted(format!(
                 "node {name:?} is gone, and so the volume is forgotten without its data being removed; should the node \
-                 come back with its disk, its agent tells of it as an orphan"
+                 come back with its disk, its agent reports it as an orphan"
             ))),
         },
         until => Step::Wait { until, notice: None },
@@ -136,7 +136,7 @@ fn in_use(planner: &mut Planner<'_>, volume: &Volume, found: Option<&NodeVolume>
                 "VolumeNodeGone",
                 format!(
                     "node {name:?} is gone, and volume {} with it: its pods cannot start; when the node is gone for \
-                     good, delete the claim and let it be made anew",
+                     good, delete the claim and create it again",
                     planner.key
                 ),
             )),
@@ -161,8 +161,8 @@ fn in_use(planner: &mut Planner<'_>, volume: &Volume, found: Option<&NodeVolume>
         return Step::tell(Notice::lost(
             "VolumeLost",
             format!(
-                "the data of volume {} is not on node {:?} any more{why}; it is not made anew: restore it there, or \
-                 delete the claim and let it be made anew",
+                "the data of volume {} is not on node {:?} any more{why}; it is not created again: restore it there, or \
+                 delete the claim and create it again",
                 planner.key, found.spec.node
             ),
         ));

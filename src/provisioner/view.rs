@@ -212,7 +212,7 @@ impl Claim {
         [&mut self.provisioner, &mut self.class]
     }
 
-    /// Whether a volume that speaks of a claim so means this one. Without a uid it is kept for whoever bears the name.
+    /// Whether a volume that speaks of a claim so means this one. Without a uid it is kept for whoever has the name.
     pub fn is(&self, reference: &ClaimReference) -> bool {
         match reference.uid.as_str() {
             "" => self.is_named(&reference.namespace, &reference.name),
@@ -220,7 +220,7 @@ impl Claim {
         }
     }
 
-    /// Whether it bears this name.
+    /// Whether it has this name.
     pub fn is_named(&self, namespace: &str, name: &str) -> bool {
         *self.namespace == *namespace && *self.name == *name
     }
@@ -342,9 +342,9 @@ pub struct Storage {
     pub node_uid: Text,
     /// Its resource version.
     pub version: u64,
-    /// What the agent tells of its bases.
+    /// What the agent reports of its bases.
     pub bases: Vec<BaseStatus>,
-    /// How many orphans it tells of.
+    /// How many orphans it reports.
     pub orphans: usize,
 }
 
@@ -374,7 +374,7 @@ impl Storage {
         })
     }
 
-    /// What the agent tells of one base.
+    /// What the agent reports of one base.
     pub fn base(&self, path: &str) -> Option<&BaseStatus> {
         self.bases.iter().find(|base| base.path == path)
     }
@@ -513,7 +513,7 @@ pub struct Volume {
     pub path: Text,
     /// Whether it is a block device.
     pub block: bool,
-    /// Whether it bears [`FINALIZER`].
+    /// Whether it has [`FINALIZER`].
     pub finalizer: bool,
     /// Whether it is being deleted.
     pub deleting: bool,

@@ -37,7 +37,7 @@ pub(super) fn node_volume_spec(
 }
 
 /// A NodeVolume for a volume that has none: it was deleted by hand, or another provisioner made the volume. It is taken
-/// over as it is and never made anew.
+/// over as it is and never created again.
 pub(super) fn node_volume_of(
     volume: &Volume,
     node: &Node,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Says which access modes claims may ask for, and refuses those that their class cannot give.
 ///
-/// A claim that asks for `ReadWriteMany` of a class whose volumes lie on one node is Pending for ever, or worse: some
+/// A claim that asks for `ReadWriteMany` of a class whose volumes lie on one node stays Pending forever, or worse: some
 /// provisioners hand out a volume all the same, and the second node sees an empty directory. So `ReadWriteMany` and
 /// `ReadOnlyMany` are findings wherever the class is known to be a local one, whatever the lists say. Every mode of
 /// a claim is judged, since any of them may be used; a claim without any, or with an unknown one, is a finding.

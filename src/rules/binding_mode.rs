@@ -24,7 +24,7 @@ use std::sync::Arc;
 ///
 /// A class without a provisioner (`kubernetes.io/no-provisioner`) is held to it when one of its free volumes is bound to
 /// nodes; where no volume of it is known it is a warning at most, since they may lie on the network. The mode of a
-/// class cannot be changed: the class has to be made anew.
+/// class cannot be changed: delete the class and create it again.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -96,7 +96,7 @@ impl BindingModeRule {
         );
         Some(
             NewFinding::new(site.class_field(), message)
-                .help("take a class with `volumeBindingMode: WaitForFirstConsumer`, or have this one made anew with it")
+                .help("take a class with `volumeBindingMode: WaitForFirstConsumer`, or delete this one and create it again with it")
                 .at_most(Action::Warn),
         )
     }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// ```yaml
 /// - claimClass: {allow: [local-path, "fast-*"]}
 /// ```
-/// Bad: `storageClassName: fsat-ssd`, which no cluster has: the claim is Pending for ever.
+/// Bad: `storageClassName: fsat-ssd`, which no cluster has: the claim stays Pending forever.
 /// Good: `storageClassName: fast-ssd`.
 ///
 /// With `requireName` every claim has to say which class it means, since the default is another tomorrow or in the next

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Fills in the class of a claim that names none.
 ///
-/// A claim without `storageClassName` waits for ever in a cluster without a default class, and lands on whatever the
+/// A claim without `storageClassName` waits forever in a cluster without a default class, and lands on whatever the
 /// default is in the others. This rule fills the field in claims, in a StatefulSet's volumeClaimTemplates and in
 /// generic ephemeral volumes. A claim that names a volume gets that volume's class. `""` asks for a volume without
 /// a class and stays, as does every name and the legacy annotation `volume.beta.kubernetes.io/storage-class`. On an

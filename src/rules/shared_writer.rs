@@ -13,7 +13,7 @@ use std::sync::Arc;
 ///
 /// `ReadWriteOnce` means one *node*: replicas on other nodes never start, and those on the same node all write into
 /// the same directory. Two database processes on one data directory destroy it. `ReadWriteOncePod` means one pod: the
-/// others wait for ever. The rule is about a fixed `persistentVolumeClaim` in the template of
+/// others wait forever. The rule is about a fixed `persistentVolumeClaim` in the template of
 ///
 /// - a Deployment, ReplicaSet, ReplicationController or StatefulSet with more than one replica, and a DaemonSet;
 /// - a Deployment with one replica that is updated by RollingUpdate with a surge, where the new pod starts before the

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Refuses a pod that no node can run, because of where its volumes are.
 ///
 /// A volume with node affinity can be used from some nodes only. A pod that asks for another node, or for two volumes
-/// that share no node, stays Pending (or, with `spec.nodeName`, in ContainerCreating) for ever, and only an event on
+/// that share no node, stays Pending (or, with `spec.nodeName`, in ContainerCreating) forever, and only an event on
 /// the pod says why. This rule says so at once, at the pod and at the workload that would make it. It compares the
 /// volumes' node affinity with each other, with `nodeName`, with `nodeSelector` and with the required node affinity;
 /// then, where the nodes are known, with the nodes that there are.

@@ -89,7 +89,7 @@ async fn what_happened_unseen_and_is_forgotten_is_made_good() {
     let of = noted["spec"]["node"].as_str().unwrap().to_owned();
     settled_but(&o, provisioner, &disks, &wanted, &[(of, kept_volume)]).await;
     assert!(relists().iter().all(|times| *times > 0), "a list anew was never needed: {:?}", relists());
-    assert_eq!(o.get("NodeVolume", &rewritten).await["spec"]["adopt"], true, "it is never made anew");
+    assert_eq!(o.get("NodeVolume", &rewritten).await["spec"]["adopt"], true, "it is never created again");
     // Those that stayed, the kept one and the one whose NodeVolume was written again.
     let mut found = 0;
     for (agent, before) in agents.iter().zip(before) {

@@ -30,7 +30,6 @@ pub mod installed;
 pub mod kept;
 pub mod line;
 pub mod node;
-pub mod odd_json;
 pub mod process;
 pub mod run;
 pub mod serve;

@@ -50,7 +50,7 @@ impl Devices {
         self.host_root.join(device_link(volume).trim_start_matches('/'))
     }
 
-    /// The device that a volume's link leads to, when it is over the volume's file; of a file that is gone, when it bears
+    /// The device that a volume's link leads to, when it is over the volume's file; of a file that is gone, when it has
     /// the volume's name.
     fn linked(&self, volume: &str, file: Option<(u64, u64)>) -> Option<Device> {
         let target = std::fs::read_link(self.link(volume)).ok()?;

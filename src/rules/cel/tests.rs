@@ -3,7 +3,6 @@ use super::Params;
 use crate::cel::{FUNCTIONS, Kind, Type, compile, is_there, limits};
 use crate::engine::Engine;
 use crate::facts::Facts;
-use crate::json::Tape;
 use crate::lookup::MapLookup;
 use crate::model::{FieldPath, Operation};
 use crate::policy::PolicySet;
@@ -812,10 +811,8 @@ fn facts_have_a_bound() {
 }
 
 #[test]
-fn a_tape_is_seen_like_a_tree() {
+fn lists_and_maps_of_the_object_are_compared_and_walked_where_they_lie() {
     let object = redis();
-    let text = object.to_string();
-    let tape = Tape::parse(&text).unwrap();
     for expression in [
         "object.spec.template.spec.containers.all(c, c.volumeMounts.exists(m, m.mountPath == '/data'))",
         "object == object && object.spec.template.spec.volumes.map(v, v.name) == ['scratch', 'config']",
@@ -824,8 +821,6 @@ fn a_tape_is_seen_like_a_tree() {
         "size(object.spec) == 3 && object.spec.replicas == 3 && 'spec' in object && !('x' in object)",
     ] {
         holds(expression, &object);
-        let review = Review::create(tape.root());
-        assert_eq!(lines(&judge_review(rule(expression), &[], &review)), [""; 0], "{expression}");
     }
 }
 
