@@ -4,11 +4,11 @@
 //! The mutating webhook writes a second label, and the validating one refuses the object with what it saw, so that one
 //! refusal proves both, whichever replica answered. Somebody else's dry run of such an object learns nothing from it.
 
-use super::object::{Budget, MAX_VALUES};
 use super::request::Request;
 use super::respond::{self, Answer};
 use crate::verdict::Verdict;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
 /// The label of such an object. Its value comes back in the refusal.
 pub const PROBE_LABEL: &str = "volgate.dev/probe";
@@ -23,32 +23,52 @@ pub fn probe_answer(value: &str) -> String {
     format!("volgate answered its own dry run {value}: mutated and validated")
 }
 
-/// The labels of volgate's own object with its value; none for every other object.
-fn probed(request: &Request<'_>) -> Option<(String, Value)> {
+/// The object as far as it counts.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Object {
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    labels: Labels,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Labels {
+    #[serde(rename = "volgate.dev/probe")]
+    probe: String,
+    #[serde(rename = "volgate.dev/mutated")]
+    mutated: String,
+}
+
+/// The labels of volgate's own object; none for every other.
+fn labels(request: &Request<'_>) -> Option<Labels> {
     let is_one = request.dry_run
         && request.group.is_empty()
         && request.kind == "PodTemplate"
         && request.operation == "CREATE";
-    let object = request.object.filter(|_| is_one)?;
-    let mut object = Budget::new(MAX_VALUES).object("request.object", object).ok()?;
-    let labels = object.pointer_mut("/metadata/labels")?.take();
-    let value = labels.get(PROBE_LABEL)?.as_str()?.to_owned();
-    (value.len() <= LONGEST).then_some((value, labels))
+    let text = request.object.filter(|_| is_one)?;
+    let Object { metadata: Metadata { labels } } = serde_json::from_str(text).ok()?;
+    Some(labels).filter(|labels| (1..=LONGEST).contains(&labels.probe.len()))
 }
 
 /// The mutating webhook's answer to volgate's own object.
 pub(super) fn mutate(request: &Request<'_>) -> Option<Answer> {
-    let (value, _) = probed(request)?;
+    let Labels { probe, .. } = labels(request)?;
     let path = format!("/metadata/labels/{}", MUTATED_LABEL.replace('/', "~1"));
-    let patch = serde_json::from_value(json!([{"op": "add", "path": path, "value": value}])).ok()?;
+    let patch = serde_json::from_value(json!([{"op": "add", "path": path, "value": probe}])).ok()?;
     Some(respond::judged(request, &Verdict { patch, ..Verdict::default() }))
 }
 
 /// The validating webhook's answer to volgate's own object.
 pub(super) fn validate(request: &Request<'_>) -> Option<Answer> {
-    let (value, labels) = probed(request)?;
-    if labels.get(MUTATED_LABEL).and_then(Value::as_str) == Some(&value) {
-        return Some(respond::refused_probe(request, probe_answer(&value)));
+    let Labels { probe, mutated } = labels(request)?;
+    if mutated == probe {
+        return Some(respond::refused_probe(request, probe_answer(&probe)));
     }
     Some(respond::skipped(request))
 }
@@ -60,6 +80,7 @@ mod tests {
     use crate::engine::Engine;
     use crate::lookup::MapLookup;
     use crate::policy::{PolicySet, embedded_baseline};
+    use serde_json::Value;
 
     fn review(dry_run: bool, kind: &str, labels: Value) -> Vec<u8> {
         let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "p", "namespace": "n", "labels": labels},
