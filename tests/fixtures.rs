@@ -112,7 +112,7 @@ impl Chart {
     fn manifest(&self) -> serde_json::Value {
         let pod = &self.pod;
         let template = json!({"metadata": {"labels": {"app": "chart"}}, "spec": pod});
-        let (api_version, spec) = match self.kind.as_str() {
+        let (api_version, mut spec) = match self.kind.as_str() {
             "Pod" => ("v1", pod.clone()),
             "Job" => ("batch/v1", json!({"template": template})),
             "CronJob" => (
@@ -121,16 +121,16 @@ impl Chart {
             ),
             _ => ("apps/v1", json!({"selector": {"matchLabels": {"app": "chart"}}, "template": template})),
         };
-        let mut object = json!({"apiVersion": api_version, "kind": self.kind, "spec": spec,
-            "metadata": {"name": "chart", "annotations": self.annotations}});
         let claim = |name| {
             json!({"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"],
                    "resources": {"requests": {"storage": "8Gi"}}}})
         };
-        if !self.claims.is_empty() {
-            object["spec"]["volumeClaimTemplates"] = self.claims.iter().map(claim).collect();
+        let claims: serde_json::Value = self.claims.iter().map(claim).collect();
+        if let Some(spec) = spec.as_object_mut().filter(|_| !self.claims.is_empty()) {
+            spec.insert("volumeClaimTemplates".to_owned(), claims);
         }
-        object
+        json!({"apiVersion": api_version, "kind": self.kind, "spec": spec,
+               "metadata": {"name": "chart", "annotations": self.annotations}})
     }
 }
 
