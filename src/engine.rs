@@ -224,7 +224,10 @@ impl Engine<'_> {
     /// Why the object is not judged, when it is not.
     fn overlooks(&self, review: &Review<'_>, facts: &Facts<'_>) -> Option<Overlooked> {
         // Only CEL can ask about a kind of which no facts are read.
-        if matches!(facts.subject, Subject::Other | Subject::Namespace(_) | Subject::Node(_)) {
+        if matches!(
+            facts.subject,
+            Subject::Other | Subject::Namespace(_) | Subject::Node(_) | Subject::Config(_)
+        ) {
             let subjects = Subjects::new(facts, self.lookup, review.user);
             let asks = |policy: &CompiledPolicy| {
                 policy.rules_about(&subjects).any(|rule| rule.rule.reads_any_kind())
