@@ -95,6 +95,9 @@ impl Live {
             let status = json!({"status": status});
             api.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
         }
+        if !is_watched(object) {
+            return;
+        }
         let lookup = self.caches.lookup();
         wait_until(&format!("the cache to hold {name}"), LIMIT, async || {
             if holds(&*lookup, object) { Ok(()) } else { Err("not yet".to_owned()) }
@@ -109,6 +112,9 @@ impl Live {
         // The controller manager, which does not run here, would take these off.
         let none = json!({"metadata": {"finalizers": null}});
         let _ = api.patch(name, &PatchParams::default(), &Patch::Merge(none)).await;
+        if !is_watched(object) {
+            return;
+        }
         let lookup = self.caches.lookup();
         wait_until(&format!("the cache to forget {name}"), LIMIT, async || {
             if holds(&*lookup, object) { Err("not yet".to_owned()) } else { Ok(()) }
@@ -209,9 +215,13 @@ fn holds(lookup: &dyn Lookup, object: &Value) -> bool {
             let (namespace, kind) = (facts.namespace(), &facts.id.kind);
             kind == "Pod" || lookup.owner(namespace, kind, name).is_some()
         }
-        // The webhook has no right to read these.
-        Subject::Config(_) | Subject::Other => true,
+        Subject::Config(_) | Subject::Other => false,
     }
+}
+
+/// Whether the webhook's caches hold objects of that kind; it has no right to read ConfigMaps and Secrets.
+fn is_watched(object: &Value) -> bool {
+    !matches!(Facts::read(object, None).unwrap().subject, Subject::Config(_) | Subject::Other)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -123,6 +123,12 @@ impl<'a> Configuration<'a> {
         }
     }
 
+    /// Whether a ConfigMap or a Secret brings the file at that path, known or not.
+    pub(super) fn brings(&self, path: &str) -> bool {
+        path.starts_with('/')
+            && matches!(self.file(path), File::Unknown(_) | File::Text(..) | File::Sealed(..))
+    }
+
     /// The files in that directory whose names have that end, in the order of their names.
     pub(super) fn files_in(&self, directory: &str, end: &str) -> Vec<File<'_>> {
         let mut files = BTreeMap::new();

@@ -93,9 +93,9 @@ impl<'c, 'a> Settings<'c, 'a> {
         let may_read = |size| configuration.is_none_or(|configuration| configuration.take(size));
         let from = |mount| FromFile { file: &file.name, mount };
         match found {
-            // What is not there at a usual place is not read; the catalog knows what the image's own says.
-            File::OfImage | File::Absent => self.hidden |= named,
-            File::Elsewhere => self.hidden = true,
+            // What is not there at a usual place is not read; the catalog knows what the image's own says. A volume for data
+            // may lie over a usual place, and holds no configuration unless something names it there.
+            File::OfImage | File::Absent | File::Elsewhere => self.hidden |= named,
             File::Unknown(mount) => self.unknown = self.unknown.or(Some(from(mount))),
             File::Text(mount, text) => {
                 let content = if may_read(text.as_str().len()) { read(file.syntax, text) } else { None };

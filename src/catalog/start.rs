@@ -137,6 +137,10 @@ fn does<'w>(
             let waits = operands.iter().all(is_plain_option);
             return Some(Does::Start(if waits { Start::Shell } else { Start::Script }));
         }
+        // Whatever its name is: it comes from a ConfigMap or a Secret, and not from the image.
+        if container.configuration.is_some_and(|brought| brought.brings(&head.text)) {
+            return Some(Does::Start(Start::Script));
+        }
         if programs.is_server(&head.text, operands) {
             return Some(Does::Start(Start::Server));
         }
