@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// A volume on a node, as controller and agent tell each other of it.
 pub type NodeVolume = Object<NodeVolumeSpec, NodeVolumeStatus>;
-/// What a node's agent tells of its node.
+/// What a node's agent reports of its node.
 pub type NodeStorage = Object<NodeStorageSpec, NodeStorageStatus>;
 
 /// The resource of NodeVolumes.

@@ -331,7 +331,7 @@ fn part<T: DeserializeOwned>(
     }
 }
 
-/// Tells of exceptions and self-service for rules that the policy does not have: they excuse from nothing, which
+/// Reports exceptions and self-service for rules that the policy does not have: they excuse from nothing, which
 /// nobody means.
 fn pointless(
     spec: &super::schema::StoragePolicySpec,
@@ -356,7 +356,7 @@ fn pointless(
     }
 }
 
-/// Tells of kinds that a policy is to be about and no rule of it reads. Any other kind may own a pod.
+/// Reports kinds that a policy is to be about and no rule of it reads. Any other kind may own a pod.
 fn unread_kinds(
     spec: &super::schema::StoragePolicySpec,
     compiled: &[CompiledRule],

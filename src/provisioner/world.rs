@@ -87,7 +87,7 @@ impl World {
         self.nodes.get(name)
     }
 
-    /// What a node's agent tells of it.
+    /// What a node's agent reports of it.
     pub fn storage(&self, node: &str) -> Option<&Storage> {
         self.storages.get(node).filter(|storage| self.is_of_its_node(storage))
     }

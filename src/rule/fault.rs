@@ -35,7 +35,7 @@ const KINDS: [&str; 12] = [
     "StorageClass",
 ];
 
-/// Tells of kinds that are none. An owner can be of any kind, so that only what looks like a known one is a fault.
+/// Reports kinds that are none. An owner can be of any kind, so that only what looks like a known one is a fault.
 pub(crate) fn kind_faults(kinds: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
     for (index, kind) in kinds.iter().enumerate().filter(|(_, kind)| !KINDS.contains(&kind.as_str())) {
         if let Some(meant) = nearly(kind, KINDS.into_iter()) {

@@ -445,7 +445,7 @@ fn real(path: &str) -> FsPath<'_> {
     }
 }
 
-/// Tells of entries of `allow` that `deny` takes back, and of denied paths that another one holds.
+/// Reports entries of `allow` that `deny` takes back, and of denied paths that another one holds.
 fn never_allowed(params: &Params, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
     // Each is held against each.
     const MOST_COMPARED: usize = 200;
@@ -472,7 +472,7 @@ fn never_allowed(params: &Params, at: &FieldPath, faults: &mut Vec<PolicyFault>)
     }
 }
 
-/// Tells of entries that change nothing: the closest one to a path counts, and the next one above says the same.
+/// Reports entries that change nothing: the closest one to a path counts, and the next one above says the same.
 fn useless(allow: &[AllowedPath], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
     // Each is held against each.
     const MOST_COMPARED: usize = 200;

@@ -23,7 +23,7 @@ pub(super) fn quantity(
     }
 }
 
-/// Tells of patterns in which `*` stands anywhere but at the end, where it would be taken as written.
+/// Reports patterns in which `*` stands anywhere but at the end, where it would be taken as written.
 pub(super) fn pattern_faults(patterns: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
     for (index, pattern) in patterns.iter().enumerate() {
         pattern_fault(pattern, &at.index(index), faults);

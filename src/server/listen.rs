@@ -167,7 +167,7 @@ impl HealthThread {
     }
 }
 
-/// Serves a router in the clear, for ever.
+/// Serves a router over plain HTTP until the process ends.
 ///
 /// # Errors
 /// The listener ended by itself.
