@@ -7,6 +7,7 @@ mod repeats;
 mod sizes;
 mod variables;
 
+use crate::admission;
 use crate::engine::Engine;
 use crate::facts::{Facts, FactsFault};
 use crate::lookup::{Lookup, MapLookup};
@@ -34,6 +35,8 @@ pub struct Input {
     pub named: bool,
     /// Whether a kustomization names it as a patch, so that its objects are parts of others.
     pub patch: bool,
+    /// The template or folder that it was rendered from, so that its lines are of no file.
+    pub rendered: Option<String>,
     /// The folder with a kustomization that it belongs to, by a number; 0 for none. Objects of two such folders may have
     /// one name, and be two objects in the end.
     pub folder: usize,
@@ -44,7 +47,7 @@ impl Input {
     /// Reads the documents of a text.
     pub fn new(source: Source, named: bool) -> Self {
         let documents = parse(&source.text);
-        Self { source, named, patch: false, folder: 0, documents }
+        Self { source, named, patch: false, rendered: None, folder: 0, documents }
     }
 
     /// Reads the documents of bytes that may not be text.
@@ -54,9 +57,15 @@ impl Input {
             Err(_) => {
                 let documents = crate::source::parse_bytes(bytes);
                 let source = Source::new(name, String::from_utf8_lossy(bytes));
-                Self { source, named, patch: false, folder: 0, documents }
+                Self { source, named, patch: false, rendered: None, folder: 0, documents }
             }
         }
+    }
+
+    /// Reads what a template or folder was rendered to. It is called by that origin, and its lines are its own.
+    pub fn from_rendered(origin: &str, bytes: &[u8]) -> Self {
+        let name = format!("{origin} (rendered)");
+        Self { rendered: Some(origin.to_owned()), ..Self::from_bytes(&name, bytes, false) }
     }
 
     /// Reads many texts at once, on all cores, and returns them in their order. Each is its name, its bytes and
@@ -91,6 +100,8 @@ pub struct Manifest<'i> {
     variables: Vec<FieldPath>,
     /// Whether it is a patch and no whole object.
     pub(crate) patch: bool,
+    /// Whether it is the object of an AdmissionReview, which is judged as the webhook would.
+    pub(crate) review: bool,
 }
 
 /// Where something stands in an input.
@@ -153,7 +164,7 @@ pub struct Notice {
 /// All that came of a run.
 #[derive(Debug, Default)]
 pub struct Report<'i> {
-    /// Every object that was looked at.
+    /// Every object that was judged.
     pub manifests: Vec<Manifest<'i>>,
     /// The findings, by file, line and column.
     pub findings: Vec<Located>,
@@ -249,13 +260,25 @@ pub fn manifests<'i>(inputs: &'i [Input]) -> Vec<Manifest<'i>> {
         for document in read.documents() {
             let mut add = |at, value: Cow<'i, Value>| {
                 let patch = read.patch || (has_directives && not_judged::has_directive(&value));
-                let mut manifest = Manifest { input, document, at, value, variables: Vec::new(), patch };
+                let mut manifest =
+                    Manifest { input, document, at, value, variables: Vec::new(), patch, review: false };
                 if has_variables {
                     manifest.fill_in_variables();
                 }
                 found.push(manifest);
             };
-            expand(FieldPath::root(), Cow::Borrowed(&document.value), &mut add);
+            match document.value.get("request").filter(|_| is_review(&document.value)) {
+                Some(request) => found.push(Manifest {
+                    input,
+                    document,
+                    at: FieldPath::root().key("request").key("object"),
+                    value: Cow::Borrowed(request.get("object").unwrap_or(&Value::Null)),
+                    variables: Vec::new(),
+                    patch: false,
+                    review: true,
+                }),
+                None => expand(FieldPath::root(), Cow::Borrowed(&document.value), &mut add),
+            }
         }
     }
     found
@@ -291,6 +314,12 @@ fn item_of<'i>(list: &Value, kind: &str, item: &'i Value) -> Cow<'i, Value> {
     Cow::Owned(Value::Object(fields))
 }
 
+/// Whether it is a review as the API server sends it to a webhook.
+fn is_review(value: &Value) -> bool {
+    text(value, "kind") == Some("AdmissionReview")
+        && text(value, "apiVersion").is_some_and(|version| version.starts_with("admission.k8s.io/"))
+}
+
 fn is_object(value: &Value) -> bool {
     text(value, "apiVersion").is_some() && text(value, "kind").is_some()
 }
@@ -304,6 +333,14 @@ impl Manifest<'_> {
     pub fn spot(&self, field: &FieldPath) -> Spot {
         let span = self.document.span(&self.at.join(field)).point();
         Spot { input: self.input, start: span.start, end: span.end }
+    }
+
+    /// What it calls itself: its kind and name, as far as it has them.
+    pub(crate) fn name(&self) -> String {
+        let name = self.value.pointer("/metadata/name").and_then(Value::as_str);
+        let namespace = self.value.pointer("/metadata/namespace").and_then(Value::as_str);
+        let names: Vec<&str> = namespace.into_iter().chain(name).collect();
+        format!("{} {}", text(&self.value, "kind").unwrap_or("object"), names.join("/"))
     }
 
     /// The file and line of this object.
@@ -387,8 +424,12 @@ impl Run<'_> {
         let manifests = manifests(inputs);
         report.notices.extend(repeats::repeats(&manifests, inputs, self.namespace));
         let verdicts = in_parallel(&manifests, |manifest| {
+            if manifest.review {
+                return Some(judge_review(manifest, &engine));
+            }
             let review = Review { namespace: Some(self.namespace), ..Review::create(&*manifest.value) };
-            (manifest.is_object() && !manifest.patch).then(|| engine.judge(&review))
+            (manifest.is_object() && !manifest.patch)
+                .then(|| engine.judge(&review).map_err(|fault| Unread::Field(fault)))
         });
         let mut tally = Tally::default();
         // How many of each input are no objects.
@@ -398,13 +439,14 @@ impl Run<'_> {
                 tally.add(What::Patch, || manifest.place(inputs));
                 continue;
             }
-            if let Some(fault) = misnamed::fault(&manifest) {
+            if let Some(fault) = misnamed::fault(&manifest).filter(|_| !manifest.review) {
                 report.faults.push(fault);
                 continue;
             }
             match verdict {
                 Some(Ok(Verdict { overlooked: Some(Overlooked::Kind), .. })) => {
-                    tally.add_kind(&manifest.value, || manifest.place(inputs));
+                    let shown = if manifest.review { &manifest.document.value } else { &*manifest.value };
+                    tally.add_kind(shown, || manifest.place(inputs));
                 }
                 Some(Ok(Verdict { overlooked: Some(Overlooked::Namespace), .. })) => {
                     let namespace = Facts::identify(&*manifest.value, Some(self.namespace)).namespace;
@@ -456,7 +498,7 @@ impl Run<'_> {
         })
     }
 
-    fn add<'i>(&self, manifest: Manifest<'i>, verdict: Result<Verdict, FactsFault>, report: &mut Report<'i>) {
+    fn add<'i>(&self, manifest: Manifest<'i>, verdict: Result<Verdict, Unread>, report: &mut Report<'i>) {
         report.notices.extend(manifest.doubts());
         match verdict {
             Ok(verdict) => {
@@ -479,14 +521,21 @@ impl Run<'_> {
                     let manifest = report.manifests.len();
                     report.changes.push(Change { object, manifest, patch: verdict.patch });
                 }
+                report.manifests.push(manifest);
             }
-            Err(fault) => report.faults.push(Fault {
+            Err(Unread::Review(why)) => report.faults.push(Fault {
+                spot: Some(manifest.spot(&FieldPath::root())),
+                message: format!("failed to read this AdmissionReview: {why}"),
+                help: Some(
+                    "the webhook would refuse it as well; give it as the API server sent it".to_owned(),
+                ),
+            }),
+            Err(Unread::Field(fault)) => report.faults.push(Fault {
                 spot: Some(manifest.spot(&fault.path)),
                 message: format!("failed to read this object: {fault}"),
                 help: Some("a cluster would refuse it as well; correct the field".to_owned()),
             }),
         }
-        report.manifests.push(manifest);
     }
 
     /// All objects that rules can look up. Claims stand in it as mutation leaves them, as in a cluster.
@@ -497,7 +546,8 @@ impl Run<'_> {
         }
         let context = manifests(self.context);
         let mut judged = manifests(inputs);
-        judged.retain(|manifest| !manifest.patch);
+        // What a review asks for does not exist yet.
+        judged.retain(|manifest| !manifest.patch && !manifest.review);
         for manifest in context.iter().chain(&judged) {
             if let Ok(facts) = Facts::read(&*manifest.value, Some(self.namespace)) {
                 lookup.add(&facts);
@@ -515,6 +565,21 @@ impl Run<'_> {
         }
         lookup
     }
+}
+
+/// Why there is no verdict on an object.
+enum Unread {
+    /// A field that cannot be read.
+    Field(FactsFault),
+    /// A review that the webhook would refuse to judge.
+    Review(String),
+}
+
+/// The verdict of the webhook on a review that was kept.
+fn judge_review(manifest: &Manifest<'_>, engine: &Engine<'_>) -> Result<Verdict, Unread> {
+    let verdict = admission::judge(&manifest.document.value.to_string(), engine).map_err(Unread::Review)?;
+    // As an object of a kind that no policy is about.
+    Ok(verdict.unwrap_or(Verdict { overlooked: Some(Overlooked::Kind), ..Verdict::default() }))
 }
 
 pub(crate) fn read_faults(inputs: &[Input], report: &mut Report<'_>) {

@@ -30,7 +30,7 @@ pub fn check(policies: &PolicySet, text: &str) -> usize {
     let today = jiff::civil::date(2026, 11, 23);
     let run = Run { policies, context: &[], complete: true, namespace: "default", today };
     let report = run.check(&inputs);
-    drop(report::human(&report, &inputs, false));
+    drop(report::human(&report, &inputs, &report::Options::default()));
     drop(report::json(&report, &inputs).to_string());
     drop(apply(0, text, &report));
     report.findings.len() + report.faults.len()

@@ -104,7 +104,7 @@ pub fn yaml(bytes: &[u8]) {
     for located in &report.findings {
         assert!(located.spot.start <= located.spot.end && located.spot.end <= length, "{:?}", located.spot);
     }
-    let _ = report::human(&report, &inputs, false);
+    let _ = report::human(&report, &inputs, &report::Options::default());
     let _ = report::json(&report, &inputs);
 }
 

@@ -70,19 +70,56 @@ fn answer(
         return respond::unreadable(request, &fault);
     }
     let Some(operation) = Operation::parse(&request.operation) else {
-        let fault = format!(
-            "request.operation is {:?}, and must be CREATE, UPDATE, DELETE or CONNECT",
-            request.operation
-        );
-        return respond::unreadable(request, &fault);
+        return respond::unreadable(request, &unknown_operation(request));
     };
     if let Some(answer) = probe(request) {
         return answer;
     }
+    match verdict_on(engine, request, operation, judge, judge_scale) {
+        Ok(Some(verdict)) => respond::judged(request, &verdict),
+        Ok(None) => respond::skipped(request),
+        Err(fault) => respond::unreadable(request, &fault),
+    }
+}
+
+/// What [`mutate`] and [`validate`] would answer to a review that was kept in a file: the patch of the one and the findings
+/// of the other; none where no policy can be about it.
+///
+/// # Errors
+/// Why it cannot be read; the webhook would refuse it.
+pub fn judge(text: &str, engine: &Engine<'_>) -> Result<Option<Verdict>, String> {
+    let (envelope, fault) = Envelope::read(text);
+    let request = envelope.request().ok_or_else(|| "request.uid is missing".to_owned())?;
+    if let Some(fault) = fault.or_else(|| envelope.version_fault()) {
+        return Err(fault);
+    }
+    let operation = Operation::parse(&request.operation).ok_or_else(|| unknown_operation(request))?;
+    verdict_on(
+        engine,
+        request,
+        operation,
+        |review| {
+            let findings = engine.validate(review)?;
+            Ok(Verdict { findings, patch: engine.mutate(review)?, ..Verdict::default() })
+        },
+        |scale, request| {
+            engine.validate_scale(scale, request).map(|findings| Verdict { findings, ..Verdict::default() })
+        },
+    )
+}
+
+/// The verdict, or none where no policy can be about the object.
+fn verdict_on(
+    engine: &Engine<'_>,
+    request: &Request<'_>,
+    operation: Operation,
+    judge: impl FnOnce(&Review<'_>) -> Result<Verdict, FactsFault>,
+    judge_scale: impl FnOnce(&Scale<'_>, Option<&Value>) -> Result<Verdict, FactsFault>,
+) -> Result<Option<Verdict>, String> {
     // Looked at before the object: what no policy is about is never refused, however it looks.
     let scaled = Scaled::of(request);
     if is_about_nothing(request, &scaled, operation, engine) {
-        return respond::skipped(request);
+        return Ok(None);
     }
     let verdict = match scaled {
         Scaled::Workload(of) => judge_scaled(engine, request, operation, of, judge_scale),
@@ -91,10 +128,11 @@ fn answer(
         }
         Scaled::Nothing => judge_object(engine, request, operation, judge),
     };
-    match verdict {
-        Ok(verdict) => respond::judged(request, &verdict),
-        Err(fault) => respond::unreadable(request, &fault),
-    }
+    verdict.map(Some)
+}
+
+fn unknown_operation(request: &Request<'_>) -> String {
+    format!("request.operation is {:?}, and must be CREATE, UPDATE, DELETE or CONNECT", request.operation)
 }
 
 /// Whether no policy can be about the object.

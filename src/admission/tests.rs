@@ -631,3 +631,39 @@ proptest! {
         prop_assert_eq!(&response["response"]["uid"], "705ab4f5-6393-11e8-b7cc-42010a800002");
     }
 }
+
+#[test]
+fn a_review_in_a_file_gets_the_answer_of_the_webhook() {
+    let policies = policy(json!([{"defaultClass": {"name": "local-path"}}, {"durableData": {}}])).unwrap();
+    let lookup = MapLookup::default();
+    let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+    let redis = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "data", "namespace": "shop"},
+        "spec": {"containers": [{"name": "redis", "image": "redis"}]}});
+    let mut deleted = review(redis.clone());
+    deleted["request"]["operation"] = json!("DELETE");
+    let mut unknown = review(redis.clone());
+    unknown["request"]["operation"] = json!("PATCH");
+    let mut other_kind = review(redis.clone());
+    other_kind["request"]["kind"]["kind"] = json!("Job");
+    for (review, judged) in [
+        (review(claim()), true),
+        (review(redis), true),
+        (deleted, true),
+        (unknown, false),
+        (other_kind, false),
+    ] {
+        let text = review.to_string();
+        let kept = judge(&text, &engine);
+        let labels = [mutate as Entry, validate].map(|entry| send(entry, &policies, text.as_bytes()).outcome);
+        match kept {
+            Ok(Some(verdict)) => {
+                assert_eq!(verdict.denied(), labels[1].verdict == VerdictLabel::Denied, "{text}");
+                assert_eq!(!verdict.patch.0.is_empty(), labels[0].verdict == VerdictLabel::Patched, "{text}");
+                assert_eq!(verdict.findings.len(), labels[1].findings.len(), "{text}");
+            }
+            Ok(None) => assert_eq!(labels[1].verdict, VerdictLabel::Skipped, "{text}"),
+            Err(_) => assert_eq!(labels[1].verdict, VerdictLabel::Unreadable, "{text}"),
+        }
+        assert_eq!(labels[1].verdict != VerdictLabel::Unreadable, judged, "{text}");
+    }
+}

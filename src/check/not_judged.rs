@@ -130,6 +130,9 @@ fn maker(kind: &ObjectKind) -> Option<&'static str> {
         ("kustomize.toolkit.fluxcd.io" | "kustomize.config.k8s.io", "Kustomization" | "Component") => {
             "it puts other files together: check what `kustomize build` makes of the folder"
         }
+        ("admission.k8s.io", "AdmissionReview") => {
+            "the webhook admits it unread: no policy is about its kind, operation or namespace"
+        }
         ("volgate.dev", "StoragePolicy") => "a policy counts when it is given with --policy",
         _ => return None,
     })

@@ -1,12 +1,16 @@
 use super::given::{Given, refusal};
-use super::{DENIED, FAILED, complain, input, say};
-use crate::check::{Change, Fault, Input, Report, apply};
-use crate::report;
+use super::input::Rendering;
+use super::progress::{Progress, Step};
+use super::{DENIED, FAILED, complain, input, render, say, values};
+use crate::check::{Change, Fault, Input, Located, Report, apply};
+use crate::report::{Format, Options, render};
 use crate::source::SourceErrorKind;
+use crate::verdict::Action;
+use anstream::{AutoStream, ColorChoice};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use similar::TextDiff;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -35,6 +39,20 @@ pub(super) struct Args {
     /// Where the report goes, in place of stdout
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write the report to a file in a further form, such as sarif=volgate.sarif; may be given several times
+    #[arg(long, value_name = "FORM=FILE", value_parser = further)]
+    report: Vec<Further>,
+    /// The weakest finding that makes the exit status 1
+    #[arg(long, value_enum, default_value_t = FailOn::Deny, value_name = "ACTION")]
+    fail_on: FailOn,
+    /// Show only what makes the exit status other than 0
+    #[arg(long, short)]
+    quiet: bool,
+    /// When to use colour; auto heeds the terminal, NO_COLOR, CLICOLOR and CLICOLOR_FORCE
+    #[arg(long, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    color: Colour,
+    #[command(flatten)]
+    rendering: render::Options,
     /// Show what mutation would change, as a diff
     #[arg(long)]
     diff: bool,
@@ -43,30 +61,83 @@ pub(super) struct Args {
     fix: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    /// For people, in the manner of a compiler
-    Human,
-    /// For programs; the form is stable
-    Json,
+/// A report besides the one on stdout.
+#[derive(Debug, Clone)]
+struct Further {
+    format: Format,
+    file: PathBuf,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    match Given::read(&args.paths, &args.policy, &args.context) {
-        Ok(given) => judge(args, &given),
-        // Whoever asked for JSON reads nothing else.
-        Err(error) if matches!(args.format, Format::Json) => {
-            let (report, inputs) = refusal(&error);
-            put(args, &format!("{:#}\n", report::json(&report, inputs)))?;
-            Ok(ExitCode::from(FAILED))
-        }
-        Err(error) => Err(error),
+fn further(text: &str) -> Result<Further, String> {
+    let forms = || {
+        let names = Format::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        names.map(|name| name.get_name().to_owned()).collect::<Vec<_>>().join(", ")
+    };
+    match text.split_once('=') {
+        Some((form, file)) if !file.is_empty() => match Format::from_str(form, false) {
+            Ok(format) => Ok(Further { format, file: file.into() }),
+            Err(_) => Err(format!("there is no form {form:?}: one of {}", forms())),
+        },
+        _ => Err(format!("give a form and a file, as in sarif=volgate.sarif; the forms are {}", forms())),
     }
 }
 
-fn judge(args: &Args, given: &Given) -> Result<ExitCode> {
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FailOn {
+    /// A finding that refuses the object
+    Deny,
+    /// A warning
+    Warn,
+    /// A finding for the audit log
+    Audit,
+}
+
+impl FailOn {
+    fn action(self) -> Action {
+        match self {
+            Self::Deny => Action::Deny,
+            Self::Warn => Action::Warn,
+            Self::Audit => Action::Audit,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Colour {
+    /// On a terminal that has it
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let progress = Progress::start(args.quiet);
+    let rendering = Rendering { options: &args.rendering, namespace: &args.namespace };
+    match Given::read(&args.paths, rendering, &args.policy, &args.context) {
+        Ok(given) => judge(args, &given, rendering, progress),
+        // Whoever asked for a form that programs read reads nothing else.
+        Err(error) => {
+            let (report, inputs) = refusal(&error);
+            let options = Options { fail_on: args.fail_on.action(), ..Options::default() };
+            for further in &args.report {
+                replace(&further.file, &render(further.format, &report, inputs, &options))?;
+            }
+            if args.format == Format::Human {
+                return Err(error);
+            }
+            put(args, &render(args.format, &report, inputs, &options))?;
+            Ok(ExitCode::from(FAILED))
+        }
+    }
+}
+
+fn judge(args: &Args, given: &Given, rendering: Rendering<'_>, progress: Progress) -> Result<ExitCode> {
     let inputs = &given.found.inputs;
+    progress.step(Step::Judging);
     let mut report = given.run(&args.namespace).check(inputs);
+    values::advise(given, rendering, &mut report);
     given.add_found(&mut report);
     let mut diffs = String::new();
     if args.diff || args.fix {
@@ -80,28 +151,29 @@ fn judge(args: &Args, given: &Given) -> Result<ExitCode> {
             }
         }
     }
-    let mut text = match args.format {
-        Format::Human => {
-            let notice =
-                given.policies.notice.as_ref().map(|notice| format!("{notice}\n")).unwrap_or_default();
-            format!(
-                "{}{}{notice}{}\n",
-                report::human(&report, inputs, colour(args)),
-                report::not_judged(&report),
-                report::summary_line(&report, args.fix)
-            )
-        }
-        Format::Json => format!("{:#}\n", report::json(&report, inputs)),
+    drop(progress);
+    let options = Options {
+        colour: false,
+        quiet: args.quiet,
+        fixed: args.fix,
+        fail_on: args.fail_on.action(),
+        policies: given.policies.notice.as_deref(),
     };
+    for further in &args.report {
+        replace(&further.file, &render(further.format, &report, inputs, &options))?;
+    }
+    let mut text = render(args.format, &report, inputs, &Options { colour: colour(args), ..options });
     if !diffs.is_empty() {
-        // JSON must stay JSON.
+        // What programs read must stay what it is.
         match args.format {
             Format::Human => text = format!("{diffs}\n{text}"),
-            Format::Json => complain(&diffs),
+            _ => complain(&diffs),
         }
     }
-    put(args, &text)?;
-    Ok(exit_code(&report))
+    if !text.is_empty() {
+        put(args, &text)?;
+    }
+    Ok(exit_code(&report, options.fail_on))
 }
 
 /// Shows or writes what mutation changes in one text.
@@ -114,6 +186,14 @@ fn change(
 ) -> Result<(), Fault> {
     let old: &str = &input.source.text;
     let fault = |message: String| Fault { spot: None, message, help: None };
+    let is_changed = |change: &Change| {
+        report.manifests.get(change.manifest).is_some_and(|manifest| manifest.input == index)
+    };
+    if let Some(origin) =
+        input.rendered.as_ref().filter(|_| args.fix && report.changes.iter().any(is_changed))
+    {
+        return Err(fault(format!("{origin} is rendered: change its template or values by hand")));
+    }
     let new = apply(index, old, report).map_err(|error| fault(format!("{}: {error}", input.source.name)))?;
     if args.diff && new != old {
         let name = &input.source.name;
@@ -142,21 +222,24 @@ fn fixes_stdin(args: &Args) -> bool {
 }
 
 fn colour(args: &Args) -> bool {
-    let to_terminal =
-        if fixes_stdin(args) { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
-    to_terminal && args.output.is_none() && wants_colour()
+    let choice = match args.color {
+        Colour::Always => ColorChoice::Always,
+        Colour::Never => ColorChoice::Never,
+        Colour::Auto if args.output.is_some() => ColorChoice::Never,
+        Colour::Auto if fixes_stdin(args) => AutoStream::choice(&std::io::stderr()),
+        Colour::Auto => AutoStream::choice(&std::io::stdout()),
+    };
+    choice != ColorChoice::Never
 }
 
-/// Whether neither <https://no-color.org> nor the terminal's type speaks against colour.
-fn wants_colour() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-}
-
-fn exit_code(report: &Report<'_>) -> ExitCode {
+fn exit_code(report: &Report<'_>, fail_on: Action) -> ExitCode {
+    let fails = |located: &Located| {
+        let finding = &located.finding;
+        finding.excused.is_none() && finding.action >= fail_on
+    };
     if !report.faults.is_empty() {
         ExitCode::from(FAILED)
-    } else if report.summary().denied > 0 {
+    } else if report.findings.iter().any(fails) {
         ExitCode::from(DENIED)
     } else {
         ExitCode::SUCCESS

@@ -1,5 +1,6 @@
 use super::given::{Given, refusal};
-use super::{FAILED, complain, say};
+use super::input::Rendering;
+use super::{FAILED, complain, render, say};
 use crate::check::{Fault, Input, Report};
 use crate::explain::{Row, explain};
 use crate::report;
@@ -22,6 +23,8 @@ pub(super) struct Args {
     /// The namespace of objects that name none
     #[arg(long, short, default_value = "default")]
     namespace: String,
+    #[command(flatten)]
+    rendering: render::Options,
     /// The form of the table
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -36,7 +39,8 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let given = match Given::read(&args.paths, &args.policy, &args.context) {
+    let rendering = Rendering { options: &args.rendering, namespace: &args.namespace };
+    let given = match Given::read(&args.paths, rendering, &args.policy, &args.context) {
         Ok(given) => given,
         Err(error) if matches!(args.format, Format::Json) => {
             let (report, inputs) = refusal(&error);
@@ -57,7 +61,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         complain("volgate: there is no pod, and nothing with a pod template, in what was given\n");
     }
     let failed = !report.faults.is_empty();
-    let text = format!("{}{}", report::human(&report, inputs, false), report::not_judged(&report));
+    let text = format!(
+        "{}{}",
+        report::human(&report, inputs, &report::Options::default()),
+        report::not_judged(&report)
+    );
     if !text.is_empty() && (failed || matches!(args.format, Format::Text)) {
         complain(&format!("{}\n", text.trim_end()));
     }

@@ -1,6 +1,6 @@
 //! What `check` and `explain` are given: policies, manifests and the cluster's objects.
 
-use super::input::{self, Found};
+use super::input::{self, Found, Rendering};
 use super::policies;
 use crate::check::{Fault, Input, Report, Run};
 use anyhow::Result;
@@ -15,10 +15,15 @@ pub(super) struct Given {
 }
 
 impl Given {
-    pub(super) fn read(paths: &[PathBuf], policy: &[PathBuf], context: &[PathBuf]) -> Result<Self> {
+    pub(super) fn read(
+        paths: &[PathBuf],
+        rendering: Rendering<'_>,
+        policy: &[PathBuf],
+        context: &[PathBuf],
+    ) -> Result<Self> {
         Ok(Self {
             policies: policies::read(policy)?,
-            found: input::read(paths),
+            found: input::read_rendering(paths, Some(rendering)),
             context: input::read(context),
         })
     }

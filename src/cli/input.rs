@@ -1,5 +1,6 @@
 //! Files, folders and stdin as inputs. What cannot be read is told, and the rest is read all the same.
 
+use super::render;
 use super::walk::{Walk, is_kustomization, walk};
 use crate::check::{Fault, Input, Notice, Tally, What};
 #[cfg(feature = "cluster")]
@@ -24,14 +25,30 @@ pub(super) struct Found {
     pub(super) faults: Vec<Fault>,
     /// What was odd on the way.
     pub(super) notices: Vec<Notice>,
-    /// Charts and kustomizations.
+    /// Charts and kustomizations that were not rendered.
     pub(super) folders: Tally,
+    /// Charts that were rendered.
+    pub(super) charts: Vec<PathBuf>,
+}
+
+/// How charts and kustomizations that are named are rendered.
+#[derive(Clone, Copy)]
+pub(super) struct Rendering<'r> {
+    pub(super) options: &'r render::Options,
+    pub(super) namespace: &'r str,
 }
 
 /// Reads every path: a file as it is, `-` as stdin, and of a folder all files that end in .yaml, .yml or .json, in
 /// the order of their names. Hidden folders are passed over, and the templates of charts.
 pub(super) fn read(paths: &[PathBuf]) -> Found {
+    read_rendering(paths, None)
+}
+
+/// As [`read`], but a chart or kustomization that is named is rendered.
+pub(super) fn read_rendering(paths: &[PathBuf], rendering: Option<Rendering<'_>>) -> Found {
     let mut found = Found::default();
+    let mut rendered = Vec::new();
+    let rendering = rendering.filter(|rendering| rendering.options.is_on());
     let mut texts = Vec::new();
     let mut walks = Vec::new();
     for path in paths {
@@ -39,6 +56,18 @@ pub(super) fn read(paths: &[PathBuf]) -> Found {
             match bounded(std::io::stdin().lock()) {
                 Ok(bytes) => texts.push((STDIN.to_owned(), bytes, true)),
                 Err(why) => found.faults.push(unreadable("stdin", &why)),
+            }
+        } else if let Some(source) = rendering.and_then(|_| render::Source::of(path, paths.len() == 1))
+            && let Some(Rendering { options, namespace }) = rendering
+        {
+            match source.render(namespace, options, &[]) {
+                Ok(files) => {
+                    if let render::Source::Chart(chart) = source {
+                        found.charts.push(chart);
+                    }
+                    rendered.extend(files);
+                }
+                Err(fault) => found.faults.push(fault),
             }
         } else if path.is_dir() {
             let walk = walk(path);
@@ -68,6 +97,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Found {
         }
         known += walk.kustomizations.len();
     }
+    found.inputs.extend(rendered.iter().map(|file| Input::from_rendered(&file.origin, &file.text)));
     found
 }
 

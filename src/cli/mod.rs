@@ -11,13 +11,16 @@ mod input;
 #[cfg(feature = "cluster")]
 mod link;
 mod policies;
+mod progress;
 #[cfg(feature = "cluster")]
 mod provisioner;
 #[cfg(feature = "cluster")]
 mod registration;
+mod render;
 mod rules;
 #[cfg(feature = "cluster")]
 mod serve;
+mod values;
 mod walk;
 #[cfg(feature = "cluster")]
 mod webhooks;

@@ -4,7 +4,7 @@ use super::input::{self, Found};
 use crate::check::{Fault, Input, Notice, Report, Spot, manifests};
 use crate::model::{API_GROUP, FieldPath};
 use crate::policy::{KIND, PolicySet, another_engines, embedded_baseline, load};
-use crate::report::human;
+use crate::report::{Options, human};
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let count = self.report.faults.len();
         let s = if count == 1 { "" } else { "s" };
-        let faults = human(&self.report, &self.inputs, false);
+        let faults = human(&self.report, &self.inputs, &Options::default());
         write!(f, "failed to load the policies: {count} fault{s}\n\n{}", faults.trim_end())
     }
 }

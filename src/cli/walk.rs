@@ -108,8 +108,7 @@ impl Walk {
         if folder.join("Chart.yaml").is_file() {
             self.charts.insert(folder.to_owned());
         }
-        let mut files = KUSTOMIZATION_FILES.iter().map(|name| folder.join(name));
-        if let Some(file) = files.find(|file| file.is_file()) {
+        if let Some(file) = kustomization_file(folder) {
             self.add_kustomization(folder, &file);
         }
     }
@@ -131,6 +130,15 @@ impl Walk {
 }
 
 const KUSTOMIZATION_FILES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+
+fn kustomization_file(folder: &Path) -> Option<PathBuf> {
+    KUSTOMIZATION_FILES.iter().map(|name| folder.join(name)).find(|file| file.is_file())
+}
+
+/// Whether kustomize builds that folder.
+pub(super) fn has_kustomization(folder: &Path) -> bool {
+    kustomization_file(folder).is_some()
+}
 
 /// Whether a file says how kustomize builds its folder.
 pub(super) fn is_kustomization(file: &Path) -> bool {

@@ -1,11 +1,24 @@
 use super::excerpt::excerpt;
-use crate::check::{Input, ObjectKind, Report, What, effective};
+use super::format::Options;
+use super::problem::causes;
+use crate::check::{Input, Located, ObjectKind, Report, What, effective};
 use crate::verdict::Action;
 use annotate_snippets::{Group, Level, Renderer};
 
-/// The report in the manner of a good compiler.
-pub fn human(report: &Report<'_>, inputs: &[Input], colour: bool) -> String {
-    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+/// All that people are shown of a run.
+pub(super) fn page(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> String {
+    let findings = human(report, inputs, options);
+    if options.quiet {
+        return findings;
+    }
+    let policies = options.policies.map(|line| format!("{line}\n")).unwrap_or_default();
+    let summary = summary_line(report, options.fixed);
+    format!("{findings}{}{policies}{summary}\n", not_judged(report))
+}
+
+/// The errors, notices and findings as a compiler shows them, each with its lines.
+pub fn human(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> String {
+    let renderer = if options.colour { Renderer::styled() } else { Renderer::plain() };
     let mut text = String::new();
     let mut put = |groups: &[Group<'_>]| {
         text.push_str(&renderer.render(groups));
@@ -25,7 +38,7 @@ pub fn human(report: &Report<'_>, inputs: &[Input], colour: bool) -> String {
             }
         }
     }
-    for notice in &report.notices {
+    for notice in report.notices.iter().filter(|_| !options.quiet) {
         let title = Level::WARNING.with_name("notice").primary_title(&notice.message);
         let group = Group::with_title(title);
         put(&[match &notice.spot {
@@ -33,7 +46,12 @@ pub fn human(report: &Report<'_>, inputs: &[Input], colour: bool) -> String {
             None => group,
         }]);
     }
-    for located in &report.findings {
+    let shown = |located: &Located| {
+        let finding = &located.finding;
+        !options.quiet || (finding.excused.is_none() && finding.action >= options.fail_on)
+    };
+    for findings in causes(report) {
+        let Some(located) = findings.first().filter(|located| shown(located)) else { continue };
         let finding = &located.finding;
         let level = match effective(finding) {
             Action::Deny => Level::ERROR.with_name("denied"),
@@ -46,14 +64,28 @@ pub fn human(report: &Report<'_>, inputs: &[Input], colour: bool) -> String {
         if let Some(help) = &finding.help {
             group = group.element(Level::HELP.message(help));
         }
-        let by = match &finding.excused {
-            Some(reason) => format!("policy {:?} excuses it: {reason}", finding.policy),
-            None => format!("policy {:?}; `volgate rules {}` tells more", finding.policy, finding.rule),
-        };
-        group = group.element(Level::NOTE.message(by));
+        group = group.element(Level::NOTE.message(asked_by(&findings)));
         put(&[group]);
     }
     text
+}
+
+/// Which policies ask for a finding, or excuse it.
+fn asked_by(findings: &[&Located]) -> String {
+    let names: Vec<String> = findings.iter().map(|located| format!("{:?}", located.finding.policy)).collect();
+    let policies = if let [name] = names.as_slice() {
+        format!("policy {name}")
+    } else {
+        format!("policies {}", names.join(", "))
+    };
+    let (rule, excused) = findings
+        .first()
+        .map_or(("", None), |located| (located.finding.rule, located.finding.excused.as_deref()));
+    match excused {
+        Some(reason) if names.len() == 1 => format!("{policies} excuses it: {reason}"),
+        Some(reason) => format!("{policies} excuse it: {reason}"),
+        None => format!("{policies}; `volgate rules {rule}` tells more"),
+    }
 }
 
 /// How many places of what was not judged are shown, and how many characters of more than one.

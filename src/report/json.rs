@@ -1,5 +1,5 @@
 use crate::check::{Input, NotJudged, ObjectKind, Report, Spot, What, effective};
-use serde_json::{Value, json as value};
+use serde_json::{Map, Value, json as value};
 
 /// The report as JSON. The form is stable and documented in `docs/output.md`.
 pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
@@ -36,6 +36,7 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
                 if let Some(reason) = &finding.excused {
                     entry.insert("excused".to_owned(), value!(reason));
                 }
+                add_template(entry, inputs.get(located.spot.input));
             }
             entry
         })
@@ -51,6 +52,7 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
             entry.insert("file".to_owned(), value!(file));
             entry.insert("line".to_owned(), value!(line));
             entry.insert("column".to_owned(), value!(column));
+            add_template(entry, inputs.get(spot.input));
         }
         entry
     };
@@ -71,6 +73,13 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
         "notices": notices.collect::<Vec<_>>(),
         "notJudged": report.not_judged.iter().map(not_judged).collect::<Vec<_>>(),
     })
+}
+
+/// The template or folder that a text was rendered from, whose lines are its own.
+fn add_template(entry: &mut Map<String, Value>, input: Option<&Input>) {
+    if let Some(origin) = input.and_then(|input| input.rendered.as_ref()) {
+        entry.insert("template".to_owned(), value!(origin));
+    }
 }
 
 fn not_judged(entry: &NotJudged) -> Value {

@@ -46,6 +46,12 @@ pub fn rule_manual(rule: &RuleInfo) -> String {
     text
 }
 
+/// What a rule does in one line, and its manual page.
+pub(super) fn rule_page(rule: &RuleInfo) -> (String, String) {
+    let schemas = Schemas::new();
+    (schemas.summary(rule), schemas.description(rule).to_owned())
+}
+
 /// The manual pages of all rules as one Markdown document: `docs/rules.md`.
 pub fn rules_markdown() -> String {
     let schemas = Schemas::new();

@@ -1,11 +1,19 @@
 //! One file an output format, over the same two inputs: what came of the run, and the texts. And the rules' manual.
 
 mod excerpt;
+mod format;
+mod github;
+mod gitlab;
 mod human;
 mod json;
+mod junit;
 mod manual;
+mod markdown;
+mod problem;
+mod sarif;
 mod table;
 
+pub use format::{Format, Options, render};
 pub use human::{human, not_judged, summary_line};
 pub use json::json;
 pub use manual::{rule_list, rule_manual, rules_markdown};

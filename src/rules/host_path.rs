@@ -248,11 +248,12 @@ impl HostPath {
             return;
         }
         let clean = FsPath::new(path);
+        let shown = shortened(clean.as_str(), SHOWN);
         if let Some(denied) = self.denied(&clean) {
             let message = if real(denied) == real(clean.as_str()) {
-                format!("{name} opens {clean} of the node, which the policy denies")
+                format!("{name} opens {shown} of the node, which the policy denies")
             } else {
-                format!("{name} opens {clean} of the node, and with it {denied}, which the policy denies")
+                format!("{name} opens {shown} of the node, and with it {denied}, which the policy denies")
             };
             let help = "mount nothing of it: ask the program's own interface, or give it an exception with the reason";
             findings.push(NewFinding::new(field.clone(), message).help(help));
@@ -268,7 +269,7 @@ impl HostPath {
         let closest = covering.iter().map(|entry| length(entry)).max();
         covering.retain(|entry| Some(length(entry)) == closest);
         if covering.is_empty() {
-            let message = format!("{name} opens {clean} of the node, which the policy does not allow");
+            let message = format!("{name} opens {shown} of the node, which the policy does not allow");
             findings.push(NewFinding::new(field.clone(), message).help(self.allowed()));
             return;
         }
@@ -281,7 +282,7 @@ impl HostPath {
                 None => "names no type".to_owned(),
             };
             let message =
-                format!("{name} opens {clean} of the node and {given}, where the policy wants {wanted}");
+                format!("{name} opens {shown} of the node and {given}, where the policy wants {wanted}");
             let at = field.parent().unwrap_or_default().key("type");
             findings.push(
                 NewFinding::new(at, message)
@@ -294,24 +295,25 @@ impl HostPath {
             return;
         }
         let allowed = &nearest.path;
+        let help = writer_help(&clean);
         for Writable { at, mount } in writable() {
             findings.push(match mount {
                 None => {
                     let message = format!(
-                        "{name} opens {clean} of the node, and whoever claims it can write there; the policy allows \
+                        "{name} opens {shown} of the node, and whoever claims it can write there; the policy allows \
                          {allowed} only read-only"
                     );
-                    let help = format!("mount {clean} with readOnly: true in the pod that needs it");
+                    let help = format!("mount {shown} with readOnly: true in the pod that needs it");
                     NewFinding::new(at, message).help(help)
                 }
                 Some(mount) => {
                     let message = format!(
-                        "{clean} of the node ({name}) is mounted writable at {mount}; the policy allows {allowed} of \
+                        "{shown} of the node ({name}) is mounted writable at {mount}; the policy allows {allowed} of \
                          the node only read-only"
                     );
                     NewFinding::new(at, message)
-                        .related(field.clone(), format!("opens {clean} of the node"))
-                        .help(writer_help(&clean))
+                        .related(field.clone(), format!("opens {shown} of the node"))
+                        .help(help)
                 }
             });
         }

@@ -1,0 +1,56 @@
+use super::{github, gitlab, human, json, junit, markdown, sarif};
+use crate::check::{Input, Report};
+use crate::verdict::Action;
+
+/// The form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people, as a compiler reports
+    Human,
+    /// For programs; the form is stable
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// JUnit XML, for test reports
+    Junit,
+    /// GitHub workflow commands, which annotate the lines of a pull request
+    Github,
+    /// GitLab code quality, for a merge request
+    Gitlab,
+    /// Markdown, for a comment on a pull request
+    Markdown,
+}
+
+/// What is shown of a run, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'o> {
+    /// Whether the text for people has colour.
+    pub colour: bool,
+    /// Whether people are shown only what fails the run.
+    pub quiet: bool,
+    /// Whether the changes were written.
+    pub fixed: bool,
+    /// The weakest action that fails the run.
+    pub fail_on: Action,
+    /// What people are told of the policies.
+    pub policies: Option<&'o str>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self { colour: false, quiet: false, fixed: false, fail_on: Action::Deny, policies: None }
+    }
+}
+
+/// The report in that form, as it is written to a file or to stdout.
+pub fn render(format: Format, report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> String {
+    match format {
+        Format::Human => human::page(report, inputs, options),
+        Format::Json => format!("{:#}\n", json(report, inputs)),
+        Format::Sarif => format!("{:#}\n", sarif::sarif(report, inputs)),
+        Format::Junit => junit::junit(report, inputs, options.fail_on),
+        Format::Github => github::github(report, inputs),
+        Format::Gitlab => format!("{:#}\n", gitlab::gitlab(report, inputs)),
+        Format::Markdown => markdown::markdown(report, inputs),
+    }
+}
