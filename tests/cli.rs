@@ -6,5 +6,7 @@ fn sessions() {
     let cases = trycmd::TestCases::new();
     // Help is as wide as the terminal.
     cases.env("COLUMNS", "100");
+    // No helm and no kubectl, whatever the machine has: tests/rendering.rs runs real ones.
+    cases.env("PATH", "/nonexistent");
     cases.case("tests/cli/*.trycmd").case("tests/cli/*.toml");
 }

@@ -1,6 +1,5 @@
 use super::excerpt::excerpt;
 use super::format::Options;
-use super::problem::causes;
 use crate::check::{Input, Located, ObjectKind, Report, What, effective};
 use crate::verdict::Action;
 use annotate_snippets::{Group, Level, Renderer};
@@ -50,8 +49,7 @@ pub fn human(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> St
         let finding = &located.finding;
         !options.quiet || (finding.excused.is_none() && finding.action >= options.fail_on)
     };
-    for findings in causes(report) {
-        let Some(located) = findings.first().filter(|located| shown(located)) else { continue };
+    for located in report.findings.iter().filter(|located| shown(located)) {
         let finding = &located.finding;
         let level = match effective(finding) {
             Action::Deny => Level::ERROR.with_name("denied"),
@@ -64,28 +62,14 @@ pub fn human(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> St
         if let Some(help) = &finding.help {
             group = group.element(Level::HELP.message(help));
         }
-        group = group.element(Level::NOTE.message(asked_by(&findings)));
+        let by = match &finding.excused {
+            Some(reason) => format!("policy {:?} excuses it: {reason}", finding.policy),
+            None => format!("policy {:?}; `volgate rules {}` tells more", finding.policy, finding.rule),
+        };
+        group = group.element(Level::NOTE.message(by));
         put(&[group]);
     }
     text
-}
-
-/// Which policies ask for a finding, or excuse it.
-fn asked_by(findings: &[&Located]) -> String {
-    let names: Vec<String> = findings.iter().map(|located| format!("{:?}", located.finding.policy)).collect();
-    let policies = if let [name] = names.as_slice() {
-        format!("policy {name}")
-    } else {
-        format!("policies {}", names.join(", "))
-    };
-    let (rule, excused) = findings
-        .first()
-        .map_or(("", None), |located| (located.finding.rule, located.finding.excused.as_deref()));
-    match excused {
-        Some(reason) if names.len() == 1 => format!("{policies} excuses it: {reason}"),
-        Some(reason) => format!("{policies} excuse it: {reason}"),
-        None => format!("{policies}; `volgate rules {rule}` tells more"),
-    }
 }
 
 /// How many places of what was not judged are shown, and how many characters of more than one.

@@ -1,22 +1,19 @@
+use super::problem::Place;
 use crate::check::{Input, NotJudged, ObjectKind, Report, Spot, What, effective};
 use serde_json::{Map, Value, json as value};
 
 /// The report as JSON. The form is stable and documented in `docs/output.md`.
 pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
-    let place = |spot: &Spot| {
-        let source = inputs.get(spot.input).map(|input| &input.source);
-        let position = source.map(|source| source.position(spot.start));
-        (
-            source.map(|source| source.name.clone()),
-            position.map_or(0, |position| position.line),
-            position.map_or(0, |position| position.column),
-        )
+    let placed = |mut entry: Value, spot: Option<&Spot>| {
+        if let (Some(entry), Some(spot)) = (entry.as_object_mut(), spot) {
+            add_place(entry, spot, inputs);
+        }
+        entry
     };
     let findings: Vec<Value> = report
         .findings
         .iter()
         .map(|located| {
-            let (file, line, column) = place(&located.spot);
             let finding = &located.finding;
             let mut entry = value!({
                 "rule": finding.rule,
@@ -25,9 +22,6 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
                 "message": finding.message,
                 "object": located.object,
                 "field": finding.field.to_string(),
-                "file": file,
-                "line": line,
-                "column": column,
             });
             if let Some(entry) = entry.as_object_mut() {
                 if let Some(help) = &finding.help {
@@ -36,9 +30,8 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
                 if let Some(reason) = &finding.excused {
                     entry.insert("excused".to_owned(), value!(reason));
                 }
-                add_template(entry, inputs.get(located.spot.input));
             }
-            entry
+            placed(entry, Some(&located.spot))
         })
         .collect();
     let patches: Vec<Value> = report
@@ -46,16 +39,6 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
         .iter()
         .map(|change| value!({"object": change.object, "patch": change.patch}))
         .collect();
-    let placed = |mut entry: Value, spot: Option<&Spot>| {
-        if let (Some(entry), Some(spot)) = (entry.as_object_mut(), spot) {
-            let (file, line, column) = place(spot);
-            entry.insert("file".to_owned(), value!(file));
-            entry.insert("line".to_owned(), value!(line));
-            entry.insert("column".to_owned(), value!(column));
-            add_template(entry, inputs.get(spot.input));
-        }
-        entry
-    };
     let errors = report.faults.iter().map(|fault| {
         let mut entry = value!({"message": fault.message});
         if let (Some(entry), Some(help)) = (entry.as_object_mut(), &fault.help) {
@@ -75,10 +58,16 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
     })
 }
 
-/// The template or folder that a text was rendered from, whose lines are its own.
-fn add_template(entry: &mut Map<String, Value>, input: Option<&Input>) {
-    if let Some(origin) = input.and_then(|input| input.rendered.as_ref()) {
-        entry.insert("template".to_owned(), value!(origin));
+/// Adds where something stands. What was rendered stands at the beginning of its template, and has lines of its own.
+fn add_place(entry: &mut Map<String, Value>, spot: &Spot, inputs: &[Input]) {
+    let place = Place::of(spot, inputs);
+    entry.insert("file".to_owned(), value!(place.map(|place| place.file)));
+    entry.insert("line".to_owned(), value!(place.map_or(0, |place| place.line)));
+    entry.insert("column".to_owned(), value!(place.map_or(0, |place| place.column)));
+    if let Some(input) = inputs.get(spot.input).filter(|input| input.rendered.is_some()) {
+        let position = input.source.position(spot.start);
+        let rendered = value!({"line": position.line, "column": position.column});
+        entry.insert("rendered".to_owned(), rendered);
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a report has to say, one row each: the common ground of the output formats that show rows.
 
-use crate::check::{Input, Located, Report, Spot, effective};
+use crate::check::{Input, Report, Spot, effective};
 use crate::model::{FieldPath, ObjectRef, fnv1a};
 use crate::verdict::Action;
 use std::collections::HashMap;
 
-/// One finding, with every policy that asked for it; or something that could not be judged.
+/// One finding, or something that could not be judged.
 pub(super) struct Problem<'r> {
     /// What it leads to in the end; `None` for what could not be judged.
     pub(super) action: Option<Action>,
@@ -15,8 +15,8 @@ pub(super) struct Problem<'r> {
     pub(super) help: Option<&'r str>,
     /// Why it is excused, when it is.
     pub(super) excused: Option<&'r str>,
-    /// The policies that asked for it.
-    pub(super) policies: Vec<&'r str>,
+    /// The policy that asked for it.
+    pub(super) policy: Option<&'r str>,
     pub(super) object: Option<&'r ObjectRef>,
     /// Its index in [`Report::manifests`].
     pub(super) manifest: Option<usize>,
@@ -58,8 +58,7 @@ impl<'r> Place<'r> {
     }
 }
 
-/// What could not be judged, and then the findings in the report's order: one row for a finding that several policies
-/// make with the same words.
+/// What could not be judged, and then the findings in the report's order.
 pub(super) fn problems<'r>(report: &'r Report<'_>, inputs: &'r [Input]) -> Vec<Problem<'r>> {
     let mut problems: Vec<Problem<'r>> = report
         .faults
@@ -70,7 +69,7 @@ pub(super) fn problems<'r>(report: &'r Report<'_>, inputs: &'r [Input]) -> Vec<P
             message: &fault.message,
             help: fault.help.as_deref(),
             excused: None,
-            policies: Vec::new(),
+            policy: None,
             object: None,
             manifest: None,
             field: None,
@@ -78,16 +77,15 @@ pub(super) fn problems<'r>(report: &'r Report<'_>, inputs: &'r [Input]) -> Vec<P
             related: Vec::new(),
         })
         .collect();
-    problems.extend(causes(report).into_iter().filter_map(|findings| {
-        let located = findings.first()?;
+    problems.extend(report.findings.iter().map(|located| {
         let finding = &located.finding;
-        Some(Problem {
+        Problem {
             action: Some(effective(finding)),
             rule: finding.rule,
             message: &finding.message,
             help: finding.help.as_deref(),
             excused: finding.excused.as_deref(),
-            policies: findings.iter().map(|located| located.finding.policy.as_str()).collect(),
+            policy: Some(&finding.policy),
             object: Some(&located.object),
             manifest: Some(located.manifest),
             field: Some(&finding.field),
@@ -97,30 +95,9 @@ pub(super) fn problems<'r>(report: &'r Report<'_>, inputs: &'r [Input]) -> Vec<P
                 .iter()
                 .filter_map(|(spot, note)| Some((Place::of(spot, inputs)?, note.as_str())))
                 .collect(),
-        })
+        }
     }));
     problems
-}
-
-/// The findings, those together that several policies make of one field with the same words. The first of each has the
-/// strictest action.
-pub(super) fn causes<'r>(report: &'r Report<'_>) -> Vec<Vec<&'r Located>> {
-    let mut causes: Vec<Vec<&Located>> = Vec::new();
-    let mut known = HashMap::new();
-    for located in &report.findings {
-        let finding = &located.finding;
-        let excused = finding.excused.is_some();
-        let key = (located.manifest, finding.rule, located.spot.start, finding.message.as_str(), excused);
-        let at = *known.entry(key).or_insert(causes.len());
-        match causes.get_mut(at) {
-            Some(cause) => cause.push(located),
-            None => causes.push(vec![located]),
-        }
-    }
-    for cause in &mut causes {
-        cause.sort_by_key(|located| std::cmp::Reverse(effective(&located.finding)));
-    }
-    causes
 }
 
 impl Problem<'_> {

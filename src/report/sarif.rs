@@ -86,7 +86,7 @@ fn result(problem: &Problem<'_>, fingerprint: &str) -> Value {
         "partialFingerprints": {"volgate/v1": fingerprint},
         // An empty list says that nothing is suppressed, and none at all that nobody knows.
         "suppressions": suppressions.into_iter().collect::<Vec<_>>(),
-        "properties": {"policies": problem.policies},
+        "properties": {"policy": problem.policy},
     })
 }
 
