@@ -644,7 +644,7 @@ fn a_review_in_a_file_gets_the_answer_of_the_webhook() {
     let mut unknown = review(redis.clone());
     unknown["request"]["operation"] = json!("PATCH");
     let mut other_kind = review(redis.clone());
-    other_kind["request"]["kind"]["kind"] = json!("Job");
+    other_kind["request"]["kind"]["kind"] = json!("PersistentVolumeClaim");
     for (review, judged) in [
         (review(claim()), true),
         (review(redis), true),

@@ -24,6 +24,8 @@ pub enum What {
     Chart,
     /// A folder with a kustomization that was not built.
     Kustomization,
+    /// A file or folder that the repository or the user leaves out.
+    Ignored,
     /// Patches of kustomizations: parts of objects.
     Patch,
     /// Objects in a namespace that no policy is about.
@@ -48,7 +50,7 @@ pub struct ObjectKind {
 impl What {
     /// Whether these are objects among the documents, and no folders or files.
     pub fn is_object(&self) -> bool {
-        !matches!(self, Self::Chart | Self::Kustomization)
+        !matches!(self, Self::Chart | Self::Kustomization | Self::Ignored)
     }
 }
 
@@ -106,6 +108,7 @@ fn reason(what: &What) -> String {
             "the files are judged as they stand, without patches and components: \
              `kustomize build FOLDER | volgate check -` judges what comes out"
         }
+        What::Ignored => "left out by .gitignore, .volgateignore or --exclude: name it to have it judged",
         What::Patch => "a patch is part of an object: build its kustomization to have the whole judged",
         What::Namespace(_) => "no policy is about this namespace, so that the cluster can always start",
         What::Source(kind) => return maker(kind).unwrap_or(HOLDS_STORAGE).to_owned(),

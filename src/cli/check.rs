@@ -1,4 +1,5 @@
 use super::given::{Given, refusal};
+use super::ignored::Exclude;
 use super::input::Rendering;
 use super::progress::{Progress, Step};
 use super::{DENIED, FAILED, complain, input, render, say, values};
@@ -7,7 +8,7 @@ use crate::report::{Format, Options, render};
 use crate::source::SourceErrorKind;
 use crate::verdict::Action;
 use anstream::{AutoStream, ColorChoice};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::ValueEnum;
 use similar::TextDiff;
 use std::io::Write;
@@ -20,9 +21,15 @@ use std::process::ExitCode;
 /// 1: something denied, 2: something could not be judged (unreadable input, bad policy).
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Files, folders (all .yaml, .yml and .json in them), or - for stdin
-    #[arg(required = true)]
+    /// Files, folders (all .yaml, .yml and .json in them), patterns, charts, kustomizations, or - for stdin
+    #[arg(required_unless_present = "filename")]
     paths: Vec<PathBuf>,
+    /// The same, as kubectl has it
+    #[arg(long, short = 'f', value_name = "PATH")]
+    filename: Vec<PathBuf>,
+    /// Leave out what matches in folders, as .gitignore and .volgateignore do; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    exclude: Vec<String>,
     /// Policy files or folders; without any, the built-in baseline
     #[arg(long, short, value_name = "PATH")]
     policy: Vec<PathBuf>,
@@ -59,6 +66,12 @@ pub(super) struct Args {
     /// Write what mutation would change into the files, comments and layout kept; stdin goes to stdout
     #[arg(long)]
     fix: bool,
+}
+
+impl Args {
+    fn all_paths(&self) -> Vec<PathBuf> {
+        self.paths.iter().chain(&self.filename).cloned().collect()
+    }
 }
 
 /// A report besides the one on stdout.
@@ -115,7 +128,9 @@ enum Colour {
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let progress = Progress::start(args.quiet);
     let rendering = Rendering { options: &args.rendering, namespace: &args.namespace };
-    match Given::read(&args.paths, rendering, &args.policy, &args.context) {
+    let exclude = Exclude::new(&args.exclude).map_err(|why| anyhow!(why))?;
+    let paths = args.all_paths();
+    match Given::read(&paths, rendering, Some(&exclude), &args.policy, &args.context) {
         Ok(given) => judge(args, &given, rendering, progress),
         // Whoever asked for a form that programs read reads nothing else.
         Err(error) => {
@@ -218,7 +233,7 @@ fn put(args: &Args, text: &str) -> Result<()> {
 
 /// Whether stdin is fixed to stdout.
 fn fixes_stdin(args: &Args) -> bool {
-    args.fix && args.paths.iter().any(|path| path.as_os_str() == "-")
+    args.fix && args.all_paths().iter().any(|path| path.as_os_str() == "-")
 }
 
 fn colour(args: &Args) -> bool {

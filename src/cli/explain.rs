@@ -40,7 +40,7 @@ enum Format {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let rendering = Rendering { options: &args.rendering, namespace: &args.namespace };
-    let given = match Given::read(&args.paths, rendering, &args.policy, &args.context) {
+    let given = match Given::read(&args.paths, rendering, None, &args.policy, &args.context) {
         Ok(given) => given,
         Err(error) if matches!(args.format, Format::Json) => {
             let (report, inputs) = refusal(&error);

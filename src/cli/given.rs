@@ -1,5 +1,6 @@
 //! What `check` and `explain` are given: policies, manifests and the cluster's objects.
 
+use super::ignored::Exclude;
 use super::input::{self, Found, Rendering};
 use super::policies;
 use crate::check::{Fault, Input, Report, Run};
@@ -18,12 +19,13 @@ impl Given {
     pub(super) fn read(
         paths: &[PathBuf],
         rendering: Rendering<'_>,
+        exclude: Option<&Exclude>,
         policy: &[PathBuf],
         context: &[PathBuf],
     ) -> Result<Self> {
         Ok(Self {
             policies: policies::read(policy)?,
-            found: input::read_rendering(paths, Some(rendering)),
+            found: input::read_manifests(paths, Some(rendering), exclude),
             context: input::read(context),
         })
     }

@@ -1,14 +1,18 @@
 //! Files, folders and stdin as inputs. What cannot be read is told, and the rest is read all the same.
 
+use super::ignored::Exclude;
 use super::render;
 use super::walk::{Walk, is_kustomization, walk};
 use crate::check::{Fault, Input, Notice, Tally, What};
 #[cfg(feature = "cluster")]
 use anyhow::Context;
 use anyhow::Result;
+use globset::GlobBuilder;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
 
 /// The name of what came in by stdin.
 pub(super) const STDIN: &str = "<stdin>";
@@ -41,16 +45,21 @@ pub(super) struct Rendering<'r> {
 /// Reads every path: a file as it is, `-` as stdin, and of a folder all files that end in .yaml, .yml or .json, in
 /// the order of their names. Hidden folders are passed over, and the templates of charts.
 pub(super) fn read(paths: &[PathBuf]) -> Found {
-    read_rendering(paths, None)
+    read_manifests(paths, None, None)
 }
 
-/// As [`read`], but a chart or kustomization that is named is rendered.
-pub(super) fn read_rendering(paths: &[PathBuf], rendering: Option<Rendering<'_>>) -> Found {
+/// As [`read`], but a chart or kustomization that is named is rendered, and what is excluded left out.
+pub(super) fn read_manifests(
+    paths: &[PathBuf],
+    rendering: Option<Rendering<'_>>,
+    exclude: Option<&Exclude>,
+) -> Found {
     let mut found = Found::default();
     let mut rendered = Vec::new();
     let rendering = rendering.filter(|rendering| rendering.options.is_on());
     let mut texts = Vec::new();
     let mut walks = Vec::new();
+    let paths = &found.expanded(paths);
     for path in paths {
         if path.as_os_str() == "-" {
             match bounded(std::io::stdin().lock()) {
@@ -70,7 +79,7 @@ pub(super) fn read_rendering(paths: &[PathBuf], rendering: Option<Rendering<'_>>
                 Err(fault) => found.faults.push(fault),
             }
         } else if path.is_dir() {
-            let walk = walk(path);
+            let walk = walk(path, exclude);
             let from = texts.len();
             for file in &walk.files {
                 found.add_file(file, false, &mut texts);
@@ -108,7 +117,7 @@ pub(super) fn contents(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     for path in paths {
         let files = match path.is_dir() {
             true => {
-                let walk = walk(path);
+                let walk = walk(path, None);
                 if let Some((path, why)) = walk.unreadable.first() {
                     anyhow::bail!("failed to read {path}: {why}");
                 }
@@ -125,6 +134,33 @@ pub(super) fn contents(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Vec<u8>)>> {
 }
 
 impl Found {
+    /// The paths, with all files that a pattern such as `deploy/**/*.yaml` stands for in its place, sorted. What exists is
+    /// no pattern.
+    fn expanded(&mut self, paths: &[PathBuf]) -> Vec<PathBuf> {
+        let mut expanded = Vec::new();
+        for path in paths {
+            let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']) && !path.exists());
+            let Some(pattern) = pattern else {
+                expanded.push(path.clone());
+                continue;
+            };
+            match matching(pattern) {
+                Ok(files) if files.is_empty() => {
+                    self.faults.push(Fault {
+                        spot: None,
+                        message: format!("no file matches {pattern}"),
+                        help: Some(
+                            "a * stays within one folder, and a ** goes through all of them".to_owned(),
+                        ),
+                    });
+                }
+                Ok(files) => expanded.extend(files),
+                Err(why) => self.faults.push(unreadable(pattern, &why)),
+            }
+        }
+        expanded
+    }
+
     fn add_file(&mut self, path: &Path, named: bool, texts: &mut Vec<(String, Vec<u8>, bool)>) {
         // --fix writes to the path that a report names, which must therefore be the path itself.
         let Some(name) = path.to_str() else {
@@ -141,6 +177,9 @@ impl Found {
         self.faults.extend(walk.unreadable.iter().map(|(path, why)| unreadable(path, why)));
         let odd = walk.odd.iter().map(|message| Notice { spot: None, message: message.clone() });
         self.notices.extend(odd);
+        for left_out in &walk.ignored {
+            self.folders.add(What::Ignored, || left_out.display().to_string());
+        }
         for chart in &walk.charts {
             if chart == path {
                 // It was asked for, and nothing of it is judged.
@@ -157,7 +196,7 @@ impl Found {
         for folder in &walk.kustomizations {
             self.folders.add(What::Kustomization, || folder.display().to_string());
         }
-        let is_empty = walk.files.is_empty() && walk.unreadable.is_empty();
+        let is_empty = walk.files.is_empty() && walk.unreadable.is_empty() && walk.ignored.is_empty();
         if is_empty && walk.charts.is_empty() && walk.kustomizations.is_empty() {
             self.faults.push(Fault {
                 spot: None,
@@ -166,6 +205,30 @@ impl Found {
             });
         }
     }
+}
+
+/// The files that a pattern stands for.
+fn matching(pattern: &str) -> Result<Vec<PathBuf>, String> {
+    let glob = GlobBuilder::new(pattern).literal_separator(true).build();
+    let matcher = glob.map_err(|error| error.to_string())?.compile_matcher();
+    // The folders before the first wildcard.
+    let fixed: PathBuf =
+        Path::new(pattern).components().take_while(|part| !is_wild(part.as_os_str())).collect();
+    let root = if fixed.as_os_str().is_empty() { Path::new(".") } else { &fixed };
+    let mut files = Vec::new();
+    for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
+        // What cannot be entered, or leads in a circle, matches nothing.
+        let Ok(entry) = entry else { continue };
+        let path = entry.path().strip_prefix("./").unwrap_or(entry.path());
+        if entry.file_type().is_file() && matcher.is_match(path) {
+            files.push(path.to_owned());
+        }
+    }
+    Ok(files)
+}
+
+fn is_wild(part: &OsStr) -> bool {
+    part.to_string_lossy().contains(['*', '?', '['])
 }
 
 /// What is in a file, or why it cannot be read.

@@ -7,6 +7,7 @@ mod check;
 mod daemon;
 mod explain;
 mod given;
+mod ignored;
 mod input;
 #[cfg(feature = "cluster")]
 mod link;

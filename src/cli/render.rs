@@ -273,7 +273,7 @@ mod tests {
         // What it leaves behind holds nothing up.
         let why = shell("sleep 60 & sleep 60", Duration::from_millis(50)).unwrap_err();
         assert_eq!(why, "sh did not end within 0 s");
-        let why = shell("yes", LONGEST).unwrap_err();
+        let why = shell("head -c 300000000 /dev/zero", LONGEST).unwrap_err();
         assert_eq!(why, "sh wrote more than 256 MiB");
         assert!(matches!(run("volgate-no-such-tool", &[], LONGEST), Err(Failure::NotThere)));
     }

@@ -1,5 +1,6 @@
 //! The manifests in a folder, and the charts and kustomizations among them.
 
+use super::ignored::{Exclude, Ignored};
 use crate::source;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
@@ -21,6 +22,8 @@ pub(super) struct Walk {
     pub(super) unreadable: Vec<(String, String)>,
     /// What a reader should know.
     pub(super) odd: Vec<String>,
+    /// Files and folders that the repository or the user leaves out.
+    pub(super) ignored: Vec<PathBuf>,
     patches: HashSet<PathBuf>,
 }
 
@@ -74,8 +77,9 @@ impl Walk {
 const TOO_MANY_LINKS: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
 
 /// Looks through a folder. A folder that several links lead to is looked through once.
-pub(super) fn walk(root: &Path) -> Walk {
+pub(super) fn walk(root: &Path, exclude: Option<&Exclude>) -> Walk {
     let mut walk = Walk::default();
+    let mut ignored = Ignored::above(root, exclude);
     let mut seen = HashSet::new();
     let hidden = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
     let mut entries = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
@@ -87,17 +91,29 @@ pub(super) fn walk(root: &Path) -> Walk {
                 continue;
             }
         };
-        if entry.file_type().is_dir() {
+        let is_folder = entry.file_type().is_dir();
+        let is_of_interest = is_folder || walk.is_wanted(entry.path());
+        // What was named is looked at, whatever is left out above it.
+        if entry.depth() > 0 && !hidden(&entry) && is_of_interest && ignored.holds(entry.path(), is_folder) {
+            if is_folder {
+                entries.skip_current_dir();
+            }
+            walk.ignored.push(entry.into_path());
+            continue;
+        }
+        if is_folder {
             let is_known = entry.metadata().is_ok_and(|meta| !seen.insert((meta.dev(), meta.ino())));
             if hidden(&entry) || is_known || walk.is_part_of_chart(entry.path()) {
                 entries.skip_current_dir();
                 continue;
             }
+            ignored.enter(entry.path());
             walk.look_into(entry.path());
         } else if entry.file_type().is_file() && !hidden(&entry) && walk.is_wanted(entry.path()) {
             walk.files.push(entry.into_path());
         }
     }
+    walk.odd.append(&mut ignored.faults);
     walk.kustomizations.sort();
     walk
 }

@@ -75,6 +75,7 @@ fn not_judged(entry: &NotJudged) -> Value {
     let (what, names): (_, &[(&str, &str)]) = match &entry.what {
         What::Chart => ("chart", &[]),
         What::Kustomization => ("kustomization", &[]),
+        What::Ignored => ("ignored", &[]),
         What::Patch => ("patch", &[]),
         What::Namespace(namespace) => ("namespace", &[("namespace", namespace)]),
         What::Source(ObjectKind { api_version, kind }) | What::Kind(ObjectKind { api_version, kind }) => {
