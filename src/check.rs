@@ -12,7 +12,7 @@ use crate::facts::{Facts, FactsFault};
 use crate::lookup::{Lookup, MapLookup};
 use crate::model::{FieldPath, ObjectRef, shortened};
 use crate::policy::PolicySet;
-use crate::rule::Review;
+use crate::rule::{Requester, Review};
 use crate::source::{Document, EditError, Source, SourceError, SourceErrorKind, edit_all, parse};
 use crate::verdict::{Action, Finding, Overlooked, Verdict};
 use jiff::civil::Date;
@@ -171,6 +171,8 @@ pub struct Report<'i> {
     pub skipped: usize,
     /// How many of `changes` were to be written and could not be.
     pub unwritten: usize,
+    /// The policies among the manifests that were applied, each with its place.
+    pub policies: Vec<(String, Spot)>,
 }
 
 /// How many findings of each action.
@@ -366,6 +368,8 @@ pub struct Run<'r> {
     pub namespace: &'r str,
     /// Today (UTC).
     pub today: Date,
+    /// Who applies the manifests; none where that is not known.
+    pub requester: Option<&'r Requester>,
 }
 
 impl Run<'_> {
@@ -382,12 +386,13 @@ impl Run<'_> {
             }
         }
         report.notices.extend(self.ending_exceptions());
+        report.notices.extend(self.unknown_users());
         let lookup = self.lookup(inputs);
         let engine = Engine { policies: self.policies, lookup: &lookup, today: self.today };
         let manifests = manifests(inputs);
         report.notices.extend(repeats::repeats(&manifests, inputs, self.namespace));
         let verdicts = in_parallel(&manifests, |manifest| {
-            let review = Review { namespace: Some(self.namespace), ..Review::create(&*manifest.value) };
+            let review = self.review(&manifest.value);
             (manifest.is_object() && !manifest.patch).then(|| engine.judge(&review))
         });
         let mut tally = Tally::default();
@@ -442,6 +447,24 @@ impl Run<'_> {
             key(a).cmp(&key(b))
         });
         report
+    }
+
+    /// A manifest as it is applied.
+    fn review<'v>(&'v self, object: &'v Value) -> Review<'v> {
+        Review { namespace: Some(self.namespace), requester: self.requester, ..Review::create(object) }
+    }
+
+    /// A notice for every policy that asks who applies the manifests, where that is not known.
+    fn unknown_users(&self) -> impl Iterator<Item = Notice> {
+        let asking = self.policies.policies().iter().filter(|policy| policy.reads_users());
+        asking.filter(|_| self.requester.is_none()).map(|policy| {
+            let message = format!(
+                "policy {:?} asks who makes a change, and that is not known here: what depends on it is a warning at most \
+                 and changes nothing; say it with --as USER and --as-group GROUP",
+                policy.name
+            );
+            Notice { spot: None, message }
+        })
     }
 
     /// A notice for every exception that will soon excuse nobody any more.
@@ -506,7 +529,7 @@ impl Run<'_> {
         for manifest in judged.iter().filter(|manifest| manifest.is_claim()) {
             let engine =
                 Engine { policies: self.policies, lookup: &lookup as &dyn Lookup, today: self.today };
-            let review = Review { namespace: Some(self.namespace), ..Review::create(&*manifest.value) };
+            let review = self.review(&manifest.value);
             if let Ok(Some(changed)) = engine.mutated(&review)
                 && let Ok(facts) = Facts::read(&changed, Some(self.namespace))
             {

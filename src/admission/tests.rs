@@ -40,6 +40,8 @@ fn objecting(action: Action, rule: Objector) -> PolicySet {
         exceptions: Vec::new(),
         self_service: None,
         catalog: Vec::new(),
+        notices: Vec::new(),
+        alone: false,
     }])
     .unwrap()
 }

@@ -2,6 +2,7 @@ use super::given::{Given, refusal};
 use super::{DENIED, FAILED, complain, input, say};
 use crate::check::{Change, Fault, Input, Report, apply};
 use crate::report;
+use crate::rule::Requester;
 use crate::source::SourceErrorKind;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -22,6 +23,15 @@ pub(super) struct Args {
     /// Policy files or folders; without any, the built-in baseline
     #[arg(long, short, value_name = "PATH")]
     policy: Vec<PathBuf>,
+    /// Leave out the StoragePolicies among the manifests, which are applied beside those of --policy or the baseline
+    #[arg(long)]
+    no_policies_from_input: bool,
+    /// Who applies the manifests, for policies with `users`: a user, or system:serviceaccount:NAMESPACE:NAME
+    #[arg(long = "as", value_name = "USER")]
+    user: Option<String>,
+    /// A group of that user; may be given several times
+    #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
+    groups: Vec<String>,
     /// Objects of the cluster that are looked up and not judged, as `kubectl get -o yaml` prints them; what is not
     /// among them or the manifests counts as not there
     #[arg(long, value_name = "PATH")]
@@ -53,7 +63,14 @@ enum Format {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     match Given::read(&args.paths, &args.policy, &args.context) {
-        Ok(given) => judge(args, &given),
+        Ok(mut given) => {
+            let user = args.user.as_deref();
+            given.set_requester(user.map(|user| Requester::impersonated(user, &args.groups)));
+            if !args.no_policies_from_input {
+                given.add_policies_from_input();
+            }
+            judge(args, &given)
+        }
         // Whoever asked for JSON reads nothing else.
         Err(error) if matches!(args.format, Format::Json) => {
             let (report, inputs) = refusal(&error);
@@ -85,9 +102,10 @@ fn judge(args: &Args, given: &Given) -> Result<ExitCode> {
             let notice =
                 given.policies.notice.as_ref().map(|notice| format!("{notice}\n")).unwrap_or_default();
             format!(
-                "{}{}{notice}{}\n",
+                "{}{}{}{notice}{}\n",
                 report::human(&report, inputs, colour(args)),
                 report::not_judged(&report),
+                report::policies(&report, inputs),
                 report::summary_line(&report, args.fix)
             )
         }

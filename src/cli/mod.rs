@@ -8,6 +8,7 @@ mod daemon;
 mod explain;
 mod given;
 mod input;
+mod input_policies;
 #[cfg(feature = "cluster")]
 mod link;
 mod policies;

@@ -1,5 +1,5 @@
 use super::excerpt::excerpt;
-use crate::check::{Input, ObjectKind, Report, What, effective};
+use crate::check::{Input, ObjectKind, Report, Spot, What, effective};
 use crate::verdict::Action;
 use annotate_snippets::{Group, Level, Renderer};
 
@@ -100,6 +100,21 @@ pub fn not_judged(report: &Report<'_>) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The policies among the manifests that were applied, each with its place; nothing when there are none.
+pub fn policies(report: &Report<'_>, inputs: &[Input]) -> String {
+    if report.policies.is_empty() {
+        return String::new();
+    }
+    let place = |spot: &Spot| {
+        let source = inputs.get(spot.input).map(|input| &input.source);
+        source.map_or_else(String::new, |source| {
+            format!("{}:{}", source.name, source.position(spot.start).line)
+        })
+    };
+    let lines = report.policies.iter().map(|(name, spot)| format!("  {name:?} at {}\n", place(spot)));
+    format!("policies among the manifests, which are applied as well:\n{}\n", lines.collect::<String>())
 }
 
 /// The last line: how many objects fared how. `fixed` says that the changes were written.

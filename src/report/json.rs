@@ -30,6 +30,9 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
                 "column": column,
             });
             if let Some(entry) = entry.as_object_mut() {
+                if let Some(name) = &finding.name {
+                    entry.insert("name".to_owned(), value!(name));
+                }
                 if let Some(help) = &finding.help {
                     entry.insert("help".to_owned(), value!(help));
                 }
@@ -63,8 +66,10 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
     });
     let notices =
         report.notices.iter().map(|notice| placed(value!({"message": notice.message}), notice.spot.as_ref()));
+    let policies = report.policies.iter().map(|(name, spot)| placed(value!({"name": name}), Some(spot)));
     value!({
         "summary": report.summary(),
+        "policiesFromInput": policies.collect::<Vec<_>>(),
         "findings": findings,
         "patches": patches,
         "errors": errors.collect::<Vec<_>>(),
