@@ -1,5 +1,7 @@
 //! The dry run: manifests in, the verdict that a cluster would give out, each finding at its line. Pure.
 
+mod applied;
+mod cases;
 mod misnamed;
 mod misspelt;
 mod not_judged;
@@ -23,6 +25,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::resume_unwind;
 
+pub use applied::{Applied, AppliedException, AppliedRule};
+pub use cases::{Directives, Outcome};
 pub use not_judged::{NotJudged, ObjectKind, Tally, What};
 
 /// A text and its documents.
@@ -173,6 +177,8 @@ pub struct Report<'i> {
     pub unwritten: usize,
     /// The policies among the manifests that were applied, each with its place.
     pub policies: Vec<(String, Spot)>,
+    /// What each policy was about, where that was asked for.
+    pub applied: Option<Vec<Applied>>,
 }
 
 /// How many findings of each action.
@@ -309,7 +315,7 @@ impl Manifest<'_> {
     }
 
     /// The file and line of this object.
-    fn place(&self, inputs: &[Input]) -> String {
+    pub(crate) fn place(&self, inputs: &[Input]) -> String {
         let spot = self.spot(&FieldPath::root());
         let source = inputs.get(spot.input).map(|input| &input.source);
         source.map_or_else(String::new, |source| {

@@ -26,6 +26,9 @@ pub(super) struct Args {
     /// Leave out the StoragePolicies among the manifests, which are applied beside those of --policy or the baseline
     #[arg(long)]
     no_policies_from_input: bool,
+    /// Show what each policy, rule and exception was about, and what was about nothing
+    #[arg(long)]
+    explain_policies: bool,
     /// Who applies the manifests, for policies with `users`: a user, or system:serviceaccount:NAMESPACE:NAME
     #[arg(long = "as", value_name = "USER")]
     user: Option<String>,
@@ -83,7 +86,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 
 fn judge(args: &Args, given: &Given) -> Result<ExitCode> {
     let inputs = &given.found.inputs;
-    let mut report = given.run(&args.namespace).check(inputs);
+    let run = given.run(&args.namespace);
+    let mut report = run.check(inputs);
+    if args.explain_policies {
+        report.applied = Some(run.applied(&report, &run.lookup(inputs)));
+    }
     given.add_found(&mut report);
     let mut diffs = String::new();
     if args.diff || args.fix {
@@ -102,10 +109,11 @@ fn judge(args: &Args, given: &Given) -> Result<ExitCode> {
             let notice =
                 given.policies.notice.as_ref().map(|notice| format!("{notice}\n")).unwrap_or_default();
             format!(
-                "{}{}{}{notice}{}\n",
+                "{}{}{}{}{notice}{}\n",
                 report::human(&report, inputs, colour(args)),
                 report::not_judged(&report),
                 report::policies(&report, inputs),
+                report::applied(&report),
                 report::summary_line(&report, args.fix)
             )
         }

@@ -12,6 +12,7 @@ mod input_policies;
 #[cfg(feature = "cluster")]
 mod link;
 mod policies;
+mod policy;
 #[cfg(feature = "cluster")]
 mod provisioner;
 #[cfg(feature = "cluster")]
@@ -19,6 +20,7 @@ mod registration;
 mod rules;
 #[cfg(feature = "cluster")]
 mod serve;
+mod test;
 mod walk;
 #[cfg(feature = "cluster")]
 mod webhooks;
@@ -46,6 +48,8 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Rules(rules::Args),
+    Test(test::Args),
+    Policy(policy::Args),
     /// Print the CustomResourceDefinitions of volgate's objects
     Crd,
     #[cfg(feature = "cluster")]
@@ -64,6 +68,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Rules(args) => rules::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Crd => say(&crate::crd::yaml()).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "cluster")]
         Command::Serve(args) => serve::run(&args),

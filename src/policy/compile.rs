@@ -3,8 +3,9 @@ use super::faults::{exclude_faults, match_faults, never_fits, pointless, rule_fa
 use super::matches::{Holds, POD};
 use super::schema::{Match, SelfService, StoragePolicy};
 use crate::catalog::Entry;
+use crate::facts::{Facts, Subject};
 use crate::model::FieldPath;
-use crate::rule::{PolicyFault, Rule, Subjects, Trust};
+use crate::rule::{PolicyFault, Reads, Rule, Subjects, Trust};
 use crate::rules;
 use crate::verdict::Action;
 use jiff::civil::Date;
@@ -53,6 +54,20 @@ pub struct CompiledRule {
 /// Self-service that is ready to be applied.
 #[derive(Debug, Clone)]
 pub struct CompiledSelfService(SelfService);
+
+impl CompiledRule {
+    /// Whether it can find something in an object of that kind.
+    pub fn reads(&self, facts: &Facts<'_>) -> bool {
+        let reads = match &facts.subject {
+            Subject::Workload(_) => Reads::Pods,
+            Subject::Claim(_) => Reads::Claims,
+            Subject::Volume(_) => Reads::Volumes,
+            Subject::Class(_) => Reads::Classes,
+            _ => return self.rule.reads_any_kind(),
+        };
+        self.rule.reads_any_kind() || self.rule.reads().contains(&reads)
+    }
+}
 
 impl CompiledPolicy {
     /// Checks what a schema cannot, and compiles the rules.
@@ -134,6 +149,13 @@ impl CompiledPolicy {
         let named = if self.rules.iter().any(reads_object) { is_about(false) } else { Holds::No };
         let holds = move |rule: &CompiledRule| if reads_object(rule) { named } else { widened };
         self.rules.iter().map(move |rule| (rule, holds(rule))).filter(|(_, holds)| *holds != Holds::No)
+    }
+
+    /// The same by the places of the rules.
+    pub fn about(&self, subjects: &Subjects<'_>) -> impl Iterator<Item = usize> {
+        let about: Vec<&CompiledRule> = self.rules_about(subjects).map(|(rule, _)| rule).collect();
+        let all = self.rules.iter().enumerate();
+        all.filter(move |(_, rule)| about.iter().any(|it| std::ptr::eq(*it, *rule))).map(|(index, _)| index)
     }
 
     /// Adds what the rules' authors should know.

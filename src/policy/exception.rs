@@ -58,6 +58,17 @@ impl CompiledException {
         &self.subjects
     }
 
+    /// Why it is there.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Whether it excuses an object today, from whatever rules.
+    pub fn is_about(&self, subjects: &Subjects<'_>, today: Date) -> bool {
+        self.until.is_none_or(|until| today <= until)
+            && self.subjects.holds(subjects, Trust::Proven, false) == Holds::Yes
+    }
+
     /// Whether it excuses from a rule today.
     pub(super) fn excuses(&self, subjects: &Subjects<'_>, rule: &str, today: Date, trust: Trust) -> Holds {
         if self.until.is_none_or(|until| today <= until) {

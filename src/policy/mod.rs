@@ -4,6 +4,7 @@ mod compile;
 mod crd;
 mod exception;
 mod faults;
+mod foreign;
 mod load;
 mod matches;
 mod schema;
@@ -12,6 +13,7 @@ mod set;
 pub use compile::{CompiledPolicy, CompiledRule, CompiledSelfService};
 pub use crd::{crd, schema_json};
 pub use exception::CompiledException;
+pub use foreign::{Converted, converted};
 pub use load::{another_engines, load};
 pub use matches::Holds;
 pub use schema::{

@@ -65,7 +65,8 @@ pub struct StoragePolicySpec {
     /// Lets an object excuse itself by a written reason, which then stands in the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_service: Option<SelfService>,
-    /// Images that hold data, in addition to the built-in catalog; they win over it. They count for every policy.
+    /// Images that hold data, in addition to the built-in catalog; they win over it. They count for every policy; those of a policy
+    /// among the manifests of `volgate check` for its own rules alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub catalog: Vec<Entry>,
 }

@@ -117,6 +117,39 @@ pub fn policies(report: &Report<'_>, inputs: &[Input]) -> String {
     format!("policies among the manifests, which are applied as well:\n{}\n", lines.collect::<String>())
 }
 
+/// What each policy was about, where that was asked for.
+pub fn applied(report: &Report<'_>) -> String {
+    let mut text = String::new();
+    let objects = |count: usize| match count {
+        0 => "no object".to_owned(),
+        1 => "1 object".to_owned(),
+        many => format!("{many} objects"),
+    };
+    for policy in report.applied.iter().flatten() {
+        text.push_str(&format!("policy {:?} is about {}\n", policy.policy, objects(policy.objects)));
+        for rule in &policy.rules {
+            let name = rule.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
+            text.push_str(&format!("  {}{name}: {}", rule.rule, objects(rule.objects)));
+            let counts = [
+                (rule.denied, "denied"),
+                (rule.warned, "with warnings"),
+                (rule.audited, "for the audit log"),
+            ];
+            for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+                text.push_str(&format!(", {count} {what}"));
+            }
+            text.push('\n');
+        }
+        for exception in &policy.exceptions {
+            text.push_str(&format!("  exception {:?}: {}\n", exception.reason, objects(exception.objects)));
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
 /// The last line: how many objects fared how. `fixed` says that the changes were written.
 pub fn summary_line(report: &Report<'_>, fixed: bool) -> String {
     let summary = report.summary();

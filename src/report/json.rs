@@ -67,7 +67,7 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
     let notices =
         report.notices.iter().map(|notice| placed(value!({"message": notice.message}), notice.spot.as_ref()));
     let policies = report.policies.iter().map(|(name, spot)| placed(value!({"name": name}), Some(spot)));
-    value!({
+    let mut whole = value!({
         "summary": report.summary(),
         "policiesFromInput": policies.collect::<Vec<_>>(),
         "findings": findings,
@@ -75,7 +75,11 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
         "errors": errors.collect::<Vec<_>>(),
         "notices": notices.collect::<Vec<_>>(),
         "notJudged": report.not_judged.iter().map(not_judged).collect::<Vec<_>>(),
-    })
+    });
+    if let (Some(applied), Some(whole)) = (&report.applied, whole.as_object_mut()) {
+        whole.insert("appliedPolicies".to_owned(), value!(applied));
+    }
+    whole
 }
 
 fn not_judged(entry: &NotJudged) -> Value {

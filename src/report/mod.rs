@@ -6,7 +6,7 @@ mod json;
 mod manual;
 mod table;
 
-pub use human::{human, not_judged, policies, summary_line};
+pub use human::{applied, human, not_judged, policies, summary_line};
 pub use json::json;
 pub use manual::{rule_list, rule_manual, rules_markdown};
 pub use table::table;

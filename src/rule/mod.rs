@@ -59,6 +59,11 @@ pub trait Rule: Debug + Send + Sync + Any {
         &[Reads::Pods, Reads::Claims, Reads::Volumes, Reads::Classes]
     }
 
+    /// What its question is called, where it is an author's own.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
     /// What its author should know of it, though it works; each stands at that part of its parameters.
     fn notices(&self) -> Vec<PolicyFault> {
         Vec::new()

@@ -301,6 +301,10 @@ impl Rule for Cel {
         &[Reads::Pods]
     }
 
+    fn name(&self) -> Option<&str> {
+        Some(&self.params.name)
+    }
+
     fn notices(&self) -> Vec<PolicyFault> {
         let kinds = self.params.kinds.iter().enumerate();
         let unread = kinds.filter(|(_, kind)| UNREAD.contains(&kind.as_str())).map(|(index, kind)| {
