@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::resume_unwind;
 
-pub use applied::{Applied, AppliedException, AppliedRule};
+pub use applied::{Applied, AppliedException, AppliedObject, AppliedRule};
 pub use cases::{Directives, Outcome};
 pub use not_judged::{NotJudged, ObjectKind, Tally, What};
 

@@ -1,6 +1,6 @@
 //! Which policies were about which objects of a run, and what of them was about none.
 
-use super::{Manifest, Report, Run, effective};
+use super::{Input, Manifest, Report, Run, effective};
 use crate::facts::Facts;
 use crate::lookup::MapLookup;
 use crate::rule::Subjects;
@@ -19,7 +19,24 @@ pub struct Applied {
     pub rules: Vec<AppliedRule>,
     /// Its exceptions, in their order.
     pub exceptions: Vec<AppliedException>,
+    /// The first thousand of the objects, each with the rules that were asked about it.
+    pub about: Vec<AppliedObject>,
 }
+
+/// One object that a policy is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppliedObject {
+    /// Kind, namespace and name.
+    pub object: String,
+    /// The file and the line.
+    pub place: String,
+    /// The rules, by id.
+    pub rules: Vec<&'static str>,
+}
+
+/// How many objects are named for one policy.
+const MOST_NAMED: usize = 1_000;
 
 /// What one rule was about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,7 +69,8 @@ pub struct AppliedException {
 
 impl Run<'_> {
     /// What each policy was about, among the objects that a report of this run judged.
-    pub fn applied(&self, report: &Report<'_>, lookup: &MapLookup) -> Vec<Applied> {
+    pub fn applied(&self, report: &Report<'_>, inputs: &[Input]) -> Vec<Applied> {
+        let lookup = self.lookup(inputs);
         let mut all: Vec<Applied> = self
             .policies
             .policies()
@@ -77,10 +95,11 @@ impl Run<'_> {
                     .iter()
                     .map(|exception| AppliedException { reason: exception.reason().to_owned(), objects: 0 })
                     .collect(),
+                about: Vec::new(),
             })
             .collect();
         for manifest in &report.manifests {
-            self.count(manifest, lookup, &mut all);
+            self.count(manifest, inputs, &lookup, &mut all);
         }
         for located in &report.findings {
             let finding = &located.finding;
@@ -98,20 +117,26 @@ impl Run<'_> {
         all
     }
 
-    fn count(&self, manifest: &Manifest<'_>, lookup: &MapLookup, all: &mut [Applied]) {
+    fn count(&self, manifest: &Manifest<'_>, inputs: &[Input], lookup: &MapLookup, all: &mut [Applied]) {
         let Ok(facts) = Facts::read(&*manifest.value, Some(self.namespace)) else { return };
         let subjects = Subjects::new(&facts, lookup, None).asked_by(self.requester);
         for (policy, applied) in self.policies.policies().iter().zip(all) {
             let mut about_any = false;
+            let mut rules = Vec::new();
             for index in policy.about(&subjects) {
                 about_any = true;
                 if policy.rules.get(index).is_some_and(|rule| rule.reads(&facts))
                     && let Some(rule) = applied.rules.get_mut(index)
                 {
                     rule.objects += 1;
+                    rules.push(rule.rule);
                 }
             }
             applied.objects += usize::from(about_any);
+            if about_any && applied.about.len() < MOST_NAMED {
+                let (object, place) = (facts.id.to_string(), manifest.place(inputs));
+                applied.about.push(AppliedObject { object, place, rules });
+            }
             for (exception, seen) in policy.exceptions.iter().zip(&mut applied.exceptions) {
                 seen.objects += usize::from(about_any && exception.is_about(&subjects, self.today));
             }

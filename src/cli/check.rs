@@ -89,7 +89,7 @@ fn judge(args: &Args, given: &Given) -> Result<ExitCode> {
     let run = given.run(&args.namespace);
     let mut report = run.check(inputs);
     if args.explain_policies {
-        report.applied = Some(run.applied(&report, &run.lookup(inputs)));
+        report.applied = Some(run.applied(&report, inputs));
     }
     given.add_found(&mut report);
     let mut diffs = String::new();

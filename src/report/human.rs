@@ -117,6 +117,9 @@ pub fn policies(report: &Report<'_>, inputs: &[Input]) -> String {
     format!("policies among the manifests, which are applied as well:\n{}\n", lines.collect::<String>())
 }
 
+/// How many objects are shown of one policy.
+const MOST_NAMED: usize = 50;
+
 /// What each policy was about, where that was asked for.
 pub fn applied(report: &Report<'_>) -> String {
     let mut text = String::new();
@@ -142,6 +145,12 @@ pub fn applied(report: &Report<'_>) -> String {
         }
         for exception in &policy.exceptions {
             text.push_str(&format!("  exception {:?}: {}\n", exception.reason, objects(exception.objects)));
+        }
+        for object in policy.about.iter().take(MOST_NAMED) {
+            text.push_str(&format!("  {} at {}: {}\n", object.object, object.place, object.rules.join(", ")));
+        }
+        if let more @ 1.. = policy.objects.saturating_sub(MOST_NAMED) {
+            text.push_str(&format!("  and {more} more\n"));
         }
     }
     if !text.is_empty() {

@@ -1,4 +1,4 @@
-use super::most::AtMost;
+use super::most::Most;
 use super::support::quantity;
 use crate::facts::{Container, Mount, PodFacts, PodVolume, Section, VolumeSource};
 use crate::json::Node;
@@ -44,8 +44,8 @@ pub struct Params {
     #[serde(default = "yes")]
     pub allow_memory: bool,
     /// The most that a tmpfs without a `sizeLimit` leads to.
-    #[serde(default, skip_serializing_if = "AtMost::is_deny")]
-    pub unbounded_memory: AtMost,
+    #[serde(default = "Most::deny", skip_serializing_if = "Most::is_deny")]
+    pub unbounded_memory: Most,
     /// Whether a tmpfs needs no `sizeLimit` where the memory limits of the containers that write to it, or of the pod, hold it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub or_memory_limit: bool,
@@ -82,7 +82,7 @@ impl RuleKind for Params {
                 let message = "has no effect, because `allowMemory` is false: take one of them out";
                 faults.push(PolicyFault::new(at.key(field), message));
             }
-        } else if self.or_memory_limit && self.unbounded_memory == AtMost::Ignore {
+        } else if self.or_memory_limit && self.unbounded_memory == Most::Ignore {
             let message = "has no effect, because `unboundedMemory` is Ignore: take one of them out";
             faults.push(PolicyFault::new(at.key("orMemoryLimit"), message));
         }
@@ -103,7 +103,7 @@ struct EmptyDir {
     require_size_limit: bool,
     or_storage_limit: bool,
     allow_memory: bool,
-    unbounded_memory: AtMost,
+    unbounded_memory: Most,
     or_memory_limit: bool,
     max_size: Option<Quantity>,
     max_memory: Option<Quantity>,

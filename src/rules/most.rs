@@ -4,13 +4,13 @@ use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The most that a case leads to.
+/// The most that a doubtful case leads to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum AtMost {
+pub enum Most {
     /// Whatever the rule's action is.
-    #[default]
     Deny,
     /// A warning at most.
+    #[default]
     Warn,
     /// The audit log at most.
     Audit,
@@ -18,7 +18,7 @@ pub enum AtMost {
     Ignore,
 }
 
-impl AtMost {
+impl Most {
     /// The action; none where nothing is said.
     pub(super) fn action(self) -> Option<Action> {
         match self {
@@ -27,6 +27,10 @@ impl AtMost {
             Self::Audit => Some(Action::Audit),
             Self::Ignore => None,
         }
+    }
+
+    pub(super) fn deny() -> Self {
+        Self::Deny
     }
 
     pub(super) fn is_deny(&self) -> bool {
