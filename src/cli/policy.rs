@@ -93,7 +93,7 @@ fn lint(paths: &[PathBuf]) -> Result<ExitCode> {
 }
 
 fn diff(args: &DiffArgs) -> Result<ExitCode> {
-    let [old, new] = [&args.old, &args.new].map(|path| load(path));
+    let [old, new] = [&args.old, &args.new].map(load);
     let (old, new) = (old?, new?);
     let (found, context) = (input::read(&args.paths), input::read(&args.context));
     let judge = |loaded: &Loaded| {
@@ -125,7 +125,7 @@ fn diff(args: &DiffArgs) -> Result<ExitCode> {
     let text = match args.format {
         Format::Json => {
             let objects = differences.iter().map(|(object, before, after)| {
-                serde_json::json!({"object": object.1, "file": object.0,
+                serde_json::json!({"object": object.1, "place": object.0,
                                    "before": {"verdict": verdict(before), "said": before},
                                    "after": {"verdict": verdict(after), "said": after}})
             });

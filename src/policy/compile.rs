@@ -58,6 +58,9 @@ pub struct CompiledSelfService(SelfService);
 impl CompiledRule {
     /// Whether it can find something in an object of that kind.
     pub fn reads(&self, facts: &Facts<'_>) -> bool {
+        if !self.rule.asks_about(&facts.id.kind) {
+            return false;
+        }
         let reads = match &facts.subject {
             Subject::Workload(_) => Reads::Pods,
             Subject::Claim(_) => Reads::Claims,

@@ -59,6 +59,11 @@ pub trait Rule: Debug + Send + Sync + Any {
         &[Reads::Pods, Reads::Claims, Reads::Volumes, Reads::Classes]
     }
 
+    /// Whether it asks about objects of that kind, where it says of which.
+    fn asks_about(&self, _kind: &str) -> bool {
+        true
+    }
+
     /// What its question is called, where it is an author's own.
     fn name(&self) -> Option<&str> {
         None

@@ -301,6 +301,10 @@ impl Rule for Cel {
         &[Reads::Pods]
     }
 
+    fn asks_about(&self, kind: &str) -> bool {
+        self.is_about(kind)
+    }
+
     fn name(&self) -> Option<&str> {
         Some(&self.params.name)
     }

@@ -91,7 +91,8 @@ fn gatekeeper_match(matches: &Value, draft: &mut Draft) {
     let known = ["kinds", "namespaces", "namespaceSelector", "labelSelector", "excludedNamespaces"];
     for (key, value) in matches.as_object().into_iter().flatten() {
         // All scopes are meant by `*`.
-        if !known.contains(&key.as_str()) && !(key == "scope" && value == "*") {
+        let is_every_scope = key == "scope" && value == "*";
+        if !known.contains(&key.as_str()) && !is_every_scope {
             draft.unsaid.push(format!("`match.{key}`: use labels or namespaces"));
         }
     }

@@ -241,8 +241,7 @@ fn kyverno_check(validate: &Value, rule: &Value, name: &str, draft: &mut Draft) 
 fn only(pattern: &Value) -> Option<(&str, &Value)> {
     let fields = pattern.as_object().filter(|fields| fields.len() == 1)?;
     let (key, value) = fields.iter().next()?;
-    let key =
-        ["=(", "("].into_iter().find_map(|mark| key.strip_prefix(mark)?.strip_suffix(')')).unwrap_or(key);
+    let key = key.strip_prefix("=(").and_then(|key| key.strip_suffix(')')).unwrap_or(key);
     Some((key, value))
 }
 
