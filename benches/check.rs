@@ -57,7 +57,7 @@ fn compare(name: &str, policies: &PolicySet, texts: &[String]) {
 
 fn run(policies: &PolicySet) -> Run<'_> {
     let today = jiff::civil::date(2026, 11, 23);
-    Run { policies, context: &[], complete: false, namespace: "default", today }
+    Run { policies, context: &[], complete: false, namespace: "default", today, requester: None }
 }
 
 fn best(mut work: impl FnMut()) -> Duration {

@@ -1,5 +1,7 @@
 //! The dry run: manifests in, the verdict that a cluster would give out, each finding at its line. Pure.
 
+mod applied;
+mod cases;
 mod misnamed;
 mod misspelt;
 mod not_judged;
@@ -13,7 +15,7 @@ use crate::facts::{Facts, FactsFault};
 use crate::lookup::{Lookup, MapLookup};
 use crate::model::{FieldPath, ObjectRef, shortened};
 use crate::policy::PolicySet;
-use crate::rule::Review;
+use crate::rule::{Requester, Review};
 use crate::source::{Document, EditError, Source, SourceError, SourceErrorKind, edit_all, parse};
 use crate::verdict::{Action, Finding, Overlooked, Verdict};
 use jiff::civil::Date;
@@ -24,6 +26,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::resume_unwind;
 
+pub use applied::{Applied, AppliedException, AppliedObject, AppliedRule};
+pub use cases::{Directives, Outcome};
 pub use not_judged::{NotJudged, ObjectKind, Tally, What};
 
 /// A text and its documents.
@@ -182,6 +186,10 @@ pub struct Report<'i> {
     pub skipped: usize,
     /// How many of `changes` were to be written and could not be.
     pub unwritten: usize,
+    /// The policies among the manifests that were applied, each with its place.
+    pub policies: Vec<(String, Spot)>,
+    /// What each policy was about, where that was asked for.
+    pub applied: Option<Vec<Applied>>,
 }
 
 /// How many findings of each action.
@@ -344,7 +352,7 @@ impl Manifest<'_> {
     }
 
     /// The file and line of this object.
-    fn place(&self, inputs: &[Input]) -> String {
+    pub(crate) fn place(&self, inputs: &[Input]) -> String {
         let spot = self.spot(&FieldPath::root());
         let source = inputs.get(spot.input).map(|input| &input.source);
         source.map_or_else(String::new, |source| {
@@ -403,6 +411,8 @@ pub struct Run<'r> {
     pub namespace: &'r str,
     /// Today (UTC).
     pub today: Date,
+    /// Who applies the manifests; none where that is not known.
+    pub requester: Option<&'r Requester>,
 }
 
 impl Run<'_> {
@@ -419,6 +429,7 @@ impl Run<'_> {
             }
         }
         report.notices.extend(self.ending_exceptions());
+        report.notices.extend(self.unknown_users());
         let lookup = self.lookup(inputs);
         let engine = Engine { policies: self.policies, lookup: &lookup, today: self.today };
         let manifests = manifests(inputs);
@@ -427,7 +438,7 @@ impl Run<'_> {
             if manifest.review {
                 return Some(judge_review(manifest, &engine));
             }
-            let review = Review { namespace: Some(self.namespace), ..Review::create(&*manifest.value) };
+            let review = self.review(&manifest.value);
             (manifest.is_object() && !manifest.patch)
                 .then(|| engine.judge(&review).map_err(|fault| Unread::Field(fault)))
         });
@@ -484,6 +495,24 @@ impl Run<'_> {
             key(a).cmp(&key(b))
         });
         report
+    }
+
+    /// A manifest as it is applied.
+    fn review<'v>(&'v self, object: &'v Value) -> Review<'v> {
+        Review { namespace: Some(self.namespace), requester: self.requester, ..Review::create(object) }
+    }
+
+    /// A notice for every policy that asks who applies the manifests, where that is not known.
+    fn unknown_users(&self) -> impl Iterator<Item = Notice> {
+        let asking = self.policies.policies().iter().filter(|policy| policy.reads_users());
+        asking.filter(|_| self.requester.is_none()).map(|policy| {
+            let message = format!(
+                "policy {:?} asks who makes a change, and that is not known here: what depends on it is a warning at most \
+                 and changes nothing; say it with --as USER and --as-group GROUP",
+                policy.name
+            );
+            Notice { spot: None, message }
+        })
     }
 
     /// A notice for every exception that will soon excuse nobody any more.
@@ -556,7 +585,7 @@ impl Run<'_> {
         for manifest in judged.iter().filter(|manifest| manifest.is_claim()) {
             let engine =
                 Engine { policies: self.policies, lookup: &lookup as &dyn Lookup, today: self.today };
-            let review = Review { namespace: Some(self.namespace), ..Review::create(&*manifest.value) };
+            let review = self.review(&manifest.value);
             if let Ok(Some(changed)) = engine.mutated(&review)
                 && let Ok(facts) = Facts::read(&changed, Some(self.namespace))
             {

@@ -5,7 +5,7 @@ use crate::json::{Items, Node};
 use crate::lookup::Lookup;
 use crate::model::{FieldPath, Operation, Segment, is_controller};
 use crate::patch::PatchBuilder;
-use crate::policy::{CompiledPolicy, CompiledRule, PolicySet};
+use crate::policy::{CompiledPolicy, CompiledRule, Holds, PolicySet};
 use crate::rule::{Context, NewFinding, NewFindings, Review, Scale, Subjects};
 use crate::verdict::{Action, Finding, Overlooked, Verdict};
 use jiff::civil::Date;
@@ -106,7 +106,7 @@ impl Engine<'_> {
         scale: &Scale<'_>,
         request: Option<&serde_json::Value>,
     ) -> Result<Vec<Finding>, FactsFault> {
-        let Scale { api_version, kind, namespace, name, uid, from, to } = *scale;
+        let Scale { api_version, kind, namespace, name, uid, from, to, requester } = *scale;
         if to <= from {
             return Ok(Vec::new());
         }
@@ -129,6 +129,7 @@ impl Engine<'_> {
             subresource: Some("scale"),
             request,
             user: None,
+            requester,
         };
         let facts = Facts::read(review.object, review.namespace)?;
         let replicas = FieldPath::root().key("spec").key("replicas");
@@ -153,12 +154,15 @@ impl Engine<'_> {
         if fixed || self.leaves_alone(review, facts) {
             return patch;
         }
-        let subjects = Subjects::new(facts, self.lookup, review.user);
+        let subjects = self.subjects(review, facts);
         let context = self.context(review, facts, &subjects);
-        for policy in self.policies.policies() {
-            for rule in policy.rules_about(&subjects) {
+        for (index, policy) in self.policies.policies().iter().enumerate() {
+            let own = self.policies.own_catalog(index).map(|catalog| context.with_catalog(catalog));
+            let context = own.as_ref().unwrap_or(&context);
+            // What only some users are given is given to nobody who is not known.
+            for (rule, _) in policy.rules_about(&subjects).filter(|(_, holds)| *holds == Holds::Yes) {
                 if rule.action != Action::Audit && policy.excuse(&subjects, rule.id, self.today).is_none() {
-                    rule.rule.mutate(&context, &mut patch);
+                    rule.rule.mutate(context, &mut patch);
                 }
             }
         }
@@ -189,14 +193,16 @@ impl Engine<'_> {
         if matches!(scope, Scope::Nothing) || self.leaves_alone(review, facts) {
             return Vec::new();
         }
-        let subjects = Subjects::new(facts, self.lookup, review.user);
+        let subjects = self.subjects(review, facts);
         let context = self.context(review, facts, &subjects);
         let mut findings = Findings::default();
         let admits = |draft: &NewFinding| scope.admits(draft);
-        for policy in self.policies.policies() {
-            for rule in policy.rules_about(&subjects) {
+        for (index, policy) in self.policies.policies().iter().enumerate() {
+            let own = self.policies.own_catalog(index).map(|catalog| context.with_catalog(catalog));
+            let context = own.as_ref().unwrap_or(&context);
+            for (rule, holds) in policy.rules_about(&subjects) {
                 let mut drafts = NewFindings::new(&admits);
-                judge(policy, rule, &context, &mut drafts);
+                judge(policy, rule, context, &mut drafts);
                 let drafts = drafts.finish();
                 if drafts.is_empty() {
                     continue;
@@ -206,9 +212,15 @@ impl Engine<'_> {
                     None => policy.refused_excuse(&subjects, rule.id, self.today),
                     Some(_) => None,
                 };
+                let doubt = match excused {
+                    None => policy.doubt(&subjects, rule.id, self.today, holds),
+                    Some(_) => None,
+                };
                 for draft in drafts {
+                    let draft = if doubt.is_some() { draft.at_most(Action::Warn) } else { draft };
                     let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
-                    let draft = draft.and_help(refused.clone()).told_as(rule.message.as_deref());
+                    let draft = draft.and_help(refused.clone()).and_help(doubt.clone());
+                    let draft = draft.told_as(rule.message.as_deref());
                     findings.add(draft.into_finding(rule.id, action, &policy.name, excused.clone()));
                 }
             }
@@ -228,9 +240,9 @@ impl Engine<'_> {
             facts.subject,
             Subject::Other | Subject::Namespace(_) | Subject::Node(_) | Subject::Config(_)
         ) {
-            let subjects = Subjects::new(facts, self.lookup, review.user);
+            let subjects = self.subjects(review, facts);
             let asks = |policy: &CompiledPolicy| {
-                policy.rules_about(&subjects).any(|rule| rule.rule.reads_any_kind())
+                policy.rules_about(&subjects).any(|(rule, _)| rule.rule.reads_any_kind())
             };
             if !self.policies.policies().iter().any(asks) {
                 return Some(Overlooked::Kind);
@@ -247,6 +259,11 @@ impl Engine<'_> {
         (facts.meta.deleting && review.operation == Operation::Update && !grows(review, facts))
             || (is_pod(facts) && facts.meta.annotation("kubernetes.io/config.mirror").is_some())
             || self.policies.excludes(facts.id.namespace.as_deref())
+    }
+
+    /// What selectors see of a review's object.
+    fn subjects<'s>(&self, review: &Review<'s>, facts: &'s Facts<'s>) -> Subjects<'s> {
+        Subjects::new(facts, self.lookup, review.user).asked_by(review.requester)
     }
 
     /// What the rules are told of a review.
@@ -586,6 +603,7 @@ mod tests {
         uid: "u",
         from: 1,
         to: 3,
+        requester: None,
     };
 
     #[test]

@@ -45,6 +45,8 @@ pub struct Finding {
     pub action: Action,
     /// The policy that asked for it.
     pub policy: String,
+    /// What the question is called, where the rule is an author's own: the `name` of a `cel` rule.
+    pub name: Option<String>,
     /// What is wrong and why it matters: one sentence.
     pub message: String,
     /// What to do about it: one sentence, or nothing.

@@ -115,6 +115,7 @@ fn volgate_has_nothing_to_say_against_them() {
                 complete: false,
                 namespace: "elsewhere",
                 today: support::run::TODAY,
+                requester: None,
             };
             let inputs = [input];
             let report = run.check(&inputs);

@@ -45,6 +45,7 @@ fn the_readme_shows_what_volgate_says() {
         complete: false,
         namespace: "default",
         today: support::run::TODAY,
+        requester: None,
     };
     let report = run.check(&inputs);
     let said = format!(

@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::facts::FactsFault;
 use crate::json::Node;
 use crate::model::Operation;
-use crate::rule::{Review, Scale};
+use crate::rule::{Requester, Review, Scale};
 use crate::verdict::Verdict;
 use object::Budget;
 use request::{Envelope, Request};
@@ -168,6 +168,7 @@ fn judge_object(
         _ => None,
     };
     let whole = whole_request(request, engine, &budget)?;
+    let requester = requester(request, engine, &budget)?;
     let review = Review {
         operation,
         object: (&object).into(),
@@ -176,6 +177,7 @@ fn judge_object(
         subresource: Some(&*request.subresource).filter(|name| !name.is_empty()),
         request: whole.as_ref(),
         user: Some(&request.user),
+        requester: requester.as_ref(),
     };
     judge(&review).map_err(|fault| format!("request.object cannot be judged: {fault}"))
 }
@@ -192,7 +194,8 @@ fn judge_scaled(
     let object = given(request.object, "request.object", operation, &budget)?;
     same_kind(&object, request)?;
     let old = given(request.old_object, "request.oldObject", operation, &budget)?;
-    let scale = of.read(request, &object, &old)?;
+    let requester = requester(request, engine, &budget)?;
+    let scale = of.read(request, &object, &old, requester.as_ref())?;
     let whole = whole_request(request, engine, &budget)?;
     judge(&scale, whole.as_ref()).map_err(|fault| format!("{} {}: {fault}", scale.kind, scale.name))
 }
@@ -213,6 +216,15 @@ fn whole_request(
     budget: &Budget,
 ) -> Result<Option<Value>, String> {
     engine.policies.reads_request().then(|| request.without_objects(budget)).transpose()
+}
+
+/// Who asks with the groups, if a policy reads it.
+fn requester(
+    request: &Request<'_>,
+    engine: &Engine<'_>,
+    budget: &Budget,
+) -> Result<Option<Requester>, String> {
+    engine.policies.reads_users().then(|| request.requester(budget)).transpose()
 }
 
 /// An object that a request of that operation must have.

@@ -3,6 +3,7 @@
 
 use super::API_VERSION;
 use super::object::Budget;
+use crate::rule::Requester;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -33,6 +34,8 @@ pub(super) struct Request<'a> {
     pub(super) operation: Cow<'a, str>,
     /// Who asks. Nobody can forge it, unlike all that an object says.
     pub(super) user: Cow<'a, str>,
+    /// The text of the list of the user's groups.
+    groups: Option<&'a RawValue>,
     /// Whether nothing of it is stored.
     pub(super) dry_run: bool,
     /// The text of the object; none for null.
@@ -81,6 +84,25 @@ impl Request<'_> {
     /// The namespace; none for objects outside of one.
     pub(super) fn namespace(&self) -> Option<&str> {
         Some(&*self.namespace).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// Who asks, with the groups. What is no text is no group.
+    ///
+    /// # Errors
+    /// That there are too many.
+    pub(super) fn requester(&self, budget: &Budget) -> Result<Requester, String> {
+        let groups = self.groups.map(|raw| budget.value("request.userInfo.groups", raw.get())).transpose()?;
+        let groups = match groups {
+            Some(Value::Array(groups)) => groups
+                .into_iter()
+                .filter_map(|group| match group {
+                    Value::String(group) => Some(group),
+                    _ => None,
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        Ok(Requester { name: self.user.clone().into_owned(), groups })
     }
 
     /// The request without its objects, as CEL's `request` has it.
@@ -219,8 +241,8 @@ impl<'a> Request<'a> {
                 (self.resource_group, self.resource) = (lenient(group), lenient(resource));
             }
             "userInfo" => {
-                let [name] = fields(["username"], raw).unwrap_or_default();
-                self.user = lenient(name);
+                let [name, groups] = fields(["username", "groups"], raw).unwrap_or_default();
+                (self.user, self.groups) = (lenient(name), groups);
             }
             _ => {}
         }

@@ -375,6 +375,7 @@ mod tests {
             help: Some("use a claim".into()),
             field: FieldPath::root().key("spec").key("volumes").index(0),
             related: Vec::new(),
+            name: None,
             excused: None,
         }
     }

@@ -5,7 +5,7 @@ use super::request::Request;
 use crate::facts::{FactsFault, Object, OrFault};
 use crate::json::Node;
 use crate::model::Operation;
-use crate::rule::Scale;
+use crate::rule::{Requester, Scale};
 use serde_json::Value;
 
 /// A workload that can be scaled.
@@ -92,6 +92,7 @@ impl Scalable {
         request: &'a Request<'_>,
         object: &'a Value,
         old: &Value,
+        requester: Option<&'a Requester>,
     ) -> Result<Scale<'a>, String> {
         let from = replicas(old.into()).map_err(|fault| format!("request.oldObject.{fault}"))?;
         let to = replicas(object.into()).map_err(|fault| format!("request.object.{fault}"))?;
@@ -101,7 +102,7 @@ impl Scalable {
             return Err("request.name or request.namespace is missing, and a Scale has both".to_owned());
         }
         let Self { api_version, kind, .. } = self;
-        Ok(Scale { api_version, kind, namespace: &request.namespace, name, uid, from, to })
+        Ok(Scale { api_version, kind, namespace: &request.namespace, name, uid, from, to, requester })
     }
 }
 

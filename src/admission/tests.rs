@@ -40,6 +40,8 @@ fn objecting(action: Action, rule: Objector) -> PolicySet {
         exceptions: Vec::new(),
         self_service: None,
         catalog: Vec::new(),
+        notices: Vec::new(),
+        alone: false,
     }])
     .unwrap()
 }
@@ -119,6 +121,37 @@ fn a_claim_without_a_class_is_patched() {
         (outcome.operation, outcome.kind, outcome.verdict),
         ("CREATE", "PersistentVolumeClaim", VerdictLabel::Patched)
     );
+}
+
+#[test]
+fn a_policy_for_some_users_reads_name_and_groups_of_the_request() {
+    let spec = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"}, "spec": {
+        "match": {"users": {"names": ["anna"], "groups": ["dev*"], "serviceAccounts": ["ci/*"]}},
+        "rules": [{"cel": {"name": "n", "expression": "false"}}]}});
+    let policies = PolicySet::build(vec![crate::policy::load(&spec).unwrap()]).unwrap();
+    let verdict = |user: Value| {
+        let mut review = review(claim());
+        review["request"]["userInfo"] = user;
+        post(validate, &policies, &review).1.verdict
+    };
+    for user in [
+        json!({"username": "anna"}),
+        json!({"username": "bob", "groups": ["a", "developers"]}),
+        json!({"username": "system:serviceaccount:ci:deployer", "groups": null}),
+        json!({"username": "bob", "groups": ["developers", 7]}),
+    ] {
+        assert_eq!(verdict(user.clone()), VerdictLabel::Denied, "{user}");
+    }
+    for user in [
+        json!({"username": "bob", "groups": ["a"], "extra": {"groups": ["developers"]}}),
+        json!({"username": "bob", "groups": "developers"}),
+        json!({"username": "system:serviceaccount:ci2:deployer"}),
+        json!(null),
+    ] {
+        assert_eq!(verdict(user.clone()), VerdictLabel::Allowed, "{user}");
+    }
+    let many: Vec<String> = (0..250_000).map(|n| n.to_string()).collect();
+    assert_eq!(verdict(json!({"username": "bob", "groups": many})), VerdictLabel::Unreadable, "a bound");
 }
 
 #[test]

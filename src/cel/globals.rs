@@ -5,6 +5,7 @@ use super::types::{Record, Shape, Type};
 use super::value::Val;
 use serde_json::Value;
 use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
 
 /// A variable that every expression has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,22 +15,26 @@ pub(crate) enum Global {
     Request,
     NamespaceObject,
     Facts,
+    PodSpec,
+    PodMeta,
 }
 
 /// Their names.
-pub(crate) const GLOBALS: [(&str, Global); 5] = [
+pub(crate) const GLOBALS: [(&str, Global); 7] = [
     ("object", Global::Object),
     ("oldObject", Global::OldObject),
     ("request", Global::Request),
     ("namespaceObject", Global::NamespaceObject),
     ("facts", Global::Facts),
+    ("podSpec", Global::PodSpec),
+    ("podMeta", Global::PodMeta),
 ];
 
 impl Global {
     /// What is known of it: an object may be of any kind.
     pub(crate) fn kind(self) -> Type {
         match self {
-            Self::Object | Self::OldObject => Type::Dyn,
+            Self::Object | Self::OldObject | Self::PodSpec | Self::PodMeta => Type::Dyn,
             Self::Request => Type::Record(&REQUEST),
             Self::NamespaceObject => Type::Record(&NAMESPACE),
             Self::Facts => Type::Record(&FACTS),
@@ -137,7 +142,7 @@ pub(crate) struct Shared {
     pub(crate) namespace: OnceCell<Value>,
     /// `request`.
     pub(crate) request: OnceCell<Value>,
-    left: Cell<u64>,
+    left: Rc<Cell<u64>>,
 }
 
 impl Default for Shared {
@@ -146,12 +151,22 @@ impl Default for Shared {
             facts: OnceCell::new(),
             namespace: OnceCell::new(),
             request: OnceCell::new(),
-            left: Cell::new(limits::REVIEW),
+            left: Rc::new(Cell::new(limits::REVIEW)),
         }
     }
 }
 
 impl Shared {
+    /// Nothing made yet, with steps that are shared with others.
+    pub(crate) fn with(left: Rc<Cell<u64>>) -> Self {
+        Self { left, ..Self::default() }
+    }
+
+    /// The steps that are left, to be shared.
+    pub(crate) fn budget(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.left)
+    }
+
     /// The steps that are left for the rules of the review.
     pub(crate) fn left(&self) -> u64 {
         self.left.get()

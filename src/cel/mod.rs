@@ -19,7 +19,7 @@ pub(crate) use library::as_text;
 #[cfg(test)]
 pub(crate) use library::{FUNCTIONS, is_there};
 pub(crate) use program::{Known, Program, compile};
-pub(crate) use reads::OfScaled;
+pub(crate) use reads::{OfScaled, reads_pod_alone};
 pub(crate) use run::{Code, Fault, Run};
 pub(crate) use types::{Kind, Type};
 pub(crate) use value::Val;

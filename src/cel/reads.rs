@@ -44,6 +44,7 @@ impl OfScaled {
             let is = |known: &[&str]| path == known;
             let within = |outer: &[&str]| path.get(..outer.len()).is_some_and(|start| start == outer);
             let (known, reads_replicas) = match path.split_last() {
+                _ if POD.contains(&global.as_str()) => (false, false),
                 _ if global == "facts" => (is(&["kind"]), false),
                 // The object, its metadata and its spec are there.
                 Some((last, path)) if last == PRESENCE && REPLICAS.starts_with(&texts(path)) => {
@@ -70,7 +71,21 @@ fn texts(path: &[String]) -> Vec<&str> {
     path.iter().map(String::as_str).collect()
 }
 
-/// What a parsed expression reads of `object`, `oldObject` and `facts`.
+/// What an expression sees of the pod that an object is or makes.
+const POD: [&str; 2] = ["podSpec", "podMeta"];
+
+/// Whether expressions read the pod that an object is or makes, and nothing of the object around it.
+pub(crate) fn reads_pod_alone<'r>(mut reads: impl Iterator<Item = &'r Vec<String>>) -> bool {
+    let mut pod = false;
+    let reads_object = reads.any(|names| {
+        let global = names.first().map_or("", String::as_str);
+        pod |= POD.contains(&global);
+        matches!(global, "object" | "oldObject")
+    });
+    pod && !reads_object
+}
+
+/// What a parsed expression reads of `object`, `oldObject`, `facts` and the pod.
 pub(crate) fn reads(tree: &Tree) -> Reads {
     let mut reads = Reads::new();
     walk(tree, &mut reads);
@@ -115,7 +130,9 @@ fn walk(tree: &Tree, reads: &mut Reads) {
 fn path(tree: &Tree) -> Option<Vec<String>> {
     match &tree.part {
         Part::Name(name) => {
-            matches!(name.as_str(), "object" | "oldObject" | "facts").then(|| vec![name.clone()])
+            let is_read =
+                matches!(name.as_str(), "object" | "oldObject" | "facts") || POD.contains(&name.as_str());
+            is_read.then(|| vec![name.clone()])
         }
         Part::Field { of, name, .. } => {
             let mut path = path(of)?;
@@ -197,6 +214,8 @@ mod tests {
             ("object.spec.replicas < 3 || facts.stateful", "facts.stateful"),
             ("object.spec.size() > 2", "object.spec"),
             ("object == oldObject", "object"),
+            ("object.spec.replicas < 3 || podSpec.volumes.size() < 3", "podSpec.volumes"),
+            ("object.spec.replicas < 3 || podMeta.labels.size() < 3", "podMeta.labels"),
             ("[object].all(it, it.spec.replicas < 3)", "object"),
         ] {
             assert_eq!(of(text), OfScaled::Beyond(beyond.to_owned()), "{text}");

@@ -5,6 +5,7 @@ use super::progress::{Progress, Step};
 use super::{DENIED, FAILED, complain, input, render, say, values};
 use crate::check::{Change, Fault, Input, Located, Report, apply};
 use crate::report::{Format, Options, render};
+use crate::rule::Requester;
 use crate::source::SourceErrorKind;
 use crate::verdict::Action;
 use anstream::{AutoStream, ColorChoice};
@@ -33,6 +34,18 @@ pub(super) struct Args {
     /// Policy files or folders; without any, the built-in baseline
     #[arg(long, short, value_name = "PATH")]
     policy: Vec<PathBuf>,
+    /// Leave out the StoragePolicies among the manifests, which are applied beside those of --policy or the baseline
+    #[arg(long)]
+    no_policies_from_input: bool,
+    /// Show what each policy, rule and exception was about, and what was about nothing
+    #[arg(long)]
+    explain_policies: bool,
+    /// Who applies the manifests, for policies with `users`: a user, or system:serviceaccount:NAMESPACE:NAME
+    #[arg(long = "as", value_name = "USER")]
+    user: Option<String>,
+    /// A group of that user; may be given several times
+    #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
+    groups: Vec<String>,
     /// Objects of the cluster that are looked up and not judged, as `kubectl get -o yaml` prints them; what is not
     /// among them or the manifests counts as not there
     #[arg(long, value_name = "PATH")]
@@ -131,7 +144,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let exclude = Exclude::new(&args.exclude).map_err(|why| anyhow!(why))?;
     let paths = args.all_paths();
     match Given::read(&paths, rendering, Some(&exclude), &args.policy, &args.context) {
-        Ok(given) => judge(args, &given, rendering, progress),
+        Ok(mut given) => {
+            let user = args.user.as_deref();
+            given.set_requester(user.map(|user| Requester::impersonated(user, &args.groups)));
+            if !args.no_policies_from_input {
+                given.add_policies_from_input();
+            }
+            judge(args, &given, rendering, progress)
+        }
         // Whoever asked for a form that programs read reads nothing else.
         Err(error) => {
             let (report, inputs) = refusal(&error);
@@ -151,7 +171,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 fn judge(args: &Args, given: &Given, rendering: Rendering<'_>, progress: Progress) -> Result<ExitCode> {
     let inputs = &given.found.inputs;
     progress.step(Step::Judging);
-    let mut report = given.run(&args.namespace).check(inputs);
+    let run = given.run(&args.namespace);
+    let mut report = run.check(inputs);
+    if args.explain_policies {
+        report.applied = Some(run.applied(&report, inputs));
+    }
     values::advise(given, rendering, &mut report);
     given.add_found(&mut report);
     let mut diffs = String::new();

@@ -2,8 +2,11 @@
 
 use super::ignored::Exclude;
 use super::input::{self, Found, Rendering};
+use super::input_policies::{self, FromInput};
 use super::policies;
-use crate::check::{Fault, Input, Report, Run};
+use crate::check::{Fault, Input, ObjectKind, Report, Run, What};
+use crate::policy::KIND;
+use crate::rule::Requester;
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -13,6 +16,10 @@ pub(super) struct Given {
     /// The manifests, and what was met on the way to them.
     pub(super) found: Found,
     context: Found,
+    /// The policies among the manifests, if they are asked for.
+    from_input: Option<FromInput>,
+    /// Who applies the manifests.
+    requester: Option<Requester>,
 }
 
 impl Given {
@@ -27,7 +34,19 @@ impl Given {
             policies: policies::read(policy)?,
             found: input::read_manifests(paths, Some(rendering), exclude),
             context: input::read(context),
+            from_input: None,
+            requester: None,
         })
+    }
+
+    /// Applies the policies among the manifests as well.
+    pub(super) fn add_policies_from_input(&mut self) {
+        self.from_input = Some(input_policies::add(&mut self.policies, &self.found.inputs));
+    }
+
+    /// Says who applies the manifests.
+    pub(super) fn set_requester(&mut self, requester: Option<Requester>) {
+        self.requester = requester;
     }
 
     /// The run over it today. A context, once given, is the whole cluster.
@@ -38,6 +57,7 @@ impl Given {
             complete: !self.context.inputs.is_empty(),
             namespace,
             today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
+            requester: self.requester.as_ref(),
         }
     }
 
@@ -49,7 +69,26 @@ impl Given {
         let notices = self.policies.notices.iter().chain(notices).cloned();
         report.notices.splice(0..0, notices);
         report.not_judged.splice(0..0, self.found.folders.entries());
+        if let Some(found) = &self.from_input {
+            // What makes a policy a faulty one is no mere notice.
+            report.notices.retain(|notice| {
+                notice.spot.is_none() || !found.faults.iter().any(|fault| fault.spot == notice.spot)
+            });
+            report.notices.extend(found.notices.iter().cloned());
+            report.faults.extend(found.faults.iter().cloned());
+            report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
+            report.not_judged.retain(|entry| !is_policies(&entry.what));
+            report.policies.clone_from(&found.applied);
+        }
     }
+}
+
+/// Whether these are policies, which are applied and not judged.
+fn is_policies(what: &What) -> bool {
+    let is_own = |kind: &ObjectKind| {
+        policies::is_own(&kind.api_version) && (kind.kind == KIND || policies::is_misspelt(&kind.kind))
+    };
+    matches!(what, What::Source(kind) | What::Kind(kind) if is_own(kind))
 }
 
 /// What a run that could not begin has to say: the faults of its policies with their texts, or the one error.

@@ -9,10 +9,12 @@ mod explain;
 mod given;
 mod ignored;
 mod input;
+mod input_policies;
 #[cfg(feature = "cluster")]
 mod link;
 mod policies;
 mod progress;
+mod policy;
 #[cfg(feature = "cluster")]
 mod provisioner;
 #[cfg(feature = "cluster")]
@@ -22,6 +24,7 @@ mod rules;
 #[cfg(feature = "cluster")]
 mod serve;
 mod values;
+mod test;
 mod walk;
 #[cfg(feature = "cluster")]
 mod webhooks;
@@ -49,6 +52,8 @@ enum Command {
     Check(check::Args),
     Explain(explain::Args),
     Rules(rules::Args),
+    Test(test::Args),
+    Policy(policy::Args),
     /// Print the CustomResourceDefinitions of volgate's objects
     Crd,
     #[cfg(feature = "cluster")]
@@ -67,6 +72,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Rules(args) => rules::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Policy(args) => policy::run(&args),
         Command::Crd => say(&crate::crd::yaml()).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "cluster")]
         Command::Serve(args) => serve::run(&args),

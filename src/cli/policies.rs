@@ -2,8 +2,8 @@
 
 use super::input::{self, Found};
 use crate::check::{Fault, Input, Notice, Report, Spot, manifests};
-use crate::model::{API_GROUP, FieldPath};
-use crate::policy::{KIND, PolicySet, another_engines, embedded_baseline, load};
+use crate::model::{API_GROUP, FieldPath, nearest};
+use crate::policy::{BASELINE, CompiledPolicy, KIND, PolicySet, another_engines, embedded_baseline, load};
 use crate::report::{Options, human};
 use anyhow::{Result, anyhow};
 use serde_json::Value;
@@ -13,10 +13,21 @@ use std::path::PathBuf;
 pub(crate) struct Loaded {
     /// The policies.
     pub(crate) set: PolicySet,
+    /// Where each stands.
+    pub(crate) sources: Vec<Source>,
     /// That none were given.
     pub(crate) notice: Option<String>,
     /// What their author should know.
     pub(crate) notices: Vec<Notice>,
+}
+
+/// Where a policy stands, and what it says.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) spec: Value,
+    /// The file and the line.
+    pub(crate) place: String,
 }
 
 /// Policies that cannot be used: what is wrong with them, and their texts.
@@ -50,7 +61,15 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Loaded> {
             embedded_baseline().map_err(|fault| anyhow!("failed to load the built-in baseline: {fault}"))?;
         let set = PolicySet::build(vec![baseline]).map_err(|faults| anyhow!("{faults:?}"))?;
         let notice = "no --policy given: the built-in baseline is used";
-        return Ok(Loaded { set, notice: Some(notice.to_owned()), notices: Vec::new() });
+        let documents = crate::source::parse(BASELINE);
+        let spec = documents.first().and_then(|document| document.as_ref().ok()?.value.get("spec").cloned());
+        let source = |policy: &CompiledPolicy| Source {
+            name: policy.name.clone(),
+            spec: spec.clone().unwrap_or_default(),
+            place: "the built-in baseline".to_owned(),
+        };
+        let sources = set.policies().iter().map(source).collect();
+        return Ok(Loaded { set, sources, notice: Some(notice.to_owned()), notices: Vec::new() });
     }
     let Found { inputs, mut faults, notices, .. } = input::read(paths);
     faults.extend(notices.into_iter().map(|notice| Fault {
@@ -59,7 +78,7 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Loaded> {
         help: None,
     }));
     let built = match build(&inputs) {
-        Ok((set, notices)) if faults.is_empty() => return Ok(Loaded { set, notice: None, notices }),
+        Ok(loaded) if faults.is_empty() => return Ok(loaded),
         Ok(_) => Vec::new(),
         Err(found) => found,
     };
@@ -69,8 +88,13 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Loaded> {
 }
 
 /// Whether an object is of volgate's own group: in a folder of policies it was meant for one.
-fn is_own(api_version: &str) -> bool {
+pub(super) fn is_own(api_version: &str) -> bool {
     api_version.split('/').next() == Some(API_GROUP)
+}
+
+/// Whether a kind of volgate's group was meant for a policy's.
+pub(super) fn is_misspelt(kind: &str) -> bool {
+    kind != KIND && nearest(kind, &[KIND]).is_some()
 }
 
 /// A notice about a place in a policy, which is no input of the report.
@@ -84,8 +108,9 @@ fn placed(inputs: &[Input], spot: &Spot, message: &str) -> Notice {
 /// The other kinds of volgate's group.
 const OTHER_KINDS: [&str; 2] = ["NodeVolume", "NodeStorage"];
 
-fn build(inputs: &[Input]) -> Result<(PolicySet, Vec<Notice>), Vec<Fault>> {
+fn build(inputs: &[Input]) -> Result<Loaded, Vec<Fault>> {
     let (mut faults, mut notices) = (Vec::new(), Vec::new());
+    let mut sources = Vec::new();
     for (index, input) in inputs.iter().enumerate() {
         for error in input.errors() {
             let end = (error.offset + 1).min(input.source.text.len());
@@ -119,8 +144,17 @@ fn build(inputs: &[Input]) -> Result<(PolicySet, Vec<Notice>), Vec<Fault>> {
         }
         match load(&manifest.value) {
             Ok(policy) => {
-                let odd = policy.notices().into_iter();
+                let odd = policy.notices().iter();
                 notices.extend(odd.map(|odd| placed(inputs, &manifest.spot(&odd.path), &odd.message)));
+                let spot = manifest.spot(&FieldPath::root());
+                let source = inputs.get(spot.input).map(|input| &input.source);
+                sources.push(Source {
+                    name: policy.name.clone(),
+                    spec: manifest.value.get("spec").cloned().unwrap_or_default(),
+                    place: source.map_or_else(String::new, |source| {
+                        format!("{}:{}", source.name, source.position(spot.start).line)
+                    }),
+                });
                 policies.push(policy);
                 places.push(manifest);
             }
@@ -159,7 +193,7 @@ fn build(inputs: &[Input]) -> Result<(PolicySet, Vec<Notice>), Vec<Fault>> {
             .collect::<Vec<_>>()
     });
     match set {
-        Ok(set) if faults.is_empty() => Ok((set, notices)),
+        Ok(set) if faults.is_empty() => Ok(Loaded { set, sources, notice: None, notices }),
         Ok(_) => Err(faults),
         Err(found) => {
             faults.extend(found);

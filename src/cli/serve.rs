@@ -422,7 +422,11 @@ fn policies_of(paths: &[PathBuf]) -> Result<Vec<CompiledPolicy>> {
     if paths.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(policies::read(paths)?.set.policies().to_vec())
+    let loaded = policies::read(paths)?;
+    for notice in &loaded.notices {
+        tracing::warn!("{}", notice.message);
+    }
+    Ok(loaded.set.policies().to_vec())
 }
 
 #[cfg(test)]

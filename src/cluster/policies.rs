@@ -88,7 +88,19 @@ impl Feed {
         let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let known = self.known.get(&name);
         match load(object) {
-            Ok(compiled) => ClusterPolicy { name, compiled: Some(compiled), faults: Vec::new() },
+            Ok(compiled) => {
+                let last = known.and_then(|known| known.compiled.as_ref());
+                let is_new = last.is_none_or(|last| last.notices() != compiled.notices());
+                if is_new && !compiled.notices().is_empty() {
+                    let list =
+                        compiled.notices().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                    warn!(
+                        policy = name,
+                        "StoragePolicy {name} is applied, and parts of it have no effect: {list}"
+                    );
+                }
+                ClusterPolicy { name, compiled: Some(compiled), faults: Vec::new() }
+            }
             Err(faults) => {
                 let last = known.and_then(|known| known.compiled.clone());
                 if known.is_none_or(|known| known.faults != faults) {

@@ -24,6 +24,11 @@ pub fn controller_users() -> impl Iterator<Item = String> {
     std::iter::once(CONTROLLER_MANAGER.to_owned()).chain(own)
 }
 
+/// Whether that user is one of these controllers.
+pub fn is_any_controller(user: &str) -> bool {
+    CONTROLLERS.iter().any(|name| is_controller(user, name))
+}
+
 /// Whether that user is the controller of that name, such as `deployment-controller`.
 pub fn is_controller(user: &str, name: &str) -> bool {
     user == CONTROLLER_MANAGER || user.strip_prefix(OWN_ACCOUNT) == Some(name)

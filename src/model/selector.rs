@@ -71,6 +71,34 @@ impl LabelSelector {
             && self.match_expressions.iter().all(|requirement| requirement.matches(labels))
     }
 
+    /// A label of which it asks what cannot be: two values, or to be there and not.
+    pub fn impossible_label(&self) -> Option<&str> {
+        // Each value is held against each condition.
+        const MOST_COMPARED: usize = 200;
+        if self.size() > MOST_COMPARED {
+            return None;
+        }
+        let conditions = self.match_expressions.iter().map(|requirement| &requirement.key);
+        let mut keys = self.match_labels.keys().chain(conditions);
+        keys.find(|key| !self.can_hold(key)).map(String::as_str)
+    }
+
+    /// Whether some value of that label, or its absence, is as asked.
+    fn can_hold(&self, key: &str) -> bool {
+        let wanted = self.match_labels.get(key);
+        let about = || self.match_expressions.iter().filter(|requirement| requirement.key == key);
+        let values = about().flat_map(|requirement| &requirement.values).chain(wanted);
+        // No label has a value with a space: it stands for all others.
+        let candidates = [None, Some(" ")].into_iter().chain(values.map(|value| Some(value.as_str())));
+        let mut candidates = candidates.map(|value| {
+            value.map(|value| BTreeMap::from([(key.to_owned(), value.to_owned())])).unwrap_or_default()
+        });
+        candidates.any(|labels| {
+            wanted.is_none_or(|wanted| labels.get(key) == Some(wanted))
+                && about().all(|requirement| requirement.matches(&labels))
+        })
+    }
+
     /// How many labels, conditions and values it has.
     pub fn size(&self) -> usize {
         let conditions = self.match_expressions.iter().map(|requirement| 1 + requirement.values.len());

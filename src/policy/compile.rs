@@ -1,17 +1,18 @@
-use super::matches::POD;
-use super::schema::{Exception, Match, RuleEntry, SelfService, StoragePolicy};
+use super::exception::CompiledException;
+use super::faults::{exclude_faults, match_faults, never_fits, pointless, rule_faults};
+use super::matches::{Holds, POD};
+use super::schema::{Match, SelfService, StoragePolicy};
 use crate::catalog::Entry;
-use crate::model::{FieldPath, fits, nearest};
-use crate::rule::{PolicyFault, Rule, Subjects, Trust, kind_faults, selector_faults};
+use crate::facts::{Facts, Subject};
+use crate::model::FieldPath;
+use crate::rule::{PolicyFault, Reads, Rule, Subjects, Trust};
 use crate::rules;
 use crate::verdict::Action;
 use jiff::civil::Date;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::sync::Arc;
 
 /// A policy that is ready to be applied.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct CompiledPolicy {
     /// Its name.
     pub name: String,
@@ -29,6 +30,10 @@ pub struct CompiledPolicy {
     pub self_service: Option<CompiledSelfService>,
     /// What it adds to the catalog.
     pub catalog: Vec<Entry>,
+    /// What its author should know, though it is applied.
+    pub notices: Vec<PolicyFault>,
+    /// Whether what it adds to the catalog counts for its own rules alone.
+    pub alone: bool,
 }
 
 /// A rule with its action.
@@ -46,18 +51,26 @@ pub struct CompiledRule {
     pub field: FieldPath,
 }
 
-/// An exception that is ready to be applied.
-#[derive(Debug, Clone)]
-pub struct CompiledException {
-    subjects: Match,
-    rules: Vec<String>,
-    reason: String,
-    until: Option<Date>,
-}
-
 /// Self-service that is ready to be applied.
 #[derive(Debug, Clone)]
 pub struct CompiledSelfService(SelfService);
+
+impl CompiledRule {
+    /// Whether it can find something in an object of that kind.
+    pub fn reads(&self, facts: &Facts<'_>) -> bool {
+        if !self.rule.asks_about(&facts.id.kind) {
+            return false;
+        }
+        let reads = match &facts.subject {
+            Subject::Workload(_) => Reads::Pods,
+            Subject::Claim(_) => Reads::Claims,
+            Subject::Volume(_) => Reads::Volumes,
+            Subject::Class(_) => Reads::Classes,
+            _ => return self.rule.reads_any_kind(),
+        };
+        self.rule.reads_any_kind() || self.rule.reads().contains(&reads)
+    }
+}
 
 impl CompiledPolicy {
     /// Checks what a schema cannot, and compiles the rules.
@@ -95,14 +108,17 @@ impl CompiledPolicy {
         if let Some(service) = &spec.self_service {
             rule_faults(&service.rules, &spec_path.key("selfService").key("rules"), &mut faults);
         }
-        if faults.is_empty() {
+        let is_sound = |faults: &[PolicyFault]| faults.iter().all(|fault| fault.harmless);
+        if is_sound(&faults) {
             pointless(spec, &compiled, &mut faults);
-            unread_kinds(spec, &compiled, &mut faults);
         }
-        if !faults.is_empty() {
+        if is_sound(&faults) {
+            never_fits(spec, &compiled, &mut faults);
+        }
+        if !is_sound(&faults) {
             return Err(faults);
         }
-        Ok(Self {
+        let mut policy = Self {
             name: policy.metadata.name.clone(),
             priority: spec.priority,
             matches: spec.matches.clone(),
@@ -111,35 +127,81 @@ impl CompiledPolicy {
             exceptions,
             self_service: spec.self_service.clone().map(CompiledSelfService),
             catalog: spec.catalog.clone(),
-        })
+            notices: faults,
+            alone: false,
+        };
+        policy.note_rules();
+        Ok(policy)
     }
 
     /// The rules that are applied to that object. A rule that reads the object as it stands is asked about the kinds that
     /// are named, and all others about what makes pods as well where pods are named.
-    pub fn rules_about(&self, subjects: &Subjects<'_>) -> impl Iterator<Item = &CompiledRule> {
+    pub fn rules_about(&self, subjects: &Subjects<'_>) -> impl Iterator<Item = (&CompiledRule, Holds)> {
         let is_about = |widened| {
-            self.matches.as_ref().is_none_or(|matches| matches.holds(subjects, Trust::Stated, widened))
-                && !self.exclude.iter().any(|exclude| exclude.holds(subjects, Trust::Proven, widened))
+            let matches = self.matches.as_ref();
+            let matched =
+                matches.map_or(Holds::Yes, |matches| matches.holds(subjects, Trust::Stated, widened));
+            if matched == Holds::No {
+                return matched;
+            }
+            let excluded = self.exclude.iter().map(|exclude| exclude.holds(subjects, Trust::Proven, widened));
+            matched.without(excluded.max().unwrap_or(Holds::No))
         };
         let reads_object = |rule: &CompiledRule| rule.rule.reads_any_kind();
         let widened = is_about(true);
-        let named = if self.rules.iter().any(reads_object) { is_about(false) } else { false };
-        self.rules.iter().filter(move |rule| if reads_object(rule) { named } else { widened })
+        let named = if self.rules.iter().any(reads_object) { is_about(false) } else { Holds::No };
+        let holds = move |rule: &CompiledRule| if reads_object(rule) { named } else { widened };
+        self.rules.iter().map(move |rule| (rule, holds(rule))).filter(|(_, holds)| *holds != Holds::No)
     }
 
-    /// What its author should know, though it is no fault.
-    pub fn notices(&self) -> Vec<PolicyFault> {
+    /// The same by the places of the rules.
+    pub fn about(&self, subjects: &Subjects<'_>) -> impl Iterator<Item = usize> {
+        let about: Vec<&CompiledRule> = self.rules_about(subjects).map(|(rule, _)| rule).collect();
+        let all = self.rules.iter().enumerate();
+        all.filter(move |(_, rule)| about.iter().any(|it| std::ptr::eq(*it, *rule))).map(|(index, _)| index)
+    }
+
+    /// Adds what the rules' authors should know.
+    fn note_rules(&mut self) {
         let brings = |matches: &Match| !matches.kinds_only && matches.kinds.iter().any(|kind| kind == POD);
-        if !self.matches.iter().chain(&self.exclude).any(brings) {
-            return Vec::new();
+        let brings_pods = self.matches.iter().chain(&self.exclude).any(brings);
+        for rule in &self.rules {
+            self.notices.extend(rule.rule.notices());
+            if brings_pods && rule.rule.reads_any_kind() {
+                let message = "this `cel` rule reads the object itself, so that it takes `Pod` for pods alone, unlike the \
+                               other rules: name the workloads too, read `podSpec` and `podMeta` in place of `object`, or \
+                               write `kindsOnly: true`";
+                self.notices.push(PolicyFault::harmless(rule.field.clone(), message));
+            }
         }
-        let reads_object = self.rules.iter().filter(|rule| rule.rule.reads_any_kind());
-        let notice = |rule: &CompiledRule| {
-            let message = "this `cel` rule reads the object itself, so that it takes `Pod` for pods alone, unlike the \
-                           other rules: name the workloads too, or write `kindsOnly: true`";
-            PolicyFault::new(rule.field.clone(), message)
+        self.notices.sort();
+        self.notices.dedup();
+    }
+
+    /// What its author should know, though it is applied: what has no effect, or another one than it seems to have.
+    pub fn notices(&self) -> &[PolicyFault] {
+        &self.notices
+    }
+
+    /// Whether it is for some users, or leaves some out.
+    pub fn reads_users(&self) -> bool {
+        let matches = self.matches.iter().chain(&self.exclude);
+        matches
+            .chain(self.exceptions.iter().map(CompiledException::subjects))
+            .any(|matches| matches.users.is_some())
+    }
+
+    /// Why a finding is a warning at most, where that depends on who asks. `holds` says whether the policy is about the
+    /// object.
+    pub fn doubt(&self, subjects: &Subjects<'_>, rule: &str, today: Date, holds: Holds) -> Option<String> {
+        let what = if holds == Holds::Perhaps {
+            "the policy is for some users, or leaves some out"
+        } else if self.exception(subjects, rule, today, Trust::Proven, Holds::Perhaps).is_some() {
+            "an exception of the policy is for some users"
+        } else {
+            return None;
         };
-        reads_object.map(notice).collect()
+        Some(format!("{what}, and {}", subjects.no_requester()))
     }
 
     /// Whether workloads of that kind may be among those that the policy is about.
@@ -159,7 +221,7 @@ impl CompiledPolicy {
 
     /// Why an object is excused from a rule of this policy today.
     pub fn excuse(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> Option<String> {
-        if let Some(exception) = self.exception(subjects, rule, today, Trust::Proven) {
+        if let Some(exception) = self.exception(subjects, rule, today, Trust::Proven, Holds::Yes) {
             return Some(match exception.until {
                 Some(until) => format!("{} (until {until})", exception.reason),
                 None => exception.reason.clone(),
@@ -178,8 +240,9 @@ impl CompiledPolicy {
             let until = ended.until.map_or_else(String::new, |until| until.to_string());
             return Some(format!("the exception for this ended on {until} ({:?})", ended.reason));
         }
-        let excluded = || self.exclude.iter().any(|exclude| exclude.holds(subjects, Trust::Stated, true));
-        let by_owner = if self.exception(subjects, rule, today, Trust::Stated).is_some() {
+        let excluded =
+            || self.exclude.iter().any(|exclude| exclude.holds(subjects, Trust::Stated, true) == Holds::Yes);
+        let by_owner = if self.exception(subjects, rule, today, Trust::Stated, Holds::Yes).is_some() {
             Some("an exception of the policy")
         } else {
             excluded().then_some("an `exclude` of the policy")
@@ -213,241 +276,12 @@ impl CompiledPolicy {
         rule: &str,
         today: Date,
         trust: Trust,
+        holds: Holds,
     ) -> Option<&CompiledException> {
-        self.exceptions.iter().find(|exception| exception.excuses(subjects, rule, today, trust))
+        self.exceptions.iter().find(|exception| exception.excuses(subjects, rule, today, trust) == holds)
     }
 }
 
 fn is_reason(service: &SelfService, text: &str) -> bool {
     text.chars().count() >= service.least_length as usize
-}
-
-impl CompiledException {
-    fn compile(exception: &Exception, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Self {
-        let subjects = Match {
-            namespaces: exception.namespaces.clone(),
-            namespace_selector: exception.namespace_selector.clone(),
-            object_selector: exception.object_selector.clone(),
-            kinds: exception.kinds.clone(),
-            // Nobody else is excused with a pod.
-            kinds_only: false,
-        };
-        if subjects == Match::default() {
-            faults.push(PolicyFault::new(
-                at.clone(),
-                "excuses everything: say whom by objectSelector, namespaceSelector, namespaces or kinds, or take the \
-                 rule out of the policy",
-            ));
-        }
-        match_faults(&subjects, at, faults);
-        rule_faults(&exception.rules, &at.key("rules"), faults);
-        if exception.reason.trim().is_empty() {
-            faults.push(PolicyFault::new(
-                at.key("reason"),
-                "say in a few words why: it stands in the audit log",
-            ));
-        }
-        let until = exception.until.as_ref().and_then(|until| match until.parse::<Date>() {
-            Ok(date) => Some(date),
-            Err(_) => {
-                let message = format!("{until:?} is not a day: write it like 2027-03-31");
-                faults.push(PolicyFault::new(at.key("until"), message));
-                None
-            }
-        });
-        Self { subjects, rules: exception.rules.clone(), reason: exception.reason.trim().to_owned(), until }
-    }
-
-    fn excuses(&self, subjects: &Subjects<'_>, rule: &str, today: Date, trust: Trust) -> bool {
-        self.until.is_none_or(|until| today <= until) && self.covers(subjects, rule, trust)
-    }
-
-    /// Whether it would excuse, had it not ended.
-    fn excused_once(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> bool {
-        self.until.is_some_and(|until| until < today) && self.covers(subjects, rule, Trust::Proven)
-    }
-
-    fn covers(&self, subjects: &Subjects<'_>, rule: &str, trust: Trust) -> bool {
-        (self.rules.is_empty() || self.rules.iter().any(|id| id == rule))
-            && self.subjects.holds(subjects, trust, false)
-    }
-}
-
-/// The faults of those parts of a policy that the schema has nothing against: `broken` are the places of its errors.
-pub(super) fn part_faults(policy: &Value, broken: &[FieldPath], faults: &mut Vec<PolicyFault>) {
-    let spec_path = FieldPath::root().key("spec");
-    let Some(spec) = policy.get("spec") else { return };
-    let list = |key: &'static str| {
-        let items = spec.get(key).and_then(Value::as_array).into_iter().flatten().enumerate();
-        let path = spec_path.key(key);
-        items.map(move |(index, item)| (path.index(index), item))
-    };
-    if let (path, Some(value)) = (spec_path.key("match"), spec.get("match"))
-        && let Some(matches) = part::<Match>(value, &path, broken, faults)
-    {
-        match_faults(&matches, &path, faults);
-    }
-    for (path, item) in list("exclude") {
-        if let Some(exclude) = part::<Match>(item, &path, broken, faults) {
-            exclude_faults(&exclude, &path, faults);
-        }
-    }
-    for (path, item) in list("rules") {
-        if let Some(entry) = part::<RuleEntry>(item, &path, broken, faults) {
-            rules::compile(&entry, &path, faults);
-        }
-    }
-    for (path, item) in list("exceptions") {
-        if let Some(exception) = part::<Exception>(item, &path, broken, faults) {
-            CompiledException::compile(&exception, &path, faults);
-        }
-    }
-    if let (path, Some(value)) = (spec_path.key("selfService"), spec.get("selfService"))
-        && let Some(service) = part::<SelfService>(value, &path, broken, faults)
-    {
-        rule_faults(&service.rules, &path.key("rules"), faults);
-    }
-}
-
-/// Reads one part of a policy, unless it is broken.
-fn part<T: DeserializeOwned>(
-    value: &Value,
-    at: &FieldPath,
-    broken: &[FieldPath],
-    faults: &mut Vec<PolicyFault>,
-) -> Option<T> {
-    if broken
-        .iter()
-        .any(|path| path.segments().starts_with(at.segments()) || at.segments().starts_with(path.segments()))
-    {
-        return None;
-    }
-    match serde_json::from_value(value.clone()) {
-        Ok(part) => Some(part),
-        Err(error) => {
-            faults.push(PolicyFault::new(at.clone(), error.to_string()));
-            None
-        }
-    }
-}
-
-/// Reports exceptions and self-service for rules that the policy does not have: they excuse from nothing, which
-/// nobody means.
-fn pointless(
-    spec: &super::schema::StoragePolicySpec,
-    compiled: &[CompiledRule],
-    faults: &mut Vec<PolicyFault>,
-) {
-    let spec_path = FieldPath::root().key("spec");
-    let exceptions = spec.exceptions.iter().enumerate().map(|(index, exception)| {
-        (spec_path.key("exceptions").index(index).key("rules"), exception.rules.as_slice())
-    });
-    let service = spec.self_service.iter();
-    let service =
-        service.map(|service| (spec_path.key("selfService").key("rules"), service.rules.as_slice()));
-    for (path, ids) in exceptions.chain(service) {
-        for (index, id) in
-            ids.iter().enumerate().filter(|(_, id)| !compiled.iter().any(|rule| rule.id == **id))
-        {
-            let message =
-                format!("excuses from {id}, which this policy does not have: take it out or add the rule");
-            faults.push(PolicyFault::new(path.index(index), message));
-        }
-    }
-}
-
-/// Reports kinds that a policy is to be about and no rule of it reads. Any other kind may own a pod.
-fn unread_kinds(
-    spec: &super::schema::StoragePolicySpec,
-    compiled: &[CompiledRule],
-    faults: &mut Vec<PolicyFault>,
-) {
-    if compiled.iter().any(|rule| rule.rule.reads_any_kind()) {
-        return;
-    }
-    let kinds = spec.matches.as_ref().map_or(&[][..], |matches| &matches.kinds);
-    for (index, kind) in kinds.iter().enumerate().filter(|(_, kind)| UNREAD.contains(&kind.as_str())) {
-        let path = FieldPath::root().key("spec").key("match").key("kinds").index(index);
-        let message =
-            format!("no rule of this policy reads a {kind}: take it out, or ask about it with a `cel` rule");
-        faults.push(PolicyFault::new(path, message));
-    }
-}
-
-/// Kubernetes' own kinds that neither hold storage nor own pods.
-const UNREAD: [&str; 14] = [
-    "ConfigMap",
-    "CustomResourceDefinition",
-    "Endpoints",
-    "Event",
-    "HorizontalPodAutoscaler",
-    "Ingress",
-    "LimitRange",
-    "Namespace",
-    "NetworkPolicy",
-    "PodDisruptionBudget",
-    "ResourceQuota",
-    "Secret",
-    "Service",
-    "ServiceAccount",
-];
-
-fn exclude_faults(exclude: &Match, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
-    if *exclude == Match::default() {
-        faults.push(PolicyFault::new(
-            at.clone(),
-            "excludes everything: say what by objectSelector, namespaceSelector, namespaces or kinds",
-        ));
-    }
-    match_faults(exclude, at, faults);
-}
-
-fn rule_faults(ids: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
-    let known: Vec<&str> = rules::all().iter().map(|rule| rule.id).collect();
-    for (index, id) in ids.iter().enumerate().filter(|(_, id)| !known.contains(&id.as_str())) {
-        let hint = match nearest(id, &known) {
-            Some(near) => format!("did you mean {near}?"),
-            None => format!("the rules are {}", known.join(", ")),
-        };
-        faults.push(PolicyFault::new(at.index(index), format!("unknown rule {id:?}: {hint}")));
-    }
-}
-
-fn match_faults(matches: &Match, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
-    for (index, pattern) in matches.namespaces.iter().enumerate() {
-        let inside = pattern.strip_suffix('*').unwrap_or(pattern);
-        if pattern.is_empty() || inside.contains('*') {
-            let message = format!(
-                "{pattern:?} fits no namespace: write a name, or its beginning with one `*` at the end"
-            );
-            faults.push(PolicyFault::new(at.key("namespaces").index(index), message));
-        }
-    }
-    let wider = |pattern: &String, index: usize| {
-        let others = matches.namespaces.iter().enumerate().filter(move |(other, _)| *other != index);
-        others
-            .filter(|(other, wider)| *wider != pattern || *other < index)
-            .find(|(_, wider)| fits(wider, pattern))
-            .map(|(_, wider)| wider)
-    };
-    // Each is held against each.
-    const MOST_COMPARED: usize = 200;
-    for (index, pattern) in matches.namespaces.iter().enumerate().take(MOST_COMPARED) {
-        if let Some(wider) = wider(pattern, index) {
-            let message = format!("{pattern:?} adds nothing to {wider:?}: take one of the two out");
-            faults.push(PolicyFault::new(at.key("namespaces").index(index), message));
-        }
-    }
-    if matches.kinds_only && !matches.kinds.iter().any(|kind| kind == POD) {
-        let message = "says that `Pod` stands for pods alone, and `kinds` does not name it: take it out";
-        faults.push(PolicyFault::new(at.key("kindsOnly"), message));
-    }
-    kind_faults(&matches.kinds, &at.key("kinds"), faults);
-    let selectors =
-        [("namespaceSelector", &matches.namespace_selector), ("objectSelector", &matches.object_selector)];
-    for (field, selector) in selectors {
-        if let Some(selector) = selector {
-            selector_faults(selector, &at.key(field), faults);
-        }
-    }
 }

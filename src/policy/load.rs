@@ -1,4 +1,5 @@
-use super::compile::{CompiledPolicy, part_faults};
+use super::compile::CompiledPolicy;
+use super::faults::part_faults;
 use super::schema::{API_VERSION, KIND, StoragePolicy, schema};
 use crate::model::{FieldPath, Segment, nearest};
 use crate::rule::PolicyFault;

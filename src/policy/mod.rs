@@ -2,16 +2,23 @@
 
 mod compile;
 mod crd;
+mod exception;
+mod faults;
+mod foreign;
 mod load;
 mod matches;
 mod schema;
 mod set;
 
-pub use compile::{CompiledException, CompiledPolicy, CompiledRule, CompiledSelfService};
+pub use compile::{CompiledPolicy, CompiledRule, CompiledSelfService};
 pub use crd::{crd, schema_json};
+pub use exception::CompiledException;
+pub use foreign::{Converted, converted};
 pub use load::{another_engines, load};
+pub use matches::Holds;
 pub use schema::{
-    API_VERSION, Exception, KIND, Match, RuleEntry, SelfService, StoragePolicy, StoragePolicySpec, schema,
+    API_VERSION, Exception, KIND, Match, RuleEntry, SelfService, StoragePolicy, StoragePolicySpec, Users,
+    schema,
 };
 pub use set::{BASELINE, EXCLUDED_NAMESPACES, PolicySet, SetFault, embedded_baseline};
 

@@ -65,7 +65,8 @@ pub struct StoragePolicySpec {
     /// Lets an object excuse itself by a written reason, which then stands in the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_service: Option<SelfService>,
-    /// Images that hold data, in addition to the built-in catalog; they win over it. They count for every policy.
+    /// Images that hold data, in addition to the built-in catalog; they win over it. They count for every policy; those of a policy
+    /// among the manifests of `volgate check` for its own rules alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub catalog: Vec<Entry>,
 }
@@ -74,7 +75,7 @@ pub struct StoragePolicySpec {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Match {
-    /// Namespaces by name; `*` at the end stands for any rest.
+    /// Namespaces by name; `*` stands for any text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
     /// The labels of the object's namespace. Objects without a namespace satisfy it only when it is empty.
@@ -83,8 +84,11 @@ pub struct Match {
     /// The labels of the object, of its pod template, or of the workload that owns it: one of them must satisfy it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_selector: Option<LabelSelector>,
+    /// Who asks. Pods are made by controllers: of a pod whose owner is known, the owner's author counts as unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Users>,
     /// Kinds, such as StatefulSet. A pod counts as its owner's kind as well; in `exclude` only when the owner is known.
-    /// `Pod` brings all workloads that make pods, for every rule but `cel`.
+    /// `Pod` brings all workloads that make pods, but not for a `cel` rule that reads `object`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
     /// Whether `Pod` in `kinds` stands for pods alone.
@@ -92,11 +96,29 @@ pub struct Match {
     pub kinds_only: bool,
 }
 
+/// Who asks: one name, group or service account is enough. In each, `*` stands for any text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Users {
+    /// Users by name, such as `oidc:anna@example.com`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 300)))]
+    pub names: Vec<String>,
+    /// Groups of users, such as `storage-admins`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 300)))]
+    pub groups: Vec<String>,
+    /// Service accounts as `namespace/name`, such as `operators/*`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100), inner(length(min = 1, max = 300)))]
+    pub service_accounts: Vec<String>,
+}
+
 /// Someone who is excused from the rules of this policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exception {
-    /// Namespaces by name; `*` at the end stands for any rest.
+    /// Namespaces by name; `*` stands for any text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
     /// The labels of the object's namespace.
@@ -105,6 +127,9 @@ pub struct Exception {
     /// The labels of the object, of its pod template, or of the workload that owns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_selector: Option<LabelSelector>,
+    /// Who asks. Pods are made by controllers: of a pod whose owner is known, the owner's author counts as unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Users>,
     /// Kinds, such as StatefulSet. A pod counts as its owner's kind as well, when the owner is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,

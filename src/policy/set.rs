@@ -13,6 +13,8 @@ pub const EXCLUDED_NAMESPACES: [&str; 4] =
 pub struct PolicySet {
     policies: Vec<CompiledPolicy>,
     catalog: Catalog,
+    /// For each policy the catalog of its own, where what it adds counts for it alone.
+    own_catalogs: Vec<Option<Catalog>>,
     excluded: Vec<String>,
 }
 
@@ -56,8 +58,14 @@ impl PolicySet {
             return Err(faults);
         }
         policies.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
-        let extra: Vec<_> = policies.iter().flat_map(|policy| policy.catalog.iter().cloned()).collect();
+        let shared = policies.iter().filter(|policy| !policy.alone);
+        let extra: Vec<_> = shared.flat_map(|policy| policy.catalog.iter().cloned()).collect();
+        let own = |policy: &CompiledPolicy| {
+            let is_own = policy.alone && !policy.catalog.is_empty();
+            is_own.then(|| Catalog::with(extra.iter().chain(&policy.catalog).cloned().collect()))
+        };
         Ok(Self {
+            own_catalogs: policies.iter().map(own).collect(),
             policies,
             catalog: Catalog::with(extra),
             excluded: EXCLUDED_NAMESPACES.map(str::to_owned).to_vec(),
@@ -79,9 +87,19 @@ impl PolicySet {
         &self.catalog
     }
 
+    /// The catalog of the policy at that place among all, where what it adds counts for it alone.
+    pub fn own_catalog(&self, index: usize) -> Option<&Catalog> {
+        self.own_catalogs.get(index)?.as_ref()
+    }
+
     /// Whether some rule reads the request around the object.
     pub fn reads_request(&self) -> bool {
         self.policies.iter().flat_map(|policy| &policy.rules).any(|rule| rule.rule.reads_request())
+    }
+
+    /// Whether some policy is for some users, or leaves some out.
+    pub fn reads_users(&self) -> bool {
+        self.policies.iter().any(CompiledPolicy::reads_users)
     }
 
     /// Whether some rule's verdict on a workload of that kind depends on its replicas.

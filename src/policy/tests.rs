@@ -2,7 +2,7 @@ use super::{CompiledPolicy, PolicySet, load};
 use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::lookup::MapLookup;
-use crate::rule::Review;
+use crate::rule::{Requester, Review};
 use crate::verdict::{Action, Verdict};
 use jiff::civil::{Date, date};
 use proptest::prelude::*;
@@ -19,6 +19,15 @@ fn never() -> Value {
 
 fn faults(policy: &Value) -> Vec<String> {
     load(policy).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+/// What the author of a policy with that spec is told, though it is applied: these, each with that beginning.
+#[track_caller]
+fn noticed(spec: Value, wanted: &[&str]) {
+    let found: Vec<String> = compiled("p", spec).notices().iter().map(ToString::to_string).collect();
+    let fits = found.len() == wanted.len()
+        && found.iter().zip(wanted).all(|(notice, wanted)| notice.contains(wanted));
+    assert!(fits, "found {found:#?}\nwanted {wanted:#?}");
 }
 
 /// The faults of a policy with that spec, which must be these, each with that beginning.
@@ -73,7 +82,7 @@ fn unknown_fields_are_told_at_every_depth() {
         "spec.match.objectSelector.matchLabel: unknown field `matchLabel`: did you mean `matchLabels`?",
         "spec.rules[0].defaultClass.nam: unknown field `nam`: did you mean `name`?",
         "spec.rules[1].defaultclass: unknown rule `defaultclass`: did you mean `defaultClass`?",
-        "spec.rules[2].zzz: unknown rule `zzz`: the rules are accessModes, bindingMode, cel, claimClass, claimSize, dangling, defaultClass, durableData, emptyDir, hostPath, pinToVolume, reclaimPolicy, sharedWriter, volumeMode, volumeReachable, volumeTypes",
+        "spec.rules[2].zzz: unknown rule `zzz`: the rules are accessModes, bindingMode, cel, claimClass, claimSize, dangling, defaultClass, durableData, emptyDir, ephemeralStorage, hostPath, pinToVolume, reclaimPolicy, sharedWriter, storageClass, volumeMode, volumeReachable, volumeTypes",
         "spec.exceptions[0].untill: unknown field `untill`: did you mean `until`?",
     ] {
         assert!(found.iter().any(|fault| fault.starts_with(wanted)), "{wanted} in {found:#?}");
@@ -87,7 +96,7 @@ fn all_kinds_of_faults_are_told_at_once() {
             "priority": "high",
             "action": "Block",
             "match": {"objectSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}},
-            "exclude": [{}, {"namespaces": ["a*b", "ok-*"]}, {"kinds": ["statefulset", "pods", "Cluster"]}],
+            "exclude": [{}, {"namespaces": ["A*b", "ok-*"]}, {"kinds": ["statefulset", "pods", "Cluster"]}],
             "rules": [
                 {"cel": {"name": "n", "expression": "objekt == 1"}},
                 {"defaultClass": {"name": 3}},
@@ -113,7 +122,7 @@ fn all_kinds_of_faults_are_told_at_once() {
             "spec.exceptions[4].until: \"tomorrow\" is not a day: write it like 2027-03-31",
             "spec.exceptions[5].rules[0]: unknown rule \"defaultClass\": did you mean default-class?",
             "spec.exclude[0]: excludes everything",
-            "spec.exclude[1].namespaces[0]: \"a*b\" fits no namespace",
+            "spec.exclude[1].namespaces[0]: \"A*b\" fits no namespace",
             "spec.exclude[2].kinds[0]: \"statefulset\" is no kind: did you mean StatefulSet?",
             "spec.exclude[2].kinds[1]: \"pods\" is no kind: did you mean Pod?",
             "spec.match.objectSelector.matchExpressions[0]",
@@ -121,7 +130,7 @@ fn all_kinds_of_faults_are_told_at_once() {
             "spec.rules[0].cel.expression: unknown variable `objekt`: did you mean `object`?",
             "spec.rules[1].defaultClass.name: must be of type string, not 3",
             "spec.rules[2]: one entry holds one rule, and here are defaultClass and cel: give each its own `-`",
-            "spec.rules[3]: names no rule: write one of defaultClass, durableData, pinToVolume, volumeReachable, hostPath, volumeTypes, emptyDir, claimClass, claimSize, accessModes, volumeMode, reclaimPolicy, bindingMode, sharedWriter, dangling, cel",
+            "spec.rules[3]: names no rule: write one of defaultClass, durableData, pinToVolume, volumeReachable, hostPath, volumeTypes, emptyDir, ephemeralStorage, claimClass, claimSize, accessModes, volumeMode, reclaimPolicy, bindingMode, storageClass, sharedWriter, dangling, cel",
             "spec.rules[4]: names no rule",
             "spec.rules[5].cel.expression: quantity(…) cannot be",
             "spec.rules[6].defaultClass.action: unknown field `action`: an action stands beside the rule: `- defaultClass: {…}`",
@@ -307,16 +316,17 @@ fn pods_stand_for_what_makes_them() {
 }
 
 #[test]
-fn what_can_have_no_effect_is_refused() {
+fn what_can_have_no_effect_is_noticed() {
     let data = json!({"durableData": {}});
-    told(
+    noticed(
         json!({"rules": [data], "match": {"kinds": ["Pod", "ConfigMap", "StrimziPodSet"], "namespaces": ["db-*", "db-1", "a", "a"]}}),
         &[
+            "spec.match.kinds[1]: no rule of this policy reads a ConfigMap",
             "spec.match.namespaces[1]: \"db-1\" adds nothing to \"db-*\": take one of the two out",
             "spec.match.namespaces[3]: \"a\" adds nothing to \"a\"",
         ],
     );
-    told(
+    noticed(
         json!({"rules": [data], "match": {"kinds": ["Pod", "ConfigMap", "StrimziPodSet"]}}),
         &["spec.match.kinds[1]: no rule of this policy reads a ConfigMap"],
     );
@@ -328,7 +338,7 @@ fn what_can_have_no_effect_is_refused() {
             "\"Deploymnet\" is no kind: did you mean Deployment?",
         ],
     );
-    told(
+    noticed(
         json!({"rules": [data], "match": {"kinds": ["Job"], "kindsOnly": true}}),
         &["spec.match.kindsOnly: says that"],
     );
@@ -507,6 +517,249 @@ fn a_rules_own_action_counts() {
     );
     let actions: Vec<Action> = verdict.findings.iter().map(|finding| finding.action).collect();
     assert_eq!(actions, [Action::Warn, Action::Audit]);
+}
+
+/// The verdict when that user asks, with these groups; nobody where there is no name.
+fn judge_as(spec: Value, user: Option<(&str, &[&str])>, context: &[Value], object: &Value) -> Verdict {
+    let policies = PolicySet::build(vec![compiled("test", spec)]).unwrap();
+    let mut lookup = MapLookup::default();
+    for object in context {
+        lookup.add(&Facts::read(object, None).unwrap());
+    }
+    let requester = user.map(|(name, groups)| Requester {
+        name: name.to_owned(),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+    });
+    let review =
+        Review { user: user.map(|(name, _)| name), requester: requester.as_ref(), ..Review::create(object) };
+    Engine { policies: &policies, lookup: &lookup, today: date(2026, 11, 23) }.judge(&review).unwrap()
+}
+
+#[test]
+fn users_are_named_by_name_group_and_service_account() {
+    let object = pod(json!({}), None);
+    let denied = |users: Value, name: &str, groups: &[&str]| {
+        let spec = json!({"rules": [never()], "match": {"users": users}});
+        judge_as(spec, Some((name, groups)), &[], &object).denied()
+    };
+    let names = json!({"names": ["oidc:*@example.com", "anna"]});
+    assert!(denied(names.clone(), "anna", &[]) && denied(names.clone(), "oidc:bob@example.com", &[]));
+    assert!(!denied(names.clone(), "annabel", &[]) && !denied(names, "bob", &["anna"]), "a group is no user");
+    let groups = json!({"groups": ["storage-*"]});
+    assert!(denied(groups.clone(), "x", &["a", "storage-admins"]) && !denied(groups, "storage-x", &["a"]));
+    let accounts = json!({"serviceAccounts": ["ops/*", "ci/deployer"]});
+    for (name, is) in [
+        ("system:serviceaccount:ops:anything", true),
+        ("system:serviceaccount:ci:deployer", true),
+        ("system:serviceaccount:ci:other", false),
+        ("system:serviceaccount:ops2:x", false),
+        ("ops/x", false),
+    ] {
+        assert_eq!(denied(accounts.clone(), name, &[]), is, "{name}");
+    }
+    let two = json!({"names": ["a"], "groups": ["g"]});
+    assert!(denied(two.clone(), "a", &[]) && denied(two, "b", &["g"]), "one is enough");
+}
+
+#[test]
+fn an_unknown_user_makes_a_warning_that_says_so() {
+    let object = pod(json!({}), None);
+    let users = json!({"names": ["anna"]});
+    let matched = json!({"rules": [never()], "match": {"users": users}});
+    let excluded = json!({"rules": [never()], "exclude": [{"users": users}]});
+    let excepted = json!({"rules": [never()], "exceptions": [{"users": users, "reason": "she knows"}]});
+    for spec in [&matched, &excluded, &excepted] {
+        let verdict = judge_as(spec.clone(), None, &[], &object);
+        let finding = &verdict.findings[0];
+        assert_eq!(finding.action, Action::Warn, "{spec}");
+        assert!(
+            finding.help.as_deref().unwrap().contains("who asks is not known here (`--as USER`"),
+            "{finding:?}"
+        );
+    }
+    for (spec, anna, bob) in [(&matched, true, false), (&excluded, false, true), (&excepted, false, true)] {
+        assert_eq!(judge_as(spec.clone(), Some(("anna", &[])), &[], &object).denied(), anna, "{spec}");
+        assert_eq!(judge_as(spec.clone(), Some(("bob", &[])), &[], &object).denied(), bob, "{spec}");
+    }
+    // Another part of the same entry that does not hold decides without the user.
+    let elsewhere =
+        json!({"rules": [never()], "exceptions": [{"users": users, "namespaces": ["b"], "reason": "r"}]});
+    assert!(judge_as(elsewhere, None, &[], &object).denied());
+    // Nothing is filled in for somebody who is not known.
+    let class = json!({"rules": [{"defaultClass": {"name": "x"}}], "match": {"users": users}});
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                       "metadata": {"name": "c", "namespace": "shop"}, "spec": {}});
+    let changes = |user: Option<(&str, &[&str])>| judge_as(class.clone(), user, &[], &claim).patch.0.len();
+    assert_eq!([changes(None), changes(Some(("bob", &[]))), changes(Some(("anna", &[])))], [0, 0, 1]);
+}
+
+#[test]
+fn a_pod_of_somebody_who_is_excused_is_not_refused_to_its_controller() {
+    let set = json!({"apiVersion": "apps/v1", "kind": "DaemonSet",
+                     "metadata": {"name": "agent", "namespace": "shop", "uid": "u"},
+                     "spec": {"template": {"spec": {"containers": []}}}});
+    let owned = pod(json!({}), Some(("DaemonSet", "agent")));
+    let users = json!({"names": ["anna"]});
+    let excepted = json!({"rules": [never()], "exceptions": [{"users": users, "reason": "she knows"}]});
+    let controller = "system:serviceaccount:kube-system:daemon-set-controller";
+    let made = judge_as(excepted.clone(), Some((controller, &[])), std::slice::from_ref(&set), &owned);
+    assert_eq!(made.findings[0].action, Action::Warn);
+    assert!(made.findings[0].help.as_deref().unwrap().contains("who wrote its owner is not known"));
+    let by_bob = judge_as(excepted, Some(("bob", &[])), std::slice::from_ref(&set), &owned);
+    assert!(by_bob.denied(), "an owner that is there excuses nobody else");
+    let matched = json!({"rules": [never()], "match": {"users": users}});
+    let none = judge_as(matched, Some((controller, &[])), &[set], &owned);
+    assert_eq!(none.findings, [], "the DaemonSet itself was judged");
+}
+
+#[test]
+fn users_that_name_nobody_are_told() {
+    told(json!({"rules": [never()], "match": {"users": {}}}), &["spec.match.users: names nobody"]);
+    told(
+        json!({"rules": [never()], "exceptions": [{"reason": "r", "users": {"serviceAccounts": ["x", "a/b/c", "/x", "system:serviceaccount:a/b"]}}]}),
+        &["[0]: \"x\" is no service account", "[1]", "[2]", "[3]"],
+    );
+    noticed(
+        json!({"rules": [never()], "match": {"users": {"names": ["a*", "ab"]}}}),
+        &["spec.match.users.names[1]: \"ab\" adds nothing to \"a*\""],
+    );
+}
+
+#[test]
+fn what_can_never_fit_is_noticed() {
+    let data = || json!({"durableData": {}});
+    let about = |matches: Value| json!({"rules": [data()], "match": matches});
+    noticed(
+        about(json!({"kinds": ["Deployment", "apps/v1/StatefulSet", "*"]})),
+        &["can be no kind", "can be no kind"],
+    );
+    noticed(
+        about(json!({"kinds": ["Pod", "Widget"]})),
+        &["spec.match.kinds[1]: volgate does not know the kind \"Widget\""],
+    );
+    noticed(about(json!({"namespaces": ["kube-system", "a"]})), &["no policy is about kube-system"]);
+    noticed(about(json!({"namespaces": ["Prod_*"]})), &["\"Prod_*\" fits no namespace"]);
+    let twice = json!({"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["c"]}]});
+    noticed(
+        about(json!({"objectSelector": twice})),
+        &["what it asks of the label \"a\" cannot hold together"],
+    );
+    let absent = json!({"matchExpressions": [{"key": "a", "operator": "Exists"}, {"key": "a", "operator": "DoesNotExist"}]});
+    noticed(about(json!({"namespaceSelector": absent})), &["spec.match.namespaceSelector: fits nothing"]);
+    let possible = json!({"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["x"]},
+                                                {"key": "a", "operator": "Exists"}]});
+    noticed(about(json!({"objectSelector": possible})), &[]);
+    let class = json!({"storageClass": {"reclaimPolicy": "Retain"}});
+    noticed(
+        json!({"rules": [class, {"hostPath": {}}], "match": {"kinds": ["StorageClass"]}}),
+        &["spec.rules[1]: never finds anything: it reads pods and what makes them, PersistentVolumes"],
+    );
+    noticed(
+        json!({"rules": [class], "match": {"namespaces": ["a"]}}),
+        &["spec.rules[0]: never finds anything: StorageClasses belong to no namespace"],
+    );
+    noticed(json!({"rules": [class], "match": {"kinds": ["StorageClass"]}}), &[]);
+    let excluding = |exclude: &str| json!({"rules": [data()], "match": {"namespaces": ["a-*"]}, "exclude": [{"namespaces": [exclude]}]});
+    noticed(excluding("b"), &["spec.exclude[0].namespaces: takes nothing away"]);
+    noticed(excluding("a*"), &["spec.exclude[0].namespaces: takes away all"]);
+    noticed(excluding("a-x"), &[]);
+    noticed(
+        json!({"rules": [data()], "match": {"namespaces": ["a-*"]}, "exceptions": [{"namespaces": ["b"], "reason": "r"}]}),
+        &["spec.exceptions[0].namespaces: excuses nobody"],
+    );
+}
+
+#[test]
+fn a_policy_with_a_useless_entry_is_applied() {
+    let spec =
+        json!({"rules": [never()], "match": {"namespaces": ["shop", "sh*"], "kinds": ["Pod", "ConfigMap"]}});
+    let policy = compiled("p", spec.clone());
+    assert!(policy.notices().iter().all(|notice| notice.harmless) && policy.notices().len() >= 2);
+    assert!(judge(spec, &[], &pod(json!({}), None)).denied(), "a cluster that holds it must not lose it");
+    // Beside a real fault it is told as well.
+    told(
+        json!({"rules": [never()], "match": {"namespaces": ["a", "a"]}, "priority": "x"}),
+        &["spec.match.namespaces[1]: \"a\" adds nothing", "spec.priority: must be of type integer"],
+    );
+}
+
+#[test]
+fn a_rule_about_the_pod_follows_what_makes_pods() {
+    let nfs = json!({"cel": {"name": "no-nfs", "field": "podSpec.volumes", "message": "no",
+        "expression": "podSpec.?volumes.orValue([]).all(v, !has(v.nfs)) && podMeta.?labels[?'app'].orValue('') != 'bad'"}});
+    let spec = json!({"rules": [nfs], "match": {"kinds": ["Pod"]}});
+    assert_eq!(compiled("p", spec.clone()).notices().len(), 0, "it needs no notice");
+    let fields = |object: &Value| -> Vec<String> {
+        judge(spec.clone(), &[], object).findings.iter().map(|finding| finding.field.to_string()).collect()
+    };
+    let volumes = json!([{"name": "a", "nfs": {"server": "nas", "path": "/"}}]);
+    let (mut bare, mut set) = (pod(json!({}), None), set());
+    assert_eq!(fields(&bare), [""; 0]);
+    assert_eq!(fields(&set), [""; 0]);
+    bare["spec"]["volumes"] = volumes.clone();
+    set["spec"]["template"]["spec"]["volumes"] = volumes;
+    assert_eq!(fields(&bare), ["spec.volumes"]);
+    assert_eq!(fields(&set), ["spec.template.spec.volumes"]);
+    set["spec"]["template"] = json!({"metadata": {"labels": {"app": "bad"}}, "spec": {"containers": []}});
+    assert_eq!(fields(&set).len(), 1, "podMeta is the template's");
+    set["spec"]["template"] = json!({"spec": {"containers": []}});
+    assert_eq!(fields(&set), [""; 0], "without metadata it is an empty map");
+    let everything = json!({"rules": [nfs]});
+    let claim =
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": {}});
+    assert_eq!(judge(everything, &[], &claim).findings, [], "what makes no pods is not asked about");
+    let finding = judge(spec.clone(), &[], &bare).findings.remove(0);
+    assert_eq!(finding.name.as_deref(), Some("no-nfs"));
+    // One that reads the object as well is about the named kinds alone.
+    let both = json!({"rules": [{"cel": {"name": "n", "expression": "object.kind == podSpec.x"}}], "match": {"kinds": ["Pod"]}});
+    assert_eq!(compiled("p", both.clone()).notices().len(), 1);
+    assert_eq!(judge(both, &[], &set).findings, []);
+    let kinds = json!({"rules": [{"cel": {"name": "n", "expression": "podSpec.x", "kinds": ["Pod"]}}]});
+    noticed(kinds, &["spec.rules[0].cel.kinds: asks about pods alone"]);
+    let config = json!({"rules": [{"cel": {"name": "n", "expression": "object.x", "kinds": ["ConfigMap"]}}]});
+    noticed(config, &["spec.rules[0].cel.kinds[0]: the webhook is not asked about a ConfigMap"]);
+}
+
+#[test]
+fn what_a_policy_that_stands_alone_adds_to_the_catalog_is_its_own() {
+    let catalog = json!([{"product": "Ledger", "images": ["example/ledger"], "data": [{"path": "/ledger"}]}]);
+    let adding = |alone: bool| {
+        let mut policy = compiled("adding", json!({"rules": [{"durableData": {}}], "catalog": catalog}));
+        policy.alone = alone;
+        policy
+    };
+    let other = || compiled("other", json!({"rules": [{"durableData": {}}], "action": "Warn"}));
+    let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+                        "spec": {"containers": [{"name": "c", "image": "example/ledger"}]}});
+    let found = |policies: Vec<CompiledPolicy>| -> Vec<String> {
+        let policies = PolicySet::build(policies).unwrap();
+        let lookup = MapLookup::default();
+        let engine = Engine { policies: &policies, lookup: &lookup, today: date(2026, 11, 23) };
+        engine.judge(&Review::create(&object)).unwrap().findings.iter().map(|f| f.policy.clone()).collect()
+    };
+    assert_eq!(found(vec![adding(true), other()]), ["adding"]);
+    let silent = |alone: bool| {
+        let mut policy = compiled(
+            "silent",
+            json!({"rules": [{"hostPath": {}}],
+            "catalog": [{"product": "Redis", "images": ["redis"], "stateful": false}]}),
+        );
+        policy.alone = alone;
+        policy
+    };
+    let redis = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+                       "spec": {"containers": [{"name": "c", "image": "redis"}]}});
+    let denied = |policies: Vec<CompiledPolicy>| {
+        let policies = PolicySet::build(policies).unwrap();
+        let lookup = MapLookup::default();
+        Engine { policies: &policies, lookup: &lookup, today: date(2026, 11, 23) }
+            .judge(&Review::create(&redis))
+            .unwrap()
+            .findings
+            .len()
+    };
+    assert_eq!(denied(vec![silent(true), other()]), 1, "it takes nothing away from others");
+    assert_eq!(denied(vec![silent(false), other()]), 0);
 }
 
 /// JSON made of a policy's own words, so that it gets past the first checks.

@@ -1,6 +1,6 @@
 use super::excerpt::excerpt;
 use super::format::Options;
-use crate::check::{Input, Located, ObjectKind, Report, What, effective};
+use crate::check::{Input, Located, ObjectKind, Report, Spot, What, effective};
 use crate::verdict::Action;
 use annotate_snippets::{Group, Level, Renderer};
 
@@ -12,7 +12,8 @@ pub(super) fn page(report: &Report<'_>, inputs: &[Input], options: &Options<'_>)
     }
     let policies = options.policies.map(|line| format!("{line}\n")).unwrap_or_default();
     let summary = summary_line(report, options.fixed);
-    format!("{findings}{}{policies}{summary}\n", not_judged(report))
+    let from_input = self::policies(report, inputs);
+    format!("{findings}{}{from_input}{}{policies}{summary}\n", not_judged(report), applied(report))
 }
 
 /// The errors, notices and findings as a compiler shows them, each with its lines.
@@ -112,6 +113,63 @@ pub fn not_judged(report: &Report<'_>) -> String {
             text.push_str(&format!(": {}", entry.reason));
         }
         text.push('\n');
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+/// The policies among the manifests that were applied, each with its place; nothing when there are none.
+pub fn policies(report: &Report<'_>, inputs: &[Input]) -> String {
+    if report.policies.is_empty() {
+        return String::new();
+    }
+    let place = |spot: &Spot| {
+        let source = inputs.get(spot.input).map(|input| &input.source);
+        source.map_or_else(String::new, |source| {
+            format!("{}:{}", source.name, source.position(spot.start).line)
+        })
+    };
+    let lines = report.policies.iter().map(|(name, spot)| format!("  {name:?} at {}\n", place(spot)));
+    format!("policies among the manifests, which are applied as well:\n{}\n", lines.collect::<String>())
+}
+
+/// How many objects are shown of one policy.
+const MOST_NAMED: usize = 50;
+
+/// What each policy was about, where that was asked for.
+pub fn applied(report: &Report<'_>) -> String {
+    let mut text = String::new();
+    let objects = |count: usize| match count {
+        0 => "no object".to_owned(),
+        1 => "1 object".to_owned(),
+        many => format!("{many} objects"),
+    };
+    for policy in report.applied.iter().flatten() {
+        text.push_str(&format!("policy {:?} is about {}\n", policy.policy, objects(policy.objects)));
+        for rule in &policy.rules {
+            let name = rule.name.as_ref().map_or_else(String::new, |name| format!(" {name}"));
+            text.push_str(&format!("  {}{name}: {}", rule.rule, objects(rule.objects)));
+            let counts = [
+                (rule.denied, "denied"),
+                (rule.warned, "with warnings"),
+                (rule.audited, "for the audit log"),
+            ];
+            for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+                text.push_str(&format!(", {count} {what}"));
+            }
+            text.push('\n');
+        }
+        for exception in &policy.exceptions {
+            text.push_str(&format!("  exception {:?}: {}\n", exception.reason, objects(exception.objects)));
+        }
+        for object in policy.about.iter().take(MOST_NAMED) {
+            text.push_str(&format!("  {} at {}: {}\n", object.object, object.place, object.rules.join(", ")));
+        }
+        if let more @ 1.. = policy.objects.saturating_sub(MOST_NAMED) {
+            text.push_str(&format!("  and {more} more\n"));
+        }
     }
     if !text.is_empty() {
         text.push('\n');

@@ -24,6 +24,9 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
                 "field": finding.field.to_string(),
             });
             if let Some(entry) = entry.as_object_mut() {
+                if let Some(name) = &finding.name {
+                    entry.insert("name".to_owned(), value!(name));
+                }
                 if let Some(help) = &finding.help {
                     entry.insert("help".to_owned(), value!(help));
                 }
@@ -48,14 +51,20 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
     });
     let notices =
         report.notices.iter().map(|notice| placed(value!({"message": notice.message}), notice.spot.as_ref()));
-    value!({
+    let policies = report.policies.iter().map(|(name, spot)| placed(value!({"name": name}), Some(spot)));
+    let mut whole = value!({
         "summary": report.summary(),
+        "policiesFromInput": policies.collect::<Vec<_>>(),
         "findings": findings,
         "patches": patches,
         "errors": errors.collect::<Vec<_>>(),
         "notices": notices.collect::<Vec<_>>(),
         "notJudged": report.not_judged.iter().map(not_judged).collect::<Vec<_>>(),
-    })
+    });
+    if let (Some(applied), Some(whole)) = (&report.applied, whole.as_object_mut()) {
+        whole.insert("appliedPolicies".to_owned(), value!(applied));
+    }
+    whole
 }
 
 /// Adds where something stands. What was rendered stands at the beginning of its template, and has lines of its own.

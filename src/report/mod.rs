@@ -14,7 +14,7 @@ mod sarif;
 mod table;
 
 pub use format::{Format, Options, render};
-pub use human::{human, not_judged, summary_line};
+pub use human::{applied, human, not_judged, policies, summary_line};
 pub use json::json;
 pub use manual::{rule_list, rule_manual, rules_markdown};
 pub use table::table;

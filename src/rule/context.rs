@@ -39,6 +39,12 @@ impl<'a> Context<'a> {
         Self { review, facts, subjects, lookup, catalog, cel: cel::Shared::default(), tied_claims, products }
     }
 
+    /// The same with another catalog. The `cel` rules go on with the steps that are left.
+    pub fn with_catalog(&self, catalog: &'a Catalog) -> Self {
+        let other = Self::new(self.review, self.facts, self.subjects, self.lookup, catalog);
+        Self { cel: cel::Shared::with(self.cel.budget()), ..other }
+    }
+
     /// The claims of the workload's pods that only some nodes can use; none when the object is no workload.
     pub fn tied_claims(&self) -> &TiedClaims<'a, 'a> {
         self.tied_claims.get_or_init(|| match self.facts.workload() {

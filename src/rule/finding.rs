@@ -16,6 +16,8 @@ pub struct NewFinding {
     pub related: Vec<(FieldPath, String)>,
     /// The strictest action that it may lead to, where it is less than an error.
     pub at_most: Option<Action>,
+    /// What its question is called, where the rule asks several.
+    pub name: Option<String>,
 }
 
 impl NewFinding {
@@ -26,13 +28,27 @@ impl NewFinding {
 
     /// A finding at that field.
     pub fn new(field: FieldPath, message: impl Into<String>) -> Self {
-        Self { field, message: cut(message.into()), help: None, related: Vec::new(), at_most: None }
+        Self {
+            field,
+            message: cut(message.into()),
+            help: None,
+            related: Vec::new(),
+            at_most: None,
+            name: None,
+        }
     }
 
     /// Says what to do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(cut(help.into()));
+        self
+    }
+
+    /// Says what its question is called.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
         self
     }
 
@@ -83,8 +99,8 @@ impl NewFinding {
         policy: &str,
         excused: Option<String>,
     ) -> Finding {
-        let Self { field, message, help, related, at_most: _ } = self;
-        Finding { rule, action, policy: policy.to_owned(), message, help, field, related, excused }
+        let Self { field, message, help, related, at_most: _, name } = self;
+        Finding { rule, action, policy: policy.to_owned(), name, message, help, field, related, excused }
     }
 }
 

@@ -8,9 +8,9 @@ mod subjects;
 
 pub use context::Context;
 pub use fault::PolicyFault;
-pub(crate) use fault::{kind_faults, selector_faults};
+pub(crate) use fault::{UNREAD, can_be_kind, is_judged_or_owner, kind_faults, selector_faults};
 pub use finding::{NewFinding, NewFindings};
-pub use review::{Review, Scale};
+pub use review::{Requester, Review, Scale};
 pub use subjects::{Belongs, Subjects, Trust};
 
 use crate::model::FieldPath;
@@ -52,6 +52,51 @@ pub trait Rule: Debug + Send + Sync + Any {
     /// Whether it asks about objects of every kind, and not only of those that volgate reads something of storage from.
     fn reads_any_kind(&self) -> bool {
         false
+    }
+
+    /// What it can find something in, where it is no rule for every kind.
+    fn reads(&self) -> &'static [Reads] {
+        &[Reads::Pods, Reads::Claims, Reads::Volumes, Reads::Classes]
+    }
+
+    /// Whether it asks about objects of that kind, where it says of which.
+    fn asks_about(&self, _kind: &str) -> bool {
+        true
+    }
+
+    /// What its question is called, where it is an author's own.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
+    /// What its author should know of it, though it works; each stands at that part of its parameters.
+    fn notices(&self) -> Vec<PolicyFault> {
+        Vec::new()
+    }
+}
+
+/// A group of kinds that rules find something in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// Pods, and all that makes them.
+    Pods,
+    /// PersistentVolumeClaims.
+    Claims,
+    /// PersistentVolumes.
+    Volumes,
+    /// StorageClasses.
+    Classes,
+}
+
+impl Reads {
+    /// Its objects, as a message calls them.
+    pub fn objects(self) -> &'static str {
+        match self {
+            Self::Pods => "pods and what makes them",
+            Self::Claims => "PersistentVolumeClaims",
+            Self::Volumes => "PersistentVolumes",
+            Self::Classes => "StorageClasses",
+        }
     }
 }
 

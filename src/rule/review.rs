@@ -18,8 +18,41 @@ pub struct Review<'a> {
     pub subresource: Option<&'a str>,
     /// Who asks, as the API server has found out; none in `check`.
     pub user: Option<&'a str>,
+    /// The same with the groups, for `users` of a policy: known where some policy asks, and in `check` by `--as`.
+    pub requester: Option<&'a Requester>,
     /// The whole request as JSON, for CEL; none in `check`.
     pub request: Option<&'a serde_json::Value>,
+}
+
+/// Who asks: a user, with the groups.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Requester {
+    /// The user's name; `system:serviceaccount:<namespace>:<name>` for a service account.
+    pub name: String,
+    /// The groups.
+    pub groups: Vec<String>,
+}
+
+impl Requester {
+    /// The user as the API server takes an impersonated one: whoever gets as far is authenticated, and a service account is
+    /// in the groups of all and of those of its namespace.
+    pub fn impersonated(name: &str, groups: &[String]) -> Self {
+        let mut requester = Self { name: name.to_owned(), groups: groups.to_vec() };
+        if let (true, Some((namespace, _))) = (groups.is_empty(), requester.service_account()) {
+            let all = "system:serviceaccounts";
+            requester.groups = vec![all.to_owned(), format!("{all}:{namespace}")];
+        }
+        let authenticated = "system:authenticated";
+        if !requester.groups.iter().any(|group| group == authenticated) {
+            requester.groups.push(authenticated.to_owned());
+        }
+        requester
+    }
+
+    /// Namespace and name, where it is a service account.
+    pub fn service_account(&self) -> Option<(&str, &str)> {
+        self.name.strip_prefix("system:serviceaccount:")?.split_once(':')
+    }
 }
 
 /// A change of `spec.replicas` by way of a workload's `scale` subresource.
@@ -39,6 +72,8 @@ pub struct Scale<'a> {
     pub from: i64,
     /// How many it is to have.
     pub to: i64,
+    /// Who asks, where some policy asks for it.
+    pub requester: Option<&'a Requester>,
 }
 
 impl<'a> Review<'a> {
@@ -51,6 +86,7 @@ impl<'a> Review<'a> {
             namespace: None,
             subresource: None,
             user: None,
+            requester: None,
             request: None,
         }
     }

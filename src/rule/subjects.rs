@@ -1,8 +1,9 @@
 //! What selectors see of one object, and which of it they may believe.
 
+use super::Requester;
 use crate::facts::{Facts, Meta, NamespaceFacts, Owner, OwnerFacts, Subject, WorkloadKind};
 use crate::lookup::Lookup;
-use crate::model::{LabelSelector, Labels, is_controller};
+use crate::model::{LabelSelector, Labels, is_any_controller, is_controller};
 use std::sync::Arc;
 
 /// Everything that selectors see of one object: its labels, its template's, its owners', its namespace's.
@@ -14,6 +15,8 @@ pub struct Subjects<'a> {
     proven: usize,
     /// Who asks; none in `check`.
     user: Option<&'a str>,
+    /// Who asks, with the groups; none where that is not known.
+    requester: Option<&'a Requester>,
 }
 
 /// Whether an object belongs to a controller of some kind, as far as it says so.
@@ -63,7 +66,34 @@ impl<'a> Subjects<'a> {
             }
             owners.push(owner);
         }
-        Self { facts, namespace, owners, proven, user }
+        Self { facts, namespace, owners, proven, user, requester: None }
+    }
+
+    /// The same, asked for by that user.
+    #[must_use]
+    pub fn asked_by(self, requester: Option<&'a Requester>) -> Self {
+        Self { requester, ..self }
+    }
+
+    /// Who asks, with the groups; none where that is not known.
+    pub fn requester(&self) -> Option<&Requester> {
+        self.requester
+    }
+
+    /// Whether one of Kubernetes' controllers makes the object for an owner that is known. Somebody wrote the owner, and who
+    /// that was is not known any more.
+    pub fn is_made_for_an_owner(&self) -> bool {
+        self.requester.is_some_and(|requester| is_any_controller(&requester.name))
+            && (self.proven > 0 || self.is_by_its_controller())
+    }
+
+    /// Why it is not known who asks, as a clause.
+    pub(crate) fn no_requester(&self) -> &'static str {
+        if self.requester.is_some() {
+            "a controller makes it, and who wrote its owner is not known"
+        } else {
+            "who asks is not known here (`--as USER` says it)"
+        }
     }
 
     /// Whether the object is a StatefulSet, a Job or a CronJob, or proven to belong to one: its mounts are its data

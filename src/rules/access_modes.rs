@@ -1,4 +1,4 @@
-use super::support::{best_fit, class_samples, fits_any, one_of, pattern_fault, pattern_faults};
+use super::support::{best_fit, class_samples, fits_any, one_of};
 use crate::facts::ClassFacts;
 use crate::model::{AccessMode, FieldPath, nearest};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
@@ -32,11 +32,11 @@ pub struct Params {
     /// The modes that may be asked for. Empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<AccessMode>,
-    /// Other lists for some classes; `*` at the end of a class stands for any rest, and the closest pattern counts.
+    /// Other lists for some classes; `*` in a class stands for any text, and the closest pattern counts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_class: BTreeMap<String, Vec<AccessMode>>,
     /// Classes that many nodes can use although their provisioner is a local one, such as those of
-    /// `rancher.io/local-path` with a `sharedFileSystemPath`; `*` at the end stands for any rest.
+    /// `rancher.io/local-path` with a `sharedFileSystemPath`; `*` stands for any text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared_classes: Vec<String>,
 }
@@ -48,14 +48,12 @@ impl RuleKind for Params {
     fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         for (class, modes) in &self.per_class {
             let at = at.key("perClass").key(class.clone());
-            pattern_fault(class, &at, faults);
             if modes.is_empty() {
                 let message = "allows no mode, so that no claim of the class passes: name one, or deny the class with \
                                `claimClass`";
                 faults.push(PolicyFault::new(at, message));
             }
         }
-        pattern_faults(&self.shared_classes, &at.key("sharedClasses"), faults);
         Arc::new(AccessModes(self.clone()))
     }
 }
@@ -80,7 +78,7 @@ impl Rule for AccessModes {
     fn contradicts(&self, other: &dyn Any) -> Option<String> {
         let other = other.downcast_ref::<Self>()?;
         class_samples(&self.0.per_class, &other.0.per_class).find_map(|class| {
-            let (ours, theirs) = (self.allowed(class), other.allowed(class));
+            let (ours, theirs) = (self.allowed(class.as_deref()), other.allowed(class.as_deref()));
             if ours.is_empty() || theirs.is_empty() || ours.iter().any(|mode| theirs.contains(mode)) {
                 return None;
             }

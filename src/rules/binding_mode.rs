@@ -1,4 +1,4 @@
-use super::support::{fits_any, pattern_faults};
+use super::support::fits_any;
 use crate::facts::{BindingMode, ClassFacts, Subject};
 use crate::model::FieldPath;
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
@@ -28,7 +28,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
-    /// Provisioners of local storage besides those that volgate knows; `*` at the end stands for any rest.
+    /// Provisioners of local storage besides those that volgate knows; `*` stands for any text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provisioners: Vec<String>,
 }
@@ -37,8 +37,7 @@ impl RuleKind for Params {
     const ID: &'static str = "binding-mode";
     const FIELD: &'static str = "bindingMode";
 
-    fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
-        pattern_faults(&self.provisioners, &at.key("provisioners"), faults);
+    fn compile(&self, _at: &FieldPath, _faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         Arc::new(BindingModeRule(self.clone()))
     }
 }
@@ -177,7 +176,10 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_at_the_end() {
-        assert_eq!(faults(json!([{"bindingMode": {"provisioners": ["*.example.com"]}}])).len(), 1);
+    fn a_star_stands_for_any_text() {
+        assert_eq!(faults(json!([{"bindingMode": {"provisioners": ["*.example.com"]}}])), [""; 0]);
+        let rule = json!([{"bindingMode": {"provisioners": ["*.example.com"]}}]);
+        let judged = |name: &str| judge(rule.clone(), &[], &class("c", name, Value::Null)).findings.len();
+        assert_eq!([judged("disks.example.com"), judged("disks.example.org")], [1, 0]);
     }
 }

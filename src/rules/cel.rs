@@ -1,6 +1,10 @@
-use crate::cel::{Code, Fault, Kind, Known, OfScaled, Program, Run, Type, Val, as_text, compile, limits};
-use crate::model::FieldPath;
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind, kind_faults};
+use crate::cel::{
+    Code, Fault, Kind, Known, OfScaled, Program, Run, Type, Val, as_text, compile, limits, reads_pod_alone,
+};
+use crate::model::{FieldPath, Segment};
+use crate::rule::{
+    Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind, UNREAD, kind_faults,
+};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,6 +26,8 @@ mod values;
 ///   `requestResource` as well; `check` does not know them, so ask with `has(request.userInfo)` first. For `check`
 ///   every manifest is a CREATE;
 /// - `namespaceObject` with `metadata.name`, `.labels` and `.annotations`; null for objects without a namespace;
+/// - `podSpec` and `podMeta`, the spec and the metadata of the pod that the object is or makes: `spec` and `metadata` of a
+///   Pod, `spec.template.spec` and `spec.template.metadata` of a Deployment, and so on; null for all that makes no pods;
 /// - `variables.<name>`, each of which is evaluated when it is first needed;
 /// - `facts`, what volgate knows of the object's storage:
 ///   - `kind`; `stateful`: whether a StatefulSet owns it or the catalog says that a container keeps data;
@@ -33,6 +39,29 @@ mod values;
 ///     data lies there, by the catalog or because it is a StatefulSet's;
 ///   - `claims`, those that the object is or makes: `field`, `modes`, `mode` (Filesystem or Block), and where they are
 ///     given `name`, `class`, `size` and, as a number, `bytes`.
+///
+/// A rule that reads `podSpec` or `podMeta` and neither `object` nor `oldObject` is asked about everything that is a pod or makes
+/// pods, as the other rules are, and about nothing else: with `kinds: [Pod]` in `match` it judges Deployments, StatefulSets,
+/// Jobs and the like as well. One that reads `object` is asked about the kinds alone that `match` and `kinds` name. Where
+/// `field` begins with `podSpec` or `podMeta`, a finding points at the place that the object has it at.
+///
+/// ```yaml
+/// - cel:
+///     name: one-volume-driver
+///     expression: podSpec.?volumes.orValue([]).all(v, !has(v.nfs))
+///     field: podSpec.volumes
+///     message: NFS volumes come from claims of the class nas
+/// ```
+///
+/// In CI less is known than in a cluster, and the webhook is asked about less than `check`:
+///
+/// - the API server fills in defaults before the webhook is asked (`spec.volumeMode`, `spec.replicas`, `terminationGracePeriodSeconds`,
+///   the class of a claim where there is a default class). In CI they are absent: write `object.spec.?replicas.orValue(1)`;
+/// - the webhook is asked about pods, what makes them, PersistentVolumeClaims, PersistentVolumes and StorageClasses. `check` asks
+///   a rule that reads `object` about every kind that the policy names, and says which of these no cluster will ask about;
+/// - what admission plugins and other webhooks add (sidecars, the service account's token volume) is in the cluster alone;
+/// - who asks is known in CI by `--as` alone, and a manifest is a CREATE there, so that `oldObject` is null;
+/// - `namespaceObject` has the labels in CI where the Namespace is among the manifests or in `--context`.
 ///
 /// What can never be right is refused when the policy is loaded: a name that does not exist, a field that `facts`,
 /// `request` or `namespaceObject` do not have, values of types that do not go together, such as `size(x) == "1"`. Of
@@ -174,12 +203,25 @@ impl RuleKind for Params {
             variables.chain([&expression, &when, &message].into_iter().flatten())
         };
         let reads_request = programs().any(|program| program.reads_request);
-        let of_scaled = OfScaled::of(programs().flat_map(|program| &program.reads));
+        let reads = || programs().flat_map(|program| &program.reads);
+        let (of_scaled, pod_alone) = (OfScaled::of(reads()), reads_pod_alone(reads()));
         // One that has a fault keeps its place, by which the others know theirs; the rule is never applied.
         let code = |program: Option<Program>| program.map_or(Code::Value(Val::Null), |program| program.code);
         let variables = variables.into_iter().map(|(name, program)| (name, code(program))).collect();
         let params = self.clone();
-        Arc::new(Cel { params, field, reads_request, of_scaled, variables, expression, when, message })
+        let at = at.clone();
+        Arc::new(Cel {
+            params,
+            at,
+            field,
+            reads_request,
+            of_scaled,
+            pod_alone,
+            variables,
+            expression,
+            when,
+            message,
+        })
     }
 }
 
@@ -191,10 +233,14 @@ fn is_name(text: &str) -> bool {
 #[derive(Debug)]
 struct Cel {
     params: Params,
+    /// Where it stands in its policy.
+    at: FieldPath,
     field: FieldPath,
     /// Whether any of the expressions reads the request.
     reads_request: bool,
     of_scaled: OfScaled,
+    /// Whether it reads the pod that an object is or makes, and nothing of the object around it.
+    pod_alone: bool,
     variables: Vec<(String, Code)>,
     /// Absent only in a rule that has faults, which is never applied.
     expression: Option<Program>,
@@ -205,9 +251,11 @@ struct Cel {
 impl Rule for Cel {
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let kind = &context.facts.id.kind;
-        if !self.is_about(kind) {
+        let workload = context.facts.workload();
+        if !self.is_about(kind) || (self.pod_alone && workload.is_none()) {
             return;
         }
+        let field = self.field_in(workload.map(|workload| workload.pod.path()));
         // The library was written for values of the right types; a panic of it must not end a review.
         let answer = catch_unwind(AssertUnwindSafe(|| self.answer(context)));
         let answer =
@@ -215,13 +263,13 @@ impl Rule for Cel {
         let name = &self.params.name;
         match answer {
             Ok(None) => {}
-            Ok(Some(message)) => findings.push(NewFinding::new(self.field.clone(), message)),
-            Err(why) => findings.push(
-                NewFinding::new(self.field.clone(), format!("the expression {name:?} failed on this {kind}: {why}")).help(
-                    "guard what may be absent with has(…) or .?field.orValue(…), or narrow the rule with `kinds` or \
-                     `when`",
-                ),
-            ),
+            Ok(Some(message)) => findings.push(NewFinding::new(field, message).named(name)),
+            Err(why) => {
+                let message = format!("the expression {name:?} failed on this {kind}: {why}");
+                let help = "guard what may be absent with has(…) or .?field.orValue(…), or narrow the rule with `kinds` or \
+                            `when`";
+                findings.push(NewFinding::new(field, message).help(help).named(name));
+            }
         }
     }
 
@@ -237,7 +285,8 @@ impl Rule for Cel {
         );
         let help = "ask for `object.spec.replicas` in a rule of its own, with nothing but the object's kind, name, namespace \
                     and labels, `request` and `namespaceObject` beside it";
-        findings.push(NewFinding::new(self.field.clone(), message).help(help).at_most(Action::Warn));
+        findings
+            .push(NewFinding::new(self.field.clone(), message).help(help).at_most(Action::Warn).named(name));
     }
 
     fn reads_request(&self) -> bool {
@@ -245,11 +294,51 @@ impl Rule for Cel {
     }
 
     fn reads_any_kind(&self) -> bool {
-        true
+        !self.pod_alone
+    }
+
+    fn reads(&self) -> &'static [Reads] {
+        &[Reads::Pods]
+    }
+
+    fn asks_about(&self, kind: &str) -> bool {
+        self.is_about(kind)
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.params.name)
+    }
+
+    fn notices(&self) -> Vec<PolicyFault> {
+        let kinds = self.params.kinds.iter().enumerate();
+        let unread = kinds.filter(|(_, kind)| UNREAD.contains(&kind.as_str())).map(|(index, kind)| {
+            let message = format!("the webhook is not asked about a {kind}: `volgate check` alone judges it");
+            PolicyFault::harmless(self.at.key("kinds").index(index), message)
+        });
+        let pods_alone = (self.pod_alone && self.params.kinds == ["Pod"]).then(|| {
+            let message = "asks about pods alone, once they are made: without `kinds` the rule is asked about all that makes \
+                           pods as well";
+            PolicyFault::harmless(self.at.key("kinds"), message)
+        });
+        unread.chain(pods_alone).collect()
     }
 }
 
 impl Cel {
+    /// The field that a finding points at. `podSpec` and `podMeta` stand where the object has them.
+    fn field_in(&self, pod: Option<FieldPath>) -> FieldPath {
+        let Some((Segment::Key(first), rest)) = self.field.segments().split_first() else {
+            return self.field.clone();
+        };
+        let base = match (first.as_ref(), pod) {
+            ("podSpec", Some(pod)) => pod,
+            ("podMeta", Some(pod)) => pod.parent().unwrap_or_default().key("metadata"),
+            ("podSpec" | "podMeta", None) => return FieldPath::root(),
+            _ => return self.field.clone(),
+        };
+        base.join(&FieldPath::from(rest.to_vec()))
+    }
+
     fn is_about(&self, kind: &str) -> bool {
         self.params.kinds.is_empty() || self.params.kinds.iter().any(|named| named == kind)
     }

@@ -34,7 +34,7 @@ pub struct Params {
     /// The class.
     #[schemars(length(min = 1))]
     pub name: String,
-    /// Other classes for some namespaces; `*` at the end of a namespace stands for any rest.
+    /// Other classes for some namespaces; `*` in a namespace stands for any text, and the closest pattern counts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub namespaces: BTreeMap<String, String>,
 }

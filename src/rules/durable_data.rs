@@ -5,12 +5,12 @@ mod notes;
 mod stateful_set;
 mod text;
 
+use super::most::Most;
 use crate::catalog::Allowance;
 use crate::facts::WorkloadKind;
 use crate::model::{Durability, FieldPath, LabelSelector};
-use crate::rule::{Context, NewFindings, PolicyFault, Rule, RuleKind, selector_faults};
+use crate::rule::{Context, NewFindings, PolicyFault, Reads, Rule, RuleKind, selector_faults};
 use crate::storage::Data;
-use crate::verdict::Action;
 use asked::{Asked, is_settled};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,31 +92,6 @@ pub struct Params {
     pub data: Vec<NamedData>,
 }
 
-/// The most that a doubtful case leads to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Most {
-    /// Whatever the rule's action is.
-    Deny,
-    /// A warning at most.
-    #[default]
-    Warn,
-    /// The audit log at most.
-    Audit,
-    /// Nothing.
-    Ignore,
-}
-
-impl Most {
-    fn action(self) -> Option<Action> {
-        match self {
-            Self::Deny => Some(Action::Deny),
-            Self::Warn => Some(Action::Warn),
-            Self::Audit => Some(Action::Audit),
-            Self::Ignore => None,
-        }
-    }
-}
-
 /// Paths that a policy calls data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -156,6 +131,10 @@ impl RuleKind for Params {
 struct DurableData(Params);
 
 impl Rule for DurableData {
+    fn reads(&self) -> &'static [Reads] {
+        &[Reads::Pods]
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let mut data = Data::of_products(workload, storage, context.products(), &self.0.scratch);

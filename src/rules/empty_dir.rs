@@ -1,8 +1,9 @@
+use super::most::Most;
 use super::support::quantity;
 use crate::facts::{Container, Mount, PodFacts, PodVolume, Section, VolumeSource};
 use crate::json::Node;
 use crate::model::{FieldPath, Quantity, nearest};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 /// With `medium: Memory` it is a tmpfs: what is written there counts as the memory of the container that wrote it, so
 /// that a size limit above the containers' memory limits ends in an OOM kill before the volume is full, and a tmpfs
 /// with no limit on either side may take all memory that the node has for pods. So a tmpfs needs a `sizeLimit`
-/// whatever `requireSizeLimit` says, and one that the memory limits of the containers that write to it can hold. A
+/// whatever `requireSizeLimit` says (`unboundedMemory` and `orMemoryLimit` ask for less), and one that the memory limits of the containers that write to it can hold. A
 /// medium that the kubelet does not know keeps the pod from starting, and is always a finding.
 ///
 /// ```yaml
@@ -42,6 +43,12 @@ pub struct Params {
     /// Whether `medium: Memory` may be used.
     #[serde(default = "yes")]
     pub allow_memory: bool,
+    /// The most that a tmpfs without a `sizeLimit` leads to.
+    #[serde(default = "Most::deny", skip_serializing_if = "Most::is_deny")]
+    pub unbounded_memory: Most,
+    /// Whether a tmpfs needs no `sizeLimit` where the memory limits of the containers that write to it, or of the pod, hold it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub or_memory_limit: bool,
     /// The largest `sizeLimit` with `medium: Memory`. Absent: `maxSize`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory: Option<String>,
@@ -66,7 +73,22 @@ impl RuleKind for Params {
             let message = "has no effect, because `requireSizeLimit` is false: take one of them out";
             faults.push(PolicyFault::new(at.key("orStorageLimit"), message));
         }
+        if !self.allow_memory {
+            let parts = [
+                ("unboundedMemory", !self.unbounded_memory.is_deny()),
+                ("orMemoryLimit", self.or_memory_limit),
+            ];
+            for (field, _) in parts.into_iter().filter(|(_, given)| *given) {
+                let message = "has no effect, because `allowMemory` is false: take one of them out";
+                faults.push(PolicyFault::new(at.key(field), message));
+            }
+        } else if self.or_memory_limit && self.unbounded_memory == Most::Ignore {
+            let message = "has no effect, because `unboundedMemory` is Ignore: take one of them out";
+            faults.push(PolicyFault::new(at.key("orMemoryLimit"), message));
+        }
         Arc::new(EmptyDir {
+            unbounded_memory: self.unbounded_memory,
+            or_memory_limit: self.or_memory_limit,
             or_storage_limit: self.or_storage_limit,
             require_size_limit: self.require_size_limit,
             allow_memory: self.allow_memory,
@@ -81,11 +103,17 @@ struct EmptyDir {
     require_size_limit: bool,
     or_storage_limit: bool,
     allow_memory: bool,
+    unbounded_memory: Most,
+    or_memory_limit: bool,
     max_size: Option<Quantity>,
     max_memory: Option<Quantity>,
 }
 
 impl Rule for EmptyDir {
+    fn reads(&self) -> &'static [Reads] {
+        &[Reads::Pods]
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some(workload) = context.facts.workload() else { return };
         let pod = &workload.pod;
@@ -168,6 +196,10 @@ impl EmptyDir {
         let held = MemoryLimit::of(pod, mounted);
         let field = source.key("sizeLimit");
         let Some(size) = size_limit.filter(|size| size.value() > 0) else {
+            let most = self.unbounded_memory.action()?;
+            if self.or_memory_limit && held.is_some() {
+                return None;
+            }
             let message = match &held {
                 Some(held) => format!(
                     "emptyDir {name:?} is kept in memory and has no size limit: what is written there counts as the \
@@ -181,7 +213,8 @@ impl EmptyDir {
             };
             return Some(
                 NewFinding::new(field, message)
-                    .help("set `sizeLimit`, below the memory limit of the container"),
+                    .help("set `sizeLimit`, below the memory limit of the container")
+                    .at_most(most),
             );
         };
         if let Some(held) = held.filter(|held| size.value() > held.bytes) {
@@ -386,6 +419,40 @@ mod tests {
             of(json!("2Gi"), json!([{"name": "other", "resources": {"limits": {"memory": "1Gi"}}}])),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn a_tmpfs_without_a_limit_can_be_less_than_a_denial() {
+        let of = |params: Value, containers: Value| {
+            found(params, json!({"emptyDir": {"medium": "Memory"}}), containers)
+        };
+        let limited = writer(json!({"memory": "1Gi"}));
+        let both = || json!([limited.clone(), writer(json!({}))]);
+        let warned = of(json!({"unboundedMemory": "Warn"}), json!([limited]));
+        assert!(
+            warned.len() == 1 && warned[0].starts_with("Warn spec.volumes[0].emptyDir.sizeLimit: "),
+            "{warned:?}"
+        );
+        assert_eq!(of(json!({"unboundedMemory": "Ignore"}), both()), [""; 0]);
+        assert_eq!(of(json!({"orMemoryLimit": true}), json!([limited])), [""; 0]);
+        expect(
+            &of(json!({"orMemoryLimit": true}), both()),
+            "spec.volumes[0].emptyDir.sizeLimit",
+            "all memory that the node",
+        );
+        let large = json!({"emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}});
+        let params = json!({"unboundedMemory": "Ignore", "orMemoryLimit": false});
+        expect(
+            &found(params, large, json!([limited])),
+            "spec.volumes[0].emptyDir.sizeLimit",
+            "OOM-killed before",
+        );
+        for useless in [
+            json!({"orMemoryLimit": true, "allowMemory": false}),
+            json!({"orMemoryLimit": true, "unboundedMemory": "Ignore"}),
+        ] {
+            assert!(faults(json!([{"emptyDir": useless}]))[0].contains("has no effect"));
+        }
     }
 
     #[test]

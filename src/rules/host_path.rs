@@ -2,7 +2,7 @@ use super::support::one_of;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
 use crate::json::Node;
 use crate::model::{FieldPath, FsPath, fits, shortened};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ pub struct Params {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Provisioner {
-    /// The users as which it asks, such as `system:serviceaccount:<namespace>:<name>`; `*` at the end stands for any rest.
+    /// The users as which it asks, such as `system:serviceaccount:<namespace>:<name>`; `*` stands for any text.
     #[schemars(length(min = 1), inner(length(min = 1)))]
     pub accounts: Vec<String>,
     /// The directories, from `/`. Its volumes are beneath them.
@@ -161,8 +161,11 @@ impl RuleKind for Params {
             for (index, path) in provisioner.paths.iter().enumerate() {
                 path_faults(path, at.key("paths").index(index), faults);
             }
-            for (index, account) in
-                provisioner.accounts.iter().enumerate().filter(|(_, account)| *account == "*")
+            for (index, account) in provisioner
+                .accounts
+                .iter()
+                .enumerate()
+                .filter(|(_, account)| account.bytes().all(|byte| byte == b'*'))
             {
                 let message =
                     format!("{account:?} is everybody: put the paths into `allow` if that is meant");
@@ -191,6 +194,10 @@ struct Asked<'o> {
 }
 
 impl Rule for HostPath {
+    fn reads(&self) -> &'static [Reads] {
+        &[Reads::Pods, Reads::Volumes]
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         match &context.facts.subject {
             Subject::Workload(workload) => {
@@ -226,9 +233,9 @@ impl Rule for HostPath {
                 let mut found = NewFindings::new(&|_| true);
                 self.judge(&asked, &mut found, || vec![Writable { at: asked.field.clone(), mount: None }]);
                 let found = found.finish().into_iter();
-                findings.extend(
-                    found.filter_map(|draft| self.provisioned(asked.path, context.review.user, draft)),
-                );
+                let requester = context.review.requester.map(|requester| requester.name.as_str());
+                let user = context.review.user.or(requester);
+                findings.extend(found.filter_map(|draft| self.provisioned(asked.path, user, draft)));
             }
             _ => {}
         }
@@ -432,7 +439,10 @@ fn path_faults(path: &str, field: FieldPath, faults: &mut Vec<PolicyFault>) {
         let message = format!(
             "{path:?} ends in `*`, which stands for itself here: {above:?} admits that directory and all beneath it"
         );
-        faults.push(PolicyFault::new(field, message));
+        faults.push(PolicyFault::harmless(field, message));
+    } else if path.contains('*') {
+        let message = format!("{path:?} has a `*`, which stands for itself here: name each directory");
+        faults.push(PolicyFault::harmless(field, message));
     }
 }
 
@@ -458,7 +468,7 @@ fn never_allowed(params: &Params, at: &FieldPath, faults: &mut Vec<PolicyFault>)
                 "{:?} can never be mounted, as `deny` has {denied:?}: take one of the two out",
                 entry.path
             );
-            faults.push(PolicyFault::new(at.key("allow").index(index).key("path"), message));
+            faults.push(PolicyFault::harmless(at.key("allow").index(index).key("path"), message));
         }
     }
     for (index, path) in deny() {
@@ -469,7 +479,7 @@ fn never_allowed(params: &Params, at: &FieldPath, faults: &mut Vec<PolicyFault>)
         };
         if let Some((_, wider)) = deny().find(holds) {
             let message = format!("{path:?} adds nothing to {wider:?}: take one of the two out");
-            faults.push(PolicyFault::new(at.key("deny").index(index), message));
+            faults.push(PolicyFault::harmless(at.key("deny").index(index), message));
         }
     }
 }
@@ -495,7 +505,7 @@ fn useless(allow: &[AllowedPath], at: &FieldPath, faults: &mut Vec<PolicyFault>)
         let mut same = above.filter(|(_, wider)| FsPath::new(&wider.path).as_str().len() == closest);
         if let Some((other, wider)) = same.find(|(_, wider)| says_the_same(wider)) {
             let message = format!("adds nothing to entry {other}, {wider}: take one of the two out");
-            faults.push(PolicyFault::new(at.index(index), message));
+            faults.push(PolicyFault::harmless(at.index(index), message));
         }
     }
 }

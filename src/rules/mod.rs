@@ -9,11 +9,14 @@ mod dangling;
 mod default_class;
 mod durable_data;
 mod empty_dir;
+mod ephemeral_storage;
 mod host_path;
+mod most;
 mod named_volume;
 mod pin_to_volume;
 mod reclaim_policy;
 mod shared_writer;
+mod storage_class;
 mod support;
 mod volume_mode;
 mod volume_reachable;
@@ -94,12 +97,14 @@ registry! {
     host_path,
     volume_types,
     empty_dir,
+    ephemeral_storage,
     claim_class,
     claim_size,
     access_modes,
     volume_mode,
     reclaim_policy,
     binding_mode,
+    storage_class,
     shared_writer,
     dangling,
     cel,
@@ -127,9 +132,13 @@ pub(crate) mod testing {
         Ok(PolicySet::build(vec![load(&policy)?]).unwrap())
     }
 
-    /// The faults of a policy that holds just these rules, as text.
+    /// The faults of a policy that holds just these rules, as text, those with which it is applied among them.
     pub(crate) fn faults(rules: Value) -> Vec<String> {
-        policy(rules).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+        let faults = match policy(rules) {
+            Ok(set) => set.policies().iter().flat_map(|policy| policy.notices().to_vec()).collect(),
+            Err(faults) => faults,
+        };
+        faults.iter().map(ToString::to_string).collect()
     }
 
     /// The verdict on a new object, where `context` is what the cluster holds. Its patch applied once more must
@@ -180,7 +189,8 @@ pub(crate) mod testing {
         let api_version = if kind == "ReplicationController" { "v1" } else { "apps/v1" };
         let namespace = id.namespace.as_deref().unwrap();
         let from = workload["spec"]["replicas"].as_i64().unwrap_or(1);
-        let scale = Scale { api_version, kind, namespace, name: &id.name, uid: "", from, to };
+        let scale =
+            Scale { api_version, kind, namespace, name: &id.name, uid: "", from, to, requester: None };
         Verdict { findings: engine.validate_scale(&scale, None).unwrap(), ..Verdict::default() }
     }
 

@@ -2,7 +2,7 @@ use crate::facts::{PodFacts, Workload, WorkloadKind};
 use crate::json::Node;
 use crate::model::{Effort, FieldPath, NodeSelector, NodeTerm, Operation};
 use crate::patch::PatchBuilder;
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::storage::{MOST_CANDIDATES, TiedClaim};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -71,6 +71,10 @@ impl RuleKind for Params {
 struct PinToVolume(Params);
 
 impl Rule for PinToVolume {
+    fn reads(&self) -> &'static [Reads] {
+        &[Reads::Pods]
+    }
+
     fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
         let Some(workload) = new_pod(context) else { return };
         let (decided, free) = decided(&context.tied_claims().claims);

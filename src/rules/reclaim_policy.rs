@@ -1,6 +1,6 @@
 use crate::facts::Workload;
 use crate::model::{Durability, FieldPath};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::storage::{Data, DataPath, Place, Storage, writable_mounts};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -53,6 +53,10 @@ impl RuleKind for Params {
 struct ReclaimPolicy(Params);
 
 impl Rule for ReclaimPolicy {
+    fn reads(&self) -> &'static [Reads] {
+        &[Reads::Pods]
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let known = Data::of_products(workload, storage, context.products(), &self.0.scratch);

@@ -1,6 +1,6 @@
 use crate::facts::{ClaimSpec, Part, VolumeSource, Workload, WorkloadKind};
 use crate::model::{AccessMode, FieldPath};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::storage::{Data, Place, Storage, Why};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -56,6 +56,10 @@ impl RuleKind for Params {
 struct SharedWriter;
 
 impl Rule for SharedWriter {
+    fn reads(&self) -> &'static [Reads] {
+        &[Reads::Pods]
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some((workload, storage)) = context.storage() else { return };
         let Some(several) = Several::of(workload) else { return };

@@ -1,6 +1,6 @@
 //! What several rules need: patterns, quantities and lists in a policy, in messages.
 
-use crate::model::{FieldPath, Quantity, fits};
+use crate::model::{FieldPath, Quantity, closeness, fits};
 use crate::rule::PolicyFault;
 use std::collections::BTreeMap;
 
@@ -23,50 +23,15 @@ pub(super) fn quantity(
     }
 }
 
-/// Reports patterns in which `*` stands anywhere but at the end, where it would be taken as written.
-pub(super) fn pattern_faults(patterns: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
-    for (index, pattern) in patterns.iter().enumerate() {
-        pattern_fault(pattern, &at.index(index), faults);
-    }
-}
-
-/// The same of one pattern.
-pub(super) fn pattern_fault(pattern: &str, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
-    if pattern.strip_suffix('*').unwrap_or(pattern).contains('*') {
-        let message = format!("{pattern:?}: `*` stands for any rest and can only be the last character");
-        faults.push(PolicyFault::new(at.clone(), message));
-    }
-}
-
 /// Whether a name fits one of the patterns.
 pub(super) fn fits_any(patterns: &[String], name: &str) -> bool {
     patterns.iter().any(|pattern| fits(pattern, name))
 }
 
-/// Whether there is a name that fits both patterns.
-pub(super) fn overlap(a: &str, b: &str) -> bool {
-    match (a.strip_suffix('*'), b.strip_suffix('*')) {
-        (Some(a), Some(b)) => a.starts_with(b) || b.starts_with(a),
-        _ => fits(a, b) || fits(b, a),
-    }
-}
-
-/// Whether every name that fits `inner` fits `outer`.
-pub(super) fn includes(outer: &str, inner: &str) -> bool {
-    match (outer.strip_suffix('*'), inner.strip_suffix('*')) {
-        (None, Some(_)) => false,
-        (_, None) => fits(outer, inner),
-        (Some(outer), Some(inner)) => inner.starts_with(outer),
-    }
-}
-
 /// The value of the pattern that fits the name most closely.
 pub(super) fn best_fit<'m, T>(values: &'m BTreeMap<String, T>, name: &str) -> Option<&'m T> {
     let fitting = values.iter().filter(|(pattern, _)| fits(pattern, name));
-    let best = fitting.max_by_key(|(pattern, _)| match pattern.strip_suffix('*') {
-        Some(prefix) => (prefix.len(), false),
-        None => (pattern.len(), true),
-    });
+    let best = fitting.max_by_key(|(pattern, _)| closeness(pattern));
     best.map(|(_, value)| value)
 }
 
@@ -74,9 +39,9 @@ pub(super) fn best_fit<'m, T>(values: &'m BTreeMap<String, T>, name: &str) -> Op
 pub(super) fn class_samples<'m, T>(
     a: &'m BTreeMap<String, T>,
     b: &'m BTreeMap<String, T>,
-) -> impl Iterator<Item = Option<&'m str>> {
+) -> impl Iterator<Item = Option<String>> {
     let patterns = a.keys().chain(b.keys());
-    std::iter::once(None).chain(patterns.map(|pattern| Some(pattern.strip_suffix('*').unwrap_or(pattern))))
+    std::iter::once(None).chain(patterns.map(|pattern| Some(pattern.replace('*', ""))))
 }
 
 /// `a, b or c`.
@@ -91,6 +56,7 @@ pub(super) fn one_of<T: ToString>(items: impl IntoIterator<Item = T>) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{includes, overlap};
 
     #[test]
     fn patterns_meet_and_include() {
@@ -103,6 +69,10 @@ mod tests {
             ("fast-s*", "fast*", true, false),
             ("a*", "b*", false, false),
             ("*", "", true, true),
+            ("*-ssd", "fast-*", true, false),
+            ("*-ssd", "*-ssd", true, true),
+            ("*-ssd", "fast-ssd", true, true),
+            ("a*b", "a*c", false, false),
         ] {
             assert_eq!(overlap(a, b), meet, "{a} {b}");
             assert_eq!(overlap(b, a), meet, "{b} {a}");

@@ -1,4 +1,4 @@
-use super::support::{fits_any, pattern_faults};
+use super::support::fits_any;
 use crate::facts::{Container, VolumeSource, Workload};
 use crate::model::{FieldPath, VolumeMode};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
@@ -40,8 +40,6 @@ impl RuleKind for Params {
     const FIELD: &'static str = "volumeMode";
 
     fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
-        pattern_faults(&self.block_classes, &at.key("blockClasses"), faults);
-        pattern_faults(&self.no_block_classes, &at.key("noBlockClasses"), faults);
         for (index, class) in self.no_block_classes.iter().enumerate() {
             if self.block_classes.contains(class) {
                 let message = format!("{class:?} stands in `blockClasses` as well: take one of them out");
@@ -317,6 +315,6 @@ mod tests {
     #[test]
     fn a_class_stands_in_one_list() {
         let both = json!([{"volumeMode": {"blockClasses": ["a"], "noBlockClasses": ["a", "*b"]}}]);
-        assert_eq!(faults(both).len(), 2);
+        assert_eq!(faults(both).len(), 1, "`*` may stand anywhere");
     }
 }

@@ -1,8 +1,8 @@
-use super::support::{fits_any, one_of, pattern_faults};
+use super::support::{fits_any, one_of};
 use crate::facts::{PodVolume, VolumeSource, Workload, WorkloadKind};
 use crate::json::Node;
 use crate::model::{FieldPath, beginning, nearest};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -39,13 +39,24 @@ pub struct Params {
     /// Which drivers inline `csi` volumes may use. Absent: every driver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csi_drivers: Option<CsiDrivers>,
+    /// Which drivers `flexVolume` volumes may use. Absent: every driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flex_drivers: Option<FlexDrivers>,
 }
 
 /// The drivers of inline `csi` volumes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CsiDrivers {
-    /// The drivers that may be used, and no others; `*` at the end stands for any rest.
+    /// The drivers that may be used, and no others; `*` stands for any text.
+    pub allow: Vec<String>,
+}
+
+/// The drivers of `flexVolume` volumes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FlexDrivers {
+    /// The drivers that may be used, such as `example/lvm`, and no others; `*` stands for any text.
     pub allow: Vec<String>,
 }
 
@@ -60,11 +71,9 @@ impl RuleKind for Params {
                     "has both `allow` and `deny`: keep one; what `allow` does not name is refused anyway";
                 faults.push(PolicyFault::new(at.clone(), message));
             }
-            (None, None) if self.csi_drivers.is_none() => {
-                faults.push(PolicyFault::new(
-                    at.clone(),
-                    "says nothing: write `allow`, `deny` or `csiDrivers`",
-                ));
+            (None, None) if self.csi_drivers.is_none() && self.flex_drivers.is_none() => {
+                let message = "says nothing: write `allow`, `deny`, `csiDrivers` or `flexDrivers`";
+                faults.push(PolicyFault::new(at.clone(), message));
             }
             _ => {}
         }
@@ -81,13 +90,14 @@ impl RuleKind for Params {
                 }
             }
         }
-        if let Some(drivers) = &self.csi_drivers {
-            let field = at.key("csiDrivers");
-            pattern_faults(&drivers.allow, &field.key("allow"), faults);
-            if !self.permits("csi") {
-                let message = "has no effect, because the type csi is refused: allow csi, or take this out";
-                faults.push(PolicyFault::new(field, message));
-            }
+        let drivers = [
+            ("csi", "csiDrivers", self.csi_drivers.is_some()),
+            ("flexVolume", "flexDrivers", self.flex_drivers.is_some()),
+        ];
+        for (kind, field, _) in drivers.into_iter().filter(|(kind, _, given)| *given && !self.permits(kind)) {
+            let message =
+                format!("has no effect, because the type {kind} is refused: allow {kind}, or take this out");
+            faults.push(PolicyFault::new(at.key(field), message));
         }
         Arc::new(VolumeTypes(self.clone()))
     }
@@ -109,6 +119,10 @@ impl Params {
 struct VolumeTypes(Params);
 
 impl Rule for VolumeTypes {
+    fn reads(&self) -> &'static [Reads] {
+        &[Reads::Pods]
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some(workload) = context.facts.workload() else { return };
         let pod = workload.pod.path();
@@ -170,17 +184,25 @@ impl VolumeTypes {
             let message = format!("pod volume {name:?} is of type {kind}, which the policy does not allow");
             return Some(NewFinding::new(field, message).help(format!("use {}", self.alternatives())));
         }
-        let (VolumeSource::Csi { driver, .. }, Some(drivers)) = (&volume.source, &self.0.csi_drivers) else {
-            return None;
+        let (what, driver, allow) = match (&volume.source, &self.0.csi_drivers, &self.0.flex_drivers) {
+            (VolumeSource::Csi { driver, .. }, Some(drivers), _) => ("CSI", *driver, &drivers.allow),
+            (VolumeSource::Network { kind: "flexVolume", .. }, _, Some(drivers)) => {
+                let source = written.item(volume.index).and_then(|volume| volume.get("flexVolume"));
+                let driver = source.and_then(|source| source.get("driver")).and_then(Node::as_str);
+                ("FlexVolume", driver.unwrap_or_default(), &drivers.allow)
+            }
+            _ => return None,
         };
-        if fits_any(&drivers.allow, driver) {
+        if fits_any(allow, driver) {
             return None;
         }
-        let message =
-            format!("pod volume {name:?} is made by CSI driver {driver:?}, which the policy does not allow");
-        Some(NewFinding::new(field.key("driver"), message).help(match drivers.allow.is_empty() {
+        let shown = beginning(driver, 253);
+        let message = format!(
+            "pod volume {name:?} is made by {what} driver {shown:?}, which the policy does not allow"
+        );
+        Some(NewFinding::new(field.key("driver"), message).help(match allow.is_empty() {
             true => "use a persistentVolumeClaim: no driver may make inline volumes".to_owned(),
-            false => format!("use a persistentVolumeClaim, or the driver {}", one_of(&drivers.allow)),
+            false => format!("use a persistentVolumeClaim, or the driver {}", one_of(allow)),
         }))
     }
 
@@ -330,7 +352,8 @@ mod tests {
         assert_eq!(of(json!({})).len(), 1);
         assert_eq!(of(json!({"allow": ["csi"], "deny": ["nfs"]})).len(), 1);
         assert_eq!(of(json!({"allow": ["nfs"], "csiDrivers": {"allow": []}})).len(), 1);
-        assert_eq!(of(json!({"csiDrivers": {"allow": ["*.k8s.io"]}})).len(), 1);
+        assert_eq!(of(json!({"csiDrivers": {"allow": ["*.k8s.io"]}})), [""; 0], "`*` may stand anywhere");
+        assert_eq!(of(json!({"allow": ["nfs"], "flexDrivers": {"allow": []}})).len(), 1);
     }
 
     #[test]

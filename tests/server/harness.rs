@@ -76,6 +76,8 @@ fn policies() -> PolicySet {
         exceptions: Vec::new(),
         self_service: None,
         catalog: Vec::new(),
+        notices: Vec::new(),
+        alone: false,
     }])
     .unwrap()
 }

@@ -69,7 +69,14 @@ pub fn rows(policies: &PolicySet, files: &[&str]) -> Vec<Row> {
 }
 
 fn run<'r>(policies: &'r PolicySet, context: &'r [Input]) -> Run<'r> {
-    Run { policies, context, complete: !context.is_empty(), namespace: "default", today: TODAY }
+    Run {
+        policies,
+        context,
+        complete: !context.is_empty(),
+        namespace: "default",
+        today: TODAY,
+        requester: None,
+    }
 }
 
 fn action(finding: &Finding) -> &'static str {

@@ -290,7 +290,7 @@ fn tells_what_cannot_be_at_load() {
     told("objekt.spec == 1", "unknown variable `objekt`: did you mean `object`? (line 1, column 1)");
     told(
         "true &&\n  zzz",
-        "unknown variable `zzz`: there are object, oldObject, request, namespaceObject, facts and variables.<name> (line 2, column 3)",
+        "unknown variable `zzz`: there are object, oldObject, request, namespaceObject, facts, podSpec, podMeta and variables.<name> (line 2, column 3)",
     );
     told(
         "object.spec.name.startWith('a')",

@@ -5,11 +5,12 @@ use crate::catalog::Statefulness;
 use crate::cel::{Global, Globals, Val, limits};
 use crate::facts::{ClaimSpec, ClassName, Container, Subject, VolumeSource, Workload};
 use crate::json::Node;
-use crate::model::{Fate, FieldPath, FsPath, Reach};
+use crate::model::{Fate, FieldPath, FsPath, Reach, Segment};
 use crate::rule::Context;
 use crate::storage::{Place, Storage};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 /// Those of a review.
 #[derive(Clone, Copy)]
@@ -22,12 +23,40 @@ impl<'r> Globals<'r> for OfReview<'r, '_> {
         let value = match global {
             Global::Object => return Ok(Val::json(context.review.object)),
             Global::OldObject => return Ok(context.review.old.map_or(Val::Null, Val::json)),
+            Global::PodSpec => {
+                return Ok(context
+                    .facts
+                    .workload()
+                    .map_or(Val::Null, |workload| Val::json(workload.pod.spec)));
+            }
+            Global::PodMeta => {
+                return Ok(context
+                    .facts
+                    .workload()
+                    .map_or(Val::Null, |workload| Val::json(pod_meta(context, workload))));
+            }
             Global::NamespaceObject => shared.namespace.get_or_init(|| namespace(context)),
             Global::Request => shared.request.get_or_init(|| request(context)),
             Global::Facts => shared.facts.get_or_init(|| facts(context)).as_ref().map_err(String::clone)?,
         };
         Ok(Val::json(Node::Tree(value)))
     }
+}
+
+/// What stands for metadata that a pod template leaves out.
+static EMPTY: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
+
+/// The metadata beside the pod's spec.
+fn pod_meta<'r>(context: &'r Context<'_>, workload: &Workload<'_>) -> Node<'r> {
+    let above = workload.pod.path().parent().unwrap_or_default();
+    let mut at = Some(context.review.object);
+    for segment in above.segments() {
+        at = match segment {
+            Segment::Key(key) => at.and_then(|node| node.get(key)),
+            Segment::Index(_) => None,
+        };
+    }
+    at.and_then(|node| node.get("metadata")).filter(|meta| meta.is_map()).unwrap_or(Node::Tree(&EMPTY))
 }
 
 fn namespace(context: &Context<'_>) -> Value {
@@ -71,6 +100,9 @@ fn request(context: &Context<'_>) -> Value {
     fill("kind", json!({"group": group, "version": version, "kind": id.kind}));
     if let Some(namespace) = &id.namespace {
         fill("namespace", namespace.as_str().into());
+    }
+    if let Some(requester) = review.requester {
+        fill("userInfo", json!({"username": requester.name, "groups": requester.groups}));
     }
     // A name that the API server has yet to make up is no name.
     if let Some(name) = review.object.get("metadata").and_then(|metadata| metadata.get("name")) {
