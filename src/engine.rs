@@ -1,6 +1,6 @@
 //! Runs the rules: facts, policies and a lookup in; a verdict out. Pure.
 
-use crate::facts::{Facts, FactsFault, OwnerFacts, Subject, WorkloadKind};
+use crate::facts::{Facts, FactsFault, OwnerFacts, Parts, Subject, WorkloadKind};
 use crate::json::{Items, Node};
 use crate::lookup::Lookup;
 use crate::model::{FieldPath, Operation, Segment, is_controller};
@@ -44,15 +44,15 @@ impl Engine<'_> {
         if !writes(review) {
             return Ok(Verdict::default());
         }
-        let facts = Facts::read(review.object, review.namespace)?;
-        let overlooked = self.overlooks(review, &facts);
-        let patch = self.changes(review, &facts);
+        let parts = self.parts(review)?;
+        let overlooked = self.overlooks(review, &parts);
+        let patch = self.changes(review, &parts.first);
         let findings = if patch.is_empty() {
-            self.all_findings(review, &facts)
+            self.all_findings(review, &parts)
         } else {
             let changed = Review { object: patch.current(), ..*review };
-            let facts = Facts::read(changed.object, review.namespace)?;
-            self.all_findings(&changed, &facts)
+            let parts = self.parts(&changed)?;
+            self.all_findings(&changed, &parts)
         };
         Ok(Verdict { findings, patch: patch.finish(), overlooked })
     }
@@ -90,8 +90,21 @@ impl Engine<'_> {
         if !writes(review) {
             return Ok(Vec::new());
         }
-        let facts = Facts::read(review.object, review.namespace)?;
-        Ok(self.all_findings(review, &facts))
+        let parts = self.parts(review)?;
+        Ok(self.all_findings(review, &parts))
+    }
+
+    /// The object, and the pod templates of a custom resource.
+    fn parts<'r>(&'r self, review: &Review<'r>) -> Result<Parts<'r>, FactsFault> {
+        let kinds = self.policies.catalog().kinds();
+        let mut parts = Facts::read_all(review.object, review.namespace, kinds)?;
+        if let (Subject::Custom(_), Operation::Update, Some(old)) =
+            (&parts.first.subject, review.operation, review.old)
+            && let Ok(old) = Facts::read_all(old, review.namespace, kinds)
+        {
+            parts.compare(&old);
+        }
+        Ok(parts)
     }
 
     /// What the rules that read replicas find in a workload that is scaled up, as `validate` would if the workload itself
@@ -130,9 +143,9 @@ impl Engine<'_> {
             request,
             user: None,
         };
-        let facts = Facts::read(review.object, review.namespace)?;
+        let parts = Parts::from(Facts::read(review.object, review.namespace)?);
         let replicas = FieldPath::root().key("spec").key("replicas");
-        Ok(self.findings(&review, &facts, |_, rule, context, drafts| {
+        Ok(self.findings(&review, &parts, |_, rule, context, drafts| {
             if !rule.rule.reads_replicas(kind) {
                 return;
             }
@@ -150,7 +163,8 @@ impl Engine<'_> {
         let mut patch = PatchBuilder::new(review.object);
         // A pod's storage and affinity cannot change any more, only its images; and what is on its way out needs nothing.
         let fixed = review.operation == Operation::Update && (is_pod(facts) || facts.meta.deleting);
-        if fixed || self.leaves_alone(review, facts) {
+        // A custom resource is its operator's to read: it is judged and never changed.
+        if fixed || facts.custom.is_some() || self.leaves_alone(review, facts) {
             return patch;
         }
         let subjects = Subjects::new(facts, self.lookup, review.user);
@@ -165,9 +179,9 @@ impl Engine<'_> {
         patch
     }
 
-    fn all_findings(&self, review: &Review<'_>, facts: &Facts<'_>) -> Vec<Finding> {
-        let of_deployment = writes_of_deployment_controller(review, facts);
-        self.findings(review, facts, |policy, rule, context, drafts| {
+    fn all_findings(&self, review: &Review<'_>, parts: &Parts<'_>) -> Vec<Finding> {
+        let of_deployment = writes_of_deployment_controller(review, &parts.first);
+        self.findings(review, parts, |policy, rule, context, drafts| {
             // Refused here, a rollout would hang half-way through, with nobody to read why.
             let judged_before = of_deployment
                 && policy.names_workload("Deployment")
@@ -182,22 +196,35 @@ impl Engine<'_> {
     fn findings(
         &self,
         review: &Review<'_>,
-        facts: &Facts<'_>,
+        parts: &Parts<'_>,
         judge: impl Fn(&CompiledPolicy, &CompiledRule, &Context<'_>, &mut NewFindings<'_>),
     ) -> Vec<Finding> {
-        let scope = scope(review, facts);
-        if matches!(scope, Scope::Nothing) || self.leaves_alone(review, facts) {
+        let scope = scope(review, &parts.first);
+        if matches!(scope, Scope::Nothing) || self.leaves_alone(review, &parts.first) {
             return Vec::new();
         }
-        let subjects = Subjects::new(facts, self.lookup, review.user);
-        let context = self.context(review, facts, &subjects);
         let mut findings = Findings::default();
+        // All parts of an object have one allowance of findings, rule by rule.
+        let mut told: HashMap<*const CompiledRule, usize> = HashMap::new();
         let admits = |draft: &NewFinding| scope.admits(draft);
-        for policy in self.policies.policies() {
-            for rule in policy.rules_about(&subjects) {
-                let mut drafts = NewFindings::new(&admits);
+        for (index, facts) in parts.iter().enumerate() {
+            let subjects = Subjects::new(facts, self.lookup, review.user);
+            let context = self.context(review, facts, &subjects);
+            for (policy, rule) in self
+                .policies
+                .policies()
+                .iter()
+                .flat_map(|policy| policy.rules_about(&subjects).map(move |rule| (policy, rule)))
+            {
+                // What reads the object itself has read all of it.
+                if index > 0 && rule.rule.reads_any_kind() {
+                    continue;
+                }
+                let told = told.entry(std::ptr::from_ref(rule)).or_default();
+                let mut drafts = NewFindings::within(NewFindings::MOST.saturating_sub(*told), &admits);
                 judge(policy, rule, &context, &mut drafts);
                 let drafts = drafts.finish();
+                *told += drafts.len();
                 if drafts.is_empty() {
                     continue;
                 }
@@ -222,7 +249,8 @@ impl Engine<'_> {
     }
 
     /// Why the object is not judged, when it is not.
-    fn overlooks(&self, review: &Review<'_>, facts: &Facts<'_>) -> Option<Overlooked> {
+    fn overlooks(&self, review: &Review<'_>, parts: &Parts<'_>) -> Option<Overlooked> {
+        let facts = &parts.first;
         // Only CEL can ask about a kind of which no facts are read.
         if matches!(
             facts.subject,

@@ -1,6 +1,7 @@
 use super::matches::POD;
 use super::schema::{Exception, Match, RuleEntry, SelfService, StoragePolicy};
 use crate::catalog::Entry;
+use crate::facts::CustomKind;
 use crate::model::{FieldPath, fits, nearest};
 use crate::rule::{PolicyFault, Rule, Subjects, Trust, kind_faults, selector_faults};
 use crate::rules;
@@ -29,6 +30,8 @@ pub struct CompiledPolicy {
     pub self_service: Option<CompiledSelfService>,
     /// What it adds to the catalog.
     pub catalog: Vec<Entry>,
+    /// The custom resources that it adds.
+    pub custom_resources: Vec<CustomKind>,
 }
 
 /// A rule with its action.
@@ -95,6 +98,13 @@ impl CompiledPolicy {
         if let Some(service) = &spec.self_service {
             rule_faults(&service.rules, &spec_path.key("selfService").key("rules"), &mut faults);
         }
+        for (index, entry) in spec.custom_resources.iter().enumerate() {
+            let at = spec_path.key("customResources").index(index);
+            faults.extend(entry.faults().into_iter().map(|(field, why)| {
+                let path = field.parse().unwrap_or_default();
+                PolicyFault::new(at.join(&path), why)
+            }));
+        }
         if faults.is_empty() {
             pointless(spec, &compiled, &mut faults);
             unread_kinds(spec, &compiled, &mut faults);
@@ -111,6 +121,7 @@ impl CompiledPolicy {
             exceptions,
             self_service: spec.self_service.clone().map(CompiledSelfService),
             catalog: spec.catalog.clone(),
+            custom_resources: spec.custom_resources.clone(),
         })
     }
 

@@ -57,9 +57,11 @@ impl PolicySet {
         }
         policies.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
         let extra: Vec<_> = policies.iter().flat_map(|policy| policy.catalog.iter().cloned()).collect();
+        let extra_kinds =
+            policies.iter().flat_map(|policy| policy.custom_resources.iter().cloned()).collect();
         Ok(Self {
             policies,
-            catalog: Catalog::with(extra),
+            catalog: Catalog::with(extra, extra_kinds),
             excluded: EXCLUDED_NAMESPACES.map(str::to_owned).to_vec(),
         })
     }

@@ -1,7 +1,8 @@
+mod custom;
 mod text;
 
 use crate::catalog::{Allowance, CacheDoubt, Origin, PlaceDoubt, Start, Unplaced, Unsure};
-use crate::facts::{Container, Section, VolumeSource, Workload, WorkloadKind};
+use crate::facts::{Container, Section, Subject, VolumeSource, Workload, WorkloadKind};
 use crate::json::Node;
 use crate::model::{Durability, FieldPath, LabelSelector};
 use crate::rule::{Belongs, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind, selector_faults};
@@ -60,6 +61,11 @@ use text::{LISTED, brief, describe, field, lies, listed, partial_mounts};
 /// `envFrom`, the configuration files that the catalog knows (`redis.conf`, `my.cnf`, `loki.yaml` …), and scripts that are
 /// mounted and run. What a Secret says is never shown: of a directory that it names, only the mount that covers it. The
 /// webhook has no right to read either; for it they are not known, and the answer is a warning where they matter.
+///
+/// Custom resources of known operators are judged as well, in CI and where their CRDs are installed: their pod templates like
+/// the workload that they resemble, and what they say of storage by a table (`customResources` of a policy adds to it). A
+/// Kafka with `storage: {type: ephemeral}`, and a product that keeps its data on an emptyDir unless it is told otherwise, is
+/// told to the one who applies it, and not to the operator. Where an existing one is changed in another way, it is a warning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -158,6 +164,9 @@ struct DurableData(Params);
 
 impl Rule for DurableData {
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
+        if let Subject::Custom(custom) = &context.facts.subject {
+            return self.judge_custom(custom, context.lookup, findings);
+        }
         let Some((workload, storage)) = context.storage() else { return };
         let mut data = Data::of_products(workload, storage, context.products(), &self.0.scratch);
         // Where the root file system is read-only and nothing is mounted, the product keeps its data elsewhere.
