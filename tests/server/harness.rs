@@ -76,6 +76,7 @@ fn policies() -> PolicySet {
         exceptions: Vec::new(),
         self_service: None,
         catalog: Vec::new(),
+        custom_resources: Vec::new(),
     }])
     .unwrap()
 }
