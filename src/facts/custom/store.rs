@@ -6,6 +6,7 @@ use crate::facts::claim::{class_name, modes as modes_of};
 use crate::facts::{ClaimSpec, Meta};
 use crate::json::Node;
 use crate::model::{FieldPath, Quantity, beginning, shortened};
+use std::borrow::Cow;
 
 /// A place where a custom resource says on what data lie.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,6 +107,10 @@ impl<'t> Store<'t> {
             }
             _ => Vec::new(),
         };
+        // What was not looked at is not absent.
+        if steps.are_spent() {
+            return None;
+        }
         Some(Self {
             product: at.product.as_deref().unwrap_or(&entry.product),
             lies,
@@ -180,23 +185,23 @@ impl CustomClaim {
     }
 }
 
+/// The longest quantity that is read, in bytes.
+const LONGEST_QUANTITY: usize = 64;
+
 fn quantity(value: Node<'_>) -> Option<Quantity> {
-    Quantity::parse(scalar(value)?.trim()).ok()
+    let text = scalar(value)?;
+    let text = text.trim();
+    if text.len() > LONGEST_QUANTITY { None } else { Quantity::parse(text).ok() }
 }
 
 /// Whether a condition holds, and the field by which it does where there is one.
 fn holds<'a>(is: &FieldIs, node: Node<'a>, steps: &Steps) -> Option<Option<(FieldPath, Node<'a>)>> {
-    let all = Path(&is.field).all(node, steps);
-    let fits = |value: Node<'_>| {
-        is.is.is_empty()
-            || scalar(value).is_some_and(|text| {
-                is.is.iter().any(|wanted| {
-                    text.trim().eq_ignore_ascii_case(wanted)
-                        || (wanted == "0" && Quantity::parse(text.trim()).is_ok_and(|it| it.value() == 0))
-                })
-            })
+    let fits = |value: Node<'_>, wanted: &String| {
+        scalar(value).is_some_and(|text| text.trim().eq_ignore_ascii_case(wanted))
+            || (wanted == "0" && quantity(value).is_some_and(|quantity| quantity.value() == 0))
     };
-    let found = all.into_iter().find(|(_, value)| fits(*value));
+    let mut all = Path(&is.field).all(node, steps).into_iter();
+    let found = all.find(|(_, value)| is.is.is_empty() || is.is.iter().any(|wanted| fits(*value, wanted)));
     match (found, is.not) {
         (Some(found), false) => Some(Some(found)),
         (None, true) => Some(None),
@@ -205,7 +210,8 @@ fn holds<'a>(is: &FieldIs, node: Node<'a>, steps: &Steps) -> Option<Option<(Fiel
 }
 
 /// The value of a field as text, where it is no map and no list.
-fn scalar(value: Node<'_>) -> Option<String> {
-    let text = value.as_str().map(str::to_owned);
-    text.or_else(|| Some(value.as_bool()?.to_string())).or_else(|| Some(value.as_number()?.to_string()))
+fn scalar(value: Node<'_>) -> Option<Cow<'_, str>> {
+    let text = value.as_str().map(Cow::Borrowed);
+    text.or_else(|| Some(value.as_bool()?.to_string().into()))
+        .or_else(|| Some(value.as_number()?.to_string().into()))
 }

@@ -199,6 +199,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_much_to_look_at_is_a_warning_and_no_guess() {
+        let pools = vec![json!({"name": "n"}); 30_000];
+        let object = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
+            "metadata": {"name": "e"}, "spec": {"nodeSets": pools}});
+        let told = found(json!({}), &[], &object);
+        assert_eq!(told, ["Warn spec: not judged: it has more fields than are looked at"]);
+    }
+
+    #[test]
     fn a_version_that_the_table_does_not_name_is_not_judged() {
         assert_eq!(found(json!({}), &[], &kafka("v9", 1, json!({"type": "ephemeral"}))), [""; 0]);
     }
