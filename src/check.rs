@@ -370,7 +370,11 @@ impl Manifest<'_> {
             };
             at(field, format!("{field} holds a variable that is filled in later: it is {used}"))
         };
-        let misspelt = misspelt::misspelt(&self.value).into_iter();
+        // A custom resource may have a kind of the same name, and fields of its own.
+        let own = text(&self.value, "apiVersion").zip(text(&self.value, "kind"));
+        let own = own.is_some_and(|(api_version, kind)| Facts::reads(api_version, kind));
+        let misspelt = if own { misspelt::misspelt(&self.value) } else { Vec::new() };
+        let misspelt = misspelt.into_iter();
         let sizes = sizes::fractional(&self.value).into_iter();
         misspelt
             .map(|found| at(&found.field, found.message))
@@ -457,7 +461,9 @@ impl Run<'_> {
             match verdict {
                 Some(Ok(Verdict { overlooked: Some(Overlooked::Kind), .. })) => {
                     let shown = if manifest.review { &manifest.document.value } else { &*manifest.value };
-                    tally.add_kind(shown, || manifest.place(inputs));
+                    let versions = self.policies.catalog().kinds();
+                    let known = |api_version: &str, kind: &str| versions.other_versions(api_version, kind);
+                    tally.add_kind(shown, known, || manifest.place(inputs));
                 }
                 Some(Ok(Verdict { overlooked: Some(Overlooked::Namespace), .. })) => {
                     let namespace = Facts::identify(&*manifest.value, Some(self.namespace)).namespace;

@@ -1,6 +1,6 @@
 //! Runs the rules: facts, policies and a lookup in; a verdict out. Pure.
 
-use crate::facts::{Facts, FactsFault, OwnerFacts, Subject, WorkloadKind};
+use crate::facts::{Facts, FactsFault, OwnerFacts, Parts, Subject, WorkloadKind};
 use crate::json::{Items, Node};
 use crate::lookup::Lookup;
 use crate::model::{FieldPath, Operation, Segment, is_controller};
@@ -44,15 +44,15 @@ impl Engine<'_> {
         if !writes(review) {
             return Ok(Verdict::default());
         }
-        let facts = Facts::read(review.object, review.namespace)?;
-        let overlooked = self.overlooks(review, &facts);
-        let patch = self.changes(review, &facts);
+        let parts = self.parts(review)?;
+        let overlooked = self.overlooks(review, &parts);
+        let patch = self.changes(review, &parts.first);
         let findings = if patch.is_empty() {
-            self.all_findings(review, &facts)
+            self.all_findings(review, &parts)
         } else {
             let changed = Review { object: patch.current(), ..*review };
-            let facts = Facts::read(changed.object, review.namespace)?;
-            self.all_findings(&changed, &facts)
+            let parts = self.parts(&changed)?;
+            self.all_findings(&changed, &parts)
         };
         Ok(Verdict { findings, patch: patch.finish(), overlooked })
     }
@@ -90,8 +90,21 @@ impl Engine<'_> {
         if !writes(review) {
             return Ok(Vec::new());
         }
-        let facts = Facts::read(review.object, review.namespace)?;
-        Ok(self.all_findings(review, &facts))
+        let parts = self.parts(review)?;
+        Ok(self.all_findings(review, &parts))
+    }
+
+    /// The object, and the pod templates of a custom resource.
+    fn parts<'r>(&'r self, review: &Review<'r>) -> Result<Parts<'r>, FactsFault> {
+        let kinds = self.policies.catalog().kinds();
+        let mut parts = Facts::read_all(review.object, review.namespace, kinds)?;
+        if let (Subject::Custom(_), Operation::Update, Some(old)) =
+            (&parts.first.subject, review.operation, review.old)
+            && let Ok(old) = Facts::read_all(old, review.namespace, kinds)
+        {
+            parts.compare(&old);
+        }
+        Ok(parts)
     }
 
     /// What the rules that read replicas find in a workload that is scaled up, as `validate` would if the workload itself
@@ -131,9 +144,9 @@ impl Engine<'_> {
             user: None,
             requester,
         };
-        let facts = Facts::read(review.object, review.namespace)?;
+        let parts = Parts::from(Facts::read(review.object, review.namespace)?);
         let replicas = FieldPath::root().key("spec").key("replicas");
-        Ok(self.findings(&review, &facts, |_, rule, context, drafts| {
+        Ok(self.findings(&review, &parts, |_, rule, context, drafts| {
             if !rule.rule.reads_replicas(kind) {
                 return;
             }
@@ -151,7 +164,8 @@ impl Engine<'_> {
         let mut patch = PatchBuilder::new(review.object);
         // A pod's storage and affinity cannot change any more, only its images; and what is on its way out needs nothing.
         let fixed = review.operation == Operation::Update && (is_pod(facts) || facts.meta.deleting);
-        if fixed || self.leaves_alone(review, facts) {
+        // A custom resource is its operator's to read: it is judged and never changed.
+        if fixed || facts.custom.is_some() || self.leaves_alone(review, facts) {
             return patch;
         }
         let subjects = self.subjects(review, facts);
@@ -169,9 +183,9 @@ impl Engine<'_> {
         patch
     }
 
-    fn all_findings(&self, review: &Review<'_>, facts: &Facts<'_>) -> Vec<Finding> {
-        let of_deployment = writes_of_deployment_controller(review, facts);
-        self.findings(review, facts, |policy, rule, context, drafts| {
+    fn all_findings(&self, review: &Review<'_>, parts: &Parts<'_>) -> Vec<Finding> {
+        let of_deployment = writes_of_deployment_controller(review, &parts.first);
+        self.findings(review, parts, |policy, rule, context, drafts| {
             // Refused here, a rollout would hang half-way through, with nobody to read why.
             let judged_before = of_deployment
                 && policy.names_workload("Deployment")
@@ -186,42 +200,37 @@ impl Engine<'_> {
     fn findings(
         &self,
         review: &Review<'_>,
-        facts: &Facts<'_>,
+        parts: &Parts<'_>,
         judge: impl Fn(&CompiledPolicy, &CompiledRule, &Context<'_>, &mut NewFindings<'_>),
     ) -> Vec<Finding> {
-        let scope = scope(review, facts);
-        if matches!(scope, Scope::Nothing) || self.leaves_alone(review, facts) {
+        let scope = scope(review, &parts.first);
+        if matches!(scope, Scope::Nothing) || self.leaves_alone(review, &parts.first) {
             return Vec::new();
         }
-        let subjects = self.subjects(review, facts);
-        let context = self.context(review, facts, &subjects);
         let mut findings = Findings::default();
+        // All parts of an object have one allowance of findings, rule by rule.
+        let mut told: HashMap<*const CompiledRule, usize> = HashMap::new();
         let admits = |draft: &NewFinding| scope.admits(draft);
-        for (index, policy) in self.policies.policies().iter().enumerate() {
-            let own = self.policies.own_catalog(index).map(|catalog| context.with_catalog(catalog));
-            let context = own.as_ref().unwrap_or(&context);
-            for (rule, holds) in policy.rules_about(&subjects) {
-                let mut drafts = NewFindings::new(&admits);
-                judge(policy, rule, context, &mut drafts);
-                let drafts = drafts.finish();
-                if drafts.is_empty() {
-                    continue;
-                }
-                let excused = policy.excuse(&subjects, rule.id, self.today);
-                let refused = match excused {
-                    None => policy.refused_excuse(&subjects, rule.id, self.today),
-                    Some(_) => None,
-                };
-                let doubt = match excused {
-                    None => policy.doubt(&subjects, rule.id, self.today, holds),
-                    Some(_) => None,
-                };
-                for draft in drafts {
-                    let draft = if doubt.is_some() { draft.at_most(Action::Warn) } else { draft };
-                    let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
-                    let draft = draft.and_help(refused.clone()).and_help(doubt.clone());
-                    let draft = draft.told_as(rule.message.as_deref());
-                    findings.add(draft.into_finding(rule.id, action, &policy.name, excused.clone()));
+        for (part, facts) in parts.iter().enumerate() {
+            let subjects = self.subjects(review, facts);
+            let context = self.context(review, facts, &subjects);
+            for (index, policy) in self.policies.policies().iter().enumerate() {
+                let own = self.policies.own_catalog(index).map(|catalog| context.with_catalog(catalog));
+                let context = own.as_ref().unwrap_or(&context);
+                for (rule, holds) in policy.rules_about(&subjects) {
+                    // What reads the object itself has read all of it.
+                    if part > 0 && rule.rule.reads_any_kind() {
+                        continue;
+                    }
+                    let told = told.entry(std::ptr::from_ref(rule)).or_default();
+                    let mut drafts = NewFindings::within(NewFindings::MOST.saturating_sub(*told), &admits);
+                    judge(policy, rule, context, &mut drafts);
+                    let drafts = drafts.finish();
+                    *told += drafts.len();
+                    if !drafts.is_empty() {
+                        let found = self.judged(policy, rule, holds, &subjects, drafts);
+                        found.for_each(|finding| findings.add(finding));
+                    }
                 }
             }
         }
@@ -233,8 +242,35 @@ impl Engine<'_> {
         findings
     }
 
+    /// The findings of a rule as its policy means them: with its action, excuses and doubts.
+    fn judged<'f>(
+        &self,
+        policy: &'f CompiledPolicy,
+        rule: &'f CompiledRule,
+        holds: Holds,
+        subjects: &Subjects<'_>,
+        drafts: Vec<NewFinding>,
+    ) -> impl Iterator<Item = Finding> + use<'f> {
+        let excused = policy.excuse(subjects, rule.id, self.today);
+        let (refused, doubt) = match excused {
+            None => (
+                policy.refused_excuse(subjects, rule.id, self.today),
+                policy.doubt(subjects, rule.id, self.today, holds),
+            ),
+            Some(_) => (None, None),
+        };
+        drafts.into_iter().map(move |draft| {
+            let draft = if doubt.is_some() { draft.at_most(Action::Warn) } else { draft };
+            let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
+            let draft = draft.and_help(refused.clone()).and_help(doubt.clone());
+            let draft = draft.told_as(rule.message.as_deref());
+            draft.into_finding(rule.id, action, &policy.name, excused.clone())
+        })
+    }
+
     /// Why the object is not judged, when it is not.
-    fn overlooks(&self, review: &Review<'_>, facts: &Facts<'_>) -> Option<Overlooked> {
+    fn overlooks(&self, review: &Review<'_>, parts: &Parts<'_>) -> Option<Overlooked> {
+        let facts = &parts.first;
         // Only CEL can ask about a kind of which no facts are read.
         if matches!(
             facts.subject,

@@ -1,10 +1,10 @@
 //! The durability table of manifests: what a person wants to see of a pod. Pure.
 
 use crate::check::{Fault, Input, Report, Run, manifests, read_faults};
-use crate::facts::{Facts, Section};
-use crate::model::{Durability, FieldPath, ObjectRef, Reach};
+use crate::facts::{Facts, Lies, Section, Store, Subject};
+use crate::model::{Durability, Fate, FieldPath, ObjectRef, Reach};
 use crate::rule::Subjects;
-use crate::storage::{Data, DataPath, Place, Storage, UnplacedData, Why, products};
+use crate::storage::{Data, DataPath, Place, Storage, UnplacedData, Why, products, store_fate};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ pub struct Row {
     pub object: ObjectRef,
     /// The container.
     pub container: String,
-    /// `init`, `sidecar`, `main` or `ephemeral`.
+    /// `init`, `sidecar`, `main` or `ephemeral`; `operator` for what a custom resource says of a product's data.
     pub section: &'static str,
     /// The path; `/` for the writable layer, `not known` for data that may lie anywhere.
     pub path: String,
@@ -54,65 +54,76 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
             }
             continue;
         }
-        let facts = match Facts::read(&*manifest.value, Some(run.namespace)) {
-            Ok(facts) => facts,
+        let kinds = run.policies.catalog().kinds();
+        let parts = match Facts::read_all(&*manifest.value, Some(run.namespace), kinds) {
+            Ok(parts) => parts,
             Err(fault) => {
                 let message = format!("failed to read this object: {fault}");
                 report.faults.push(Fault { spot: Some(manifest.spot(&fault.path)), message, help: None });
                 continue;
             }
         };
-        let Some(workload) = facts.workload() else { continue };
-        let storage = Storage::new(workload, facts.namespace(), &lookup);
-        let catalog = run.policies.catalog();
-        let products = products(workload, facts.namespace(), &lookup, catalog);
-        let mut data = Data::of_products(workload, storage, &products, &[]);
-        if !Subjects::new(&facts, &lookup, None).is_set_or_job() {
-            data.add_resembling(workload, storage, catalog, &[]);
-        }
-        let is_doubted = |data: &DataPath<'_, '_>| data.is_guess(&storage) || data.doubts.cache.is_some();
-        let source = inputs.get(manifest.input).map(|input| &input.source);
-        let mut push = |row: Row, field: &FieldPath| {
-            let line = source.map_or(0, |source| source.position(manifest.spot(field).start).line);
-            let file = source.map(|source| source.name.clone()).unwrap_or_default();
-            rows.push(Row { line, file, field: field.to_string(), ..row });
-        };
-        let pod = workload.pod.path();
-        let mut owners: HashMap<(&str, &str, bool), &DataPath<'_, '_>> = HashMap::new();
-        for data in &data.paths {
-            let key = (data.container.name, data.path.as_str(), data.cover.mount.is_some());
-            owners.entry(key).or_insert(data);
-        }
-        for path in storage.table() {
-            let owner = owners.get(&(path.container.name, path.path.as_str(), path.cover.mount.is_some()));
-            let row = row(
-                &facts,
-                path.container.name,
-                path.container.section,
-                &path.path,
-                &path.cover,
-                owner.map(|data| (&data.why, is_doubted(data))),
-            );
-            push(row, &path.field);
-        }
-        // A data directory that is no mount of its own is a row as well: it is what the table is looked at for.
-        for data in &data.paths {
-            let is_mount = data.cover.mount.is_some_and(|mount| mount.path == data.path)
-                || data.container.mounts.iter().any(|mount| mount.path == data.path);
-            if !is_mount {
-                let row = row(
-                    &facts,
-                    data.container.name,
-                    data.container.section,
-                    data.path.as_str(),
-                    &data.cover,
-                    Some((&data.why, is_doubted(data))),
-                );
-                push(row, &data.container.path(&pod).key("image"));
+        for facts in parts.iter() {
+            let source = inputs.get(manifest.input).map(|input| &input.source);
+            let mut push = |row: Row, field: &FieldPath| {
+                let line = source.map_or(0, |source| source.position(manifest.spot(field).start).line);
+                let file = source.map(|source| source.name.clone()).unwrap_or_default();
+                rows.push(Row { line, file, field: field.to_string(), ..row });
+            };
+            if let Subject::Custom(custom) = &facts.subject {
+                for store in &custom.stores {
+                    if let Some(fate) = store_fate(store, &lookup) {
+                        push(store_row(facts, store, fate), &store.field);
+                    }
+                }
             }
-        }
-        for data in &data.unplaced {
-            push(unplaced_row(&facts, data), &data.container.path(&pod).key("image"));
+            let Some(workload) = facts.workload() else { continue };
+            let storage = Storage::new(workload, facts.namespace(), &lookup);
+            let catalog = run.policies.catalog();
+            let products = products(workload, facts.namespace(), &lookup, catalog);
+            let mut data = Data::of_products(workload, storage, &products, &[]);
+            if !Subjects::new(facts, &lookup, None).is_set_or_job() {
+                data.add_resembling(workload, storage, catalog, &[]);
+            }
+            let is_doubted = |data: &DataPath<'_, '_>| data.is_guess(&storage) || data.doubts.cache.is_some();
+            let pod = workload.pod.path();
+            let mut owners: HashMap<(&str, &str, bool), &DataPath<'_, '_>> = HashMap::new();
+            for data in &data.paths {
+                let key = (data.container.name, data.path.as_str(), data.cover.mount.is_some());
+                owners.entry(key).or_insert(data);
+            }
+            for path in storage.table() {
+                let owner =
+                    owners.get(&(path.container.name, path.path.as_str(), path.cover.mount.is_some()));
+                let row = row(
+                    facts,
+                    path.container.name,
+                    path.container.section,
+                    &path.path,
+                    &path.cover,
+                    owner.map(|data| (&data.why, is_doubted(data))),
+                );
+                push(row, &path.field);
+            }
+            // A data directory that is no mount of its own is a row as well: it is what the table is looked at for.
+            for data in &data.paths {
+                let is_mount = data.cover.mount.is_some_and(|mount| mount.path == data.path)
+                    || data.container.mounts.iter().any(|mount| mount.path == data.path);
+                if !is_mount {
+                    let row = row(
+                        facts,
+                        data.container.name,
+                        data.container.section,
+                        data.path.as_str(),
+                        &data.cover,
+                        Some((&data.why, is_doubted(data))),
+                    );
+                    push(row, &data.container.path(&pod).key("image"));
+                }
+            }
+            for data in &data.unplaced {
+                push(unplaced_row(facts, data), &data.container.path(&pod).key("image"));
+            }
         }
     }
     report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
@@ -132,6 +143,33 @@ fn unplaced_row(facts: &Facts<'_>, data: &UnplacedData<'_, '_>) -> Row {
         reach: Reach::Unknown,
         volume: "not known".to_owned(),
         data_of: Some(data.product.to_owned()),
+        field: String::new(),
+        file: String::new(),
+        line: 0,
+    }
+}
+
+/// What a custom resource says of a product's data.
+fn store_row(facts: &Facts<'_>, store: &Store<'_>, fate: Fate) -> Row {
+    let volume = match store.lies {
+        Lies::Claim => "claim",
+        Lies::EmptyDir => "emptyDir",
+        Lies::Memory => "memory",
+        Lies::HostPath => "hostPath",
+        Lies::WritableLayer => "writable layer",
+        Lies::Unknown | Lies::Nowhere => "not known",
+    };
+    Row {
+        object: facts.id.clone(),
+        container: "-".to_owned(),
+        section: "operator",
+        path: "-".to_owned(),
+        durability: fate.least,
+        at_most: fate.most,
+        lost_when: fate.least.lost_when(),
+        reach: fate.reach,
+        volume: volume.to_owned(),
+        data_of: Some(store.product.to_owned()),
         field: String::new(),
         file: String::new(),
         line: 0,

@@ -196,7 +196,7 @@ impl MapLookup {
                 let configs = self.configs.entry(key).or_default();
                 configs.insert(config.name.clone(), Arc::new(config.clone()));
             }
-            Subject::Other => {}
+            Subject::Custom(_) | Subject::Other => {}
         }
     }
 

@@ -193,3 +193,82 @@ fn every_rule_has_a_case_that_passes_and_one_that_does_not() {
         assert!(has(format!("{id}/allow-")), "tests/fixtures/{id} needs a case in which the rule is content");
     }
 }
+
+/// One custom resource of tests/custom_resources.json, with the field of its strictest finding under what it leads to.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CustomResource {
+    kind: String,
+    spec: serde_json::Value,
+    deny: Option<String>,
+    warn: Option<String>,
+    allow: Option<bool>,
+}
+
+/// The baseline, with bounds for claims: what is always on claims is refused for its class, and told for its size and mode.
+fn bounds() -> PolicySet {
+    let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "bounds"},
+    "spec": {"rules": [
+        {"claimClass": {"deny": ["forbidden"]}},
+        {"claimSize": {"max": "1Ti"}, "action": "Warn"},
+        {"accessModes": {"allow": ["ReadWriteOnce"]}, "action": "Warn"},
+    ]}});
+    PolicySet::build(vec![embedded_baseline().unwrap(), volgate::policy::load(&policy).unwrap()]).unwrap()
+}
+
+#[test]
+fn custom_resources_are_judged_by_the_table() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/custom_resources.json");
+    let cases: Vec<CustomResource> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let policies = bounds();
+    let mut seen: BTreeSet<(String, &str)> = BTreeSet::new();
+    for case in &cases {
+        let (api_version, kind) = case.kind.split_once(' ').unwrap();
+        let object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "x", "namespace": "apps"},
+                            "spec": case.spec});
+        let inputs = [Input::new(Source::new("object.json", object.to_string()), true)];
+        let run =
+            Run { policies: &policies, context: &[], complete: false, namespace: NAMESPACE, today: TODAY };
+        let report = run.check(&inputs);
+        assert!(report.faults.is_empty() && report.judged == 1, "{object}: {:?}", report.faults);
+        assert!(report.changes.is_empty(), "{object}: a custom resource is judged and never changed");
+        let told: Vec<String> = report
+            .findings
+            .iter()
+            .map(|located| &located.finding)
+            .map(|finding| format!("{} {} {}", effective(finding), finding.field, finding.message))
+            .collect();
+        let strictest = report.findings.iter().map(|located| effective(&located.finding)).max();
+        let (wanted, field, what) = match (&case.deny, &case.warn) {
+            (Some(field), _) => (Some(Action::Deny), field.as_str(), "deny"),
+            (_, Some(field)) => (Some(Action::Warn), field.as_str(), "warn"),
+            _ => (None, "", "allow"),
+        };
+        assert_eq!(case.allow.is_some(), wanted.is_none(), "{object}");
+        assert_eq!(strictest, wanted, "{object}: {told:#?}");
+        let at = |located: &volgate::check::Located| {
+            effective(&located.finding) == wanted.unwrap() && located.finding.field.to_string() == field
+        };
+        assert!(wanted.is_none() || report.findings.iter().any(at), "{object}: not at {field}: {told:#?}");
+        seen.insert((format!("{} {kind}", api_version.split_once('/').unwrap().0), what));
+    }
+    for entry in volgate::catalog::Catalog::embedded().kinds().entries() {
+        for kind in entry.kinds.keys() {
+            let name = format!("{} {kind}", entry.group);
+            let shown: Vec<&str> = ["deny", "warn", "allow"]
+                .into_iter()
+                .filter(|what| seen.contains(&(name.clone(), *what)))
+                .collect();
+            // A Job that runs a database is a warning at most; these two say nothing that could be refused or told.
+            let batch = entry.stores.is_empty()
+                && entry.pods.iter().all(|pods| pods.alike == volgate::facts::PodsAs::Job);
+            let wanted: &[&str] = match kind.as_str() {
+                _ if batch => &["warn", "allow"],
+                "Jaeger" => &["warn", "allow"],
+                "LokiStack" => &["deny", "allow"],
+                _ => &["deny", "warn", "allow"],
+            };
+            assert_eq!(shown, wanted, "{name} has a case for each verdict");
+        }
+    }
+}

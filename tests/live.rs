@@ -215,7 +215,7 @@ fn holds(lookup: &dyn Lookup, object: &Value) -> bool {
             let (namespace, kind) = (facts.namespace(), &facts.id.kind);
             kind == "Pod" || lookup.owner(namespace, kind, name).is_some()
         }
-        Subject::Config(_) | Subject::Other => false,
+        Subject::Config(_) | Subject::Custom(_) | Subject::Other => false,
     }
 }
 

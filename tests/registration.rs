@@ -659,3 +659,120 @@ async fn volgate_works_without_a_right_to_write_webhook_configurations() {
     volgate.logs("no webhook configuration volgate names a Service").await;
     volgate.ready().await;
 }
+
+/// As much of Strimzi's CRD as the test needs, and a kind of the same name of somebody else.
+const KAFKA_CRDS: &str = r#"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: kafkas.kafka.strimzi.io}
+spec:
+  group: kafka.strimzi.io
+  scope: Namespaced
+  names: {kind: Kafka, plural: kafkas, singular: kafka}
+  versions:
+    - name: v1beta2
+      served: true
+      storage: true
+      subresources: {status: {}}
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: kafkas.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: Kafka, plural: kafkas, singular: kafka}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+"#;
+
+fn kafka(group_version: &str, name: &str, replicas: u32, storage: &str) -> String {
+    format!(
+        "apiVersion: {group_version}\nkind: Kafka\nmetadata: {{name: {name}}}\nspec: {{kafka: {{replicas: {replicas}, storage: {storage}}}}}\n"
+    )
+}
+
+/// A custom resource of a known operator is judged while its CRD is there: who applies it is told, and an operator does not
+/// wait for a volgate that is down.
+#[tokio::test(flavor = "multi_thread")]
+async fn custom_resources_are_judged_while_their_crds_are_installed() {
+    let options = Options {
+        controller_manager: false,
+        scheduler: false,
+        users: vec![serve::user(), service_account(BUILDER)],
+        ..Options::default()
+    };
+    let Some(cluster) = Cluster::own(options) else { return };
+    let cluster = &cluster;
+    serve::install(cluster);
+    cluster.namespace("app", &[]).await;
+    let apply = async |text: &str| kubectl(cluster, "apply -n app -f -", Some(text)).await;
+    let (ephemeral, claim) = ("{type: ephemeral}", "{type: persistent-claim, size: 1Gi}");
+    let address = free_address();
+    let volgate = Serve::registered(cluster, address, &[]).await;
+    assert_eq!(
+        failure_policies(&get(cluster, VALIDATING).await),
+        ["Fail", "Ignore", "Ignore"],
+        "without the CRD"
+    );
+
+    accepts(cluster, "apply -f -", Some(KAFKA_CRDS)).await;
+    let with = until(cluster, VALIDATING, |found| failure_policies(found).len() == 5).await;
+    assert_eq!(failure_policies(&with), ["Fail", "Ignore", "Ignore", "Fail", "Ignore"]);
+    for hook in with["webhooks"].as_array().unwrap().iter().skip(3) {
+        let rules = hook["rules"].as_array().unwrap();
+        assert_eq!(rules.len(), 1, "of known kinds alone: {rules:?}");
+        assert_eq!(
+            (&rules[0]["apiGroups"], &rules[0]["resources"]),
+            (&json!(["kafka.strimzi.io"]), &json!(["kafkas"]))
+        );
+    }
+    assert_eq!(failure_policies(&get(cluster, MUTATING).await).len(), 2, "none is ever changed");
+    assert_eq!(volgate.process.log().matches("changed by somebody else").count(), 0);
+
+    let ours = "kafka.strimzi.io/v1beta2";
+    wait_until("an ephemeral Kafka is refused", LIMIT, async || {
+        let text = kafka(ours, "lost", 1, ephemeral);
+        match kubectl(cluster, "create -n app --dry-run=server -f -", Some(&text)).await {
+            Err(error) if error.contains("spec.kafka.storage.type") => Ok(()),
+            seen => Err(format!("{seen:?}")),
+        }
+    })
+    .await;
+    let refused = apply(&kafka(ours, "lost", 1, ephemeral)).await.unwrap_err();
+    assert!(
+        refused.contains("custom-resources.volgate.dev") && refused.contains("durable-data"),
+        "{refused}"
+    );
+    apply(&kafka(ours, "kept", 1, claim)).await.unwrap();
+    let stored = get(cluster, "-n app kafkas.kafka.strimzi.io kept").await;
+    assert_eq!(stored["spec"]["kafka"]["storage"], json!({"type": "persistent-claim", "size": "1Gi"}));
+    apply(&kafka("example.com/v1", "other", 1, ephemeral)).await.expect("nobody knows what that is");
+
+    // Down: a person waits, and a service account does not.
+    let grant = format!("create clusterrolebinding builder --clusterrole=cluster-admin --user={BUILDER}");
+    accepts(cluster, &grant, None).await;
+    let by_account =
+        async |text: &str| cluster.kubectl_as(BUILDER, &["-n", "app", "apply", "-f", "-"], Some(text)).await;
+    volgate.process.kill();
+    let error = apply(&kafka(ours, "kept", 2, claim)).await.unwrap_err();
+    assert!(error.contains(r#"failed calling webhook "custom-resources.volgate.dev""#), "{error}");
+    let said = by_account(&kafka(ours, "by-account", 1, claim)).await;
+    assert!(said.success, "{said}");
+    let patched = patch(
+        cluster,
+        &["-n", "app", "kafkas.kafka.strimzi.io", "kept"],
+        json!([{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]),
+    )
+    .await;
+    assert!(patched.success, "its spec is the same: {patched}");
+
+    // Without the CRD nothing is asked about it any more.
+    let _volgate = Serve::registered(cluster, address, &[]).await;
+    accepts(cluster, "delete crd kafkas.kafka.strimzi.io --wait=false", None).await;
+    until(cluster, VALIDATING, |found| failure_policies(found).len() == 3).await;
+}

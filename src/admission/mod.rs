@@ -147,11 +147,19 @@ fn is_about_nothing(
         Scaled::Unknown => true,
         Scaled::Nothing => {
             kinds::judged(&request.group, &request.kind).is_some_and(|kind| *kind != kinds::SCALE)
+                || is_custom(request, engine)
         }
     };
     !judged
         || matches!(operation, Operation::Delete | Operation::Connect)
         || engine.policies.excludes(request.namespace())
+}
+
+/// Whether it is a custom resource that the table knows. What its operator writes beside it, its status and its scale, is none.
+fn is_custom(request: &Request<'_>, engine: &Engine<'_>) -> bool {
+    let api_version = format!("{}/{}", request.group, request.version);
+    request.subresource.is_empty()
+        && engine.policies.catalog().kinds().entry(&api_version, &request.kind).is_some()
 }
 
 fn judge_object(

@@ -25,6 +25,7 @@ pub(super) struct Envelope<'a> {
 pub(super) struct Request<'a> {
     pub(super) uid: Cow<'a, str>,
     pub(super) group: Cow<'a, str>,
+    pub(super) version: Cow<'a, str>,
     pub(super) kind: Cow<'a, str>,
     pub(super) resource_group: Cow<'a, str>,
     pub(super) resource: Cow<'a, str>,
@@ -225,12 +226,13 @@ impl<'a> Request<'a> {
             "name" => self.name = text("request.name", raw, fault),
             "namespace" => self.namespace = text("request.namespace", raw, fault),
             "operation" => self.operation = text("request.operation", raw, fault),
-            "kind" => match fields(["group", "kind"], raw) {
-                Ok([group, kind]) => {
+            "kind" => match fields(["group", "version", "kind"], raw) {
+                Ok([group, version, kind]) => {
                     let mut text = |field, raw: Option<&'a RawValue>| {
                         raw.map_or(Cow::Borrowed(""), |raw| text(field, raw, fault))
                     };
                     self.group = text("request.kind.group", group);
+                    self.version = text("request.kind.version", version);
                     self.kind = text("request.kind.kind", kind);
                 }
                 Err(error) => *fault = Some(wrong_type("request.kind", &error)),

@@ -42,6 +42,7 @@ fn objecting(action: Action, rule: Objector) -> PolicySet {
         catalog: Vec::new(),
         notices: Vec::new(),
         alone: false,
+        custom_resources: Vec::new(),
     }])
     .unwrap()
 }

@@ -1,5 +1,6 @@
 //! The schema of the catalog: what is known of one stateful product.
 
+use crate::facts::CustomKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,17 @@ pub struct CatalogFile {
     pub note: Option<String>,
     /// The products.
     pub entries: Vec<Entry>,
+}
+
+/// The file of the custom resources.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KindsFile {
+    /// What this file is, for its readers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The kinds.
+    pub kinds: Vec<CustomKind>,
 }
 
 /// One stateful product: its images, where it keeps its data, and what makes it hold none.

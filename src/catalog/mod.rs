@@ -23,13 +23,14 @@ mod variables;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use crate::facts::{CustomKind, Kinds};
 use budget::Budget;
 pub use budget::Excess;
 pub use configuration::{Allowance, Brought, Configuration, Mounted, Source};
 pub use container::{ContainerView, Origin};
 pub use entry::{
-    CacheWhen, CatalogFile, Condition, ConfigFile, DataDir, Entry, Positional, StatefulWhen, Syntax,
-    ValueForm, Variant,
+    CacheWhen, CatalogFile, Condition, ConfigFile, DataDir, Entry, KindsFile, Positional, StatefulWhen,
+    Syntax, ValueForm, Variant,
 };
 pub use image::ImageRef;
 use image::{ANY_NAME, Pattern, ending, stem};
@@ -37,6 +38,8 @@ pub use start::Start;
 pub use statefulness::{CacheDoubt, DataPlace, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure};
 
 const EMBEDDED: &str = include_str!("catalog.json");
+/// The custom resources of known operators, each entry of the type [`CustomKind`].
+const KINDS: &str = include_str!("kinds.json");
 
 /// The stateful images, ready to be looked up.
 #[derive(Debug, Default)]
@@ -48,6 +51,8 @@ pub struct Catalog {
     stems: HashMap<String, Vec<Candidate>>,
     /// Directories that only one product, or one family of them, keeps its data in, and the first entry that does.
     homes: HashMap<String, usize>,
+    /// The custom resources of known operators.
+    kinds: Kinds,
 }
 
 /// A pattern of an entry.
@@ -68,15 +73,24 @@ impl Catalog {
         // left of an impossible fault.
         static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
             let file: CatalogFile = serde_json::from_str(EMBEDDED).unwrap_or_default();
-            Catalog::build(file.entries, Vec::new())
+            let kinds = serde_json::from_str::<KindsFile>(KINDS).unwrap_or_default();
+            Catalog { kinds: Kinds::new(kinds.kinds), ..Catalog::build(file.entries, Vec::new()) }
         });
         &CATALOG
     }
 
     /// The built-in catalog with a policy's own entries. Where one of these names an image, the built-in ones say
-    /// nothing of it any more; with `stateful: false` the image counts as not listed.
-    pub fn with(extra: Vec<Entry>) -> Self {
-        Self::build(Self::embedded().entries.clone(), extra)
+    /// nothing of it any more; with `stateful: false` the image counts as not listed. The same holds of custom resources
+    /// and `judged: false`.
+    pub fn with(extra: Vec<Entry>, extra_kinds: Vec<CustomKind>) -> Self {
+        let mut kinds = Self::embedded().kinds.entries().to_vec();
+        kinds.extend(extra_kinds);
+        Self { kinds: Kinds::new(kinds), ..Self::build(Self::embedded().entries.clone(), extra) }
+    }
+
+    /// The custom resources of known operators.
+    pub fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
     /// The entries, the built-in ones first.

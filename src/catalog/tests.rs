@@ -315,7 +315,7 @@ fn extensions_win_and_take_images_out() {
         ]"#,
     )
     .unwrap();
-    let catalog = Catalog::with(extra);
+    let catalog = Catalog::with(extra, Vec::new());
     let path =
         |image| classify(&catalog, (image, &[], &[]), &[], |state| places(state).remove(0).path.into_owned());
     let listed = |image| classify(&catalog, (image, &[], &[]), &[], |state| state != Statefulness::NotListed);

@@ -87,10 +87,24 @@ impl Tally {
         }
     }
 
-    /// Counts an object of a kind that is not judged.
-    pub fn add_kind(&mut self, object: &Value, place: impl FnOnce() -> String) {
+    /// Counts an object of a kind that is not judged. `known` has the versions of a custom resource that are.
+    pub fn add_kind<'k>(
+        &mut self,
+        object: &Value,
+        known: impl FnOnce(&str, &str) -> Vec<&'k str>,
+        place: impl FnOnce() -> String,
+    ) {
         let text = |key| shortened(super::text(object, key).unwrap_or_default(), MOST_NAME).into_owned();
         let kind = ObjectKind { api_version: text("apiVersion"), kind: text("kind") };
+        let versions = known(&kind.api_version, &kind.kind);
+        if !versions.is_empty() {
+            let reason = format!("this version of it is not known: {} is judged", versions.join(", "));
+            self.add(What::Source(kind.clone()), place);
+            if let Some(entry) = self.0.get_mut(&What::Source(kind)) {
+                entry.reason = reason;
+            }
+            return;
+        }
         let makes = maker(&kind).is_some() || holds_storage(object);
         self.add(if makes { What::Source(kind) } else { What::Kind(kind) }, place);
     }
@@ -213,7 +227,8 @@ mod tests {
     fn very_many_kinds_become_one_entry_and_are_counted() {
         let mut tally = Tally::default();
         for kind in 0..MOST_KINDS + 50 {
-            tally.add_kind(&json!({"apiVersion": "v1", "kind": format!("K{kind}")}), String::new);
+            let object = json!({"apiVersion": "v1", "kind": format!("K{kind}")});
+            tally.add_kind(&object, |_, _| Vec::new(), String::new);
         }
         let all: Vec<_> = tally.entries().collect();
         assert_eq!(all.len(), MOST_KINDS + 1);

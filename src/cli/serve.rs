@@ -5,7 +5,8 @@ use super::link::{Link, PolicyFeed, assemble};
 use super::registration::{RegistrationArgs, read_ca};
 use super::{input, policies};
 use crate::cluster::{
-    Authorities, NAME, Registrar, RegistrarOptions, RegistrationView, SECRET, SecretSettings, until_removed,
+    Authorities, CustomResource, Known, NAME, Registrar, RegistrarOptions, RegistrationView, SECRET,
+    SecretSettings, until_removed,
 };
 use crate::lookup::{Lookup, MapLookup};
 use crate::policy::CompiledPolicy;
@@ -13,6 +14,7 @@ use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State};
 use crate::tls::{CertificateSource, Certificates, Follower, Step};
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -231,7 +233,8 @@ fn registrar_options(args: &Args, ca: Option<&CaFile>) -> Result<RegistrarOption
         (Some(_), None) => bail!("failed to register: with --tls-cert the CA must be given by --tls-ca"),
     };
     let lease = lease(namespace, NAME.to_owned(), args.lease_duration)?;
-    Ok(RegistrarOptions { registration, namespace: namespace.to_owned(), lease, authorities })
+    let known: Known = Arc::new(Vec::new);
+    Ok(RegistrarOptions { registration, namespace: namespace.to_owned(), lease, authorities, known })
 }
 
 /// Keeps the webhook configurations, or watches what somebody else has written into them, until the end.
@@ -249,6 +252,7 @@ async fn registration(
     };
     match options {
         Some(options) => {
+            let options = RegistrarOptions { known: known_to(&state), ..options };
             let registrar = Registrar::new(client, options, certificates, clock);
             registrar.run(|| state.caches.waiting().is_empty(), stop).await;
         }
@@ -260,6 +264,25 @@ async fn registration(
             }
         }
     }
+}
+
+/// The custom resources that the policies' catalog knows, as it is when it is asked.
+fn known_to(state: &Arc<State>) -> Known {
+    let state = state.clone();
+    Arc::new(move || {
+        let policies = state.policies.load();
+        let kinds = policies.catalog().kinds();
+        let mut versions: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+        for (group, resource, of) in kinds.resources() {
+            versions.entry((group, resource)).or_default().extend(of);
+        }
+        let custom = versions.into_iter().map(|((group, resource), versions)| CustomResource {
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+            versions: versions.into_iter().map(str::to_owned).collect(),
+        });
+        custom.collect()
+    })
 }
 
 /// Says once a day that a certificate ends soon.

@@ -33,6 +33,10 @@ impl Calls {
         Self { client }
     }
 
+    pub(super) fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
     pub(super) async fn get(&self, of: Watched, namespace: Option<&str>, name: &str) -> Result<Value, Fault> {
         let request = Request::new(of.path(namespace)).get(name, &GetParams::default());
         self.send(&format!("get {of} {name}"), request.map_err(|error| chain(&error))).await

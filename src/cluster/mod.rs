@@ -8,6 +8,7 @@ mod connect;
 mod desired;
 mod election;
 pub mod index;
+mod installed;
 mod lease;
 mod node_volumes;
 mod object;
@@ -35,11 +36,11 @@ pub use provisioner::{
     provisioner_namespace_rules,
 };
 pub use register::{
-    Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, NamespacedName, Registration, VALIDATE_PATH,
-    VERSION_ANNOTATION, configurations, host,
+    CustomResource, Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, NamespacedName, Registration,
+    VALIDATE_PATH, VERSION_ANNOTATION, configurations, host,
 };
 pub use registrar::{
-    Authorities, Bundle, OWNER_ROLE, Registrar, RegistrarOptions, RegistrationView, until_removed,
+    Authorities, Bundle, Known, OWNER_ROLE, Registrar, RegistrarOptions, RegistrationView, until_removed,
 };
 pub use role::{registration_cluster_rules, registration_namespace_rules};
 pub use secret::{SECRET, SecretSettings, shared_ca};

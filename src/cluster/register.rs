@@ -30,6 +30,14 @@
 //!
 //! The `scale` subresources of workloads are the validating configuration's alone: a Scale holds nothing to change.
 //!
+//! Custom resources of known operators have two webhooks more in the validating configuration, for those whose CRDs are
+//! installed ([`CustomResource`]); with none, there are none:
+//!
+//! | webhook | is asked about | when volgate is down |
+//! | --- | --- | --- |
+//! | `custom-resources.volgate.dev` | what people create or change | as for workloads |
+//! | `custom-resources-of-accounts.volgate.dev` | what service accounts do: operators, GitOps | goes through |
+//!
 //! The excluded namespaces are left out altogether: kube-system and volgate's own come up without volgate. Nodes, leases
 //! and certificate requests match no rule.
 
@@ -50,6 +58,9 @@ pub const NAME: &str = "volgate";
 pub const FIELD_MANAGER: &str = "volgate";
 /// The webhook that is asked about volgate's own dry run alone.
 const PROBE_HOOK: &str = "probe.volgate.dev";
+/// The webhooks that are asked about custom resources.
+const CUSTOM_HOOK: &str = "custom-resources.volgate.dev";
+const CUSTOM_HOOK_OF_ACCOUNTS: &str = "custom-resources-of-accounts.volgate.dev";
 /// Every namespace has its name in this label.
 pub(super) const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
 /// cert-manager's annotation with the Certificate whose CA its injector writes.
@@ -127,6 +138,17 @@ impl FailurePolicy {
     }
 }
 
+/// A custom resource that is judged.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CustomResource {
+    /// Its API group.
+    pub group: String,
+    /// The resource, such as `kafkas`.
+    pub resource: String,
+    /// The versions that are known.
+    pub versions: Vec<String>,
+}
+
 /// What the configurations are made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
@@ -147,6 +169,8 @@ pub struct Registration {
     pub inject_ca_from: Option<NamespacedName>,
     /// The namespace in which volgate tries by a dry run whether the API server asks it; none when it does not.
     pub probe: Option<String>,
+    /// The custom resources whose CRDs are installed.
+    pub custom_resources: Vec<CustomResource>,
 }
 
 impl Registration {
@@ -161,6 +185,7 @@ impl Registration {
             operators: Vec::new(),
             inject_ca_from: None,
             probe: None,
+            custom_resources: Vec::new(),
         }
     }
 
@@ -281,8 +306,47 @@ fn hooks(registration: &Registration) -> Vec<Hook> {
             objects: LabelSelector::default(),
         },
     ];
+    hooks.extend(custom_hooks(registration));
     hooks.extend(registration.probe.as_deref().map(probe));
     hooks
+}
+
+/// What custom resources are asked about: nothing of them is ever changed.
+fn custom_hooks(registration: &Registration) -> Vec<Hook> {
+    if registration.custom_resources.is_empty() {
+        return Vec::new();
+    }
+    let by_account = "request.userInfo.username.startsWith('system:serviceaccount:')";
+    let hook = |name, failure_policy, who: MatchCondition| Hook {
+        name,
+        failure_policy,
+        rules: registration.custom_resources.iter().map(custom_rule).collect(),
+        conditions: vec![
+            who,
+            condition("not-being-deleted", "!has(object.metadata.deletionTimestamp)"),
+            condition(
+                "not-the-same-as-before",
+                "request.operation != 'UPDATE' || object.?spec != oldObject.?spec",
+            ),
+        ],
+        namespaces: Some(registration.namespaces()),
+        objects: LabelSelector::default(),
+    };
+    vec![
+        hook(
+            CUSTOM_HOOK,
+            registration.failure_policy,
+            condition("not-by-a-service-account", format!("!{by_account}")),
+        ),
+        hook(CUSTOM_HOOK_OF_ACCOUNTS, FailurePolicy::Ignore, condition("by-a-service-account", by_account)),
+    ]
+}
+
+fn custom_rule(custom: &CustomResource) -> RuleWithOperations {
+    RuleWithOperations {
+        api_versions: Some(custom.versions.clone()),
+        ..rule("Namespaced", &custom.group, &[custom.resource.as_str()], &["CREATE", "UPDATE"])
+    }
 }
 
 /// What has `spec.replicas` and a `scale` subresource: group and resource.
@@ -380,6 +444,11 @@ fn conditions() -> Vec<MatchCondition> {
     ]
 }
 
+/// Whether a webhook is about other things than workloads and claims in namespaces.
+fn is_apart(name: &str) -> bool {
+    [PROBE_HOOK, CUSTOM_HOOK, CUSTOM_HOOK_OF_ACCOUNTS].contains(&name)
+}
+
 /// Both configurations.
 pub fn configurations(
     registration: &Registration,
@@ -420,7 +489,7 @@ pub fn configurations(
         match_conditions: (!hook.conditions.is_empty()).then_some(hook.conditions),
         match_policy: Some("Equivalent".to_owned()),
         rules: Some(match hook.namespaces {
-            Some(_) if hook.name != PROBE_HOOK => hook.rules.into_iter().chain(scale_rules()).collect(),
+            Some(_) if !is_apart(hook.name) => hook.rules.into_iter().chain(scale_rules()).collect(),
             _ => hook.rules,
         }),
         namespace_selector: hook.namespaces,
@@ -428,7 +497,9 @@ pub fn configurations(
         side_effects: "None".to_owned(),
         timeout_seconds,
     };
-    let in_namespaces = hooks(registration).into_iter().filter(|hook| hook.namespaces.is_some());
+    let is_custom = |hook: &Hook| [CUSTOM_HOOK, CUSTOM_HOOK_OF_ACCOUNTS].contains(&hook.name);
+    let in_namespaces =
+        hooks(registration).into_iter().filter(|hook| hook.namespaces.is_some() && !is_custom(hook));
     (
         MutatingWebhookConfiguration {
             metadata: metadata(),
@@ -509,6 +580,36 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn custom_resources_are_asked_about_where_they_are_installed_and_never_to_be_changed() {
+        let kafka = CustomResource {
+            group: "kafka.strimzi.io".into(),
+            resource: "kafkas".into(),
+            versions: vec!["v1beta2".into(), "v1".into()],
+        };
+        let asked = Registration { custom_resources: vec![kafka], ..registration() };
+        let (mutating, with) = configurations(&asked);
+        let names = |hooks: &[ValidatingWebhook]| -> Vec<String> {
+            hooks.iter().map(|hook| hook.name.clone()).collect()
+        };
+        let with = with.webhooks.unwrap();
+        let custom: Vec<&ValidatingWebhook> =
+            with.iter().filter(|hook| hook.name.starts_with("custom")).collect();
+        let told: Vec<_> =
+            custom.iter().map(|hook| (hook.name.as_str(), hook.failure_policy.as_deref().unwrap())).collect();
+        assert_eq!(told, [(CUSTOM_HOOK, "Fail"), (CUSTOM_HOOK_OF_ACCOUNTS, "Ignore")]);
+        for hook in custom {
+            let rules = hook.rules.as_ref().unwrap();
+            assert_eq!(rules.len(), 1, "no scale: {rules:?}");
+            assert_eq!(rules[0].api_versions.as_ref().unwrap(), &["v1beta2", "v1"]);
+            assert_eq!(rules[0].resources.as_ref().unwrap(), &["kafkas"]);
+            let namespaces = hook.namespace_selector.as_ref().unwrap().match_expressions.as_ref().unwrap();
+            assert!(namespaces[0].values.as_ref().unwrap().contains(&"kube-system".to_owned()));
+        }
+        assert!(mutating.webhooks.unwrap().iter().all(|hook| !hook.name.starts_with("custom")));
+        assert!(names(&validating()).iter().all(|name| !name.starts_with("custom")));
     }
 
     #[test]

@@ -4,8 +4,9 @@
 
 use super::calls::{Calls, Fault};
 use super::desired::{Progress, desired, is_newer, is_older, must_wait};
+use super::installed::Installed;
 use super::lease::{Candidate, LeaseSettings, Term};
-use super::register::{FIELD_MANAGER, NAME, Registration, configurations};
+use super::register::{CustomResource, FIELD_MANAGER, NAME, Registration, configurations};
 use super::registered::{Caller, Registered, Trust};
 use super::secret::{SecretSettings, SharedSecret};
 use super::watched::{CLUSTER_ROLES, MUTATING_WEBHOOKS, POD_TEMPLATES, VALIDATING_WEBHOOKS, Watched};
@@ -47,6 +48,9 @@ pub enum Authorities {
     Given(Bundle),
 }
 
+/// The custom resources that are judged where they are installed, now.
+pub type Known = Arc<dyn Fn() -> Vec<CustomResource> + Send + Sync>;
+
 /// What the writer is told.
 pub struct RegistrarOptions {
     /// What is asked for. The bundle is left out.
@@ -57,6 +61,8 @@ pub struct RegistrarOptions {
     pub lease: LeaseSettings,
     /// Where the CAs come from.
     pub authorities: Authorities,
+    /// Which custom resources are judged where they are installed.
+    pub known: Known,
 }
 
 /// What is registered, as this process last saw it.
@@ -173,6 +179,7 @@ pub struct Registrar {
     secret: Option<SharedSecret>,
     candidate: Candidate,
     term: watch::Receiver<Term>,
+    installed: Installed,
 }
 
 /// What was done so far.
@@ -184,6 +191,8 @@ struct Course {
     registered: bool,
     /// The bundle that was registered last.
     bundle: String,
+    /// The custom resources that were registered last.
+    custom: Vec<CustomResource>,
     /// When something that somebody else had changed was repaired.
     repaired: Option<Instant>,
     /// The API server refuses an owner.
@@ -223,14 +232,22 @@ impl Registrar {
             }
             Authorities::Given(_) => None,
         };
-        Self { view, calls, options, secret, candidate, term }
+        Self { view, calls, options, secret, candidate, term, installed: Installed::default() }
     }
 
     /// Stands for election and writes while it leads, once `ready` says that reviews can be judged, until `stop` ends; then
     /// gives the lease back.
     pub async fn run(self, ready: impl Fn() -> bool, stop: impl Future<Output = ()>) {
-        let Self { view, calls, options, secret, mut candidate, term } = self;
-        let writer = Writer { view: &view, calls: &calls, options: &options, secret: secret.as_ref(), term };
+        let Self { view, calls, options, secret, mut candidate, term, installed } = self;
+        let writer = Writer {
+            view: &view,
+            calls: &calls,
+            options: &options,
+            secret: secret.as_ref(),
+            term,
+            installed: &installed,
+        };
+        let client = calls.client();
         let following = async {
             match &secret {
                 Some(secret) => secret.follow().await,
@@ -241,6 +258,7 @@ impl Registrar {
             () = candidate.run() => {}
             () = writer.run(ready) => {}
             () = following => {}
+            () = installed.follow(client) => {}
             () = stop => {}
         }
         candidate.release().await;
@@ -254,6 +272,7 @@ struct Writer<'a> {
     options: &'a RegistrarOptions,
     secret: Option<&'a SharedSecret>,
     term: watch::Receiver<Term>,
+    installed: &'a Installed,
 }
 
 impl Writer<'_> {
@@ -301,8 +320,8 @@ impl Writer<'_> {
             return Ok(Next::Go);
         }
         // Before the caches are filled it would be called and know nothing.
-        let Some(bundle) = self.bundle().filter(|_| ready() && self.view.certificates.awaited().is_none())
-        else {
+        let may = || ready() && self.view.certificates.awaited().is_none() && self.installed.is_settled();
+        let Some(bundle) = self.bundle().filter(|_| may()) else {
             return Ok(Next::Go);
         };
         self.keep(course, found, bundle).await
@@ -355,7 +374,8 @@ impl Writer<'_> {
         let complete = found.mutating.is_some() && found.validating.is_some();
         course.verified &= trusted && complete;
         let progress = Progress { trusted, verified: course.verified };
-        let plain = self.wanted(&bundle, None)?;
+        let custom = self.custom_resources();
+        let plain = self.wanted(&bundle, None, &custom)?;
         let both = [(&found.validating, &plain.0), (&found.mutating, &plain.1)];
         let waits = both.iter().any(|(found, wanted)| must_wait(found.as_ref(), wanted, progress));
         let others = both.iter().filter_map(|(found, wanted)| Some((found.as_ref()?, *wanted)));
@@ -367,8 +387,9 @@ impl Writer<'_> {
         }
         course.newer = newer;
         let older = others.clone().any(|(found, wanted)| is_older(found, wanted));
-        let asked = if waits { self.wanted(&bundle, Some(&self.options.namespace))? } else { plain };
-        let urgent = !course.registered || !trusted || !complete || older || course.bundle != bundle;
+        let asked = if waits { self.wanted(&bundle, Some(&self.options.namespace), &custom)? } else { plain };
+        let other = course.bundle != bundle || course.custom != custom;
+        let urgent = !course.registered || !trusted || !complete || older || other;
         let patient = course.repaired.is_some_and(|at| at.elapsed() < REPAIRS) && !urgent;
         let mut wrote = false;
         let all = [
@@ -401,25 +422,39 @@ impl Writer<'_> {
                 tracing::warn!("the webhook configurations were changed by somebody else; repaired");
                 course.repaired = Some(Instant::now());
             }
-            course.bundle = bundle;
+            (course.bundle, course.custom) = (bundle, custom);
             return Ok(Next::Go);
         }
         if waits {
             course.registered = false;
             return self.verify(course).await;
         }
-        course.bundle = bundle;
+        (course.bundle, course.custom) = (bundle, custom);
         if !std::mem::replace(&mut course.registered, true) {
             tracing::info!("the webhook configurations are registered");
         }
         Ok(Next::Rest)
     }
 
+    /// The custom resources that are judged and installed, in an order that does not change.
+    fn custom_resources(&self) -> Vec<CustomResource> {
+        let mut custom = (self.options.known)();
+        custom.retain(|custom| self.installed.has(&custom.group, &custom.resource));
+        custom.sort();
+        custom
+    }
+
     /// The validating and the mutating configuration as they are asked for.
-    fn wanted(&self, bundle: &str, probe: Option<&str>) -> Result<(Value, Value), String> {
+    fn wanted(
+        &self,
+        bundle: &str,
+        probe: Option<&str>,
+        custom: &[CustomResource],
+    ) -> Result<(Value, Value), String> {
         let registration = Registration {
             ca_bundle: bundle.as_bytes().to_vec(),
             probe: probe.map(str::to_owned),
+            custom_resources: custom.to_vec(),
             ..self.options.registration.clone()
         };
         let (mutating, validating) = configurations(&registration);

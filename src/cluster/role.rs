@@ -2,14 +2,20 @@ use super::Watched;
 use super::register::NAME;
 use super::registrar::{OWNER_ROLE, PROBE};
 use super::secret::SECRET;
-use super::watched::{CLUSTER_ROLES, LEASES, MUTATING_WEBHOOKS, POD_TEMPLATES, SECRETS, VALIDATING_WEBHOOKS};
+use super::watched::{
+    CLUSTER_ROLES, CUSTOM_RESOURCES, LEASES, MUTATING_WEBHOOKS, POD_TEMPLATES, SECRETS, VALIDATING_WEBHOOKS,
+};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 /// What the ClusterRole of the registration must allow; `manifests/` is made from it.
 pub fn registration_cluster_rules() -> Vec<PolicyRule> {
     let mut webhooks = rule(MUTATING_WEBHOOKS, &["create", "get", "patch"], Some(NAME));
     webhooks.resources.get_or_insert_default().push(VALIDATING_WEBHOOKS.resource.to_owned());
-    vec![webhooks, rule(CLUSTER_ROLES, &["get"], Some(OWNER_ROLE))]
+    vec![
+        webhooks,
+        rule(CLUSTER_ROLES, &["get"], Some(OWNER_ROLE)),
+        rule(CUSTOM_RESOURCES, &["list", "watch"], None),
+    ]
 }
 
 /// What the Role in volgate's own namespace must allow.

@@ -61,6 +61,8 @@ pub(super) const VALIDATING_WEBHOOKS: Watched = watched(
     "ValidatingWebhookConfiguration",
     "validatingwebhookconfigurations",
 );
+pub(super) const CUSTOM_RESOURCES: Watched =
+    watched("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
 pub(super) const EVENTS: Watched = watched("events.k8s.io", "v1", "Event", "events");
 pub(super) const CAPACITIES: Watched =
     watched("storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities");

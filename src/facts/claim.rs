@@ -2,7 +2,7 @@ use super::Meta;
 use super::container::each;
 use super::fault::{FactsFault, Object, OrFault};
 use super::node::owned;
-use crate::json::Node;
+use crate::json::{Items, Node};
 use crate::model::{
     AccessMode, LabelSelector, ObjectRef, Quantity, Requirement, SelectorOperator, VolumeMode, beginning,
 };
@@ -100,27 +100,32 @@ impl ClaimSpec {
             let class = annotation.map_or(ClassName::Absent, class_name);
             return Ok(Self { class_in_annotation: annotation.is_some(), class, ..Self::default() });
         };
-        let read = || -> Result<Self, FactsFault> {
-            let field = spec.name_at("storageClassName")?;
-            Ok(Self {
-                class: annotation.or(field).map_or(ClassName::Absent, class_name),
-                class_in_annotation: annotation.is_some(),
-                volume_name: spec.name_at("volumeName")?.filter(|name| !name.is_empty()).map(str::to_owned),
-                access_modes: access_modes(spec)?,
-                volume_mode: volume_mode(spec)?,
-                request: storage_request(spec)?,
-                selector: match spec.map_at("selector")? {
-                    Some(selector) => Some(Box::new(label_selector(selector).or_within("selector")?)),
-                    None => None,
-                },
-                has_data_source: spec.map_at("dataSource")?.is_some()
-                    || spec.map_at("dataSourceRef")?.is_some(),
-                copy_of: ["dataSourceRef", "dataSource"]
-                    .into_iter()
-                    .find_map(|field| copied_claim(spec.get(field)?)),
-            })
-        };
-        read().or_within("spec")
+        let mut read = Self::of_spec(spec).or_within("spec")?;
+        if let Some(annotation) = annotation {
+            read.class = class_name(annotation);
+            read.class_in_annotation = true;
+        }
+        Ok(read)
+    }
+
+    /// Reads a `spec` that stands alone.
+    pub(super) fn of_spec(spec: Node<'_>) -> Result<Self, FactsFault> {
+        Ok(Self {
+            class: spec.name_at("storageClassName")?.map_or(ClassName::Absent, class_name),
+            class_in_annotation: false,
+            volume_name: spec.name_at("volumeName")?.filter(|name| !name.is_empty()).map(str::to_owned),
+            access_modes: access_modes(spec)?,
+            volume_mode: volume_mode(spec)?,
+            request: storage_request(spec)?,
+            selector: match spec.map_at("selector")? {
+                Some(selector) => Some(Box::new(label_selector(selector).or_within("selector")?)),
+                None => None,
+            },
+            has_data_source: spec.map_at("dataSource")?.is_some() || spec.map_at("dataSourceRef")?.is_some(),
+            copy_of: ["dataSourceRef", "dataSource"]
+                .into_iter()
+                .find_map(|field| copied_claim(spec.get(field)?)),
+        })
     }
 }
 
@@ -139,6 +144,11 @@ pub(super) fn class_name(text: &str) -> ClassName {
 const MOST_MODES: usize = 64;
 
 pub(super) fn access_modes(spec: Node<'_>) -> Result<Vec<Result<AccessMode, String>>, FactsFault> {
+    modes(spec.list_at("accessModes")?)
+}
+
+/// The access modes of a list.
+pub(super) fn modes(modes: Items<'_>) -> Result<Vec<Result<AccessMode, String>>, FactsFault> {
     let read = |item: Node<'_>| match item.as_str() {
         // An abbreviation is kubectl's way to show a mode; the API server refuses it in an object.
         Some(text) => {
@@ -146,7 +156,6 @@ pub(super) fn access_modes(spec: Node<'_>) -> Result<Vec<Result<AccessMode, Stri
         }
         None => Err(item.to_string()),
     };
-    let modes = spec.list_at("accessModes")?;
     if modes.len() > MOST_MODES {
         let message = format!("has {} entries, and Kubernetes has four access modes", modes.len());
         return Err(FactsFault::at("accessModes", message));

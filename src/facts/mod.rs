@@ -6,6 +6,7 @@ mod claim;
 mod class;
 mod config;
 mod container;
+mod custom;
 mod fault;
 mod node;
 mod node_selector;
@@ -21,6 +22,10 @@ pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
 pub(crate) use config::documents;
 pub use config::{ConfigFacts, ConfigKind, ConfigText, ConfigValue, Sealed};
 pub use container::{Container, Device, KeyRef, Mount, Part, Section};
+pub use custom::{
+    Case, ClaimAt, ClaimForm, CustomClaim, CustomFacts, CustomKind, FieldIs, Kinds, Lies, Path, PodsAs,
+    PodsAt, Store, StoreAt, Unchanged,
+};
 pub use fault::FactsFault;
 pub(crate) use fault::{Object, OrFault};
 pub use node::{NamespaceFacts, NodeFacts, OwnerFacts, OwnerRef};
@@ -43,6 +48,39 @@ pub struct Facts<'a> {
     pub meta: Meta<'a>,
     /// What it says of storage.
     pub subject: Subject<'a>,
+    /// The entry of the table, where it is a custom resource or a part of one: it is judged and never changed.
+    pub custom: Option<&'a CustomKind>,
+}
+
+/// The parts of one object that are judged one by one: the object itself, and of a custom resource each of its pod
+/// templates.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    /// The object; a custom resource that is nothing but one pod template is that.
+    pub first: Facts<'a>,
+    /// The pod templates of a custom resource.
+    pub more: Vec<Facts<'a>>,
+}
+
+impl<'a> Parts<'a> {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Facts<'a>> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    /// Remembers what the object said before it was changed.
+    pub fn compare(&mut self, old: &Parts<'_>) {
+        if let (Subject::Custom(custom), Subject::Custom(old)) = (&mut self.first.subject, &old.first.subject)
+        {
+            custom.compare(old);
+        }
+    }
+}
+
+impl<'a> From<Facts<'a>> for Parts<'a> {
+    fn from(first: Facts<'a>) -> Self {
+        Self { first, more: Vec::new() }
+    }
 }
 
 /// What an object says of storage, by its kind.
@@ -62,6 +100,8 @@ pub enum Subject<'a> {
     Node(NodeFacts),
     /// A ConfigMap or a Secret: looked up, not judged.
     Config(ConfigFacts),
+    /// A custom resource of a known operator.
+    Custom(Box<CustomFacts<'a>>),
     /// A kind that volgate has nothing to say about.
     Other,
 }
@@ -187,7 +227,33 @@ impl<'a> Facts<'a> {
                 None => Subject::Other,
             },
         };
-        Ok(Self { id, meta, subject })
+        Ok(Self { id, meta, subject, custom: None })
+    }
+
+    /// Reads one object as [`read`](Self::read) does, and a custom resource by the table.
+    ///
+    /// # Errors
+    /// The field that has a type which Kubernetes would refuse. What is odd in a custom resource is no error.
+    pub fn read_all(
+        object: impl Into<Node<'a>>,
+        namespace: Option<&str>,
+        kinds: &'a Kinds,
+    ) -> Result<Parts<'a>, FactsFault> {
+        let object = object.into();
+        let facts = Self::read(object, namespace)?;
+        let entry = match facts.subject {
+            Subject::Other => kinds.entry(&facts.id.api_version, &facts.id.kind),
+            _ => None,
+        };
+        let Some(entry) = entry else { return Ok(facts.into()) };
+        let (custom, pods) = CustomFacts::read(object, entry, facts.meta);
+        let part = |subject| Facts { id: facts.id.clone(), meta: facts.meta, subject, custom: Some(entry) };
+        let mut more: Vec<Facts<'a>> =
+            pods.into_iter().map(|pod| part(Subject::Workload(Box::new(pod)))).collect();
+        let is_one_template = entry.stores.is_empty() && custom.unread.is_empty() && more.len() == 1;
+        let only = if is_one_template { more.pop() } else { None };
+        let first = only.unwrap_or_else(|| part(Subject::Custom(Box::new(custom))));
+        Ok(Parts { first, more })
     }
 
     /// Whether volgate reads what objects of that kind say of storage.

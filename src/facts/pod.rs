@@ -36,8 +36,10 @@ impl ByName {
 /// A pod's spec, wherever it stands.
 #[derive(Debug)]
 pub struct PodFacts<'a> {
+    /// Where the steps begin: the object, or a template in a custom resource.
+    outer: FieldPath,
     /// The steps to the spec: `spec`, `spec.template.spec`, …
-    pub(super) base: &'static [&'static str],
+    base: &'static [&'static str],
     /// The JSON of the spec.
     pub spec: Node<'a>,
     /// The pod's labels: the template's in a workload.
@@ -65,6 +67,7 @@ impl<'a> PodFacts<'a> {
         base: &'static [&'static str],
     ) -> Result<Self, FactsFault> {
         let mut pod = Self {
+            outer: FieldPath::root(),
             base,
             spec,
             labels: meta.labels,
@@ -106,9 +109,14 @@ impl<'a> PodFacts<'a> {
         Ok(pod)
     }
 
+    /// The same spec in a template that stands there.
+    pub(super) fn beneath(self, outer: FieldPath) -> Self {
+        Self { outer, ..self }
+    }
+
     /// The field path of the spec.
     pub fn path(&self) -> FieldPath {
-        let mut path = FieldPath::root();
+        let mut path = self.outer.clone();
         self.base.iter().for_each(|key| path.push_key(*key));
         path
     }

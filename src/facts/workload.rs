@@ -2,7 +2,7 @@ use super::claim::ClaimSpec;
 use super::container::each;
 use super::fault::{FactsFault, Object, OrFault};
 use super::pod::ByName;
-use super::{Meta, PodFacts};
+use super::{Meta, PodFacts, PodsAt};
 use crate::json::Node;
 use crate::model::FieldPath;
 
@@ -119,12 +119,15 @@ pub struct ClaimTemplate<'a> {
     pub name: &'a str,
     /// What its claims ask for.
     pub spec: ClaimSpec,
+    /// What holds the list, where that is another part of a custom resource than `spec`.
+    within: Option<FieldPath>,
 }
 
 impl ClaimTemplate<'_> {
     /// Its path in the StatefulSet.
     pub fn path(&self) -> FieldPath {
-        FieldPath::root().key("spec").key("volumeClaimTemplates").index(self.index)
+        let within = self.within.clone().unwrap_or_else(|| FieldPath::root().key("spec"));
+        within.key("volumeClaimTemplates").index(self.index)
     }
 }
 
@@ -170,10 +173,7 @@ impl<'a> Workload<'a> {
                 } else {
                     Vec::new()
                 },
-                claim_retention: spec.map_at("persistentVolumeClaimRetentionPolicy")?.map(|policy| {
-                    let text = |key| policy.get(key).and_then(Node::as_str).unwrap_or("Retain");
-                    (text("whenDeleted"), text("whenScaled"))
-                }),
+                claim_retention: claim_retention(spec)?,
                 stateful_set: kind == WorkloadKind::StatefulSet
                     || owner.is_some_and(|owner| owner.kind == "StatefulSet"),
             })
@@ -181,10 +181,60 @@ impl<'a> Workload<'a> {
         read().or_within("spec")
     }
 
+    /// Reads a pod template that stands at `path` in a custom resource. `own` is the object's own metadata.
+    pub(super) fn of_template(
+        object: Node<'a>,
+        path: &FieldPath,
+        template: Node<'a>,
+        at: &PodsAt,
+        own: Meta<'a>,
+    ) -> Result<Self, FactsFault> {
+        let kind = at.alike.kind();
+        let meta = Meta::read(template)?;
+        let spec = template.map_at("spec")?.unwrap_or(Node::NULL);
+        let pod = PodFacts::read(spec, meta, &["spec"]).or_within("spec")?.beneath(path.clone());
+        // What stands beside a template says how many pods are made of it, and with which claims.
+        let parent = path.parent().unwrap_or_default();
+        let beside = object.at(&parent).unwrap_or(Node::NULL);
+        let replicas = beside.get("replicas").and_then(Node::as_i64).unwrap_or(1);
+        let (max_surge, max_unavailable) = if at.rolls { rolling_update(beside, replicas) } else { (0, 0) };
+        let strategy = if at.rolls {
+            beside.get("strategy").and_then(|it| it.get("type")?.as_str())
+        } else {
+            Some("Recreate")
+        };
+        let mut claim_templates = claim_templates(beside)?;
+        for template in &mut claim_templates {
+            template.within = Some(parent.clone());
+        }
+        Ok(Self {
+            kind,
+            pod,
+            replicas,
+            max_surge,
+            max_unavailable,
+            parallelism: 1,
+            concurrency: None,
+            strategy: Some(strategy.filter(|name| *name == "Recreate").unwrap_or("RollingUpdate")),
+            templates_by_name: ByName::default(),
+            claim_templates,
+            claim_retention: claim_retention(beside)?,
+            stateful_set: kind == WorkloadKind::StatefulSet
+                || own.controller.is_some_and(|owner| owner.kind == "StatefulSet"),
+        })
+    }
+
     /// The claim template that stands behind a pod volume of that name.
     pub fn claim_template(&self, name: &str) -> Option<&ClaimTemplate<'a>> {
         self.templates_by_name.find(&self.claim_templates, name, |template| template.name)
     }
+}
+
+fn claim_retention(spec: Node<'_>) -> Result<Option<(&str, &str)>, FactsFault> {
+    Ok(spec.map_at("persistentVolumeClaimRetentionPolicy")?.map(|policy| {
+        let text = |key| policy.get(key).and_then(Node::as_str).unwrap_or("Retain");
+        (text("whenDeleted"), text("whenScaled"))
+    }))
 }
 
 fn strategy(spec: Node<'_>) -> Result<&str, FactsFault> {
@@ -225,7 +275,7 @@ fn claim_templates(spec: Node<'_>) -> Result<Vec<ClaimTemplate<'_>>, FactsFault>
             Some(metadata) => metadata.name_at("name").or_within("metadata")?.unwrap_or_default(),
             None => "",
         };
-        Ok(ClaimTemplate { index, name, spec: ClaimSpec::read(item, &meta)? })
+        Ok(ClaimTemplate { index, name, spec: ClaimSpec::read(item, &meta)?, within: None })
     })
 }
 

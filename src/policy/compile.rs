@@ -3,7 +3,7 @@ use super::faults::{exclude_faults, match_faults, never_fits, pointless, rule_fa
 use super::matches::{Holds, POD};
 use super::schema::{Match, SelfService, StoragePolicy};
 use crate::catalog::Entry;
-use crate::facts::{Facts, Subject};
+use crate::facts::{CustomKind, Facts, Subject};
 use crate::model::FieldPath;
 use crate::rule::{PolicyFault, Reads, Rule, Subjects, Trust};
 use crate::rules;
@@ -34,6 +34,8 @@ pub struct CompiledPolicy {
     pub notices: Vec<PolicyFault>,
     /// Whether what it adds to the catalog counts for its own rules alone.
     pub alone: bool,
+    /// The custom resources that it adds.
+    pub custom_resources: Vec<CustomKind>,
 }
 
 /// A rule with its action.
@@ -108,6 +110,13 @@ impl CompiledPolicy {
         if let Some(service) = &spec.self_service {
             rule_faults(&service.rules, &spec_path.key("selfService").key("rules"), &mut faults);
         }
+        for (index, entry) in spec.custom_resources.iter().enumerate() {
+            let at = spec_path.key("customResources").index(index);
+            faults.extend(entry.faults().into_iter().map(|(field, why)| {
+                let path = field.parse().unwrap_or_default();
+                PolicyFault::new(at.join(&path), why)
+            }));
+        }
         let is_sound = |faults: &[PolicyFault]| faults.iter().all(|fault| fault.harmless);
         if is_sound(&faults) {
             pointless(spec, &compiled, &mut faults);
@@ -127,6 +136,7 @@ impl CompiledPolicy {
             exceptions,
             self_service: spec.self_service.clone().map(CompiledSelfService),
             catalog: spec.catalog.clone(),
+            custom_resources: spec.custom_resources.clone(),
             notices: faults,
             alone: false,
         };

@@ -1,4 +1,5 @@
 use crate::catalog::Entry;
+use crate::facts::CustomKind;
 use crate::model::LabelSelector;
 use crate::verdict::Action;
 use schemars::{JsonSchema, Schema};
@@ -69,6 +70,11 @@ pub struct StoragePolicySpec {
     /// among the manifests of `volgate check` for its own rules alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub catalog: Vec<Entry>,
+    /// Custom resources that hold pod templates or say on what data lie, in addition to the built-in table; they win over
+    /// it. They count for every policy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub custom_resources: Vec<CustomKind>,
 }
 
 /// What a policy is about: all parts that are given must hold.

@@ -58,16 +58,20 @@ impl PolicySet {
             return Err(faults);
         }
         policies.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
-        let shared = policies.iter().filter(|policy| !policy.alone);
-        let extra: Vec<_> = shared.flat_map(|policy| policy.catalog.iter().cloned()).collect();
+        let shared = || policies.iter().filter(|policy| !policy.alone);
+        let extra: Vec<_> = shared().flat_map(|policy| policy.catalog.iter().cloned()).collect();
+        let extra_kinds: Vec<_> =
+            shared().flat_map(|policy| policy.custom_resources.iter().cloned()).collect();
         let own = |policy: &CompiledPolicy| {
             let is_own = policy.alone && !policy.catalog.is_empty();
-            is_own.then(|| Catalog::with(extra.iter().chain(&policy.catalog).cloned().collect()))
+            is_own.then(|| {
+                Catalog::with(extra.iter().chain(&policy.catalog).cloned().collect(), extra_kinds.clone())
+            })
         };
         Ok(Self {
             own_catalogs: policies.iter().map(own).collect(),
             policies,
-            catalog: Catalog::with(extra),
+            catalog: Catalog::with(extra, extra_kinds),
             excluded: EXCLUDED_NAMESPACES.map(str::to_owned).to_vec(),
         })
     }

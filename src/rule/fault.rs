@@ -1,5 +1,6 @@
 //! Faults of a policy, which its author is told when it is loaded.
 
+use crate::catalog::Catalog;
 use crate::model::{FieldPath, LabelSelector, SelectorPart, nearly};
 
 /// One fault of a policy, with the field that it is about.
@@ -89,7 +90,9 @@ const OWNERS: [&str; 11] = [
 
 /// Reports kinds that are none. An owner can be of any kind, so that only what looks like a known one is a fault.
 pub(crate) fn kind_faults(kinds: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
-    for (index, kind) in kinds.iter().enumerate().filter(|(_, kind)| !KINDS.contains(&kind.as_str())) {
+    let custom = Catalog::embedded().kinds();
+    let is_known = |kind: &str| KINDS.contains(&kind) || custom.names(kind);
+    for (index, kind) in kinds.iter().enumerate().filter(|(_, kind)| !is_known(kind)) {
         if let Some(meant) = nearly(kind, KINDS.into_iter()) {
             let message = format!("{kind:?} is no kind: did you mean {meant}?");
             faults.push(PolicyFault::new(at.index(index), message));

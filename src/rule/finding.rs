@@ -119,6 +119,8 @@ fn cut(mut text: String) -> String {
 pub struct NewFindings<'s> {
     /// Whether a finding is up for judgement.
     admits: &'s dyn Fn(&NewFinding) -> bool,
+    /// How many are kept.
+    most: usize,
     kept: Vec<NewFinding>,
     seen: usize,
     left_out: usize,
@@ -138,8 +140,14 @@ impl<'s> NewFindings<'s> {
 
     /// None yet; only those count that are admitted.
     pub fn new(admits: &'s dyn Fn(&NewFinding) -> bool) -> Self {
+        Self::within(Self::MOST, admits)
+    }
+
+    /// The same for a part of an object, of whose allowance so many are left.
+    pub(crate) fn within(most: usize, admits: &'s dyn Fn(&NewFinding) -> bool) -> Self {
         Self {
             admits,
+            most,
             kept: Vec::new(),
             seen: 0,
             left_out: 0,
@@ -174,7 +182,7 @@ impl<'s> NewFindings<'s> {
         if !(self.admits)(&draft) {
             return;
         }
-        if self.kept.len() < Self::MOST {
+        if self.kept.len() < self.most {
             self.kept.push(draft);
             return;
         }

@@ -2,7 +2,7 @@ use super::support::{best_fit, class_samples, fits_any, one_of};
 use crate::facts::ClassFacts;
 use crate::model::{AccessMode, FieldPath, nearest};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
-use crate::storage::ClaimSite;
+use crate::storage::{ClaimSite, ClaimSiteKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -96,11 +96,18 @@ impl AccessModes {
     }
 
     fn judge(&self, context: &Context<'_>, site: &ClaimSite<'_>, findings: &mut NewFindings<'_>) {
+        if site.unchanged().modes {
+            return;
+        }
         let class = site.spec.class_in_effect(context.lookup);
         let allowed = self.allowed(class.as_deref());
         let choice = if allowed.is_empty() { &MODES } else { allowed };
         let field = site.field("accessModes");
         if site.spec.access_modes.is_empty() {
+            // An operator fills them in.
+            if matches!(site.kind, ClaimSiteKind::Custom(_)) {
+                return;
+            }
             let message = "asks for no access mode, and Kubernetes makes no claim without one";
             let help = format!("set `accessModes` to {}", one_of(choice));
             findings.push(NewFinding::new(field, message).help(help));

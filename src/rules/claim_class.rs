@@ -118,6 +118,9 @@ impl Rule for ClaimClass {
 
 impl ClaimClass {
     fn judge(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<NewFinding> {
+        if site.unchanged().class {
+            return None;
+        }
         let field = site.class_field();
         match &site.spec.class {
             ClassName::Named(class) => {
@@ -153,6 +156,10 @@ impl ClaimClass {
         if self.0.require_name && !is_named {
             let message = "names no class, which the policy wants of every claim";
             return Some(NewFinding::new(field, message).help(self.allowed()));
+        }
+        // A custom resource is not changed, and the claims that its operator makes of it may still be given a class.
+        if context.facts.custom.is_some() {
+            return None;
         }
         if let Some(default) = default {
             let class = &default.name;

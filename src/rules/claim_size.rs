@@ -2,7 +2,7 @@ use super::support::{best_fit, class_samples, quantity};
 use crate::json::Node;
 use crate::model::{FieldPath, Operation, Quantity};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
-use crate::storage::ClaimSite;
+use crate::storage::{ClaimSite, ClaimSiteKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -134,6 +134,9 @@ impl ClaimSize {
     }
 
     fn judge(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<NewFinding> {
+        if site.unchanged().size {
+            return None;
+        }
         let class = site.spec.class_in_effect(context.lookup);
         let Bounds { min, max } = self.bounds(class.as_deref());
         let field = site.request_field();
@@ -149,6 +152,10 @@ impl ClaimSize {
         };
         let help = format!("ask for {allowed} in `resources.requests.storage`");
         let Some(request) = &site.spec.request else {
+            // An operator has a size of its own.
+            if matches!(site.kind, ClaimSiteKind::Custom(_)) {
+                return None;
+            }
             let message = format!("asks for no size{of_class}, where the policy allows {allowed}");
             return Some(NewFinding::new(field, message).help(help));
         };

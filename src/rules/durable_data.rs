@@ -1,4 +1,5 @@
 mod asked;
+mod custom;
 mod doubt;
 mod judge;
 mod notes;
@@ -7,7 +8,7 @@ mod text;
 
 use super::most::Most;
 use crate::catalog::Allowance;
-use crate::facts::WorkloadKind;
+use crate::facts::{Subject, WorkloadKind};
 use crate::model::{Durability, FieldPath, LabelSelector};
 use crate::rule::{Context, NewFindings, PolicyFault, Reads, Rule, RuleKind, selector_faults};
 use crate::storage::Data;
@@ -59,6 +60,11 @@ use std::sync::Arc;
 /// `envFrom`, the configuration files that the catalog knows (`redis.conf`, `my.cnf`, `loki.yaml` …), and scripts that are
 /// mounted and run. What a Secret says is never shown: of a directory that it names, only the mount that covers it. The
 /// webhook has no right to read either; for it they are not known, and the answer is a warning where they matter.
+///
+/// Custom resources of known operators are judged as well, in CI and where their CRDs are installed: their pod templates like
+/// the workload that they resemble, and what they say of storage by a table (`customResources` of a policy adds to it). A
+/// Kafka with `storage: {type: ephemeral}`, and a product that keeps its data on an emptyDir unless it is told otherwise, is
+/// told to the one who applies it, and not to the operator. Where an existing one is changed in another way, it is a warning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -136,6 +142,9 @@ impl Rule for DurableData {
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
+        if let Subject::Custom(custom) = &context.facts.subject {
+            return self.judge_custom(custom, context.lookup, findings);
+        }
         let Some((workload, storage)) = context.storage() else { return };
         let mut data = Data::of_products(workload, storage, context.products(), &self.0.scratch);
         // Where the root file system is read-only and nothing is mounted, the product keeps its data elsewhere.

@@ -1,7 +1,7 @@
-use crate::facts::Workload;
+use crate::facts::{CustomClaim, Lies, Store, Subject, Workload};
 use crate::model::{Durability, FieldPath};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
-use crate::storage::{Data, DataPath, Place, Storage, writable_mounts};
+use crate::storage::{Data, DataPath, Place, Storage, claim_fate, writable_mounts};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,13 @@ impl Rule for ReclaimPolicy {
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
+        if let Subject::Custom(custom) = &context.facts.subject {
+            if self.0.volumes {
+                let stores = custom.stores.iter().filter(|store| !store.unchanged);
+                findings.extend(stores.flat_map(|store| custom_findings(store, context)));
+            }
+            return;
+        }
         let Some((workload, storage)) = context.storage() else { return };
         let known = Data::of_products(workload, storage, context.products(), &self.0.scratch);
         let mut paths = known.paths;
@@ -98,6 +105,21 @@ fn volume_finding(
     let draft = NewFinding::new(field, message)
         .help("use a class with `reclaimPolicy: Retain`, or set it on the volume");
     Some(if data.is_guess(storage) { draft.at_most(Action::Warn) } else { draft })
+}
+
+/// The claims that a custom resource asks for, of classes that delete their volumes.
+fn custom_findings(store: &Store<'_>, context: &Context<'_>) -> Vec<NewFinding> {
+    let doomed = |claim: &&CustomClaim| claim_fate(&claim.spec, context.lookup).most == Durability::Claim;
+    let found = store.claims.iter().filter(|_| store.lies == Lies::Claim).filter(doomed).map(|claim| {
+        let message = format!(
+            "{} keeps its data on claims whose reclaim policy is Delete: lost when {}",
+            store.product,
+            Durability::Claim.lost_when()
+        );
+        NewFinding::new(claim.class.clone(), message)
+            .help("use a class with `reclaimPolicy: Retain`, or set it on the volume")
+    });
+    found.collect()
 }
 
 fn retention_findings(workload: &Workload<'_>, findings: &mut NewFindings<'_>) {

@@ -195,7 +195,9 @@ impl Behind {
     fn site(site: &ClaimSite<'_>) -> Self {
         let name = match site.kind {
             ClaimSiteKind::Template(_) => "the claim of its template",
-            ClaimSiteKind::Ephemeral(_) | ClaimSiteKind::Claim => "the claim made for the pod",
+            ClaimSiteKind::Ephemeral(_) | ClaimSiteKind::Claim | ClaimSiteKind::Custom(_) => {
+                "the claim made for the pod"
+            }
         };
         let field = site.field("volumeMode");
         Self { name: name.to_owned(), mode: Some(site.spec.volume_mode), field }

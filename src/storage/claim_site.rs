@@ -1,6 +1,6 @@
 use crate::facts::{
-    CLASS_ANNOTATION, ClaimSpec, ClaimTemplate, ClassFacts, ClassName, Facts, PodVolume, Subject,
-    VolumeSource,
+    CLASS_ANNOTATION, ClaimSpec, ClaimTemplate, ClassFacts, ClassName, CustomClaim, Facts, PodVolume,
+    Subject, Unchanged, VolumeSource,
 };
 use crate::lookup::Lookup;
 use crate::model::FieldPath;
@@ -26,6 +26,8 @@ pub enum ClaimSiteKind<'f> {
     Template(&'f ClaimTemplate<'f>),
     /// A pod volume's `ephemeral.volumeClaimTemplate`.
     Ephemeral(&'f PodVolume<'f>),
+    /// What a custom resource asks its operator for.
+    Custom(&'f CustomClaim),
 }
 
 impl<'a> Facts<'a> {
@@ -37,7 +39,12 @@ impl<'a> Facts<'a> {
             }
             _ => None,
         };
-        own.into_iter().chain(self.workload().into_iter().flat_map(|workload| {
+        let stores = match &self.subject {
+            Subject::Custom(custom) => custom.stores.as_slice(),
+            _ => &[],
+        };
+        let of_operator = stores.iter().flat_map(|store| &store.claims).map(ClaimSite::custom);
+        own.into_iter().chain(of_operator).chain(self.workload().into_iter().flat_map(|workload| {
             let templates = workload.claim_templates.iter().map(ClaimSite::template);
             let volumes = workload.pod.volumes.iter();
             let ephemeral = volumes
@@ -61,13 +68,36 @@ impl<'f> ClaimSite<'f> {
         Some(Self { kind: ClaimSiteKind::Ephemeral(volume), spec, path })
     }
 
+    /// A claim of a custom resource.
+    pub fn custom(claim: &'f CustomClaim) -> Self {
+        Self { kind: ClaimSiteKind::Custom(claim), spec: &claim.spec, path: FieldPath::root() }
+    }
+
+    /// What of it was judged before the object was changed, and cannot be changed or has not.
+    pub fn unchanged(&self) -> Unchanged {
+        match self.kind {
+            ClaimSiteKind::Custom(claim) => claim.unchanged,
+            _ => Unchanged::default(),
+        }
+    }
+
     /// The path of a field of the claim's spec.
     pub fn field(&self, name: &'static str) -> FieldPath {
+        if let ClaimSiteKind::Custom(claim) = self.kind {
+            return match name {
+                "accessModes" => claim.modes.clone(),
+                "storageClassName" => claim.class.clone(),
+                _ => claim.class.parent().unwrap_or_default().key(name),
+            };
+        }
         self.path.key("spec").key(name)
     }
 
     /// The path of the field that names the class, or that would.
     pub fn class_field(&self) -> FieldPath {
+        if let ClaimSiteKind::Custom(claim) = self.kind {
+            return claim.class.clone();
+        }
         if self.spec.class_in_annotation {
             return self.path.key("metadata").key("annotations").key(CLASS_ANNOTATION);
         }
@@ -76,6 +106,9 @@ impl<'f> ClaimSite<'f> {
 
     /// The path of the storage request.
     pub fn request_field(&self) -> FieldPath {
+        if let ClaimSiteKind::Custom(claim) = self.kind {
+            return claim.size.clone();
+        }
         self.field("resources").key("requests").key("storage")
     }
 }

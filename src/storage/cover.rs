@@ -143,44 +143,7 @@ impl<'w, 'a> Storage<'w, 'a> {
 
     /// What becomes of data on a claim that asks for this.
     pub fn claim_spec_fate(&self, spec: &ClaimSpec) -> Fate {
-        if let Some(name) = &spec.volume_name {
-            return self.lookup.volume(name).map_or(UNKNOWN_CLAIM, |volume| volume_fate(&volume));
-        }
-        // With the class "" it is one of the volumes that are made by hand; which one is not known yet.
-        let Some(class) = spec.class_facts(self.lookup) else { return UNKNOWN_CLAIM };
-        if class.is_static() {
-            return self.static_fate(&class.name, spec);
-        }
-        let reach = if class.is_local() { Reach::SomeNodes } else { Reach::Unknown };
-        Fate::certain(retained(class.reclaim), reach)
-    }
-
-    /// The range over the volumes that a claim of a static class could get.
-    fn static_fate(&self, class: &str, spec: &ClaimSpec) -> Fate {
-        let all = self.lookup.available(class);
-        let alike = |some: usize| some == 0 || some == all.count;
-        if alike(all.retained) && alike(all.tied) {
-            // Any of them is as good as another, where there is one that would do.
-            let looked_at = Cell::new(0);
-            let fits = |volume: &VolumeFacts| {
-                looked_at.set(looked_at.get() + 1);
-                looked_at.get() > MOST_VOLUMES || could_be_of(volume, spec)
-            };
-            let found = self.lookup.find_available(class, &fits).filter(|_| looked_at.get() <= MOST_VOLUMES);
-            return found.map_or(UNKNOWN_CLAIM, |volume| volume_fate(&volume));
-        }
-        if all.count > MOST_VOLUMES {
-            return UNKNOWN_CLAIM;
-        }
-        let volumes = self.lookup.available_volumes(class).into_iter();
-        let fates = volumes.filter(|volume| could_be_of(volume, spec)).map(|volume| volume_fate(&volume));
-        fates
-            .reduce(|a, b| Fate {
-                least: a.least.min(b.least),
-                most: a.most.max(b.most),
-                reach: if a.reach == b.reach { a.reach } else { Reach::Unknown },
-            })
-            .unwrap_or(UNKNOWN_CLAIM)
+        claim_fate(spec, self.lookup)
     }
 
     /// The durability table: for every container its writable mounts and devices, and its writable layer.
@@ -216,6 +179,48 @@ impl<'w, 'a> Storage<'w, 'a> {
         }
         rows
     }
+}
+
+/// What becomes of data on a claim that asks for this.
+pub fn claim_fate(spec: &ClaimSpec, lookup: &dyn Lookup) -> Fate {
+    if let Some(name) = &spec.volume_name {
+        return lookup.volume(name).map_or(UNKNOWN_CLAIM, |volume| volume_fate(&volume));
+    }
+    // With the class "" it is one of the volumes that are made by hand; which one is not known yet.
+    let Some(class) = spec.class_facts(lookup) else { return UNKNOWN_CLAIM };
+    if class.is_static() {
+        return static_fate(&class.name, spec, lookup);
+    }
+    let reach = if class.is_local() { Reach::SomeNodes } else { Reach::Unknown };
+    Fate::certain(retained(class.reclaim), reach)
+}
+
+/// The range over the volumes that a claim of a static class could get.
+fn static_fate(class: &str, spec: &ClaimSpec, lookup: &dyn Lookup) -> Fate {
+    let all = lookup.available(class);
+    let alike = |some: usize| some == 0 || some == all.count;
+    if alike(all.retained) && alike(all.tied) {
+        // Any of them is as good as another, where there is one that would do.
+        let looked_at = Cell::new(0);
+        let fits = |volume: &VolumeFacts| {
+            looked_at.set(looked_at.get() + 1);
+            looked_at.get() > MOST_VOLUMES || could_be_of(volume, spec)
+        };
+        let found = lookup.find_available(class, &fits).filter(|_| looked_at.get() <= MOST_VOLUMES);
+        return found.map_or(UNKNOWN_CLAIM, |volume| volume_fate(&volume));
+    }
+    if all.count > MOST_VOLUMES {
+        return UNKNOWN_CLAIM;
+    }
+    let volumes = lookup.available_volumes(class).into_iter();
+    let fates = volumes.filter(|volume| could_be_of(volume, spec)).map(|volume| volume_fate(&volume));
+    fates
+        .reduce(|a, b| Fate {
+            least: a.least.min(b.least),
+            most: a.most.max(b.most),
+            reach: if a.reach == b.reach { a.reach } else { Reach::Unknown },
+        })
+        .unwrap_or(UNKNOWN_CLAIM)
 }
 
 /// How many free volumes of a static class are looked at for one mount; of more that are not alike, which of them a

@@ -78,6 +78,7 @@ fn policies() -> PolicySet {
         catalog: Vec::new(),
         notices: Vec::new(),
         alone: false,
+        custom_resources: Vec::new(),
     }])
     .unwrap()
 }
