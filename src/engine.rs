@@ -47,14 +47,14 @@ impl Engine<'_> {
         let facts = Facts::read(review.object, review.namespace)?;
         let overlooked = self.overlooks(review, &facts);
         let patch = self.changes(review, &facts);
-        let findings = if patch.is_empty() {
+        let (findings, _) = if patch.is_empty() {
             self.all_findings(review, &facts)
         } else {
             let changed = Review { object: patch.current(), ..*review };
             let facts = Facts::read(changed.object, review.namespace)?;
             self.all_findings(&changed, &facts)
         };
-        Ok(Verdict { findings, patch: patch.finish(), overlooked })
+        Ok(Verdict { findings, patch: patch.finish(), overlooked, ..Verdict::default() })
     }
 
     /// What the mutating rules change.
@@ -87,11 +87,20 @@ impl Engine<'_> {
     /// # Errors
     /// The field that has a wrong type.
     pub fn validate(&self, review: &Review<'_>) -> Result<Vec<Finding>, FactsFault> {
+        Ok(self.review(review)?.findings)
+    }
+
+    /// The same, with the policies that are about the object.
+    ///
+    /// # Errors
+    /// The field that has a wrong type.
+    pub fn review(&self, review: &Review<'_>) -> Result<Verdict, FactsFault> {
         if !writes(review) {
-            return Ok(Vec::new());
+            return Ok(Verdict::default());
         }
         let facts = Facts::read(review.object, review.namespace)?;
-        Ok(self.all_findings(review, &facts))
+        let (findings, about) = self.all_findings(review, &facts);
+        Ok(Verdict { findings, about, ..Verdict::default() })
     }
 
     /// What the rules that read replicas find in a workload that is scaled up, as `validate` would if the workload itself
@@ -132,7 +141,7 @@ impl Engine<'_> {
         };
         let facts = Facts::read(review.object, review.namespace)?;
         let replicas = FieldPath::root().key("spec").key("replicas");
-        Ok(self.findings(&review, &facts, |_, rule, context, drafts| {
+        let (findings, _) = self.findings(&review, &facts, |_, rule, context, drafts| {
             if !rule.rule.reads_replicas(kind) {
                 return;
             }
@@ -143,7 +152,8 @@ impl Engine<'_> {
             } else {
                 drafts.push(unknown_workload(scale));
             }
-        }))
+        });
+        Ok(findings)
     }
 
     fn changes<'r>(&self, review: &Review<'r>, facts: &Facts<'_>) -> PatchBuilder<'r> {
@@ -165,7 +175,7 @@ impl Engine<'_> {
         patch
     }
 
-    fn all_findings(&self, review: &Review<'_>, facts: &Facts<'_>) -> Vec<Finding> {
+    fn all_findings(&self, review: &Review<'_>, facts: &Facts<'_>) -> (Vec<Finding>, Vec<usize>) {
         let of_deployment = writes_of_deployment_controller(review, facts);
         self.findings(review, facts, |policy, rule, context, drafts| {
             // Refused here, a rollout would hang half-way through, with nobody to read why.
@@ -178,23 +188,27 @@ impl Engine<'_> {
         })
     }
 
-    /// What `judge` finds with each rule of each policy that is about the object.
+    /// What `judge` finds with each rule of each policy that is about the object, and which policies these are.
     fn findings(
         &self,
         review: &Review<'_>,
         facts: &Facts<'_>,
         judge: impl Fn(&CompiledPolicy, &CompiledRule, &Context<'_>, &mut NewFindings<'_>),
-    ) -> Vec<Finding> {
+    ) -> (Vec<Finding>, Vec<usize>) {
         let scope = scope(review, facts);
         if matches!(scope, Scope::Nothing) || self.leaves_alone(review, facts) {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         }
         let subjects = Subjects::new(facts, self.lookup, review.user);
         let context = self.context(review, facts, &subjects);
         let mut findings = Findings::default();
         let admits = |draft: &NewFinding| scope.admits(draft);
-        for policy in self.policies.policies() {
+        let mut about = Vec::new();
+        for (place, policy) in self.policies.policies().iter().enumerate() {
             for rule in policy.rules_about(&subjects) {
+                if about.last() != Some(&place) {
+                    about.push(place);
+                }
                 let mut drafts = NewFindings::new(&admits);
                 judge(policy, rule, &context, &mut drafts);
                 let drafts = drafts.finish();
@@ -218,7 +232,7 @@ impl Engine<'_> {
             let key = |f: &Finding| (f.excused.is_some(), std::cmp::Reverse(f.action));
             key(a).cmp(&key(b)).then_with(|| a.field.cmp(&b.field)).then_with(|| a.rule.cmp(b.rule))
         });
-        findings
+        (findings, about)
     }
 
     /// Why the object is not judged, when it is not.

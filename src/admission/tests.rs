@@ -40,6 +40,7 @@ fn objecting(action: Action, rule: Objector) -> PolicySet {
         exceptions: Vec::new(),
         self_service: None,
         catalog: Vec::new(),
+        counts: std::sync::Arc::default(),
     }])
     .unwrap()
 }

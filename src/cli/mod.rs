@@ -5,6 +5,8 @@ mod agent;
 mod check;
 #[cfg(feature = "cluster")]
 mod daemon;
+#[cfg(feature = "cluster")]
+mod doctor;
 mod explain;
 mod given;
 mod input;
@@ -50,6 +52,8 @@ enum Command {
     #[cfg(feature = "cluster")]
     Serve(Box<serve::Args>),
     #[cfg(feature = "cluster")]
+    Doctor(doctor::Args),
+    #[cfg(feature = "cluster")]
     Webhooks(Box<webhooks::Args>),
     #[cfg(feature = "agent")]
     Agent(Box<agent::Args>),
@@ -66,6 +70,8 @@ pub fn run() -> ExitCode {
         Command::Crd => say(&crate::crd::yaml()).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "cluster")]
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "cluster")]
+        Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "cluster")]
         Command::Webhooks(args) => webhooks::run(&args),
         #[cfg(feature = "agent")]

@@ -2,9 +2,12 @@
 //! them, in the one that leads. A configuration is written by a process that can answer, so that none refuses a workload
 //! because volgate is not there yet.
 
+use super::baseline::Baseline;
 use super::calls::{Calls, Fault};
 use super::desired::{Progress, desired, is_newer, is_older, must_wait};
 use super::lease::{Candidate, LeaseSettings, Term};
+use super::policies::{ClusterPolicies, PolicyStatuses};
+use super::policy_status::{InForce, PolicyStatus};
 use super::register::{FIELD_MANAGER, NAME, Registration, configurations};
 use super::registered::{Caller, Registered, Trust};
 use super::secret::{SecretSettings, SharedSecret};
@@ -57,6 +60,21 @@ pub struct RegistrarOptions {
     pub lease: LeaseSettings,
     /// Where the CAs come from.
     pub authorities: Authorities,
+    /// The policies that are to be kept; none where somebody else makes them.
+    pub policies: Option<PolicyKeeping>,
+}
+
+/// What is known of the cluster's policies, for the one that leads.
+pub struct PolicyKeeping {
+    /// The StoragePolicy objects.
+    pub policies: watch::Receiver<ClusterPolicies>,
+    /// Their statuses.
+    pub statuses: PolicyStatuses,
+    /// What of them is in force in this process.
+    pub in_force: watch::Receiver<InForce>,
+    /// Becomes true when it is known that the StoragePolicy `baseline` was made, so that from then on only objects count; none
+    /// where volgate is not to make it.
+    pub settled: Option<watch::Sender<bool>>,
 }
 
 /// What is registered, as this process last saw it.
@@ -171,6 +189,8 @@ pub struct Registrar {
     calls: Calls,
     options: RegistrarOptions,
     secret: Option<SharedSecret>,
+    baseline: Option<Baseline>,
+    status: Option<PolicyStatus>,
     candidate: Candidate,
     term: watch::Receiver<Term>,
 }
@@ -194,6 +214,9 @@ struct Course {
     newer: bool,
     unanswered: u32,
     told: String,
+    /// Whether there was a configuration when this process looked first.
+    before: Option<bool>,
+    told_of_baseline: String,
 }
 
 /// When to look again.
@@ -208,7 +231,7 @@ impl Registrar {
     /// Nothing is read or written before [`Registrar::run`].
     pub fn new(
         client: kube::Client,
-        options: RegistrarOptions,
+        mut options: RegistrarOptions,
         certificates: Arc<Certificates>,
         clock: Clock,
     ) -> Self {
@@ -223,16 +246,35 @@ impl Registrar {
             }
             Authorities::Given(_) => None,
         };
-        Self { view, calls, options, secret, candidate, term }
+        let (mut baseline, mut status) = (None, None);
+        if let Some(PolicyKeeping { policies, statuses, in_force, settled }) = options.policies.take() {
+            let identity = &options.lease.identity;
+            let replica = identity.rsplit_once('_').map_or(identity.as_str(), |(pod, _)| pod).to_owned();
+            let namespace = options.namespace.clone();
+            baseline =
+                settled.map(|settled| Baseline::new(calls.clone(), namespace, policies.clone(), settled));
+            status = Some(PolicyStatus::new(calls.clone(), policies, statuses.0, in_force, replica));
+        }
+        Self { view, calls, options, secret, baseline, status, candidate, term }
     }
 
     /// Stands for election and writes while it leads, once `ready` says that reviews can be judged, until `stop` ends; then
     /// gives the lease back.
     pub async fn run(self, ready: impl Fn() -> bool, stop: impl Future<Output = ()>) {
-        let Self { view, calls, options, secret, mut candidate, term } = self;
-        let writer = Writer { view: &view, calls: &calls, options: &options, secret: secret.as_ref(), term };
+        let Self { view, calls, options, secret, baseline, mut status, mut candidate, term } = self;
+        let (secret, baseline) = (secret.as_ref(), baseline.as_ref());
+        let telling = {
+            let term = term.clone();
+            async {
+                match &mut status {
+                    Some(status) => status.run(term).await,
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        let writer = Writer { view: &view, calls: &calls, options: &options, secret, baseline, term };
         let following = async {
-            match &secret {
+            match secret {
                 Some(secret) => secret.follow().await,
                 None => std::future::pending().await,
             }
@@ -241,6 +283,7 @@ impl Registrar {
             () = candidate.run() => {}
             () = writer.run(ready) => {}
             () = following => {}
+            () = telling => {}
             () = stop => {}
         }
         candidate.release().await;
@@ -253,6 +296,7 @@ struct Writer<'a> {
     calls: &'a Calls,
     options: &'a RegistrarOptions,
     secret: Option<&'a SharedSecret>,
+    baseline: Option<&'a Baseline>,
     term: watch::Receiver<Term>,
 }
 
@@ -290,6 +334,7 @@ impl Writer<'_> {
 
     async fn round(&self, course: &mut Course, ready: impl Fn() -> bool) -> Result<Next, String> {
         let found = self.view.look().await?;
+        self.look_at_baseline(course, !found.is_gone()).await;
         if !self.leads() {
             // Another may have changed everything when this one leads again.
             (course.verified, course.registered) = (false, false);
@@ -306,6 +351,21 @@ impl Writer<'_> {
             return Ok(Next::Go);
         };
         self.keep(course, found, bundle).await
+    }
+
+    /// Before anything is registered, so that there is something to judge by. That it cannot be made keeps nothing else up: the
+    /// built-in baseline is in force meanwhile.
+    async fn look_at_baseline(&self, course: &mut Course, registered: bool) {
+        let before = *course.before.get_or_insert(registered);
+        let Some(baseline) = self.baseline else { return };
+        match baseline.look(self.leads(), before).await {
+            Ok(()) => course.told_of_baseline.clear(),
+            Err(why) if why != course.told_of_baseline => {
+                tracing::warn!("{why}; trying again, and the built-in baseline is in force meanwhile");
+                course.told_of_baseline = why;
+            }
+            Err(_) => {}
+        }
     }
 
     /// How far the last step of a renewal has got.

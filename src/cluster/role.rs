@@ -1,15 +1,27 @@
 use super::Watched;
+use super::baseline::{BASELINE_NAME, MEMORY};
 use super::register::NAME;
 use super::registrar::{OWNER_ROLE, PROBE};
 use super::secret::SECRET;
-use super::watched::{CLUSTER_ROLES, LEASES, MUTATING_WEBHOOKS, POD_TEMPLATES, SECRETS, VALIDATING_WEBHOOKS};
+use super::watched::{
+    CLUSTER_ROLES, CONFIG_MAPS, LEASES, MUTATING_WEBHOOKS, POD_TEMPLATES, POLICIES, SECRETS,
+    VALIDATING_WEBHOOKS,
+};
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
 /// What the ClusterRole of the registration must allow; `manifests/` is made from it.
 pub fn registration_cluster_rules() -> Vec<PolicyRule> {
     let mut webhooks = rule(MUTATING_WEBHOOKS, &["create", "get", "patch"], Some(NAME));
     webhooks.resources.get_or_insert_default().push(VALIDATING_WEBHOOKS.resource.to_owned());
-    vec![webhooks, rule(CLUSTER_ROLES, &["get"], Some(OWNER_ROLE))]
+    vec![
+        webhooks,
+        rule(CLUSTER_ROLES, &["get"], Some(OWNER_ROLE)),
+        rule(POLICIES, &["create", "patch"], Some(BASELINE_NAME)),
+        PolicyRule {
+            resources: Some(vec!["storagepolicies/status".to_owned()]),
+            ..rule(POLICIES, &["patch"], None)
+        },
+    ]
 }
 
 /// What the Role in volgate's own namespace must allow.
@@ -19,8 +31,16 @@ pub fn registration_namespace_rules() -> Vec<PolicyRule> {
         // Who creates by a POST may do so under any name.
         rule(LEASES, &["create"], None),
         rule(LEASES, &["get", "update"], Some(NAME)),
+        rule(CONFIG_MAPS, &["create", "get", "patch"], Some(MEMORY)),
         rule(POD_TEMPLATES, &["create", "patch"], Some(PROBE)),
     ]
+}
+
+/// What the ClusterRole of whoever removes volgate must allow; the chart has it.
+pub fn removal_rules() -> Vec<PolicyRule> {
+    let mut webhooks = rule(MUTATING_WEBHOOKS, &["delete", "get"], Some(NAME));
+    webhooks.resources.get_or_insert_default().push(VALIDATING_WEBHOOKS.resource.to_owned());
+    vec![webhooks, rule(CLUSTER_ROLES, &["delete"], Some(OWNER_ROLE))]
 }
 
 fn rule(of: Watched, verbs: &[&str], name: Option<&str>) -> PolicyRule {

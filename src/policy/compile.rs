@@ -1,3 +1,4 @@
+use super::counts::Counts;
 use super::matches::POD;
 use super::schema::{Exception, Match, RuleEntry, SelfService, StoragePolicy};
 use crate::catalog::Entry;
@@ -29,6 +30,8 @@ pub struct CompiledPolicy {
     pub self_service: Option<CompiledSelfService>,
     /// What it adds to the catalog.
     pub catalog: Vec<Entry>,
+    /// How often it had a say. Copies of the policy count together.
+    pub counts: Arc<Counts>,
 }
 
 /// A rule with its action.
@@ -111,6 +114,7 @@ impl CompiledPolicy {
             exceptions,
             self_service: spec.self_service.clone().map(CompiledSelfService),
             catalog: spec.catalog.clone(),
+            counts: Arc::default(),
         })
     }
 

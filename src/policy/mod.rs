@@ -1,6 +1,7 @@
 //! The StoragePolicy: one type for the file and the CRD, read with every fault at once, compiled to a [`PolicySet`].
 
 mod compile;
+mod counts;
 mod crd;
 mod load;
 mod matches;
@@ -8,6 +9,7 @@ mod schema;
 mod set;
 
 pub use compile::{CompiledException, CompiledPolicy, CompiledRule, CompiledSelfService};
+pub use counts::Counts;
 pub use crd::{crd, schema_json};
 pub use load::{another_engines, load};
 pub use schema::{

@@ -76,6 +76,7 @@ fn policies() -> PolicySet {
         exceptions: Vec::new(),
         self_service: None,
         catalog: Vec::new(),
+        counts: std::sync::Arc::default(),
     }])
     .unwrap()
 }
