@@ -5,14 +5,19 @@
 mod argv;
 mod budget;
 mod client;
+mod condition;
 mod configuration;
 mod container;
 mod entry;
+mod flags;
 mod image;
+mod paths;
+mod places;
 mod resolve;
 mod script;
 mod settings;
 mod start;
+mod statefulness;
 mod variables;
 
 use std::collections::HashMap;
@@ -28,8 +33,8 @@ pub use entry::{
 };
 pub use image::ImageRef;
 use image::{ANY_NAME, Pattern, ending, stem};
-pub use resolve::{CacheDoubt, DataPlace, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure};
 pub use start::Start;
+pub use statefulness::{CacheDoubt, DataPlace, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure};
 
 const EMBEDDED: &str = include_str!("catalog.json");
 

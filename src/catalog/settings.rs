@@ -4,6 +4,7 @@ use super::argv::{Argv, is_flag};
 use super::configuration::{Configuration, File};
 use super::container::{Origin, plain};
 use super::entry::{ConfigFile, Syntax};
+use super::flags::{FlagValue, flag_values};
 use super::variables::Env;
 use crate::facts::{ConfigText, Sealed, documents};
 use serde_json::Value;
@@ -165,11 +166,11 @@ impl SealedFile<'_, '_> {
 fn named<'w>(file: &'w ConfigFile, argv: &'w Argv<'_, '_>) -> Vec<Option<Cow<'w, str>>> {
     let mut named = Vec::new();
     for flag in &file.flags {
-        for (value, _) in super::resolve::flag_values(argv, flag) {
+        for (value, _) in flag_values(argv, flag) {
             match value {
-                super::resolve::Value::Known(value) => named.push(Some(Cow::Borrowed(value))),
-                super::resolve::Value::Unknown => named.push(None),
-                super::resolve::Value::None => {}
+                FlagValue::Known(value) => named.push(Some(Cow::Borrowed(value))),
+                FlagValue::Unknown => named.push(None),
+                FlagValue::None => {}
             }
         }
     }

@@ -1,8 +1,9 @@
 //! How the findings of durable-data name paths, and what lies beneath them.
 
-use crate::facts::{Mount, VolumeSource};
+use super::asked::Asked;
+use crate::facts::{Mount, VolumeSource, WorkloadKind};
 use crate::model::{Brief, FieldPath, FsPath, beginning, shortened};
-use crate::storage::{Cover, DataPath, Place, Storage};
+use crate::storage::{Cover, DataPath, Place, Storage, Why};
 use std::borrow::Cow;
 
 /// How much of a path a message shows, and how many of a list.
@@ -97,4 +98,73 @@ pub(super) fn field(pod: &FieldPath, data: &DataPath<'_, '_>) -> FieldPath {
         Place::Volume(volume) => volume.source_path(pod),
         Place::Template(template) => template.path(),
     }
+}
+
+/// What to do about a product's data that do not last, in the words of the workload's kind.
+pub(super) fn claim_help(
+    asked: &Asked<'_, '_, '_>,
+    data: &DataPath<'_, '_>,
+    alike: &[&DataPath<'_, '_>],
+    at: &str,
+) -> String {
+    let workload = asked.workload;
+    let list = match workload.kind {
+        WorkloadKind::StatefulSet => "`volumeClaimTemplates`",
+        WorkloadKind::Pod if workload.stateful_set => "the StatefulSet's `volumeClaimTemplates`",
+        _ => "`volumes`",
+    };
+    let mut help = if alike.len() > 1 && data.hidden_by.is_none() {
+        let paths = listed(alike.iter(), " and ", |data| brief(&data.path));
+        format!("mount PersistentVolumeClaims at {paths}: add them to {list} and mount them there")
+    } else {
+        format!("mount a PersistentVolumeClaim at {at}: add it to {list} and mount it with `mountPath: {at}`")
+    };
+    if let Why::Product { name, .. } = data.why
+        && let Some(arguments) = asked.context.catalog.cache_arguments(name)
+    {
+        help.push_str(&format!("; if it is a mere cache, start it with `{arguments}`"));
+    }
+    help
+}
+
+/// What the paths are: whose data, or by whose word.
+pub(super) fn owner(data: &DataPath<'_, '_>, alike: &[&DataPath<'_, '_>]) -> String {
+    let path = brief(&data.path);
+    match data.why {
+        Why::Product { name, moved_by: None, .. } => {
+            format!("{name} keeps its data in {}", listed(alike.iter(), " and ", |data| brief(&data.path)))
+        }
+        Why::Product { name, moved_by: Some(by), .. } => {
+            format!(
+                "{name} keeps its data in {} (set by {by})",
+                listed(alike.iter(), ", ", |data| brief(&data.path))
+            )
+        }
+        Why::Resembles { name } => {
+            format!("{path}, a directory in which {name} keeps its data")
+        }
+        Why::Named => format!("{path}, where data lies by its name"),
+        Why::Policy | Why::StatefulSet => format!("the policy calls {path} data"),
+    }
+}
+
+/// Where these data lie, with the mounts that someone took for enough.
+pub(super) fn place<'w, 'a>(
+    data: &DataPath<'w, 'a>,
+    alike: &[&'w DataPath<'w, 'a>],
+    storage: Storage<'w, 'a>,
+) -> String {
+    let mut place = describe(data);
+    if alike.len() > 1 {
+        place = place.replacen("which is", "which are", 1).replacen("which lies", "which lie", 1);
+    }
+    let partial_of = || alike.iter().flat_map(|data| partial_mounts(data, storage));
+    let partial = listed(partial_of(), " and ", |(mount, cover)| {
+        format!("{}, which {},", brief(&mount.path), lies(&cover)).into()
+    });
+    if !partial.is_empty() {
+        let are = if partial_of().nth(1).is_some() { "are" } else { "is" };
+        place.push_str(&format!(" (only {partial} {are} covered)"));
+    }
+    place
 }

@@ -1,0 +1,152 @@
+//! Conditions of the catalog, asked of what a container says.
+
+use super::argv::{Argv, is_flag};
+use super::entry::Condition;
+use super::flags::{FlagValue, flag_values};
+use super::settings::Settings;
+use super::statefulness::Unsure;
+use super::variables::Env;
+
+/// What is known of a condition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Truth<'a> {
+    No,
+    /// It holds or not by the value of a variable or the content of a file that is not known.
+    Perhaps(Unsure<'a>),
+    Yes,
+}
+
+/// What a container says: conditions are asked of it.
+pub(super) struct Said<'s, 'c, 'a> {
+    pub(super) argv: &'s Argv<'c, 'a>,
+    pub(super) settings: &'s Settings<'c, 'a>,
+}
+
+/// The least that holds of conditions that must all hold.
+pub(super) fn all_hold<'a>(conditions: &'a [Condition], said: &Said<'_, '_, 'a>) -> Truth<'a> {
+    let mut all = Truth::Yes;
+    for condition in conditions {
+        match holds(condition, said) {
+            Truth::No => return Truth::No,
+            Truth::Perhaps(by) => all = Truth::Perhaps(by),
+            Truth::Yes => {}
+        }
+    }
+    all
+}
+
+/// The most that holds of conditions of which one is enough.
+pub(super) fn any_holds<'a>(conditions: &'a [Condition], said: &Said<'_, '_, 'a>) -> Truth<'a> {
+    let mut any = Truth::No;
+    for condition in conditions {
+        match holds(condition, said) {
+            Truth::No => {}
+            Truth::Perhaps(by) => any = Truth::Perhaps(by),
+            Truth::Yes => return Truth::Yes,
+        }
+    }
+    any
+}
+
+fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
+    let argv = said.argv;
+    let listed = |value: &str| condition.is.iter().any(|known| value_is(value, known));
+    let mut values = Given { condition, given: false, fits: true };
+    if let Some(flag) = &condition.flag {
+        for (value, _) in flag_values(argv, flag) {
+            // A flag with nothing behind it has the empty value: `--save` at the end of Redis' arguments.
+            values.take(match value {
+                FlagValue::Known(value) => Some(value),
+                FlagValue::None => Some(""),
+                FlagValue::Unknown => None,
+            });
+        }
+    } else if let Some(word) = &condition.word {
+        if has_word(argv, word) {
+            values.take(Some(word));
+        }
+    } else if let Some(name) = &condition.env {
+        match argv.env(name) {
+            Env::Unset => {}
+            // That it is set is all that is asked.
+            Env::Unknown | Env::Sealed(_) if condition.is.is_empty() => values.take(None),
+            Env::Unknown | Env::Perhaps => return Truth::Perhaps(Unsure::Variable(name)),
+            Env::Sealed(text) => values.take(condition.is.iter().map(String::as_str).find(|known| {
+                // The value that it is equal to stands in the catalog.
+                text.is(|text| value_is(text, known))
+            })),
+            Env::Value(value) => values.take(Some(value)),
+        }
+    }
+    let by_file = condition.key.as_ref().filter(|_| !values.given);
+    if let Some(key) = by_file {
+        for (value, _) in said.settings.values(key) {
+            values.take(Some(&*value).filter(|value| !is_filled_in(value)));
+        }
+        for file in said.settings.sealed(key) {
+            values.given = true;
+            values.fits &=
+                condition.is.is_empty() || file.is(key, |all| all.iter().all(|value| listed(value)));
+        }
+        if !values.given
+            && let Some(from) = said.settings.unknown
+        {
+            return Truth::Perhaps(Unsure::File(from.file));
+        }
+        // What stands in the image or on another volume is not as the default unless it is known to be.
+        if !values.given && said.settings.hidden {
+            return Truth::No;
+        }
+    }
+    // The image's own file may say anything, unless the catalog asks for an argument or a variable first.
+    let key_alone = condition.key.is_some() && condition.flag.is_none() && condition.env.is_none();
+    if key_alone && !values.given && !said.settings.are_known() {
+        return Truth::No;
+    }
+    let words_known = condition.env.is_some() || key_alone || !argv.has_unknown_words();
+    let holds = if values.given {
+        values.fits && !(condition.absent && condition.is.is_empty())
+    } else {
+        condition.absent && words_known
+    };
+    if holds { Truth::Yes } else { Truth::No }
+}
+
+/// The values that were met so far of what a condition is about.
+struct Given<'a> {
+    condition: &'a Condition,
+    given: bool,
+    fits: bool,
+}
+
+impl Given<'_> {
+    /// One more value; none where it is not known.
+    fn take(&mut self, value: Option<&str>) {
+        self.given = true;
+        let listed = |value: &str| self.condition.is.iter().any(|known| value_is(value, known));
+        self.fits &= self.condition.is.is_empty() || value.is_some_and(listed);
+    }
+}
+
+/// Whether something else puts a value there before the server reads it: `${DATA_DIR}`, `{{ .Values.dir }}`.
+pub(super) fn is_filled_in(value: &str) -> bool {
+    value.contains("${") || value.contains("{{") || value.contains("$(")
+}
+
+fn value_is(value: &str, pattern: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => value.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start)),
+        None => value.eq_ignore_ascii_case(pattern),
+    }
+}
+
+fn has_word(argv: &Argv<'_, '_>, pattern: &str) -> bool {
+    let texts = || argv.words.iter().map(|word| &*word.text);
+    if let Some(end) = pattern.strip_prefix('*') {
+        return texts().any(|text| text.ends_with(end) && !is_flag(text));
+    }
+    if let Some(start) = pattern.strip_suffix('*') {
+        return texts().any(|text| text.starts_with(start));
+    }
+    if pattern.contains('/') { texts().any(|text| text == pattern) } else { argv.is_among(pattern) }
+}

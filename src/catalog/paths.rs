@@ -1,0 +1,90 @@
+//! The paths that an argument or a value names.
+
+use super::argv::{Argv, Word, is_flag};
+use super::budget::{Budget, Excess};
+use super::entry::{Positional, ValueForm};
+
+/// The bare words behind `after`, up to the end of the command, that look like paths.
+pub(super) fn positionals<'w, 'c>(argv: &'w Argv<'c, '_>, positional: &Positional) -> Vec<&'w Word<'c>> {
+    let mut words = argv.words.iter().skip_while(|word| word.text != positional.after).skip(1);
+    let mut found = Vec::new();
+    while let Some(word) = words.next().filter(|word| !word.end) {
+        if is_flag(&word.text) {
+            let takes_value =
+                !word.text.contains('=') && !positional.switches.iter().any(|switch| word.text == *switch);
+            if takes_value {
+                words.next();
+            }
+        } else if !word.known || word.text.contains('/') {
+            found.push(word);
+        }
+    }
+    found
+}
+
+/// The paths that a value names, as they are written.
+pub(super) fn paths<'v>(value: &'v str, form: ValueForm) -> Box<dyn Iterator<Item = &'v str> + 'v> {
+    let not_empty = |path: &&str| !path.is_empty();
+    match form {
+        ValueForm::Path => Box::new(Some(value.trim()).into_iter().filter(not_empty)),
+        ValueForm::List => Box::new(value.split(',').map(str::trim).filter(not_empty)),
+        ValueForm::Spec => {
+            let named = value.split(',').find_map(|part| part.trim().strip_prefix("path="));
+            let bare = || value.split(',').next().filter(|first| !first.contains('='));
+            Box::new(named.or_else(bare).into_iter().filter(not_empty))
+        }
+        ValueForm::Disks => Box::new(value.split_whitespace().map(url_path)),
+    }
+}
+
+/// `/data` of `http://minio-0.minio:9000/data` and of `file:/data`; anything else as it is.
+fn url_path(text: &str) -> &str {
+    let from_slash = |rest: &'_ str| rest.find('/').map(|slash| text.len() - rest.len() + slash);
+    let start = match text.split_once("://") {
+        Some((_, rest)) => from_slash(rest),
+        None => text.find(":/").map(|colon| colon + 1),
+    };
+    match start {
+        Some(start) => text.get(start..).unwrap_or(text),
+        None if text.contains("://") => "/",
+        None => text,
+    }
+}
+
+/// `/data1` and `/data2` of `/data{1...2}`, and `/data01` and so on of `/data{01...16}`.
+pub(super) fn numbered(path: &str, budget: &mut Budget) -> Result<Vec<String>, Excess> {
+    let (mut paths, mut rest) = (vec![String::new()], path);
+    while let Some((before, from, to, after)) = range(rest) {
+        let (first, last) = (from.parse::<u32>(), to.parse::<u32>());
+        let (Ok(first), Ok(last)) = (first, last) else { break };
+        let count = if first > last {
+            0
+        } else {
+            usize::try_from(last - first).unwrap_or(usize::MAX).saturating_add(1)
+        };
+        budget.has_places(count.saturating_mul(paths.len()))?;
+        let width = if from.starts_with('0') && from.len() > 1 { to.len() } else { 0 };
+        let mut longer = Vec::with_capacity(count.saturating_mul(paths.len()));
+        for head in &paths {
+            for number in first..=last {
+                let path = format!("{head}{before}{number:0width$}");
+                budget.bytes(path.len())?;
+                longer.push(path);
+            }
+        }
+        (paths, rest) = (longer, after);
+    }
+    budget.bytes(rest.len().saturating_mul(paths.len()))?;
+    for path in &mut paths {
+        path.push_str(rest);
+    }
+    Ok(paths)
+}
+
+/// What stands before the first range, its ends, and what stands behind it.
+fn range(text: &str) -> Option<(&str, &str, &str, &str)> {
+    let (before, rest) = text.split_once('{')?;
+    let (range, after) = rest.split_once('}')?;
+    let (from, to) = range.split_once("...")?;
+    Some((before, from, to, after))
+}

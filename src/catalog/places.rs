@@ -1,0 +1,270 @@
+//! The directories with data of one container: where an argument, else a variable, else a file, else the default puts each.
+
+use super::argv::Argv;
+use super::budget::{Budget, Excess};
+use super::condition::is_filled_in;
+use super::configuration::Configuration;
+use super::container::plain;
+use super::entry::{DataDir, ValueForm};
+use super::flags::{FlagValue, flag_values};
+use super::paths::{numbered, paths, positionals};
+use super::settings::{FromFile, Settings};
+use super::statefulness::{DataPlace, MovedBy, Named, PlaceDoubt};
+use super::variables::Env;
+use std::borrow::Cow;
+
+/// Asks of a text that must not show whether something holds of it.
+type Ask<'q> = dyn Fn(&dyn Fn(&str) -> bool) -> bool + 'q;
+
+/// The places that are found, directory by directory.
+pub(super) struct Places<'p, 'c, 'a> {
+    pub(super) argv: &'p Argv<'c, 'a>,
+    pub(super) settings: &'p Settings<'c, 'a>,
+    pub(super) configuration: Option<&'c Configuration<'c>>,
+    /// Whether a configuration file may have moved the defaults.
+    pub(super) configured: bool,
+    pub(super) working_dir: Option<&'p str>,
+    pub(super) budget: &'p mut Budget,
+    pub(super) all: Vec<DataPlace<'a>>,
+    /// What names a directory that has no default, with a value that is not known.
+    pub(super) nowhere: Option<Named<'a>>,
+}
+
+impl<'a> Places<'_, '_, 'a> {
+    /// Adds the places of one data directory: where an argument, else a variable, else the default puts it.
+    pub(super) fn add_dir(&mut self, dir: &'a DataDir) -> Result<(), Excess> {
+        let argv = self.argv;
+        let mut unknown = None;
+        for flag in &dir.flags {
+            let values: Vec<_> = flag_values(argv, flag).collect();
+            // Each of a list's arguments adds directories; of a single path the last one counts.
+            let from = if dir.value == ValueForm::Path { values.len().saturating_sub(1) } else { 0 };
+            let before = self.all.len();
+            for (value, origin) in values.into_iter().skip(from) {
+                let moved_by = MovedBy { named: Named { name: flag, file: None }, origin };
+                match value {
+                    FlagValue::Known(value) => self.add(value, dir.value, "", moved_by, before)?,
+                    FlagValue::Unknown => unknown = Some(moved_by),
+                    FlagValue::None => {}
+                }
+            }
+            if self.all.len() > before {
+                return Ok(());
+            }
+        }
+        if let Some(positional) = &dir.positional {
+            let before = self.all.len();
+            for word in positionals(argv, positional) {
+                let named = Named { name: &positional.after, file: None };
+                let moved_by = MovedBy { named, origin: word.origin };
+                if word.known {
+                    self.add(&word.text, dir.value, "", moved_by, before)?;
+                } else {
+                    unknown = Some(moved_by);
+                }
+            }
+            if self.all.len() > before {
+                return Ok(());
+            }
+        }
+        let mut perhaps = None;
+        for template in &dir.env {
+            let (name, suffix) = match template.strip_prefix("$(").and_then(|rest| rest.split_once(')')) {
+                Some((name, suffix)) => (name, suffix),
+                None => (template.as_str(), ""),
+            };
+            let moved_by = || MovedBy { named: Named { name, file: None }, origin: argv.env_origin(name) };
+            let before = self.all.len();
+            match argv.env(name) {
+                Env::Value(value) if !value.is_empty() => {
+                    self.add(value, dir.value, suffix, moved_by(), before)?;
+                }
+                Env::Sealed(text) => {
+                    let read = |directory: &dyn Fn(&str) -> bool| text.is(|text| directory(text));
+                    self.add_sealed(&read, dir.value, suffix, moved_by())?;
+                    unknown = unknown.or_else(|| Some(moved_by()));
+                }
+                Env::Unknown => unknown = unknown.or_else(|| Some(moved_by())),
+                Env::Perhaps => perhaps = perhaps.or(Some(name)),
+                Env::Value(_) | Env::Unset => {}
+            }
+            if self.all.len() > before {
+                return Ok(());
+            }
+        }
+        if self.add_configured(dir, &mut unknown)? {
+            return Ok(());
+        }
+        if let Some((name, value)) = argv.unknown_args.filter(|_| !dir.flags.is_empty()) {
+            match value {
+                Env::Perhaps => perhaps = perhaps.or(Some(name)),
+                _ => {
+                    let named = Named { name, file: None };
+                    unknown = unknown.or_else(|| Some(MovedBy { named, origin: argv.env_origin(name) }));
+                }
+            }
+        }
+        let doubt = match (unknown, perhaps) {
+            (Some(moved_by), _) => Some(PlaceDoubt::Value(moved_by)),
+            _ if self.is_guess(dir) => Some(PlaceDoubt::Configuration),
+            (None, Some(name)) => Some(PlaceDoubt::EnvFrom(name)),
+            (None, None) => None,
+        };
+        let Some(path) = &dir.path else {
+            let perhaps = perhaps.map(|name| Named { name, file: None });
+            self.nowhere = self.nowhere.or(unknown.map(|moved_by| moved_by.named)).or(perhaps);
+            return Ok(());
+        };
+        let (path, doubt) = if path.starts_with('/') {
+            (Cow::Borrowed(path.as_str()), doubt)
+        } else {
+            let (path, resolved) = self.absolute(path)?;
+            (Cow::Owned(path), doubt.or((!resolved).then_some(PlaceDoubt::WorkingDir)))
+        };
+        self.budget.places(1)?;
+        let mounted_only = dir.mounted_only;
+        self.all.push(DataPlace { path, moved_by: unknown, doubt, image_volume: None, mounted_only });
+        Ok(())
+    }
+
+    /// Whether a configuration file that is not known may have moved a default.
+    fn is_guess(&self, dir: &DataDir) -> bool {
+        let by_key = !dir.keys.is_empty();
+        self.configured
+            || (by_key && (self.settings.unknown.is_some() || self.settings.hidden))
+            || (dir.configured && !(by_key && self.settings.are_known()))
+    }
+
+    /// Adds the places that configuration files name; whether there are any.
+    fn add_configured(
+        &mut self,
+        dir: &'a DataDir,
+        unknown: &mut Option<MovedBy<'a>>,
+    ) -> Result<bool, Excess> {
+        let before = self.all.len();
+        let settings = self.settings;
+        for key in &dir.keys {
+            let moved_by = |from: FromFile<'a>| {
+                let named = Named { name: key, file: Some(from.file) };
+                MovedBy { named, origin: from.origin() }
+            };
+            let mut values: Vec<_> = settings.values(key).collect();
+            // Each of a list adds directories; of single paths the last one counts.
+            if dir.value == ValueForm::Path {
+                values.drain(..values.len().saturating_sub(1));
+            }
+            for (value, from) in values {
+                if is_filled_in(&value) {
+                    unknown.get_or_insert(moved_by(from));
+                } else {
+                    self.add(&value, dir.value, "", moved_by(from), before)?;
+                }
+            }
+            for file in settings.sealed(key) {
+                let last = |directory: &dyn Fn(&str) -> bool| {
+                    file.is(key, |values| values.last().is_some_and(|value| directory(value)))
+                };
+                self.add_sealed(&last, dir.value, "", moved_by(file.from))?;
+                unknown.get_or_insert(moved_by(file.from));
+            }
+            let found = self.all.len() > before;
+            // Where two directories are named by one key, they are one.
+            let mut at = before;
+            while let Some(place) = self.all.get(at) {
+                let known = self.all.iter().take(before).any(|other| other.path == place.path);
+                if known {
+                    self.all.remove(at);
+                } else {
+                    at += 1;
+                }
+            }
+            if found {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Adds the place that the text of a Secret names: the mount that covers it, since the text itself must not show.
+    /// Where no mount does, it stays unknown.
+    fn add_sealed(
+        &mut self,
+        holds: &Ask<'_>,
+        form: ValueForm,
+        suffix: &str,
+        moved_by: MovedBy<'a>,
+    ) -> Result<(), Excess> {
+        let Some(configuration) = self.configuration.filter(|_| form == ValueForm::Path) else {
+            return Ok(());
+        };
+        let base = self.working_dir;
+        let lies_on = |mount: usize| {
+            holds(&|text: &str| {
+                let path = match base {
+                    _ if text.starts_with('/') => plain("", text),
+                    Some(base) => plain(base, text),
+                    None => return false,
+                };
+                let path = if suffix.is_empty() { path } else { plain(&path, suffix) };
+                configuration.over(&path).is_some_and(|(over, _)| over.index == mount)
+            })
+        };
+        self.budget.steps(configuration.mounts.len())?;
+        let Some(mount) = configuration.mounts.iter().find(|mount| lies_on(mount.index)) else {
+            return Ok(());
+        };
+        self.budget.bytes(mount.path.len())?;
+        self.budget.places(1)?;
+        let path = Cow::Owned(plain("", mount.path));
+        self.all.push(DataPlace {
+            path,
+            moved_by: Some(moved_by),
+            doubt: None,
+            image_volume: None,
+            mounted_only: false,
+        });
+        Ok(())
+    }
+
+    /// Adds the paths that a value names, each once among those from `before` on.
+    fn add(
+        &mut self,
+        value: &str,
+        form: ValueForm,
+        suffix: &str,
+        moved_by: MovedBy<'a>,
+        before: usize,
+    ) -> Result<(), Excess> {
+        for path in paths(value, form) {
+            let numbered =
+                if form == ValueForm::Disks { numbered(path, self.budget)? } else { vec![path.to_owned()] };
+            for path in numbered {
+                let (path, resolved) = self.absolute(&(path + suffix))?;
+                if self.all.iter().skip(before).any(|place| place.path == path) {
+                    continue;
+                }
+                self.budget.places(1)?;
+                let doubt = (!resolved).then_some(PlaceDoubt::WorkingDir);
+                self.all.push(DataPlace {
+                    path: Cow::Owned(path),
+                    moved_by: Some(moved_by),
+                    doubt,
+                    image_volume: None,
+                    mounted_only: false,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A path made absolute and plain; the second part is false when what it is relative to is unknown.
+    fn absolute(&mut self, path: &str) -> Result<(String, bool), Excess> {
+        let (base, certain) = match self.working_dir {
+            _ if path.starts_with('/') => ("", true),
+            Some(base) => (base, true),
+            None => ("", false),
+        };
+        self.budget.bytes(base.len() + path.len())?;
+        Ok((plain(base, path), certain))
+    }
+}

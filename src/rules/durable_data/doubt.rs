@@ -1,0 +1,53 @@
+//! What softens a finding: data that may lie on another mount, or may be none.
+
+use super::DurableData;
+use super::text::brief;
+use crate::catalog::{CacheDoubt, PlaceDoubt, Unsure};
+use crate::rule::NewFinding;
+use crate::storage::{DataPath, Storage, has_lasting, lasting_mount};
+use crate::verdict::Action;
+use std::borrow::Cow;
+
+impl DurableData {
+    /// Softens what is said of data that may lie on another mount, which lasts, or may be none. With no such mount they
+    /// are lost wherever they lie.
+    pub(super) fn doubted(
+        &self,
+        draft: NewFinding,
+        storage: Storage<'_, '_>,
+        data: &DataPath<'_, '_>,
+    ) -> NewFinding {
+        let moves = |what: &str| format!("unless {what} puts them on another mount");
+        let place = data.doubts.place.filter(|_| has_lasting(&storage, data.container, self.0.require));
+        let unless = match (place, data.doubts.cache) {
+            (None, None) => return draft,
+            (Some(PlaceDoubt::Configuration), Some(CacheDoubt { by: Unsure::File(_), why })) => {
+                let moves = moves("its configuration, which is not known here,");
+                format!("{moves} or makes it keep nothing ({why})")
+            }
+            (_, Some(cache)) => {
+                let by = match cache.by {
+                    Unsure::Variable(name) => format!("{name}, whose value is not known here,"),
+                    Unsure::File(name) => format!("{name}, which is not known here,"),
+                };
+                format!("unless {by} makes it keep nothing ({})", cache.why)
+            }
+            (Some(PlaceDoubt::Configuration), None) => moves("its configuration, which is not known here,"),
+            (Some(PlaceDoubt::Value(moved_by)), None) => {
+                moves(&format!("{}, whose value is not known here,", moved_by.named))
+            }
+            (Some(PlaceDoubt::EnvFrom(name)), None) => {
+                moves(&format!("{name}, which may come by `envFrom`,"))
+            }
+            (Some(PlaceDoubt::WorkingDir), None) => {
+                moves("the image's working directory, which is not known here,")
+            }
+            (Some(PlaceDoubt::Publisher), None) => {
+                let mount = lasting_mount(&storage, data.container, self.0.require);
+                let kept = mount.map_or(Cow::Borrowed("another mount"), |mount| brief(&mount.path));
+                format!("unless this publisher's image keeps them in {kept}, which lasts")
+            }
+        };
+        NewFinding { message: format!("{}, {unless}", draft.message), ..draft }.at_most(Action::Warn)
+    }
+}

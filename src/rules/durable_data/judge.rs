@@ -1,0 +1,148 @@
+//! The finding about data of a product, or about paths that a policy or their name calls data.
+
+use super::asked::{Asked, of_a_script};
+use super::notes::with_places;
+use super::text::{brief, claim_help, field, owner, place};
+use super::{DurableData, Most};
+use crate::catalog::{Start, Unplaced};
+use crate::facts::{VolumeSource, Workload};
+use crate::model::Durability;
+use crate::rule::{Belongs, NewFinding};
+use crate::storage::{DataPath, Place, Storage, UnplacedData, Why, is_named_data};
+use crate::verdict::Action;
+use std::borrow::Cow;
+
+impl DurableData {
+    /// Judges paths of which there is one thing to tell.
+    pub(super) fn judge<'w, 'a>(
+        &self,
+        asked: &Asked<'_, 'w, 'a>,
+        storage: Storage<'_, '_>,
+        alike: &[&DataPath<'w, 'a>],
+    ) -> Option<NewFinding> {
+        let data = *alike.first()?;
+        let fate = data.cover.fate;
+        let require = self.0.require;
+        if fate.least >= require || matches!(data.cover.place, Place::Missing) {
+            return None;
+        }
+        let pod = asked.workload.pod.path();
+        let owner = owner(data, alike);
+        let place = place(data, alike, storage);
+        let field = field(&pod, data);
+        let at = data.hidden_by.map_or_else(|| brief(&data.path), Cow::Borrowed);
+        let claim_help = claim_help(asked, data, alike, &at);
+        let mut draft = if fate.most < require {
+            let lost = fate.least.lost_when();
+            let help = match fate.most {
+                Durability::Claim => "use a class or volume with reclaim policy Retain".to_owned(),
+                _ => claim_help,
+            };
+            NewFinding::new(field, format!("{owner}, {place}: lost when {lost}")).help(help)
+        } else {
+            NewFinding::new(
+                field,
+                format!(
+                    "{owner}, {place}: whether that lasts is not known ({} or {})",
+                    fate.least, fate.most
+                ),
+            )
+            .help("give volgate the claim, class or volume it lies on (in CI: `--context`), or name a class")
+            .at_most(Action::Warn)
+        };
+        if fate.most < require {
+            draft = self.doubted(draft, storage, data);
+        }
+        if matches!(data.why, Why::Resembles { .. } | Why::Named) {
+            let help = "if it is data, mount a PersistentVolumeClaim there; if not, name the path in the rule's \
+                        `scratch`, or the image in a catalog entry of the policy";
+            draft = draft.help(help).at_most(Action::Warn);
+        }
+        if let Why::Product { name, dispensable: Some(why), .. } = data.why {
+            let most = self.dispensable(asked, storage, data)?;
+            if most < Action::Deny && draft.at_most.is_none() {
+                let kept = draft.help.take().unwrap_or_default();
+                draft = draft.help(format!("{name} is often run so, as {why}; to keep them, {kept}"));
+            }
+            draft = draft.at_most(most);
+        }
+        if let Why::Product { copy: Some(why), .. } = data.why {
+            draft = draft.at_most(Action::Warn).and_help(Some(format!("it is a warning, as {why}")));
+        }
+        if matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
+            draft = self.of_a_job(asked, data, draft)?;
+            draft = of_a_script(asked, data, draft)?;
+        }
+        draft = asked.looked_around(data.container, draft);
+        Some(with_places(draft, &pod, storage, alike))
+    }
+
+    /// The most that losing these data of a product leads to which many run without keeping them. A StatefulSet that puts
+    /// them on an emptyDir and has nothing that lasts was not made for a product without data. What an operator makes of a
+    /// custom resource was: Prometheus, for one.
+    fn dispensable(
+        &self,
+        asked: &Asked<'_, '_, '_>,
+        storage: Storage<'_, '_>,
+        data: &DataPath<'_, '_>,
+    ) -> Option<Action> {
+        let most = self.0.dispensable.action()?;
+        let raised = asked.workload.stateful_set
+            && !asked.made
+            && most == Action::Warn
+            && self.0.stateful_set_data == Most::Deny
+            && is_on_empty_dir(data)
+            && data.cover.mount.is_some_and(is_named_data)
+            && !asked.lasts(&storage);
+        Some(if raised { Action::Deny } else { most })
+    }
+
+    /// Data of which only the product is known.
+    pub(super) fn judge_unplaced(
+        &self,
+        workload: &Workload<'_>,
+        data: &UnplacedData<'_, '_>,
+    ) -> Option<NewFinding> {
+        let most = if data.dispensable.is_some() { self.0.dispensable.action()? } else { Action::Warn };
+        let field = data.container.path(&workload.pod.path()).key("image");
+        let why = match data.why {
+            Unplaced::Excess(excess) => excess.to_string(),
+            Unplaced::Value(name) => format!("the value of {name} is not known here"),
+        };
+        let message = format!("where {} keeps its data is not known: {why}", data.product);
+        let draft = NewFinding::new(field, message)
+            .help("write the directory as a plain value into `args` or `env`, and mount a PersistentVolumeClaim there");
+        Some(draft.at_most(most).at_most(Action::Warn))
+    }
+
+    /// The finding about a product's data as it is where a Job runs the product; nothing where the policy ignores Jobs.
+    fn of_a_job<'w, 'a>(
+        &self,
+        asked: &Asked<'_, 'w, 'a>,
+        data: &DataPath<'w, 'a>,
+        draft: NewFinding,
+    ) -> Option<NewFinding> {
+        let (most, missing) = match &asked.job {
+            Belongs::No => return Some(draft),
+            Belongs::Invented(why) => return Some(draft.and_help(Some(why.clone()))),
+            Belongs::Proven => (self.0.jobs, None),
+            // A warning, so that somebody looks at it; refused only if any Job's pod is.
+            Belongs::Unknown(why) if self.0.jobs == Most::Deny => (Most::Deny, Some(why.clone())),
+            Belongs::Unknown(why) => (Most::Warn, Some(why.clone())),
+        };
+        let most = most.action()?;
+        if most == Action::Deny && asked.start(data.container) >= Start::Unknown {
+            return Some(draft);
+        }
+        // A script of one's own most often calls a client of the product, and no server.
+        let help = "a job that only calls clients, such as a dump, loses nothing: ignore this, or except it with a \
+                    reason; if it runs a server, its data goes with each run";
+        Some(draft.help(help).and_help(missing).at_most(most.min(Action::Warn)))
+    }
+}
+
+/// Whether the data lie on an emptyDir, on disk or in memory.
+pub(super) fn is_on_empty_dir(data: &DataPath<'_, '_>) -> bool {
+    matches!(data.cover.place, Place::Volume(volume)
+        if matches!(volume.source, VolumeSource::EmptyDir { .. } | VolumeSource::Unset))
+}

@@ -1,0 +1,85 @@
+//! StatefulSets of images that the catalog does not know.
+
+use super::DurableData;
+use super::asked::Asked;
+use super::judge::is_on_empty_dir;
+use super::text::{describe, field};
+use crate::model::FieldPath;
+use crate::rule::{NewFinding, NewFindings};
+use crate::storage::{DataPath, Storage, is_named_data, writable_mounts};
+use crate::verdict::Action;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl DurableData {
+    /// A StatefulSet of images that the catalog does not know.
+    pub(super) fn judge_set(
+        &self,
+        asked: &Asked<'_, '_, '_>,
+        storage: Storage<'_, '_>,
+        findings: &mut NewFindings<'_>,
+    ) {
+        let workload = asked.workload;
+        let Some(most) = self.0.stateful_sets.action() else { return };
+        let pod = workload.pod.path();
+        let mounts = writable_mounts(workload, storage, &self.0.scratch);
+        let weak = mounts.iter().filter(|data| data.cover.fate.most < self.0.require);
+        if asked.lasts(&storage) {
+            // Something lasts: what else it mounts is most often scratch, so this is for the audit log, and once for
+            // each pod volume, however many pieces of it are mounted.
+            let mut by_volume: BTreeMap<FieldPath, (&DataPath<'_, '_>, BTreeSet<&str>)> = BTreeMap::new();
+            for data in weak {
+                let (_, paths) =
+                    by_volume.entry(field(&pod, data)).or_insert_with(|| (data, BTreeSet::new()));
+                paths.insert(data.path.as_str());
+            }
+            findings.extend(by_volume.into_iter().map(|(field, (data, paths))| {
+                let lost = data.cover.fate.most.lost_when();
+                let paths: Vec<&str> = paths.into_iter().collect();
+                let place = describe(data);
+                let place =
+                    if paths.len() > 1 { place.replacen("which lies", "which lie", 1) } else { place };
+                let message = format!("{} of a StatefulSet, {place}: lost when {lost}", paths.join(", "));
+                NewFinding::new(field, message)
+                    .help("if it is data, use a volumeClaimTemplate; if not, name it in the rule's `scratch`")
+                    .at_most(Action::Audit)
+            }));
+            return;
+        }
+        let named =
+            mounts.iter().find(|data| is_on_empty_dir(data) && data.cover.mount.is_some_and(is_named_data));
+        let writes = workload
+            .pod
+            .containers
+            .iter()
+            .any(|container| container.mounts.iter().any(|mount| !storage.mount_cover(mount).read_only));
+        let most = match named {
+            Some(_) if most >= Action::Warn => self.0.stateful_set_data.action().unwrap_or(most),
+            // Nothing says that there are data at all.
+            None if !writes => most.min(Action::Warn),
+            _ => most,
+        };
+        let (field, message) = match named.or(mounts.first()) {
+            Some(data) => (
+                field(&pod, data),
+                format!(
+                    "this StatefulSet has no durable mount: {}, {}: lost when {}",
+                    data.path,
+                    describe(data),
+                    data.cover.fate.most.lost_when()
+                ),
+            ),
+            None => (
+                pod.clone(),
+                "this StatefulSet has no durable mount: whatever it writes is lost when the container restarts".to_owned(),
+            ),
+        };
+        findings.push(
+            NewFinding::new(field, message)
+                .help(
+                    "add a volumeClaimTemplate and mount it where the data lies; if it keeps none, a Deployment does, \
+                     or an exception with the reason",
+                )
+                .at_most(most),
+        );
+    }
+}

@@ -1,0 +1,798 @@
+use super::super::testing::{faults, judge, judge_review, lines};
+use crate::model::Operation;
+use crate::rule::Review;
+use crate::verdict::Verdict;
+use serde_json::{Value, json};
+
+fn pod(spec: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "redis", "namespace": "default"}, "spec": spec})
+}
+
+fn found(params: Value, context: &[Value], object: &Value) -> Vec<String> {
+    lines(&judge(json!([{"durableData": params}]), context, object))
+}
+
+fn redis(mount: Value, volume: Value) -> Value {
+    pod(
+        json!({"containers": [{"name": "redis", "image": "redis:7", "volumeMounts": [mount]}], "volumes": [volume]}),
+    )
+}
+
+#[test]
+fn the_writable_layer_dies_with_the_container() {
+    let bare = pod(json!({"containers": [{"name": "redis", "image": "redis"}]}));
+    assert_eq!(
+        found(json!({}), &[], &bare),
+        [
+            "Deny spec.containers[0].image: Redis keeps its data in /data, which is in the container's writable \
+             layer: lost when the container restarts"
+        ]
+    );
+}
+
+#[test]
+fn a_mount_beneath_the_data_does_not_cover_it() {
+    let object =
+        redis(json!({"name": "v", "mountPath": "/data/redis"}), json!({"name": "v", "emptyDir": {}}));
+    let verdict = judge(json!([{"durableData": {}}]), &[], &object);
+    assert_eq!(verdict.findings[0].field.to_string(), "spec.containers[0].image");
+    assert_eq!(verdict.findings[0].related[0].1, "only /data/redis is covered, not /data");
+}
+
+#[test]
+fn every_kind_of_volume_has_its_durability() {
+    let mount = json!({"name": "v", "mountPath": "/data"});
+    let on = |source: Value| {
+        let mut volume = source;
+        volume["name"] = json!("v");
+        found(json!({}), &[], &redis(mount.clone(), volume)).join("")
+    };
+    assert!(on(json!({"emptyDir": {}})).contains("lost when the pod ends"));
+    assert!(on(json!({"emptyDir": {"medium": "Memory"}})).contains("tmpfs"));
+    assert!(on(json!({"hostPath": {"path": "/srv"}})).contains("scheduled elsewhere"));
+    assert!(
+        on(json!({"ephemeral": {"volumeClaimTemplate": {"spec": {}}}})).contains("lost when the pod ends")
+    );
+    assert!(on(json!({"csi": {"driver": "x"}})).contains("lost when the pod ends"));
+    assert_eq!(on(json!({"persistentVolumeClaim": {"claimName": "c"}})), "");
+    assert_eq!(on(json!({"nfs": {"server": "s", "path": "/"}})), "");
+    assert_eq!(on(json!({"configMap": {"name": "c"}})), "", "nothing can be written there");
+}
+
+#[test]
+fn require_volume_looks_at_the_reclaim_policy() {
+    let class = |reclaim: &str| {
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "c"},
+               "provisioner": "x", "reclaimPolicy": reclaim})
+    };
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "c", "namespace": "default"}, "spec": {"storageClassName": "c"}});
+    let object = redis(
+        json!({"name": "v", "mountPath": "/data"}),
+        json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}),
+    );
+    let on = |context: &[Value]| found(json!({"require": "volume"}), context, &object).join("");
+    assert!(on(&[claim.clone(), class("Delete")]).starts_with("Deny"));
+    assert_eq!(on(&[claim.clone(), class("Retain")]), "");
+    assert!(on(&[claim]).starts_with("Warn"), "the class is not known");
+    assert!(on(&[]).starts_with("Warn"), "the claim is not known");
+}
+
+#[test]
+fn a_stateful_set_without_a_durable_mount_is_a_warning() {
+    let set = |volumes: Value, templates: Value, mounts: Value| {
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {
+            "template": {"spec": {"containers": [{"name": "c", "image": "corp/app", "volumeMounts": mounts}],
+                                  "volumes": volumes}},
+            "volumeClaimTemplates": templates}})
+    };
+    let mounts = json!([{"name": "v", "mountPath": "/srv/app"}, {"name": "t", "mountPath": "/tmp"}]);
+    let scratch = json!({"name": "t", "emptyDir": {}});
+    let on_empty = set(json!([{"name": "v", "emptyDir": {}}, scratch]), json!([]), mounts.clone());
+    assert!(found(json!({}), &[], &on_empty)[0].starts_with("Warn spec.template.spec.volumes[0].emptyDir"));
+    assert!(found(json!({"statefulSets": "Deny"}), &[], &on_empty)[0].starts_with("Deny"));
+    assert!(found(json!({"statefulSets": "Ignore"}), &[], &on_empty).is_empty());
+    let template = json!([{"metadata": {"name": "v"}, "spec": {}}]);
+    let on_claim = set(json!([scratch]), template.clone(), mounts.clone());
+    assert!(found(json!({}), &[], &on_claim).is_empty());
+    let mut pieces = mounts;
+    for path in ["/srv/a", "/srv/b", "/srv/a"] {
+        pieces.as_array_mut().unwrap().push(json!({"name": "e", "mountPath": path, "subPath": "x"}));
+    }
+    let with_scratch = set(json!([scratch, {"name": "e", "emptyDir": {}}]), template, pieces);
+    assert_eq!(
+        found(json!({}), &[], &with_scratch),
+        ["Audit spec.template.spec.volumes[1].emptyDir: /srv/a, /srv/b of a StatefulSet, which lie on the \
+             emptyDir \"e\": lost when the pod ends"]
+    );
+    let bare = set(json!([]), json!([]), json!([]));
+    assert!(found(json!({}), &[], &bare)[0].starts_with("Warn spec.template.spec:"));
+    let mut patch = bare.clone();
+    patch["spec"]["template"]["spec"]["containers"][0].as_object_mut().unwrap().remove("image");
+    assert_eq!(found(json!({}), &[], &patch), [""; 0], "a part of a StatefulSet, as an overlay has it");
+}
+
+#[test]
+fn a_policy_can_call_paths_data() {
+    let mut object = pod(json!({"containers": [{"name": "c", "image": "corp/app"}]}));
+    object["metadata"]["labels"] = json!({"tier": "data"});
+    let params = |tier: &str| json!({"data": [{"objectSelector": {"matchLabels": {"tier": tier}}, "paths": ["/srv"]}]});
+    assert!(found(params("data"), &[], &object)[0].contains("the policy calls /srv data"));
+    assert!(found(params("web"), &[], &object).is_empty());
+}
+
+#[test]
+fn a_mount_above_an_image_volume_does_not_keep_it() {
+    let object = pod(json!({
+        "containers": [{"name": "pg", "image": "postgres:16",
+                        "volumeMounts": [{"name": "v", "mountPath": "/var/lib/postgresql"}]}],
+        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]}));
+    assert!(found(json!({}), &[], &object)[0].contains("VOLUME /var/lib/postgresql/data"));
+}
+
+#[test]
+fn an_unknown_image_at_a_telling_directory_is_a_warning() {
+    let at = |path: &str, volume: Value, params: Value| {
+        let mut object = redis(json!({"name": "v", "mountPath": path}), volume);
+        object["spec"]["containers"][0]["image"] = json!("corp/shop-database:3");
+        found(params, &[], &object).join("")
+    };
+    let empty = json!({"name": "v", "emptyDir": {}});
+    assert_eq!(
+        at("/var/lib/mysql", empty.clone(), json!({})),
+        "Warn spec.volumes[0].emptyDir: /var/lib/mysql, a directory in which MySQL keeps its data, which lies on \
+         the emptyDir \"v\": lost when the pod ends"
+    );
+    assert_eq!(
+        at("/data", empty.clone(), json!({})),
+        "Warn spec.volumes[0].emptyDir: /data, where data lies by its name, which lies on the emptyDir \"v\": lost \
+         when the pod ends"
+    );
+    for anyones in
+        ["/srv/app", "/data/cache", "/var/lib/nginx", "/home/app", "/app/config", "/work", "/tmp/data"]
+    {
+        assert_eq!(at(anyones, empty.clone(), json!({})), "", "{anyones}");
+    }
+    assert_eq!(at("/var/lib/mysql", empty, json!({"scratch": ["/var/lib/mysql"]})), "");
+    assert_eq!(
+        at("/var/lib/etcd", json!({"name": "v", "hostPath": {"path": "/var/lib/etcd"}}), json!({})),
+        ""
+    );
+    assert_eq!(
+        at("/var/lib/mysql", json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}), json!({})),
+        ""
+    );
+}
+
+#[test]
+fn a_helper_of_a_known_product_is_not_told_again() {
+    let mount = json!([{"name": "v", "mountPath": "/var/lib/mysql"}]);
+    let object = pod(json!({
+        "containers": [{"name": "db", "image": "mysql", "volumeMounts": mount},
+                       {"name": "backup", "image": "corp/backup", "volumeMounts": mount}],
+        "volumes": [{"name": "v", "emptyDir": {}}]}));
+    assert_eq!(found(json!({}), &[], &object).len(), 1);
+}
+
+#[test]
+fn a_job_and_its_pods_are_warned_at_most() {
+    let spec =
+        json!({"containers": [{"name": "dump", "image": "postgres:16", "command": ["/scripts/backup.sh"]}]});
+    let cron = json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c"},
+                      "spec": {"jobTemplate": {"spec": {"template": {"spec": spec}}}}});
+    assert!(found(json!({}), &[], &cron)[0].starts_with("Warn spec.jobTemplate"));
+    let mut object = pod(spec);
+    object["spec"]["containers"][0]["command"] = json!(["postgres"]);
+    assert!(found(json!({}), &[], &object)[0].starts_with("Deny"));
+    object["metadata"]["ownerReferences"] = json!([owner("batch/v1", "Job")]);
+    assert!(found(json!({}), &[], &object)[0].starts_with("Warn"));
+    object["spec"] = json!({"volumes": [{"name": "v", "emptyDir": {}}], "containers": [
+        {"name": "c", "image": "corp/x", "volumeMounts": [{"name": "v", "mountPath": "/var/lib/mysql"}]}]});
+    assert_eq!(found(json!({}), &[job("u")], &object), [""; 0], "as of its Job");
+    assert!(found(json!({}), &[], &object)[0].starts_with("Warn"), "of a Job that nobody has seen");
+}
+
+fn owner(api_version: &str, kind: &str) -> Value {
+    json!({"apiVersion": api_version, "kind": kind, "name": "c-1", "uid": "u", "controller": true})
+}
+
+fn job(uid: &str) -> Value {
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "c-1", "namespace": "default", "uid": uid},
+           "spec": {"template": {"spec": {"containers": []}}}})
+}
+
+fn owned_by(owner: Value) -> Value {
+    let mut object =
+        pod(json!({"containers": [{"name": "r", "image": "redis", "command": ["redis-server"]}]}));
+    object["metadata"]["ownerReferences"] = json!([owner]);
+    object
+}
+
+/// The verdict on a request of that user's, or of nobody's, as in `check`.
+fn asked(params: Value, context: &[Value], user: Option<&str>, object: &Value) -> Verdict {
+    let review = Review { user, ..Review::create(object) };
+    judge_review(json!([{"durableData": params}]), context, &review)
+}
+
+#[test]
+fn a_pod_belongs_to_a_job_when_that_is_proven() {
+    let of = |context: &[Value], user: &str, object: &Value| {
+        lines(&asked(json!({}), context, Some(user), object)).concat()
+    };
+    let pod = owned_by(owner("batch/v1", "Job"));
+    assert!(of(&[job("u")], "alice", &pod).starts_with("Warn"), "the Job is there");
+    for controller in ["system:serviceaccount:kube-system:job-controller", "system:kube-controller-manager"] {
+        assert!(
+            of(&[], controller, &pod).starts_with("Warn"),
+            "{controller} makes pods before anyone knows the Job"
+        );
+    }
+    for (context, user) in [
+        (&[][..], "alice"),
+        (&[job("another")], "alice"),
+        (&[], ""),
+        (&[], "system:serviceaccount:default:job-controller"),
+        (&[], "system:serviceaccount:kube-system:cronjob-controller"),
+    ] {
+        assert!(of(context, user, &pod).starts_with("Deny"), "{context:?} {user}");
+    }
+    let volcano = owned_by(owner("batch.volcano.sh/v1alpha1", "Job"));
+    assert!(of(&[job("u")], "alice", &volcano).starts_with("Deny"), "another group's Job");
+    let mut not_controlling = pod;
+    not_controlling["metadata"]["ownerReferences"][0]["controller"] = json!(false);
+    assert!(of(&[job("u")], "alice", &not_controlling).starts_with("Deny"));
+}
+
+#[test]
+fn an_owner_that_is_not_proven_is_told() {
+    let pod = owned_by(owner("batch/v1", "Job"));
+    let help =
+        |context: &[Value], user| asked(json!({}), context, user, &pod).findings[0].help.clone().unwrap();
+    let told = help(&[], Some("alice"));
+    assert!(
+        told.ends_with(
+            "that it belongs to Job \"c-1\" excuses nothing, because there is no such Job under that uid, and anyone \
+             can write that"
+        ),
+        "{told}"
+    );
+    assert!(help(&[], None).ends_with("is not proven: the Job is not in what was given"));
+    assert!(help(&[job("another")], None).ends_with("is not proven: the Job of that name has another uid"));
+    assert!(!help(&[job("u")], None).contains("proven"));
+}
+
+#[test]
+fn a_policy_says_what_jobs_may_lose() {
+    let job = |command: Value| {
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {"template": {"spec":
+            {"containers": [{"name": "db", "image": "postgres:16", "command": command}]}}}})
+    };
+    let on = |jobs: &str, command: Value| found(json!({"jobs": jobs}), &[], &job(command)).concat();
+    for command in
+        [json!([]), json!(["postgres"]), json!(["sh", "-c", "docker-entrypoint.sh postgres & /test.sh"])]
+    {
+        for jobs in ["Deny", "Warn", "Audit"] {
+            assert!(on(jobs, command.clone()).starts_with(jobs), "{jobs} {command}");
+        }
+        assert_eq!(on("Ignore", command), "");
+    }
+    assert!(on("Deny", json!(["/backup.sh"])).starts_with("Warn"), "nobody knows what it runs");
+    assert_eq!(on("Deny", json!(["pg_dump"])), "", "a client");
+    // What nobody has proven is no less than a warning.
+    let pod = owned_by(owner("batch/v1", "Job"));
+    let unproven = |jobs: &str| lines(&asked(json!({"jobs": jobs}), &[], None, &pod)).concat();
+    for (jobs, action) in [("Deny", "Deny"), ("Warn", "Warn"), ("Audit", "Warn"), ("Ignore", "Warn")] {
+        assert!(unproven(jobs).starts_with(action), "{jobs}");
+    }
+}
+
+#[test]
+fn a_stateful_set_that_is_made_up_hides_nothing() {
+    let mut object =
+        redis(json!({"name": "v", "mountPath": "/var/lib/mysql"}), json!({"name": "v", "emptyDir": {}}));
+    object["spec"]["containers"][0]["image"] = json!("corp/shop-database:3");
+    object["metadata"]["ownerReferences"] = json!([owner("apps/v1", "StatefulSet")]);
+    let told = |user| lines(&asked(json!({"statefulSets": "Ignore"}), &[], Some(user), &object));
+    assert!(
+        told("alice")[0].starts_with("Warn spec.volumes[0].emptyDir: /var/lib/mysql, a directory in which")
+    );
+    assert_eq!(told("system:serviceaccount:kube-system:statefulset-controller"), [""; 0]);
+}
+
+#[test]
+fn who_looks_around_is_warned_at_most() {
+    let debug = |container: Value| {
+        let old = pod(json!({"containers": [{"name": "app", "image": "corp/app"}]}));
+        let mut new = old.clone();
+        new["spec"]["ephemeralContainers"] = json!([container]);
+        let review = Review {
+            operation: Operation::Update,
+            old: Some((&old).into()),
+            subresource: Some("ephemeralcontainers"),
+            user: Some("alice"),
+            ..Review::create(&new)
+        };
+        lines(&judge_review(json!([{"durableData": {}}]), &[], &review)).concat()
+    };
+    assert!(
+        debug(json!({"name": "d", "image": "postgres", "command": ["bash"], "stdin": true, "tty": true}))
+            .starts_with("Warn spec.ephemeralContainers[0].image: PostgreSQL")
+    );
+    assert!(debug(json!({"name": "d", "image": "postgres"})).starts_with("Warn"), "always");
+
+    let shell = json!({"name": "db", "image": "postgres:16", "args": ["bash"], "stdin": true, "tty": true});
+    let with = |changes: Value| {
+        let mut container = shell.clone();
+        container.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        container
+    };
+    let run = |container: Value| found(json!({}), &[], &pod(json!({"containers": [container]}))).concat();
+    assert!(run(shell.clone()).starts_with("Warn spec.containers[0].image: PostgreSQL"));
+    for changes in [
+        json!({"args": []}),
+        json!({"args": ["postgres"]}),
+        json!({"command": ["bash"], "args": ["-c", "postgres & bash"]}),
+        json!({"command": ["docker-entrypoint.sh"], "args": ["postgres"]}),
+        json!({"tty": false}),
+        json!({"stdin": false}),
+        json!({"lifecycle": {"postStart": {"exec": {"command": ["postgres"]}}}}),
+    ] {
+        assert!(run(with(changes.clone())).starts_with("Deny"), "{changes}");
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+            "spec": {"template": {"spec": {"containers": [with(changes.clone())]}}}});
+        assert!(found(json!({}), &[], &deployment)[0].starts_with("Deny"), "{changes}");
+    }
+    let mut two = pod(json!({"containers": [shell, {"name": "r", "image": "redis"}]}));
+    assert_eq!(
+        found(json!({}), &[], &two).iter().filter(|line| line.starts_with("Deny")).count(),
+        1,
+        "the other"
+    );
+    two["spec"]["volumes"] = json!([{"name": "n", "hostPath": {"path": "/"}}]);
+    assert!(lines(&judge(json!([{"hostPath": {}}]), &[], &two))[0].starts_with("Deny"), "another rule");
+}
+
+#[test]
+fn a_variable_that_may_have_moved_the_data_is_asked_for() {
+    let object = |mounts: Value| {
+        pod(json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}], "containers": [
+            {"name": "pg", "image": "postgres:16", "envFrom": [{"configMapRef": {"name": "e"}}], "volumeMounts": mounts}]}))
+    };
+    let related = |object: Value| judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.len();
+    assert_eq!(related(object(json!([{"name": "v", "mountPath": "/pg"}]))), 1);
+    assert_eq!(related(object(json!([]))), 0, "it can lie nowhere else");
+}
+
+/// A container with a claim mounted at `claim`, if it is given; its action and message, if there is a finding.
+fn with_claim(container: Value, claim: Option<&str>, params: Value) -> (String, String) {
+    let mut object = pod(json!({"containers": [container]}));
+    if let Some(path) = claim {
+        object["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]);
+        object["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": path}]);
+    }
+    let lines = found(params, &[], &object);
+    assert!(lines.len() < 2, "{lines:?}");
+    let line = lines.first().map_or("", String::as_str);
+    let (action, message) = line.split_once(' ').unwrap_or_default();
+    (action.to_owned(), message.to_owned())
+}
+
+/// What may have moved the data of each container from the default directory that it comes with.
+fn guesses() -> Vec<(Value, &'static str)> {
+    let of = |image: &str, more: Value| {
+        let mut container = more;
+        container["name"] = json!("c");
+        container["image"] = json!(image);
+        container
+    };
+    let from = |kind: &str, name: &str| json!({"name": name, "valueFrom": {kind: {"name": "x", "key": "y"}}});
+    vec![
+        (of("redis:7", json!({"command": ["redis-server", "/etc/redis.conf"]})), "/data"),
+        (of("mysql:8", json!({"args": ["--defaults-file=/etc/my.cnf"]})), "/var/lib/mysql"),
+        (of("postgres:16", json!({"args": ["-c", "config_file=/etc/pg.conf"]})), "/var/lib/postgresql/data"),
+        (of("mongo:7", json!({"args": ["--config", "/etc/mongod.conf"]})), "/data/db"),
+        (
+            of("quay.io/coreos/etcd:v3.5.0", json!({"env": [{"name": "ETCD_NAME", "value": "a"}]})),
+            "/default.etcd",
+        ),
+        (
+            of("postgres:16", json!({"envFrom": [{"configMapRef": {"name": "e"}}]})),
+            "/var/lib/postgresql/data",
+        ),
+        (of("postgres:16", json!({"envFrom": [{"secretRef": {"name": "e"}}]})), "/var/lib/postgresql/data"),
+        (of("postgres:16", json!({"env": [from("configMapKeyRef", "PGDATA")]})), "/var/lib/postgresql/data"),
+        (of("postgres:16", json!({"env": [from("secretKeyRef", "PGDATA")]})), "/var/lib/postgresql/data"),
+        (
+            of("mysql:8", json!({"env": [from("secretKeyRef", "D")], "args": ["--datadir=$(D)"]})),
+            "/var/lib/mysql",
+        ),
+        (
+            of("mysql:8", json!({"envFrom": [{"secretRef": {"name": "e"}}], "args": ["--datadir=$(D)"]})),
+            "/var/lib/mysql",
+        ),
+    ]
+}
+
+#[test]
+fn a_guess_is_a_warning_when_the_data_may_lie_on_another_mount_that_lasts() {
+    for (container, default) in guesses() {
+        let (action, message) = with_claim(container.clone(), Some("/elsewhere"), json!({}));
+        assert_eq!(action, "Warn", "{container}: {message}");
+        assert!(message.contains(", unless ") && message.contains("puts them on another mount"), "{message}");
+        assert_eq!(
+            with_claim(container.clone(), None, json!({})).0,
+            "Deny",
+            "{container}: it can lie nowhere else"
+        );
+        assert_eq!(with_claim(container.clone(), Some(default), json!({})).0, "", "{container}: all is well");
+        // What lasts is what the policy asks for.
+        let mut on_node = pod(json!({"containers": [container], "volumes": [
+            {"name": "h", "hostPath": {"path": "/srv"}}, {"name": "r", "persistentVolumeClaim": {"claimName": "c"}}]}));
+        on_node["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "h", "mountPath": "/elsewhere"}, {"name": "r", "mountPath": "/r", "readOnly": true}]);
+        assert!(found(json!({}), &[], &on_node)[0].starts_with("Deny"), "a node's directory does not last");
+        assert!(found(json!({"require": "node"}), &[], &on_node)[0].starts_with("Warn"), "here it does");
+    }
+}
+
+#[test]
+fn an_unknown_value_that_moves_nothing_is_no_doubt() {
+    let secret = json!([{"secretRef": {"name": "password"}}]);
+    let password =
+        json!([{"name": "MYSQL_ROOT_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "p", "key": "k"}}}]);
+    for container in [
+        json!({"name": "c", "image": "mysql:8", "envFrom": secret}),
+        json!({"name": "c", "image": "mysql:8", "env": password}),
+        json!({"name": "c", "image": "postgres:16", "envFrom": secret, "env": [{"name": "PGDATA", "value": "/x"}]}),
+        json!({"name": "c", "image": "redis:7", "env": password, "args": ["--requirepass", "$(MYSQL_ROOT_PASSWORD)"]}),
+    ] {
+        let (action, message) = with_claim(container.clone(), Some("/elsewhere"), json!({}));
+        assert!(action == "Deny" && !message.contains("unless"), "{container}: {message}");
+    }
+}
+
+#[test]
+fn a_variable_that_may_make_it_a_cache_is_a_doubt_wherever_it_comes_from() {
+    let bucket =
+        json!({"name": "REGISTRY_STORAGE", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}});
+    let from = json!([{"configMapRef": {"name": "x"}}]);
+    for more in [json!({"env": [bucket]}), json!({"envFrom": from})] {
+        for claim in [None, Some("/elsewhere")] {
+            let mut container = more.clone();
+            container["name"] = json!("c");
+            container["image"] = json!("registry:2");
+            let (action, message) = with_claim(container, claim, json!({}));
+            assert_eq!(action, "Warn", "{message}");
+            let unless =
+                "unless REGISTRY_STORAGE, whose value is not known here, makes it keep nothing (its storage";
+            assert!(message.contains(unless), "{message}");
+        }
+    }
+    let plain = json!({"name": "c", "image": "registry:2", "env": [{"name": "REGISTRY_STORAGE", "value": "filesystem"}]});
+    assert_eq!(with_claim(plain, None, json!({})).0, "Deny");
+}
+
+#[test]
+fn what_an_unknown_value_may_name_is_pointed_to() {
+    let object = pod(
+        json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}], "containers": [
+        {"name": "c", "image": "postgres:16", "volumeMounts": [{"name": "v", "mountPath": "/pg"}],
+         "env": [{"name": "A", "value": "b"}, {"name": "PGDATA", "valueFrom": {"fieldRef": {"fieldPath": "x"}}}]}]}),
+    );
+    let related = judge(json!([{"durableData": {}}]), &[], &object).findings[0].related.clone();
+    let fields: Vec<String> = related.iter().map(|(field, _)| field.to_string()).collect();
+    assert_eq!(fields, ["spec.containers[0].env[1]"]);
+}
+
+#[test]
+fn a_directory_of_which_nothing_is_known_is_one_warning() {
+    let words: Vec<String> = (0..14_000).map(|n| format!("/{n}/{{1...64}}")).collect();
+    let mut args = vec!["server"];
+    args.extend(words.iter().map(String::as_str));
+    let many = json!({"name": "c", "image": "minio/minio", "args": args});
+    assert_eq!(
+        with_claim(many, None, json!({})),
+        (
+            "Warn".to_owned(),
+            "spec.containers[0].image: where MinIO keeps its data is not known: more than 128 directories are named"
+                .to_owned()
+        )
+    );
+    let unnamed = json!({"name": "c", "image": "surrealdb/surrealdb", "args": ["start"], "env": [
+        {"name": "SURREAL_PATH", "valueFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}}]});
+    let (action, message) = with_claim(unnamed, Some("/data"), json!({}));
+    assert!(
+        action == "Warn" && message.ends_with("the value of SURREAL_PATH is not known here"),
+        "{message}"
+    );
+    let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {"template":
+        {"spec": {"containers": [{"name": "c", "image": "minio/minio", "args": args}]}}}});
+    assert_eq!(found(json!({}), &[], &set).len(), 1, "not once more as a StatefulSet without a mount");
+}
+
+#[test]
+fn disks_that_lie_on_the_same_are_one_finding() {
+    let minio = |mounts: Value| {
+        pod(
+            json!({"containers": [{"name": "c", "image": "minio/minio", "args": ["server", "/data{1...64}"], "volumeMounts": mounts}],
+                   "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "e", "emptyDir": {}}]}),
+        )
+    };
+    let lines = found(json!({}), &[], &minio(json!([])));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains("in /data1, /data2, /data3, ")
+            && lines[0].contains("/data8 and 56 more (set by server)"),
+        "{lines:?}"
+    );
+    let mixed = json!([{"name": "v", "mountPath": "/data1"}, {"name": "e", "mountPath": "/data2"}, {"name": "v", "mountPath": "/data3"}]);
+    let lines = found(json!({}), &[], &minio(mixed));
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.contains("in /data2 (set by server), which lies on the emptyDir")),
+        "{lines:?}"
+    );
+    assert!(lines.iter().any(|line| line.contains("/data11 and 53 more (set by server)")), "{lines:?}");
+}
+
+#[test]
+fn the_containers_of_a_pod_share_what_they_may_name() {
+    let container = json!({"name": "c", "image": "minio/minio", "args": ["server", "/data{1...128}"]});
+    let object = pod(json!({"containers": vec![container; 30]}));
+    let lines = found(json!({}), &[], &object);
+    let unknown = lines
+        .iter()
+        .filter(|line| line.contains("is not known: more than 1024 directories are named"))
+        .count();
+    assert_eq!((lines.len(), unknown), (30, 30 - 1024 / 124));
+}
+
+#[test]
+fn long_paths_and_many_mounts_are_cut_in_messages() {
+    let long = "x".repeat(4000);
+    let mounts: Vec<Value> =
+        (0..100).map(|n| json!({"name": "e", "mountPath": format!("/{long}/{n}")})).collect();
+    let object = pod(json!({"volumes": [{"name": "e", "emptyDir": {}}], "containers": [
+        {"name": "c", "image": "redis", "args": ["--dir", format!("/{long}")], "volumeMounts": mounts}]}));
+    let verdict = judge(json!([{"durableData": {}}]), &[], &object);
+    let texts = |finding: &crate::verdict::Finding| {
+        finding.message.len()
+            + finding.help.as_ref().map_or(0, String::len)
+            + finding.related.iter().map(|(_, note)| note.len()).sum::<usize>()
+    };
+    assert_eq!(verdict.findings.len(), 1);
+    assert!(
+        verdict.findings[0].message.contains(" and 92 more are covered"),
+        "{}",
+        verdict.findings[0].message
+    );
+    assert!(texts(&verdict.findings[0]) < 5000, "{}", texts(&verdict.findings[0]));
+}
+
+#[test]
+fn data_that_is_moved_to_a_scratch_path_is_lost_all_the_same() {
+    let object = pod(json!({"containers": [
+        {"name": "pg", "image": "postgres:16", "env": [{"name": "PGDATA", "value": "/dev/shm/pg"}]}]}));
+    assert!(found(json!({}), &[], &object)[0].contains("keeps its data in /dev/shm/pg (set by PGDATA)"));
+    assert!(found(json!({"scratch": ["/dev/shm"]}), &[], &object).is_empty(), "unless the policy says so");
+}
+
+#[test]
+fn a_cache_is_not_stateful() {
+    let object = pod(json!({"containers": [
+        {"name": "redis", "image": "redis", "args": ["--save", "", "--appendonly", "no"]}]}));
+    assert!(found(json!({}), &[], &object).is_empty());
+}
+
+#[test]
+fn what_many_run_without_is_a_warning_unless_the_policy_asks_for_more() {
+    let mut object = redis(
+        json!({"name": "storage", "mountPath": "/var/lib/grafana"}),
+        json!({"name": "storage", "emptyDir": {}}),
+    );
+    object["spec"]["containers"][0]["image"] = json!("docker.io/grafana/grafana:12.0.0");
+    let verdict = judge(json!([{"durableData": {}}]), &[], &object);
+    assert_eq!(
+        lines(&verdict),
+        [
+            "Warn spec.volumes[0].emptyDir: Grafana keeps its data in /var/lib/grafana, which lies on the emptyDir \
+             \"storage\": lost when the pod ends"
+        ]
+    );
+    let help = verdict.findings[0].help.as_deref().unwrap();
+    assert!(help.starts_with("Grafana is often run so, as dashboards"), "{help}");
+    assert!(help.contains("to keep them, mount a PersistentVolumeClaim at /var/lib/grafana"), "{help}");
+    assert!(found(json!({"dispensable": "Deny"}), &[], &object)[0].starts_with("Deny"));
+    assert!(found(json!({"dispensable": "Audit"}), &[], &object)[0].starts_with("Audit"));
+    assert!(found(json!({"dispensable": "Ignore"}), &[], &object).is_empty());
+    object["metadata"]["ownerReferences"] = json!([owner("batch/v1", "Job")]);
+    assert!(
+        found(json!({"dispensable": "Audit"}), &[], &object)[0].starts_with("Audit"),
+        "the lesser of two"
+    );
+}
+
+#[test]
+fn a_mount_within_the_data_can_take_a_part_of_it_away() {
+    let object = |image: &str, data: &str, inner: &str, source: Value| {
+        let mut inner_volume = source;
+        inner_volume["name"] = json!("inner");
+        pod(json!({
+            "containers": [{"name": "c", "image": image, "volumeMounts": [
+                {"name": "data", "mountPath": data}, {"name": "inner", "mountPath": inner}]}],
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}, inner_volume]}))
+    };
+    let on = |image: &str, data: &str, inner: &str| {
+        found(json!({}), &[], &object(image, data, inner, json!({"emptyDir": {}}))).join("")
+    };
+    assert_eq!(
+        on("redis", "/data", "/data/appendonlydir"),
+        "Deny spec.volumes[1].emptyDir: Redis keeps its data in /data/appendonlydir, which lies on the emptyDir \
+         \"inner\": lost when the pod ends"
+    );
+    for (image, data, inner) in [
+        ("postgres:16", "/var/lib/postgresql/data", "/var/lib/postgresql/data/pg_wal"),
+        ("bitnami/etcd:3", "/bitnami/etcd", "/bitnami/etcd/data/member"),
+        ("registry:2", "/var/lib/registry", "/var/lib/registry/docker"),
+    ] {
+        assert!(on(image, data, inner).starts_with("Deny"), "{image} {inner}");
+    }
+    for (image, data, inner) in [
+        ("redis", "/data", "/data/appendonlydir/tmp"),
+        ("redis", "/data", "/data/append"),
+        ("grafana/grafana", "/var/lib/grafana", "/var/lib/grafana/plugins"),
+        ("jenkins/jenkins", "/var/jenkins_home", "/var/jenkins_home/casc_configs"),
+        ("postgres:16", "/var/lib/postgresql/data", "/var/lib/postgresql/data/pg_stat_tmp"),
+    ] {
+        assert_eq!(on(image, data, inner), "", "{image} {inner}");
+    }
+    let inner =
+        |source: Value| found(json!({}), &[], &object("redis", "/data", "/data/appendonlydir", source));
+    assert_eq!(inner(json!({"persistentVolumeClaim": {"claimName": "log"}})), [""; 0], "it lasts as well");
+    assert_eq!(inner(json!({"configMap": {"name": "x"}})), [""; 0], "nothing can be written there");
+    let mut same = object("redis", "/data", "/data/appendonlydir", json!({"emptyDir": {}}));
+    same["spec"]["containers"][0]["volumeMounts"][1] =
+        json!({"name": "data", "mountPath": "/data/appendonlydir", "subPath": "log"});
+    assert_eq!(found(json!({}), &[], &same), [""; 0], "the same volume");
+    let mut log = object(
+        "postgres:16",
+        "/var/lib/postgresql/data",
+        "/var/lib/postgresql/data/pg_wal",
+        json!({"emptyDir": {}}),
+    );
+    log["spec"]["containers"][0]["env"] =
+        json!([{"name": "POSTGRES_INITDB_WALDIR", "value": "/var/lib/postgresql/data/pg_wal"}]);
+    assert_eq!(found(json!({}), &[], &log).len(), 1, "told once");
+}
+
+#[test]
+fn what_may_be_no_server_is_a_warning_at_most() {
+    let pod_of = |container: Value, policy: &str| {
+        let mut object = pod(json!({"containers": [container], "restartPolicy": policy}));
+        object["spec"]["volumes"] = json!([{"name": "v", "emptyDir": {}}]);
+        found(json!({}), &[], &object).concat()
+    };
+    let script = json!({"name": "c", "image": "postgres:16", "command": ["/scripts/entry.sh"]});
+    assert!(pod_of(script.clone(), "Always").starts_with("Warn"));
+    let with = |key: &str, value: Value| {
+        let mut container = script.clone();
+        container[key] = value;
+        pod_of(container, "Always")
+    };
+    assert!(with("ports", json!([{"containerPort": 5432}])).starts_with("Deny"), "it serves");
+    assert!(with("readinessProbe", json!({"tcpSocket": {"port": 5432}})).starts_with("Deny"), "it serves");
+    let mounts = json!([{"name": "v", "mountPath": "/var/lib/postgresql/data"}]);
+    assert!(with("volumeMounts", mounts).starts_with("Deny"), "somebody meant its data");
+    assert!(with("command", json!(["docker-entrypoint.sh", "postgres"])).starts_with("Deny"));
+    assert!(with("command", json!(["pg_archivecleanup", "/x"])).starts_with("Warn"), "another program");
+    let other = json!({"name": "c", "image": "postgres:16", "command": ["pg_archivecleanup", "/x"]});
+    assert_eq!(pod_of(other, "Never"), "", "that ends");
+    let server = json!({"name": "c", "image": "postgres:16", "command": ["postgres"]});
+    assert!(pod_of(server, "Never").starts_with("Deny"), "a server all the same");
+}
+
+#[test]
+fn a_stateful_set_is_judged_by_paths_and_names() {
+    let set = |image: &str, volume: &str, path: &str, source: Value| {
+        let mut pod_volume = source;
+        pod_volume["name"] = json!(volume);
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {"template": {"spec": {
+            "containers": [{"name": "c", "image": image, "volumeMounts": [{"name": volume, "mountPath": path}]}],
+            "volumes": [pod_volume]}}}})
+    };
+    let action = |params: Value, object: &Value| {
+        let mut params = params;
+        if params.get("statefulSetData").is_none() {
+            params["statefulSetData"] = json!("Deny");
+        }
+        found(params, &[], object)
+            .first()
+            .map(|line| line.split(' ').next().unwrap().to_owned())
+            .unwrap_or_default()
+    };
+    let empty = || json!({"emptyDir": {}});
+    for (volume, path, expected) in [
+        ("v", "/data", "Deny"),
+        ("v", "/var/lib/app", "Deny"),
+        ("v", "/var/opt/app/x", "Deny"),
+        ("v", "/srv/db", "Deny"),
+        ("v", "/app/storage", "Deny"),
+        ("data", "/srv/app", "Deny"),
+        ("app-storage", "/srv/app", "Deny"),
+        ("v", "/tmp", "Warn"),
+        ("v", "/home/app", "Warn"),
+        ("v", "/data/cache", "Warn"),
+        ("v", "/run", "Warn"),
+        ("v", "/work", "Warn"),
+    ] {
+        let object = set("corp/app", volume, path, empty());
+        assert_eq!(action(json!({}), &object), expected, "{volume} {path}");
+        assert_eq!(action(json!({"statefulSets": "Deny"}), &object), "Deny", "{volume} {path}");
+        assert_eq!(action(json!({"statefulSets": "Ignore"}), &object), "", "{volume} {path}");
+        let known = set("memcached", volume, path, empty());
+        assert_eq!(
+            action(json!({"statefulSets": "Deny"}), &known),
+            "",
+            "{volume} {path}: it never keeps anything"
+        );
+    }
+    let tmpfs = set("corp/app", "v", "/data", json!({"emptyDir": {"medium": "Memory"}}));
+    assert_eq!(action(json!({}), &tmpfs), "Deny");
+    assert_eq!(action(json!({"statefulSetData": "Warn"}), &tmpfs), "Warn");
+    let claim = set("corp/app", "data", "/data", json!({"persistentVolumeClaim": {"claimName": "c"}}));
+    assert_eq!(action(json!({"statefulSets": "Deny"}), &claim), "");
+    let grafana = set("grafana/grafana", "data", "/var/lib/grafana", empty());
+    assert_eq!(action(json!({}), &grafana), "Deny", "a StatefulSet was not made for dashboards from files");
+    assert_eq!(action(json!({"statefulSetData": "Warn"}), &grafana), "Warn");
+    let mut made = grafana.clone();
+    made["metadata"]["ownerReferences"] = json!([owner("monitoring.coreos.com/v1", "Prometheus")]);
+    assert_eq!(action(json!({}), &made), "Warn", "by an operator");
+    let mut cache = set("redis", "data", "/data", empty());
+    cache["spec"]["template"]["spec"]["containers"][0]["args"] = json!(["--save", "", "--appendonly", "no"]);
+    assert_eq!(action(json!({}), &cache), "");
+    assert_eq!(action(json!({"statefulSets": "Deny"}), &cache), "Deny", "known or not");
+    let patch = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {"replicas": 2}});
+    assert_eq!(action(json!({"statefulSets": "Deny"}), &patch), "", "a part of an object");
+}
+
+#[test]
+fn another_publishers_image_with_a_claim_elsewhere_is_a_warning_with_both_paths() {
+    let on =
+        |image: &str, claim: &str| with_claim(json!({"name": "c", "image": image}), Some(claim), json!({}));
+    let (action, message) = on("example/redis:7", "/bitnami/redis");
+    assert_eq!(action, "Warn");
+    assert!(message.contains("keeps its data in /data"), "{message}");
+    assert!(
+        message.ends_with("unless this publisher's image keeps them in /bitnami/redis, which lasts"),
+        "{message}"
+    );
+    assert_eq!(on("redis:7", "/bitnami/redis").0, "Deny");
+    let none = json!({"name": "c", "image": "example/redis:7"});
+    assert_eq!(with_claim(none, None, json!({})).0, "Deny", "it can lie nowhere else");
+}
+
+#[test]
+fn a_script_that_keeps_one_directory_keeps_the_other() {
+    let object = |command: Value, claim: bool| {
+        let volume = match claim {
+            true => json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}),
+            false => json!({"name": "v", "emptyDir": {}}),
+        };
+        let mut object =
+            pod(json!({"volumes": [volume], "containers": [{"name": "zk", "image": "zookeeper:3.5.5",
+            "ports": [{"containerPort": 2181}], "volumeMounts": [{"name": "v", "mountPath": "/data"}]}]}));
+        object["spec"]["containers"][0]["command"] = command;
+        found(json!({}), &[], &object)
+    };
+    assert_eq!(object(json!(["/bin/bash", "-xec", "/config-scripts/run"]), true), [""; 0]);
+    let lines = object(json!(["/bin/bash", "-xec", "/config-scripts/run"]), false);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("keeps its data in /data, which lies on the emptyDir"), "{lines:?}");
+    assert_eq!(object(json!(["zkServer.sh", "start-foreground"]), true).len(), 1, "/datalog");
+}
+
+#[test]
+fn asking_for_nothing_is_a_fault() {
+    assert!(
+        faults(json!([{"durableData": {"require": "container"}}]))[0].contains("would never find anything")
+    );
+}
