@@ -318,8 +318,8 @@ async fn a_real_api_server_takes_it_and_all_pods_but_the_agents_are_restricted()
     let Some(cluster) = Cluster::own(options) else { return };
     cluster.namespace("elsewhere", &[("pod-security.kubernetes.io/enforce", "privileged")]).await;
     cluster.namespace("strict", &[("pod-security.kubernetes.io/enforce", "restricted")]).await;
-    let text =
-        template("elsewhere", &["--set", "metrics.service.enabled=true,metrics.dashboard.enabled=true"]);
+    let further = "metrics.service.enabled=true,metrics.dashboard.enabled=true";
+    let text = template("elsewhere", &["--no-hooks", "--set", further]);
     let made = cluster.kubectl(&["apply", "--validate=strict", "-f", "-"], Some(&text)).await;
     assert!(made.success, "{made}");
     // Each of the other settings: nothing stored, and no warning of Pod Security.
