@@ -412,7 +412,8 @@ async fn takes_policies_from_the_cluster_as_they_change() {
 
 /// The status of a policy, once its Ready condition says so of the object as it is.
 async fn is_ready(world: &World, name: &str, wanted: &str) -> Value {
-    let found = world.until(&format!("storagepolicy/{name}"), |policy| {
+    let what = format!("storagepolicy/{name}");
+    let found = world.until(&what, |policy| {
         let (ready, status) = (&policy["status"]["conditions"][0], &policy["status"]);
         ready["type"] == "Ready"
             && ready["status"] == wanted

@@ -188,16 +188,16 @@ impl Metrics {
 /// Each of the agent's metrics once, in the OpenMetrics format, for the page that documents them.
 pub fn sample() -> String {
     let metrics = Metrics::new();
-    let _ = metrics.steps.get_or_create(&Default::default());
-    let _ = metrics.duration.get_or_create(&Default::default());
-    let _ = metrics.phases.get_or_create(&Default::default());
-    let _ = metrics.capacity.get_or_create(&Default::default());
-    let _ = metrics.available.get_or_create(&Default::default());
-    let _ = metrics.usable.get_or_create(&Default::default());
-    let _ = metrics.bad_records.get_or_create(&Default::default());
-    let _ = metrics.trash.get_or_create(&Default::default());
-    let _ = metrics.trash_stuck.get_or_create(&Default::default());
-    let _ = metrics.size.get_or_create(&Default::default());
-    let _ = metrics.used.get_or_create(&Default::default());
+    drop(metrics.steps.get_or_create(&Default::default()));
+    drop(metrics.duration.get_or_create(&Default::default()));
+    drop(metrics.phases.get_or_create(&Default::default()));
+    drop(metrics.capacity.get_or_create(&Default::default()));
+    drop(metrics.available.get_or_create(&Default::default()));
+    drop(metrics.usable.get_or_create(&Default::default()));
+    drop(metrics.bad_records.get_or_create(&Default::default()));
+    drop(metrics.trash.get_or_create(&Default::default()));
+    drop(metrics.trash_stuck.get_or_create(&Default::default()));
+    drop(metrics.size.get_or_create(&Default::default()));
+    drop(metrics.used.get_or_create(&Default::default()));
     text_of(&metrics.registry)
 }

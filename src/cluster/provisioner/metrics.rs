@@ -160,11 +160,11 @@ impl Metrics {
 /// Each of the controller's metrics once, in the OpenMetrics format, for the page that documents them.
 pub fn sample() -> String {
     let metrics = Metrics::new();
-    let _ = metrics.writes.get_or_create(&Default::default());
-    let _ = metrics.volumes.get_or_create(&Default::default());
-    let _ = metrics.bytes.get_or_create(&Default::default());
-    let _ = metrics.node_volumes.get_or_create(&Default::default());
-    let _ = metrics.available.get_or_create(&Default::default());
-    let _ = metrics.orphans.get_or_create(&Default::default());
+    drop(metrics.writes.get_or_create(&Default::default()));
+    drop(metrics.volumes.get_or_create(&Default::default()));
+    drop(metrics.bytes.get_or_create(&Default::default()));
+    drop(metrics.node_volumes.get_or_create(&Default::default()));
+    drop(metrics.available.get_or_create(&Default::default()));
+    drop(metrics.orphans.get_or_create(&Default::default()));
     text_of(&metrics.registry)
 }
