@@ -5,6 +5,9 @@ use crate::{policy, schema};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
+/// Where the status of the Ready condition stands.
+const READY_PATH: &str = ".status.conditions[?(@.type==\"Ready\")].status";
+
 /// All of them, in the order in which they are printed.
 pub fn all() -> Vec<Value> {
     vec![policy::crd(), node_volume(), node_storage()]
@@ -54,6 +57,7 @@ fn node_volume() -> Value {
         {"name": "Size", "type": "integer", "jsonPath": ".status.sizeBytes", "description": "In bytes."},
         column("Namespace", ".spec.claim.namespace"),
         column("Claim", ".spec.claim.name"),
+        {"name": "Ready", "type": "string", "jsonPath": READY_PATH, "description": "Whether it can be used.", "priority": 1},
         {"name": "Reason", "type": "string", "jsonPath": ".status.reason", "priority": 1},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
     ]);
@@ -73,6 +77,7 @@ fn node_storage() -> Value {
     let root = schema::crd_root(schema::of::<NodeStorage>().as_value());
     let columns = json!([
         {"name": "Base", "type": "string", "jsonPath": ".status.bases[0].path"},
+        {"name": "Ready", "type": "string", "jsonPath": READY_PATH, "description": "Whether all bases can be used."},
         {"name": "Usable", "type": "boolean", "jsonPath": ".status.bases[0].usable"},
         {"name": "Available", "type": "integer", "jsonPath": ".status.bases[0].availableBytes",
          "description": "In bytes."},

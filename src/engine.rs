@@ -47,14 +47,14 @@ impl Engine<'_> {
         let parts = self.parts(review)?;
         let overlooked = self.overlooks(review, &parts);
         let patch = self.changes(review, &parts.first);
-        let findings = if patch.is_empty() {
+        let (findings, _) = if patch.is_empty() {
             self.all_findings(review, &parts)
         } else {
             let changed = Review { object: patch.current(), ..*review };
             let parts = self.parts(&changed)?;
             self.all_findings(&changed, &parts)
         };
-        Ok(Verdict { findings, patch: patch.finish(), overlooked })
+        Ok(Verdict { findings, patch: patch.finish(), overlooked, ..Verdict::default() })
     }
 
     /// What the mutating rules change.
@@ -87,11 +87,20 @@ impl Engine<'_> {
     /// # Errors
     /// The field that has a wrong type.
     pub fn validate(&self, review: &Review<'_>) -> Result<Vec<Finding>, FactsFault> {
+        Ok(self.review(review)?.findings)
+    }
+
+    /// The same, with the policies that are about the object.
+    ///
+    /// # Errors
+    /// The field that has a wrong type.
+    pub fn review(&self, review: &Review<'_>) -> Result<Verdict, FactsFault> {
         if !writes(review) {
-            return Ok(Vec::new());
+            return Ok(Verdict::default());
         }
         let parts = self.parts(review)?;
-        Ok(self.all_findings(review, &parts))
+        let (findings, about) = self.all_findings(review, &parts);
+        Ok(Verdict { findings, about, ..Verdict::default() })
     }
 
     /// The object, and the pod templates of a custom resource.
@@ -146,7 +155,7 @@ impl Engine<'_> {
         };
         let parts = Parts::from(Facts::read(review.object, review.namespace)?);
         let replicas = FieldPath::root().key("spec").key("replicas");
-        Ok(self.findings(&review, &parts, |_, rule, context, drafts| {
+        let (findings, _) = self.findings(&review, &parts, |_, rule, context, drafts| {
             if !rule.rule.reads_replicas(kind) {
                 return;
             }
@@ -157,7 +166,8 @@ impl Engine<'_> {
             } else {
                 drafts.push(unknown_workload(scale));
             }
-        }))
+        });
+        Ok(findings)
     }
 
     fn changes<'r>(&self, review: &Review<'r>, facts: &Facts<'_>) -> PatchBuilder<'r> {
@@ -183,7 +193,7 @@ impl Engine<'_> {
         patch
     }
 
-    fn all_findings(&self, review: &Review<'_>, parts: &Parts<'_>) -> Vec<Finding> {
+    fn all_findings(&self, review: &Review<'_>, parts: &Parts<'_>) -> (Vec<Finding>, Vec<usize>) {
         let of_deployment = writes_of_deployment_controller(review, &parts.first);
         self.findings(review, parts, |policy, rule, context, drafts| {
             // Refused here, a rollout would hang half-way through, with nobody to read why.
@@ -196,21 +206,22 @@ impl Engine<'_> {
         })
     }
 
-    /// What `judge` finds with each rule of each policy that is about the object.
+    /// What `judge` finds with each rule of each policy that is about the object, and which policies these are.
     fn findings(
         &self,
         review: &Review<'_>,
         parts: &Parts<'_>,
         judge: impl Fn(&CompiledPolicy, &CompiledRule, &Context<'_>, &mut NewFindings<'_>),
-    ) -> Vec<Finding> {
+    ) -> (Vec<Finding>, Vec<usize>) {
         let scope = scope(review, &parts.first);
         if matches!(scope, Scope::Nothing) || self.leaves_alone(review, &parts.first) {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         }
         let mut findings = Findings::default();
         // All parts of an object have one allowance of findings, rule by rule.
         let mut told: HashMap<*const CompiledRule, usize> = HashMap::new();
         let admits = |draft: &NewFinding| scope.admits(draft);
+        let mut is_about = vec![false; self.policies.policies().len()];
         for (part, facts) in parts.iter().enumerate() {
             let subjects = self.subjects(review, facts);
             let context = self.context(review, facts, &subjects);
@@ -218,6 +229,9 @@ impl Engine<'_> {
                 let own = self.policies.own_catalog(index).map(|catalog| context.with_catalog(catalog));
                 let context = own.as_ref().unwrap_or(&context);
                 for (rule, holds) in policy.rules_about(&subjects) {
+                    if let Some(is_about) = is_about.get_mut(index) {
+                        *is_about = true;
+                    }
                     // What reads the object itself has read all of it.
                     if part > 0 && rule.rule.reads_any_kind() {
                         continue;
@@ -239,7 +253,8 @@ impl Engine<'_> {
             let key = |f: &Finding| (f.excused.is_some(), std::cmp::Reverse(f.action));
             key(a).cmp(&key(b)).then_with(|| a.field.cmp(&b.field)).then_with(|| a.rule.cmp(b.rule))
         });
-        findings
+        let about = is_about.iter().enumerate().filter(|(_, is)| **is).map(|(index, _)| index);
+        (findings, about.collect())
     }
 
     /// The findings of a rule as its policy means them: with its action, excuses and doubts.

@@ -77,6 +77,9 @@ pub struct Verdict {
     pub patch: json_patch::Patch,
     /// Why the object was not judged, when it was not.
     pub overlooked: Option<Overlooked>,
+    /// The policies that are about the object, by their places in the set; known of what [`crate::engine::Engine::review`]
+    /// judged.
+    pub about: Vec<usize>,
 }
 
 impl Verdict {

@@ -21,6 +21,9 @@ fn is_current(file: &str, wanted: &str, command: &str) {
 
 #[test]
 fn the_crds_are_current() {
+    // A chart can hold no file of another folder.
+    let chart = "cp manifests/crd.yaml charts/volgate/files/crd.yaml";
+    is_current("charts/volgate/files/crd.yaml", &volgate::crd::yaml(), chart);
     is_current("manifests/crd.yaml", &volgate::crd::yaml(), "cargo run -- crd > manifests/crd.yaml");
 }
 
@@ -68,4 +71,61 @@ fn the_page_on_custom_resources_lists_the_table() {
     let marker = "<!-- The rest is made from src/catalog/kinds.json. -->\n\n";
     let text = found.split(marker).next().unwrap_or_default();
     is_current(file, &format!("{text}{marker}{}", kinds()), "UPDATE=1 cargo test --test generated");
+}
+
+/// The page that documents every metric, made of what the three processes serve.
+#[cfg(feature = "agent")]
+#[test]
+fn the_page_on_metrics_is_current() {
+    let mut page = "# Metrics\n\nGenerated from the metrics themselves; do not edit: `UPDATE=1 cargo test --test generated`.\n\n\
+        Each process serves its own at `/metrics` on port 8080, in the OpenMetrics format. The chart brings a Service, PodMonitor, \
+        ServiceMonitor, alerts and a dashboard (`metrics.*` in its values, all off by default).\n"
+        .to_owned();
+    for (title, sample) in [
+        ("The webhook: `volgate serve`", volgate::server::metrics_sample()),
+        (
+            "The provisioner's controller: `volgate provisioner`",
+            volgate::cluster::provisioner_metrics_sample(),
+        ),
+        ("The provisioner's agents: `volgate agent`", volgate::agent::metrics_sample()),
+    ] {
+        page.push_str(&format!(
+            "\n## {title}\n| metric | type | labels | what it is |\n| --- | --- | --- | --- |\n"
+        ));
+        page.push_str(&rows(&sample));
+    }
+    is_current("docs/metrics.md", &page, "UPDATE=1 cargo test --test generated");
+}
+
+/// A row for each metric of a text in the OpenMetrics format.
+#[cfg(feature = "agent")]
+fn rows(sample: &str) -> String {
+    let mut rows = String::new();
+    let line = |name: &str, start: &str| {
+        sample.lines().find_map(|line| line.strip_prefix(&format!("# {start} {name} ")))
+    };
+    let names = sample.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next());
+    for name in names {
+        let (help, kind) = (line(name, "HELP").unwrap_or_default(), line(name, "TYPE").unwrap_or_default());
+        let end = match kind {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        let full = format!("{name}{end}");
+        let series = sample.lines().find(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(end) && !line.starts_with('#'))
+        });
+        let labels =
+            series.and_then(|line| line.split_once('{')?.1.split_once('}')).map_or("", |(inside, _)| inside);
+        let labels: Vec<&str> = labels
+            .split(',')
+            .filter_map(|label| label.split('=').next())
+            .filter(|label| !label.is_empty() && *label != "le")
+            .collect();
+        let help = help.trim_end_matches('.');
+        rows.push_str(&format!("| `{full}` | {kind} | {} | {help} |\n", labels.join(", ")));
+    }
+    assert!(rows.lines().count() > 5, "{sample}");
+    rows
 }

@@ -20,8 +20,18 @@ use volgate::provisioner::{
     BETA_STORAGE_PROVISIONER, Bases, FINALIZER, PROVISIONED_BY, SELECTED_NODE, STORAGE_PROVISIONER,
 };
 
-const FILES: [&str; 9] =
-    ["namespace", "crd", "rbac", "registration", "service", "deployment", "class", "provisioner", "agent"];
+const FILES: [&str; 10] = [
+    "namespace",
+    "crd",
+    "rbac",
+    "registration",
+    "service",
+    "deployment",
+    "class",
+    "provisioner",
+    "agent",
+    "networkpolicy",
+];
 /// The webhook configurations for whoever writes them by hand.
 const WEBHOOKS: &str = "components/static-registration/webhooks";
 
@@ -69,7 +79,7 @@ fn the_static_webhook_configurations_are_what_volgate_prints() {
     let hooks =
         objects(WEBHOOKS).into_iter().flat_map(|object| object["webhooks"].as_array().unwrap().clone());
     let policies: Vec<Value> = hooks.map(|hook| hook["failurePolicy"].clone()).collect();
-    assert_eq!(policies, vec![json!("Ignore"); 5]);
+    assert_eq!(policies, vec![json!("Ignore"); 6]);
 }
 
 /// What is applied by hand can refuse nobody: volgate registers itself when it can answer.

@@ -361,7 +361,7 @@ async fn an_installation_refuses_nobody_from_its_beginning_to_its_end() {
         })
         .await;
     support::say(&format!("from the start of two replicas to the first denial: {denied:?}"));
-    let raised = |found: &Value| failure_policies(found) == ["Fail", "Ignore", "Ignore"];
+    let raised = |found: &Value| failure_policies(found) == ["Fail", "Ignore", "Ignore", "Ignore"];
     let validating = until(cluster, VALIDATING, raised).await;
     let mutating = until(cluster, MUTATING, |found| failure_policies(found) == ["Fail", "Ignore"]).await;
     replicas.say("the webhook configurations are registered", 1).await;
@@ -403,6 +403,64 @@ async fn an_installation_refuses_nobody_from_its_beginning_to_its_end() {
         assert_eq!(replica.ends().await.0, Some(0), "{}", replicas.logs());
     }
     load.end_with_none_refused(500).await;
+}
+
+/// What `helm uninstall` runs first: with the rights of its Job the configurations go, and replicas that still run, one of which
+/// leads, do not write them again. `volgate doctor` says before and after how things are.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_helm_runs_before_it_deletes_leaves_nothing_that_refuses() {
+    const REMOVAL: &str = "system:serviceaccount:volgate-system:volgate-removal";
+    let options = Options {
+        scheduler: false,
+        controller_manager_args: vec!["--use-service-account-credentials=true".into()],
+        users: vec![serve::user(), User { name: REMOVAL.into(), groups: Vec::new() }],
+        ..Options::default()
+    };
+    let Some(cluster) = Cluster::own(options) else { return };
+    let cluster = &cluster;
+    cluster.namespace("app", &[]).await;
+    accepts(cluster, "create namespace volgate-system", None).await;
+    let hooks = support::helm::objects(&support::helm::template("volgate-system", &[]));
+    let rest = support::helm::template("volgate-system", &["--no-hooks"]);
+    accepts(cluster, "apply -f -", Some(&rest)).await;
+    let replicas = Replicas::start(cluster).await;
+    until(cluster, VALIDATING, |found| failure_policies(found).contains(&"Fail")).await;
+    until(cluster, MUTATING, |found| failure_policies(found).contains(&"Fail")).await;
+    let run = |args: &[&str], user: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+        command.args(args).env("KUBECONFIG", cluster.kubeconfig_for(user));
+        support::run(command, None).unwrap()
+    };
+    let told = run(&["doctor", "--format=json"], ADMIN);
+    let report: Value = serde_json::from_str(&told.stdout).unwrap();
+    let found = |report: &Value, area: &str| -> String {
+        let checks = report["checks"].as_array().unwrap().iter().filter(|check| check["area"] == area);
+        checks.map(|check| check.to_string()).collect()
+    };
+    assert_eq!(told.code, Some(1), "its pods are not there: {told}");
+    assert!(found(&report, "pods").contains("0 of 2 pods ready"), "{told}");
+    for area in ["api server", "registration", "policies"] {
+        assert!(found(&report, area).contains(r#""level":"ok""#), "{area}: {told}");
+    }
+
+    let load = Load::start(cluster, "app");
+    let role = hooks.iter().filter(|object| object["kind"].as_str().unwrap().starts_with("ClusterRole"));
+    for object in role.filter(|object| object["metadata"]["name"] == "volgate-removal") {
+        accepts(cluster, "apply -f -", Some(&object.to_string())).await;
+    }
+    let removed = run(&["webhooks", "--delete"], REMOVAL);
+    assert!(removed.success && removed.stdout.contains("volgate can be removed"), "{removed}");
+    for configuration in [VALIDATING, MUTATING] {
+        assert_eq!(get(cluster, configuration).await, Value::Null);
+    }
+    // Whoever answered is killed at once.
+    replicas.both.iter().for_each(|replica| replica.process.kill());
+    let told = run(&["doctor"], ADMIN);
+    assert!(told.stdout.contains("there is no ValidatingWebhookConfiguration volgate"), "{told}");
+    // A second time there is nothing to do.
+    let again = run(&["webhooks", "--delete"], REMOVAL);
+    assert!(again.success, "{again}");
+    load.end_with_none_refused(100).await;
 }
 
 /// Deletes everything, and ends the replicas as the kubelet does when their Deployment goes.
@@ -471,7 +529,7 @@ async fn others_have_their_hands_in_it(cluster: &Cluster, replicas: &Replicas) {
     assert!(patch(cluster, &of, changed).await.success);
     let repaired = until(cluster, VALIDATING, |found| found["webhooks"][0]["timeoutSeconds"] == 5).await;
     assert_eq!(repaired.pointer(&format!("{expressions}/1")), Some(&requirement));
-    assert_eq!(failure_policies(&repaired), ["Fail", "Ignore", "Ignore"], "it was never lowered");
+    assert_eq!(failure_policies(&repaired), ["Fail", "Ignore", "Ignore", "Ignore"], "it was never lowered");
     replicas.say("changed by somebody else; repaired", 1).await;
 
     let version = format!("/metadata/annotations/{}", VERSION_ANNOTATION.replace('/', "~1"));

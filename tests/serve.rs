@@ -24,7 +24,7 @@ const NOWHERE: &str = "/nowhere/kubeconfig";
 #[tokio::test]
 async fn is_registered_with_its_ca_and_counts_what_it_does() {
     let Some(world) = World::lock().await else { return };
-    for (kind, hooks) in [("mutating", 2), ("validating", 3)] {
+    for (kind, hooks) in [("mutating", 2), ("validating", 4)] {
         let found = world.get(&format!("{kind}webhookconfiguration/volgate")).await;
         let found = found["webhooks"].as_array().unwrap().clone();
         assert_eq!(found.len(), hooks);
@@ -343,9 +343,12 @@ async fn takes_policies_from_the_cluster_as_they_change() {
     world.cluster.namespace("policies", &[]).await;
     let apply = async |text: &str| world.works(ADMIN, "apply -f -", Some(text)).await;
 
-    // One object, and the baseline counts no more: redis is let through.
+    // The baseline is an object as others are: without it redis is let through.
+    world.works(ADMIN, "delete storagepolicy baseline", None).await;
     apply(&policy("classes", "{rules: [{defaultClass: {name: fast}}]}")).await;
-    world.becomes("the policy replaces the baseline", REDIS, |output| output.success).await;
+    world.becomes("the baseline is gone", REDIS, |output| output.success).await;
+    let status = is_ready(&world, "classes", "True").await;
+    assert_eq!((&status["observedGeneration"], &status["rules"]), (&json!(1), &json!(1)), "{status}");
     world.accepts("create -n policies -f -", Some(&claim("data", ""))).await;
     let stored = world.get("-n policies pvc/data").await;
     assert_eq!(stored["spec"]["storageClassName"], "fast");
@@ -359,19 +362,26 @@ async fn takes_policies_from_the_cluster_as_they_change() {
         let output = world.kubectl(ADMIN, "create -f -", Some(&policy("bad", spec))).await;
         assert!(!output.success && output.stderr.contains(word), "{spec}: {output}");
     }
-    apply(&policy("bad", "{rules: [{cel: {name: bad, expression: 'object.', message: m}}]}")).await;
-    world.serve().logs("StoragePolicy bad has faults, and it is not applied").await;
-    apply(&policy("contrary", "{rules: [{defaultClass: {name: slow}}]}")).await;
+    let bad = "{rules: [{cel: {name: bad, expression: 'object.', message: m}}]}";
+    let output = world.kubectl(ADMIN, "apply -f -", Some(&policy("bad", bad))).await;
+    for words in [r#"admission webhook "policies.volgate.dev" denied"#, "spec.rules[0].cel.expression"] {
+        assert!(!output.success && output.stderr.contains(words), "{words}: {output}");
+    }
+    let contrary = policy("contrary", "{rules: [{defaultClass: {name: slow}}]}");
+    let output = world.kubectl(ADMIN, "apply -f -", Some(&contrary)).await;
+    assert!(output.success && output.stderr.contains("one of the two is left out"), "{output}");
     world.serve().logs("StoragePolicy contrary is left out").await;
+    let status = is_ready(&world, "contrary", "False").await;
+    assert_eq!(status["conditions"][0]["reason"], "LeftOut", "{status}");
     let (ready, _) = world.serve().health("/readyz").await.unwrap();
     assert_eq!(ready, 200);
     world.accepts("create -n policies -f -", Some(&claim("more", ""))).await;
     assert_eq!(world.get("-n policies pvc/more").await["spec"]["storageClassName"], "fast");
 
-    // A fault in an object that was good leaves its last good version in force.
-    apply(&policy("classes", "{rules: [{cel: {name: bad, expression: 'object.', message: m}}]}")).await;
-    world.serve().logs("its last good version stays in force").await;
-    world.works(ADMIN, "delete storagepolicy bad contrary", None).await;
+    // An object that was good cannot be made bad.
+    let output = world.kubectl(ADMIN, "apply -f -", Some(&policy("classes", bad))).await;
+    assert!(!output.success && output.stderr.contains("spec.rules[0].cel.expression"), "{output}");
+    world.works(ADMIN, "delete storagepolicy contrary", None).await;
     world.accepts("create -n policies -f -", Some(&claim("again", ""))).await;
     assert_eq!(world.get("-n policies pvc/again").await["spec"]["storageClassName"], "fast");
 
@@ -390,11 +400,99 @@ async fn takes_policies_from_the_cluster_as_they_change() {
     );
 
     world.works(ADMIN, "delete storagepolicies --all", None).await;
+    world.becomes("nothing is judged", REDIS, |output| output.success).await;
+    world.serve().logs("there is no StoragePolicy, so that nothing is judged").await;
+    world.works(ADMIN, "apply -f policies/baseline.yaml", None).await;
     let baseline = |output: &support::Output| output.stderr.contains("(policy baseline)");
     world.becomes("the baseline is back", REDIS, baseline).await;
     // A claim keeps the class that it was given under another policy.
     world.accepts("apply -n policies -f -", Some(&claim("data", ""))).await;
     assert_eq!(world.get("-n policies pvc/data").await["spec"]["storageClassName"], "fast");
+}
+
+/// The status of a policy, once its Ready condition says so of the object as it is.
+async fn is_ready(world: &World, name: &str, wanted: &str) -> Value {
+    let what = format!("storagepolicy/{name}");
+    let found = world.until(&what, |policy| {
+        let (ready, status) = (&policy["status"]["conditions"][0], &policy["status"]);
+        ready["type"] == "Ready"
+            && ready["status"] == wanted
+            && status["observedGeneration"] == policy["metadata"]["generation"]
+    });
+    found.await["status"].clone()
+}
+
+#[tokio::test]
+async fn the_baseline_is_made_once_and_is_then_the_clusters_own() {
+    let Some(mut world) = World::lock().await else { return };
+    const MEMORY: &str = "-n volgate-system configmap volgate-baseline";
+    let forget = async |world: &mut World| {
+        world.serve = None;
+        world.works(ADMIN, "delete storagepolicies --all", None).await;
+        world.works(ADMIN, &format!("delete {MEMORY} --ignore-not-found"), None).await;
+    };
+    forget(&mut world).await;
+    world.serve_with(&[]).await;
+    world.until(MEMORY, |memory| memory["data"]["storagepolicy"] == "baseline").await;
+    world.in_force().await;
+    let status = is_ready(&world, "baseline", "True").await;
+    assert_eq!(status["rules"], 5, "{status}");
+    world.rejects("create -n default -f -", Some(REDIS), &["(policy baseline)"]).await;
+
+    // Counted, but for dry runs; each replica by its own name.
+    let counted = world.until("storagepolicy/baseline", |policy| policy["status"]["denials"] == 1).await;
+    let replicas = counted["status"]["replicas"].as_object().unwrap();
+    assert!(replicas.values().any(|replica| replica["denials"] == 1), "{counted}");
+    let table = world.works(ADMIN, "get storagepolicies", None).await;
+    let (head, row) = table.split_once('\n').unwrap();
+    for column in ["READY", "RULES", "OBJECTS", "DENIALS"] {
+        assert!(head.contains(column), "{table}");
+    }
+    assert!(row.contains("True"), "{table}");
+
+    // What is edited stays edited, what is deleted stays deleted, over a restart too.
+    let edit = r#"{"spec":{"description":"ours"}}"#;
+    world.works(ADMIN, &format!("patch storagepolicy baseline --type=merge -p {edit}"), None).await;
+    world.serve_with(&[]).await;
+    world.in_force().await;
+    assert_eq!(world.get("storagepolicy/baseline").await["spec"]["description"], "ours");
+    world.works(ADMIN, "delete storagepolicy baseline", None).await;
+    world.becomes("nothing is judged", REDIS, |output| output.success).await;
+    assert_eq!(world.serve().metric("volgate_policies", &[]).await, 0.0);
+    world.serve_with(&[]).await;
+    world.serve().logs("there is no StoragePolicy, so that nothing is judged").await;
+    world.becomes("nothing is judged after a restart", REDIS, |output| output.success).await;
+    assert_eq!(world.get("storagepolicy/baseline").await, Value::Null);
+
+    // A cluster of an earlier version, whose policies were all that counted: the baseline would refuse what they admit.
+    forget(&mut world).await;
+    let own = policy("own", "{rules: [{pinToVolume: {}}]}");
+    world.works(ADMIN, "apply -f -", Some(&own)).await;
+    world.serve_with(&[]).await;
+    let memory = world.until(MEMORY, |memory| !memory.is_null()).await;
+    assert!(memory["data"]["why"].as_str().unwrap().contains("not made"), "{memory}");
+    assert_eq!(world.get("storagepolicy/baseline").await, Value::Null);
+    world.becomes("only objects count", REDIS, |output| output.success).await;
+    world.works(ADMIN, "apply -f policies/baseline.yaml", None).await;
+    world.in_force().await;
+}
+
+/// The webhook for policies lets them through when nobody answers; then the status shows what is wrong with them.
+#[tokio::test]
+async fn a_bad_policy_that_slipped_through_shows_in_its_status() {
+    let Some(mut world) = World::lock().await else { return };
+    world.serve = None;
+    let bad = policy("slipped", "{rules: [{cel: {name: bad, expression: 'object.', message: m}}]}");
+    world.works(ADMIN, "apply -f -", Some(&bad)).await;
+    world.serve_with(&[]).await;
+    world.serve().logs("StoragePolicy slipped has faults, and it is not applied").await;
+    let status = is_ready(&world, "slipped", "False").await;
+    let message = status["conditions"][0]["message"].as_str().unwrap();
+    assert!(message.contains("spec.rules[0].cel.expression"), "{status}");
+    world.in_force().await;
+    // It can be labelled, and taken away.
+    world.works(ADMIN, "label storagepolicy slipped a=b", None).await;
+    world.works(ADMIN, "delete storagepolicy slipped", None).await;
 }
 
 const DEPLOYMENT: &str = "

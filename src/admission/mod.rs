@@ -9,6 +9,7 @@
 
 mod kinds;
 mod object;
+mod policy;
 mod probe;
 mod request;
 mod respond;
@@ -28,7 +29,7 @@ use serde_json::Value;
 pub use kinds::{JUDGED, JudgedKind, OTHER_KIND};
 pub use object::MAX_VALUES;
 pub use probe::{PROBE_LABEL, probe_answer};
-pub use respond::{Answer, MAX_WARNING, MAX_WARNINGS, Outcome, Tally, VerdictLabel};
+pub use respond::{About, Answer, MAX_WARNING, MAX_WARNINGS, Outcome, Tally, VerdictLabel};
 
 /// The API version that is understood and answered in.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
@@ -47,7 +48,7 @@ pub fn validate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
         bytes,
         engine,
         probe::validate,
-        |review| engine.validate(review).map(found),
+        |review| engine.review(review),
         |scale, request| engine.validate_scale(scale, request).map(found),
     )
 }
@@ -72,7 +73,7 @@ fn answer(
     let Some(operation) = Operation::parse(&request.operation) else {
         return respond::unreadable(request, &unknown_operation(request));
     };
-    if let Some(answer) = probe(request) {
+    if let Some(answer) = probe(request).or_else(|| policy::answer(request, operation, engine)) {
         return answer;
     }
     match verdict_on(engine, request, operation, judge, judge_scale) {

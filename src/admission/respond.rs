@@ -49,6 +49,33 @@ pub struct Outcome {
     pub findings: Vec<Tally>,
     /// For the log: which object was refused or could not be read, and why.
     pub note: Option<String>,
+    /// The same, field by field, where there is a note about a request.
+    pub subject: Option<Box<About>>,
+    /// The policies that are about the object, by their places in the set. None for a dry run, which leaves no trace.
+    pub about: Vec<usize>,
+    /// The names of those that refused it.
+    pub denied_by: Vec<String>,
+}
+
+/// What a line of the log is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// The rules that refused it, with commas between.
+    pub rule: String,
+    /// Their policies.
+    pub policy: String,
+    /// The object's kind.
+    pub kind: String,
+    /// Its namespace; empty when it has none.
+    pub namespace: String,
+    /// Its name; empty while the API server is still to make one.
+    pub name: String,
+    /// Who asked.
+    pub user: String,
+    /// The request's uid.
+    pub uid: String,
+    /// Whether nothing of it is stored.
+    pub dry_run: bool,
 }
 
 /// One finding as metrics count it.
@@ -159,6 +186,9 @@ pub(super) fn nameless(fault: Option<&str>) -> Answer {
             verdict: VerdictLabel::Unreadable,
             findings: Vec::new(),
             note: Some(text.trim_end().to_owned()),
+            subject: None,
+            about: Vec::new(),
+            denied_by: Vec::new(),
         },
         body: text.into_bytes(),
     }
@@ -173,7 +203,28 @@ pub(super) fn unreadable(request: &Request<'_>, fault: &str) -> Answer {
     );
     let note = format!("{}: {fault}", subject(request));
     let response = Response::denied(&request.uid, 400, "BadRequest", message);
-    send(request, response, VerdictLabel::Unreadable, Vec::new(), Some(note))
+    let mut answer = send(request, response, VerdictLabel::Unreadable, Vec::new(), Some(note));
+    answer.outcome.subject = Some(about(request, &[]));
+    answer
+}
+
+/// A policy that can be applied.
+pub(super) fn taken_policy(request: &Request<'_>, warnings: Vec<String>) -> Answer {
+    let mut response = Response::allowed(&request.uid);
+    let warnings = warnings.into_iter().take(MAX_WARNINGS);
+    response.warnings = warnings.map(|text| cut(&text.replace(char::is_control, " "), MAX_WARNING)).collect();
+    let label = if response.warnings.is_empty() { VerdictLabel::Allowed } else { VerdictLabel::Warned };
+    send(request, response, label, Vec::new(), None)
+}
+
+/// One with faults.
+pub(super) fn refused_policy(request: &Request<'_>, why: &str) -> Answer {
+    let message = format!("the policy cannot be applied: {}", cut(why, MAX_DENIAL));
+    let note = format!("{}: {message}", subject(request));
+    let response = Response::denied(&request.uid, 422, "Invalid", message);
+    let mut answer = send(request, response, VerdictLabel::Denied, Vec::new(), Some(note));
+    answer.outcome.subject = Some(about(request, &[]));
+    answer
 }
 
 /// A review that no policy is about.
@@ -213,7 +264,43 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
         VerdictLabel::Allowed
     };
     let tallies = verdict.findings.iter().map(|f| Tally { rule: f.rule, action: fate(f) }).collect();
-    send(request, response, label, tallies, note)
+    let mut answer = send(request, response, label, tallies, note);
+    let refusals: Vec<&Finding> =
+        verdict.standing().filter(|finding| finding.action == Action::Deny).collect();
+    if !refusals.is_empty() {
+        answer.outcome.subject = Some(about(request, &refusals));
+    }
+    if !request.dry_run {
+        answer.outcome.about.clone_from(&verdict.about);
+        answer.outcome.denied_by = distinct(refusals.iter().map(|finding| finding.policy.as_str()));
+    }
+    answer
+}
+
+/// The object and who asked, with the rules and policies that refused it.
+fn about(request: &Request<'_>, refusals: &[&Finding]) -> Box<About> {
+    let text = |text: &str| cut(text, MAX_WARNING);
+    Box::new(About {
+        rule: text(&distinct(refusals.iter().map(|finding| finding.rule)).join(",")),
+        policy: text(&distinct(refusals.iter().map(|finding| finding.policy.as_str())).join(",")),
+        kind: text(&request.kind),
+        namespace: text(&request.namespace),
+        name: text(&request.name),
+        user: text(&request.user),
+        uid: text(&request.uid),
+        dry_run: request.dry_run,
+    })
+}
+
+/// Each text once, in the order of their first coming.
+fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut distinct: Vec<String> = Vec::new();
+    for text in texts {
+        if !distinct.iter().any(|known| known == text) {
+            distinct.push(text.to_owned());
+        }
+    }
+    distinct
 }
 
 /// The patch in base64, as the JSON string that it is in the answer: nothing in it is to be escaped.
@@ -252,6 +339,9 @@ fn send(
             verdict,
             findings,
             note,
+            subject: None,
+            about: Vec::new(),
+            denied_by: Vec::new(),
         },
     }
 }

@@ -43,6 +43,7 @@ fn objecting(action: Action, rule: Objector) -> PolicySet {
         notices: Vec::new(),
         alone: false,
         custom_resources: Vec::new(),
+        counts: std::sync::Arc::default(),
     }])
     .unwrap()
 }

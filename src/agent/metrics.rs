@@ -36,28 +36,28 @@ pub(super) struct Metrics {
     pub(super) writes: Counter,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StepLabels {
     step: &'static str,
     result: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NameLabels {
     step: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PhaseLabels {
     phase: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BaseLabels {
     base: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VolumeLabels {
     namespace: String,
     claim: String,
@@ -66,7 +66,7 @@ struct VolumeLabels {
     backend: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
     version: &'static str,
 }
@@ -183,4 +183,21 @@ impl Metrics {
         }
         text_of(&self.registry)
     }
+}
+
+/// Each of the agent's metrics once, in the OpenMetrics format, for the page that documents them.
+pub fn sample() -> String {
+    let metrics = Metrics::new();
+    drop(metrics.steps.get_or_create(&Default::default()));
+    drop(metrics.duration.get_or_create(&Default::default()));
+    drop(metrics.phases.get_or_create(&Default::default()));
+    drop(metrics.capacity.get_or_create(&Default::default()));
+    drop(metrics.available.get_or_create(&Default::default()));
+    drop(metrics.usable.get_or_create(&Default::default()));
+    drop(metrics.bad_records.get_or_create(&Default::default()));
+    drop(metrics.trash.get_or_create(&Default::default()));
+    drop(metrics.trash_stuck.get_or_create(&Default::default()));
+    drop(metrics.size.get_or_create(&Default::default()));
+    drop(metrics.used.get_or_create(&Default::default()));
+    text_of(&metrics.registry)
 }

@@ -27,6 +27,7 @@ pub use crate::model::device_link;
 pub use confine::confine;
 pub use directory::{Directory, OWN, usable_name};
 pub use fault::Fault;
+pub use metrics::sample as metrics_sample;
 pub use plan::{Around, Asked, Found, Other, Room, Seen, Step, after_fault, bytes, node_path, plan};
 pub use record::Record;
 pub use run::{Agent, Options};

@@ -45,7 +45,9 @@ pub(super) fn base_status(view: &BaseView) -> BaseStatus {
 
 /// Whether a status is worth a write, when `told` is what the API server knows: room that changes by a little is not.
 pub(super) fn is_news(told: &NodeStorageStatus, now: &NodeStorageStatus) -> bool {
-    if told.orphans != now.orphans || told.bases.len() != now.bases.len() {
+    // An agent of a version without conditions wrote it.
+    let without = told.conditions.ready().is_none();
+    if without || told.orphans != now.orphans || told.bases.len() != now.bases.len() {
         return true;
     }
     told.bases.iter().zip(&now.bases).any(|(told, now)| {
@@ -60,7 +62,7 @@ pub(super) fn is_news(told: &NodeStorageStatus, now: &NodeStorageStatus) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Orphan;
+    use crate::model::{Conditions, Orphan};
 
     fn status(available_bytes: i64, usable: bool) -> NodeStorageStatus {
         let base = BaseStatus {
@@ -70,7 +72,8 @@ mod tests {
             available_bytes,
             ..BaseStatus::default()
         };
-        NodeStorageStatus { bases: vec![base], orphans: Vec::new() }
+        let status = NodeStorageStatus { bases: vec![base], ..NodeStorageStatus::default() };
+        status.with_condition(&Conditions::default(), 1, "t")
     }
 
     #[test]
@@ -88,5 +91,7 @@ mod tests {
             assert_eq!(is_news(&told, &now), news, "{now:?}");
         }
         assert!(is_news(&status(5, true), &status(0, true)), "full is news");
+        let before = NodeStorageStatus { conditions: Conditions::default(), ..status(500, true) };
+        assert!(is_news(&before, &status(500, true)), "it gets its condition");
     }
 }

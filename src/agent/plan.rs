@@ -484,6 +484,7 @@ fn ready(asked: &Asked, size_bytes: Option<i64>, hindrance: Option<&Fault>) -> N
         size_bytes,
         reason: hindrance.map(|fault| fault.reason.to_owned()),
         message: hindrance.map(|fault| fault.message.clone()),
+        ..NodeVolumeStatus::default()
     }
 }
 

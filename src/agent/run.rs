@@ -442,6 +442,7 @@ impl Running {
             status.message.as_deref().unwrap_or_default()
         );
         self.changed.get_or_insert_with(Instant::now);
+        let status = status.with_condition(&entry.asked.status.conditions, &now());
         let (volume, uid) = (volume.to_owned(), entry.asked.uid.clone());
         let api: Api<Watched> = Api::all_with(self.client.clone(), &node_volumes());
         let (sender, writes) = (self.sender.clone(), self.writes.clone());
@@ -566,10 +567,12 @@ impl Running {
         let status = NodeStorageStatus {
             bases: shared.views.iter().map(|view| base_status(view)).collect(),
             orphans: self.told_orphans.iter().map(|known| known.told.clone()).collect(),
+            ..NodeStorageStatus::default()
         };
         if self.storage.there && !is_news(&self.storage.told, &status) {
             return;
         }
+        let status = status.with_condition(&self.storage.told.conditions, 1, &now());
         self.storage.writing = true;
         shared.metrics.writes.inc();
         let spec = NodeStorageSpec {
@@ -615,8 +618,13 @@ async fn write_storage(
         }
     }
     // Absent lists would leave the old ones standing.
-    let patch = json!({"status": {"bases": status.bases, "orphans": status.orphans}});
+    let patch = json!({"status": {"bases": status.bases, "orphans": status.orphans, "conditions": status.conditions}});
     api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await.map(|_| ())
+}
+
+/// The time as it stands in a condition.
+fn now() -> String {
+    k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A status in which what is absent is said to be so, as a merge patch needs it.

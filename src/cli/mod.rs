@@ -5,6 +5,8 @@ mod agent;
 mod check;
 #[cfg(feature = "cluster")]
 mod daemon;
+#[cfg(feature = "cluster")]
+mod doctor;
 mod explain;
 mod given;
 mod ignored;
@@ -13,8 +15,8 @@ mod input_policies;
 #[cfg(feature = "cluster")]
 mod link;
 mod policies;
-mod progress;
 mod policy;
+mod progress;
 #[cfg(feature = "cluster")]
 mod provisioner;
 #[cfg(feature = "cluster")]
@@ -23,8 +25,8 @@ mod render;
 mod rules;
 #[cfg(feature = "cluster")]
 mod serve;
-mod values;
 mod test;
+mod values;
 mod walk;
 #[cfg(feature = "cluster")]
 mod webhooks;
@@ -59,6 +61,8 @@ enum Command {
     #[cfg(feature = "cluster")]
     Serve(Box<serve::Args>),
     #[cfg(feature = "cluster")]
+    Doctor(doctor::Args),
+    #[cfg(feature = "cluster")]
     Webhooks(Box<webhooks::Args>),
     #[cfg(feature = "agent")]
     Agent(Box<agent::Args>),
@@ -77,6 +81,8 @@ pub fn run() -> ExitCode {
         Command::Crd => say(&crate::crd::yaml()).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "cluster")]
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "cluster")]
+        Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "cluster")]
         Command::Webhooks(args) => webhooks::run(&args),
         #[cfg(feature = "agent")]

@@ -5,8 +5,8 @@ use super::link::{Link, PolicyFeed, assemble};
 use super::registration::{RegistrationArgs, read_ca};
 use super::{input, policies};
 use crate::cluster::{
-    Authorities, CustomResource, Known, NAME, Registrar, RegistrarOptions, RegistrationView, SECRET,
-    SecretSettings, until_removed,
+    Authorities, CustomResource, InForce, Known, NAME, PolicyKeeping, Registrar, RegistrarOptions,
+    RegistrationView, SECRET, SecretSettings, until_removed,
 };
 use crate::lookup::{Lookup, MapLookup};
 use crate::policy::CompiledPolicy;
@@ -71,6 +71,9 @@ pub(super) struct Args {
     /// somebody else does, and /readyz says when their CA bundle does not fit the certificate, as far as volgate may read them
     #[arg(long, conflicts_with = "standalone")]
     register: bool,
+    /// Do not make the StoragePolicy `baseline`, which --register makes once: only policies that others make count
+    #[arg(long, requires = "register")]
+    no_baseline: bool,
     /// The namespace of the Lease and of --tls-secret; without it that of --service
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
     namespace: Option<String>,
@@ -110,7 +113,7 @@ async fn serve(args: &Args) -> Result<()> {
     let clock = Clock::system();
     let watched = WatchedPolicies::new(&args.policy)?;
     let files = policies_of(&args.policy)?;
-    let (set, _) = assemble(&files, &[])?;
+    let (set, _) = assemble(&files, None)?;
     let mut follower = Follower::start(certificate_source(args, &clock)?, clock.now())?;
     let mut ca = args.tls_ca.as_deref().map(CaFile::read).transpose()?;
     if args.print_ca {
@@ -120,7 +123,7 @@ async fn serve(args: &Args) -> Result<()> {
         };
         std::io::stdout().write_all(ca.as_bytes()).context("failed to print the CA")?;
     }
-    let registering = if args.register { Some(registrar_options(args, ca.as_ref())?) } else { None };
+    let mut registering = if args.register { Some(registrar_options(args, ca.as_ref())?) } else { None };
     // Bound before the cluster is reached, so that a port that is taken shows at once.
     let webhook = listen(args.listen)?;
     let health = listen(args.health_listen)?;
@@ -143,7 +146,17 @@ async fn serve(args: &Args) -> Result<()> {
         args.health_listen
     );
 
-    let mut policies = Policies { watched, files, cluster: link.as_ref().map(Link::policies) };
+    let makes_baseline = args.register && !args.no_baseline;
+    let (settled, settling) = watch::channel(!makes_baseline);
+    let (told, in_force) = watch::channel(InForce::default());
+    if let (Some(options), Some(link)) = (&mut registering, &link) {
+        let (policies, statuses) = (link.objects(), link.statuses());
+        let settled = makes_baseline.then_some(settled);
+        options.policies = Some(PolicyKeeping { policies, statuses, in_force, settled });
+    }
+    let settling = makes_baseline.then_some(settling);
+    let cluster = link.as_ref().map(|link| link.policies(settling));
+    let mut policies = Policies { watched, files, cluster, told };
     // What is in the Secret is followed by the registrar.
     let follows = args.tls_cert.is_some() || !args.register;
     let looking = tokio::spawn({
@@ -234,7 +247,9 @@ fn registrar_options(args: &Args, ca: Option<&CaFile>) -> Result<RegistrarOption
     };
     let lease = lease(namespace, NAME.to_owned(), args.lease_duration)?;
     let known: Known = Arc::new(Vec::new);
-    Ok(RegistrarOptions { registration, namespace: namespace.to_owned(), lease, authorities, known })
+    let policies = None;
+    let namespace = namespace.to_owned();
+    Ok(RegistrarOptions { registration, namespace, lease, authorities, known, policies })
 }
 
 /// Keeps the webhook configurations, or watches what somebody else has written into them, until the end.
@@ -396,6 +411,8 @@ struct Policies {
     watched: WatchedPolicies,
     files: Vec<CompiledPolicy>,
     cluster: Option<PolicyFeed>,
+    /// What is in force, for those who write statuses.
+    told: watch::Sender<InForce>,
 }
 
 impl Policies {
@@ -418,16 +435,28 @@ impl Policies {
     }
 
     fn put_together(&mut self, state: &State) {
-        let cluster = self.cluster.as_mut().map(PolicyFeed::take).unwrap_or_default();
-        match assemble(&self.files, &cluster) {
+        let cluster = self.cluster.as_mut().and_then(PolicyFeed::take);
+        match assemble(&self.files, cluster.as_deref()) {
             Ok((set, left_out)) => {
-                for fault in left_out {
+                for (name, fault) in &left_out {
                     state.metrics.policy_reload_errors.inc();
-                    tracing::error!("{fault}");
+                    tracing::error!(policy = name, "StoragePolicy {name} is left out: {fault}");
                 }
                 let names: Vec<&str> = set.policies().iter().map(|policy| policy.name.as_str()).collect();
-                tracing::info!("the policies in force: {}", names.join(", "));
+                if names.is_empty() {
+                    tracing::warn!(
+                        "there is no StoragePolicy, so that nothing is judged and nothing is filled in; \
+                         policies/baseline.yaml is one to begin with"
+                    );
+                } else {
+                    tracing::info!("the policies in force: {}", names.join(", "));
+                }
+                let counted =
+                    set.policies().iter().map(|policy| (policy.name.clone(), policy.counts.clone()));
+                let in_force =
+                    InForce { policies: counted.collect(), left_out: left_out.into_iter().collect() };
                 state.policies.store(Arc::new(set));
+                self.told.send_replace(in_force);
                 if let Some(cluster) = &self.cluster {
                     cluster.in_force();
                 }
@@ -509,7 +538,8 @@ mod tests {
         fs::write(&file, policy("first")).unwrap();
         let paths = [folder.path().to_owned()];
         let watched = WatchedPolicies::new(&paths).unwrap();
-        let mut policies = Policies { watched, files: Vec::new(), cluster: None };
+        let told = watch::Sender::new(InForce::default());
+        let mut policies = Policies { watched, files: Vec::new(), cluster: None, told };
         let source = CertificateSource::own(vec!["localhost".into()], 0).unwrap();
         let state = State::new(
             policies::read(&paths).unwrap().set,

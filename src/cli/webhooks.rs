@@ -1,14 +1,19 @@
-//! `volgate webhooks`: the webhook configurations, for whoever writes them by hand.
+//! `volgate webhooks`: the webhook configurations, for whoever writes them by hand or removes volgate.
 
+use super::daemon::{LogFormat, start_log};
 use super::registration::{RegistrationArgs, read_ca};
 use super::say;
-use crate::cluster::{SECRET, SecretSettings, configurations, connect, shared_ca};
+use crate::cluster::{SECRET, SecretSettings, configurations, connect, shared_ca, unregister};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-/// Print the webhook configurations, or the CA that they must hold
+/// How long the deletion may take.
+const DELETION: Duration = Duration::from_secs(120);
+
+/// Print the webhook configurations, or the CA that they must hold; or delete them
 ///
 /// `volgate serve --register` writes the MutatingWebhookConfiguration and the ValidatingWebhookConfiguration itself, once it
 /// can answer. Whoever does not give it that right applies what this prints: first with --failure-policy=ignore, and again
@@ -22,6 +27,10 @@ pub(super) struct Args {
     /// Print the CA's certificates (PEM) of the cluster's Secret that volgate keeps
     #[arg(long, group = "what")]
     print_ca: bool,
+    /// Delete both, and the ClusterRole that allows volgate to write them: the first step of removing volgate, so that nothing is
+    /// refused when it has gone
+    #[arg(long, group = "what")]
+    delete: bool,
     /// The CA's certificates (PEM), for caBundle; without it somebody else fills them in, such as cert-manager
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -35,8 +44,16 @@ pub(super) struct Args {
     registration: RegistrationArgs,
 }
 
-/// Prints.
+/// Prints or deletes.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    if args.delete {
+        start_log(LogFormat::Text);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let delete = async { unregister(connect().await?, DELETION).await };
+        runtime.context("failed to start the runtime")?.block_on(delete)?;
+        say("the webhook configurations are deleted; volgate can be removed\n")?;
+        return Ok(ExitCode::SUCCESS);
+    }
     if args.print_ca {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let settings = SecretSettings {

@@ -89,6 +89,14 @@ impl Calls {
         self.send(&format!("patch {of} {name}"), request.map_err(|error| chain(&error))).await
     }
 
+    /// A merge patch of a status, outside of namespaces.
+    pub(super) async fn merge_status(&self, of: Watched, name: &str, patch: Value) -> Result<Value, Fault> {
+        let request = Request::new(of.path(None));
+        let request =
+            request.patch_subresource("status", name, &PatchParams::default(), &Patch::Merge(patch));
+        self.send(&format!("patch the status of {of} {name}"), request.map_err(|error| chain(&error))).await
+    }
+
     /// A patch that knows the lists of Kubernetes' own kinds.
     pub(super) async fn strategic(
         &self,

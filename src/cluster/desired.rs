@@ -219,24 +219,24 @@ mod tests {
     fn it_begins_with_ignore_and_is_raised_once_a_review_was_answered() {
         let wanted = wanted();
         let first = desired(None, &wanted, None, NEW).unwrap();
-        assert_eq!(policies(&first), ["Ignore"; 3]);
+        assert_eq!(policies(&first), ["Ignore"; 4]);
         assert!(must_wait(None, &wanted, NEW));
         let first = stored(first);
         assert_eq!(desired(Some(&first), &wanted, None, WORKS), None, "it waits");
         assert!(must_wait(Some(&first), &wanted, WORKS));
         let raised = desired(Some(&first), &wanted, None, VERIFIED).unwrap();
-        assert_eq!(policies(&raised), ["Fail", "Ignore", "Ignore"]);
+        assert_eq!(policies(&raised), ["Fail", "Ignore", "Ignore", "Ignore"]);
         let raised = stored(raised);
         assert_eq!(desired(Some(&raised), &wanted, None, VERIFIED), None);
 
         // One that works is not lowered by a process that has just started; one whose CA does not fit is.
         assert_eq!(desired(Some(&raised), &wanted, None, WORKS), None);
         assert!(!must_wait(Some(&raised), &wanted, WORKS));
-        assert_eq!(policies(&desired(Some(&raised), &wanted, None, NEW).unwrap()), ["Ignore"; 3]);
+        assert_eq!(policies(&desired(Some(&raised), &wanted, None, NEW).unwrap()), ["Ignore"; 4]);
 
         // Lowered by whoever asks for that, and nothing waits.
         let lenient = wanted_of(&Registration { failure_policy: FailurePolicy::Ignore, ..registration() });
-        assert_eq!(policies(&desired(Some(&raised), &lenient, None, WORKS).unwrap()), ["Ignore"; 3]);
+        assert_eq!(policies(&desired(Some(&raised), &lenient, None, WORKS).unwrap()), ["Ignore"; 4]);
         assert!(!must_wait(None, &lenient, NEW));
     }
 
@@ -244,10 +244,10 @@ mod tests {
     fn the_webhook_of_the_dry_run_goes_when_it_is_not_needed_any_more() {
         let waiting = wanted_of(&Registration { probe: Some("n".into()), ..registration() });
         let first = stored(desired(None, &waiting, None, NEW).unwrap());
-        assert_eq!(hooks(&first).count(), 4);
+        assert_eq!(hooks(&first).count(), 5);
         assert_eq!(desired(Some(&first), &waiting, None, WORKS), None);
         let last = desired(Some(&first), &wanted(), None, VERIFIED).unwrap();
-        assert_eq!(hooks(&last).count(), 3);
+        assert_eq!(hooks(&last).count(), 4);
     }
 
     #[test]
@@ -307,7 +307,7 @@ mod tests {
         }
         assert_eq!(desired(Some(&there), &asked, None, WORKS), None);
         let raised = desired(Some(&there), &asked, None, VERIFIED).unwrap();
-        assert_eq!(policies(&raised), ["Fail", "Ignore", "Ignore"]);
+        assert_eq!(policies(&raised), ["Fail", "Ignore", "Ignore", "Ignore"]);
         assert_eq!(raised["webhooks"][2]["clientConfig"]["caBundle"], "T1RIRVI=");
     }
 

@@ -1,11 +1,13 @@
 //! The cluster as reviews see it: informer caches behind [`crate::lookup::Lookup`], the StoragePolicy objects, and the
 //! registration of the webhook.
 
+mod baseline;
 mod caches;
 mod calls;
 mod clock;
 mod connect;
 mod desired;
+mod doctor;
 mod election;
 pub mod index;
 mod installed;
@@ -13,37 +15,43 @@ mod lease;
 mod node_volumes;
 mod object;
 mod policies;
+mod policy_status;
 mod provisioner;
 mod register;
 mod registered;
 mod registrar;
 mod role;
 mod secret;
+mod unregister;
 mod watch;
 mod watched;
 
 pub use caches::{CacheStatus, Caches};
 pub use connect::connect;
+pub use doctor::{Diagnosis, Level, doctor};
 pub use index::Index;
 pub use lease::LeaseSettings;
 pub use node_volumes::{
     NodeStorage, NodeVolume, node_storage, node_storage_api, node_storages, node_volume, node_volume_api,
     node_volumes,
 };
-pub use policies::{ClusterPolicies, ClusterPolicy, PolicySource, PolicyWatch};
+pub use policies::{ClusterPolicies, ClusterPolicy, PolicySource, PolicyStatuses, PolicyWatch};
+pub use policy_status::InForce;
 pub use provisioner::{
     Provisioner, ProvisionerOptions, ProvisionerView, Stopped, provisioner_cluster_rules,
-    provisioner_namespace_rules,
+    provisioner_metrics_sample, provisioner_namespace_rules,
 };
 pub use register::{
     CustomResource, Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, NamespacedName, Registration,
     VALIDATE_PATH, VERSION_ANNOTATION, configurations, host,
 };
 pub use registrar::{
-    Authorities, Bundle, Known, OWNER_ROLE, Registrar, RegistrarOptions, RegistrationView, until_removed,
+    Authorities, Bundle, Known, OWNER_ROLE, PolicyKeeping, Registrar, RegistrarOptions, RegistrationView,
+    until_removed,
 };
-pub use role::{registration_cluster_rules, registration_namespace_rules};
+pub use role::{registration_cluster_rules, registration_namespace_rules, removal_rules};
 pub use secret::{SECRET, SecretSettings, shared_ca};
+pub use unregister::unregister;
 pub use watched::{Watched, role_rules};
 
 /// What goes wrong between volgate and the API server.
@@ -67,6 +75,9 @@ pub enum ClusterError {
         /// Why.
         why: String,
     },
+    /// The webhook configurations cannot be taken away.
+    #[error("failed to delete the webhook configurations: {0}")]
+    Unregister(String),
     /// There is no randomness to be had.
     #[error("failed to get random bytes")]
     Random,

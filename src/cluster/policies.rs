@@ -1,3 +1,4 @@
+use super::policy_status::Statuses;
 use super::watch::{Sink, WatchState, run};
 use super::watched::POLICIES;
 use crate::policy::{CompiledPolicy, load};
@@ -33,7 +34,7 @@ pub enum PolicySource {
 }
 
 /// One StoragePolicy object.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ClusterPolicy {
     /// Its name.
     pub name: String,
@@ -41,11 +42,23 @@ pub struct ClusterPolicy {
     pub compiled: Option<CompiledPolicy>,
     /// What is wrong with the object as it is now.
     pub faults: Vec<PolicyFault>,
+    /// The generation of the object as it is now.
+    pub generation: i64,
+    /// Its uid.
+    pub uid: String,
+}
+
+impl ClusterPolicy {
+    /// Whether it is that version of that object, as far as its spec goes.
+    fn is_version(&self, uid: &str, generation: i64) -> bool {
+        generation > 0 && self.generation == generation && self.uid == uid
+    }
 }
 
 /// Watches StoragePolicy objects. Dropping it ends the watch.
 pub struct PolicyWatch {
     receiver: watch::Receiver<ClusterPolicies>,
+    statuses: watch::Receiver<Statuses>,
     task: JoinHandle<()>,
 }
 
@@ -56,17 +69,27 @@ impl PolicyWatch {
     /// Outside of a tokio runtime.
     pub fn start(client: kube::Client) -> Self {
         let (sender, receiver) = watch::channel(ClusterPolicies::default());
+        let (stored, statuses) = watch::channel(Statuses::default());
         let task = tokio::spawn(async move {
-            run(client, &WatchState::new(POLICIES), Feed { sender, ..Feed::default() }).await;
+            run(client, &WatchState::new(POLICIES), Feed { sender, stored, ..Feed::default() }).await;
         });
-        Self { receiver, task }
+        Self { receiver, statuses, task }
     }
 
     /// The policies now, and a notice of each change.
     pub fn receiver(&self) -> watch::Receiver<ClusterPolicies> {
         self.receiver.clone()
     }
+
+    /// For the writer of statuses.
+    pub fn statuses(&self) -> PolicyStatuses {
+        PolicyStatuses(self.statuses.clone())
+    }
 }
+
+/// The statuses of the StoragePolicy objects as they are stored.
+#[derive(Clone)]
+pub struct PolicyStatuses(pub(super) watch::Receiver<Statuses>);
 
 impl Drop for PolicyWatch {
     fn drop(&mut self) {
@@ -81,12 +104,19 @@ struct Feed {
     staged: BTreeMap<String, ClusterPolicy>,
     source: PolicySource,
     sender: watch::Sender<ClusterPolicies>,
+    stored: watch::Sender<Statuses>,
 }
 
 impl Feed {
     fn read(&self, object: &Value) -> ClusterPolicy {
         let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let generation = object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
+        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
         let known = self.known.get(&name);
+        // Its status alone has changed, or its labels: it is what it was, and counts on.
+        if let Some(known) = known.filter(|known| known.is_version(&uid, generation)) {
+            return known.clone();
+        }
         match load(object) {
             Ok(compiled) => {
                 let last = known.and_then(|known| known.compiled.as_ref());
@@ -99,7 +129,7 @@ impl Feed {
                         "StoragePolicy {name} is applied, and parts of it have no effect: {list}"
                     );
                 }
-                ClusterPolicy { name, compiled: Some(compiled), faults: Vec::new() }
+                ClusterPolicy { name, compiled: Some(compiled), faults: Vec::new(), generation, uid }
             }
             Err(faults) => {
                 let last = known.and_then(|known| known.compiled.clone());
@@ -112,9 +142,17 @@ impl Feed {
                     };
                     warn!(policy = name, "StoragePolicy {name} has faults, and {then}: {list}");
                 }
-                ClusterPolicy { name, compiled: last, faults }
+                ClusterPolicy { name, compiled: last, faults, generation, uid }
             }
         }
+    }
+
+    fn keep_status(&self, object: &Value) {
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let status = object.get("status").cloned().unwrap_or_default();
+        self.stored.send_modify(|stored| {
+            stored.insert(name.to_owned(), status);
+        });
     }
 
     fn send(&self) {
@@ -130,21 +168,31 @@ impl Sink for Feed {
         self.staged.clear();
     }
     fn stage(&mut self, object: Value) {
+        self.keep_status(&object);
         let policy = self.read(&object);
         self.staged.insert(policy.name.clone(), policy);
     }
     fn replace(&mut self) {
         self.known = std::mem::take(&mut self.staged);
+        self.stored.send_modify(|stored| stored.retain(|name, _| self.known.contains_key(name)));
         self.source = PolicySource::Watched;
         self.send();
     }
     fn apply(&mut self, object: Value) {
+        self.keep_status(&object);
         let policy = self.read(&object);
+        let same = |known: &ClusterPolicy| known.is_version(&policy.uid, policy.generation);
+        if self.known.get(&policy.name).is_some_and(same) {
+            return;
+        }
         self.known.insert(policy.name.clone(), policy);
         self.send();
     }
     fn delete(&mut self, _namespace: &str, name: &str) {
         self.known.remove(name);
+        self.stored.send_modify(|stored| {
+            stored.remove(name);
+        });
         self.send();
     }
     fn failed(&mut self, missing: bool, why: &str) {
@@ -205,6 +253,32 @@ mod tests {
         assert_eq!(seen(&feed), []);
         feed.apply(bad("a"));
         assert_eq!(seen(&feed), [("a".into(), false, 1)], "what was deleted is not remembered");
+    }
+
+    #[test]
+    fn a_new_status_changes_no_policy_and_a_new_object_of_the_name_does() {
+        let mut feed = Feed::default();
+        let object = |uid: &str, generation: i64, status: Value| {
+            let mut object = policy("a", "x");
+            object["metadata"]["generation"] = json!(generation);
+            object["metadata"]["uid"] = json!(uid);
+            object["status"] = status;
+            object
+        };
+        let mut changes = feed.sender.subscribe();
+        feed.apply(object("1", 1, Value::Null));
+        assert!(changes.has_changed().unwrap());
+        let counts = |feed: &Feed| feed.known["a"].compiled.as_ref().unwrap().counts.clone();
+        changes.mark_unchanged();
+        let before = counts(&feed);
+        feed.apply(object("1", 1, json!({"rules": 1})));
+        assert!(!changes.has_changed().unwrap() && std::sync::Arc::ptr_eq(&before, &counts(&feed)));
+        assert_eq!(feed.stored.borrow()["a"], json!({"rules": 1}));
+        feed.apply(object("1", 2, Value::Null));
+        assert!(changes.has_changed().unwrap() && !std::sync::Arc::ptr_eq(&before, &counts(&feed)));
+        let before = counts(&feed);
+        feed.apply(object("2", 2, Value::Null));
+        assert!(!std::sync::Arc::ptr_eq(&before, &counts(&feed)), "deleted and made again unseen");
     }
 
     #[test]

@@ -28,6 +28,9 @@
 //! make the volume of a claim in kube-system. Claims and pods that use such a volume or class are judged all the same.
 //! The mutating configuration lacks it, since no rule changes volumes or classes.
 //!
+//! A fourth, `policies.volgate.dev`, is asked about StoragePolicies, and lets them through when nobody answers: a gate that is
+//! broken must not stop its own repair.
+//!
 //! The `scale` subresources of workloads are the validating configuration's alone: a Scale holds nothing to change.
 //!
 //! Custom resources of known operators have two webhooks more in the validating configuration, for those whose CRDs are
@@ -42,7 +45,7 @@
 //! and certificate requests match no rule.
 
 use crate::admission::PROBE_LABEL;
-use crate::model::controller_users;
+use crate::model::{API_GROUP, controller_users};
 use crate::policy::EXCLUDED_NAMESPACES;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -224,6 +227,9 @@ impl Registration {
     }
 }
 
+/// The version of StoragePolicies.
+const POLICY_VERSION: &str = super::watched::POLICIES.version;
+
 /// One of the webhooks.
 struct Hook {
     name: &'static str,
@@ -301,6 +307,17 @@ fn hooks(registration: &Registration) -> Vec<Hook> {
                 rule("Cluster", "", &["persistentvolumes"], &["CREATE"]),
                 rule("Cluster", "storage.k8s.io", &["storageclasses"], &["CREATE"]),
             ],
+            conditions: Vec::new(),
+            namespaces: None,
+            objects: LabelSelector::default(),
+        },
+        Hook {
+            name: "policies.volgate.dev",
+            failure_policy: FailurePolicy::Ignore,
+            rules: vec![RuleWithOperations {
+                api_versions: Some(vec![POLICY_VERSION.to_owned()]),
+                ..rule("Cluster", API_GROUP, &["storagepolicies"], &["CREATE", "UPDATE"])
+            }],
             conditions: Vec::new(),
             namespaces: None,
             objects: LabelSelector::default(),
@@ -559,6 +576,7 @@ mod tests {
             "cronjobs",
             "persistentvolumes",
             "storageclasses",
+            "storagepolicies",
             "deployments/scale",
             "statefulsets/scale",
             "replicasets/scale",
@@ -669,9 +687,9 @@ mod tests {
                 validating.webhooks.unwrap().into_iter().map(|hook| hook.failure_policy.unwrap());
             mutating.chain(validating).collect()
         };
-        assert_eq!(policies(&registration()), ["Fail", "Ignore", "Fail", "Ignore", "Ignore"]);
+        assert_eq!(policies(&registration()), ["Fail", "Ignore", "Fail", "Ignore", "Ignore", "Ignore"]);
         let lenient = Registration { failure_policy: FailurePolicy::Ignore, ..registration() };
-        assert_eq!(policies(&lenient), ["Ignore"; 5]);
+        assert_eq!(policies(&lenient), ["Ignore"; 6]);
     }
 
     #[test]

@@ -2,10 +2,13 @@
 //! them, in the one that leads. A configuration is written by a process that can answer, so that none refuses a workload
 //! because volgate is not there yet.
 
+use super::baseline::Baseline;
 use super::calls::{Calls, Fault};
 use super::desired::{Progress, desired, is_newer, is_older, must_wait};
 use super::installed::Installed;
 use super::lease::{Candidate, LeaseSettings, Term};
+use super::policies::{ClusterPolicies, PolicyStatuses};
+use super::policy_status::{InForce, PolicyStatus};
 use super::register::{CustomResource, FIELD_MANAGER, NAME, Registration, configurations};
 use super::registered::{Caller, Registered, Trust};
 use super::secret::{SecretSettings, SharedSecret};
@@ -63,6 +66,21 @@ pub struct RegistrarOptions {
     pub authorities: Authorities,
     /// Which custom resources are judged where they are installed.
     pub known: Known,
+    /// The policies that are to be kept; none where somebody else makes them.
+    pub policies: Option<PolicyKeeping>,
+}
+
+/// What is known of the cluster's policies, for the one that leads.
+pub struct PolicyKeeping {
+    /// The StoragePolicy objects.
+    pub policies: watch::Receiver<ClusterPolicies>,
+    /// Their statuses.
+    pub statuses: PolicyStatuses,
+    /// What of them is in force in this process.
+    pub in_force: watch::Receiver<InForce>,
+    /// Becomes true when it is known that the StoragePolicy `baseline` was made, so that from then on only objects count; none
+    /// where volgate is not to make it.
+    pub settled: Option<watch::Sender<bool>>,
 }
 
 /// What is registered, as this process last saw it.
@@ -177,6 +195,8 @@ pub struct Registrar {
     calls: Calls,
     options: RegistrarOptions,
     secret: Option<SharedSecret>,
+    baseline: Option<Baseline>,
+    status: Option<PolicyStatus>,
     candidate: Candidate,
     term: watch::Receiver<Term>,
     installed: Installed,
@@ -203,6 +223,9 @@ struct Course {
     newer: bool,
     unanswered: u32,
     told: String,
+    /// Whether there was a configuration when this process looked first.
+    before: Option<bool>,
+    told_of_baseline: String,
 }
 
 /// When to look again.
@@ -217,7 +240,7 @@ impl Registrar {
     /// Nothing is read or written before [`Registrar::run`].
     pub fn new(
         client: kube::Client,
-        options: RegistrarOptions,
+        mut options: RegistrarOptions,
         certificates: Arc<Certificates>,
         clock: Clock,
     ) -> Self {
@@ -232,24 +255,40 @@ impl Registrar {
             }
             Authorities::Given(_) => None,
         };
-        Self { view, calls, options, secret, candidate, term, installed: Installed::default() }
+        let (mut baseline, mut status) = (None, None);
+        if let Some(PolicyKeeping { policies, statuses, in_force, settled }) = options.policies.take() {
+            let identity = &options.lease.identity;
+            let replica = identity.rsplit_once('_').map_or(identity.as_str(), |(pod, _)| pod).to_owned();
+            let namespace = options.namespace.clone();
+            baseline =
+                settled.map(|settled| Baseline::new(calls.clone(), namespace, policies.clone(), settled));
+            status = Some(PolicyStatus::new(calls.clone(), policies, statuses.0, in_force, replica));
+        }
+        let installed = Installed::default();
+        Self { view, calls, options, secret, baseline, status, candidate, term, installed }
     }
 
     /// Stands for election and writes while it leads, once `ready` says that reviews can be judged, until `stop` ends; then
     /// gives the lease back.
     pub async fn run(self, ready: impl Fn() -> bool, stop: impl Future<Output = ()>) {
-        let Self { view, calls, options, secret, mut candidate, term, installed } = self;
-        let writer = Writer {
-            view: &view,
-            calls: &calls,
-            options: &options,
-            secret: secret.as_ref(),
-            term,
-            installed: &installed,
+        let Self { view, calls, options, secret, baseline, mut status, mut candidate, term, installed } =
+            self;
+        let (secret, baseline) = (secret.as_ref(), baseline.as_ref());
+        let telling = {
+            let term = term.clone();
+            async {
+                match &mut status {
+                    Some(status) => status.run(term).await,
+                    None => std::future::pending().await,
+                }
+            }
         };
+        let installed = &installed;
+        let writer =
+            Writer { view: &view, calls: &calls, options: &options, secret, baseline, term, installed };
         let client = calls.client();
         let following = async {
-            match &secret {
+            match secret {
                 Some(secret) => secret.follow().await,
                 None => std::future::pending().await,
             }
@@ -259,6 +298,7 @@ impl Registrar {
             () = writer.run(ready) => {}
             () = following => {}
             () = installed.follow(client) => {}
+            () = telling => {}
             () = stop => {}
         }
         candidate.release().await;
@@ -271,6 +311,7 @@ struct Writer<'a> {
     calls: &'a Calls,
     options: &'a RegistrarOptions,
     secret: Option<&'a SharedSecret>,
+    baseline: Option<&'a Baseline>,
     term: watch::Receiver<Term>,
     installed: &'a Installed,
 }
@@ -309,6 +350,7 @@ impl Writer<'_> {
 
     async fn round(&self, course: &mut Course, ready: impl Fn() -> bool) -> Result<Next, String> {
         let found = self.view.look().await?;
+        self.look_at_baseline(course, !found.is_gone()).await;
         if !self.leads() {
             // Another may have changed everything when this one leads again.
             (course.verified, course.registered) = (false, false);
@@ -325,6 +367,21 @@ impl Writer<'_> {
             return Ok(Next::Go);
         };
         self.keep(course, found, bundle).await
+    }
+
+    /// Before anything is registered, so that there is something to judge by. That it cannot be made keeps nothing else up: the
+    /// built-in baseline is in force meanwhile.
+    async fn look_at_baseline(&self, course: &mut Course, registered: bool) {
+        let before = *course.before.get_or_insert(registered);
+        let Some(baseline) = self.baseline else { return };
+        match baseline.look(self.leads(), before).await {
+            Ok(()) => course.told_of_baseline.clear(),
+            Err(why) if why != course.told_of_baseline => {
+                tracing::warn!("{why}; trying again, and the built-in baseline is in force meanwhile");
+                course.told_of_baseline = why;
+            }
+            Err(_) => {}
+        }
     }
 
     /// How far the last step of a renewal has got.

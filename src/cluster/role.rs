@@ -1,9 +1,11 @@
 use super::Watched;
+use super::baseline::{BASELINE_NAME, MEMORY};
 use super::register::NAME;
 use super::registrar::{OWNER_ROLE, PROBE};
 use super::secret::SECRET;
 use super::watched::{
-    CLUSTER_ROLES, CUSTOM_RESOURCES, LEASES, MUTATING_WEBHOOKS, POD_TEMPLATES, SECRETS, VALIDATING_WEBHOOKS,
+    CLUSTER_ROLES, CONFIG_MAPS, CUSTOM_RESOURCES, LEASES, MUTATING_WEBHOOKS, POD_TEMPLATES, POLICIES,
+    SECRETS, VALIDATING_WEBHOOKS,
 };
 use k8s_openapi::api::rbac::v1::PolicyRule;
 
@@ -15,6 +17,11 @@ pub fn registration_cluster_rules() -> Vec<PolicyRule> {
         webhooks,
         rule(CLUSTER_ROLES, &["get"], Some(OWNER_ROLE)),
         rule(CUSTOM_RESOURCES, &["list", "watch"], None),
+        rule(POLICIES, &["create", "patch"], Some(BASELINE_NAME)),
+        PolicyRule {
+            resources: Some(vec!["storagepolicies/status".to_owned()]),
+            ..rule(POLICIES, &["patch"], None)
+        },
     ]
 }
 
@@ -25,8 +32,16 @@ pub fn registration_namespace_rules() -> Vec<PolicyRule> {
         // Who creates by a POST may do so under any name.
         rule(LEASES, &["create"], None),
         rule(LEASES, &["get", "update"], Some(NAME)),
+        rule(CONFIG_MAPS, &["create", "get", "patch"], Some(MEMORY)),
         rule(POD_TEMPLATES, &["create", "patch"], Some(PROBE)),
     ]
+}
+
+/// What the ClusterRole of whoever removes volgate must allow; the chart has it.
+pub fn removal_rules() -> Vec<PolicyRule> {
+    let mut webhooks = rule(MUTATING_WEBHOOKS, &["delete", "get"], Some(NAME));
+    webhooks.resources.get_or_insert_default().push(VALIDATING_WEBHOOKS.resource.to_owned());
+    vec![webhooks, rule(CLUSTER_ROLES, &["delete"], Some(OWNER_ROLE))]
 }
 
 fn rule(of: Watched, verbs: &[&str], name: Option<&str>) -> PolicyRule {

@@ -46,6 +46,7 @@ pub(super) const NODE_VOLUMES: Watched = watched(API_GROUP, "v1alpha1", "NodeVol
 pub(super) const NODE_STORAGES: Watched = watched(API_GROUP, "v1alpha1", "NodeStorage", "nodestorages");
 pub(super) const LEASES: Watched = watched("coordination.k8s.io", "v1", "Lease", "leases");
 pub(super) const SECRETS: Watched = watched("", "v1", "Secret", "secrets");
+pub(super) const CONFIG_MAPS: Watched = watched("", "v1", "ConfigMap", "configmaps");
 pub(super) const POD_TEMPLATES: Watched = watched("", "v1", "PodTemplate", "podtemplates");
 pub(super) const CLUSTER_ROLES: Watched =
     watched("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles");

@@ -3,6 +3,7 @@
 mod access_mode;
 mod affinity;
 mod brief;
+mod condition;
 mod controllers;
 mod durability;
 mod fs_path;
@@ -20,6 +21,7 @@ pub use access_mode::{AccessMode, VolumeMode};
 pub use affinity::Effort;
 pub use brief::Brief;
 pub(crate) use brief::beginning;
+pub use condition::{Condition, Conditions, READY};
 pub use controllers::{controller_users, is_any_controller, is_controller};
 pub use durability::{Durability, Fate, Reach};
 pub use fs_path::FsPath;

@@ -1,4 +1,4 @@
-use super::Backend;
+use super::{Backend, Conditions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,27 @@ pub struct NodeStorageStatus {
     /// What is beneath the bases with an agent's mark and without a NodeVolume; the first 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
+    /// Ready: whether volumes can be made in all bases. It follows from them.
+    #[serde(default)]
+    pub conditions: Conditions,
+}
+
+impl NodeStorageStatus {
+    /// With the Ready condition that follows from the bases, at that time (RFC 3339); `before` are those that are stored.
+    #[must_use]
+    pub fn with_condition(self, before: &Conditions, generation: i64, now: &str) -> Self {
+        let unusable: Vec<String> = self
+            .bases
+            .iter()
+            .filter(|base| !base.usable)
+            .map(|base| format!("{}: {}", base.path, base.message.as_deref().unwrap_or("it cannot be used")))
+            .collect();
+        let ready = unusable.is_empty() && !self.bases.is_empty();
+        let reason = if ready { "BasesUsable" } else { "BaseUnusable" };
+        let message = if self.bases.is_empty() { "there is no base".to_owned() } else { unusable.join("; ") };
+        let conditions = before.with_ready(ready, reason, &message, generation, now);
+        Self { conditions, ..self }
+    }
 }
 
 /// One directory in which volumes are made.

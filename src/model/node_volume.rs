@@ -1,4 +1,4 @@
-use super::VolumeMode;
+use super::{Conditions, VolumeMode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +159,21 @@ pub struct NodeVolumeStatus {
     /// Why, for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Ready: whether the volume can be used. It follows from the phase.
+    #[serde(default)]
+    pub conditions: Conditions,
+}
+
+impl NodeVolumeStatus {
+    /// With the Ready condition that follows from the phase, at that time (RFC 3339); `before` are those that are stored.
+    #[must_use]
+    pub fn with_condition(self, before: &Conditions, now: &str) -> Self {
+        let ready = self.phase == Phase::Ready;
+        let reason = self.reason.as_deref().unwrap_or(if ready { "Made" } else { self.phase.as_str() });
+        let message = self.message.as_deref().unwrap_or_default();
+        let conditions = before.with_ready(ready, reason, message, self.observed_generation, now);
+        Self { conditions, ..self }
+    }
 }
 
 /// How far a volume is on its node.

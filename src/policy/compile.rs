@@ -1,3 +1,4 @@
+use super::counts::Counts;
 use super::exception::CompiledException;
 use super::faults::{exclude_faults, match_faults, never_fits, pointless, rule_faults};
 use super::matches::{Holds, POD};
@@ -36,6 +37,8 @@ pub struct CompiledPolicy {
     pub alone: bool,
     /// The custom resources that it adds.
     pub custom_resources: Vec<CustomKind>,
+    /// How often it had a say. Copies of the policy count together.
+    pub counts: Arc<Counts>,
 }
 
 /// A rule with its action.
@@ -136,6 +139,7 @@ impl CompiledPolicy {
             exceptions,
             self_service: spec.self_service.clone().map(CompiledSelfService),
             catalog: spec.catalog.clone(),
+            counts: Arc::default(),
             custom_resources: spec.custom_resources.clone(),
             notices: faults,
             alone: false,

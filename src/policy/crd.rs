@@ -21,6 +21,11 @@ pub fn crd() -> Value {
          "description": "Which of two policies goes first where only one can."},
         {"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status",
          "description": "Whether the policy is applied."},
+        {"name": "Rules", "type": "integer", "jsonPath": ".status.rules", "description": "How many rules it has."},
+        {"name": "Objects", "type": "integer", "jsonPath": ".status.objects",
+         "description": "Objects that it was about in the last hour."},
+        {"name": "Denials", "type": "integer", "jsonPath": ".status.denials",
+         "description": "Objects that it refused in the last hour."},
         {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}
     ]);
     schema::crd(KIND, "storagepolicies", "storagepol", &columns, &root())
@@ -54,6 +59,7 @@ fn one_rule() -> Value {
 
 fn status() -> Value {
     let text = |description: &str| json!({"type": "string", "description": description});
+    let number = |description: &str| json!({"type": "integer", "format": "int64", "minimum": 0, "description": description});
     json!({
         "type": "object",
         "description": "What volgate made of the policy.",
@@ -61,6 +67,21 @@ fn status() -> Value {
             "observedGeneration": {
                 "type": "integer", "format": "int64",
                 "description": "The metadata.generation that the status is about."
+            },
+            "rules": number("How many rules are applied."),
+            "objects": number("Objects that the policy was about in the last hour, all replicas together."),
+            "denials": number("Objects that it refused in the last hour."),
+            "replicas": {
+                "type": "object",
+                "description": "What each replica of volgate counted, by the name of its pod.",
+                "additionalProperties": {
+                    "type": "object",
+                    "properties": {
+                        "objects": number("Objects that the policy was about in the last hour."),
+                        "denials": number("Objects that it refused in the last hour."),
+                        "at": number("When it was written, in seconds since 1970.")
+                    }
+                }
             },
             "conditions": {
                 "type": "array",

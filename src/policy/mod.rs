@@ -1,6 +1,7 @@
 //! The StoragePolicy: one type for the file and the CRD, read with every fault at once, compiled to a [`PolicySet`].
 
 mod compile;
+mod counts;
 mod crd;
 mod exception;
 mod faults;
@@ -11,6 +12,7 @@ mod schema;
 mod set;
 
 pub use compile::{CompiledPolicy, CompiledRule, CompiledSelfService};
+pub use counts::Counts;
 pub use crd::{crd, schema_json};
 pub use exception::CompiledException;
 pub use foreign::{Converted, converted};

@@ -37,7 +37,7 @@ pub struct Metrics {
     pub connection_errors: Counter,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReviewLabels {
     endpoint: &'static str,
     operation: &'static str,
@@ -45,28 +45,28 @@ struct ReviewLabels {
     verdict: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct EndpointLabels {
     endpoint: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FindingLabels {
     rule: &'static str,
     action: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabels {
     kind: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SizeLabels {
     size: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
     version: &'static str,
 }
@@ -191,6 +191,17 @@ impl Metrics {
         }
         text_of(&self.registry)
     }
+}
+
+/// Each of the webhook's metrics once, in the OpenMetrics format, for the page that documents them.
+pub fn sample() -> String {
+    let metrics = Metrics::new();
+    drop(metrics.reviews.get_or_create(&Default::default()));
+    drop(metrics.duration.get_or_create(&Default::default()));
+    drop(metrics.findings.get_or_create(&Default::default()));
+    drop(metrics.cache_objects.get_or_create(&Default::default()));
+    drop(metrics.body_bytes.get_or_create(&Default::default()));
+    text_of(&metrics.registry)
 }
 
 /// What is counted, as text in the OpenMetrics format.

@@ -18,7 +18,7 @@ pub use body::MAX_BODY;
 pub use clock::Clock;
 pub use health::{Check, health_router, health_routes};
 pub use listen::{ServeFault, Shutdown, serve, serve_plain};
-pub use metrics::{Metrics, REVIEW_BUCKETS};
+pub use metrics::{Metrics, REVIEW_BUCKETS, sample as metrics_sample};
 #[cfg(feature = "cluster")]
 pub(crate) use metrics::{signed, text_of};
 pub use review::webhook_service;

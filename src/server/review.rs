@@ -2,8 +2,9 @@ use super::State;
 use super::body::{self, SMALL, Unread, Whole};
 use super::connections::WAITING;
 use super::judges::Weight;
-use crate::admission::{self, Answer, VerdictLabel};
+use crate::admission::{self, About, Answer, Outcome, VerdictLabel};
 use crate::engine::Engine;
+use crate::policy::PolicySet;
 use axum::body::{Bytes, HttpBody};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -191,13 +192,64 @@ fn judge(state: &State, endpoint: Endpoint, bytes: &[u8]) -> Option<Answer> {
         }
     };
     state.metrics.reviewed(endpoint.name, &answer.outcome, started.elapsed());
-    if let Some(note) = &answer.outcome.note {
-        match answer.outcome.verdict {
-            VerdictLabel::Denied => tracing::info!(endpoint = endpoint.name, "denied {note}"),
-            _ => tracing::warn!(endpoint = endpoint.name, "unreadable: {note}"),
-        }
+    count(&policies, &answer.outcome);
+    if answer.outcome.note.is_some() {
+        log(endpoint, &answer.outcome);
     }
     Some(answer)
+}
+
+/// Counts for the policies' status.
+fn count(policies: &PolicySet, outcome: &Outcome) {
+    for place in &outcome.about {
+        if let Some(policy) = policies.policies().get(*place) {
+            policy.counts.matched();
+            if outcome.denied_by.contains(&policy.name) {
+                policy.counts.denied();
+            }
+        }
+    }
+}
+
+/// Writes what was refused or could not be read to the log: a sentence, and its parts as fields.
+fn log(endpoint: Endpoint, outcome: &Outcome) {
+    let (endpoint, verdict) = (endpoint.name, outcome.verdict.as_str());
+    let note = outcome.note.as_deref().unwrap_or_default();
+    let Some(about) = &outcome.subject else {
+        tracing::warn!(endpoint, verdict, "unreadable: {note}");
+        return;
+    };
+    let About { rule, policy, kind, namespace, name, user, uid, dry_run } = &**about;
+    match outcome.verdict {
+        VerdictLabel::Denied => {
+            tracing::info!(
+                endpoint,
+                verdict,
+                rule,
+                policy,
+                kind,
+                namespace,
+                name,
+                user,
+                uid,
+                dry_run,
+                "denied {note}"
+            );
+        }
+        _ => {
+            tracing::warn!(
+                endpoint,
+                verdict,
+                kind,
+                namespace,
+                name,
+                user,
+                uid,
+                dry_run,
+                "unreadable: {note}"
+            );
+        }
+    }
 }
 
 fn refuse(

@@ -15,7 +15,7 @@ mod trust;
 pub use issue::{Authority, CA_DAYS, SERVER_DAYS};
 pub use pair::{Pair, PemPair};
 pub use serving::Certificates;
-pub use shared::{RENEWED_BEFORE, Settled, SharedChange, SharedPair, certificates};
+pub use shared::{RENEWED_BEFORE, Settled, SharedChange, SharedPair, certificates, span};
 pub use source::{CertificateSource, Follower, Step};
 pub use trust::distrust;
 

@@ -143,7 +143,7 @@ pub fn certificates(pem: &str) -> Vec<String> {
 }
 
 /// From when until when a certificate (PEM) is valid, in seconds since 1970.
-pub(super) fn span(pem: &str) -> Option<(i64, i64)> {
+pub fn span(pem: &str) -> Option<(i64, i64)> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
     let certificate = pem.parse_x509().ok()?;
     let validity = certificate.validity();

@@ -42,8 +42,9 @@ impl World {
     pub(crate) async fn lock() -> Option<MutexGuard<'static, Self>> {
         static WORLD: OnceLock<Option<Mutex<World>>> = OnceLock::new();
         let mut world = WORLD.get_or_init(|| Self::start().map(Mutex::new)).as_ref()?.lock().await;
-        // What a test that failed may have left.
+        // What a test that failed may have left. volgate makes the baseline once, and never again.
         world.works(ADMIN, "delete storagepolicies --all", None).await;
+        world.works(ADMIN, "apply -f policies/baseline.yaml", None).await;
         if world.serve.as_ref().is_none_or(|serve| serve.altered || serve.process.exited().is_some()) {
             world.serve_with(&[]).await;
         }

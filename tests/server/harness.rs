@@ -79,6 +79,7 @@ fn policies() -> PolicySet {
         notices: Vec::new(),
         alone: false,
         custom_resources: Vec::new(),
+        counts: std::sync::Arc::default(),
     }])
     .unwrap()
 }

@@ -25,6 +25,7 @@ pub mod agent;
 pub mod assets;
 pub mod cluster;
 pub mod fixtures;
+pub mod helm;
 #[cfg(feature = "serve")]
 pub mod installed;
 pub mod kept;

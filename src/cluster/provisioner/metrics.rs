@@ -28,35 +28,35 @@ pub(super) struct Metrics {
     seconds_since_error: Gauge<f64, AtomicU64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WriteLabels {
     operation: &'static str,
     result: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VolumeLabels {
     phase: &'static str,
     class: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClassLabels {
     class: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PhaseLabels {
     phase: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BaseLabels {
     node: String,
     base: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NodeLabels {
     node: String,
 }
@@ -155,4 +155,16 @@ impl Metrics {
         }
         text_of(&self.registry)
     }
+}
+
+/// Each of the controller's metrics once, in the OpenMetrics format, for the page that documents them.
+pub fn sample() -> String {
+    let metrics = Metrics::new();
+    drop(metrics.writes.get_or_create(&Default::default()));
+    drop(metrics.volumes.get_or_create(&Default::default()));
+    drop(metrics.bytes.get_or_create(&Default::default()));
+    drop(metrics.node_volumes.get_or_create(&Default::default()));
+    drop(metrics.available.get_or_create(&Default::default()));
+    drop(metrics.orphans.get_or_create(&Default::default()));
+    text_of(&metrics.registry)
 }

@@ -20,6 +20,8 @@ use crate::provisioner::{
 use arc_swap::ArcSwap;
 use events::Events;
 use metrics::Metrics;
+
+pub use metrics::sample as provisioner_metrics_sample;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

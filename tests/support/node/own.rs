@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The name by which `manifests/` call it.
-pub const OWN_IMAGE: &str = "docker.io/library/volgate:latest";
+pub const OWN_IMAGE: &str = concat!("docker.io/library/volgate:", env!("CARGO_PKG_VERSION"));
 
 /// Builds the static binary, where it is not fresh, and makes an image of nothing but it.
 ///
