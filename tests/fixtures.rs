@@ -227,8 +227,14 @@ fn custom_resources_are_judged_by_the_table() {
         let object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "x", "namespace": "apps"},
                             "spec": case.spec});
         let inputs = [Input::new(Source::new("object.json", object.to_string()), true)];
-        let run =
-            Run { policies: &policies, context: &[], complete: false, namespace: NAMESPACE, today: TODAY };
+        let run = Run {
+            policies: &policies,
+            context: &[],
+            complete: false,
+            namespace: NAMESPACE,
+            today: TODAY,
+            requester: None,
+        };
         let report = run.check(&inputs);
         assert!(report.faults.is_empty() && report.judged == 1, "{object}: {:?}", report.faults);
         assert!(report.changes.is_empty(), "{object}: a custom resource is judged and never changed");

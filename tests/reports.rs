@@ -70,7 +70,14 @@ fn set() -> PolicySet {
 }
 
 fn run(set: &PolicySet) -> Run<'_> {
-    Run { policies: set, context: &[], complete: false, namespace: "default", today: support::run::TODAY }
+    Run {
+        policies: set,
+        context: &[],
+        complete: false,
+        namespace: "default",
+        today: support::run::TODAY,
+        requester: None,
+    }
 }
 
 fn inputs() -> Vec<Input> {

@@ -44,8 +44,9 @@ fn judge(request: &Request<'_>, operation: Operation, engine: &Engine<'_>) -> Re
             lines => format!("{} faults\n- {}", lines.len(), lines.join("\n- ")),
         }
     })?;
-    let notices = policy.notices().into_iter().map(|notice| notice.to_string());
-    Ok(notices.chain(contradictions(policy, engine)).collect())
+    let mut notices: Vec<String> = policy.notices().iter().map(ToString::to_string).collect();
+    notices.extend(contradictions(policy, engine));
+    Ok(notices)
 }
 
 /// What keeps it from being put in force beside the others, as long as they are as they are.
