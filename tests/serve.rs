@@ -85,7 +85,7 @@ async fn is_ready_only_once_the_caches_are_filled() {
     serve.ready().await;
     // What it judges by is there from the first review on.
     let log = serve.process.log();
-    assert!(log.contains("the policies in force: early"), "{log}");
+    assert!(log.contains("the policies in force: baseline, early"), "{log}");
     world.works(ADMIN, "delete storagepolicy early", None).await;
 }
 

@@ -103,10 +103,9 @@ impl PolicyStatus {
                     changed = led(&mut term, leads) => changed,
                 }
             };
-            match tokio::time::timeout(pause, changed).await {
-                // Those who would tell of changes have ended.
-                Ok(Err(_)) => tokio::time::sleep(pause).await,
-                Ok(Ok(())) | Err(_) => {}
+            // Those who would tell of changes may have ended.
+            if let Ok(Err(_)) = tokio::time::timeout(pause, changed).await {
+                tokio::time::sleep(pause).await;
             }
         }
     }
