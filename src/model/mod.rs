@@ -23,6 +23,7 @@ pub(crate) use brief::beginning;
 pub use controllers::{controller_users, is_controller};
 pub use durability::{Durability, Fate, Reach};
 pub use fs_path::FsPath;
+pub(crate) use fs_path::below;
 pub(crate) use name::{fits, nearest, nearly};
 pub use node_selector::{HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
 pub use node_storage::{BaseStatus, NodeStorageSpec, NodeStorageStatus, Orphan};

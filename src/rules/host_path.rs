@@ -1,7 +1,7 @@
 use super::support::one_of;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
 use crate::json::Node;
-use crate::model::{FieldPath, FsPath, fits, shortened};
+use crate::model::{FieldPath, FsPath, below, fits, shortened};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -437,11 +437,9 @@ fn path_faults(path: &str, field: FieldPath, faults: &mut Vec<PolicyFault>) {
 /// The path as it is after the link that every node has: `/var/run` leads to `/run`.
 fn real(path: &str) -> FsPath<'_> {
     let clean = FsPath::new(path);
-    match clean.as_str().strip_prefix("/var/run") {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-            FsPath::new(&format!("/run{rest}")).into_owned()
-        }
-        _ => clean,
+    match below(clean.as_str(), "/var/run") {
+        Some(rest) => FsPath::new(&format!("/run/{rest}")).into_owned(),
+        None => clean,
     }
 }
 

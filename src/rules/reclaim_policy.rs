@@ -1,7 +1,7 @@
 use crate::facts::Workload;
 use crate::model::{Durability, FieldPath};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
-use crate::storage::{Data, DataPath, Place, Storage, writable_mounts};
+use crate::storage::{DataPath, Place};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,27 +54,19 @@ struct ReclaimPolicy(Params);
 
 impl Rule for ReclaimPolicy {
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
-        let Some((workload, storage)) = context.storage() else { return };
-        let known = Data::of_products(workload, storage, context.products(), &self.0.scratch);
-        let mut paths = known.paths;
-        if paths.is_empty() && known.caches.is_empty() && workload.stateful_set {
-            paths = writable_mounts(workload, storage, &self.0.scratch);
-        }
+        let Some(workload) = context.facts.workload() else { return };
+        let Some(data) = context.data_with(&self.0.scratch, []) else { return };
         if self.0.volumes {
-            let doomed = paths.iter().filter(|data| data.cover.fate.most == Durability::Claim);
-            findings.extend(doomed.filter_map(|data| volume_finding(workload, &storage, data)));
+            let doomed = data.rows().filter(|data| data.cover.fate.most == Durability::Claim);
+            findings.extend(doomed.filter_map(|data| volume_finding(workload, data)));
         }
-        if self.0.claims && paths.iter().any(|data| matches!(data.cover.place, Place::Template(_))) {
+        if self.0.claims && data.rows().any(|data| matches!(data.cover.place, Place::Template(_))) {
             retention_findings(workload, findings);
         }
     }
 }
 
-fn volume_finding(
-    workload: &Workload<'_>,
-    storage: &Storage<'_, '_>,
-    data: &DataPath<'_, '_>,
-) -> Option<NewFinding> {
+fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<NewFinding> {
     let pod = workload.pod.path();
     let (field, what) = match data.cover.place {
         Place::Template(template) => {
@@ -93,7 +85,7 @@ fn volume_finding(
     );
     let draft = NewFinding::new(field, message)
         .help("use a class with `reclaimPolicy: Retain`, or set it on the volume");
-    Some(if data.is_guess(storage) { draft.at_most(Action::Warn) } else { draft })
+    Some(if data.certain { draft } else { draft.at_most(Action::Warn) })
 }
 
 fn retention_findings(workload: &Workload<'_>, findings: &mut NewFindings<'_>) {
