@@ -21,6 +21,16 @@ pub enum ClassName {
 }
 
 impl ClassName {
+    /// The class that a claim or a volume names. The legacy annotation wins over the field, even if it is empty, as
+    /// Kubernetes has it.
+    pub(crate) fn of(annotation: Option<&str>, field: Option<&str>) -> Self {
+        match annotation.or(field) {
+            None => Self::Absent,
+            Some("") => Self::Empty,
+            Some(name) => Self::Named(name.to_owned()),
+        }
+    }
+
     /// The name, when there is one.
     pub fn name(&self) -> Option<&str> {
         match self {
@@ -97,13 +107,13 @@ impl ClaimSpec {
     pub(crate) fn read(object: Node<'_>, meta: &Meta<'_>) -> Result<Self, FactsFault> {
         let annotation = meta.annotation(CLASS_ANNOTATION).map(|class| beginning(class, 253));
         let Some(spec) = object.map_at("spec")? else {
-            let class = annotation.map_or(ClassName::Absent, class_name);
+            let class = ClassName::of(annotation, None);
             return Ok(Self { class_in_annotation: annotation.is_some(), class, ..Self::default() });
         };
         let read = || -> Result<Self, FactsFault> {
             let field = spec.name_at("storageClassName")?;
             Ok(Self {
-                class: annotation.or(field).map_or(ClassName::Absent, class_name),
+                class: ClassName::of(annotation, field),
                 class_in_annotation: annotation.is_some(),
                 volume_name: spec.name_at("volumeName")?.filter(|name| !name.is_empty()).map(str::to_owned),
                 access_modes: access_modes(spec)?,
@@ -129,10 +139,6 @@ fn copied_claim(source: Node<'_>) -> Option<Box<str>> {
     let text = |key: &str| source.get(key).and_then(Node::as_str).unwrap_or_default();
     let is_claim = text("apiGroup").is_empty() && text("kind") == "PersistentVolumeClaim";
     (is_claim && text("namespace").is_empty()).then(|| text("name").into())
-}
-
-pub(super) fn class_name(text: &str) -> ClassName {
-    if text.is_empty() { ClassName::Empty } else { ClassName::Named(text.to_owned()) }
 }
 
 /// The most access modes that are read: each of a claim's is held against each of a volume's.

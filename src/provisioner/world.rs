@@ -1,6 +1,6 @@
 //! All that is known, by what it is asked for: pure tables, which the watches feed.
 
-use super::view::{Claim, Class, Node, NodeVolume, Storage, Volume};
+use super::objects::{Claim, Class, Node, NodeVolume, Storage, Volume};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
