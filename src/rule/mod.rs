@@ -10,7 +10,7 @@ pub use context::Context;
 pub use fault::PolicyFault;
 pub(crate) use fault::{kind_faults, selector_faults};
 pub use finding::{NewFinding, NewFindings};
-pub use review::{Review, Scale};
+pub use review::{REQUEST_FIELDS, Review, Scale};
 pub use subjects::{Belongs, Subjects, Trust};
 
 use crate::model::FieldPath;

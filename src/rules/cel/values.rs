@@ -6,7 +6,7 @@ use crate::cel::{Global, Globals, Val, limits};
 use crate::facts::{ClaimSpec, ClassName, Container, Subject, VolumeSource};
 use crate::json::Node;
 use crate::model::{FieldPath, FsPath, Reach};
-use crate::rule::Context;
+use crate::rule::{Context, REQUEST_FIELDS};
 use crate::storage::{Cover, Data, DataPath, Place, Storage, Why};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -38,21 +38,6 @@ fn namespace(context: &Context<'_>) -> Value {
         None => Value::Null,
     }
 }
-
-/// The fields of an AdmissionReview's request that an expression sees.
-const REQUEST_FIELDS: [&str; 11] = [
-    "dryRun",
-    "kind",
-    "name",
-    "namespace",
-    "operation",
-    "options",
-    "requestKind",
-    "requestResource",
-    "resource",
-    "subResource",
-    "userInfo",
-];
 
 fn request(context: &Context<'_>) -> Value {
     let review = context.review;
