@@ -33,7 +33,7 @@ fn engine(criterion: &mut Criterion) {
                 bencher.iter(|| run(black_box(&review)))
             });
         };
-        bench("mutate", &|review| drop(black_box(engine.mutate(review).unwrap())));
+        bench("mutate", &|review| drop(black_box(engine.patch_for(review).unwrap())));
         bench("validate", &|review| drop(black_box(engine.validate(review).unwrap())));
         bench("judge", &|review| drop(black_box(engine.judge(review).unwrap())));
     }

@@ -2,6 +2,8 @@
 
 mod applied;
 mod cases;
+mod fix;
+mod manifest;
 mod misnamed;
 mod misspelt;
 mod not_judged;
@@ -13,15 +15,16 @@ use crate::admission;
 use crate::engine::Engine;
 use crate::facts::{Facts, FactsFault};
 use crate::lookup::{Lookup, MapLookup};
-use crate::model::{FieldPath, ObjectRef, shortened};
+use crate::model::ObjectRef;
 use crate::policy::PolicySet;
 use crate::rule::{Requester, Review};
-use crate::source::{Document, EditError, Source, SourceError, SourceErrorKind, edit_all, parse};
+use crate::source::{Document, Source, SourceError, SourceErrorKind, parse};
 use crate::verdict::{Action, Finding, Overlooked, Verdict};
+pub use fix::apply;
 use jiff::civil::Date;
-use json_patch::{Patch, PatchOperation, jsonptr::PointerBuf};
-use serde_json::Value;
-use std::borrow::Cow;
+use json_patch::Patch;
+pub use manifest::{Manifest, manifests};
+use manifest::{is_object, text};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::resume_unwind;
@@ -87,25 +90,6 @@ impl Input {
     pub fn errors(&self) -> impl Iterator<Item = &SourceError> {
         self.documents.iter().filter_map(|document| document.as_ref().err())
     }
-}
-
-/// One object of the run: a document, or an item of a `List` in one.
-#[derive(Debug, Clone)]
-pub struct Manifest<'i> {
-    /// Which input, by index.
-    pub input: usize,
-    /// The document that it stands in.
-    pub document: &'i Document,
-    /// Where in the document: the root, or `items[3]`.
-    pub at: FieldPath,
-    /// The object; an item of a typed list that leaves its kind out has it from the list.
-    pub value: Cow<'i, Value>,
-    /// The fields that a variable was filled in for.
-    variables: Vec<FieldPath>,
-    /// Whether it is a patch and no whole object.
-    pub(crate) patch: bool,
-    /// Whether it is the object of an AdmissionReview, which is judged as the webhook would.
-    pub(crate) review: bool,
 }
 
 /// Where something stands in an input.
@@ -257,150 +241,6 @@ fn items_of<T, R>(share: &[T], work: &impl Fn(&T) -> R) -> Vec<R> {
 /// What a finding leads to in the end: an excused one is for the audit log alone.
 pub fn effective(finding: &Finding) -> Action {
     if finding.excused.is_some() { Action::Audit } else { finding.action }
-}
-
-/// The objects of the inputs; a `List` counts as its items.
-pub fn manifests<'i>(inputs: &'i [Input]) -> Vec<Manifest<'i>> {
-    let mut found = Vec::new();
-    for (input, read) in inputs.iter().enumerate() {
-        let (has_variables, has_directives) =
-            (read.source.text.contains("${"), read.source.text.contains("$patch"));
-        for document in read.documents() {
-            let mut add = |at, value: Cow<'i, Value>| {
-                let patch = read.patch || (has_directives && not_judged::has_directive(&value));
-                let mut manifest =
-                    Manifest { input, document, at, value, variables: Vec::new(), patch, review: false };
-                if has_variables {
-                    manifest.fill_in_variables();
-                }
-                found.push(manifest);
-            };
-            match document.value.get("request").filter(|_| is_review(&document.value)) {
-                Some(request) => found.push(Manifest {
-                    input,
-                    document,
-                    at: FieldPath::root().key("request").key("object"),
-                    value: Cow::Borrowed(request.get("object").unwrap_or(&Value::Null)),
-                    variables: Vec::new(),
-                    patch: false,
-                    review: true,
-                }),
-                None => expand(FieldPath::root(), Cow::Borrowed(&document.value), &mut add),
-            }
-        }
-    }
-    found
-}
-
-fn expand<'i>(at: FieldPath, value: Cow<'i, Value>, add: &mut impl FnMut(FieldPath, Cow<'i, Value>)) {
-    // A copy is an item that was no list.
-    let Cow::Borrowed(list) = value else { return add(at, value) };
-    let kind = text(list, "kind").unwrap_or_default();
-    match (kind.strip_suffix("List"), list.get("items").and_then(Value::as_array)) {
-        (Some(kind), Some(items)) => {
-            let at = at.key("items");
-            for (index, item) in items.iter().enumerate() {
-                expand(at.index(index), item_of(list, kind, item), add);
-            }
-        }
-        _ => add(at, Cow::Borrowed(list)),
-    }
-}
-
-/// An item of a list of that kind of objects. The API server leaves the kind out in the items of a typed list, such as
-/// a PodList; those of a `List` have their own.
-fn item_of<'i>(list: &Value, kind: &str, item: &'i Value) -> Cow<'i, Value> {
-    let Value::Object(fields) = item else { return Cow::Borrowed(item) };
-    // What has no metadata is no object of the API server's, and is not worth a copy.
-    let is_named = fields.contains_key("kind") || fields.contains_key("apiVersion");
-    if kind.is_empty() || is_named || !fields.contains_key("metadata") {
-        return Cow::Borrowed(item);
-    }
-    let mut fields = fields.clone();
-    fields.insert("apiVersion".to_owned(), text(list, "apiVersion").unwrap_or_default().into());
-    fields.insert("kind".to_owned(), kind.into());
-    Cow::Owned(Value::Object(fields))
-}
-
-/// Whether it is a review as the API server sends it to a webhook.
-fn is_review(value: &Value) -> bool {
-    text(value, "kind") == Some("AdmissionReview")
-        && text(value, "apiVersion").is_some_and(|version| version.starts_with("admission.k8s.io/"))
-}
-
-fn is_object(value: &Value) -> bool {
-    text(value, "apiVersion").is_some() && text(value, "kind").is_some()
-}
-
-fn text<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
-    object.get(key)?.as_str()
-}
-
-impl Manifest<'_> {
-    /// The place of a field of this object.
-    pub fn spot(&self, field: &FieldPath) -> Spot {
-        let span = self.document.span(&self.at.join(field)).point();
-        Spot { input: self.input, start: span.start, end: span.end }
-    }
-
-    /// What it calls itself: its kind and name, as far as it has them.
-    pub(crate) fn name(&self) -> String {
-        let name = self.value.pointer("/metadata/name").and_then(Value::as_str);
-        let namespace = self.value.pointer("/metadata/namespace").and_then(Value::as_str);
-        let names: Vec<&str> = namespace.into_iter().chain(name).collect();
-        format!("{} {}", text(&self.value, "kind").unwrap_or("object"), names.join("/"))
-    }
-
-    /// The file and line of this object.
-    pub(crate) fn place(&self, inputs: &[Input]) -> String {
-        let spot = self.spot(&FieldPath::root());
-        let source = inputs.get(spot.input).map(|input| &input.source);
-        source.map_or_else(String::new, |source| {
-            format!("{}:{}", source.name, source.position(spot.start).line)
-        })
-    }
-
-    /// What is odd about an object that is judged.
-    fn doubts(&self) -> Vec<Notice> {
-        let at = |field: &FieldPath, message| Notice { spot: Some(self.spot(field)), message };
-        let variable = |field: &FieldPath| {
-            let used = match self.value.pointer(&field.to_json_pointer()) {
-                None | Some(Value::Null) => "judged as if it were not there".to_owned(),
-                Some(value) => format!("judged as {}", shortened(&value.to_string(), 100)),
-            };
-            at(field, format!("{field} holds a variable that is filled in later: it is {used}"))
-        };
-        // A custom resource may have a kind of the same name, and fields of its own.
-        let own = text(&self.value, "apiVersion").zip(text(&self.value, "kind"));
-        let own = own.is_some_and(|(api_version, kind)| Facts::reads(api_version, kind));
-        let misspelt = if own { misspelt::misspelt(&self.value) } else { Vec::new() };
-        let misspelt = misspelt.into_iter();
-        let sizes = sizes::fractional(&self.value).into_iter();
-        misspelt
-            .map(|found| at(&found.field, found.message))
-            .chain(sizes.map(|(field, message)| at(&field, message)))
-            .chain(self.variables.iter().map(variable))
-            .collect()
-    }
-
-    fn is_claim(&self) -> bool {
-        text(&self.value, "apiVersion") == Some("v1")
-            && text(&self.value, "kind") == Some("PersistentVolumeClaim")
-    }
-
-    /// The fault of a document that was named and is no object.
-    pub(crate) fn no_object(&self) -> Fault {
-        Fault {
-            spot: Some(self.spot(&FieldPath::root())),
-            message: "this is no Kubernetes object: it has no apiVersion and kind".to_owned(),
-            help: Some("give a manifest, or a folder, in which other files are passed over".to_owned()),
-        }
-    }
-
-    /// Whether it says what it is, as every Kubernetes object does.
-    pub(crate) fn is_object(&self) -> bool {
-        is_object(&self.value)
-    }
 }
 
 /// What a run is about, besides the inputs.
@@ -592,7 +432,7 @@ impl Run<'_> {
             let engine =
                 Engine { policies: self.policies, lookup: &lookup as &dyn Lookup, today: self.today };
             let review = self.review(&manifest.value);
-            if let Ok(Some(changed)) = engine.mutated(&review)
+            if let Ok(Some(changed)) = engine.patched_object(&review)
                 && let Ok(facts) = Facts::read(&changed, Some(self.namespace))
             {
                 lookup.add(&facts);
@@ -695,48 +535,4 @@ fn excess<T>(all: &mut Vec<T>, input: impl Fn(&T) -> Option<usize>) -> Vec<(usiz
     });
     let excess = seen.into_iter().map(|(input, seen)| (input, seen.saturating_sub(MOST_TOLD)));
     excess.filter(|(_, more)| *more > 0).collect()
-}
-
-/// The text of an input with the changes of the report applied, comments and layout kept.
-///
-/// # Errors
-/// If a change cannot be written into the text without harm.
-pub fn apply(input: usize, text: &str, report: &Report<'_>) -> Result<String, EditError> {
-    let mut changes: Vec<(&Manifest<'_>, &Change)> = report
-        .changes
-        .iter()
-        .filter_map(|change| Some((report.manifests.get(change.manifest)?, change)))
-        .filter(|(manifest, _)| manifest.input == input)
-        .collect();
-    // One document's changes at once.
-    changes.sort_by_key(|(manifest, _)| manifest.document.span.start);
-    let documents = changes.chunk_by(|(a, _), (b, _)| a.document.span.start == b.document.span.start);
-    edit_all(
-        text,
-        documents.filter_map(|group| {
-            let (manifest, _) = group.first()?;
-            let patch = group.iter().flat_map(|(manifest, change)| within(&manifest.at, &change.patch));
-            Some((manifest.document, Patch(patch.collect())))
-        }),
-    )
-}
-
-/// The operations of an object's patch as operations on the document that holds it.
-fn within(at: &FieldPath, patch: &Patch) -> Vec<PatchOperation> {
-    let outer = at.to_json_pointer();
-    let moved =
-        |path: &PointerBuf| PointerBuf::parse(format!("{outer}{path}")).unwrap_or_else(|_| path.clone());
-    let operations = patch.0.iter().cloned().map(|operation| match operation {
-        PatchOperation::Add(mut add) => {
-            add.path = moved(&add.path);
-            PatchOperation::Add(add)
-        }
-        PatchOperation::Replace(mut replace) => {
-            replace.path = moved(&replace.path);
-            PatchOperation::Replace(replace)
-        }
-        // volgate's own patches hold nothing else.
-        other => other,
-    });
-    operations.collect()
 }

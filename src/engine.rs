@@ -61,7 +61,7 @@ impl Engine<'_> {
     ///
     /// # Errors
     /// The field that has a wrong type.
-    pub fn mutate(&self, review: &Review<'_>) -> Result<Patch, FactsFault> {
+    pub fn patch_for(&self, review: &Review<'_>) -> Result<Patch, FactsFault> {
         if !writes(review) {
             return Ok(Patch::default());
         }
@@ -73,7 +73,7 @@ impl Engine<'_> {
     ///
     /// # Errors
     /// The field that has a wrong type.
-    pub fn mutated(&self, review: &Review<'_>) -> Result<Option<serde_json::Value>, FactsFault> {
+    pub fn patched_object(&self, review: &Review<'_>) -> Result<Option<serde_json::Value>, FactsFault> {
         if !writes(review) {
             return Ok(None);
         }
@@ -760,7 +760,7 @@ mod tests {
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
         let mut unset = large.clone();
         unset["spec"].as_object_mut().unwrap().remove("storageClassName");
-        assert!(engine.mutate(&Review { object: (&unset).into(), ..review }).unwrap().0.is_empty());
+        assert!(engine.patch_for(&Review { object: (&unset).into(), ..review }).unwrap().0.is_empty());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::check::{Fault, Input, Report, Run, manifests, read_faults};
 use crate::facts::{Facts, Lies, Section, Store, Subject};
 use crate::model::{Durability, Fate, FieldPath, ObjectRef, Reach};
 use crate::rule::Subjects;
-use crate::storage::{Data, DataPath, Place, Storage, UnplacedData, Why, products, store_fate};
+use crate::storage::{DataPath, Keeper, Place, Storage, UnplacedData, Why, data_paths, products, store_fate};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -81,14 +81,12 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
             let storage = Storage::new(workload, facts.namespace(), &lookup);
             let catalog = run.policies.catalog();
             let products = products(workload, facts.namespace(), &lookup, catalog);
-            let mut data = Data::of_products(workload, storage, &products, &[]);
-            if !Subjects::new(facts, &lookup, None).is_set_or_job() {
-                data.add_resembling(workload, storage, catalog, &[]);
-            }
-            let is_doubted = |data: &DataPath<'_, '_>| data.is_guess(&storage) || data.doubts.cache.is_some();
+            let set_or_job = Subjects::new(facts, &lookup, None).is_set_or_job();
+            let keeper = Keeper { workload, storage, catalog, products: &products, set_or_job };
+            let data = data_paths(&keeper, &[], []);
             let pod = workload.pod.path();
             let mut owners: HashMap<(&str, &str, bool), &DataPath<'_, '_>> = HashMap::new();
-            for data in &data.paths {
+            for data in data.rows() {
                 let key = (data.container.name, data.path.as_str(), data.cover.mount.is_some());
                 owners.entry(key).or_insert(data);
             }
@@ -101,12 +99,12 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
                     path.container.section,
                     &path.path,
                     &path.cover,
-                    owner.map(|data| (&data.why, is_doubted(data))),
+                    owner.copied(),
                 );
                 push(row, &path.field);
             }
             // A data directory that is no mount of its own is a row as well: it is what the table is looked at for.
-            for data in &data.paths {
+            for data in data.rows() {
                 let is_mount = data.cover.mount.is_some_and(|mount| mount.path == data.path)
                     || data.container.mounts.iter().any(|mount| mount.path == data.path);
                 if !is_mount {
@@ -116,7 +114,7 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
                         data.container.section,
                         data.path.as_str(),
                         &data.cover,
-                        Some((&data.why, is_doubted(data))),
+                        Some(data),
                     );
                     push(row, &data.container.path(&pod).key("image"));
                 }
@@ -191,7 +189,7 @@ fn row(
     section: Section,
     path: &str,
     cover: &crate::storage::Cover<'_, '_>,
-    owner: Option<(&Why<'_>, bool)>,
+    owner: Option<&DataPath<'_, '_>>,
 ) -> Row {
     let volume = match cover.place {
         Place::WritableLayer => "writable layer".to_owned(),
@@ -209,16 +207,21 @@ fn row(
         lost_when: cover.fate.least.lost_when(),
         reach: cover.fate.reach,
         volume,
-        data_of: owner.map(|(why, doubted)| match why {
-            Why::Product { name, .. } if doubted => format!("{name}?"),
-            Why::Product { name, .. } => (*name).to_owned(),
-            Why::Resembles { name } => format!("{name}?"),
+        data_of: owner.map(|data| match data.why {
             Why::Named => "by its name".to_owned(),
-            Why::StatefulSet => "StatefulSet".to_owned(),
-            Why::Policy => "policy".to_owned(),
+            why => format!("{}{}", whose(why), if data.certain { "" } else { "?" }),
         }),
         field: String::new(),
         file: String::new(),
         line: 0,
+    }
+}
+
+fn whose(why: Why<'_>) -> &str {
+    match why {
+        Why::Product { name, .. } | Why::Resembles { name } => name,
+        Why::Named => "its name",
+        Why::StatefulSet => "StatefulSet",
+        Why::Policy => "policy",
     }
 }

@@ -10,6 +10,7 @@ pub mod cli;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 pub mod crd;
+pub mod daemon;
 pub mod engine;
 pub mod explain;
 pub mod facts;

@@ -20,6 +20,11 @@ use volgate::tls::Authority;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// A control plane without controllers, for volgate's own user.
+fn api_server_alone() -> Options {
+    Options { controller_manager: false, scheduler: false, users: vec![serve::user()], ..Options::default() }
+}
+
 const BEFORE: &str = r#"
 apiVersion: apps/v1
 kind: Deployment
@@ -549,13 +554,7 @@ async fn others_have_their_hands_in_it(cluster: &Cluster, replicas: &Replicas) {
 /// All three files are replaced at once by those of another CA, as somebody does who knows nothing of an order.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_ca_in_files_is_registered_before_its_certificate_serves() {
-    let options = Options {
-        controller_manager: false,
-        scheduler: false,
-        users: vec![serve::user()],
-        ..Options::default()
-    };
-    let Some(cluster) = Cluster::own(options) else { return };
+    let Some(cluster) = Cluster::own(api_server_alone()) else { return };
     let cluster = &cluster;
     serve::install(cluster);
     cluster.namespace("app", &[]).await;
@@ -618,13 +617,7 @@ fn checkout(ca: &str) -> Scratch {
 
 #[tokio::test]
 async fn volgate_works_without_a_right_to_write_webhook_configurations() {
-    let options = Options {
-        controller_manager: false,
-        scheduler: false,
-        users: vec![serve::user()],
-        ..Options::default()
-    };
-    let Some(cluster) = Cluster::own(options) else { return };
+    let Some(cluster) = Cluster::own(api_server_alone()) else { return };
     let cluster = &cluster;
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let (authority, other) = (Authority::new(today).unwrap(), Authority::new(today).unwrap());

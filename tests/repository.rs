@@ -139,6 +139,7 @@ const ROOMS: [&[&str]; 18] = [
     &["rules"],
     &["policy"],
     &["crd", "engine"],
+    &["daemon"],
     &["admission", "provisioner"],
     &["check"],
     &["explain"],
@@ -191,4 +192,25 @@ fn no_arrow_between_rooms_points_up() {
         "these point up, or to a room that has no place in ROOMS:\n{}",
         upward.join("\n")
     );
+}
+
+/// How many lines a file may have, without its tests.
+const MOST_LINES: usize = 500;
+/// Those that are longer still: each is to be split, and none may come to them.
+const LONGER: [&str; 1] = ["src/cluster/registrar.rs"];
+
+#[test]
+fn no_file_is_too_long() {
+    let is_test = |file: &str| file.ends_with("tests.rs") || file.contains("/tests/");
+    let mut longer = Vec::new();
+    for file in rust_files("src").into_iter().filter(|file| !is_test(file)) {
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        let code = code.split("#[cfg(test)]\npub(crate) mod ").next().unwrap();
+        if code.lines().count() > MOST_LINES {
+            longer.push(file);
+        }
+    }
+    longer.sort();
+    assert_eq!(longer, LONGER, "files over {MOST_LINES} lines without their tests");
 }

@@ -36,7 +36,8 @@ pub const API_VERSION: &str = "admission.k8s.io/v1";
 
 /// Answers a review with what the mutating rules change.
 pub fn mutate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
-    let patched = |review: &Review<'_>| Ok(Verdict { patch: engine.mutate(review)?, ..Verdict::default() });
+    let patched =
+        |review: &Review<'_>| Ok(Verdict { patch: engine.patch_for(review)?, ..Verdict::default() });
     // There is nothing in a Scale to change.
     answer(bytes, engine, probe::mutate, patched, |_, _| Ok(Verdict::default()))
 }

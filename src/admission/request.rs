@@ -3,7 +3,7 @@
 
 use super::API_VERSION;
 use super::object::Budget;
-use crate::rule::Requester;
+use crate::rule::{REQUEST_FIELDS, Requester};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -189,22 +189,8 @@ filling!(RequestSeed, Request<'a>, "a request", |into, key, map| {
     into.take(key, raw);
 });
 
-/// The fields besides the objects that an AdmissionReview of v1 has.
-const REST: [&str; 13] = [
-    "dryRun",
-    "kind",
-    "name",
-    "namespace",
-    "operation",
-    "options",
-    "requestKind",
-    "requestResource",
-    "requestSubResource",
-    "resource",
-    "subResource",
-    "uid",
-    "userInfo",
-];
+/// The fields besides the objects that an AdmissionReview of v1 has and no rule sees.
+const UNSEEN_FIELDS: [&str; 2] = ["requestSubResource", "uid"];
 
 impl<'a> Request<'a> {
     /// Takes a field. One of a wrong type is a fault and stops nothing, so that the uid is found wherever it stands.
@@ -248,7 +234,8 @@ impl<'a> Request<'a> {
             }
             _ => {}
         }
-        if let Some(known) = REST.into_iter().find(|known| *known == key) {
+        let known = REQUEST_FIELDS.into_iter().chain(UNSEEN_FIELDS).find(|known| *known == key);
+        if let Some(known) = known {
             // Of several fields of one name the last counts.
             self.rest.retain(|(other, _)| *other != known);
             self.rest.push((known, raw));

@@ -3,7 +3,7 @@
 use super::API_VERSION;
 use super::kinds::{OTHER_KIND, judged as judged_kind};
 use super::request::Request;
-use crate::model::Operation;
+use crate::model::{Operation, shortened};
 use crate::verdict::{Action, Finding, Verdict};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -196,7 +196,7 @@ pub(super) fn nameless(fault: Option<&str>) -> Answer {
 
 /// A review that cannot be read, under its uid.
 pub(super) fn unreadable(request: &Request<'_>, fault: &str) -> Answer {
-    let fault = cut(fault, MAX_DENIAL);
+    let fault = shortened(fault, MAX_DENIAL);
     let message = format!(
         "failed to read the review: {fault}; the object is refused, since no policy could judge it. If the API server \
          sent this, please report it to volgate's maintainers"
@@ -352,7 +352,7 @@ fn subject(request: &Request<'_>) -> String {
     // A name that the API server is still to make from generateName is not known here.
     let name = if name.is_empty() { "*" } else { name };
     let place = request.namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
-    cut(&format!("{operation} {kind} {place}{name} (request {uid})"), MAX_DENIAL)
+    shortened(&format!("{operation} {kind} {place}{name} (request {uid})"), MAX_DENIAL).into_owned()
 }
 
 /// What becomes of a finding.
@@ -385,7 +385,7 @@ fn denial(verdict: &Verdict) -> String {
     let lines: Vec<String> = verdict
         .standing()
         .filter(|finding| finding.action == Action::Deny)
-        .map(|finding| cut(&line(finding), MAX_DENIAL))
+        .map(|finding| shortened(&line(finding), MAX_DENIAL).into_owned())
         .collect();
     if let [only] = lines.as_slice() {
         return only.clone();
@@ -408,7 +408,7 @@ fn warnings(verdict: &Verdict) -> Vec<String> {
         .map(|finding| {
             // They travel in an HTTP header, which has no room for line ends and the like.
             let line = line(finding).replace(char::is_control, " ");
-            cut(&line, MAX_WARNING)
+            shortened(&line, MAX_WARNING).into_owned()
         })
         .collect();
     if warnings.len() > MAX_WARNINGS {
@@ -439,15 +439,10 @@ fn annotations(findings: &[Finding]) -> BTreeMap<&'static str, String> {
             texts.push(text);
         }
     }
-    annotations.into_iter().map(|(key, texts)| (key, cut(&texts.join("; "), MAX_ANNOTATION))).collect()
-}
-
-/// At most `max` characters, the last of them `…` where something is left out.
-fn cut(text: &str, max: usize) -> String {
-    if text.len() <= max || text.chars().nth(max).is_none() {
-        return text.to_owned();
-    }
-    text.chars().take(max - 1).chain(['…']).collect()
+    annotations
+        .into_iter()
+        .map(|(key, texts)| (key, shortened(&texts.join("; "), MAX_ANNOTATION).into_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -538,7 +533,7 @@ mod tests {
 
     #[test]
     fn a_cut_keeps_what_fits() {
-        assert_eq!(cut("äöü", 3), "äöü");
-        assert_eq!(cut("äöüß", 3), "äö…");
+        assert_eq!(shortened("äöü", 3), "äöü");
+        assert_eq!(shortened("äöüß", 3), "äö…");
     }
 }

@@ -1,3 +1,4 @@
+use crate::model::below;
 use std::fmt;
 
 /// The directory beneath a base that belongs to the agent.
@@ -69,10 +70,7 @@ impl Directory {
 
     /// Whether one of the two is the other, or is within the other.
     pub fn overlaps(&self, other: &str) -> bool {
-        let within = |inner: &str, outer: &str| {
-            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        within(&self.0, other) || within(other, &self.0)
+        below(&self.0, other).is_some() || below(other, &self.0).is_some()
     }
 }
 

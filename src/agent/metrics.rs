@@ -1,12 +1,11 @@
 use super::shared::Shared;
+use crate::daemon::{registry, signed, text_of};
 use crate::model::Phase;
-use crate::server::{signed, text_of};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use std::time::Duration;
 
@@ -66,14 +65,9 @@ struct VolumeLabels {
     backend: &'static str,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BuildLabels {
-    version: &'static str,
-}
-
 impl Metrics {
     pub(super) fn new() -> Self {
-        let mut registry = Registry::with_prefix("volgate_agent");
+        let mut registry = registry("volgate_agent");
         let metrics = Self {
             steps: Family::default(),
             duration: Family::new_with_constructor(|| Histogram::new(STEP_BUCKETS)),
@@ -129,8 +123,6 @@ impl Metrics {
             "Writes to the API server that failed and are tried again",
             metrics.write_errors.clone(),
         );
-        let build = BuildLabels { version: env!("CARGO_PKG_VERSION") };
-        registry.register("build", "The running build", Info::new(build));
         Self { registry, ..metrics }
     }
 

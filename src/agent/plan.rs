@@ -1,7 +1,11 @@
 //! What to do next about one volume: a pure function of what is asked, what is on the disk, and what else there is.
 
+mod status;
+
 use super::{Directory, Fault, Record, usable_name};
 use crate::model::{Backend, Desired, NodeVolumeMode, NodeVolumeSpec, NodeVolumeStatus, Phase};
+pub use status::{bytes, node_path};
+use status::{gone, pending, ready, refused, shown, unknown};
 
 /// A NodeVolume, as far as the agent goes by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -456,92 +460,6 @@ fn too_large(spec: &NodeVolumeSpec, more: i64, room: &Room) -> Option<Fault> {
         );
         Fault::lasting("NotEnoughSpace", message)
     })
-}
-
-/// Where the kubelet finds a volume.
-pub fn node_path(asked: &Asked) -> String {
-    match asked.spec.backend {
-        Backend::Loop => super::device_link(&asked.volume),
-        _ => shown(asked),
-    }
-}
-
-fn shown(asked: &Asked) -> String {
-    let spec = &asked.spec;
-    match spec.backend {
-        Backend::Loop => {
-            format!("{}/{}/loop/{}", spec.base.trim_end_matches('/'), super::OWN, asked.volume)
-        }
-        _ => format!("{}/{}", spec.base.trim_end_matches('/'), spec.directory),
-    }
-}
-
-fn ready(asked: &Asked, size_bytes: Option<i64>, hindrance: Option<&Fault>) -> NodeVolumeStatus {
-    NodeVolumeStatus {
-        phase: Phase::Ready,
-        observed_generation: asked.generation,
-        path: Some(node_path(asked)),
-        size_bytes,
-        reason: hindrance.map(|fault| fault.reason.to_owned()),
-        message: hindrance.map(|fault| fault.message.clone()),
-        ..NodeVolumeStatus::default()
-    }
-}
-
-/// Not as asked, and tried again. What was there before keeps its path.
-fn pending(asked: &Asked, fault: &Fault) -> NodeVolumeStatus {
-    NodeVolumeStatus {
-        phase: Phase::Pending,
-        observed_generation: asked.generation,
-        reason: Some(fault.reason.to_owned()),
-        message: Some(fault.message.clone()),
-        ..asked.status.clone()
-    }
-}
-
-/// As [`pending`], for a volume of which nothing is known at the moment: what it was, it may still be.
-fn unknown(asked: &Asked, fault: &Fault) -> NodeVolumeStatus {
-    let phase = if asked.was_there() { asked.status.phase } else { Phase::Pending };
-    NodeVolumeStatus { phase, ..pending(asked, fault) }
-}
-
-/// Refused when it was never there, else lost.
-fn gone(asked: &Asked, reason: &str, message: String) -> NodeVolumeStatus {
-    if !asked.was_there() && !asked.spec.adopt {
-        return refused(asked, reason, message);
-    }
-    NodeVolumeStatus {
-        phase: Phase::Lost,
-        observed_generation: asked.generation,
-        reason: Some(reason.to_owned()),
-        message: Some(message),
-        ..asked.status.clone()
-    }
-}
-
-fn refused(asked: &Asked, reason: &str, message: String) -> NodeVolumeStatus {
-    NodeVolumeStatus {
-        phase: Phase::Refused,
-        observed_generation: asked.generation,
-        reason: Some(reason.to_owned()),
-        message: Some(message),
-        ..NodeVolumeStatus::default()
-    }
-}
-
-/// A number of bytes for a person.
-pub fn bytes(bytes: i64) -> String {
-    const UNITS: [(&str, i64); 4] = [("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
-    for (unit, size) in UNITS {
-        if bytes >= size {
-            let tenths = i128::from(bytes) * 10 / i128::from(size);
-            return match (tenths / 10, tenths % 10) {
-                (whole, 0) => format!("{whole}{unit}"),
-                (whole, tenth) => format!("{whole}.{tenth}{unit}"),
-            };
-        }
-    }
-    bytes.to_string()
 }
 
 #[cfg(test)]

@@ -2,23 +2,21 @@
 
 use super::backend::Devices;
 use super::in_time::in_time;
-use super::node_storage::{base_status, is_news};
+use super::node_storage::base_status;
 use super::orphans::{Known, Orphans};
-use super::plan::{Around, Found, Seen, Step, plan};
 use super::shared::Shared;
+use super::storage_report::Storage;
 use super::volumes::{Volumes, Watched, read};
 use super::worker::{Answer, Job};
-use super::{Fault, point, trash, usage, worker};
-use crate::cluster::{chain, node_storage, node_storage_api, node_volumes};
-use crate::model::{NODE_LABEL, NodeStorageSpec, NodeStorageStatus, NodeVolumeStatus, node_label};
-use crate::server::Check;
+use super::{trash, usage, worker};
+use crate::cluster::{chain, node_storages, node_volumes};
+use crate::daemon::Check;
+use crate::model::{NODE_LABEL, NodeVolumeStatus, node_label};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::Api;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
-use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -63,19 +61,19 @@ pub struct Options {
 /// An agent.
 #[derive(Debug)]
 pub struct Agent {
-    options: Options,
-    shared: Arc<Shared>,
-    health: Arc<Health>,
+    pub(super) options: Options,
+    pub(super) shared: Arc<Shared>,
+    pub(super) health: Arc<Health>,
 }
 
 /// What readiness goes by.
 #[derive(Debug, Default)]
-struct Health {
-    node: AtomicBool,
-    listed: AtomicBool,
+pub(super) struct Health {
+    pub(super) node: AtomicBool,
+    pub(super) listed: AtomicBool,
 }
 
-enum News {
+pub(super) enum News {
     Worker(Answer),
     Told { volume: String, uid: String, status: NodeVolumeStatus, written: Result<u64, kube::Error> },
     Node(Result<String, kube::Error>),
@@ -141,7 +139,7 @@ impl Agent {
             workers,
             sender,
             writes: Arc::new(Semaphore::new(WRITES)),
-            volumes: Volumes::default(),
+            volumes: Volumes::new(),
             orphans: Orphans::default(),
             told_orphans: Vec::new(),
             storage: Storage::default(),
@@ -154,32 +152,23 @@ impl Agent {
     }
 }
 
-/// The NodeStorage as far as it is known.
-#[derive(Debug, Default)]
-struct Storage {
-    listed: bool,
-    there: bool,
-    remove: Vec<String>,
-    told: NodeStorageStatus,
-    writing: bool,
-}
-
-struct Running {
-    agent: Agent,
-    client: kube::Client,
-    workers: Vec<(String, Sender<Job>)>,
-    sender: UnboundedSender<News>,
-    writes: Arc<Semaphore>,
-    volumes: Volumes,
-    orphans: Orphans,
-    told_orphans: Vec<Known>,
-    storage: Storage,
+/// An agent at work.
+pub(super) struct Running {
+    pub(super) agent: Agent,
+    pub(super) client: kube::Client,
+    pub(super) workers: Vec<(String, Sender<Job>)>,
+    pub(super) sender: UnboundedSender<News>,
+    pub(super) writes: Arc<Semaphore>,
+    pub(super) volumes: Volumes,
+    pub(super) orphans: Orphans,
+    pub(super) told_orphans: Vec<Known>,
+    pub(super) storage: Storage,
     /// When the node was asked for last.
-    node_asked: Option<Instant>,
+    pub(super) node_asked: Option<Instant>,
     /// When something changed that the room depends on.
-    changed: Option<Instant>,
+    pub(super) changed: Option<Instant>,
     /// How many workers are looking at their bases.
-    looking: usize,
+    pub(super) looking: usize,
 }
 
 impl Running {
@@ -188,7 +177,7 @@ impl Running {
         let config = watcher::Config::default().labels(&selector).page_size(PAGE);
         let volumes: Api<Watched> = Api::all_with(self.client.clone(), &node_volumes());
         let mut volumes = pin!(watcher(volumes, config.clone()).default_backoff());
-        let storages: Api<Watched> = Api::all_with(self.client.clone(), &crate::cluster::node_storages());
+        let storages: Api<Watched> = Api::all_with(self.client.clone(), &node_storages());
         let mut storages = pin!(watcher(storages, config).default_backoff());
         let mut faults = (WatchFault::default(), WatchFault::default());
         let mut looks = tokio::time::interval(self.agent.options.look_every);
@@ -214,10 +203,11 @@ impl Running {
                 Some(news) = news.recv() => self.news(news),
                 _ = looks.tick() => {
                     self.look();
-                    self.dispatch_all();
+                    self.volumes.add_all();
                 }
                 () = soon => self.time(),
             }
+            self.dispatch();
         }
     }
 
@@ -233,15 +223,15 @@ impl Running {
                 self.note_live();
                 if !self.agent.health.listed.swap(true, Ordering::Relaxed) {
                     tracing::info!(
-                        volumes = self.volumes.entries.len(),
+                        volumes = self.volumes.len(),
                         "listed the node's volumes; watching from now on"
                     );
                 }
-                self.dispatch_all();
+                self.volumes.add_all();
                 self.look();
             }
             Event::Delete(object) => {
-                self.volumes.entries.remove(object.metadata.name.as_deref().unwrap_or_default());
+                self.volumes.remove(object.metadata.name.as_deref().unwrap_or_default());
                 self.note_live();
                 self.changed.get_or_insert_with(Instant::now);
             }
@@ -270,41 +260,12 @@ impl Running {
             self.ask_for_node();
         }
         if self.volumes.take(asked, version) {
-            self.agent.shared.live().insert(name.clone());
-            self.dispatch(&name);
+            self.agent.shared.live().insert(name);
         }
     }
 
     fn note_live(&self) {
-        *self.agent.shared.live() = self.volumes.entries.keys().cloned().collect();
-    }
-
-    fn storage_event(&mut self, event: Event<Watched>) {
-        match event {
-            Event::Init => {
-                self.storage.there = false;
-                return;
-            }
-            Event::InitApply(object) | Event::Apply(object) => {
-                if object.metadata.name.as_deref() != Some(&self.agent.options.node) {
-                    return;
-                }
-                let spec: Option<NodeStorageSpec> = serde_json::from_value(object.spec).ok();
-                self.storage.remove = spec.map(|spec| spec.remove_orphans).unwrap_or_default();
-                let status = object.status.and_then(|status| serde_json::from_value(status).ok());
-                self.storage.told = status.unwrap_or_default();
-                self.storage.there = true;
-            }
-            Event::InitDone => self.storage.listed = true,
-            Event::Delete(object) => {
-                if object.metadata.name.as_deref() == Some(&self.agent.options.node) {
-                    self.storage.there = false;
-                    self.ask_for_node();
-                }
-            }
-        }
-        self.tell_storage();
-        self.remove_orphans();
+        *self.agent.shared.live() = self.volumes.names().cloned().collect();
     }
 
     fn news(&mut self, news: News) {
@@ -327,7 +288,7 @@ impl Running {
                     tracing::info!(node = self.agent.options.node, uid, "this is the node");
                     self.agent.shared.set_node_uid(&uid);
                     self.agent.health.node.store(true, Ordering::Relaxed);
-                    self.dispatch_all();
+                    self.volumes.add_all();
                 }
                 self.tell_storage();
             }
@@ -358,11 +319,7 @@ impl Running {
 
     /// What had to wait for its time.
     fn time(&mut self) {
-        let now = Instant::now();
-        for volume in self.volumes.due(now) {
-            self.dispatch(&volume);
-        }
-        if self.changed.is_some_and(|at| at + SETTLE <= now) {
+        if self.changed.is_some_and(|at| at + SETTLE <= Instant::now()) {
             self.look();
         }
     }
@@ -376,122 +333,7 @@ impl Running {
         }
     }
 
-    fn dispatch_all(&mut self) {
-        let all: Vec<String> = self.volumes.entries.keys().cloned().collect();
-        for volume in all {
-            self.dispatch(&volume);
-        }
-    }
-
-    /// Gives a volume to its worker. Before all volumes and the node are known, nobody can say what is in whose way.
-    fn dispatch(&mut self, volume: &str) {
-        let known = self.agent.health.listed.load(Ordering::Relaxed)
-            && self.agent.health.node.load(Ordering::Relaxed);
-        let Some(entry) = self.volumes.entries.get_mut(volume).filter(|_| known) else { return };
-        if entry.busy {
-            entry.again = true;
-            return;
-        }
-        entry.busy = true;
-        let asked = entry.asked.clone();
-        match self.workers.iter().find(|(base, _)| *base == asked.spec.base) {
-            Some((_, jobs)) => {
-                if jobs.send(Job::Volume(Box::new(asked))).is_err() {
-                    tracing::error!(
-                        volume,
-                        "failed to go on: the thread of its base has ended; restart the agent"
-                    );
-                }
-            }
-            None => {
-                let bases: Vec<&str> = self.workers.iter().map(|(base, _)| base.as_str()).collect();
-                let fault = Fault::lasting(
-                    "UnknownBase",
-                    format!(
-                        "{} is none of the agent's bases, which are {}",
-                        asked.spec.base,
-                        bases.join(", ")
-                    ),
-                );
-                let seen = Seen { record: None, found: Found::Nothing, bound: None, attached: false };
-                let node_uid = &self.agent.shared.node_uid();
-                let steps = plan(&asked, &seen, &Around { node_uid, base: Err(fault), others: Vec::new() });
-                let news = steps.into_iter().find_map(|step| match step {
-                    Step::Report(status) => Some(status),
-                    _ => None,
-                });
-                self.on_worker_done(volume, news);
-            }
-        }
-    }
-
-    /// A volume is as far as its worker can bring it.
-    fn on_worker_done(&mut self, volume: &str, news: Option<NodeVolumeStatus>) {
-        let Some(entry) = self.volumes.entries.get(volume) else { return };
-        let Some(status) = news else {
-            self.settle(volume, false);
-            return;
-        };
-        tracing::info!(
-            volume,
-            claim = format_args!("{}/{}", entry.asked.spec.claim.namespace, entry.asked.spec.claim.name),
-            reason = status.reason,
-            "{:?}{}{}",
-            status.phase,
-            if status.message.is_some() { ": " } else { "" },
-            status.message.as_deref().unwrap_or_default()
-        );
-        self.changed.get_or_insert_with(Instant::now);
-        let status = status.with_condition(&entry.asked.status.conditions, &now());
-        let (volume, uid) = (volume.to_owned(), entry.asked.uid.clone());
-        let api: Api<Watched> = Api::all_with(self.client.clone(), &node_volumes());
-        let (sender, writes) = (self.sender.clone(), self.writes.clone());
-        self.agent.shared.metrics.writes.inc();
-        tokio::spawn(async move {
-            // It is closed only when everything ends.
-            let _turn = writes.acquire().await;
-            point("report", "before");
-            // With the uid, no object of the same name that came later is meant.
-            let patch = json!({"metadata": {"uid": uid}, "status": whole(&status)});
-            let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-            let written = in_time(api.patch_status(&volume, &params, &patch)).await;
-            point("report", "after");
-            let version = |object: Watched| object.metadata.resource_version.and_then(|v| v.parse().ok());
-            let written = written.map(|object| version(object).unwrap_or_default());
-            let _ = sender.send(News::Told { volume, uid, status, written });
-        });
-    }
-
-    fn on_status_written(
-        &mut self,
-        volume: &str,
-        uid: &str,
-        status: NodeVolumeStatus,
-        written: Result<u64, kube::Error>,
-    ) {
-        let failed = match written {
-            Ok(version) => {
-                self.volumes.on_status_written(volume, uid, status, version);
-                false
-            }
-            // Deleted, or deleted and written again: the watch tells.
-            Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => false,
-            Err(error) => {
-                self.agent.shared.metrics.write_errors.inc();
-                tracing::warn!(volume, "failed to write the status: {}; it is tried again", chain(&error));
-                true
-            }
-        };
-        self.settle(volume, failed);
-    }
-
-    fn settle(&mut self, volume: &str, failed: bool) {
-        if self.volumes.settle(volume, failed, Instant::now()) {
-            self.dispatch(volume);
-        }
-    }
-
-    fn ask_for_node(&mut self) {
+    pub(super) fn ask_for_node(&mut self) {
         // Every volume of a former node asks.
         if self.node_asked.is_some_and(|at| at.elapsed() < NODE_PAUSE) {
             return;
@@ -503,139 +345,11 @@ impl Running {
             let _ = sender.send(News::Node(node_uid(client, &node).await));
         });
     }
-
-    fn look_for_orphans(&mut self) {
-        if !self.agent.health.listed.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut records = Vec::new();
-        {
-            let live = self.agent.shared.live();
-            for view in &self.agent.shared.views {
-                let without = |records: &mut std::collections::BTreeMap<String, super::Record>| {
-                    records
-                        .values()
-                        .filter(|record| !live.contains(&record.volume))
-                        .cloned()
-                        .collect::<Vec<_>>()
-                };
-                records
-                    .extend(view.with_records(without).into_iter().map(|record| (view.path.clone(), record)));
-            }
-        }
-        let without = records.iter().map(|(base, record)| (base.as_str(), record));
-        let known = self.orphans.look(without, Instant::now(), self.agent.options.orphan_grace);
-        for orphan in &known {
-            if !self.told_orphans.contains(orphan) {
-                tracing::warn!(
-                    volume = orphan.told.volume,
-                    "{} is an orphan: no NodeVolume speaks of it. It stays until it is named in spec.removeOrphans of \
-                     the NodeStorage {}",
-                    orphan.told.path,
-                    self.agent.options.node
-                );
-            }
-        }
-        self.told_orphans = known;
-        self.agent.shared.metrics.orphans.set(i64::try_from(self.orphans.count()).unwrap_or(i64::MAX));
-    }
-
-    fn remove_orphans(&mut self) {
-        for orphan in &self.told_orphans {
-            if !self.storage.remove.contains(&orphan.told.path) {
-                continue;
-            }
-            let Some((_, jobs)) = self.workers.iter().find(|(base, _)| *base == orphan.base) else {
-                continue;
-            };
-            tracing::info!(
-                volume = orphan.told.volume,
-                "removing the orphan {}, as spec.removeOrphans of the NodeStorage asks",
-                orphan.told.path
-            );
-            self.looking += usize::from(jobs.send(Job::RemoveOrphan(orphan.told.volume.clone())).is_ok());
-        }
-    }
-
-    /// Writes the NodeStorage when there is news.
-    fn tell_storage(&mut self) {
-        let shared = &self.agent.shared;
-        let known = self.storage.listed && !shared.node_uid().is_empty();
-        if !known || self.storage.writing || shared.views.iter().any(|view| view.room().is_none()) {
-            return;
-        }
-        let status = NodeStorageStatus {
-            bases: shared.views.iter().map(|view| base_status(view)).collect(),
-            orphans: self.told_orphans.iter().map(|known| known.told.clone()).collect(),
-            ..NodeStorageStatus::default()
-        };
-        if self.storage.there && !is_news(&self.storage.told, &status) {
-            return;
-        }
-        let status = status.with_condition(&self.storage.told.conditions, 1, &now());
-        self.storage.writing = true;
-        shared.metrics.writes.inc();
-        let spec = NodeStorageSpec {
-            node: self.agent.options.node.clone(),
-            node_uid: shared.node_uid(),
-            remove_orphans: Vec::new(),
-        };
-        let (client, sender, there) = (self.client.clone(), self.sender.clone(), self.storage.there);
-        tokio::spawn(async move {
-            let written = in_time(write_storage(client, spec, status, there)).await;
-            let _ = sender.send(News::Storage(written));
-        });
-    }
 }
 
 async fn node_uid(client: kube::Client, node: &str) -> Result<String, kube::Error> {
     let nodes: Api<Node> = Api::all(client);
     Ok(in_time(nodes.get_metadata(node)).await?.metadata.uid.unwrap_or_default())
-}
-
-async fn write_storage(
-    client: kube::Client,
-    spec: NodeStorageSpec,
-    status: NodeStorageStatus,
-    there: bool,
-) -> Result<(), kube::Error> {
-    let api = node_storage_api(client);
-    let name = spec.node.clone();
-    if !there {
-        let owner = OwnerReference {
-            api_version: "v1".to_owned(),
-            kind: "Node".to_owned(),
-            name: name.clone(),
-            uid: spec.node_uid.clone(),
-            ..OwnerReference::default()
-        };
-        let mut storage = node_storage(spec);
-        storage.metadata.owner_references = Some(vec![owner]);
-        match api.create(&PostParams::default(), &storage).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(answer)) if answer.code == 409 => {}
-            Err(error) => return Err(error),
-        }
-    }
-    // Absent lists would leave the old ones standing.
-    let patch = json!({"status": {"bases": status.bases, "orphans": status.orphans, "conditions": status.conditions}});
-    api.patch_status(&name, &PatchParams::default(), &Patch::Merge(patch)).await.map(|_| ())
-}
-
-/// The time as it stands in a condition.
-fn now() -> String {
-    k8s_openapi::jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// A status in which what is absent is said to be so, as a merge patch needs it.
-fn whole(status: &NodeVolumeStatus) -> Value {
-    let mut value = serde_json::to_value(status).unwrap_or_default();
-    if let Some(fields) = value.as_object_mut() {
-        for field in ["path", "sizeBytes", "reason", "message"] {
-            fields.entry(field).or_insert(Value::Null);
-        }
-    }
-    value
 }
 
 /// A watch that fails is told once.

@@ -6,10 +6,11 @@ use super::metrics::Metrics;
 use super::plan::Room;
 use super::usage::Usage;
 use super::{Fault, Options, Record};
+use crate::daemon::lock;
 use crate::model::Backend;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What all of the agent knows.
 #[derive(Debug)]
@@ -163,8 +164,4 @@ impl BaseView {
         }
         inner.records.good.values().map(|record| record.size_bytes.max(0)).fold(0, i64::saturating_add)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,12 +5,13 @@ use super::Record;
 use super::backend;
 use super::base::{Base, open_beneath};
 use super::shared::Shared;
+use crate::daemon::lock;
 use crate::model::Backend;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,25 +34,25 @@ pub(super) struct Usage {
 impl Usage {
     /// What each volume was measured to take, by its name; has them measured again for the next time.
     pub(super) fn used(&self) -> BTreeMap<String, i64> {
-        if let Some(wake) = &*self.wake.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(wake) = &*lock(&self.wake) {
             // Without its thread, what is known stays.
             let _ = wake.send(());
         }
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = lock(&self.used);
         used.iter().map(|(volume, (bytes, _))| (volume.clone(), *bytes)).collect()
     }
 
     fn measured(&self, volume: &str) -> Option<Instant> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).get(volume).map(|(_, at)| *at)
+        lock(&self.used).get(volume).map(|(_, at)| *at)
     }
 
     fn set(&self, volume: &str, bytes: i64) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = lock(&self.used);
         used.insert(volume.to_owned(), (bytes, Instant::now()));
     }
 
     fn keep(&self, records: &[(Arc<super::shared::BaseView>, Record)]) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = lock(&self.used);
         used.retain(|volume, _| records.iter().any(|(_, record)| record.volume == *volume));
     }
 }
@@ -59,7 +60,7 @@ impl Usage {
 /// Starts the one thread that measures. Directories are walked no more often than `walk_every`.
 pub(super) fn start(shared: Arc<Shared>, walk_every: Duration) -> std::io::Result<()> {
     let (sender, wake) = channel();
-    *shared.usage.wake.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+    *lock(&shared.usage.wake) = Some(sender);
     thread::Builder::new().name("usage".to_owned()).spawn(move || run(&shared, &wake, walk_every))?;
     Ok(())
 }

@@ -1,43 +1,61 @@
 //! The NodeVolumes of this node as far as they are known, and when each is worked on next.
 
 use super::plan::Asked;
+use crate::daemon::{Outcome, Queue};
 use crate::model::{NodeVolumeSpec, NodeVolumeStatus, Phase};
 use kube::core::Object;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-/// The pause after the first attempt that came to nothing; it doubles with each that follows.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause between two attempts.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+use std::time::Instant;
 
 /// A NodeVolume as it is watched: what is wrong with one must not hide the others.
 pub(super) type Watched = Object<Value, Value>;
 
 /// One volume.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) asked: Asked,
+struct Entry {
+    asked: Asked,
     /// The version of the object that our last write made: an older one's status is not news.
     told: u64,
-    /// Whether somebody is at it.
-    pub(super) busy: bool,
-    /// Whether it has changed meanwhile.
-    pub(super) again: bool,
-    failures: u32,
-    pub(super) retry: Option<Instant>,
 }
 
 /// All of them, by name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Volumes {
-    pub(super) entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, Entry>,
+    queue: Queue<String>,
+    /// The moment that the queue counts from.
+    started: Instant,
     /// The names of a list that has begun.
     listing: Vec<String>,
 }
 
 impl Volumes {
+    pub(super) fn new() -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            queue: Queue::default(),
+            started: Instant::now(),
+            listing: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.entries.keys()
+    }
+
+    pub(super) fn get(&self, volume: &str) -> Option<&Asked> {
+        self.entries.get(volume).map(|entry| &entry.asked)
+    }
+
+    pub(super) fn remove(&mut self, volume: &str) {
+        self.entries.remove(volume);
+    }
+
     pub(super) fn begin(&mut self) {
         self.listing.clear();
     }
@@ -53,25 +71,21 @@ impl Volumes {
         self.entries.retain(|name, _| listing.binary_search(name).is_ok());
     }
 
-    /// Takes an object over. Says whether anything is to be done about it.
-    pub(super) fn take(&mut self, asked: Asked, version: u64) -> bool {
-        let Some(entry) = self.entries.get_mut(&asked.volume) else {
-            let entry = Entry { asked, told: 0, busy: false, again: false, failures: 0, retry: None };
-            self.entries.insert(entry.asked.volume.clone(), entry);
-            return true;
-        };
-        let mut asked = asked;
-        let same = asked.uid == entry.asked.uid;
-        if same && version < entry.told {
-            asked.status = entry.asked.status.clone();
+    /// Takes an object over. Says whether it is another than before.
+    pub(super) fn take(&mut self, mut asked: Asked, version: u64) -> bool {
+        let known = self.entries.get(&asked.volume);
+        let told = known.map_or(0, |entry| entry.told);
+        if let Some(entry) = known {
+            if asked.uid == entry.asked.uid && version < told {
+                asked.status = entry.asked.status.clone();
+            }
+            if asked == entry.asked {
+                return false;
+            }
         }
-        let changed = asked != entry.asked;
-        if changed {
-            entry.asked = asked;
-            entry.failures = 0;
-            entry.retry = None;
-        }
-        changed
+        self.queue.renew(asked.volume.clone());
+        self.entries.insert(asked.volume.clone(), Entry { asked, told });
+        true
     }
 
     /// A status was written, in this version of the object.
@@ -88,37 +102,35 @@ impl Volumes {
         }
     }
 
-    /// Nobody is at a volume any more. Says whether it is due again at once.
-    pub(super) fn settle(&mut self, volume: &str, failed: bool, now: Instant) -> bool {
-        let Some(entry) = self.entries.get_mut(volume) else { return false };
-        entry.busy = false;
-        if std::mem::take(&mut entry.again) {
-            return true;
+    /// Every volume is to be looked at.
+    pub(super) fn add_all(&mut self) {
+        for volume in self.entries.keys() {
+            self.queue.add(volume.clone());
         }
-        if failed || wants_another_try(&entry.asked.status) {
-            let pause = FIRST_PAUSE.saturating_mul(1_u32 << entry.failures.min(10)).min(LONGEST_PAUSE);
-            entry.failures = entry.failures.saturating_add(1);
-            entry.retry = Some(now + pause);
-        } else {
-            entry.failures = 0;
-            entry.retry = None;
-        }
-        false
     }
 
-    /// The volumes whose time has come.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<String> {
-        let due = self.entries.iter_mut().filter(|(_, entry)| entry.retry.is_some_and(|at| at <= now));
-        due.map(|(name, entry)| {
-            entry.retry = None;
-            name.clone()
-        })
-        .collect()
+    /// The next volume to work on.
+    pub(super) fn next(&mut self) -> Option<Asked> {
+        loop {
+            let now = self.started.elapsed();
+            let volume = self.queue.take(now)?;
+            match self.entries.get(&volume) {
+                Some(entry) => return Some(entry.asked.clone()),
+                None => self.queue.done(&volume, Outcome::Settled, now),
+            }
+        }
+    }
+
+    /// Nobody works on a volume any more.
+    pub(super) fn settle(&mut self, volume: &str, failed: bool) {
+        let again = self.get(volume).is_some_and(|asked| failed || wants_another_try(&asked.status));
+        let outcome = if again { Outcome::Failed } else { Outcome::Settled };
+        self.queue.done(&volume.to_owned(), outcome, self.started.elapsed());
     }
 
     /// When the next one's time comes.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.entries.values().filter_map(|entry| entry.retry).min()
+        self.queue.next_due().map(|due| self.started + due)
     }
 
     pub(super) fn phases(&self) -> [(Phase, usize); 5] {

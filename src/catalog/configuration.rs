@@ -2,6 +2,7 @@
 
 use super::container::plain;
 use crate::facts::{ConfigFacts, ConfigText, ConfigValue, FileSource, Sealed};
+use crate::model::below;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -151,12 +152,6 @@ impl<'a> Configuration<'a> {
         let covering = self.mounts.iter().filter_map(|mount| Some((mount, below(path, mount.path)?)));
         covering.max_by_key(|(mount, _)| mount.path.len())
     }
-}
-
-/// What stands behind a directory in a path that lies in it, or is it.
-fn below<'p>(path: &'p str, directory: &str) -> Option<&'p str> {
-    let rest = path.strip_prefix(directory.trim_end_matches('/'))?;
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }
 
 impl<'a> Mounted<'a> {

@@ -10,6 +10,7 @@ use super::places::Places;
 use super::settings::Settings;
 use super::start::{Programs, Runs, runs};
 use super::statefulness::{CacheDoubt, PlaceDoubt, Statefulness, Unplaced, Unsure};
+use crate::model::below;
 
 /// An entry with what its variants change for one container.
 struct Chosen<'a> {
@@ -61,9 +62,10 @@ fn resolve_within<'a>(
     let &Listing { entry, variants, foreign } = listing;
     let product = entry.product.as_str();
     let argv = Argv::new(container, &entry.args_env, budget)?;
-    if let Runs::Client(program) = runs(container, &argv, Programs::of(Some(entry))) {
-        return Ok(Statefulness::Client { product, program });
-    }
+    let start = match runs(container, &argv, Programs::of(Some(entry))) {
+        Runs::Client(program) => return Ok(Statefulness::Client { product, program }),
+        Runs::Start(start) => start,
+    };
     let chosen = choose(entry, variants, image, &argv);
     let working_dir = container.working_dir.or(entry.working_dir.as_deref());
     let settings = Settings::open(chosen.config_files, &argv, container.configuration, working_dir);
@@ -119,6 +121,7 @@ fn resolve_within<'a>(
         dispensable: entry.dispensable.as_deref(),
         copy: copy.map(|copy| copy.why.as_str()),
         cache: doubt,
+        start,
     })
 }
 
@@ -179,7 +182,9 @@ fn in_range(variant: &Variant, image: &ImageRef<'_>) -> Option<bool> {
 }
 
 fn volume_over<'a>(volumes: &'a [String], path: &str) -> Option<&'a str> {
-    let covers =
-        |volume: &str| path.strip_prefix(volume).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    volumes.iter().map(String::as_str).filter(|volume| covers(volume)).max_by_key(|volume| volume.len())
+    volumes
+        .iter()
+        .map(String::as_str)
+        .filter(|volume| below(path, volume).is_some())
+        .max_by_key(|volume| volume.len())
 }

@@ -2,6 +2,7 @@
 
 use super::budget::Excess;
 use super::container::Origin;
+use super::start::Start;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -42,6 +43,8 @@ pub enum Statefulness<'a> {
         copy: Option<&'a str>,
         /// Set where a variable whose value is not known decides whether it keeps any data at all.
         cache: Option<CacheDoubt<'a>>,
+        /// What the container starts.
+        start: Start,
     },
     /// The container keeps data, and nothing is known of where.
     Unplaced {

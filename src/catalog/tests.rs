@@ -353,6 +353,7 @@ fn cost(container: &ContainerView<'_>) -> (Statefulness<'static>, (usize, usize,
                 dispensable: None,
                 copy: None,
                 cache: None,
+                start: Start::Server,
             }
         }
         Statefulness::Unplaced { product, why: Unplaced::Excess(excess), .. } => Statefulness::Unplaced {

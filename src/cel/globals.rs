@@ -112,6 +112,7 @@ static PATH: Record = Record {
         ("container", Shape::Text),
         ("data", Shape::Bool),
         ("durability", Shape::Text),
+        ("guess", Shape::Bool),
         ("least", Shape::Text),
         ("most", Shape::Text),
         ("path", Shape::Text),

@@ -2,7 +2,8 @@
 
 use super::daemon::{LogFormat, listen, start_log, stopped};
 use crate::agent::{Agent, Options, confine, device_link};
-use crate::server::{health_routes, serve_plain};
+use crate::daemon::health_routes;
+use crate::server::serve_plain;
 use anyhow::{Context, Result, bail};
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -2,9 +2,10 @@
 
 use super::daemon::{LOOK, LogFormat, lease, listen, start_log, stopped};
 use crate::cluster::{Provisioner, ProvisionerOptions, ProvisionerView, connect};
+use crate::daemon::{Check, Followed, Look, health_routes};
 use crate::model::PROVISIONER;
 use crate::provisioner::{Bases, Settings};
-use crate::server::{Check, health_routes, serve_plain};
+use crate::server::serve_plain;
 use anyhow::{Context, Result, anyhow};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -57,8 +58,17 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 async fn provision(args: &Args) -> Result<()> {
-    let (mut config, bases) = args.config.as_deref().map(Config::read).transpose()?.unzip();
-    let bases = bases.unwrap_or_default();
+    let mut config = match &args.config {
+        Some(path) => {
+            let read = path.clone();
+            Some((path, Followed::open(move || text(&read))?))
+        }
+        None => None,
+    };
+    let bases = match &config {
+        Some((path, config)) => parse(path, config.seen())?,
+        None => Bases::default(),
+    };
     // Bound before the cluster is reached, so that a port that is taken shows at once.
     let health = listen(args.health_listen)?;
     let client = connect().await?;
@@ -75,8 +85,8 @@ async fn provision(args: &Args) -> Result<()> {
     let looking = async {
         loop {
             tokio::time::sleep(LOOK).await;
-            if let Some(config) = &mut config {
-                config.look(&view);
+            if let Some((path, config)) = &mut config {
+                look(path, config, &view);
             }
         }
     };
@@ -113,44 +123,19 @@ fn options(args: &Args, bases: Bases) -> Result<ProvisionerOptions> {
     })
 }
 
-/// The configuration, as it was when it was last looked at.
-struct Config {
-    path: PathBuf,
-    seen: String,
-    unreadable: bool,
-}
-
-impl Config {
-    fn read(path: &Path) -> Result<(Self, Bases)> {
-        let seen = text(path)?;
-        let bases = parse(path, &seen)?;
-        Ok((Self { path: path.to_owned(), seen, unreadable: false }, bases))
-    }
-
-    /// Takes a changed file over. A bad one changes nothing but the log, and is told once. The content is compared, as the
-    /// kubelet changes files by renaming a directory beside them.
-    fn look(&mut self, view: &ProvisionerView) {
-        let seen = match text(&self.path) {
-            Ok(seen) => seen,
-            Err(fault) => {
-                if !std::mem::replace(&mut self.unreadable, true) {
-                    tracing::error!("{fault:#}; the old configuration stays in force");
-                }
-                return;
-            }
-        };
-        self.unreadable = false;
-        if seen == self.seen {
-            return;
+/// Takes a changed configuration over. A bad one changes nothing but the log, and is told once.
+fn look(path: &Path, config: &mut Followed<String, anyhow::Error>, view: &ProvisionerView) {
+    let bases = match config.look() {
+        Look::Same => return,
+        Look::Changed(text) => parse(path, text),
+        Look::Unreadable(fault) => Err(fault),
+    };
+    match bases {
+        Ok(bases) => {
+            tracing::info!("{} has changed and is in force", path.display());
+            view.set_bases(bases);
         }
-        self.seen = seen;
-        match parse(&self.path, &self.seen) {
-            Ok(bases) => {
-                tracing::info!("{} has changed and is in force", self.path.display());
-                view.set_bases(bases);
-            }
-            Err(fault) => tracing::error!("{fault:#}; the old configuration stays in force"),
-        }
+        Err(fault) => tracing::error!("{fault:#}; the old configuration stays in force"),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::cluster::{
     Authorities, CustomResource, InForce, Known, NAME, PolicyKeeping, Registrar, RegistrarOptions,
     RegistrationView, SECRET, SecretSettings, until_removed,
 };
+use crate::daemon::{Followed, Look};
 use crate::lookup::{Lookup, MapLookup};
 use crate::policy::CompiledPolicy;
 use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State};
@@ -111,7 +112,7 @@ async fn serve(args: &Args) -> Result<()> {
         );
     }
     let clock = Clock::system();
-    let watched = WatchedPolicies::new(&args.policy)?;
+    let watched = policy_files(&args.policy)?;
     let files = policies_of(&args.policy)?;
     let (set, _) = assemble(&files, None)?;
     let mut follower = Follower::start(certificate_source(args, &clock)?, clock.now())?;
@@ -156,7 +157,7 @@ async fn serve(args: &Args) -> Result<()> {
     }
     let settling = makes_baseline.then_some(settling);
     let cluster = link.as_ref().map(|link| link.policies(settling));
-    let mut policies = Policies { watched, files, cluster, told };
+    let mut policies = Policies { paths: args.policy.clone(), watched, files, cluster, told };
     // What is in the Secret is followed by the registrar.
     let follows = args.tls_cert.is_some() || !args.register;
     let looking = tokio::spawn({
@@ -316,40 +317,36 @@ fn ending(certificates: &Certificates, now: i64) -> Option<String> {
     if certificates.awaited().is_some() { None } else { certificates.ending(now) }
 }
 
-/// The file of --tls-ca, as it was when it was last looked at.
+/// The file of --tls-ca, and what is registered of it.
 struct CaFile {
     path: PathBuf,
+    file: Followed<String, anyhow::Error>,
     text: Arc<ArcSwap<String>>,
-    fault: String,
 }
 
 impl CaFile {
     fn read(path: &Path) -> Result<Self> {
-        let text = Arc::new(ArcSwap::from_pointee(read_ca(path)?));
-        Ok(Self { path: path.to_owned(), text, fault: String::new() })
+        let read = path.to_owned();
+        let file = Followed::open(move || read_ca(&read))?;
+        let text = Arc::new(ArcSwap::from_pointee(file.seen().clone()));
+        Ok(Self { path: path.to_owned(), file, text })
     }
 
     fn text(&self) -> String {
-        self.text.load().as_ref().clone()
+        self.file.seen().clone()
     }
 
     /// Takes a changed file over. A bad one changes nothing but the log and a metric, and is told once.
     fn look(&mut self, state: &State) {
-        match read_ca(&self.path) {
-            Ok(text) => {
-                self.fault.clear();
-                if *self.text.load().as_ref() != text {
-                    tracing::info!("{} has changed: its CA is to be registered", self.path.display());
-                    self.text.store(Arc::new(text));
-                }
+        match self.file.look() {
+            Look::Same => {}
+            Look::Changed(text) => {
+                tracing::info!("{} has changed: its CA is to be registered", self.path.display());
+                self.text.store(Arc::new(text.clone()));
             }
-            Err(fault) => {
+            Look::Unreadable(fault) => {
                 state.metrics.certificate_reload_errors.inc();
-                let fault = format!("{fault:#}");
-                if fault != self.fault {
-                    tracing::warn!("{fault}; the old CA is kept");
-                    self.fault = fault;
-                }
+                tracing::warn!("{fault:#}; the old CA is kept");
             }
         }
     }
@@ -369,46 +366,18 @@ fn look_at_certificate(follower: &mut Follower, state: &State) {
     }
 }
 
-/// Policy files, as they were when they were last looked at.
-struct WatchedPolicies {
-    paths: Vec<PathBuf>,
-    seen: Vec<(PathBuf, Vec<u8>)>,
-    unreadable: bool,
-}
+/// The content of policy files and folders.
+type PolicyFiles = Followed<Vec<(PathBuf, Vec<u8>)>, anyhow::Error>;
 
-impl WatchedPolicies {
-    fn new(paths: &[PathBuf]) -> Result<Self> {
-        Ok(Self { paths: paths.to_vec(), seen: input::contents(paths)?, unreadable: false })
-    }
-
-    /// The policies of the files when those have changed. What is bad changes nothing but the log and a metric, and is
-    /// told once.
-    fn look(&mut self, state: &State) -> Option<Vec<CompiledPolicy>> {
-        let refuse = |fault: anyhow::Error| {
-            state.metrics.policy_reload_errors.inc();
-            tracing::error!("{fault:#}; the old policies stay in force");
-        };
-        let now = match input::contents(&self.paths) {
-            Ok(now) => now,
-            Err(fault) => {
-                if !std::mem::replace(&mut self.unreadable, true) {
-                    refuse(fault);
-                }
-                return None;
-            }
-        };
-        self.unreadable = false;
-        if now == self.seen {
-            return None;
-        }
-        self.seen = now;
-        policies_of(&self.paths).map_err(refuse).ok()
-    }
+fn policy_files(paths: &[PathBuf]) -> Result<PolicyFiles> {
+    let paths = paths.to_vec();
+    Followed::open(move || input::contents(&paths))
 }
 
 /// The policies of files and cluster, and what they were made from.
 struct Policies {
-    watched: WatchedPolicies,
+    paths: Vec<PathBuf>,
+    watched: PolicyFiles,
     files: Vec<CompiledPolicy>,
     cluster: Option<PolicyFeed>,
     /// What is in force, for those who write statuses.
@@ -416,10 +385,22 @@ struct Policies {
 }
 
 impl Policies {
+    /// Takes changed files over. What is bad changes nothing but the log and a metric, and is told once.
     fn look(&mut self, state: &State) {
-        if let Some(files) = self.watched.look(state) {
-            self.files = files;
-            self.put_together(state);
+        let files = match self.watched.look() {
+            Look::Same => return,
+            Look::Changed(_) => policies_of(&self.paths),
+            Look::Unreadable(fault) => Err(fault),
+        };
+        match files {
+            Ok(files) => {
+                self.files = files;
+                self.put_together(state);
+            }
+            Err(fault) => {
+                state.metrics.policy_reload_errors.inc();
+                tracing::error!("{fault:#}; the old policies stay in force");
+            }
         }
     }
 
@@ -537,9 +518,10 @@ mod tests {
         let file = folder.path().join("policy.yaml");
         fs::write(&file, policy("first")).unwrap();
         let paths = [folder.path().to_owned()];
-        let watched = WatchedPolicies::new(&paths).unwrap();
+        let watched = policy_files(&paths).unwrap();
         let told = watch::Sender::new(InForce::default());
-        let mut policies = Policies { watched, files: Vec::new(), cluster: None, told };
+        let mut policies =
+            Policies { paths: paths.to_vec(), watched, files: Vec::new(), cluster: None, told };
         let source = CertificateSource::own(vec!["localhost".into()], 0).unwrap();
         let state = State::new(
             policies::read(&paths).unwrap().set,

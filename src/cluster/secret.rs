@@ -4,13 +4,14 @@
 use super::ClusterError;
 use super::calls::{Calls, Fault};
 use super::watched::SECRETS;
+use crate::daemon::lock;
 use crate::server::Clock;
 use crate::tls::{Certificates, Settled, SharedChange, SharedPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Map, Value, json};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// The Secret's name, unless another is given.
@@ -224,7 +225,7 @@ impl SharedSecret {
     }
 
     fn seen(&self) -> MutexGuard<'_, Option<Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen)
     }
 }
 

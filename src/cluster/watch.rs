@@ -3,20 +3,19 @@
 use super::object::{Cached, Observed};
 use super::watched::POLICIES;
 use super::{Watched, chain};
+use crate::daemon::{Backoff, lock};
 use futures::StreamExt;
 use kube::api::Api;
 use kube::core::Status;
 use kube::runtime::watcher::{self, Event, watcher};
 use std::pin::pin;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
-/// The pause after the first error; it doubles with each that follows.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause between two attempts, and so the longest that a cache stays stale after an outage is over.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The pauses after errors; a cache stays stale for the longest at most after an outage is over.
+const PAUSES: Backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) };
 
 /// Where the events of a watch go.
 pub(super) trait Sink: Send {
@@ -74,13 +73,13 @@ impl WatchState {
 
     /// When the last error came and what it was.
     pub(super) fn last_error(&self) -> Option<(Instant, String)> {
-        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.last_error).clone()
     }
 
     /// Notes an error; says whether it is another than the last one.
     fn note(&self, why: &str) -> bool {
         self.restarts.fetch_add(1, Relaxed);
-        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last_error);
         let new = last.as_ref().is_none_or(|(_, known)| known != why);
         *last = Some((Instant::now(), why.to_owned()));
         new
@@ -92,13 +91,13 @@ pub(super) async fn run<S: Sink>(client: kube::Client, state: &WatchState, mut s
     let watched = state.watched;
     let api: Api<Observed<S::Facts>> = Api::all_with(client, &watched);
     let mut events = pin!(watcher(api, watcher::Config::default().page_size(<S::Facts as Cached>::PAGE)));
-    let mut pause = FIRST_PAUSE;
+    let mut failures = 0_u32;
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
                 // Not at the beginning of a list, which comes before each attempt.
                 if !matches!(event, Event::Init) {
-                    pause = FIRST_PAUSE;
+                    failures = 0;
                 }
                 take(state, &mut sink, event);
             }
@@ -111,8 +110,8 @@ pub(super) async fn run<S: Sink>(client: kube::Client, state: &WatchState, mut s
                     Level::Fault if new => warn!(resource = %watched, "{}", fault.text),
                     Level::Fault => debug!(resource = %watched, "still: {}", fault.text),
                 }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                failures = failures.saturating_add(1);
+                tokio::time::sleep(PAUSES.pause(failures)).await;
             }
         }
     }

@@ -21,6 +21,16 @@ pub enum ClassName {
 }
 
 impl ClassName {
+    /// The class that a claim or a volume names. The legacy annotation wins over the field, even if it is empty, as
+    /// Kubernetes has it.
+    pub(crate) fn of(annotation: Option<&str>, field: Option<&str>) -> Self {
+        match annotation.or(field) {
+            None => Self::Absent,
+            Some("") => Self::Empty,
+            Some(name) => Self::Named(name.to_owned()),
+        }
+    }
+
     /// The name, when there is one.
     pub fn name(&self) -> Option<&str> {
         match self {
@@ -97,12 +107,12 @@ impl ClaimSpec {
     pub(crate) fn read(object: Node<'_>, meta: &Meta<'_>) -> Result<Self, FactsFault> {
         let annotation = meta.annotation(CLASS_ANNOTATION).map(|class| beginning(class, 253));
         let Some(spec) = object.map_at("spec")? else {
-            let class = annotation.map_or(ClassName::Absent, class_name);
+            let class = ClassName::of(annotation, None);
             return Ok(Self { class_in_annotation: annotation.is_some(), class, ..Self::default() });
         };
         let mut read = Self::of_spec(spec).or_within("spec")?;
         if let Some(annotation) = annotation {
-            read.class = class_name(annotation);
+            read.class = ClassName::of(Some(annotation), None);
             read.class_in_annotation = true;
         }
         Ok(read)
@@ -111,7 +121,7 @@ impl ClaimSpec {
     /// Reads a `spec` that stands alone.
     pub(super) fn of_spec(spec: Node<'_>) -> Result<Self, FactsFault> {
         Ok(Self {
-            class: spec.name_at("storageClassName")?.map_or(ClassName::Absent, class_name),
+            class: ClassName::of(None, spec.name_at("storageClassName")?),
             class_in_annotation: false,
             volume_name: spec.name_at("volumeName")?.filter(|name| !name.is_empty()).map(str::to_owned),
             access_modes: access_modes(spec)?,
@@ -134,10 +144,6 @@ fn copied_claim(source: Node<'_>) -> Option<Box<str>> {
     let text = |key: &str| source.get(key).and_then(Node::as_str).unwrap_or_default();
     let is_claim = text("apiGroup").is_empty() && text("kind") == "PersistentVolumeClaim";
     (is_claim && text("namespace").is_empty()).then(|| text("name").into())
-}
-
-pub(super) fn class_name(text: &str) -> ClassName {
-    if text.is_empty() { ClassName::Empty } else { ClassName::Named(text.to_owned()) }
 }
 
 /// The most access modes that are read: each of a claim's is held against each of a volume's.

@@ -1,4 +1,4 @@
-use super::claim::{access_modes, class_name, quantity_at, volume_mode};
+use super::claim::{access_modes, quantity_at, volume_mode};
 use super::fault::{FactsFault, Object, OrFault};
 use super::node::owned;
 use super::{ClassName, Meta, ReclaimPolicy};
@@ -80,8 +80,7 @@ impl VolumeFacts {
         let phase = object.get("status").and_then(|status| status.get("phase")).and_then(Node::as_str);
         let read = || -> Result<Self, FactsFault> {
             let field = spec.name_at("storageClassName")?;
-            // The annotation wins, as Kubernetes has it.
-            let class = meta.annotation(super::claim::CLASS_ANNOTATION).or(field);
+            let class = ClassName::of(meta.annotation(super::claim::CLASS_ANNOTATION), field);
             let claim = spec.map_at("claimRef")?.map(|claim| {
                 let text = |key| claim.get(key).and_then(Node::as_str).unwrap_or_default().to_owned();
                 (text("namespace"), text("name"), text("uid"))
@@ -97,7 +96,7 @@ impl VolumeFacts {
             Ok(Self {
                 name: id.name.clone(),
                 // A volume without a class has the class "", and only claims with "" bind to it.
-                class: class.map_or(ClassName::Empty, class_name),
+                class: if class == ClassName::Absent { ClassName::Empty } else { class },
                 reclaim: match spec.str_at("persistentVolumeReclaimPolicy")? {
                     Some(text) => ReclaimPolicy::parse(text)
                         .map_err(|why| FactsFault::at("persistentVolumeReclaimPolicy", why))?,

@@ -34,19 +34,20 @@ impl<'a> FsPath<'a> {
 
     /// Whether `other` is this path or lies beneath it.
     pub fn covers(&self, other: &FsPath<'_>) -> bool {
-        if self.as_str() == "/" {
-            return true;
-        }
-        match other.as_str().strip_prefix(self.as_str()) {
-            Some(rest) => rest.is_empty() || rest.starts_with('/'),
-            None => false,
-        }
+        below(other.as_str(), self.as_str()).is_some()
     }
 
     /// The same path with its own storage.
     pub fn into_owned(self) -> FsPath<'static> {
         FsPath(Cow::Owned(self.0.into_owned()))
     }
+}
+
+/// What stands behind a directory in a path that lies in it; nothing when it is the directory itself. Both are absolute and
+/// clean, or both are relative to the same.
+pub(crate) fn below<'p>(path: &'p str, directory: &str) -> Option<&'p str> {
+    let rest = path.strip_prefix(directory.trim_end_matches('/'))?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }
 
 impl fmt::Display for FsPath<'_> {

@@ -25,6 +25,7 @@ pub use condition::{Condition, Conditions, READY};
 pub use controllers::{controller_users, is_any_controller, is_controller};
 pub use durability::{Durability, Fate, Reach};
 pub use fs_path::FsPath;
+pub(crate) use fs_path::below;
 pub(crate) use name::{closeness, fits, includes, nearest, nearly, overlap};
 pub use node_selector::{HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
 pub use node_storage::{BaseStatus, NodeStorageSpec, NodeStorageStatus, Orphan};

@@ -1,6 +1,6 @@
 //! Where volumes may be on each node: rancher's `config.json`, or the one default.
 
-use crate::model::FsPath;
+use crate::model::{FsPath, below};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -130,10 +130,10 @@ impl Bases {
 /// What of a path lies beneath a base, if the path is clean and not the base itself. An agent may have reported the base:
 /// nothing is beneath an empty one or the root.
 pub(super) fn beneath<'a>(base: &str, path: &'a str) -> Option<&'a str> {
-    if base.is_empty() || FsPath::new(path).as_str() != path {
+    if base.is_empty() || base.ends_with('/') || FsPath::new(path).as_str() != path {
         return None;
     }
-    path.strip_prefix(base)?.strip_prefix('/').filter(|rest| !rest.is_empty())
+    below(path, base).filter(|rest| !rest.is_empty())
 }
 
 impl ClassBases {

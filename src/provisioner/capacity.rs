@@ -1,8 +1,8 @@
 //! What of each node the scheduler should know.
 
 use super::class::Parameters;
-use super::plan::Settings;
-use super::view::{Class, Storage};
+use super::objects::{Class, Storage};
+use super::settings::Settings;
 use super::world::World;
 use crate::model::fnv1a;
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! What a class asks for by its parameters, and what a claim may add to it.
 
 use super::names::{RANCHER_DEFAULT_VOLUME_TYPE, RANCHER_VOLUME_TYPE};
+use super::objects::{Claim, Class, Unbound};
 use super::pattern;
-use super::view::{Claim, Class, Unbound};
 use crate::model::{Backend, FsPath, HOSTNAME};
 
 /// Why a class cannot be served, or a claim of it.

@@ -2,9 +2,10 @@
 //! controller manager knows no plugin that could do it and waits (`ExternalExpanding`).
 
 use super::events::Notice;
-use super::plan::{Action, Planner, Step, kubelet_grows};
-use super::view::{Claim, NodeVolume, Volume};
-use crate::model::Phase;
+use super::objects::{Claim, NodeVolume, Volume};
+use super::planner::Planner;
+use super::step::{Action, Step};
+use crate::model::{Backend, NodeVolumeMode, NodeVolumeSpec, Phase};
 
 /// The claim that has the volume.
 fn claim_of<'a>(planner: &Planner<'a>, volume: &Volume) -> Option<&'a Claim> {
@@ -70,4 +71,9 @@ pub(super) fn volume(planner: &Planner<'_>, volume: &Volume, found: &NodeVolume)
         },
         notice: Some(Notice::normal(reason, message)),
     }
+}
+
+/// Whether it is a file system on a block device, which the kubelet alone can let grow.
+fn kubelet_grows(spec: &NodeVolumeSpec) -> bool {
+    spec.backend == Backend::Loop && spec.volume_mode == NodeVolumeMode::Filesystem
 }

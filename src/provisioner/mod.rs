@@ -3,16 +3,21 @@
 
 mod bases;
 mod capacity;
+mod claim;
 mod class;
 mod events;
 mod expand;
 mod failpoint;
+mod memory;
 mod names;
+mod objects;
 mod pattern;
+mod placement;
 mod plan;
-mod queue;
+mod planner;
 mod remove;
-mod view;
+mod settings;
+mod step;
 mod volume;
 mod world;
 
@@ -21,8 +26,10 @@ pub use capacity::{CAPACITY_LABEL, Capacity, capacities};
 pub use class::{ClassFault, Parameters, VolumeType};
 pub use events::{About, Notice};
 pub use failpoint::Failpoint;
+pub use memory::{Memory, Why};
 pub use names::*;
-pub use plan::{Action, Memory, Removal, Settings, Step, Why, plan};
-pub use queue::{Outcome, Queue};
-pub use view::{Claim, Class, Node, NodeVolume, Storage, Unbound, Volume, VolumePhase};
+pub use objects::{Claim, Class, Node, NodeVolume, Storage, Unbound, Volume, VolumePhase};
+pub use plan::plan;
+pub use settings::Settings;
+pub use step::{Action, Removal, Step};
 pub use world::{Change, Key, World};

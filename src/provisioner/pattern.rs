@@ -1,6 +1,6 @@
 //! `pathPattern`: the part of Go's templates that paths are made with, and what a path beneath a base must be.
 
-use super::view::{Claim, Unbound};
+use super::objects::{Claim, Unbound};
 
 /// The longest name that file systems take, in bytes.
 const LONGEST_NAME: usize = 255;

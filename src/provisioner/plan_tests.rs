@@ -1,6 +1,8 @@
-use super::{Action, Memory, Removal, Settings, Step, plan};
+use super::plan;
 use crate::model::{Backend, Desired, NodeVolumeMode};
-use crate::provisioner::{Change, Claim, Class, Node, NodeVolume, Storage, Volume, World};
+use crate::provisioner::{
+    Action, Change, Claim, Class, Memory, Node, NodeVolume, Removal, Settings, Step, Storage, Volume, World,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -3,8 +3,10 @@
 use super::bases::beneath;
 use super::events::Notice;
 use super::expand;
-use super::plan::{Action, Planner, Removal, Step, Why};
-use super::view::{Node, NodeVolume, Volume, VolumePhase};
+use super::memory::Why;
+use super::objects::{Node, NodeVolume, Volume, VolumePhase};
+use super::planner::Planner;
+use super::step::{Action, Removal, Step};
 use super::volume::node_volume_of;
 use crate::facts::ReclaimPolicy;
 use crate::model::{Desired, Phase};

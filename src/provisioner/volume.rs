@@ -4,7 +4,7 @@ use super::class::VolumeType;
 use super::names::{
     BACKEND, BASE, DIRECTORY, FINALIZER, NODE, NODE_UID, PROVISIONED_BY, RANCHER_NODE, SELECTED_NODE,
 };
-use super::view::{Claim, Class, Node, NodeVolume, Unbound, Volume};
+use super::objects::{Claim, Class, Node, NodeVolume, Unbound, Volume};
 use crate::model::{Backend, ClaimReference, Desired, HOSTNAME, NodeVolumeMode, NodeVolumeSpec, VolumeMode};
 use serde_json::{Value, json};
 

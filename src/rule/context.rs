@@ -5,7 +5,7 @@ use crate::catalog::{Catalog, Statefulness};
 use crate::cel;
 use crate::facts::{Facts, Workload};
 use crate::lookup::Lookup;
-use crate::storage::{Storage, TiedClaims, products, tied_claims};
+use crate::storage::{Data, Keeper, Storage, TiedClaims, data_paths, products, tied_claims};
 use std::cell::OnceCell;
 
 /// What the rules are told.
@@ -24,6 +24,7 @@ pub struct Context<'a> {
     pub(crate) cel: cel::Shared,
     tied_claims: OnceCell<TiedClaims<'a, 'a>>,
     products: OnceCell<Vec<Statefulness<'a>>>,
+    data: OnceCell<Option<Data<'a, 'a>>>,
 }
 
 impl<'a> Context<'a> {
@@ -35,8 +36,9 @@ impl<'a> Context<'a> {
         lookup: &'a dyn Lookup,
         catalog: &'a Catalog,
     ) -> Self {
-        let (tied_claims, products) = (OnceCell::new(), OnceCell::new());
-        Self { review, facts, subjects, lookup, catalog, cel: cel::Shared::default(), tied_claims, products }
+        let (tied_claims, products, data) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        let cel = cel::Shared::default();
+        Self { review, facts, subjects, lookup, catalog, cel, tied_claims, products, data }
     }
 
     /// The same with another catalog. The `cel` rules go on with the steps that are left.
@@ -59,6 +61,29 @@ impl<'a> Context<'a> {
             Some(workload) => products(workload, self.facts.namespace(), self.lookup, self.catalog),
             None => Vec::new(),
         })
+    }
+
+    /// Which paths of the workload hold data, for rules that have no word of their own in it; none when the object is no
+    /// workload.
+    pub fn data(&self) -> Option<&Data<'a, 'a>> {
+        let of = |(workload, storage)| {
+            let (catalog, products) = (self.catalog, self.products());
+            let set_or_job = self.subjects.is_set_or_job();
+            data_paths(&Keeper { workload, storage, catalog, products, set_or_job }, &[], [])
+        };
+        self.data.get_or_init(|| self.storage().map(of)).as_ref()
+    }
+
+    /// The same without `scratch` paths and with those that a policy has `named`.
+    pub fn data_with<'q>(
+        &'q self,
+        scratch: &[String],
+        named: impl IntoIterator<Item = &'q str>,
+    ) -> Option<Data<'q, 'a>> {
+        let (workload, storage) = self.storage()?;
+        let (catalog, products) = (self.catalog, self.products());
+        let set_or_job = self.subjects.is_set_or_job();
+        Some(data_paths(&Keeper { workload, storage, catalog, products, set_or_job }, scratch, named))
     }
 
     /// The workload and what its paths lie on, when the object is one.

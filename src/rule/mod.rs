@@ -10,7 +10,7 @@ pub use context::Context;
 pub use fault::PolicyFault;
 pub(crate) use fault::{UNREAD, can_be_kind, is_judged_or_owner, kind_faults, selector_faults};
 pub use finding::{NewFinding, NewFindings};
-pub use review::{Requester, Review, Scale};
+pub use review::{REQUEST_FIELDS, Requester, Review, Scale};
 pub use subjects::{Belongs, Subjects, Trust};
 
 use crate::model::FieldPath;

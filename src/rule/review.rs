@@ -3,6 +3,21 @@
 use crate::json::Node;
 use crate::model::Operation;
 
+/// The fields of an AdmissionReview's request that rules see.
+pub const REQUEST_FIELDS: [&str; 11] = [
+    "dryRun",
+    "kind",
+    "name",
+    "namespace",
+    "operation",
+    "options",
+    "requestKind",
+    "requestResource",
+    "resource",
+    "subResource",
+    "userInfo",
+];
+
 /// What is judged: one object and what is being done to it.
 #[derive(Debug, Clone, Copy)]
 pub struct Review<'a> {

@@ -35,8 +35,9 @@ mod values;
 ///     `product` where the catalog knows the image;
 ///   - `paths`: `container`, `path`, `volume` (the pod volume's name; empty for the image's writable layer, whose path
 ///     is `/`), `durability` (container, memory, pod, node, claim, volume; or unknown, when it is something from
-///     `least` to `most`), `least`, `most`, `reach` (any-node, some-nodes, unknown), `readOnly`, and `data`: whether
-///     data lies there, by the catalog or because it is a StatefulSet's;
+///     `least` to `most`), `least`, `most`, `reach` (any-node, some-nodes, unknown), `readOnly`, `data`: whether it is
+///     certain that data which must last lies there, as `durable-data` sees it (by the catalog, or because it is a
+///     StatefulSet's), and `guess`: whether it may;
 ///   - `claims`, those that the object is or makes: `field`, `modes`, `mode` (Filesystem or Block), and where they are
 ///     given `name`, `class`, `size` and, as a number, `bytes`.
 ///

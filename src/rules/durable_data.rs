@@ -11,7 +11,7 @@ use crate::catalog::Allowance;
 use crate::facts::{Subject, WorkloadKind};
 use crate::model::{Durability, FieldPath, LabelSelector};
 use crate::rule::{Context, NewFindings, PolicyFault, Reads, Rule, RuleKind, selector_faults};
-use crate::storage::Data;
+use crate::verdict::Action;
 use asked::{Asked, is_settled};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -146,20 +146,12 @@ impl Rule for DurableData {
             return self.judge_custom(custom, context.lookup, findings);
         }
         let Some((workload, storage)) = context.storage() else { return };
-        let mut data = Data::of_products(workload, storage, context.products(), &self.0.scratch);
-        // Where the root file system is read-only and nothing is mounted, the product keeps its data elsewhere.
-        let placed = data.paths.iter().any(|path| !path.cover.read_only);
-        let by_catalog = placed || !data.caches.is_empty() || !data.unplaced.is_empty();
-        for named in &self.0.data {
-            if named.object_selector.as_ref().is_none_or(|selector| context.subjects.labelled(selector)) {
-                for path in &named.paths {
-                    data.add_named(workload, storage, path);
-                }
-            }
-        }
-        if !context.subjects.is_set_or_job() {
-            data.add_resembling(workload, storage, context.catalog, &self.0.scratch);
-        }
+        let about = |named: &&NamedData| {
+            named.object_selector.as_ref().is_none_or(|selector| context.subjects.labelled(selector))
+        };
+        let named = self.0.data.iter().filter(about).flat_map(|named| &named.paths);
+        let Some(data) = context.data_with(&self.0.scratch, named.map(String::as_str)) else { return };
+        let by_catalog = data.placed || !data.caches.is_empty() || !data.unplaced.is_empty();
         let asked = Asked {
             workload,
             context,
@@ -170,20 +162,17 @@ impl Rule for DurableData {
             started: Cell::new(None),
         };
         let writable: Vec<_> = data.paths.iter().filter(|path| !path.cover.read_only).collect();
-        for own in writable.chunk_by(|a, b| std::ptr::eq(a.container, b.container)) {
-            let open: Vec<_> = own.iter().copied().filter(|path| !is_settled(&asked, path, own)).collect();
-            for alike in open.chunk_by(|a, b| a.is_alike(b)) {
-                findings.extend(self.judge(&asked, storage, alike));
-            }
+        for alike in writable.chunk_by(|a, b| a.is_alike(b)) {
+            findings.extend(self.judge(&asked, storage, alike));
         }
         findings.extend(data.unplaced.iter().filter_map(|data| self.judge_unplaced(workload, data)));
         // Without containers, or with one that has no image, it is part of a patch: what it mounts stands elsewhere.
         let containers = &workload.pod.containers;
         let whole = !containers.is_empty() && containers.iter().all(|container| !container.image.is_empty());
         let strict = self.0.stateful_sets == Most::Deny && !data.never_keeps;
-        let keeps = placed || !data.unplaced.is_empty();
+        let keeps = data.placed || !data.unplaced.is_empty();
         if workload.stateful_set && whole && (!by_catalog || (strict && !keeps)) {
-            self.judge_set(&asked, storage, findings);
+            self.judge_set(&asked, storage, &data.set_mounts, findings);
         }
     }
 }

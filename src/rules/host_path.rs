@@ -1,9 +1,12 @@
+mod faults;
+
 use super::support::one_of;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
 use crate::json::Node;
-use crate::model::{FieldPath, FsPath, fits, shortened};
+use crate::model::{FieldPath, FsPath, below, fits, shortened};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::verdict::Action;
+use faults::{climbs, never_allowed, path_faults, useless};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -428,91 +431,13 @@ fn admits_type(entry: &AllowedPath, kind: Option<&str>) -> bool {
         || kind.is_none_or(|kind| entry.types.iter().any(|allowed| allowed.as_str() == kind))
 }
 
-fn path_faults(path: &str, field: FieldPath, faults: &mut Vec<PolicyFault>) {
-    if climbs(path) {
-        faults.push(PolicyFault::new(field, format!("{path:?} has `..`: write the path it means")));
-    } else if !path.starts_with('/') {
-        faults.push(PolicyFault::new(field, format!("{path:?} must start with `/`")));
-    } else if path.ends_with('*') {
-        let above = path.trim_end_matches('*').trim_end_matches('/');
-        let above = if above.is_empty() { "/" } else { above };
-        let message = format!(
-            "{path:?} ends in `*`, which stands for itself here: {above:?} admits that directory and all beneath it"
-        );
-        faults.push(PolicyFault::harmless(field, message));
-    } else if path.contains('*') {
-        let message = format!("{path:?} has a `*`, which stands for itself here: name each directory");
-        faults.push(PolicyFault::harmless(field, message));
-    }
-}
-
 /// The path as it is after the link that every node has: `/var/run` leads to `/run`.
 fn real(path: &str) -> FsPath<'_> {
     let clean = FsPath::new(path);
-    match clean.as_str().strip_prefix("/var/run") {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
-            FsPath::new(&format!("/run{rest}")).into_owned()
-        }
-        _ => clean,
+    match below(clean.as_str(), "/var/run") {
+        Some(rest) => FsPath::new(&format!("/run/{rest}")).into_owned(),
+        None => clean,
     }
-}
-
-/// Reports entries of `allow` that `deny` takes back, and of denied paths that another one holds.
-fn never_allowed(params: &Params, at: &FieldPath, faults: &mut Vec<PolicyFault>) {
-    // Each is held against each.
-    const MOST_COMPARED: usize = 200;
-    let deny = || params.deny.iter().enumerate().take(MOST_COMPARED);
-    for (index, entry) in params.allow.iter().enumerate().take(MOST_COMPARED) {
-        if let Some((_, denied)) = deny().find(|(_, denied)| real(denied).covers(&real(&entry.path))) {
-            let message = format!(
-                "{:?} can never be mounted, as `deny` has {denied:?}: take one of the two out",
-                entry.path
-            );
-            faults.push(PolicyFault::harmless(at.key("allow").index(index).key("path"), message));
-        }
-    }
-    for (index, path) in deny() {
-        let path_now = real(path);
-        let holds = |(other, wider): &(usize, &String)| {
-            let wider = real(wider);
-            *other != index && wider.covers(&path_now) && (wider != path_now || *other < index)
-        };
-        if let Some((_, wider)) = deny().find(holds) {
-            let message = format!("{path:?} adds nothing to {wider:?}: take one of the two out");
-            faults.push(PolicyFault::harmless(at.key("deny").index(index), message));
-        }
-    }
-}
-
-/// Reports entries that change nothing: the closest one to a path counts, and the next one above says the same.
-fn useless(allow: &[AllowedPath], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
-    // Each is held against each.
-    const MOST_COMPARED: usize = 200;
-    for (index, entry) in allow.iter().enumerate().take(MOST_COMPARED) {
-        let path = FsPath::new(&entry.path);
-        let others = allow.iter().enumerate().take(MOST_COMPARED).filter(|(other, _)| *other != index);
-        let above = others.filter(|(other, wider)| {
-            let wider = FsPath::new(&wider.path);
-            wider.covers(&path) && (wider != path || *other < index)
-        });
-        let Some(closest) = above.clone().map(|(_, wider)| FsPath::new(&wider.path).as_str().len()).max()
-        else {
-            continue;
-        };
-        // Several entries for one path are for several types.
-        let says_the_same =
-            |wider: &AllowedPath| (wider.read_only, &wider.types) == (entry.read_only, &entry.types);
-        let mut same = above.filter(|(_, wider)| FsPath::new(&wider.path).as_str().len() == closest);
-        if let Some((other, wider)) = same.find(|(_, wider)| says_the_same(wider)) {
-            let message = format!("adds nothing to entry {other}, {wider}: take one of the two out");
-            faults.push(PolicyFault::harmless(at.index(index), message));
-        }
-    }
-}
-
-/// Whether a path has a `..` segment, on Windows nodes as well.
-fn climbs(path: &str) -> bool {
-    path.split(['/', '\\']).any(|segment| segment == "..")
 }
 
 #[cfg(test)]

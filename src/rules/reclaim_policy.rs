@@ -1,7 +1,7 @@
 use crate::facts::{CustomClaim, Lies, Store, Subject, Workload};
 use crate::model::{Durability, FieldPath};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
-use crate::storage::{Data, DataPath, Place, Storage, claim_fate, writable_mounts};
+use crate::storage::{DataPath, Place, claim_fate};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,27 +65,19 @@ impl Rule for ReclaimPolicy {
             }
             return;
         }
-        let Some((workload, storage)) = context.storage() else { return };
-        let known = Data::of_products(workload, storage, context.products(), &self.0.scratch);
-        let mut paths = known.paths;
-        if paths.is_empty() && known.caches.is_empty() && workload.stateful_set {
-            paths = writable_mounts(workload, storage, &self.0.scratch);
-        }
+        let Some(workload) = context.facts.workload() else { return };
+        let Some(data) = context.data_with(&self.0.scratch, []) else { return };
         if self.0.volumes {
-            let doomed = paths.iter().filter(|data| data.cover.fate.most == Durability::Claim);
-            findings.extend(doomed.filter_map(|data| volume_finding(workload, &storage, data)));
+            let doomed = data.rows().filter(|data| data.cover.fate.most == Durability::Claim);
+            findings.extend(doomed.filter_map(|data| volume_finding(workload, data)));
         }
-        if self.0.claims && paths.iter().any(|data| matches!(data.cover.place, Place::Template(_))) {
+        if self.0.claims && data.rows().any(|data| matches!(data.cover.place, Place::Template(_))) {
             retention_findings(workload, findings);
         }
     }
 }
 
-fn volume_finding(
-    workload: &Workload<'_>,
-    storage: &Storage<'_, '_>,
-    data: &DataPath<'_, '_>,
-) -> Option<NewFinding> {
+fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<NewFinding> {
     let pod = workload.pod.path();
     let (field, what) = match data.cover.place {
         Place::Template(template) => {
@@ -104,7 +96,7 @@ fn volume_finding(
     );
     let draft = NewFinding::new(field, message)
         .help("use a class with `reclaimPolicy: Retain`, or set it on the volume");
-    Some(if data.is_guess(storage) { draft.at_most(Action::Warn) } else { draft })
+    Some(if data.certain { draft } else { draft.at_most(Action::Warn) })
 }
 
 /// The claims that a custom resource asks for, of classes that delete their volumes.

@@ -1,7 +1,7 @@
 use crate::facts::{ClaimSpec, Part, VolumeSource, Workload, WorkloadKind};
 use crate::model::{AccessMode, FieldPath};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
-use crate::storage::{Data, Place, Storage, Why};
+use crate::storage::{Data, Place, Why};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,11 +61,10 @@ impl Rule for SharedWriter {
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
-        let Some((workload, storage)) = context.storage() else { return };
+        let Some(workload) = context.facts.workload() else { return };
         let Some(several) = Several::of(workload) else { return };
-        let data = Data::of_products(workload, storage, context.products(), &[]);
         let writers = LazyCell::new(|| writers(workload));
-        let databases = LazyCell::new(|| databases(&data, &storage));
+        let databases = LazyCell::new(|| context.data().map(databases).unwrap_or_default());
         for volume in &workload.pod.volumes {
             // A claim template of the same name shadows the pod volume.
             let fixed = workload.claim_template(volume.name).is_none();
@@ -266,9 +265,9 @@ fn exclusive(spec: &ClaimSpec) -> Option<AccessMode> {
 }
 
 /// The products that keep their data on pod volumes, by the volume's index, as far as the catalog knows them.
-fn databases<'w>(data: &Data<'w, '_>, storage: &Storage<'_, '_>) -> HashMap<usize, &'w str> {
+fn databases<'w>(data: &Data<'w, '_>) -> HashMap<usize, &'w str> {
     let mut databases = HashMap::new();
-    for path in data.paths.iter().filter(|path| !path.is_guess(storage)) {
+    for path in data.rows().filter(|path| path.certain) {
         if let (Place::Volume(volume), Why::Product { name, .. }) = (path.cover.place, path.why) {
             databases.entry(volume.index).or_insert(name);
         }

@@ -4,10 +4,11 @@
 //! Whoever has a share and does not send its body in time gives way as soon as somebody needs the bytes, and the peer that
 //! holds most gives way first. One peer has so many that wait, and no more.
 
+use crate::daemon::lock;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
@@ -133,7 +134,7 @@ impl Budget {
 
     fn lock(&self) -> MutexGuard<'_, Shares> {
         // Numbers alone, each changed in one step.
-        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shares)
     }
 }
 

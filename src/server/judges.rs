@@ -1,6 +1,7 @@
 //! The threads that judge. Those that serve connections do not, so that a review that takes long delays no other
 //! connection, and health least of all.
 
+use crate::daemon::lock;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::num::NonZero;
@@ -140,7 +141,7 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Work> {
         // No job runs while it is held.
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.work)
     }
 }
 

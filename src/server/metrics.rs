@@ -1,11 +1,11 @@
 use super::State;
 use crate::admission::{OTHER_KIND, Outcome};
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use crate::daemon::{registry, signed, text_of};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -66,14 +66,9 @@ struct SizeLabels {
     size: &'static str,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BuildLabels {
-    version: &'static str,
-}
-
 impl Metrics {
     pub(super) fn new() -> Self {
-        let mut registry = Registry::with_prefix("volgate");
+        let mut registry = registry("volgate");
         let metrics = Self {
             reviews: Family::default(),
             duration: Family::new_with_constructor(|| Histogram::new(REVIEW_BUCKETS)),
@@ -141,8 +136,6 @@ impl Metrics {
             "Connections that were closed for a new one, because there were too many",
             metrics.connections_displaced.clone(),
         );
-        let build = BuildLabels { version: env!("CARGO_PKG_VERSION") };
-        registry.register("build", "The running build", Info::new(build));
         Self { registry, ..metrics }
     }
 
@@ -202,17 +195,4 @@ pub fn sample() -> String {
     drop(metrics.cache_objects.get_or_create(&Default::default()));
     drop(metrics.body_bytes.get_or_create(&Default::default()));
     text_of(&metrics.registry)
-}
-
-/// What is counted, as text in the OpenMetrics format.
-pub(crate) fn text_of(registry: &Registry) -> String {
-    let mut text = String::new();
-    // A string takes everything that is written to it.
-    let _ = text::encode(&mut text, registry);
-    text
-}
-
-/// A number as a gauge has it.
-pub(crate) fn signed(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

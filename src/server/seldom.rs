@@ -1,4 +1,5 @@
-use std::sync::{Mutex, PoisonError};
+use crate::daemon::lock;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How far apart lines of the log are that anybody can cause.
@@ -22,7 +23,7 @@ impl Seldom {
     }
 
     fn at(&self, now: Instant) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.0);
         if told.last.is_some_and(|last| now.saturating_duration_since(last) < INTERVAL) {
             told.left_out += 1;
             return None;

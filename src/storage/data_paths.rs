@@ -1,18 +1,17 @@
 //! Which paths of a workload hold data that must last: the catalog's, a StatefulSet's, and those that a policy names.
+//!
+//! [`data_paths`] is the one answer. durable-data, reclaim-policy, shared-writer, `volgate explain` and the `facts` of CEL
+//! read its rows.
 
-use crate::catalog::{
-    Allowance, CacheDoubt, Catalog, DataPlace, Excess, Named, PlaceDoubt, Statefulness, Unplaced,
-};
-use crate::facts::{Container, Mount, Section, Workload};
-use crate::lookup::Lookup;
-use crate::model::{Durability, Fate, FsPath, Reach};
-use crate::storage::{Cover, Place, Storage, configuration, view};
+use super::lasting::{has_durable, lasting_mounts};
+use super::named_data::{is_named_data, is_scratch};
+use super::{Cover, Storage};
+use crate::catalog::{CacheDoubt, Catalog, Named, PlaceDoubt, Start, Statefulness, Unplaced};
+use crate::facts::{Container, Section, Workload, WorkloadKind};
+use crate::json::Node;
+use crate::model::{Durability, FsPath};
 use std::cell::LazyCell;
 use std::collections::HashSet;
-
-/// Paths that hold nothing worth keeping in any image.
-const SCRATCH: [&str; 9] =
-    ["/tmp", "/var/tmp", "/run", "/var/run", "/var/cache", "/var/log", "/dev", "/proc", "/var/lock"];
 
 /// A path that holds data which must last.
 #[derive(Debug)]
@@ -30,17 +29,30 @@ pub struct DataPath<'w, 'a> {
     pub hidden_by: Option<&'w str>,
     /// What may make it another path, or no data at all.
     pub doubts: Doubts<'w>,
+    /// What the container starts, where a product of the catalog keeps the data.
+    pub start: Option<Start>,
+    /// Whether it is certain that data which must last lies there; a guess is a warning at most.
+    pub certain: bool,
 }
 
-impl DataPath<'_, '_> {
-    /// Whether the data may as well lie on another mount of the container, which lasts: with no such mount they lie here,
-    /// or they are lost.
-    pub fn is_guess(&self, storage: &Storage<'_, '_>) -> bool {
-        let here = self.cover.mount.map(|mount| mount.index);
-        let elsewhere = || {
-            lasting_mounts(storage, self.container, Durability::Claim).any(|mount| Some(mount.index) != here)
-        };
-        self.doubts.place.is_some() && elsewhere()
+/// Whether a container starts a server of its product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Serves {
+    Yes,
+    Perhaps,
+    No,
+}
+
+impl<'w, 'a> DataPath<'w, 'a> {
+    /// A row of which nothing is doubted.
+    pub(super) fn new(
+        container: &'w Container<'a>,
+        path: FsPath<'w>,
+        cover: Cover<'w, 'a>,
+        why: Why<'w>,
+    ) -> Self {
+        let doubts = Doubts::default();
+        Self { container, path, cover, why, hidden_by: None, doubts, start: None, certain: true }
     }
 
     /// Whether both are of one product, put there by the same, and the same lies beneath both: one thing to tell.
@@ -51,6 +63,64 @@ impl DataPath<'_, '_> {
             && self.why == other.why
             && self.doubts == other.doubts
             && (mount(self), self.hidden_by) == (mount(other), other.hidden_by)
+    }
+
+    /// Whether the container may start no server of the product: another program of its image, or a script that volgate
+    /// cannot read. What has a port, a probe or a mount at its data, and what a StatefulSet runs, is a server all the same.
+    pub fn may_be_no_server(&self, workload: &Workload<'_>) -> bool {
+        self.serves(workload) == Serves::Perhaps
+    }
+
+    fn serves(&self, workload: &Workload<'_>) -> Serves {
+        let Some(start) = self.start else { return Serves::Yes };
+        if self.container.serves || workload.stateful_set || self.cover.mount.is_some() {
+            return Serves::Yes;
+        }
+        match start {
+            Start::Server | Start::Shell => Serves::Yes,
+            Start::Program if ends(workload) => Serves::No,
+            Start::Unknown if !ends(workload) => Serves::Yes,
+            Start::Program | Start::Script | Start::Unknown => Serves::Perhaps,
+        }
+    }
+
+    /// Whether the data may as well lie on another mount of the container, which lasts: with no such mount they lie here,
+    /// or they are lost.
+    fn may_lie_elsewhere(&self, storage: &Storage<'_, '_>) -> bool {
+        let here = self.cover.mount.map(|mount| mount.index);
+        let elsewhere = || {
+            lasting_mounts(storage, self.container, Durability::Claim).any(|mount| Some(mount.index) != here)
+        };
+        self.doubts.place.is_some() && elsewhere()
+    }
+
+    /// Whether a person looks around in the container: a debug container, or a shell at a terminal.
+    fn looks_around(&self, workload: &Workload<'_>) -> bool {
+        let container = self.container;
+        let debugs = container.section == Section::Ephemeral && workload.kind == WorkloadKind::Pod;
+        debugs || (container.interactive && !container.has_post_start && self.start == Some(Start::Shell))
+    }
+
+    /// `lasts`: whether any container has a mount that lasts.
+    fn is_certain(
+        &self,
+        workload: &Workload<'_>,
+        storage: &Storage<'_, '_>,
+        lasts: impl FnOnce() -> bool,
+    ) -> bool {
+        match self.why {
+            Why::Policy => true,
+            Why::Resembles { .. } | Why::Named => false,
+            // Beside a mount that lasts, the others of a StatefulSet are most often scratch.
+            Why::StatefulSet => self.cover.fate.most >= Durability::Claim || !lasts(),
+            Why::Product { copy, .. } => {
+                copy.is_none()
+                    && self.doubts.cache.is_none()
+                    && !self.may_lie_elsewhere(storage)
+                    && self.serves(workload) == Serves::Yes
+                    && !self.looks_around(workload)
+            }
+        }
     }
 }
 
@@ -114,127 +184,58 @@ pub struct Data<'w, 'a> {
     pub never_keeps: bool,
     /// Containers that keep data somewhere.
     pub unplaced: Vec<UnplacedData<'w, 'a>>,
+    /// Whether a product has a directory that it can write to. Where the root file system is read-only and nothing is
+    /// mounted, it keeps its data elsewhere.
+    pub placed: bool,
+    /// The writable mounts of a StatefulSet, which are its data unless the catalog knows what it keeps.
+    pub set_mounts: Vec<DataPath<'w, 'a>>,
 }
 
-/// How many directories a container may have that do not count against [`SPARE_PLACES`]: no product of the catalog has
-/// more unless its arguments or variables name them.
-const OWN_PLACES: usize = 4;
+/// A workload, and what is known of its images.
+#[derive(Clone, Copy)]
+pub struct Keeper<'w, 'a, 'p> {
+    /// The workload.
+    pub workload: &'w Workload<'a>,
+    /// What its paths lie on.
+    pub storage: Storage<'w, 'a>,
+    /// The catalog.
+    pub catalog: &'w Catalog,
+    /// What it says of each container, as [`products`](super::products) has it.
+    pub products: &'p [Statefulness<'w>],
+    /// Whether a StatefulSet or a Job owns the workload, or it is one.
+    pub set_or_job: bool,
+}
 
-/// How many more the containers of one object may have together.
-const SPARE_PLACES: usize = 1024;
-
-/// What the catalog says of each container, in their order.
-pub fn products<'w>(
-    workload: &Workload<'_>,
-    namespace: &str,
-    lookup: &dyn Lookup,
-    catalog: &'w Catalog,
-) -> Vec<Statefulness<'w>> {
-    let allowance = Allowance::default();
-    let classify = |container: &Container<'_>| {
-        if catalog.entry(container.image).is_none() {
-            return Statefulness::NotListed;
-        }
-        let brought = configuration(workload, container, namespace, lookup, &allowance);
-        catalog.classify(&view(container, &brought))
-    };
-    workload.pod.containers.iter().map(classify).collect()
+/// The paths of a workload that hold data which must last: of the products of the catalog, of a StatefulSet, `named` by a
+/// policy, and by what they are called. `scratch` paths are left out.
+pub fn data_paths<'w, 'a>(
+    of: &Keeper<'w, 'a, '_>,
+    scratch: &[String],
+    named: impl IntoIterator<Item = &'w str>,
+) -> Data<'w, 'a> {
+    let mut data = Data::default();
+    data.add_products(of, scratch);
+    data.placed = data.paths.iter().any(|row| !row.cover.read_only);
+    for path in named {
+        data.add_named(of, path);
+    }
+    if !of.set_or_job {
+        data.add_resembling(of, scratch);
+    }
+    if of.workload.stateful_set {
+        data.set_mounts = writable_mounts(of.workload, of.storage, scratch);
+    }
+    data.settle(of);
+    data
 }
 
 impl<'w, 'a> Data<'w, 'a> {
-    /// What the containers keep by what the catalog says of each, as [`products`] has it. `scratch` paths are left out.
-    pub fn of_products(
-        workload: &'w Workload<'a>,
-        storage: Storage<'w, 'a>,
-        products: &[Statefulness<'w>],
-        scratch: &[String],
-    ) -> Self {
-        let mut data = Self::default();
-        let mut spare = SPARE_PLACES;
-        for (container, state) in workload.pod.containers.iter().zip(products) {
-            match state {
-                Statefulness::NotListed | Statefulness::Client { .. } => {}
-                Statefulness::Cache { product, why, always } => {
-                    data.caches.push((product, why));
-                    data.never_keeps |= always;
-                }
-                &Statefulness::Unplaced { product, why, dispensable } => {
-                    data.unplaced.push(UnplacedData { container, product, why, dispensable });
-                }
-                Statefulness::Stateful { product, data: places, dispensable, .. } => {
-                    match spare.checked_sub(places.len().saturating_sub(OWN_PLACES)) {
-                        Some(left) => {
-                            spare = left;
-                            data.add_product(storage, container, state, scratch);
-                        }
-                        None => data.unplaced.push(UnplacedData {
-                            container,
-                            product,
-                            why: Unplaced::Excess(Excess::Places(SPARE_PLACES)),
-                            dispensable: *dispensable,
-                        }),
-                    }
-                }
-            }
-        }
-        data
-    }
-
-    /// Adds the directories of a container that keeps data.
-    fn add_product(
-        &mut self,
-        storage: Storage<'w, 'a>,
-        container: &'w Container<'a>,
-        state: &Statefulness<'w>,
-        scratch: &[String],
-    ) {
-        let &Statefulness::Stateful { product, data: ref places, parts, dispensable, copy, cache, .. } =
-            state
-        else {
-            return;
-        };
-        let named = LazyCell::new(|| places.iter().map(|place| &*place.path).collect::<HashSet<_>>());
-        for place in places {
-            let path = FsPath::new(&place.path).into_owned();
-            // Not the paths that are scratch in any image: a database that is told to keep its data in /tmp still loses
-            // them.
-            if is_named_scratch(&path, scratch) {
-                continue;
-            }
-            let (cover, hidden_by) = cover_of_place(&storage, container, place);
-            // An init container's own layer is gone before the others start: no server keeps data there.
-            let in_layer = matches!(cover.place, Place::WritableLayer);
-            if in_layer && (container.section == Section::Init || place.mounted_only) {
-                continue;
-            }
-            // What has an unknown value may have put the data somewhere, but not here.
-            let unknown = matches!(place.doubt, Some(PlaceDoubt::Value(_)));
-            let moved_by = place.moved_by.filter(|_| !unknown).map(|moved| moved.named);
-            let why = Why::Product { name: product, moved_by, dispensable, copy };
-            let doubts = Doubts { place: place.doubt, cache };
-            for mount in parts_apart(container, &path, &cover, parts) {
-                // Unless something else names it, such as the variable that moves the log there.
-                if named.contains(mount.path.as_str()) {
-                    continue;
-                }
-                let (path, cover) = (mount.path.clone(), storage.mount_cover(mount));
-                self.paths.push(DataPath { container, path, cover, why, hidden_by: None, doubts });
-            }
-            self.paths.push(DataPath { container, path, cover, why, hidden_by, doubts });
-        }
-    }
-
     /// Adds the mounts of unknown images at directories that tell a product (`/var/lib/mysql` in an image of one's own)
     /// or are named as data are. Only such on pod volumes that end with the pod: a claim is well, and a node's directory is as likely
     /// another program's. Not for a StatefulSet, whose mounts are its data anyhow, and not for a Job, whose own data is
     /// not meant to last.
-    pub fn add_resembling(
-        &mut self,
-        workload: &'w Workload<'a>,
-        storage: Storage<'w, 'a>,
-        catalog: &'w Catalog,
-        scratch: &[String],
-    ) {
+    fn add_resembling(&mut self, of: &Keeper<'w, 'a, '_>, scratch: &[String]) {
+        let Keeper { workload, storage, catalog, .. } = *of;
         // A helper of a known product, such as an exporter: said of the product itself. And each pod volume once.
         let mut told: HashSet<&str> =
             self.paths.iter().filter_map(|data| data.cover.mount).map(|mount| mount.volume).collect();
@@ -268,20 +269,14 @@ impl<'w, 'a> Data<'w, 'a> {
                 if cover.read_only || cover.fate.most > Durability::Pod || !told.insert(mount.volume) {
                     continue;
                 }
-                self.paths.push(DataPath {
-                    container,
-                    path: mount.path.clone(),
-                    cover,
-                    why,
-                    hidden_by: None,
-                    doubts: Doubts::default(),
-                });
+                self.paths.push(DataPath::new(container, mount.path.clone(), cover, why));
             }
         }
     }
 
     /// Adds a path that a policy names, in every container that runs beside the others.
-    pub fn add_named(&mut self, workload: &'w Workload<'a>, storage: Storage<'w, 'a>, path: &'w str) {
+    fn add_named(&mut self, of: &Keeper<'w, 'a, '_>, path: &'w str) {
+        let Keeper { workload, storage, .. } = *of;
         let path = FsPath::new(path);
         let known: HashSet<&str> =
             self.paths.iter().filter(|data| data.path == path).map(|data| data.container.name).collect();
@@ -290,21 +285,53 @@ impl<'w, 'a> Data<'w, 'a> {
         {
             let cover = storage.cover(container, &path);
             if !known.contains(container.name) {
-                self.paths.push(DataPath {
-                    container,
-                    path: path.clone(),
-                    cover,
-                    why: Why::Policy,
-                    hidden_by: None,
-                    doubts: Doubts::default(),
-                });
+                self.paths.push(DataPath::new(container, path.clone(), cover, Why::Policy));
             }
         }
+    }
+
+    /// Leaves out what no server keeps, and says of the rest how certain it is.
+    fn settle(&mut self, of: &Keeper<'w, 'a, '_>) {
+        let Keeper { workload, storage, .. } = of;
+        let mounted = self.paths.iter().filter(|row| !row.cover.read_only && row.cover.mount.is_some());
+        let mounted: HashSet<*const Container<'_>> =
+            mounted.map(|row| std::ptr::from_ref(row.container)).collect();
+        // A script of one's own starts the product, and so says where its data lies: of several directories that is the
+        // one with a mount.
+        let is_elsewhere = |row: &DataPath<'_, '_>| {
+            matches!(row.why, Why::Product { moved_by: None, .. })
+                && row.start == Some(Start::Script)
+                && row.cover.mount.is_none()
+                && row.hidden_by.is_none()
+                && mounted.contains(&std::ptr::from_ref(row.container))
+        };
+        self.paths.retain(|row| !is_elsewhere(row) && row.serves(workload) != Serves::No);
+        let containers = &workload.pod.containers;
+        let lasts = LazyCell::new(|| containers.iter().any(|container| has_durable(storage, container)));
+        for row in self.paths.iter_mut().chain(&mut self.set_mounts) {
+            row.certain = row.is_certain(workload, storage, || *lasts);
+        }
+    }
+
+    /// All rows: the writable mounts of a StatefulSet are among them where the catalog does not know what it keeps.
+    pub fn rows(&self) -> impl Iterator<Item = &DataPath<'w, 'a>> {
+        let unknown = !self.placed && self.caches.is_empty();
+        self.paths.iter().chain(self.set_mounts.iter().filter(move |_| unknown))
+    }
+}
+
+/// Whether the workload's pods end by themselves.
+fn ends(workload: &Workload<'_>) -> bool {
+    let policy = || workload.pod.spec.get("restartPolicy").and_then(Node::as_str);
+    match workload.kind {
+        WorkloadKind::Job | WorkloadKind::CronJob => true,
+        WorkloadKind::Pod => policy().is_some_and(|policy| policy != "Always"),
+        _ => false,
     }
 }
 
 /// The writable mounts of the containers that are not scratch: what a StatefulSet keeps when nothing else is known.
-pub fn writable_mounts<'w, 'a>(
+fn writable_mounts<'w, 'a>(
     workload: &'w Workload<'a>,
     storage: Storage<'w, 'a>,
     scratch: &[String],
@@ -313,143 +340,9 @@ pub fn writable_mounts<'w, 'a>(
     let containers = workload.pod.containers.iter().filter(lasting);
     containers
         .flat_map(|container| container.mounts.iter().map(move |mount| (container, mount)))
-        .map(|(container, mount)| DataPath {
-            container,
-            path: mount.path.clone(),
-            cover: storage.mount_cover(mount),
-            why: Why::StatefulSet,
-            hidden_by: None,
-            doubts: Doubts::default(),
+        .map(|(container, mount)| {
+            DataPath::new(container, mount.path.clone(), storage.mount_cover(mount), Why::StatefulSet)
         })
         .filter(|data| !data.cover.read_only && !is_scratch(&data.path, scratch))
         .collect()
-}
-
-/// Whether the container has a writable device or mount that outlives its pod.
-pub fn has_durable(storage: &Storage<'_, '_>, container: &Container<'_>) -> bool {
-    has_lasting(storage, container, Durability::Claim)
-}
-
-/// Whether the container has a writable device or mount that may be as durable as that.
-pub fn has_lasting(storage: &Storage<'_, '_>, container: &Container<'_>, least: Durability) -> bool {
-    let lasts = |cover: Cover<'_, '_>| !cover.read_only && cover.fate.most >= least;
-    lasting_mounts(storage, container, least).next().is_some()
-        || container.devices.iter().any(|device| lasts(storage.device_cover(device)))
-}
-
-/// The writable mounts of a container that may be as durable as that.
-fn lasting_mounts<'w, 'a>(
-    storage: &Storage<'w, 'a>,
-    container: &'w Container<'a>,
-    least: Durability,
-) -> impl Iterator<Item = &'w Mount<'a>> {
-    let storage = *storage;
-    container.mounts.iter().filter(move |mount| {
-        let cover = storage.mount_cover(mount);
-        !cover.read_only && cover.fate.most >= least
-    })
-}
-
-/// The first writable mount of the container that may be as durable as that.
-pub fn lasting_mount<'w, 'a>(
-    storage: &Storage<'w, 'a>,
-    container: &'w Container<'a>,
-    least: Durability,
-) -> Option<&'w Mount<'a>> {
-    lasting_mounts(storage, container, least).next()
-}
-
-/// What covers a product's directory. A mount above a VOLUME that the image declares does not keep it: containerd
-/// mounts a fresh volume at each VOLUME that has no mount at exactly its path (`volumeMounts` in its CRI server).
-fn cover_of_place<'w, 'a>(
-    storage: &Storage<'w, 'a>,
-    container: &'w Container<'a>,
-    place: &DataPlace<'w>,
-) -> (Cover<'w, 'a>, Option<&'w str>) {
-    let cover = storage.cover(container, &FsPath::new(&place.path));
-    let (Some(volume), Some(mount)) = (place.image_volume, cover.mount) else {
-        // The writable layer may be read-only, but a VOLUME of the image is not.
-        let read_only = cover.read_only && !(cover.mount.is_none() && place.image_volume.is_some());
-        return (Cover { read_only, ..cover }, None);
-    };
-    if FsPath::new(volume).covers(&mount.path) {
-        return (cover, None);
-    }
-    let fate = Fate::certain(Durability::Container, Reach::SomeNodes);
-    (Cover { mount: None, place: Place::WritableLayer, read_only: false, fate }, Some(volume))
-}
-
-/// The mounts beneath a data directory that take a part of it away from the volume that the rest lies on.
-fn parts_apart<'w, 'a>(
-    container: &'w Container<'a>,
-    directory: &FsPath<'_>,
-    cover: &Cover<'_, '_>,
-    parts: &[String],
-) -> impl Iterator<Item = &'w Mount<'a>> {
-    let volume = cover.mount.map(|mount| mount.volume);
-    // Of several mounts at one path, which no API server takes, the first says enough.
-    let mut seen = HashSet::new();
-    container.mounts.iter().filter(move |mount| {
-        let beneath = || mount.path.as_str().strip_prefix(directory.as_str())?.strip_prefix('/');
-        let holds = |rest: &str| {
-            let part_of = |part: &String| {
-                part.strip_prefix(rest).is_some_and(|end| end.is_empty() || end.starts_with('/'))
-            };
-            parts.iter().any(part_of)
-        };
-        // In the writable layer the whole directory is lost, and that is told.
-        volume.is_some_and(|volume| volume != mount.volume)
-            && beneath().is_some_and(holds)
-            && seen.insert(mount.path.as_str())
-    })
-}
-
-/// Names of directories and of pod volumes that say that data lies there.
-const DATA_NAMES: [&str; 7] = ["data", "database", "datadir", "datastore", "db", "dbdata", "storage"];
-/// Words that say the opposite, in the last directory of a path or in the name of a pod volume.
-const SCRATCH_NAMES: [&str; 25] = [
-    "cache", "caches", "cert", "certs", "conf", "config", "home", "init", "initdb", "log", "logs", "plugins",
-    "run", "scratch", "script", "scripts", "socket", "sockets", "ssl", "temp", "tls", "tmp", "tmpdir",
-    "work", "workdir",
-];
-/// Directories in /var/lib whose owners keep nothing there that must last, or are no product's at all.
-const NO_STATE: [&str; 14] = [
-    "alternatives",
-    "apt",
-    "containerd",
-    "containers",
-    "csi",
-    "dbus",
-    "docker",
-    "dpkg",
-    "haproxy",
-    "kubelet",
-    "logrotate",
-    "nginx",
-    "sudo",
-    "systemd",
-];
-
-/// Whether a mount says by its path or by the name of its pod volume that data lies there: `/data`, `/srv/db`,
-/// `/var/lib/app`; a pod volume `storage` or `app-data`.
-pub fn is_named_data(mount: &Mount<'_>) -> bool {
-    let path = mount.path.as_str();
-    let last = path.rsplit('/').next().unwrap_or_default();
-    let has_word = |name: &str, of: &[&str]| name.split(['-', '_', '.']).any(|word| of.contains(&word));
-    if has_word(last, &SCRATCH_NAMES) || has_word(mount.volume, &SCRATCH_NAMES) {
-        return false;
-    }
-    let of_a_product = || {
-        let rest = ["/var/lib/", "/var/opt/"].iter().find_map(|root| path.strip_prefix(root));
-        rest.is_some_and(|rest| !rest.split('/').next().is_some_and(|owner| NO_STATE.contains(&owner)))
-    };
-    has_word(last, &DATA_NAMES) || has_word(mount.volume, &DATA_NAMES) || of_a_product()
-}
-
-fn is_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
-    SCRATCH.into_iter().any(|outer| FsPath::new(outer).covers(path)) || is_named_scratch(path, scratch)
-}
-
-fn is_named_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
-    scratch.iter().any(|outer| FsPath::new(outer).covers(path))
 }

@@ -4,17 +4,20 @@ mod claim_site;
 mod configured;
 mod cover;
 mod data_paths;
+mod lasting;
+mod named_data;
 mod placement;
+mod product_paths;
 mod store;
 
 pub use claim_site::{ClaimSite, ClaimSiteKind};
 pub use configured::{configuration, view};
 pub use cover::{Cover, Place, Storage, WritablePath, claim_fate, volume_fate};
-pub use data_paths::{
-    Data, DataPath, Doubts, UnplacedData, Why, has_durable, has_lasting, is_named_data, lasting_mount,
-    products, writable_mounts,
-};
+pub use data_paths::{Data, DataPath, Doubts, Keeper, UnplacedData, Why, data_paths};
+pub use lasting::{has_durable, has_lasting, lasting_mount};
+pub use named_data::is_named_data;
 pub use placement::{
     MOST_CANDIDATES, TiedClaim, TiedClaims, could_be_of, names, reserved_volume, tied_claims,
 };
+pub use product_paths::products;
 pub use store::store_fate;

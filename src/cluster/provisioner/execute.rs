@@ -5,10 +5,11 @@ use super::super::clock;
 use super::super::watched::{CLAIMS, NODE_VOLUMES, VOLUMES};
 use super::{Shared, reached};
 use crate::cluster::node_volume;
+use crate::daemon::Outcome;
 use crate::facts::ReclaimPolicy;
 use crate::provisioner::{
-    Action, Change, Claim, FINALIZER, Key, NodeVolume, Notice, OWNER, Outcome, RECLAIM, Removal, Step,
-    Volume, VolumePhase, plan,
+    Action, Change, Claim, FINALIZER, Key, NodeVolume, Notice, OWNER, RECLAIM, Removal, Step, Volume,
+    VolumePhase, plan,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
+use crate::daemon::{registry, signed, text_of};
 use crate::provisioner::World;
-use crate::server::{signed, text_of};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -63,7 +63,7 @@ struct NodeLabels {
 
 impl Metrics {
     pub(super) fn new() -> Self {
-        let mut registry = Registry::with_prefix("volgate_provisioner");
+        let mut registry = registry("volgate_provisioner");
         let metrics = Self {
             provisioning: Histogram::new(BUCKETS),
             writes: Family::default(),

@@ -14,8 +14,9 @@ use super::calls::Calls;
 use super::lease::{Candidate, LeaseSettings, Term};
 use super::watch::WatchState;
 use super::watched::{CLAIMS, CLASSES, NODE_STORAGES, NODE_VOLUMES, NODES, VOLUMES};
+use crate::daemon::{Queue, lock};
 use crate::provisioner::{
-    Bases, Claim, Class, Failpoint, Key, Memory, Node, NodeVolume, Queue, Settings, Storage, Volume, World,
+    Bases, Claim, Class, Failpoint, Key, Memory, Node, NodeVolume, Settings, Storage, Volume, World,
 };
 use arc_swap::ArcSwap;
 use events::Events;
@@ -23,7 +24,7 @@ use metrics::Metrics;
 
 pub use metrics::sample as provisioner_metrics_sample;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -63,7 +64,7 @@ struct Shared {
     client: kube::Client,
     calls: Calls,
     world: Mutex<World>,
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<Key>>,
     memories: Mutex<HashMap<Key, Memory>>,
     /// When a claim that waits was first seen.
     seen: Mutex<HashMap<Key, Duration>>,
@@ -213,19 +214,19 @@ impl Shared {
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.world)
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, Queue<Key>> {
+        lock(&self.queue)
     }
 
     fn memories(&self) -> MutexGuard<'_, HashMap<Key, Memory>> {
-        self.memories.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.memories)
     }
 
     fn seen(&self) -> MutexGuard<'_, HashMap<Key, Duration>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen)
     }
 
     /// Changes the world, and queues what that touches.

@@ -3,13 +3,13 @@
 
 use crate::catalog::Statefulness;
 use crate::cel::{Global, Globals, Val, limits};
-use crate::facts::{ClaimSpec, ClassName, Container, Subject, VolumeSource, Workload};
+use crate::facts::{ClaimSpec, ClassName, Container, Subject, VolumeSource};
 use crate::json::Node;
 use crate::model::{Fate, FieldPath, FsPath, Reach, Segment};
-use crate::rule::Context;
-use crate::storage::{Place, Storage};
+use crate::rule::{Context, REQUEST_FIELDS};
+use crate::storage::{Cover, Data, DataPath, Place, Storage, Why};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// Those of a review.
@@ -68,21 +68,6 @@ fn namespace(context: &Context<'_>) -> Value {
     }
 }
 
-/// The fields of an AdmissionReview's request that an expression sees.
-const REQUEST_FIELDS: [&str; 11] = [
-    "dryRun",
-    "kind",
-    "name",
-    "namespace",
-    "operation",
-    "options",
-    "requestKind",
-    "requestResource",
-    "resource",
-    "subResource",
-    "userInfo",
-];
-
 fn request(context: &Context<'_>) -> Value {
     let review = context.review;
     let mut request = Map::new();
@@ -122,12 +107,8 @@ fn facts(context: &Context<'_>) -> Result<Value, String> {
     let mut facts = Map::new();
     let mut claims = Vec::new();
     facts.insert("kind".to_owned(), context.facts.id.kind.as_str().into());
-    match &context.facts.subject {
-        Subject::Claim(claim) => {
-            claims.push(claim_row(&FieldPath::root().key("spec"), Some(&claim.name), &claim.spec));
-        }
-        Subject::Workload(_) => {}
-        _ => {}
+    if let Subject::Claim(claim) = &context.facts.subject {
+        claims.push(claim_row(&FieldPath::root().key("spec"), Some(&claim.name), &claim.spec));
     }
     let mut containers = Vec::new();
     let mut paths = Vec::new();
@@ -153,11 +134,23 @@ fn facts(context: &Context<'_>) -> Result<Value, String> {
             }
         }
         stateful = workload.stateful_set;
+        let mut data: HashMap<*const Container<'_>, Vec<&DataPath<'_, '_>>> = HashMap::new();
+        let known = context.data();
+        for row in known.into_iter().flat_map(Data::rows).filter(|row| !row.cover.read_only) {
+            data.entry(row.container).or_default().push(row);
+        }
+        let unplaced: HashSet<*const Container<'_>> = known
+            .into_iter()
+            .flat_map(|data| &data.unplaced)
+            .map(|data| std::ptr::from_ref(data.container))
+            .collect();
         for (container, seen) in workload.pod.containers.iter().zip(context.products()) {
-            let (row, data, keeps) = container_row(seen, container);
+            let data = data.remove(&std::ptr::from_ref(container)).unwrap_or_default();
+            let keeps = unplaced.contains(&std::ptr::from_ref(container))
+                || data.iter().any(|data| matches!(data.why, Why::Product { .. }));
             stateful |= keeps;
-            containers.push(row);
-            path_rows(workload, &storage, container, &data, &mut paths);
+            containers.push(container_row(seen, container, keeps));
+            path_rows(&storage, container, &data, &mut paths);
         }
     }
     facts.insert("stateful".to_owned(), stateful.into());
@@ -167,86 +160,67 @@ fn facts(context: &Context<'_>) -> Result<Value, String> {
     Ok(Value::Object(facts))
 }
 
-/// A container, its data paths by the catalog (each with the image's own volume above it), and whether it keeps data.
-fn container_row<'a>(
-    seen: &Statefulness<'a>,
-    container: &Container<'_>,
-) -> (Value, Vec<(FsPath<'a>, Option<&'a str>)>, bool) {
+/// A container, and whether it keeps data.
+fn container_row(seen: &Statefulness<'_>, container: &Container<'_>, keeps: bool) -> Value {
     let mut row = json!({
-        "name": container.name, "image": container.image, "section": container.section.field(), "stateful": false
+        "name": container.name, "image": container.image, "section": container.section.field(), "stateful": keeps
     });
-    let mut data = Vec::new();
-    let mut keeps = false;
     let product = match seen {
         Statefulness::NotListed => None,
-        Statefulness::Unplaced { product, .. } => {
-            keeps = true;
-            Some(*product)
-        }
-        Statefulness::Cache { product, .. } | Statefulness::Client { product, .. } => Some(*product),
-        Statefulness::Stateful { product, data: places, .. } => {
-            keeps = true;
-            data = places
-                .iter()
-                .map(|place| (FsPath::new(&place.path).into_owned(), place.image_volume))
-                .collect();
-            Some(*product)
-        }
+        Statefulness::Unplaced { product, .. }
+        | Statefulness::Cache { product, .. }
+        | Statefulness::Client { product, .. }
+        | Statefulness::Stateful { product, .. } => Some(*product),
     };
-    if let Some(fields) = row.as_object_mut() {
-        fields.insert("stateful".to_owned(), keeps.into());
-        if let Some(product) = product {
-            fields.insert("product".to_owned(), product.into());
-        }
+    if let (Some(fields), Some(product)) = (row.as_object_mut(), product) {
+        fields.insert("product".to_owned(), product.into());
     }
-    (row, data, keeps)
+    row
 }
 
-/// The rows of `facts.paths` for one container.
+/// How certain it is that data lies somewhere; the greater of two counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Held {
+    Nothing,
+    Perhaps,
+    Data,
+}
+
+impl Held {
+    fn by(data: &DataPath<'_, '_>) -> Self {
+        if data.certain { Self::Data } else { Self::Perhaps }
+    }
+}
+
+/// The rows of `facts.paths` for one container, of whose paths `data` hold data.
 fn path_rows(
-    workload: &Workload<'_>,
     storage: &Storage<'_, '_>,
     container: &Container<'_>,
-    data: &[(FsPath<'_>, Option<&str>)],
+    data: &[&DataPath<'_, '_>],
     rows: &mut Vec<Value>,
 ) {
-    // The mount under which each data path really lies; none is the writable layer. An image's own volume that no
-    // mount covers from within is a fresh one in every container.
-    let under: BTreeSet<Option<usize>> = data
-        .iter()
-        .map(|(path, image_volume)| {
-            let mount = storage.cover(container, path).mount?;
-            let own = image_volume.map(FsPath::new);
-            let hidden =
-                own.is_some_and(|own| mount.path.covers(&own) && mount.path.as_str() != own.as_str());
-            (!hidden).then_some(mount.index)
-        })
-        .collect();
-    // Of a StatefulSet's containers, what the catalog does not know counts as data wherever it can be written.
-    let all_data = workload.stateful_set && data.is_empty();
-    if !container.read_only_root {
-        let fate = storage.cover(container, &FsPath::new("/")).fate;
-        let fate =
-            if container.mounts.iter().any(|mount| mount.path.as_str() == "/") { None } else { Some(fate) };
-        if let Some(fate) = fate {
-            rows.push(row(container, "/", "", &fate, false, under.contains(&None) && !data.is_empty()));
+    // By the mount under which they really lie; none is the writable layer.
+    let mut held: BTreeMap<Option<usize>, Held> = BTreeMap::new();
+    for data in data {
+        let under = held.entry(data.cover.mount.map(|mount| mount.index)).or_insert(Held::Nothing);
+        *under = (*under).max(Held::by(data));
+    }
+    let of = |index: Option<usize>| held.get(&index).copied().unwrap_or(Held::Nothing);
+    if container.read_only_root || container.mounts.iter().any(|mount| mount.path.as_str() == "/") {
+        // There is no row for the layer: what lies in a volume that the runtime makes has one of its own.
+        for data in data.iter().filter(|data| data.cover.mount.is_none()) {
+            rows.push(row(container, data.path.as_str(), &data.cover, Held::by(data)));
         }
+    } else {
+        let cover = storage.cover(container, &FsPath::new("/"));
+        rows.push(row(container, "/", &cover, of(None)));
     }
     for mount in &container.mounts {
         let cover = storage.mount_cover(mount);
-        let is_data = under.contains(&Some(mount.index)) || (all_data && !cover.read_only);
-        rows.push(row(
-            container,
-            mount.path.as_str(),
-            volume_name(cover.place),
-            &cover.fate,
-            cover.read_only,
-            is_data,
-        ));
+        rows.push(row(container, mount.path.as_str(), &cover, of(Some(mount.index))));
     }
     for device in &container.devices {
-        let cover = storage.device_cover(device);
-        rows.push(row(container, device.path, volume_name(cover.place), &cover.fate, cover.read_only, true));
+        rows.push(row(container, device.path, &storage.device_cover(device), Held::Data));
     }
 }
 
@@ -258,14 +232,8 @@ fn volume_name<'v>(place: Place<'v, '_>) -> &'v str {
     }
 }
 
-fn row(
-    container: &Container<'_>,
-    path: &str,
-    volume: &str,
-    fate: &Fate,
-    read_only: bool,
-    data: bool,
-) -> Value {
+fn row(container: &Container<'_>, path: &str, cover: &Cover<'_, '_>, held: Held) -> Value {
+    let fate = cover.fate;
     let reach = match fate.reach {
         Reach::AnyNode => "any-node",
         Reach::SomeNodes => "some-nodes",
@@ -274,13 +242,14 @@ fn row(
     json!({
         "container": container.name,
         "path": path,
-        "volume": volume,
+        "volume": volume_name(cover.place),
         "durability": if fate.is_certain() { fate.least.as_str() } else { "unknown" },
         "least": fate.least.as_str(),
         "most": fate.most.as_str(),
         "reach": reach,
-        "readOnly": read_only,
-        "data": data
+        "readOnly": cover.read_only,
+        "data": held == Held::Data,
+        "guess": held == Held::Perhaps
     })
 }
 

@@ -1,6 +1,6 @@
 //! The finding about data of a product, or about paths that a policy or their name calls data.
 
-use super::asked::{Asked, of_a_script};
+use super::asked::Asked;
 use super::notes::with_places;
 use super::text::{brief, claim_help, field, owner, place};
 use super::{DurableData, Most};
@@ -71,7 +71,11 @@ impl DurableData {
         }
         if matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
             draft = self.of_a_job(asked, data, draft)?;
-            draft = of_a_script(asked, data, draft)?;
+            if data.may_be_no_server(asked.workload) {
+                let help = "a container that only calls clients loses nothing: ignore this, or except it with a reason; if \
+                            its script starts the server, mount a PersistentVolumeClaim where the data lies";
+                draft = draft.help(help).at_most(Action::Warn);
+            }
         }
         draft = asked.looked_around(data.container, draft);
         Some(with_places(draft, &pod, storage, alike))
@@ -131,7 +135,7 @@ impl DurableData {
             Belongs::Unknown(why) => (Most::Warn, Some(why.clone())),
         };
         let most = most.action()?;
-        if most == Action::Deny && asked.start(data.container) >= Start::Unknown {
+        if most == Action::Deny && data.start >= Some(Start::Unknown) {
             return Some(draft);
         }
         // A script of one's own most often calls a client of the product, and no server.

@@ -6,7 +6,7 @@ use super::judge::is_on_empty_dir;
 use super::text::{describe, field};
 use crate::model::FieldPath;
 use crate::rule::{NewFinding, NewFindings};
-use crate::storage::{DataPath, Storage, is_named_data, writable_mounts};
+use crate::storage::{DataPath, Storage, is_named_data};
 use crate::verdict::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,12 +16,12 @@ impl DurableData {
         &self,
         asked: &Asked<'_, '_, '_>,
         storage: Storage<'_, '_>,
+        mounts: &[DataPath<'_, '_>],
         findings: &mut NewFindings<'_>,
     ) {
         let workload = asked.workload;
         let Some(most) = self.0.stateful_sets.action() else { return };
         let pod = workload.pod.path();
-        let mounts = writable_mounts(workload, storage, &self.0.scratch);
         let weak = mounts.iter().filter(|data| data.cover.fate.most < self.0.require);
         if asked.lasts(&storage) {
             // Something lasts: what else it mounts is most often scratch, so this is for the audit log, and once for

@@ -1,0 +1,59 @@
+//! What paths and the names of pod volumes say of what lies there.
+
+use crate::facts::Mount;
+use crate::model::FsPath;
+
+/// Paths that hold nothing worth keeping in any image.
+const SCRATCH: [&str; 9] =
+    ["/tmp", "/var/tmp", "/run", "/var/run", "/var/cache", "/var/log", "/dev", "/proc", "/var/lock"];
+
+/// Names of directories and of pod volumes that say that data lies there.
+const DATA_NAMES: [&str; 7] = ["data", "database", "datadir", "datastore", "db", "dbdata", "storage"];
+/// Words that say the opposite, in the last directory of a path or in the name of a pod volume.
+const SCRATCH_NAMES: [&str; 25] = [
+    "cache", "caches", "cert", "certs", "conf", "config", "home", "init", "initdb", "log", "logs", "plugins",
+    "run", "scratch", "script", "scripts", "socket", "sockets", "ssl", "temp", "tls", "tmp", "tmpdir",
+    "work", "workdir",
+];
+/// Directories in /var/lib whose owners keep nothing there that must last, or are no product's at all.
+const NO_STATE: [&str; 14] = [
+    "alternatives",
+    "apt",
+    "containerd",
+    "containers",
+    "csi",
+    "dbus",
+    "docker",
+    "dpkg",
+    "haproxy",
+    "kubelet",
+    "logrotate",
+    "nginx",
+    "sudo",
+    "systemd",
+];
+
+/// Whether a mount says by its path or by the name of its pod volume that data lies there: `/data`, `/srv/db`,
+/// `/var/lib/app`; a pod volume `storage` or `app-data`.
+pub fn is_named_data(mount: &Mount<'_>) -> bool {
+    let path = mount.path.as_str();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let has_word = |name: &str, of: &[&str]| name.split(['-', '_', '.']).any(|word| of.contains(&word));
+    if has_word(last, &SCRATCH_NAMES) || has_word(mount.volume, &SCRATCH_NAMES) {
+        return false;
+    }
+    let of_a_product = || {
+        let rest = ["/var/lib/", "/var/opt/"].iter().find_map(|root| path.strip_prefix(root));
+        rest.is_some_and(|rest| !rest.split('/').next().is_some_and(|owner| NO_STATE.contains(&owner)))
+    };
+    has_word(last, &DATA_NAMES) || has_word(mount.volume, &DATA_NAMES) || of_a_product()
+}
+
+pub(super) fn is_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
+    SCRATCH.into_iter().any(|outer| FsPath::new(outer).covers(path)) || is_named_scratch(path, scratch)
+}
+
+/// Whether a policy calls the path scratch.
+pub(super) fn is_named_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
+    scratch.iter().any(|outer| FsPath::new(outer).covers(path))
+}

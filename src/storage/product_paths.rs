@@ -1,0 +1,157 @@
+//! The directories in which the products of the catalog keep their data, as rows.
+
+use super::data_paths::{Data, DataPath, Doubts, Keeper, UnplacedData, Why};
+use super::named_data::is_named_scratch;
+use super::{Cover, Place, Storage, configuration, view};
+use crate::catalog::{Allowance, Catalog, DataPlace, Excess, PlaceDoubt, Statefulness, Unplaced};
+use crate::facts::{Container, Mount, Section, Workload};
+use crate::lookup::Lookup;
+use crate::model::{Durability, Fate, FsPath, Reach, below};
+use std::cell::LazyCell;
+use std::collections::HashSet;
+
+/// How many directories a container may have that do not count against [`SPARE_PLACES`]: no product of the catalog has
+/// more unless its arguments or variables name them.
+const OWN_PLACES: usize = 4;
+
+/// How many more the containers of one object may have together.
+const SPARE_PLACES: usize = 1024;
+
+/// What the catalog says of each container, in their order.
+pub fn products<'w>(
+    workload: &Workload<'_>,
+    namespace: &str,
+    lookup: &dyn Lookup,
+    catalog: &'w Catalog,
+) -> Vec<Statefulness<'w>> {
+    let allowance = Allowance::default();
+    let classify = |container: &Container<'_>| {
+        if catalog.entry(container.image).is_none() {
+            return Statefulness::NotListed;
+        }
+        let brought = configuration(workload, container, namespace, lookup, &allowance);
+        catalog.classify(&view(container, &brought))
+    };
+    workload.pod.containers.iter().map(classify).collect()
+}
+
+impl<'w, 'a> Data<'w, 'a> {
+    /// Adds what the containers keep by what the catalog says of each. `scratch` paths are left out.
+    pub(super) fn add_products(&mut self, of: &Keeper<'w, 'a, '_>, scratch: &[String]) {
+        let mut spare = SPARE_PLACES;
+        for (container, state) in of.workload.pod.containers.iter().zip(of.products) {
+            match state {
+                Statefulness::NotListed | Statefulness::Client { .. } => {}
+                Statefulness::Cache { product, why, always } => {
+                    self.caches.push((product, why));
+                    self.never_keeps |= always;
+                }
+                &Statefulness::Unplaced { product, why, dispensable } => {
+                    self.unplaced.push(UnplacedData { container, product, why, dispensable });
+                }
+                Statefulness::Stateful { product, data: places, dispensable, .. } => {
+                    match spare.checked_sub(places.len().saturating_sub(OWN_PLACES)) {
+                        Some(left) => {
+                            spare = left;
+                            self.add_product(of.storage, container, state, scratch);
+                        }
+                        None => self.unplaced.push(UnplacedData {
+                            container,
+                            product,
+                            why: Unplaced::Excess(Excess::Places(SPARE_PLACES)),
+                            dispensable: *dispensable,
+                        }),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the directories of a container that keeps data.
+    fn add_product(
+        &mut self,
+        storage: Storage<'w, 'a>,
+        container: &'w Container<'a>,
+        state: &Statefulness<'w>,
+        scratch: &[String],
+    ) {
+        let &Statefulness::Stateful {
+            product, data: ref places, parts, dispensable, copy, cache, start, ..
+        } = state
+        else {
+            return;
+        };
+        let named = LazyCell::new(|| places.iter().map(|place| &*place.path).collect::<HashSet<_>>());
+        for place in places {
+            let path = FsPath::new(&place.path).into_owned();
+            // Not the paths that are scratch in any image: a database that is told to keep its data in /tmp still loses
+            // them.
+            if is_named_scratch(&path, scratch) {
+                continue;
+            }
+            let (cover, hidden_by) = cover_of_place(&storage, container, place);
+            // An init container's own layer is gone before the others start: no server keeps data there.
+            let in_layer = matches!(cover.place, Place::WritableLayer);
+            if in_layer && (container.section == Section::Init || place.mounted_only) {
+                continue;
+            }
+            // What has an unknown value may have put the data somewhere, but not here.
+            let unknown = matches!(place.doubt, Some(PlaceDoubt::Value(_)));
+            let moved_by = place.moved_by.filter(|_| !unknown).map(|moved| moved.named);
+            let why = Why::Product { name: product, moved_by, dispensable, copy };
+            let doubts = Doubts { place: place.doubt, cache };
+            let start = Some(start);
+            for mount in parts_apart(container, &path, &cover, parts) {
+                // Unless something else names it, such as the variable that moves the log there.
+                if named.contains(mount.path.as_str()) {
+                    continue;
+                }
+                let (path, cover) = (mount.path.clone(), storage.mount_cover(mount));
+                let row = DataPath::new(container, path, cover, why);
+                self.paths.push(DataPath { doubts, start, ..row });
+            }
+            let row = DataPath::new(container, path, cover, why);
+            self.paths.push(DataPath { hidden_by, doubts, start, ..row });
+        }
+    }
+}
+
+/// What covers a product's directory. A mount above a VOLUME that the image declares does not keep it: containerd
+/// mounts a fresh volume at each VOLUME that has no mount at exactly its path (`volumeMounts` in its CRI server).
+fn cover_of_place<'w, 'a>(
+    storage: &Storage<'w, 'a>,
+    container: &'w Container<'a>,
+    place: &DataPlace<'w>,
+) -> (Cover<'w, 'a>, Option<&'w str>) {
+    let cover = storage.cover(container, &FsPath::new(&place.path));
+    let (Some(volume), Some(mount)) = (place.image_volume, cover.mount) else {
+        // The writable layer may be read-only, but a VOLUME of the image is not.
+        let read_only = cover.read_only && !(cover.mount.is_none() && place.image_volume.is_some());
+        return (Cover { read_only, ..cover }, None);
+    };
+    if FsPath::new(volume).covers(&mount.path) {
+        return (cover, None);
+    }
+    let fate = Fate::certain(Durability::Container, Reach::SomeNodes);
+    (Cover { mount: None, place: Place::WritableLayer, read_only: false, fate }, Some(volume))
+}
+
+/// The mounts beneath a data directory that take a part of it away from the volume that the rest lies on.
+fn parts_apart<'w, 'a>(
+    container: &'w Container<'a>,
+    directory: &FsPath<'_>,
+    cover: &Cover<'_, '_>,
+    parts: &[String],
+) -> impl Iterator<Item = &'w Mount<'a>> {
+    let volume = cover.mount.map(|mount| mount.volume);
+    // Of several mounts at one path, which no API server takes, the first says enough.
+    let mut seen = HashSet::new();
+    container.mounts.iter().filter(move |mount| {
+        let beneath = || below(mount.path.as_str(), directory.as_str()).filter(|rest| !rest.is_empty());
+        let holds = |rest: &str| parts.iter().any(|part| below(part, rest).is_some());
+        // In the writable layer the whole directory is lost, and that is told.
+        volume.is_some_and(|volume| volume != mount.volume)
+            && beneath().is_some_and(holds)
+            && seen.insert(mount.path.as_str())
+    })
+}
