@@ -218,7 +218,10 @@ fn sees_facts() {
         &object,
     );
     holds(
-        &of("/tmp", "p.volume == 'scratch' && p.durability == 'pod' && p.reach == 'some-nodes' && !p.data && !p.guess"),
+        &of(
+            "/tmp",
+            "p.volume == 'scratch' && p.durability == 'pod' && p.reach == 'some-nodes' && !p.data && !p.guess",
+        ),
         &object,
     );
     holds(
