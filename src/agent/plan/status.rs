@@ -7,7 +7,7 @@ use crate::model::{Backend, NodeVolumeStatus, Phase};
 /// Where the kubelet finds a volume.
 pub fn node_path(asked: &Asked) -> String {
     match asked.spec.backend {
-        Backend::Loop => super::device_link(&asked.volume),
+        Backend::Loop => super::super::device_link(&asked.volume),
         _ => shown(asked),
     }
 }
@@ -16,7 +16,7 @@ pub(super) fn shown(asked: &Asked) -> String {
     let spec = &asked.spec;
     match spec.backend {
         Backend::Loop => {
-            format!("{}/{}/loop/{}", spec.base.trim_end_matches('/'), super::OWN, asked.volume)
+            format!("{}/{}/loop/{}", spec.base.trim_end_matches('/'), super::super::OWN, asked.volume)
         }
         _ => format!("{}/{}", spec.base.trim_end_matches('/'), spec.directory),
     }
