@@ -98,7 +98,7 @@ impl Tally {
         let kind = ObjectKind { api_version: text("apiVersion"), kind: text("kind") };
         let versions = known(&kind.api_version, &kind.kind);
         if !versions.is_empty() {
-            let reason = format!("this version of it is not known: {} is judged", versions.join(", "));
+            let reason = format!("this version of it is not known; known: {}", versions.join(", "));
             self.add(What::Source(kind.clone()), place);
             if let Some(entry) = self.0.get_mut(&What::Source(kind)) {
                 entry.reason = reason;

@@ -94,7 +94,7 @@ mod tests {
         installed.stage(named("kafkas.kafka.strimzi.io"));
         assert!(!installed.is_settled() && !kafka(&installed));
         installed.replace();
-        assert!(installed.is_settled() && kafka(&installed) && !installed.has("strimzi.io", "kafkas.kafka"));
+        assert!(installed.is_settled() && kafka(&installed) && !installed.has("strimzi.io", "kafkas"));
         installed.delete("", "kafkas.kafka.strimzi.io");
         assert!(!kafka(&installed));
         installed.apply(named("kafkas.kafka.strimzi.io"));
