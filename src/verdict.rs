@@ -77,8 +77,7 @@ pub struct Verdict {
     pub patch: json_patch::Patch,
     /// Why the object was not judged, when it was not.
     pub overlooked: Option<Overlooked>,
-    /// The policies that are about the object, by their places in the set; known of what [`crate::engine::Engine::review`]
-    /// judged.
+    /// The policies that are about the object, by their places in the set; known only of what `Engine::review` has judged.
     pub about: Vec<usize>,
 }
 
