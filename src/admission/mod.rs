@@ -102,7 +102,7 @@ pub fn judge(text: &str, engine: &Engine<'_>) -> Result<Option<Verdict>, String>
         operation,
         |review| {
             let findings = engine.validate(review)?;
-            Ok(Verdict { findings, patch: engine.mutate(review)?, ..Verdict::default() })
+            Ok(Verdict { findings, patch: engine.patch_for(review)?, ..Verdict::default() })
         },
         |scale, request| {
             engine.validate_scale(scale, request).map(|findings| Verdict { findings, ..Verdict::default() })

@@ -212,14 +212,16 @@ pub(super) fn unreadable(request: &Request<'_>, fault: &str) -> Answer {
 pub(super) fn taken_policy(request: &Request<'_>, warnings: Vec<String>) -> Answer {
     let mut response = Response::allowed(&request.uid);
     let warnings = warnings.into_iter().take(MAX_WARNINGS);
-    response.warnings = warnings.map(|text| cut(&text.replace(char::is_control, " "), MAX_WARNING)).collect();
+    response.warnings = warnings
+        .map(|text| shortened(&text.replace(char::is_control, " "), MAX_WARNING).into_owned())
+        .collect();
     let label = if response.warnings.is_empty() { VerdictLabel::Allowed } else { VerdictLabel::Warned };
     send(request, response, label, Vec::new(), None)
 }
 
 /// One with faults.
 pub(super) fn refused_policy(request: &Request<'_>, why: &str) -> Answer {
-    let message = format!("the policy cannot be applied: {}", cut(why, MAX_DENIAL));
+    let message = format!("the policy cannot be applied: {}", shortened(why, MAX_DENIAL));
     let note = format!("{}: {message}", subject(request));
     let response = Response::denied(&request.uid, 422, "Invalid", message);
     let mut answer = send(request, response, VerdictLabel::Denied, Vec::new(), Some(note));
@@ -279,7 +281,7 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
 
 /// The object and who asked, with the rules and policies that refused it.
 fn about(request: &Request<'_>, refusals: &[&Finding]) -> Box<About> {
-    let text = |text: &str| cut(text, MAX_WARNING);
+    let text = |text: &str| shortened(text, MAX_WARNING).into_owned();
     Box::new(About {
         rule: text(&distinct(refusals.iter().map(|finding| finding.rule)).join(",")),
         policy: text(&distinct(refusals.iter().map(|finding| finding.policy.as_str())).join(",")),

@@ -74,7 +74,7 @@ impl Running {
             status.message.as_deref().unwrap_or_default()
         );
         self.changed.get_or_insert_with(Instant::now);
-        let status = status.with_condition(&entry.asked.status.conditions, &now());
+        let status = status.with_condition(&asked.status.conditions, &now());
         let (volume, uid) = (volume.to_owned(), asked.uid.clone());
         let api: Api<Watched> = Api::all_with(self.client.clone(), &node_volumes());
         let (sender, writes) = (self.sender.clone(), self.writes.clone());

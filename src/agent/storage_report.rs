@@ -1,6 +1,7 @@
 //! What the agent reports in its NodeStorage: its bases, and the volumes on them without a NodeVolume.
 
 use super::Record;
+use super::dispatch::now;
 use super::in_time::in_time;
 use super::node_storage::{base_status, is_news};
 use super::run::{News, Running};

@@ -2,7 +2,7 @@
 
 use super::path::{Path, Steps};
 use super::table::{ClaimAt, ClaimForm, CustomKind, FieldIs, Lies, StoreAt};
-use crate::facts::claim::{class_name, modes as modes_of};
+use crate::facts::claim::{ClassName, modes as modes_of};
 use crate::facts::{ClaimSpec, Meta};
 use crate::json::Node;
 use crate::model::{FieldPath, Quantity, beginning, shortened};
@@ -173,7 +173,7 @@ impl CustomClaim {
         let (size, own_size) = place(&at.size, &["resources", "requests", "storage"]);
         let (modes, own_modes) = place(&at.modes, &["accessModes"]);
         if let Some(text) = own_class.and_then(Node::as_str) {
-            spec.class = class_name(beginning(text, 253));
+            spec.class = ClassName::of(Some(beginning(text, 253)), None);
         }
         if let Some(quantity) = own_size.and_then(quantity) {
             spec.request = Some(quantity);

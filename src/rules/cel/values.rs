@@ -3,13 +3,13 @@
 
 use crate::catalog::Statefulness;
 use crate::cel::{Global, Globals, Val, limits};
-use crate::facts::{ClaimSpec, ClassName, Container, Subject, VolumeSource};
+use crate::facts::{ClaimSpec, ClassName, Container, Subject, VolumeSource, Workload};
 use crate::json::Node;
-use crate::model::{Fate, FieldPath, FsPath, Reach, Segment};
+use crate::model::{FieldPath, FsPath, Reach, Segment};
 use crate::rule::{Context, REQUEST_FIELDS};
 use crate::storage::{Cover, Data, DataPath, Place, Storage, Why};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// Those of a review.
@@ -52,8 +52,8 @@ fn pod_meta<'r>(context: &'r Context<'_>, workload: &Workload<'_>) -> Node<'r> {
     let mut at = Some(context.review.object);
     for segment in above.segments() {
         at = match segment {
-            Segment::Key(key) => at.and_then(|node| node.get(key)),
-            Segment::Index(_) => None,
+            Segment::Key(key) => at.and_then(|node| node.get(&**key)),
+            Segment::Index(index) => at.and_then(|node| node.items().nth(*index)),
         };
     }
     at.and_then(|node| node.get("metadata")).filter(|meta| meta.is_map()).unwrap_or(Node::Tree(&EMPTY))
