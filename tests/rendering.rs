@@ -9,7 +9,9 @@ use std::process::Command;
 
 /// Runs `volgate check` in `tests/rendering`, with the folders of those programs alone as PATH. Its exit status and output.
 fn check(programs: &[&Path], args: &[&str]) -> (i32, String) {
+    // Without any program, an empty PATH would mean the current folder.
     let folders = programs.iter().map(|program| program.parent().unwrap());
+    let folders = folders.chain([Path::new("/nonexistent")]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
     command.arg("check").args(args).env("PATH", std::env::join_paths(folders).unwrap());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rendering");

@@ -5,6 +5,7 @@ use super::exception::CompiledException;
 use super::matches::POD;
 use super::schema::{Exception, Match, RuleEntry, SelfService, StoragePolicySpec, Users};
 use super::set::EXCLUDED_NAMESPACES;
+use crate::catalog::Catalog;
 use crate::model::{FieldPath, fits, includes, nearest, overlap};
 use crate::rule::{
     PolicyFault, Reads, UNREAD, can_be_kind, is_judged_or_owner, kind_faults, selector_faults,
@@ -109,6 +110,10 @@ fn unread_kinds(spec: &StoragePolicySpec, compiled: &[CompiledRule], faults: &mu
 /// Reports kinds of which volgate knows nothing: only as owners of pods and claims they have a meaning here.
 fn unknown_kinds(spec: &StoragePolicySpec, compiled: &[CompiledRule], faults: &mut Vec<PolicyFault>) {
     let asks = compiled.iter().any(|rule| rule.rule.reads_any_kind());
+    let is_custom = |kind: &str| {
+        let known = Catalog::embedded().kinds().entries().iter().chain(&spec.custom_resources);
+        known.into_iter().any(|entry| entry.kinds.contains_key(kind))
+    };
     let kinds = spec.matches.as_ref().map_or(&[][..], |matches| &matches.kinds);
     for (index, kind) in kinds.iter().enumerate() {
         let path = FieldPath::root().key("spec").key("match").key("kinds").index(index);
@@ -118,7 +123,7 @@ fn unknown_kinds(spec: &StoragePolicySpec, compiled: &[CompiledRule], faults: &m
                     format!("the webhook is not asked about a {kind}: `volgate check` alone judges it");
                 faults.push(PolicyFault::harmless(path, message));
             }
-        } else if can_be_kind(kind) && !is_judged_or_owner(kind) {
+        } else if can_be_kind(kind) && !is_judged_or_owner(kind) && !is_custom(kind) {
             let message = format!(
                 "volgate does not know the kind {kind:?}: in a cluster it brings the pods and claims that such an object \
                  controls, and nothing else"
