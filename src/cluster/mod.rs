@@ -20,6 +20,7 @@ mod provisioner;
 mod register;
 mod registered;
 mod registrar;
+mod registration_view;
 mod role;
 mod secret;
 mod unregister;
@@ -46,9 +47,9 @@ pub use register::{
     VALIDATE_PATH, VERSION_ANNOTATION, configurations, host,
 };
 pub use registrar::{
-    Authorities, Bundle, Known, OWNER_ROLE, PolicyKeeping, Registrar, RegistrarOptions, RegistrationView,
-    until_removed,
+    Authorities, Bundle, Known, OWNER_ROLE, PolicyKeeping, Registrar, RegistrarOptions, until_removed,
 };
+pub use registration_view::RegistrationView;
 pub use role::{registration_cluster_rules, registration_namespace_rules, removal_rules};
 pub use secret::{SECRET, SecretSettings, shared_ca};
 pub use unregister::unregister;

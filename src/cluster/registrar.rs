@@ -2,23 +2,27 @@
 //! them, in the one that leads. A configuration is written by a process that can answer, so that none refuses a workload
 //! because volgate is not there yet.
 
+mod options;
+
 use super::baseline::Baseline;
 use super::calls::{Calls, Fault};
 use super::desired::{Progress, desired, is_newer, is_older, must_wait};
 use super::installed::Installed;
-use super::lease::{Candidate, LeaseSettings, Term};
-use super::policies::{ClusterPolicies, PolicyStatuses};
-use super::policy_status::{InForce, PolicyStatus};
+use super::lease::{Candidate, Term};
+use super::policy_status::PolicyStatus;
 use super::register::{CustomResource, FIELD_MANAGER, NAME, Registration, configurations};
-use super::registered::{Caller, Registered, Trust};
-use super::secret::{SecretSettings, SharedSecret};
+use super::registered::{Registered, Trust};
+use super::registration_view::RegistrationView;
+use super::secret::SharedSecret;
 use super::watched::{CLUSTER_ROLES, MUTATING_WEBHOOKS, POD_TEMPLATES, VALIDATING_WEBHOOKS, Watched};
 use crate::admission::{PROBE_LABEL, probe_answer};
+use crate::daemon::lock;
 use crate::server::Clock;
-use crate::tls::{Certificates, Pair, Settled, certificates, distrust};
+use crate::tls::{Certificates, Settled, certificates, distrust};
 use kube::api::{Patch, PatchParams};
+pub use options::{Authorities, Bundle, Known, PolicyKeeping, RegistrarOptions};
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -27,167 +31,17 @@ pub const OWNER_ROLE: &str = "volgate-registration";
 /// The name of the object of the dry run.
 pub(super) const PROBE: &str = "volgate-probe";
 /// How often what is registered is looked at.
-const LOOK: Duration = Duration::from_secs(10);
+pub(super) const LOOK: Duration = Duration::from_secs(10);
 /// The same while something is to be done.
 const SOON: Duration = Duration::from_secs(1);
 /// The same while the API server does not trust what is served.
-const AGAIN: Duration = Duration::from_secs(2);
+pub(super) const AGAIN: Duration = Duration::from_secs(2);
 /// How long a CA is registered until it signs what is served: an API server may learn of it late.
-const KNOWN_EVERYWHERE: Duration = Duration::from_secs(30);
+pub(super) const KNOWN_EVERYWHERE: Duration = Duration::from_secs(30);
 /// How far apart repairs are of what somebody else changes again and again.
 const REPAIRS: Duration = Duration::from_secs(300);
 /// After so many dry runs without an answer the log says why.
 const PATIENCE: u32 = 10;
-
-/// The CAs (PEM) to register, now; none while they are not known.
-pub type Bundle = Arc<dyn Fn() -> Option<String> + Send + Sync>;
-
-/// Where the CAs come from.
-#[derive(Clone)]
-pub enum Authorities {
-    /// The Secret that all replicas share.
-    Secret(SecretSettings),
-    /// Somebody else keeps them.
-    Given(Bundle),
-}
-
-/// The custom resources that are judged where they are installed, now.
-pub type Known = Arc<dyn Fn() -> Vec<CustomResource> + Send + Sync>;
-
-/// What the writer is told.
-pub struct RegistrarOptions {
-    /// What is asked for. The bundle is left out.
-    pub registration: Registration,
-    /// The namespace of the dry run.
-    pub namespace: String,
-    /// How one of the replicas is chosen.
-    pub lease: LeaseSettings,
-    /// Where the CAs come from.
-    pub authorities: Authorities,
-    /// Which custom resources are judged where they are installed.
-    pub known: Known,
-    /// The policies that are to be kept; none where somebody else makes them.
-    pub policies: Option<PolicyKeeping>,
-}
-
-/// What is known of the cluster's policies, for the one that leads.
-pub struct PolicyKeeping {
-    /// The StoragePolicy objects.
-    pub policies: watch::Receiver<ClusterPolicies>,
-    /// Their statuses.
-    pub statuses: PolicyStatuses,
-    /// What of them is in force in this process.
-    pub in_force: watch::Receiver<InForce>,
-    /// Becomes true when it is known that the StoragePolicy `baseline` was made, so that from then on only objects count; none
-    /// where volgate is not to make it.
-    pub settled: Option<watch::Sender<bool>>,
-}
-
-/// What is registered, as this process last saw it.
-pub struct RegistrationView {
-    calls: Calls,
-    /// The host of the URL by which volgate is called, if it is by one.
-    host: Option<String>,
-    certificates: Arc<Certificates>,
-    clock: Clock,
-    seen: Arc<Mutex<Seen>>,
-}
-
-/// Who calls, and since when it is so.
-struct Seen {
-    callers: Vec<Caller>,
-    since: Instant,
-    trust: Option<Trust>,
-}
-
-impl RegistrationView {
-    /// Begins with nothing seen. From now on a certificate is served only once its CA is registered, as far as that is known.
-    pub fn new(
-        client: kube::Client,
-        host: Option<String>,
-        certificates: Arc<Certificates>,
-        clock: Clock,
-    ) -> Self {
-        let seen = Seen { callers: Vec::new(), since: Instant::now(), trust: None };
-        let seen = Arc::new(Mutex::new(seen));
-        let shared = seen.clone();
-        certificates.set_gate(move |new, current, now| lock(&shared).admits(new, current, now));
-        Self { calls: Calls::new(client), host, certificates, clock, seen }
-    }
-
-    /// Where somebody else writes the configurations: looks now and then. It never ends.
-    pub async fn watch(&self) {
-        loop {
-            if let Err(why) = self.look().await {
-                self.note(Trust::Unknown(why));
-            }
-            tokio::time::sleep(if self.certificates.distrust().is_some() { AGAIN } else { LOOK }).await;
-        }
-    }
-
-    /// Reads what is registered, and tells readiness whether it fits.
-    async fn look(&self) -> Result<Registered, String> {
-        let found = Registered::read(&self.calls).await?;
-        let callers = found.callers(self.host.as_deref());
-        let bundles: Vec<&[u8]> = callers.iter().map(|caller| caller.ca_bundle.as_slice()).collect();
-        self.certificates.set_trusted(&String::from_utf8_lossy(&bundles.concat()));
-        let trust = Trust::of(&callers, &self.certificates.current(), self.clock.now());
-        {
-            let mut seen = lock(&self.seen);
-            if seen.callers != callers {
-                (seen.callers, seen.since) = (callers, Instant::now());
-            }
-        }
-        // What only stands in for a certificate is trusted by nobody.
-        if self.certificates.awaited().is_none() {
-            self.note(trust);
-        }
-        Ok(found)
-    }
-
-    fn note(&self, trust: Trust) {
-        self.certificates.set_distrust(match &trust {
-            Trust::Broken(why) => Some(why.clone()),
-            Trust::Holds | Trust::Unknown(_) => None,
-        });
-        let mut seen = lock(&self.seen);
-        if seen.trust.as_ref() != Some(&trust) {
-            trust.log();
-            seen.trust = Some(trust);
-        }
-    }
-}
-
-impl Seen {
-    /// Whether a certificate may be served in place of the current one: a CA is registered before it serves.
-    fn admits(&self, new: &Pair, current: &Pair, now: i64) -> bool {
-        let of = |pair| Trust::of(&self.callers, pair, now);
-        if self.callers.is_empty() || current.invalid_at(now).is_some() || of(current) != Trust::Holds {
-            return true;
-        }
-        match of(new) {
-            Trust::Broken(_) => false,
-            Trust::Unknown(_) => true,
-            // All API servers know by now, or have known for long as it is the CA of the current one.
-            Trust::Holds => {
-                self.since.elapsed() >= KNOWN_EVERYWHERE || self.same_authority(new, current, now)
-            }
-        }
-    }
-
-    fn same_authority(&self, new: &Pair, current: &Pair, now: i64) -> bool {
-        self.callers.iter().all(|caller| {
-            let bundle = certificates(&String::from_utf8_lossy(&caller.ca_bundle));
-            bundle.iter().any(|ca| {
-                [new, current].iter().all(|pair| distrust(pair, ca.as_bytes(), &caller.host, now).is_none())
-            })
-        })
-    }
-}
-
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Writes the configurations while it leads.
 pub struct Registrar {
