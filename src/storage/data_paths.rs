@@ -55,12 +55,16 @@ impl<'w, 'a> DataPath<'w, 'a> {
         Self { container, path, cover, why, hidden_by: None, doubts, start: None, certain: true }
     }
 
-    /// Whether both are of one product, put there by the same, and the same lies beneath both: one thing to tell.
+    /// Whether both are of one product and the same lies beneath both: one thing to tell.
     pub fn is_alike(&self, other: &Self) -> bool {
         let mount = |data: &Self| data.cover.mount.map(|mount| mount.index);
-        matches!(self.why, Why::Product { .. })
+        let product = |data: &Self| match data.why {
+            Why::Product { name, dispensable, copy, .. } => Some((name, dispensable, copy)),
+            _ => None,
+        };
+        product(self).is_some()
             && std::ptr::eq(self.container, other.container)
-            && self.why == other.why
+            && product(self) == product(other)
             && self.doubts == other.doubts
             && (mount(self), self.hidden_by) == (mount(other), other.hidden_by)
     }

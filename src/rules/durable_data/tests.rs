@@ -510,6 +510,18 @@ fn a_directory_of_which_nothing_is_known_is_one_warning() {
 }
 
 #[test]
+fn directories_that_keys_of_one_file_set_are_one_finding() {
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"},
+        "data": {"influxdb.conf": "[meta]\ndir = \"/var/lib/influxdb/meta\"\n[data]\ndir = \"/var/lib/influxdb/data\"\nwal-dir = \"/var/lib/influxdb/wal\"\n"}});
+    let influx = pod(json!({"containers": [{"name": "c", "image": "influxdb:1.8", "volumeMounts": [
+            {"name": "e", "mountPath": "/var/lib/influxdb"}, {"name": "c", "mountPath": "/etc/influxdb"}]}],
+        "volumes": [{"name": "e", "emptyDir": {}}, {"name": "c", "configMap": {"name": "c"}}]}));
+    let lines = found(json!({}), &[config], &influx);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("(set by data.dir, data.wal-dir, meta.dir in influxdb.conf)"), "{lines:?}");
+}
+
+#[test]
 fn disks_that_lie_on_the_same_are_one_finding() {
     let minio = |mounts: Value| {
         pod(

@@ -5,6 +5,7 @@ use crate::facts::{Mount, VolumeSource, WorkloadKind};
 use crate::model::{Brief, FieldPath, FsPath, beginning, shortened};
 use crate::storage::{Cover, DataPath, Place, Storage, Why};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// How much of a path a message shows, and how many of a list.
 const SHOWN: usize = 120;
@@ -127,18 +128,33 @@ pub(super) fn claim_help(
     help
 }
 
+/// The arguments, variables and keys that put the data there, those of one file together.
+fn set_by(alike: &[&DataPath<'_, '_>]) -> Option<String> {
+    let setters = alike.iter().filter_map(|data| match data.why {
+        Why::Product { moved_by: Some(by), .. } => Some((by.file, by.name)),
+        _ => None,
+    });
+    let setters: BTreeSet<(Option<&str>, &str)> = setters.collect();
+    let setters: Vec<(Option<&str>, &str)> = setters.into_iter().collect();
+    let of_file = |of_file: &[(Option<&str>, &str)]| {
+        let names = listed(of_file.iter(), ", ", |(_, name)| Cow::Borrowed(*name));
+        let file = of_file.first().and_then(|(file, _)| *file);
+        file.map_or_else(|| names.clone(), |file| format!("{names} in {file}"))
+    };
+    let texts: Vec<String> = setters.chunk_by(|a, b| a.0 == b.0).map(of_file).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
 /// What the paths are: whose data, or by whose word.
 pub(super) fn owner(data: &DataPath<'_, '_>, alike: &[&DataPath<'_, '_>]) -> String {
     let path = brief(&data.path);
     match data.why {
-        Why::Product { name, moved_by: None, .. } => {
-            format!("{name} keeps its data in {}", listed(alike.iter(), " and ", |data| brief(&data.path)))
-        }
-        Why::Product { name, moved_by: Some(by), .. } => {
-            format!(
-                "{name} keeps its data in {} (set by {by})",
-                listed(alike.iter(), ", ", |data| brief(&data.path))
-            )
+        Why::Product { name, .. } => {
+            let paths = |between| listed(alike.iter(), between, |data| brief(&data.path));
+            match set_by(alike) {
+                None => format!("{name} keeps its data in {}", paths(" and ")),
+                Some(setters) => format!("{name} keeps its data in {} (set by {setters})", paths(", ")),
+            }
         }
         Why::Resembles { name } => {
             format!("{path}, a directory in which {name} keeps its data")
