@@ -286,8 +286,7 @@ impl Run<'_> {
                 return Some(judge_review(manifest, &engine));
             }
             let review = self.review(&manifest.value);
-            (manifest.is_object() && !manifest.patch)
-                .then(|| engine.judge(&review).map_err(|fault| Unread::Field(fault)))
+            (manifest.is_object() && !manifest.patch).then(|| engine.judge(&review).map_err(Unread::Field))
         });
         let mut tally = Tally::default();
         // How many of each input are no objects.

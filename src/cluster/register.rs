@@ -544,7 +544,9 @@ mod tests {
     #[test]
     fn is_reached_by_url_or_service() {
         let (mutating, validating) = configurations(&registration());
-        let client = |config: &WebhookClientConfig| config.url.clone().unwrap();
+        let client = |config: &k8s_openapi::api::admissionregistration::v1::WebhookClientConfig| {
+            config.url.clone().unwrap()
+        };
         assert_eq!(client(&mutating.webhooks.unwrap()[0].client_config), "https://127.0.0.1:8443/mutate");
         assert_eq!(client(&validating.webhooks.unwrap()[0].client_config), "https://127.0.0.1:8443/validate");
 

@@ -52,7 +52,7 @@ fn pod_meta<'r>(context: &'r Context<'_>, workload: &Workload<'_>) -> Node<'r> {
     let mut at = Some(context.review.object);
     for segment in above.segments() {
         at = match segment {
-            Segment::Key(key) => at.and_then(|node| node.get(&**key)),
+            Segment::Key(key) => at.and_then(|node| node.get(key)),
             Segment::Index(index) => at.and_then(|node| node.items().nth(*index)),
         };
     }
