@@ -1,10 +1,11 @@
 use super::given::{Given, refusal};
+use super::ignored::Exclude;
 use super::input::Rendering;
 use super::{FAILED, complain, render, say};
 use crate::check::{Fault, Input, Report};
 use crate::explain::{Row, explain};
 use crate::report;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -40,7 +41,8 @@ enum Format {
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let rendering = Rendering { options: &args.rendering, namespace: &args.namespace };
-    let given = match Given::read(&args.paths, rendering, None, &args.policy, &args.context) {
+    let exclude = Exclude::new(&[]).map_err(|why| anyhow!(why))?;
+    let given = match Given::read(&args.paths, rendering, Some(&exclude), &args.policy, &args.context) {
         Ok(given) => given,
         Err(error) if matches!(args.format, Format::Json) => {
             let (report, inputs) = refusal(&error);

@@ -36,7 +36,7 @@ impl Exclude {
 
 /// What is left out on a walk, by the folders on the way.
 pub(super) struct Ignored {
-    exclude: Option<Exclude>,
+    exclude: Exclude,
     /// From the outermost folder to the innermost, each with its patterns.
     folders: Vec<(PathBuf, Gitignore)>,
     /// What in those files cannot be read.
@@ -45,8 +45,8 @@ pub(super) struct Ignored {
 
 impl Ignored {
     /// What is left out by the folders above the root of a walk, as far as its git repository reaches.
-    pub(super) fn above(root: &Path, exclude: Option<&Exclude>) -> Self {
-        let mut ignored = Self { exclude: exclude.cloned(), folders: Vec::new(), faults: Vec::new() };
+    pub(super) fn above(root: &Path, exclude: &Exclude) -> Self {
+        let mut ignored = Self { exclude: exclude.clone(), folders: Vec::new(), faults: Vec::new() };
         let Ok(root) = root.canonicalize() else { return ignored };
         let is_top = |folder: &&Path| folder.join(".git").exists();
         if let Some(top) = root.ancestors().find(is_top) {
@@ -79,7 +79,7 @@ impl Ignored {
 
     /// Whether something in a folder that was entered is left out.
     pub(super) fn holds(&self, path: &Path, is_folder: bool) -> bool {
-        if self.exclude.as_ref().is_some_and(|exclude| exclude.holds(path, is_folder)) {
+        if self.exclude.holds(path, is_folder) {
             return true;
         }
         if self.folders.is_empty() {
@@ -113,8 +113,7 @@ mod tests {
         std::fs::write(root.join(".gitignore"), "*.tmp.yaml\n/deploy/out/\n").unwrap();
         std::fs::write(root.join("deploy/.volgateignore"), "local\n!kept.tmp.yaml\n").unwrap();
         let deploy = root.join("deploy");
-        let mut ignored =
-            Ignored::above(&deploy, Some(&Exclude::new(&["**/old/*.yaml".to_owned()]).unwrap()));
+        let mut ignored = Ignored::above(&deploy, &Exclude::new(&["**/old/*.yaml".to_owned()]).unwrap());
         ignored.enter(&deploy);
         let holds = |path: &str, is_folder| ignored.holds(&deploy.join(path), is_folder);
         assert!(holds("a.tmp.yaml", false) && !holds("kept.tmp.yaml", false) && !holds("a.yaml", false));

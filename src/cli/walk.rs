@@ -76,10 +76,11 @@ impl Walk {
 /// The system's error for a link to itself, or for more links on one path than it follows: `ELOOP`.
 const TOO_MANY_LINKS: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
 
-/// Looks through a folder. A folder that several links lead to is looked through once.
+/// Looks through a folder. A folder that several links lead to is looked through once. Without `exclude` nothing is left out:
+/// a policy that a `.gitignore` names is a policy all the same.
 pub(super) fn walk(root: &Path, exclude: Option<&Exclude>) -> Walk {
     let mut walk = Walk::default();
-    let mut ignored = Ignored::above(root, exclude);
+    let mut ignored = exclude.map(|exclude| Ignored::above(root, exclude));
     let mut seen = HashSet::new();
     let hidden = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
     let mut entries = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
@@ -94,7 +95,8 @@ pub(super) fn walk(root: &Path, exclude: Option<&Exclude>) -> Walk {
         let is_folder = entry.file_type().is_dir();
         let is_of_interest = is_folder || walk.is_wanted(entry.path());
         // What was named is looked at, whatever is left out above it.
-        if entry.depth() > 0 && !hidden(&entry) && is_of_interest && ignored.holds(entry.path(), is_folder) {
+        let is_ignored = || ignored.as_ref().is_some_and(|ignored| ignored.holds(entry.path(), is_folder));
+        if entry.depth() > 0 && !hidden(&entry) && is_of_interest && is_ignored() {
             if is_folder {
                 entries.skip_current_dir();
             }
@@ -107,13 +109,15 @@ pub(super) fn walk(root: &Path, exclude: Option<&Exclude>) -> Walk {
                 entries.skip_current_dir();
                 continue;
             }
-            ignored.enter(entry.path());
+            if let Some(ignored) = &mut ignored {
+                ignored.enter(entry.path());
+            }
             walk.look_into(entry.path());
         } else if entry.file_type().is_file() && !hidden(&entry) && walk.is_wanted(entry.path()) {
             walk.files.push(entry.into_path());
         }
     }
-    walk.odd.append(&mut ignored.faults);
+    walk.odd.extend(ignored.into_iter().flat_map(|ignored| ignored.faults));
     walk.kustomizations.sort();
     walk
 }
