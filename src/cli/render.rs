@@ -2,6 +2,7 @@
 
 use super::walk::{has_kustomization, is_kustomization};
 use crate::check::Fault;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -86,9 +87,17 @@ impl Source {
         further: &[String],
     ) -> Result<Vec<Rendered>, Fault> {
         match self {
-            Self::Chart(chart) => render_chart(chart, namespace, options, further),
-            Self::Kustomization(folder) => build(folder),
+            Self::Chart(chart) => render_chart(&no_option(chart), namespace, options, further),
+            Self::Kustomization(folder) => build(&no_option(folder)),
         }
+    }
+}
+
+/// The path as no tool takes it for an option: a repository may hold a folder that is called as one.
+fn no_option(path: &Path) -> Cow<'_, Path> {
+    match path.as_os_str().as_encoded_bytes().starts_with(b"-") {
+        true => Cow::Owned(Path::new(".").join(path)),
+        false => Cow::Borrowed(path),
     }
 }
 
@@ -255,6 +264,12 @@ mod tests {
             "---\n# Source: web/templates/a.yaml\na: 1\n---\n# Source: web/templates/a.yaml\na: 2\n"
         );
         assert!(of("charts/web-1/charts/db/templates/b.yaml").ends_with("b: 1\n"));
+    }
+
+    #[test]
+    fn no_path_is_an_option_of_the_tool() {
+        assert_eq!(no_option(Path::new("--post-renderer=x")), Path::new("./--post-renderer=x"));
+        assert_eq!(no_option(Path::new("charts/web")), Path::new("charts/web"));
     }
 
     fn shell(script: &str, longest: Duration) -> Result<Vec<u8>, String> {
