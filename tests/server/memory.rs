@@ -94,8 +94,8 @@ impl Serve {
 fn container() -> serde_json::Value {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/manifests/deployment.yaml"));
     let input = volgate::check::Input::from_bytes("deployment.yaml", text.unwrap().as_bytes(), true);
-    let deployment = input.documents().next().unwrap().value.clone();
-    deployment["spec"]["template"]["spec"]["containers"][0].clone()
+    let deployment = input.documents().find(|document| document.value["kind"] == "Deployment").unwrap();
+    deployment.value["spec"]["template"]["spec"]["containers"][0].clone()
 }
 
 /// The variables that the Deployment sets.
