@@ -50,6 +50,10 @@ fn a_chart_is_rendered_and_the_value_that_makes_its_data_durable_is_named() {
     let (status, text) = check(&[&helm], &[&set[..], &["chart"]].concat());
     assert_eq!(status, 0, "{text}");
 
+    let (status, text) = check(&[&helm], &["empty"]);
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("notice: empty is rendered to nothing"), "{text}");
+
     let (status, text) = check(&[&helm], &["--helm-set", "database=null", "chart"]);
     assert_eq!(status, 2, "{text}");
     assert!(

@@ -209,7 +209,8 @@ fn judge(args: &Args, given: &Given, rendering: Rendering<'_>, progress: Progres
             _ => complain(&diffs),
         }
     }
-    if !text.is_empty() {
+    // A file must not keep the report of the run before.
+    if !text.is_empty() || args.output.is_some() {
         put(args, &text)?;
     }
     Ok(exit_code(&report, options.fail_on))

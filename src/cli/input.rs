@@ -71,6 +71,10 @@ pub(super) fn read_manifests(
         {
             match source.render(namespace, options, &[]) {
                 Ok(files) => {
+                    if files.iter().all(|file| file.text.trim_ascii().is_empty()) {
+                        let message = format!("{} is rendered to nothing", path.display());
+                        found.notices.push(Notice { spot: None, message });
+                    }
                     if let render::Source::Chart(chart) = source {
                         found.charts.push(chart);
                     }
