@@ -182,10 +182,7 @@ fn judge(args: &Args, given: &Given, rendering: Rendering<'_>, progress: Progres
     if args.diff || args.fix {
         for (index, input) in inputs.iter().enumerate() {
             if let Err(fault) = change(args, index, input, &report, &mut diffs) {
-                let is_of_input = |change: &&Change| {
-                    report.manifests.get(change.manifest).is_some_and(|manifest| manifest.input == index)
-                };
-                report.unwritten += report.changes.iter().filter(is_of_input).count();
+                report.unwritten += changes_of(&report, index).count();
                 report.faults.push(fault);
             }
         }
@@ -216,6 +213,13 @@ fn judge(args: &Args, given: &Given, rendering: Rendering<'_>, progress: Progres
     Ok(exit_code(&report, options.fail_on))
 }
 
+/// What mutation changes in the objects of one text.
+fn changes_of<'r>(report: &'r Report<'_>, input: usize) -> impl Iterator<Item = &'r Change> {
+    report.changes.iter().filter(move |change| {
+        report.manifests.get(change.manifest).is_some_and(|manifest| manifest.input == input)
+    })
+}
+
 /// Shows or writes what mutation changes in one text.
 fn change(
     args: &Args,
@@ -226,12 +230,8 @@ fn change(
 ) -> Result<(), Fault> {
     let old: &str = &input.source.text;
     let fault = |message: String| Fault { spot: None, message, help: None };
-    let is_changed = |change: &Change| {
-        report.manifests.get(change.manifest).is_some_and(|manifest| manifest.input == index)
-    };
-    if let Some(origin) =
-        input.rendered.as_ref().filter(|_| args.fix && report.changes.iter().any(is_changed))
-    {
+    let is_changed = || changes_of(report, index).next().is_some();
+    if let Some(origin) = input.rendered.as_ref().filter(|_| args.fix && is_changed()) {
         return Err(fault(format!("{origin} is rendered: change its template or values by hand")));
     }
     let new = apply(index, old, report).map_err(|error| fault(format!("{}: {error}", input.source.name)))?;

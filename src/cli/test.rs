@@ -3,6 +3,7 @@ use super::policies::{self, Refused};
 use super::{DENIED, complain, say};
 use crate::check::{Directives, Input, Outcome, Run};
 use crate::policy::PolicySet;
+use crate::report::xml_text;
 use crate::rule::Requester;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
@@ -251,19 +252,7 @@ fn junit(suites: &[Suite]) -> String {
     text
 }
 
-/// A text as XML takes it; what XML cannot hold is left out.
+/// A text as XML takes it.
 fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' | '\t' => escaped.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    quick_xml::escape::escape(xml_text(text)).into_owned()
 }

@@ -34,7 +34,7 @@ struct Names {
 }
 
 impl Installed {
-    /// Watches them for ever.
+    /// Watches them; it never ends.
     pub(super) async fn follow(&self, client: kube::Client) {
         run(client, &WatchState::new(CUSTOM_RESOURCES), self.clone()).await;
     }

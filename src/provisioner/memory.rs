@@ -47,7 +47,7 @@ impl Memory {
         self.refusals.push(Refusal { node, times, told: now, until, why: why.to_owned(), silent: false });
     }
 
-    /// A node's agent does not answer: others go before it, should it be chosen anew.
+    /// A node's agent does not answer: others go before it, should it be chosen again.
     pub(super) fn silent(&mut self, node: &str, now: Duration) {
         self.refusals.retain(|refusal| &*refusal.node != node);
         let (node, until) = (node.into(), now + RETRY.longest);

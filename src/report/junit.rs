@@ -95,7 +95,7 @@ type Xml = Writer<Vec<u8>>;
 
 fn open(writer: &mut Xml, tag: &str, name: &str, counts: Counts) -> io::Result<()> {
     let mut start = BytesStart::new(tag);
-    start.push_attribute(("name", allowed(name).as_str()));
+    start.push_attribute(("name", xml_text(name).as_str()));
     start.push_attribute(("tests", counts.tests.to_string().as_str()));
     start.push_attribute(("failures", counts.failures.to_string().as_str()));
     start.push_attribute(("errors", counts.errors.to_string().as_str()));
@@ -104,9 +104,9 @@ fn open(writer: &mut Xml, tag: &str, name: &str, counts: Counts) -> io::Result<(
 
 fn write_case(writer: &mut Xml, file: &str, case: &Case<'_>, fail_on: Action) -> io::Result<()> {
     let mut start = BytesStart::new("testcase");
-    start.push_attribute(("name", allowed(&case.name).as_str()));
-    start.push_attribute(("classname", allowed(file).as_str()));
-    start.push_attribute(("file", allowed(file).as_str()));
+    start.push_attribute(("name", xml_text(&case.name).as_str()));
+    start.push_attribute(("classname", xml_text(file).as_str()));
+    start.push_attribute(("file", xml_text(file).as_str()));
     if case.problems.is_empty() {
         return writer.write_event(Event::Empty(start));
     }
@@ -123,11 +123,11 @@ fn write_case(writer: &mut Xml, file: &str, case: &Case<'_>, fail_on: Action) ->
         let mut start = BytesStart::new(tag);
         if tag != "system-out" {
             start.push_attribute(("type", first.rule));
-            start.push_attribute(("message", allowed(first.message).as_str()));
+            start.push_attribute(("message", xml_text(first.message).as_str()));
         }
         writer.write_event(Event::Start(start))?;
         let text: String = problems.iter().map(|problem| described(problem)).collect();
-        writer.write_event(Event::Text(BytesText::new(&allowed(&text))))?;
+        writer.write_event(Event::Text(BytesText::new(&xml_text(&text))))?;
         writer.write_event(Event::End(BytesEnd::new(tag)))?;
     }
     writer.write_event(Event::End(BytesEnd::new("testcase")))
@@ -149,7 +149,7 @@ fn described(problem: &Problem<'_>) -> String {
 }
 
 /// The text without the characters that XML 1.0 cannot hold, escaped or not.
-fn allowed(text: &str) -> String {
+pub fn xml_text(text: &str) -> String {
     let is_char = |char: &char| matches!(char, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     text.chars().map(|char| if is_char(&char) { char } else { '\u{fffd}' }).collect()
 }

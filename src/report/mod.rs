@@ -16,5 +16,6 @@ mod table;
 pub use format::{Format, Options, render};
 pub use human::{applied, human, not_judged, policies, summary_line};
 pub use json::json;
+pub use junit::xml_text;
 pub use manual::{rule_list, rule_manual, rules_markdown};
 pub use table::table;
