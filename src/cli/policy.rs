@@ -97,14 +97,8 @@ fn diff(args: &DiffArgs) -> Result<ExitCode> {
     let (old, new) = (old?, new?);
     let (found, context) = (input::read(&args.paths), input::read(&args.context));
     let judge = |loaded: &Loaded| {
-        let run = Run {
-            policies: &loaded.set,
-            context: &context.inputs,
-            complete: !context.inputs.is_empty(),
-            namespace: &args.namespace,
-            today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
-            requester: None,
-        };
+        let run = Run { namespace: &args.namespace, ..Run::new(&loaded.set, super::today()) };
+        let run = run.in_cluster(&context.inputs);
         lines(&run.check(&found.inputs), &found.inputs)
     };
     let (before, after) = (judge(&old), judge(&new));
