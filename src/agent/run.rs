@@ -238,7 +238,7 @@ impl Running {
         let (asked, version) = match read(object) {
             Ok(read) => read,
             Err(fault) => {
-                tracing::error!(volume = name, "a NodeVolume cannot be read and is left alone: {fault}");
+                tracing::error!(volume = name, %fault, "a NodeVolume cannot be read and is left alone");
                 return;
             }
         };
@@ -246,7 +246,9 @@ impl Running {
         if own != other {
             tracing::error!(
                 volume = name,
-                "a NodeVolume has the label of the node {own}, and its spec is of the node {other}: it is left alone"
+                label = own,
+                spec = other,
+                "the label and the spec of a NodeVolume name different nodes; it is left alone"
             );
             return;
         }
@@ -289,9 +291,11 @@ impl Running {
             }
             News::Node(Err(error)) => {
                 let node = &self.agent.options.node;
+                let error = chain(&error);
                 tracing::warn!(
-                    "failed to read the Node {node}: {}; without it no volume is made. Is --node-name right?",
-                    chain(&error)
+                    node,
+                    error,
+                    "failed to read the Node; without it no volume is made. Is --node-name right?"
                 );
                 self.node_asked = None;
                 let (client, sender, node) = (self.client.clone(), self.sender.clone(), node.clone());
@@ -304,7 +308,10 @@ impl Running {
                 self.storage.writing = false;
                 if let Err(error) = written {
                     self.agent.shared.metrics.write_errors.inc();
-                    tracing::warn!("failed to write the NodeStorage: {}; it is tried again", chain(&error));
+                    tracing::warn!(
+                        error = chain(&error),
+                        "failed to write the NodeStorage; it is tried again"
+                    );
                     self.changed.get_or_insert_with(|| Instant::now() + NODE_PAUSE);
                 }
             }

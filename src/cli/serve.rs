@@ -140,11 +140,11 @@ async fn serve(args: &Args) -> Result<()> {
     };
     let state = State::new(set, lookup, caches, follower.certificates(), clock.clone(), limits);
     tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
         policies = state.policies.load().policies().len(),
-        "volgate {} serves {} and health on {}",
-        env!("CARGO_PKG_VERSION"),
-        args.listen,
-        args.health_listen
+        listen = %args.listen,
+        health = %args.health_listen,
+        "the webhook has started"
     );
 
     let makes_baseline = args.register && !args.no_baseline;

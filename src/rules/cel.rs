@@ -16,6 +16,10 @@ mod values;
 
 /// Asks what an expression in CEL says, with the functions that Kubernetes has in its admission policies.
 ///
+/// # Why it matters
+/// A rule of your own, for what no other rule asks, in the language that admission policies are written in.
+///
+/// # What it checks
 /// The expression must come to `true`; `false` is a finding at `field`. So is an expression that fails, because a
 /// question that cannot be answered is no "yes": guard what may be absent with `has(…)` or `.?field.orValue(…)`, and
 /// narrow the rule with `kinds` or `when`. It sees
@@ -46,6 +50,7 @@ mod values;
 /// Jobs and the like as well. One that reads `object` is asked about the kinds alone that `match` and `kinds` name. Where
 /// `field` begins with `podSpec` or `podMeta`, a finding points at the place that the object has it at.
 ///
+/// # Example
 /// ```yaml
 /// - cel:
 ///     name: one-volume-driver
@@ -54,6 +59,7 @@ mod values;
 ///     message: NFS volumes come from claims of the class nas
 /// ```
 ///
+/// # Details
 /// In CI less is known than in a cluster, and the webhook is asked about less than `check`:
 ///
 /// - the API server fills in defaults before the webhook is asked (`spec.volumeMode`, `spec.replicas`, `terminationGracePeriodSeconds`,
@@ -82,6 +88,7 @@ mod values;
 /// containers, mounts and volumes have no `facts`. A regular expression is compiled once, to 256 KiB at most, and what it
 /// looks at takes the more steps the larger it is.
 ///
+/// # What it does not check
 /// On an update, Kubernetes' own limits stand: a claim is judged again for its size and its VolumeAttributesClass, so that
 /// only findings beneath `spec.resources` and `spec.volumeAttributesClassName` count, and an ephemeral container for those
 /// beneath `spec.ephemeralContainers`.

@@ -12,23 +12,29 @@ use std::sync::Arc;
 
 /// Says which classes claims may ask for.
 ///
-/// The class decides what a volume costs, where it can be used from and what becomes of it. This rule judges claims, a
-/// StatefulSet's volumeClaimTemplates and generic ephemeral volumes, where a refused class would otherwise show only
-/// when the pods do not come up. A class has three states. A name must fit `allow` and not `deny`. An absent class is
-/// judged as the cluster's default; where that is not known, as in CI without a cluster, an `allow` list makes it a
-/// warning. `""` asks for a volume without a class, made by hand: `allowNone` decides. The legacy annotation
-/// `volume.beta.kubernetes.io/storage-class` counts and wins over the field, as it does in Kubernetes.
+/// # Why it matters
+/// The class decides what a volume costs, where it can be used from and what becomes of it.
 ///
+/// # What it checks
+/// This rule judges claims, a StatefulSet's volumeClaimTemplates and generic ephemeral volumes, where a refused class
+/// would otherwise show only when the pods do not come up. A class has three states. A name must fit `allow` and not
+/// `deny`. An absent class is judged as the cluster's default; where that is not known, as in CI without a cluster, an
+/// `allow` list makes it a warning. `""` asks for a volume without a class, made by hand: `allowNone` decides. The legacy
+/// annotation `volume.beta.kubernetes.io/storage-class` counts and wins over the field, as it does in Kubernetes.
+///
+/// # Example
 /// ```yaml
 /// - claimClass: {allow: [local-path, "fast-*"]}
 /// ```
 /// Bad: `storageClassName: fsat-ssd`, which no cluster has: the claim stays Pending forever.
 /// Good: `storageClassName: fast-ssd`.
 ///
+/// # Details
 /// With `requireName` every claim has to say which class it means, since the default is another tomorrow or in the next
 /// cluster. Where a cluster has a default, the API server writes it into a claim before volgate is asked: there the
 /// templates of workloads are refused, and in CI the claims as well.
 ///
+/// # What it does not check
 /// `mustExist` is silent where not all classes are known, and for a class that only volumes made by hand have: such a
 /// class needs no object. The rule does not look at the class of the volume that a claim is bound to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

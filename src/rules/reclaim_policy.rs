@@ -9,14 +9,20 @@ use std::sync::Arc;
 
 /// Refuses stateful data that goes when its claim goes.
 ///
+/// # Why it matters
 /// With reclaim policy Delete, one `kubectl delete pvc`, a deleted namespace or a Helm uninstall takes the data along.
+///
+/// # What it checks
 /// This rule looks at the data of stateful workloads (those that `durable-data` knows, and the templates of a
 /// StatefulSet) and refuses a claim whose class or volume has reclaim policy Delete, and a StatefulSet whose
 /// `persistentVolumeClaimRetentionPolicy` deletes the claims.
 ///
-/// Bad: postgres on a class with `reclaimPolicy: Delete`; `whenScaled: Delete` on a StatefulSet of a database.
-/// Good: a class with `reclaimPolicy: Retain`. Claims whose class is not known are passed over: `durable-data` with
-/// `require: volume` warns of them.
+/// # Example
+/// Bad: postgres on a class with `reclaimPolicy: Delete`; `whenScaled: Delete` on a StatefulSet of a database. Good: a
+/// class with `reclaimPolicy: Retain`.
+///
+/// # What it does not check
+/// Claims whose class is not known are passed over: `durable-data` with `require: volume` warns of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {

@@ -9,10 +9,15 @@ use std::sync::Arc;
 
 /// Says what a StorageClass may look like.
 ///
-/// A class decides for every claim that names it what becomes of the data when the claim goes, who makes the volume and how:
-/// encrypted or not, replicated or not. None of that can be changed in a class that exists, and a volume keeps what it was made
-/// with. This rule judges StorageClass objects when they are made: their reclaim policy, their provisioner, their parameters.
+/// # Why it matters
+/// A class decides for every claim that names it what becomes of the data when the claim goes, who makes the volume and
+/// how: encrypted or not, replicated or not. None of that can be changed in a class that exists, and a volume keeps what
+/// it was made with.
 ///
+/// # What it checks
+/// This rule judges StorageClass objects when they are made: their reclaim policy, their provisioner, their parameters.
+///
+/// # Example
 /// ```yaml
 /// - storageClass:
 ///     reclaimPolicy: Retain
@@ -22,9 +27,13 @@ use std::sync::Arc;
 /// ```
 /// Bad: a class without `reclaimPolicy`, which means `Delete`. Good: `reclaimPolicy: Retain`.
 ///
-/// What stands in a parameter is compared as it is written, capital letters and all. A class has no namespace: in `match`, use
-/// `objectSelector` where not every class is meant. The rule does not look at claims: that is `claimClass`; nor at volumes that
-/// exist, nor at classes that do: `reclaimPolicy` speaks of a database whose class deletes.
+/// # Details
+/// What stands in a parameter is compared as it is written, capital letters and all. A class has no namespace: in
+/// `match`, use `objectSelector` where not every class is meant.
+///
+/// # What it does not check
+/// The rule does not look at claims: that is `claimClass`; nor at volumes that exist, nor at classes that do:
+/// `reclaimPolicy` speaks of a database whose class deletes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {

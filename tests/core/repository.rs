@@ -61,6 +61,17 @@ fn the_rules_page_is_fresh() {
 }
 
 #[test]
+fn every_rule_has_a_manual_page_with_the_same_headings() {
+    const HEADINGS: [&str; 5] =
+        ["WHY IT MATTERS", "WHAT IT CHECKS", "EXAMPLE", "WHAT IT DOES NOT CHECK", "PARAMETERS"];
+    for rule in volgate::rules::all() {
+        let page = volgate::report::rule_manual(rule);
+        let has: Vec<&str> = page.lines().filter(|line| HEADINGS.contains(line)).collect();
+        assert_eq!(has, HEADINGS, "{}:\n{page}", rule.id);
+    }
+}
+
+#[test]
 fn every_link_leads_somewhere() {
     let mut pages: Vec<String> =
         ["README.md", "CHANGELOG.md", "SECURITY.md", "policies/tests/README.md", "tests/node/README.md"]
