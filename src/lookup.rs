@@ -7,6 +7,7 @@ use crate::facts::{
 use crate::model::HOSTNAME;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// The kinds of object that can be looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,26 @@ pub enum LookupKind {
     Namespace,
     /// Nodes.
     Node,
+}
+
+impl LookupKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Claim, Self::Volume, Self::Class, Self::Namespace, Self::Node];
+
+    /// The kind's name in an object.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Claim => "PersistentVolumeClaim",
+            Self::Volume => "PersistentVolume",
+            Self::Class => "StorageClass",
+            Self::Namespace => "Namespace",
+            Self::Node => "Node",
+        }
+    }
+
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
 }
 
 /// The volumes of a class that no claim has taken, counted.
@@ -143,13 +164,27 @@ pub struct MapLookup {
     configs: BTreeMap<(ConfigKind, String), BTreeMap<String, Arc<ConfigFacts>>>,
     /// Namespace and `<template>-<set>` of every StatefulSet's claims.
     set_claims: BTreeSet<(String, String)>,
-    complete: bool,
+    /// The kinds of which every object is known, a bit each.
+    known: u8,
+    /// The others that somebody asked for.
+    asked: Arc<AtomicU8>,
 }
 
 impl MapLookup {
     /// Says that the maps hold the whole cluster, so that what is not found does not exist.
     pub fn set_complete(&mut self) {
-        self.complete = true;
+        LookupKind::ALL.into_iter().for_each(|kind| self.set_known(kind));
+    }
+
+    /// Says that the maps hold every object of a kind.
+    pub fn set_known(&mut self, kind: LookupKind) {
+        self.known |= kind.bit();
+    }
+
+    /// The kinds that made a difference so far because not every object of them is known.
+    pub fn missed(&self) -> impl Iterator<Item = LookupKind> + use<> {
+        let asked = self.asked.load(Relaxed);
+        LookupKind::ALL.into_iter().filter(move |kind| asked & kind.bit() != 0)
     }
 
     /// Remembers an object if it is of a kind that can be looked up; a later one of the same name replaces it.
@@ -235,8 +270,12 @@ impl MapLookup {
 }
 
 impl Lookup for MapLookup {
-    fn knows_all(&self, _kind: LookupKind) -> bool {
-        self.complete
+    fn knows_all(&self, kind: LookupKind) -> bool {
+        let known = self.known & kind.bit() != 0;
+        if !known {
+            self.asked.fetch_or(kind.bit(), Relaxed);
+        }
+        known
     }
     fn claim(&self, namespace: &str, name: &str) -> Option<Arc<ClaimFacts>> {
         self.claims.get(namespace)?.get(name).cloned()
