@@ -421,6 +421,7 @@ impl Run<'_> {
     pub(crate) fn lookup(&self, inputs: &[Input]) -> MapLookup {
         let mut lookup = MapLookup::default();
         if self.complete {
+            lookup.set_state();
             state::kinds(self.context).for_each(|kind| lookup.set_known(kind));
         }
         let context = manifests(self.context);

@@ -100,6 +100,11 @@ impl ByHost {
 pub trait Lookup: Send + Sync {
     /// Whether every object of the kind is known, so that one that is not found does not exist.
     fn knows_all(&self, kind: LookupKind) -> bool;
+    /// Whether a cluster's state was given that leaves the kind out, so that one which is not found may well be there. Only `check`
+    /// is given such.
+    fn leaves_out(&self, _kind: LookupKind) -> bool {
+        false
+    }
     /// A claim.
     fn claim(&self, namespace: &str, name: &str) -> Option<Arc<ClaimFacts>>;
     /// A volume.
@@ -166,6 +171,8 @@ pub struct MapLookup {
     set_claims: BTreeSet<(String, String)>,
     /// The kinds of which every object is known, a bit each.
     known: u8,
+    /// Whether the maps hold a cluster's state, which may leave kinds out.
+    is_state: bool,
     /// The others that somebody asked for.
     asked: Arc<AtomicU8>,
 }
@@ -179,6 +186,11 @@ impl MapLookup {
     /// Says that the maps hold every object of a kind.
     pub fn set_known(&mut self, kind: LookupKind) {
         self.known |= kind.bit();
+    }
+
+    /// Says that the maps hold a cluster's state: nothing is known of a kind that is not in it.
+    pub fn set_state(&mut self) {
+        self.is_state = true;
     }
 
     /// The kinds that made a difference so far because not every object of them is known.
@@ -276,6 +288,9 @@ impl Lookup for MapLookup {
             self.asked.fetch_or(kind.bit(), Relaxed);
         }
         known
+    }
+    fn leaves_out(&self, kind: LookupKind) -> bool {
+        self.is_state && !self.knows_all(kind)
     }
     fn claim(&self, namespace: &str, name: &str) -> Option<Arc<ClaimFacts>> {
         self.claims.get(namespace)?.get(name).cloned()

@@ -20,4 +20,5 @@ mod reports;
 mod repository;
 #[cfg(feature = "serve")]
 mod server;
+mod since;
 mod yaml;
