@@ -59,6 +59,8 @@ pub use role::{registration_cluster_rules, registration_namespace_rules, removal
 pub use secret::{SECRET, SecretSettings, shared_ca};
 pub use snapshot::{policy_snapshot, snapshot};
 pub use unregister::unregister;
+pub(crate) use watch::events;
+pub(crate) use watched::{NODE_STORAGES, NODE_VOLUMES};
 pub use watched::{Watched, role_rules};
 
 /// What goes wrong between volgate and the API server.
