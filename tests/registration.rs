@@ -321,7 +321,7 @@ async fn operators_do_not_wait(cluster: &Cluster) {
 }
 
 const VALIDATING: &str = "validatingwebhookconfiguration volgate";
-const MUTATING: &str = "mutatingwebhookconfiguration volgate";
+const MUTATING: &str = "mutatingwebhookconfiguration zz-volgate";
 const SECRET: &str = "-n volgate-system secret volgate-tls";
 
 fn failure_policies(configuration: &Value) -> Vec<&str> {
@@ -375,7 +375,7 @@ async fn an_installation_refuses_nobody_from_its_beginning_to_its_end() {
         ("a dry run of its own was answered", 1),
         // With Ignore, and raised.
         ("wrote the ValidatingWebhookConfiguration volgate", 2),
-        ("wrote the MutatingWebhookConfiguration volgate", 2),
+        ("wrote the MutatingWebhookConfiguration zz-volgate", 2),
     ] {
         assert_eq!(replicas.said(words), times, "{words}: {}", replicas.logs());
     }
