@@ -433,6 +433,7 @@ pub fn configurations(
 mod tests {
     use super::*;
     use crate::facts::WorkloadKind;
+    use crate::policy::{PolicySet, embedded_baseline};
 
     #[test]
     fn every_controller_that_proves_an_owner_is_asked_about_apart() {
@@ -575,6 +576,46 @@ mod tests {
             assert_eq!(format!("{}s", kind.to_lowercase()), resource);
             assert!(WorkloadKind::of(group, kind).unwrap().has_replicas());
         }
+    }
+
+    #[test]
+    fn what_is_sent_follows_the_policies() {
+        let of = |policies| PolicySet::build(policies).unwrap().interest();
+        let configured = |interest: Interest| {
+            let (mutating, validating) =
+                configurations(&Registration { interest, mutating_name: LAST_NAME, ..registration() });
+            assert_eq!(mutating.metadata.name.as_deref(), Some(LAST_NAME));
+            (serde_json::to_value(mutating).unwrap(), serde_json::to_value(validating).unwrap())
+        };
+        let condition = |configuration: &serde_json::Value| {
+            let conditions = configuration["webhooks"][0]["matchConditions"].as_array().unwrap().clone();
+            let ours = conditions.into_iter().find(|it| it["name"] == "may-matter-to-a-policy");
+            ours.map(|it| it["expression"].as_str().unwrap().to_owned())
+        };
+        let resources = |configuration: &serde_json::Value| configuration["webhooks"].to_string();
+
+        let (mutating, validating) = configured(of(vec![embedded_baseline().unwrap()]));
+        for configuration in [&mutating, &validating] {
+            let text = resources(configuration);
+            assert!(text.contains(r#""pods""#) && text.contains(r#""persistentvolumeclaims""#), "{text}");
+            assert!(!text.contains("/scale"), "the baseline reads no replicas: {text}");
+        }
+        assert!(condition(&validating).unwrap().contains("redis"), "images are looked at");
+        assert!(!condition(&mutating).unwrap().contains("matches"), "and nothing of them is changed");
+
+        let (mutating, validating) = configured(of(Vec::new()));
+        for configuration in [&mutating, &validating] {
+            let text = resources(configuration);
+            assert!(!text.contains("persistentvolume") && !text.contains("storageclasses"), "{text}");
+            assert_eq!(
+                condition(configuration).unwrap(),
+                "request.kind.kind in ['Scale']",
+                "which no rule has"
+            );
+        }
+
+        let (mutating, validating) = configured(Interest::everything());
+        assert_eq!((condition(&mutating), condition(&validating)), (None, None));
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod judge;
 mod parts;
 
 use super::calls::{Calls, Fault};
-use super::register::NAME;
+use super::register::{LAST_NAME, NAME};
 use super::watched::{
     CLASSES, MUTATING_WEBHOOKS, NODE_STORAGES, NODE_VOLUMES, NODES, POLICIES, VALIDATING_WEBHOOKS,
 };
