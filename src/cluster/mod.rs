@@ -48,8 +48,8 @@ pub use provisioner::{
     provisioner_metrics_sample, provisioner_namespace_rules,
 };
 pub use register::{
-    CustomResource, Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, NamespacedName, Registration,
-    VALIDATE_PATH, VERSION_ANNOTATION, configurations, host,
+    CustomResource, Endpoint, FIELD_MANAGER, FailurePolicy, LAST_NAME, MUTATE_PATH, NAME, NamespacedName,
+    Registration, VALIDATE_PATH, VERSION_ANNOTATION, configurations, host,
 };
 pub use registrar::{
     Authorities, Bundle, Known, OWNER_ROLE, PolicyKeeping, Registrar, RegistrarOptions, until_removed,
