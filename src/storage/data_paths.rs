@@ -58,7 +58,7 @@ impl<'w, 'a> DataPath<'w, 'a> {
 
     /// Whether both are of one product and the same lies beneath both: one thing to tell.
     pub fn is_alike(&self, other: &Self) -> bool {
-        let mount = |data: &Self| data.cover.mount.map(|mount| mount.index);
+        let mount = |data: &Self| data.cover.mount.map(|mount| mount.volume);
         let product = |data: &Self| match data.why {
             Why::Product { name, dispensable, copy, .. } => Some((name, dispensable, copy)),
             _ => None,

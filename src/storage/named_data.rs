@@ -46,11 +46,11 @@ pub fn is_named_data(mount: &Mount<'_>) -> bool {
     if mount.volume == EMPTY_DIR || has_word(last, &SCRATCH_NAMES) || has_word(mount.volume, &SCRATCH_NAMES) {
         return false;
     }
-    let of_a_product = || {
-        let rest = ["/var/lib/", "/var/opt/"].iter().find_map(|root| path.strip_prefix(root));
-        rest.is_some_and(|rest| !rest.split('/').next().is_some_and(|owner| NO_STATE.contains(&owner)))
-    };
-    has_word(last, &DATA_NAMES) || has_word(mount.volume, &DATA_NAMES) || of_a_product()
+    let rest = ["/var/lib/", "/var/opt/"].iter().find_map(|root| path.strip_prefix(root));
+    if rest.is_some_and(|rest| rest.split('/').next().is_some_and(|owner| NO_STATE.contains(&owner))) {
+        return false;
+    }
+    has_word(last, &DATA_NAMES) || has_word(mount.volume, &DATA_NAMES) || rest.is_some()
 }
 
 /// The last words of images' names that say that a database is inside.
