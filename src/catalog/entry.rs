@@ -11,6 +11,9 @@ pub struct CatalogFile {
     /// What this file is, for its readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// The day on which an entry was last changed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub date: String,
     /// The products.
     pub entries: Vec<Entry>,
 }

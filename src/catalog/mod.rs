@@ -53,6 +53,8 @@ pub struct Catalog {
     homes: HashMap<String, usize>,
     /// The custom resources of known operators.
     kinds: Kinds,
+    /// The day on which a built-in entry was last changed.
+    date: String,
 }
 
 /// A pattern of an entry.
@@ -74,7 +76,8 @@ impl Catalog {
         static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
             let file: CatalogFile = serde_json::from_str(EMBEDDED).unwrap_or_default();
             let kinds = serde_json::from_str::<KindsFile>(KINDS).unwrap_or_default();
-            Catalog { kinds: Kinds::new(kinds.kinds), ..Catalog::build(file.entries, Vec::new()) }
+            let catalog = Catalog::build(file.entries, Vec::new());
+            Catalog { kinds: Kinds::new(kinds.kinds), date: file.date, ..catalog }
         });
         &CATALOG
     }
@@ -86,6 +89,11 @@ impl Catalog {
         let mut kinds = Self::embedded().kinds.entries().to_vec();
         kinds.extend(extra_kinds);
         Self { kinds: Kinds::new(kinds), ..Self::build(Self::embedded().entries.clone(), extra) }
+    }
+
+    /// The day on which a built-in entry was last changed, such as 2026-11-29; empty of a catalog with a policy's entries.
+    pub fn date(&self) -> &str {
+        &self.date
     }
 
     /// The custom resources of known operators.

@@ -16,6 +16,7 @@ pub use counts::Counts;
 pub use crd::{crd, schema_json};
 pub use exception::CompiledException;
 pub use foreign::{Converted, converted};
+pub(crate) use load::schema_faults;
 pub use load::{another_engines, load};
 pub use matches::Holds;
 pub use schema::{

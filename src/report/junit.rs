@@ -17,7 +17,7 @@ struct Case<'r> {
 }
 
 /// The report as JUnit XML. A finding that fails the run is a failure, a weaker one is text of the case, and what could
-/// not be judged is an error.
+/// not be judged is an error. An object that a comment excuses, and that has nothing worse, is skipped.
 pub(super) fn junit(report: &Report<'_>, inputs: &[Input], fail_on: Action) -> String {
     let problems = problems(report, inputs);
     let mut suites: BTreeMap<&str, Vec<Case<'_>>> = BTreeMap::new();
@@ -51,6 +51,25 @@ struct Counts {
     tests: usize,
     failures: usize,
     errors: usize,
+    skipped: usize,
+}
+
+impl std::ops::Add for Counts {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            tests: self.tests + other.tests,
+            failures: self.failures + other.failures,
+            errors: self.errors + other.errors,
+            skipped: self.skipped + other.skipped,
+        }
+    }
+}
+
+/// Whether comments alone keep an object from failing.
+fn is_skipped(case: &Case<'_>, fail_on: Action) -> bool {
+    case.problems.iter().any(|problem| problem.comment.is_some())
+        && !case.problems.iter().any(|problem| problem.action.is_none() || fails(problem, fail_on))
 }
 
 fn fails(problem: &Problem<'_>, fail_on: Action) -> bool {
@@ -65,6 +84,7 @@ fn count(cases: &[Case<'_>], fail_on: Action) -> Counts {
         tests: cases.len(),
         failures: of(&|problem| fails(problem, fail_on)),
         errors: of(&|problem| problem.action.is_none()),
+        skipped: cases.iter().filter(|case| is_skipped(case, fail_on)).count(),
     }
 }
 
@@ -72,11 +92,8 @@ fn count(cases: &[Case<'_>], fail_on: Action) -> Counts {
 fn write(suites: &BTreeMap<&str, Vec<Case<'_>>>, fail_on: Action) -> io::Result<String> {
     let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);
     writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let total = suites.values().map(|cases| count(cases, fail_on)).fold(Counts::default(), |a, b| Counts {
-        tests: a.tests + b.tests,
-        failures: a.failures + b.failures,
-        errors: a.errors + b.errors,
-    });
+    let counts = suites.values().map(|cases| count(cases, fail_on));
+    let total = counts.fold(Counts::default(), std::ops::Add::add);
     open(&mut writer, "testsuites", "volgate", total)?;
     for (file, cases) in suites {
         open(&mut writer, "testsuite", file, count(cases, fail_on))?;
@@ -99,6 +116,9 @@ fn open(writer: &mut Xml, tag: &str, name: &str, counts: Counts) -> io::Result<(
     start.push_attribute(("tests", counts.tests.to_string().as_str()));
     start.push_attribute(("failures", counts.failures.to_string().as_str()));
     start.push_attribute(("errors", counts.errors.to_string().as_str()));
+    if counts.skipped > 0 {
+        start.push_attribute(("skipped", counts.skipped.to_string().as_str()));
+    }
     writer.write_event(Event::Start(start))
 }
 
@@ -117,10 +137,21 @@ fn write_case(writer: &mut Xml, file: &str, case: &Case<'_>, fail_on: Action) ->
     let failures = texts(&|problem| fails(problem, fail_on));
     let errors = texts(&|problem| problem.action.is_none());
     let others = texts(&|problem| problem.action.is_some() && !fails(problem, fail_on));
-    for (tag, problems) in [("error", errors), ("failure", failures), ("system-out", others)] {
+    let skipped = match is_skipped(case, fail_on) {
+        true => texts(&|problem| problem.comment.is_some()),
+        false => Vec::new(),
+    };
+    let elements = [("skipped", skipped), ("error", errors), ("failure", failures), ("system-out", others)];
+    for (tag, problems) in elements {
         // One element of each, which is what every reader of the format takes.
         let Some(first) = problems.first() else { continue };
         let mut start = BytesStart::new(tag);
+        if tag == "skipped" {
+            let excuses: Vec<String> = problems.iter().filter_map(|problem| problem.excuse()).collect();
+            start.push_attribute(("message", xml_text(&excuses.join("; ")).as_str()));
+            writer.write_event(Event::Empty(start))?;
+            continue;
+        }
         if tag != "system-out" {
             start.push_attribute(("type", first.rule));
             start.push_attribute(("message", xml_text(first.message).as_str()));
@@ -142,7 +173,7 @@ fn described(problem: &Problem<'_>) -> String {
     if let Some(help) = problem.help {
         text.push_str(&format!("  help: {help}\n"));
     }
-    if let Some(reason) = problem.excused {
+    if let Some(reason) = problem.excuse() {
         text.push_str(&format!("  excused: {reason}\n"));
     }
     text

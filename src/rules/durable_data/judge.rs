@@ -47,7 +47,7 @@ impl DurableData {
                     fate.least, fate.most
                 ),
             )
-            .help("give volgate the claim, class or volume it lies on (in CI: `--context`), or name a class")
+            .help("give volgate the claim, class or volume it lies on (in CI: `--cluster-state`), or name a class")
             .at_most(Action::Warn)
         };
         if fate.most < require {
