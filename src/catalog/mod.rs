@@ -119,6 +119,11 @@ impl Catalog {
         patterns.map(|candidate| candidate.pattern.word()).collect()
     }
 
+    /// Whether the built-in catalog knows the image by the end of its name alone, as `*-operator` does.
+    pub fn is_known_by_ending(&self, image: &str) -> bool {
+        self.listed(image).is_some_and(|(_, found, _)| found.pattern.is_ending() && !found.extension)
+    }
+
     /// Whether a container keeps data, and where. What that may cost follows from the container's size; beyond it the
     /// answer is [`Statefulness::Unplaced`].
     pub fn classify(&self, container: &ContainerView<'_>) -> Statefulness<'_> {
