@@ -12,6 +12,9 @@ pub struct CatalogFile {
     /// What this file is, for its readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// The day on which an entry was last changed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub date: String,
     /// The products.
     pub entries: Vec<Entry>,
 }
@@ -58,6 +61,11 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^[^/]")))]
     pub parts: Vec<String>,
+    /// Directories beneath each data directory that hold what people put there, as WordPress' `uploads` does: where one of them
+    /// lies on a mount that lasts, losing the rest is a warning at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^[^/]")))]
+    pub enough: Vec<String>,
     /// The data directories that the image declares with VOLUME. containerd mounts a fresh volume, which dies with
     /// the container, at each of them that has no mount at exactly its path: a claim at the parent does not help.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

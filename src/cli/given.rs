@@ -4,6 +4,7 @@ use super::ignored::Exclude;
 use super::input::{self, Found, Rendering};
 use super::input_policies::{self, FromInput};
 use super::policies;
+use super::state::StateArgs;
 use crate::check::{Fault, Input, ObjectKind, Report, Run, What};
 use crate::policy::KIND;
 use crate::rule::Requester;
@@ -28,12 +29,15 @@ impl Given {
         rendering: Rendering<'_>,
         exclude: Option<&Exclude>,
         policy: &[PathBuf],
-        context: &[PathBuf],
+        state: &StateArgs,
     ) -> Result<Self> {
+        let context = state.read()?;
+        // The policies of a cluster are in force there.
+        let of_state = if policy.is_empty() { policies::of_state(&context.inputs)? } else { None };
         Ok(Self {
-            policies: policies::read(policy)?,
+            policies: of_state.map_or_else(|| policies::read(policy), Ok)?,
             found: input::read_manifests(paths, Some(rendering), exclude),
-            context: input::read(context),
+            context,
             from_input: None,
             requester: None,
         })

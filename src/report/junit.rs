@@ -8,7 +8,7 @@ use crate::verdict::Action;
 use std::collections::BTreeMap;
 
 /// The report as JUnit XML. A finding that fails the run is a failure, a weaker one is text of the case, and what could
-/// not be judged is an error.
+/// not be judged is an error. An object that a comment excuses, and that has nothing worse, is skipped.
 pub(super) fn junit(report: &Report<'_>, inputs: &[Input], fail_on: Action) -> String {
     let problems = problems(report, inputs);
     let mut suites: BTreeMap<&str, Vec<Case>> = BTreeMap::new();
@@ -45,14 +45,23 @@ fn case(name: String, problems: &[&Problem<'_>], fail_on: Action) -> Case {
         Some(action) if problem.excused.is_none() && action >= fail_on => Tag::Failure,
         Some(_) => Tag::Output,
     };
-    let told = [Tag::Error, Tag::Failure, Tag::Output].into_iter().filter_map(|wanted| {
+    let mut told = Vec::new();
+    let excuses: Vec<String> = problems
+        .iter()
+        .filter(|problem| problem.comment.is_some())
+        .filter_map(|problem| problem.excuse())
+        .collect();
+    if !excuses.is_empty() && problems.iter().all(|problem| tag(problem) == Tag::Output) {
+        told.push(Told { tag: Tag::Skipped, rule: None, message: excuses.join("; "), text: String::new() });
+    }
+    told.extend([Tag::Error, Tag::Failure, Tag::Output].into_iter().filter_map(|wanted| {
         let mut of_tag = problems.iter().filter(|problem| tag(problem) == wanted).peekable();
         let first = of_tag.peek()?;
         let rule = (wanted != Tag::Output).then(|| first.rule.to_owned());
         let message = first.message.to_owned();
         Some(Told { tag: wanted, rule, message, text: of_tag.map(|problem| described(problem)).collect() })
-    });
-    Case { name, told: told.collect() }
+    }));
+    Case { name, told }
 }
 
 fn described(problem: &Problem<'_>) -> String {
@@ -64,7 +73,7 @@ fn described(problem: &Problem<'_>) -> String {
     if let Some(help) = problem.help {
         text.push_str(&format!("  help: {help}\n"));
     }
-    if let Some(reason) = problem.excused {
+    if let Some(reason) = problem.excuse() {
         text.push_str(&format!("  excused: {reason}\n"));
     }
     text

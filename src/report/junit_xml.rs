@@ -37,6 +37,8 @@ pub struct Told {
 /// The elements of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tag {
+    /// A comment excuses it; its text is left out.
+    Skipped,
     /// It could not be judged.
     Error,
     /// It is not as it must be.
@@ -78,13 +80,17 @@ fn open<'c>(
 ) -> io::Result<()> {
     let with = |tag: Tag| {
         let has = |case: &&Case| case.told.iter().any(|told| told.tag == tag);
-        cases.clone().filter(has).count().to_string()
+        cases.clone().filter(has).count()
     };
     let mut start = BytesStart::new(tag);
     start.push_attribute(("name", xml_text(name).as_str()));
     start.push_attribute(("tests", cases.clone().count().to_string().as_str()));
-    start.push_attribute(("failures", with(Tag::Failure).as_str()));
-    start.push_attribute(("errors", with(Tag::Error).as_str()));
+    start.push_attribute(("failures", with(Tag::Failure).to_string().as_str()));
+    start.push_attribute(("errors", with(Tag::Error).to_string().as_str()));
+    let skipped = with(Tag::Skipped);
+    if skipped > 0 {
+        start.push_attribute(("skipped", skipped.to_string().as_str()));
+    }
     writer.write_event(Event::Start(start))
 }
 
@@ -102,6 +108,7 @@ fn write_case(writer: &mut Xml, suite: &Suite, case: &Case) -> io::Result<()> {
     writer.write_event(Event::Start(start))?;
     for told in &case.told {
         let tag = match told.tag {
+            Tag::Skipped => "skipped",
             Tag::Error => "error",
             Tag::Failure => "failure",
             Tag::Output => "system-out",
@@ -112,6 +119,10 @@ fn write_case(writer: &mut Xml, suite: &Suite, case: &Case) -> io::Result<()> {
         }
         if told.tag != Tag::Output {
             start.push_attribute(("message", xml_text(&told.message).as_str()));
+        }
+        if told.tag == Tag::Skipped {
+            writer.write_event(Event::Empty(start))?;
+            continue;
         }
         writer.write_event(Event::Start(start))?;
         writer.write_event(Event::Text(BytesText::new(&xml_text(&told.text))))?;

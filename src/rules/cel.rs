@@ -1,9 +1,10 @@
 use crate::cel::{
     Code, Fault, Kind, Known, OfScaled, Program, Run, Type, Val, as_text, compile, limits, reads_pod_alone,
 };
+use crate::facts::WorkloadKind;
 use crate::model::{FieldPath, Segment};
 use crate::rule::{
-    Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind, UNREAD, kind_faults,
+    Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind, UNREAD, kind_faults,
 };
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -68,7 +69,7 @@ mod values;
 ///   a rule that reads `object` about every kind that the policy names, and says which of these no cluster will ask about;
 /// - what admission plugins and other webhooks add (sidecars, the service account's token volume) is in the cluster alone;
 /// - who asks is known in CI by `--as` alone, and a manifest is a CREATE there, so that `oldObject` is null;
-/// - `namespaceObject` has the labels in CI where the Namespace is among the manifests or in `--context`.
+/// - `namespaceObject` has the labels in CI where the Namespace is among the manifests or in `--cluster-state`.
 ///
 /// What can never be right is refused when the policy is loaded: a name that does not exist, a field that `facts`,
 /// `request` or `namespaceObject` do not have, values of types that do not go together, such as `size(x) == "1"`. Of
@@ -257,6 +258,17 @@ struct Cel {
 }
 
 impl Rule for Cel {
+    fn finds(&self) -> Concern {
+        let makes_pods =
+            |kind: &String| ["", "apps", "batch"].iter().any(|group| WorkloadKind::of(group, kind).is_some());
+        let kinds = &self.params.kinds;
+        if kinds.is_empty() || kinds.iter().any(makes_pods) {
+            Concern::anything()
+        } else {
+            Concern::default()
+        }
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let kind = &context.facts.id.kind;
         let workload = context.facts.workload();

@@ -2,7 +2,7 @@ use super::support::{fits_any, one_of};
 use crate::facts::ClassName;
 use crate::lookup::LookupKind;
 use crate::model::{FieldPath, includes, nearest, overlap, yes};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -90,6 +90,10 @@ impl Params {
 struct ClaimClass(Params);
 
 impl Rule for ClaimClass {
+    fn finds(&self) -> Concern {
+        Concern::claim_sites()
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         findings.extend(context.facts.claim_sites().filter_map(|site| self.judge(context, &site)));
     }

@@ -10,7 +10,7 @@ use super::most::Most;
 use crate::catalog::Allowance;
 use crate::facts::{Subject, WorkloadKind};
 use crate::model::{Durability, FieldPath, LabelSelector};
-use crate::rule::{Context, NewFindings, PolicyFault, Reads, Rule, RuleKind, selector_faults};
+use crate::rule::{Concern, Context, NewFindings, PolicyFault, Reads, Rule, RuleKind, selector_faults};
 use asked::Asked;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ use std::sync::Arc;
 /// it is where the directory is not known at all, because the container's arguments and variables are more than can be
 /// followed.
 ///
-/// `volgate check` reads the ConfigMaps and Secrets among the manifests and in `--context`: variables by `valueFrom` and
+/// `volgate check` reads the ConfigMaps and Secrets among the manifests and in `--cluster-state`: variables by `valueFrom` and
 /// `envFrom`, the configuration files that the catalog knows (`redis.conf`, `my.cnf`, `loki.yaml` …), and scripts that are
 /// mounted and run. What a Secret says is never shown: of a directory that it names, only the mount that covers it. The
 /// webhook has no right to read either; for it they are not known, and the answer is a warning where they matter.
@@ -149,6 +149,15 @@ struct DurableData(Params);
 impl Rule for DurableData {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        if !self.0.data.is_empty() {
+            return Concern::anything();
+        }
+        // In an image that is not known only what goes with its pod counts, by its path or its name.
+        let volumes = Concern::volumes(["csi", "emptyDir", "ephemeral", "gitRepo"]);
+        Concern { products: true, stateful_sets: true, pods_of_sets: true, ..volumes }
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

@@ -3,7 +3,7 @@ use super::support::quantity;
 use crate::facts::{Container, Mount, PodFacts, PodVolume, Section, VolumeSource};
 use crate::json::Node;
 use crate::model::{FieldPath, Quantity, nearest, yes};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -116,6 +116,10 @@ struct EmptyDir {
 impl Rule for EmptyDir {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern::volumes(["emptyDir"])
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

@@ -218,6 +218,9 @@ async fn a_real_api_server_takes_them() {
     for (verb, resource, allowed) in [
         ("patch", "validatingwebhookconfigurations/volgate", true),
         ("create", "mutatingwebhookconfigurations/volgate", true),
+        ("patch", "mutatingwebhookconfigurations/zz-volgate", true),
+        ("delete", "mutatingwebhookconfigurations/volgate", true),
+        ("delete", "mutatingwebhookconfigurations/zz-volgate", false),
         ("patch", "validatingwebhookconfigurations/other", false),
         ("create", "validatingwebhookconfigurations", false),
         ("delete", "validatingwebhookconfigurations/volgate", false),

@@ -78,10 +78,21 @@ fn check_finds_what_is_expected() {
     }
 }
 
+/// A state of these objects that has every kind, as a fixture's cluster is meant.
+fn whole_cluster(objects: &[serde_json::Value]) -> [Input; 1] {
+    let list = |api_version: &str, kind: &str| serde_json::json!({"apiVersion": api_version, "kind": kind, "items": []});
+    let mut lists = vec![serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects})];
+    lists.extend(
+        ["PersistentVolumeClaimList", "PersistentVolumeList", "NamespaceList", "NodeList"]
+            .map(|kind| list("v1", kind)),
+    );
+    lists.push(list("storage.k8s.io/v1", "StorageClassList"));
+    let text: String = lists.iter().map(|list| format!("{list}\n")).collect();
+    [Input::new(Source::new("context.json", text), true)]
+}
+
 fn check(fixture: &Fixture) -> (Vec<volgate::verdict::Finding>, json_patch::Patch) {
-    let context =
-        serde_json::json!({"apiVersion": "v1", "kind": "List", "items": fixture.cluster()}).to_string();
-    let context = [Input::new(Source::new("context.json", context), true)];
+    let context = whole_cluster(&fixture.cluster());
     let policies = fixture.policies();
     let run = Run { namespace: NAMESPACE, ..Run::new(&policies, TODAY).in_cluster(&context) };
     let inputs = [Input::new(Source::new("object.json", fixture.object.to_string()), true)];
