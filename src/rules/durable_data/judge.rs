@@ -58,6 +58,11 @@ impl DurableData {
                         `scratch`, or the image in a catalog entry of the policy";
             draft = draft.help(help).at_most(Action::Warn);
         }
+        if data.why == Why::Called {
+            let help = "mount a PersistentVolumeClaim where it keeps its data; if it keeps none, name the image in a catalog \
+                        entry of the policy, with `stateful: false`";
+            draft = draft.help(help).at_most(Action::Warn);
+        }
         if let Why::Product { name, dispensable: Some(why), .. } = data.why {
             let most = self.dispensable(asked, storage, data)?;
             if most < Action::Deny && draft.at_most.is_none() {
