@@ -104,6 +104,8 @@ pub struct Workload<'a> {
     templates_by_name: ByName,
     /// `spec.persistentVolumeClaimRetentionPolicy` of a StatefulSet: whenDeleted and whenScaled.
     pub claim_retention: Option<(&'a str, &'a str)>,
+    /// Of how many pod templates of one custom resource it is one: they share what the object may cost.
+    pub templates: usize,
     /// Whether it is a StatefulSet, or a pod that names one as its controller. Whoever writes a pod can write that: it
     /// may ask more of a pod and never excuses it, for which proof
     /// of the owner is asked.
@@ -174,6 +176,7 @@ impl<'a> Workload<'a> {
                     Vec::new()
                 },
                 claim_retention: claim_retention(spec)?,
+                templates: 1,
                 stateful_set: kind == WorkloadKind::StatefulSet
                     || owner.is_some_and(|owner| owner.kind == "StatefulSet"),
             })
@@ -219,6 +222,7 @@ impl<'a> Workload<'a> {
             templates_by_name: ByName::default(),
             claim_templates,
             claim_retention: claim_retention(beside)?,
+            templates: 1,
             stateful_set: kind == WorkloadKind::StatefulSet
                 || own.controller.is_some_and(|owner| owner.kind == "StatefulSet"),
         })
