@@ -253,6 +253,19 @@ pub struct Run<'r> {
     pub requester: Option<&'r Requester>,
 }
 
+impl<'r> Run<'r> {
+    /// A run by these policies on that day, without a context, in the namespace `default`.
+    pub fn new(policies: &'r PolicySet, today: Date) -> Self {
+        Self { policies, context: &[], complete: false, namespace: "default", today, requester: None }
+    }
+
+    /// A run in which `context`, where there is any, is the whole cluster.
+    #[must_use]
+    pub fn in_cluster(self, context: &'r [Input]) -> Self {
+        Self { context, complete: !context.is_empty(), ..self }
+    }
+}
+
 impl Run<'_> {
     /// Judges all objects of the inputs; they see each other and the context.
     pub fn check<'i>(&self, inputs: &'i [Input]) -> Report<'i> {

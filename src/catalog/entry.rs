@@ -1,6 +1,7 @@
 //! The schema of the catalog: what is known of one stateful product.
 
 use crate::facts::CustomKind;
+use crate::model::{is_yes, yes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -343,14 +344,6 @@ const PATTERN: &str = "^(([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*([a-z0-9._-]*
 
 /// One segment of an image's path.
 const PUBLISHER: &str = "^[a-z0-9._-]+$";
-
-fn yes() -> bool {
-    true
-}
-
-fn is_yes(value: &bool) -> bool {
-    *value
-}
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()

@@ -19,8 +19,9 @@ mod settings;
 mod start;
 mod statefulness;
 mod variables;
+mod words;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use crate::facts::{CustomKind, Kinds};
@@ -36,6 +37,7 @@ pub use image::ImageRef;
 use image::{ANY_NAME, Pattern, ending, stem};
 pub use start::Start;
 pub use statefulness::{CacheDoubt, DataPlace, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure};
+pub use words::{ImageWord, image_expression};
 
 const EMBEDDED: &str = include_str!("catalog.json");
 /// The custom resources of known operators, each entry of the type [`CustomKind`].
@@ -109,6 +111,12 @@ impl Catalog {
     /// The entry for an image, if the catalog has one. An entry that takes images out is one too.
     pub fn entry(&self, image: &str) -> Option<&Entry> {
         self.listed(image).map(|(entry, ..)| entry)
+    }
+
+    /// One of these stands in every image that the catalog names; none where an entry may name any image.
+    pub fn image_words(&self) -> Option<BTreeSet<ImageWord>> {
+        let patterns = self.names.values().chain(self.stems.values()).flatten();
+        patterns.map(|candidate| candidate.pattern.word()).collect()
     }
 
     /// Whether the built-in catalog knows the image by the end of its name alone, as `*-operator` does.

@@ -18,6 +18,8 @@ pub(crate) use globals::{Global, Globals, Shared};
 pub(crate) use library::as_text;
 #[cfg(test)]
 pub(crate) use library::{FUNCTIONS, is_there};
+#[cfg(test)]
+pub(crate) use program::compile_any_length;
 pub(crate) use program::{Known, Program, compile};
 pub(crate) use reads::{OfScaled, reads_pod_alone};
 pub(crate) use run::{Code, Fault, Run};

@@ -55,14 +55,9 @@ impl Given {
 
     /// The run over it today. A context, once given, is the whole cluster.
     pub(super) fn run<'g>(&'g self, namespace: &'g str) -> Run<'g> {
-        Run {
-            policies: &self.policies.set,
-            context: &self.context.inputs,
-            complete: !self.context.inputs.is_empty(),
-            namespace,
-            today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
-            requester: self.requester.as_ref(),
-        }
+        let requester = self.requester.as_ref();
+        let run = Run { namespace, requester, ..Run::new(&self.policies.set, super::today()) };
+        run.in_cluster(&self.context.inputs)
     }
 
     /// Adds what was met on the way to the texts, before what was found in them.

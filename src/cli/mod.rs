@@ -58,6 +58,11 @@ const DENIED: u8 = 1;
 /// Exit status when something could not be judged or done.
 const FAILED: u8 = 2;
 
+/// The day by which exceptions end, in UTC.
+fn today() -> jiff::civil::Date {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
+}
+
 /// A storage gate for Kubernetes: what dies with what, said before it does.
 #[derive(Debug, Parser)]
 #[command(name = "volgate", version, about, max_term_width = 100)]

@@ -98,14 +98,8 @@ fn diff(args: &DiffArgs) -> Result<ExitCode> {
     let (found, context) = (input::read(&args.paths), args.state.read()?);
     context.notices.iter().for_each(|notice| complain(&format!("volgate: {}\n", notice.message)));
     let judge = |loaded: &Loaded| {
-        let run = Run {
-            policies: &loaded.set,
-            context: &context.inputs,
-            complete: !context.inputs.is_empty(),
-            namespace: &args.namespace,
-            today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
-            requester: None,
-        };
+        let run = Run { namespace: &args.namespace, ..Run::new(&loaded.set, super::today()) };
+        let run = run.in_cluster(&context.inputs);
         lines(&run.check(&found.inputs), &found.inputs)
     };
     let (before, after) = (judge(&old), judge(&new));

@@ -434,8 +434,11 @@ impl Policies {
                 }
                 let counted =
                     set.policies().iter().map(|policy| (policy.name.clone(), policy.counts.clone()));
-                let in_force =
-                    InForce { policies: counted.collect(), left_out: left_out.into_iter().collect() };
+                let in_force = InForce {
+                    policies: counted.collect(),
+                    left_out: left_out.into_iter().collect(),
+                    interest: Some(Arc::new(set.interest())),
+                };
                 state.policies.store(Arc::new(set));
                 self.told.send_replace(in_force);
                 if let Some(cluster) = &self.cluster {

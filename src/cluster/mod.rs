@@ -48,8 +48,8 @@ pub use provisioner::{
     provisioner_metrics_sample, provisioner_namespace_rules,
 };
 pub use register::{
-    CustomResource, Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, NamespacedName, Registration,
-    VALIDATE_PATH, VERSION_ANNOTATION, configurations, host,
+    CustomResource, Endpoint, FIELD_MANAGER, FailurePolicy, LAST_NAME, MUTATE_PATH, NAME, NamespacedName,
+    Registration, VALIDATE_PATH, VERSION_ANNOTATION, configurations, host,
 };
 pub use registrar::{
     Authorities, Bundle, Known, OWNER_ROLE, PolicyKeeping, Registrar, RegistrarOptions, until_removed,
@@ -59,6 +59,8 @@ pub use role::{registration_cluster_rules, registration_namespace_rules, removal
 pub use secret::{SECRET, SecretSettings, shared_ca};
 pub use snapshot::{policy_snapshot, snapshot};
 pub use unregister::unregister;
+pub(crate) use watch::events;
+pub(crate) use watched::{NODE_STORAGES, NODE_VOLUMES};
 pub use watched::{Watched, role_rules};
 
 /// What goes wrong between volgate and the API server.

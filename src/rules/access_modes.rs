@@ -1,7 +1,7 @@
 use super::support::{best_fit, class_samples, fits_any, one_of};
 use crate::facts::ClassFacts;
 use crate::model::{AccessMode, FieldPath, nearest};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,10 @@ const MODES: [AccessMode; 4] = [
 ];
 
 impl Rule for AccessModes {
+    fn finds(&self) -> Concern {
+        Concern::claim_sites()
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         for site in context.facts.claim_sites() {
             self.judge(context, &site, findings);

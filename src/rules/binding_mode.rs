@@ -1,7 +1,7 @@
 use super::support::fits_any;
 use crate::facts::{BindingMode, ClassFacts, Subject};
 use crate::model::FieldPath;
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::ClaimSite;
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -54,6 +54,10 @@ enum Local {
 }
 
 impl Rule for BindingModeRule {
+    fn finds(&self) -> Concern {
+        Concern::claim_sites()
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         match &context.facts.subject {
             Subject::Class(class) => findings.extend(self.judge_class(context, class)),

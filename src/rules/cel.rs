@@ -1,9 +1,10 @@
 use crate::cel::{
     Code, Fault, Kind, Known, OfScaled, Program, Run, Type, Val, as_text, compile, limits, reads_pod_alone,
 };
+use crate::facts::WorkloadKind;
 use crate::model::{FieldPath, Segment};
 use crate::rule::{
-    Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind, UNREAD, kind_faults,
+    Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind, UNREAD, kind_faults,
 };
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -250,6 +251,17 @@ struct Cel {
 }
 
 impl Rule for Cel {
+    fn finds(&self) -> Concern {
+        let makes_pods =
+            |kind: &String| ["", "apps", "batch"].iter().any(|group| WorkloadKind::of(group, kind).is_some());
+        let kinds = &self.params.kinds;
+        if kinds.is_empty() || kinds.iter().any(makes_pods) {
+            Concern::anything()
+        } else {
+            Concern::default()
+        }
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let kind = &context.facts.id.kind;
         let workload = context.facts.workload();

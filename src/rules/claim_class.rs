@@ -1,8 +1,8 @@
 use super::support::{fits_any, one_of};
 use crate::facts::ClassName;
 use crate::lookup::LookupKind;
-use crate::model::{FieldPath, includes, nearest, overlap};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::model::{FieldPath, includes, nearest, overlap, yes};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -51,10 +51,6 @@ pub struct Params {
     pub allow_none: Option<bool>,
 }
 
-fn yes() -> bool {
-    true
-}
-
 impl RuleKind for Params {
     const ID: &'static str = "claim-class";
     const FIELD: &'static str = "claimClass";
@@ -88,6 +84,10 @@ impl Params {
 struct ClaimClass(Params);
 
 impl Rule for ClaimClass {
+    fn finds(&self) -> Concern {
+        Concern::claim_sites()
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         findings.extend(context.facts.claim_sites().filter_map(|site| self.judge(context, &site)));
     }

@@ -3,7 +3,7 @@ use crate::facts::{ClaimSpec, ClassName, VolumeFacts};
 use crate::json::Node;
 use crate::model::{AccessMode, FieldPath, Operation, VolumeMode, nearest};
 use crate::patch::PatchBuilder;
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind, could_be_of};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -61,6 +61,14 @@ impl RuleKind for Params {
 struct DefaultClass(Params);
 
 impl Rule for DefaultClass {
+    fn finds(&self) -> Concern {
+        Concern::claim_sites()
+    }
+
+    fn changes(&self) -> Concern {
+        Concern { claims: true, ..Concern::claim_sites() }
+    }
+
     fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
         for site in context.facts.claim_sites() {
             self.fill(context, patch, &site);

@@ -10,7 +10,7 @@ use super::most::Most;
 use crate::catalog::Allowance;
 use crate::facts::{Subject, WorkloadKind};
 use crate::model::{Durability, FieldPath, LabelSelector};
-use crate::rule::{Context, NewFindings, PolicyFault, Reads, Rule, RuleKind, selector_faults};
+use crate::rule::{Concern, Context, NewFindings, PolicyFault, Reads, Rule, RuleKind, selector_faults};
 use asked::Asked;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -138,6 +138,15 @@ struct DurableData(Params);
 impl Rule for DurableData {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        if !self.0.data.is_empty() {
+            return Concern::anything();
+        }
+        // In an image that is not known only what goes with its pod counts, by its path or its name.
+        let volumes = Concern::volumes(["csi", "emptyDir", "ephemeral", "gitRepo"]);
+        Concern { products: true, stateful_sets: true, pods_of_sets: true, ..volumes }
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

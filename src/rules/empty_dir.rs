@@ -2,8 +2,8 @@ use super::most::Most;
 use super::support::quantity;
 use crate::facts::{Container, Mount, PodFacts, PodVolume, Section, VolumeSource};
 use crate::json::Node;
-use crate::model::{FieldPath, Quantity, nearest};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::model::{FieldPath, Quantity, nearest, yes};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -52,10 +52,6 @@ pub struct Params {
     /// The largest `sizeLimit` with `medium: Memory`. Absent: `maxSize`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory: Option<String>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl RuleKind for Params {
@@ -112,6 +108,10 @@ struct EmptyDir {
 impl Rule for EmptyDir {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern::volumes(["emptyDir"])
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

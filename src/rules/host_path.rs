@@ -4,7 +4,7 @@ use super::support::one_of;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
 use crate::json::Node;
 use crate::model::{FieldPath, FsPath, below, fits, shortened};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::verdict::Action;
 use faults::{climbs, never_allowed, path_faults, useless};
 use schemars::JsonSchema;
@@ -199,6 +199,10 @@ struct Asked<'o> {
 impl Rule for HostPath {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods, Reads::Volumes]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern::volumes(["hostPath"])
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

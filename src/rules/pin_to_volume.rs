@@ -2,7 +2,7 @@ use crate::facts::{PodFacts, Workload, WorkloadKind};
 use crate::json::Node;
 use crate::model::{Effort, FieldPath, NodeSelector, NodeTerm, Operation};
 use crate::patch::PatchBuilder;
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::storage::{MOST_CANDIDATES, TiedClaim};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -73,6 +73,14 @@ struct PinToVolume(Params);
 impl Rule for PinToVolume {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern::volumes(["persistentVolumeClaim"])
+    }
+
+    fn changes(&self) -> Concern {
+        self.finds()
     }
 
     fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {

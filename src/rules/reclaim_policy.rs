@@ -1,6 +1,6 @@
 use crate::facts::{CustomClaim, Lies, Store, Subject, Workload};
-use crate::model::{Durability, FieldPath};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::model::{Durability, FieldPath, yes};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::storage::{DataPath, Place, claim_fate};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -32,10 +32,6 @@ pub struct Params {
     pub scratch: Vec<String>,
 }
 
-fn yes() -> bool {
-    true
-}
-
 impl RuleKind for Params {
     const ID: &'static str = "reclaim-policy";
     const FIELD: &'static str = "reclaimPolicy";
@@ -55,6 +51,10 @@ struct ReclaimPolicy(Params);
 impl Rule for ReclaimPolicy {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern { stateful_sets: true, ..Concern::volumes(["persistentVolumeClaim"]) }
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

@@ -1,6 +1,6 @@
 use crate::facts::{ClaimSpec, Part, VolumeSource, Workload, WorkloadKind};
 use crate::model::{AccessMode, FieldPath};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::storage::{Data, Place, Why};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -58,6 +58,10 @@ struct SharedWriter;
 impl Rule for SharedWriter {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern { stateful_sets: true, ..Concern::volumes(["persistentVolumeClaim"]) }
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

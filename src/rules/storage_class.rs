@@ -1,7 +1,7 @@
 use super::support::{fits_any, one_of};
 use crate::facts::{ClassFacts, ReclaimPolicy, Subject};
 use crate::model::{FieldPath, fits, includes, overlap, shortened};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -144,6 +144,10 @@ const SHOWN: usize = 100;
 impl Rule for StorageClass {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Classes]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern::default()
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

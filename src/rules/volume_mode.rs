@@ -1,7 +1,7 @@
 use super::support::fits_any;
 use crate::facts::{Container, VolumeSource, Workload};
 use crate::model::{FieldPath, VolumeMode};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind, Place, Storage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,11 @@ impl RuleKind for Params {
 struct VolumeModeRule(Params);
 
 impl Rule for VolumeModeRule {
+    fn finds(&self) -> Concern {
+        // Whatever is taken as a device is looked at, and what mounts a claim.
+        Concern { devices: true, ..Concern::claim_sites().or(&Concern::volumes(["persistentVolumeClaim"])) }
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         for site in context.facts.claim_sites() {
             findings.extend(self.class_cannot(context, &site));

@@ -2,7 +2,7 @@ use super::named_volume;
 use crate::facts::{NodeFacts, PodFacts, Subject, WorkloadKind};
 use crate::lookup::{Lookup, LookupKind};
 use crate::model::{Brief, Effort, FieldPath, HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{MOST_CANDIDATES, TiedClaim};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -53,6 +53,10 @@ impl RuleKind for Params {
 struct VolumeReachable;
 
 impl Rule for VolumeReachable {
+    fn finds(&self) -> Concern {
+        Concern::volumes(["persistentVolumeClaim"])
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         if let Subject::Claim(claim) = &context.facts.subject {
             named_volume::check(context, claim, findings);

@@ -2,7 +2,7 @@ use super::support::{fits_any, one_of};
 use crate::facts::{PodVolume, VolumeSource, Workload, WorkloadKind};
 use crate::json::Node;
 use crate::model::{FieldPath, beginning, nearest};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -121,6 +121,10 @@ struct VolumeTypes(Params);
 impl Rule for VolumeTypes {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern::any_volume()
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

@@ -21,4 +21,5 @@ mod repository;
 #[cfg(feature = "serve")]
 mod server;
 mod since;
+mod ways_in;
 mod yaml;
