@@ -117,6 +117,11 @@ impl Pattern {
         self.versioned
     }
 
+    /// Whether it is about the end of names alone.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending
+    }
+
     /// Whether it says nothing of who publishes the image: `redis`.
     pub(super) fn is_name_alone(&self) -> bool {
         self.name_at == 0 && !self.versioned && !self.ending

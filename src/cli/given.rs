@@ -4,6 +4,7 @@ use super::ignored::Exclude;
 use super::input::{self, Found, Rendering};
 use super::input_policies::{self, FromInput};
 use super::policies;
+use super::state::StateArgs;
 use crate::check::{Fault, Input, ObjectKind, Report, Run, What};
 use crate::policy::KIND;
 use crate::rule::Requester;
@@ -28,12 +29,15 @@ impl Given {
         rendering: Rendering<'_>,
         exclude: Option<&Exclude>,
         policy: &[PathBuf],
-        context: &[PathBuf],
+        state: &StateArgs,
     ) -> Result<Self> {
+        let context = state.read()?;
+        // The policies of a cluster are in force there.
+        let of_state = if policy.is_empty() { policies::of_state(&context.inputs)? } else { None };
         Ok(Self {
-            policies: policies::read(policy)?,
+            policies: of_state.map_or_else(|| policies::read(policy), Ok)?,
             found: input::read_manifests(paths, Some(rendering), exclude),
-            context: input::read(context),
+            context,
             from_input: None,
             requester: None,
         })
@@ -51,14 +55,9 @@ impl Given {
 
     /// The run over it today. A context, once given, is the whole cluster.
     pub(super) fn run<'g>(&'g self, namespace: &'g str) -> Run<'g> {
-        Run {
-            policies: &self.policies.set,
-            context: &self.context.inputs,
-            complete: !self.context.inputs.is_empty(),
-            namespace,
-            today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
-            requester: self.requester.as_ref(),
-        }
+        let requester = self.requester.as_ref();
+        let run = Run { namespace, requester, ..Run::new(&self.policies.set, super::today()) };
+        run.in_cluster(&self.context.inputs)
     }
 
     /// Adds what was met on the way to the texts, before what was found in them.

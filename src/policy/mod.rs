@@ -18,6 +18,7 @@ pub use crd::{crd, schema_json};
 pub use exception::CompiledException;
 pub use foreign::{Converted, converted};
 pub use interest::Interest;
+pub(crate) use load::schema_faults;
 pub use load::{another_engines, load};
 pub use matches::Holds;
 pub use schema::{

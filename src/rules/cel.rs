@@ -63,7 +63,7 @@ mod values;
 ///   a rule that reads `object` about every kind that the policy names, and says which of these no cluster will ask about;
 /// - what admission plugins and other webhooks add (sidecars, the service account's token volume) is in the cluster alone;
 /// - who asks is known in CI by `--as` alone, and a manifest is a CREATE there, so that `oldObject` is null;
-/// - `namespaceObject` has the labels in CI where the Namespace is among the manifests or in `--context`.
+/// - `namespaceObject` has the labels in CI where the Namespace is among the manifests or in `--cluster-state`.
 ///
 /// What can never be right is refused when the policy is loaded: a name that does not exist, a field that `facts`,
 /// `request` or `namespaceObject` do not have, values of types that do not go together, such as `size(x) == "1"`. Of

@@ -1,7 +1,7 @@
 use super::support::{fits_any, one_of};
 use crate::facts::ClassName;
 use crate::lookup::LookupKind;
-use crate::model::{FieldPath, includes, nearest, overlap};
+use crate::model::{FieldPath, includes, nearest, overlap, yes};
 use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind};
 use crate::verdict::Action;
@@ -49,10 +49,6 @@ pub struct Params {
     /// Whether `""` may be asked for. Absent: only where `allow` is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_none: Option<bool>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl RuleKind for Params {

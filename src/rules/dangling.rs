@@ -195,6 +195,10 @@ fn missing_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut
         if made || context.lookup.claim(namespace, name).is_some() {
             continue;
         }
+        // A state without claims says nothing of them; that is told once, and not for each.
+        if context.lookup.leaves_out(LookupKind::Claim) {
+            continue;
+        }
         let place = match context.lookup.knows_all(LookupKind::Claim) {
             true => "in the cluster",
             false => "in what was given",

@@ -55,7 +55,7 @@ use std::sync::Arc;
 /// lasts, or may make the product a cache; with no such mount the data are lost wherever they lie. And so it is where the
 /// directory is not known at all, because the container's arguments and variables are more than can be followed.
 ///
-/// `volgate check` reads the ConfigMaps and Secrets among the manifests and in `--context`: variables by `valueFrom` and
+/// `volgate check` reads the ConfigMaps and Secrets among the manifests and in `--cluster-state`: variables by `valueFrom` and
 /// `envFrom`, the configuration files that the catalog knows (`redis.conf`, `my.cnf`, `loki.yaml` …), and scripts that are
 /// mounted and run. What a Secret says is never shown: of a directory that it names, only the mount that covers it. The
 /// webhook has no right to read either; for it they are not known, and the answer is a warning where they matter.

@@ -2,7 +2,7 @@ use super::most::Most;
 use super::support::quantity;
 use crate::facts::{Container, Mount, PodFacts, PodVolume, Section, VolumeSource};
 use crate::json::Node;
-use crate::model::{FieldPath, Quantity, nearest};
+use crate::model::{FieldPath, Quantity, nearest, yes};
 use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,10 +52,6 @@ pub struct Params {
     /// The largest `sizeLimit` with `medium: Memory`. Absent: `maxSize`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory: Option<String>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl RuleKind for Params {

@@ -1,6 +1,6 @@
 use super::support::quantity;
 use crate::facts::{Container, PodFacts, Section};
-use crate::model::{FieldPath, Quantity};
+use crate::model::{FieldPath, Quantity, yes};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,10 +35,6 @@ pub struct Params {
     /// The largest limit and request, such as `10Gi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<String>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl RuleKind for Params {

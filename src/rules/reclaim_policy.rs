@@ -1,5 +1,5 @@
 use crate::facts::{CustomClaim, Lies, Store, Subject, Workload};
-use crate::model::{Durability, FieldPath};
+use crate::model::{Durability, FieldPath, yes};
 use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::storage::{DataPath, Place, claim_fate};
 use crate::verdict::Action;
@@ -30,10 +30,6 @@ pub struct Params {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^/")))]
     pub scratch: Vec<String>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl RuleKind for Params {

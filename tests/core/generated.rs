@@ -26,6 +26,12 @@ fn the_crds_are_current() {
     is_current("manifests/crd.yaml", &volgate::crd::yaml(), "cargo run -- crd > manifests/crd.yaml");
 }
 
+#[test]
+fn the_schema_of_the_settings_is_current() {
+    let command = "cargo run -- config schema > docs/volgate.schema.json";
+    is_current("docs/volgate.schema.json", &volgate::cli::config_schema(), command);
+}
+
 /// The kinds of the table, for docs/custom-resources.md.
 fn kinds() -> String {
     use volgate::facts::Lies;

@@ -20,4 +20,6 @@ mod reports;
 mod repository;
 #[cfg(feature = "serve")]
 mod server;
+mod since;
+mod ways_in;
 mod yaml;

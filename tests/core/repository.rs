@@ -37,14 +37,7 @@ fn the_readme_shows_what_volgate_says() {
     let file = command.strip_prefix("$ volgate check ").unwrap();
     let set = support::run::baseline_and(&[]);
     let inputs = [support::run::input(file)];
-    let run = volgate::check::Run {
-        policies: &set,
-        context: &[],
-        complete: false,
-        namespace: "default",
-        today: support::run::TODAY,
-        requester: None,
-    };
+    let run = volgate::check::Run::new(&set, support::run::TODAY);
     let report = run.check(&inputs);
     let said = format!(
         "{}no --policy given: the built-in baseline is used\n{}\n",

@@ -49,7 +49,7 @@ impl DurableData {
                 fate.least, fate.most
             );
             NewFinding::new(field.clone(), message)
-                .help("give volgate the class it asks for (in CI: `--context`), or name a class")
+                .help("give volgate the class it asks for (in CI: `--cluster-state`), or name a class")
                 .at_most(Action::Warn)
         };
         let draft = match store.dispensable {
