@@ -16,6 +16,7 @@ mod places;
 mod resolve;
 mod script;
 mod settings;
+mod shell;
 mod start;
 mod statefulness;
 mod variables;

@@ -1,10 +1,11 @@
 //! What a container runs, as far as its words say: clients and tools alone, a server of its image, a script that nobody here
 //! can read, or a shell for a person. Data of the product needs a server.
 
-use super::argv::{Argv, FUNCTION, Word, is_shell, program, takes_script};
+use super::argv::{Argv, FUNCTION, Word, is_shell, program};
 use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
 use super::container::ContainerView;
 use super::entry::Entry;
+use super::shell::takes_script;
 use std::collections::HashSet;
 
 /// What a container starts that is more than clients and tools.

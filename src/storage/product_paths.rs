@@ -35,8 +35,8 @@ pub fn products<'w>(
     workload.pod.containers.iter().map(classify).collect()
 }
 
-/// Whether the image is known by the end of its name alone, `-operator`, and the container mounts what ends with the pod where
-/// data lie by the name: a database may be called like an operator, and an operator keeps no data there.
+/// Whether the image of a StatefulSet is known by the end of its name alone, `-operator`, and the container mounts what ends with
+/// the pod where data lie by the name: a database may be called like an operator.
 pub(super) fn is_misnamed(workload: &Workload<'_>, container: &Container<'_>, catalog: &Catalog) -> bool {
     let ends = |mount: &Mount<'_>| {
         workload.pod.volume(mount.volume).is_some_and(|volume| {
@@ -46,7 +46,8 @@ pub(super) fn is_misnamed(workload: &Workload<'_>, container: &Container<'_>, ca
             )
         })
     };
-    container.mounts.iter().any(|mount| is_named_data(mount) && ends(mount))
+    workload.stateful_set
+        && container.mounts.iter().any(|mount| is_named_data(mount) && ends(mount))
         && catalog.is_known_by_ending(container.image)
 }
 
