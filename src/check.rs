@@ -43,6 +43,7 @@ pub use cases::{Directives, Outcome};
 pub use comments::excuse_by_comments;
 pub use not_judged::{NotJudged, ObjectKind, Tally, What};
 pub use since::keep_changed;
+pub use state::every_kind;
 pub use summary::{Summary, effective};
 
 /// A text and its documents.
