@@ -61,6 +61,7 @@ fn containers(count: usize, image: &str) -> Value {
 }
 
 /// What the baseline has sent to be judged and to be changed; none where the API server refuses the object by itself.
+#[allow(clippy::type_complexity)] // rows of a table
 fn odd() -> Vec<(&'static str, Value, Option<(bool, bool)>)> {
     let template = |spec: Value| {
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": NAMESPACE}, "spec": {
