@@ -71,6 +71,10 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^/")))]
     pub image_volumes: Vec<String>,
+    /// In whose Dockerfiles the VOLUMEs were looked up, and of which tags: `docker-library/postgres, 14 to 18`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub checked: Option<String>,
     /// The image's working directory, against which relative data directories are resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^/"))]

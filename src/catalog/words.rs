@@ -14,6 +14,8 @@ pub enum ImageWord {
     Publisher(String),
     /// This end of a name, with its dash: `-operator`.
     Ending(String),
+    /// This as the last of a name's words, which `-`, `_` and `.` part: `db` of `catalogue-db`.
+    LastWord(String),
 }
 
 /// The longest name that is put into an expression.
@@ -28,12 +30,14 @@ const OUTSIDE: &str = "[^a-zA-Z0-9._-]";
 /// words, so that several images can stand in one text with blanks between them.
 pub fn image_expression(words: &BTreeSet<ImageWord>) -> Option<String> {
     let (mut names, mut open, mut endings) = (Trie::default(), String::new(), Vec::new());
+    let mut last_words = Vec::new();
     let mut plain: BTreeSet<&str> = BTreeSet::new();
     for word in words {
         let (ImageWord::Named(text)
         | ImageWord::Versioned(text)
         | ImageWord::Publisher(text)
-        | ImageWord::Ending(text)) = word;
+        | ImageWord::Ending(text)
+        | ImageWord::LastWord(text)) = word;
         if text.len() > LONGEST_NAME || !text.bytes().all(is_plain) {
             return None;
         }
@@ -42,6 +46,7 @@ pub fn image_expression(words: &BTreeSet<ImageWord>) -> Option<String> {
             ImageWord::Versioned(name) => open.push_str(&format!("|{}-[0-9]", escaped(name))),
             ImageWord::Publisher(publisher) => open.push_str(&format!("|{}/", escaped(publisher))),
             ImageWord::Ending(end) => endings.push(escaped(end)),
+            ImageWord::LastWord(last) => last_words.push(escaped(last)),
         }
     }
     for name in &plain {
@@ -62,6 +67,10 @@ pub fn image_expression(words: &BTreeSet<ImageWord>) -> Option<String> {
     if !endings.is_empty() {
         let or = if text.is_empty() { "" } else { "|" };
         text.push_str(&format!("{or}({})({OUTSIDE}|$)", endings.join("|")));
+    }
+    if !last_words.is_empty() {
+        let or = if text.is_empty() { "" } else { "|" };
+        text.push_str(&format!("{or}(^|[^a-zA-Z0-9])({})({OUTSIDE}|$)", last_words.join("|")));
     }
     (text.len() <= LONGEST).then_some(text)
 }
@@ -189,6 +198,18 @@ mod tests {
         assert_eq!(image_expression(&entry(&many).image_words().unwrap()), None);
         let long = "x".repeat(300);
         assert_eq!(image_expression(&entry(&[&long]).image_words().unwrap()), None);
+    }
+
+    #[test]
+    fn the_last_word_of_a_name_counts_wherever_the_name_stands() {
+        let words = [ImageWord::LastWord("db".to_owned()), ImageWord::Named("redis".to_owned())].into();
+        let expression = Regex::new(&image_expression(&words).unwrap()).unwrap();
+        for image in ["shop/catalogue-db:1", "user_db", "a.db@sha256:00", "db", "nginx shop/x-db nginx"] {
+            assert!(expression.is_match(image), "{image}");
+        }
+        for image in ["shop/db-backup", "mydb", "nginx:1.db2", "dbx"] {
+            assert!(!expression.is_match(image), "{image}");
+        }
     }
 
     #[test]

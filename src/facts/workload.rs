@@ -104,6 +104,8 @@ pub struct Workload<'a> {
     templates_by_name: ByName,
     /// `spec.persistentVolumeClaimRetentionPolicy` of a StatefulSet: whenDeleted and whenScaled.
     pub claim_retention: Option<(&'a str, &'a str)>,
+    /// Of how many pod templates of one custom resource it is one: they share what the object may cost.
+    pub templates: usize,
     /// Whether it is a StatefulSet, or a pod that names one as its controller. Whoever writes a pod can write that: it
     /// may ask more of a pod and never excuses it, for which proof
     /// of the owner is asked.
@@ -220,6 +222,7 @@ impl<'a> Workload<'a> {
             claim_templates: Vec::new(),
             templates_by_name: ByName::default(),
             claim_retention: None,
+            templates: 1,
             stateful_set: kind == WorkloadKind::StatefulSet || is_owned,
         }
     }

@@ -4,6 +4,7 @@
 use super::set::PolicySet;
 use crate::catalog::ImageWord;
 use crate::rule::{Concern, Reads};
+use crate::storage::DATABASES;
 use std::collections::BTreeSet;
 
 /// What may have to be judged or changed.
@@ -75,8 +76,11 @@ impl PolicySet {
         let own = (0..self.policies().len()).filter_map(|index| self.own_catalog(index));
         let catalogs = own.chain([self.catalog()]).filter(|_| finds.products);
         let words: Option<Vec<_>> = catalogs.map(|catalog| catalog.image_words()).collect();
+        // Where products are judged, so are images that are called like databases.
+        let called = DATABASES.iter().filter(|_| finds.products);
+        let called = called.map(|word| ImageWord::LastWord((*word).to_owned()));
         Interest {
-            images: words.map(|words| words.into_iter().flatten().collect()),
+            images: words.map(|words| words.into_iter().flatten().chain(called).collect()),
             changes: rules().fold(Concern::default(), |all, rule| all.or(&rule.changes())),
             finds,
             claims: any("PersistentVolumeClaim", Reads::Claims),

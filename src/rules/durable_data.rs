@@ -174,7 +174,7 @@ impl Rule for DurableData {
         let asked = Asked {
             workload,
             context,
-            allowance: Allowance::default(),
+            allowance: Allowance::among(workload.templates),
             job: context.subjects.belongs_to(WorkloadKind::Job),
             made: context.subjects.has_controller(),
             lasts: OnceCell::new(),

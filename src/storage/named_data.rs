@@ -54,7 +54,7 @@ pub fn is_named_data(mount: &Mount<'_>) -> bool {
 }
 
 /// The last words of images' names that say that a database is inside.
-const DATABASES: [&str; 10] =
+pub const DATABASES: [&str; 10] =
     ["database", "db", "mariadb", "mongo", "mongodb", "mysql", "pgsql", "postgres", "postgresql", "redis"];
 /// Words that say that it is something beside one: `zabbix-server-mysql`, `backup-postgres`.
 const BESIDE_DATABASES: [&str; 28] = [

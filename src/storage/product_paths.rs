@@ -14,7 +14,7 @@ use std::collections::HashSet;
 /// more unless its arguments or variables name them.
 const OWN_PLACES: usize = 4;
 
-/// How many more the containers of one object may have together.
+/// How many more the containers of one object may have together, those of all its pod templates counted.
 const SPARE_PLACES: usize = 1024;
 
 /// What the catalog says of each container, in their order.
@@ -24,7 +24,7 @@ pub fn products<'w>(
     lookup: &dyn Lookup,
     catalog: &'w Catalog,
 ) -> Vec<Statefulness<'w>> {
-    let allowance = Allowance::default();
+    let allowance = Allowance::among(workload.templates);
     let classify = |container: &Container<'_>| {
         if catalog.entry(container.image).is_none() || is_misnamed(workload, container, catalog) {
             return Statefulness::NotListed;
@@ -53,7 +53,8 @@ pub(super) fn is_misnamed(workload: &Workload<'_>, container: &Container<'_>, ca
 impl<'w, 'a> Data<'w, 'a> {
     /// Adds what the containers keep by what the catalog says of each. `scratch` paths are left out.
     pub(super) fn add_products(&mut self, of: &Keeper<'w, 'a, '_>, scratch: &[String]) {
-        let mut spare = SPARE_PLACES;
+        let most = SPARE_PLACES / of.workload.templates.max(1);
+        let mut spare = most;
         for (container, state) in of.workload.pod.containers.iter().zip(of.products) {
             match state {
                 Statefulness::NotListed | Statefulness::Client { .. } => {}
@@ -73,7 +74,7 @@ impl<'w, 'a> Data<'w, 'a> {
                         None => self.unplaced.push(UnplacedData {
                             container,
                             product,
-                            why: Unplaced::Excess(Excess::Places(SPARE_PLACES)),
+                            why: Unplaced::Excess(Excess::Places(most)),
                             dispensable: *dispensable,
                         }),
                     }

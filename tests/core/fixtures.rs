@@ -258,7 +258,7 @@ fn custom_resources_are_judged_by_the_table() {
                 && entry.pods.iter().all(|pods| pods.alike == volgate::facts::PodsAs::Job);
             let wanted: &[&str] = match kind.as_str() {
                 _ if batch => &["warn", "allow"],
-                "Jaeger" => &["warn", "allow"],
+                "Jaeger" | "Stream" => &["warn", "allow"],
                 "LokiStack" => &["deny", "allow"],
                 _ => &["deny", "warn", "allow"],
             };

@@ -236,6 +236,8 @@ fn under_the_baseline_little_is_sent() {
         ("ghcr.io/corp/app@sha256:00", json!([{"name": "c", "configMap": {"name": "c"}}]), false, false),
         ("nginx", json!([{"name": "s", "secret": {"secretName": "s"}}]), false, false),
         ("redis:7", json!([]), true, false),
+        ("shop/catalogue-db:1", json!([]), true, false),
+        ("shop/db-web:1", json!([]), false, false),
         ("mirror.corp:5000/bitnami/postgresql:16", json!([]), true, false),
         ("nginx", json!([{"name": "t", "emptyDir": {}}]), true, false),
         ("nginx", json!([{"name": "t"}]), true, true),
@@ -340,7 +342,12 @@ fn any_image() -> impl Strategy<Value = String> {
     let names: Vec<String> = catalog.entries().iter().flat_map(|entry| entry.images.clone()).collect();
     let prefix = prop::sample::select(vec!["", "mirror.corp:5000/", "docker.io/", "localhost/team/", "a//"]);
     let end = prop::sample::select(vec!["", ":7", "@sha256:00", "/", "-exporter", "_x", ":7@sha256:00", "x"]);
-    let name = prop_oneof![prop::sample::select(names), "[a-z]{1,6}(/[a-z]{1,6})?".prop_map(|name| name)];
+    let called = prop::sample::select(vec!["shop/catalogue-db", "user_mysql", "a.mongo", "db", "db-backup"]);
+    let name = prop_oneof![
+        prop::sample::select(names),
+        called.prop_map(str::to_owned),
+        "[a-z]{1,6}(/[a-z]{1,6})?".prop_map(|name| name)
+    ];
     (prefix, name, end).prop_map(|(prefix, name, end)| {
         format!("{prefix}{}{end}", name.replace("-#", "-16").replace("*-", "an-").replace("/*", "/any"))
     })
@@ -353,7 +360,7 @@ fn object() -> impl Strategy<Value = Value> {
     let container = (any_image(), prop::sample::select(mounts.to_vec()), any::<bool>()).prop_map(
         move |(image, mounts, block)| {
             if block {
-                json!({"name": "c", "image": image, "volumeDevices": device})
+                json!({"name": "c", "image": image, "volumeDevices": device, "ports": [{"containerPort": 3306}]})
             } else {
                 json!({"name": "c", "image": image, "volumeMounts": mounts})
             }

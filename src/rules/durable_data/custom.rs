@@ -199,6 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn the_directories_of_all_pod_templates_count_together() {
+        let disks = json!({"spec": {"containers": [{"name": "c", "image": "minio/minio", "args": ["server", "/d{1...100}"]}]}});
+        let ray = |workers: usize| {
+            json!({"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "r"},
+                   "spec": {"workerGroupSpecs": vec![json!({"groupName": "g", "template": disks}); workers]}})
+        };
+        let few = found(json!({}), &[], &ray(2));
+        assert!(few.len() == 2 && few.iter().all(|line| line.starts_with("Deny")), "{few:?}");
+        let many = found(json!({}), &[], &ray(20));
+        assert!(many.iter().all(|line| line.contains("more than 51 directories are named")), "{many:?}");
+    }
+
+    #[test]
     fn what_is_too_much_to_look_at_is_a_warning_and_no_guess() {
         let pools = vec![json!({"name": "n"}); 30_000];
         let object = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
