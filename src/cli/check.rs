@@ -2,8 +2,8 @@ use super::given::{Given, refusal};
 use super::ignored::Exclude;
 use super::input::Rendering;
 use super::progress::{Progress, Step};
-use super::{DENIED, FAILED, complain, input, render, say, values};
-use crate::check::{Change, Fault, Input, Located, Report, apply};
+use super::{DENIED, FAILED, complain, input, patch_folder, render, say, values};
+use crate::check::{Change, Fault, Input, Located, Report, Wanted, apply, component};
 use crate::report::{Format, Options, render};
 use crate::rule::Requester;
 use crate::source::SourceErrorKind;
@@ -22,6 +22,20 @@ use std::process::ExitCode;
 /// 1: something denied, 2: something could not be judged (unreadable input, bad policy).
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    #[command(flatten)]
+    judged: Judged,
+    /// Show what --fix would write, as a diff
+    #[arg(long)]
+    diff: bool,
+    /// Write what mutation would change into the files, and the volumes that `volgate fix` writes, comments and layout kept;
+    /// stdin goes to stdout
+    #[arg(long)]
+    fix: bool,
+}
+
+/// What is judged, by what, and how it is reported.
+#[derive(Debug, clap::Args)]
+pub(super) struct Judged {
     /// Files, folders (all .yaml, .yml and .json in them), patterns, charts, kustomizations, or - for stdin
     #[arg(required_unless_present = "filename")]
     paths: Vec<PathBuf>,
@@ -73,15 +87,34 @@ pub(super) struct Args {
     color: Colour,
     #[command(flatten)]
     rendering: render::Options,
-    /// Show what mutation would change, as a diff
-    #[arg(long)]
-    diff: bool,
-    /// Write what mutation would change into the files, comments and layout kept; stdin goes to stdout
-    #[arg(long)]
-    fix: bool,
 }
 
-impl Args {
+/// What is to become of the files.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Whether it is shown as a diff.
+    pub(super) show: bool,
+    /// Whether it is written into them.
+    pub(super) write: bool,
+    /// Where it is written as a patch instead.
+    pub(super) folder: Option<PathBuf>,
+    /// Whether the report is about what remains.
+    pub(super) after: bool,
+    /// What new claims ask for.
+    pub(super) claims: Wanted,
+}
+
+impl Changes {
+    fn are_asked(&self) -> bool {
+        self.show || self.write || self.folder.is_some()
+    }
+}
+
+impl Judged {
+    fn writes(&self, format: Format) -> bool {
+        self.format == format || self.report.iter().any(|further| further.format == format)
+    }
+
     fn all_paths(&self) -> Vec<PathBuf> {
         self.paths.iter().chain(&self.filename).cloned().collect()
     }
@@ -139,6 +172,12 @@ enum Colour {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let changes = Changes { show: args.diff, write: args.fix, after: args.fix, ..Changes::default() };
+    run_with(&args.judged, &changes)
+}
+
+/// Judges, and changes what is to be changed.
+pub(super) fn run_with(args: &Judged, changes: &Changes) -> Result<ExitCode> {
     let progress = Progress::start(args.quiet);
     let rendering = Rendering { options: &args.rendering, namespace: &args.namespace };
     let exclude = Exclude::new(&args.exclude).map_err(|why| anyhow!(why))?;
@@ -150,7 +189,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             if !args.no_policies_from_input {
                 given.add_policies_from_input();
             }
-            judge(args, &given, rendering, progress)
+            judge(args, given, changes, rendering, progress)
         }
         // Whoever asked for a form that programs read reads nothing else.
         Err(error) => {
@@ -162,43 +201,78 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             if args.format == Format::Human {
                 return Err(error);
             }
-            put(args, &render(args.format, &report, inputs, &options))?;
+            put(args, changes, &render(args.format, &report, inputs, &options))?;
             Ok(ExitCode::from(FAILED))
         }
     }
 }
 
-fn judge(args: &Args, given: &Given, rendering: Rendering<'_>, progress: Progress) -> Result<ExitCode> {
-    let inputs = &given.found.inputs;
+fn judge(
+    args: &Judged,
+    mut given: Given,
+    changes: &Changes,
+    rendering: Rendering<'_>,
+    progress: Progress,
+) -> Result<ExitCode> {
     progress.step(Step::Judging);
+    // Cheap: the documents are shared.
+    let old = given.found.inputs.clone();
+    let edits = args.writes(Format::Sarif) && !changes.after;
+    let mut repaired = (changes.are_asked() || edits).then(|| {
+        let wanted = Wanted { edits, rendered: changes.folder.is_some(), ..changes.claims.clone() };
+        given.run(&args.namespace).repair(&old, &wanted)
+    });
+    if let Some(repaired) = repaired.as_ref().filter(|repaired| changes.after && !repaired.repairs.is_empty())
+    {
+        given.set_inputs(repaired.inputs.clone(), &args.policy)?;
+    }
+    let inputs = &given.found.inputs;
     let run = given.run(&args.namespace);
     let mut report = run.check(inputs);
     if args.explain_policies {
         report.applied = Some(run.applied(&report, inputs));
     }
-    values::advise(given, rendering, &mut report);
-    given.add_found(&mut report);
     let mut diffs = String::new();
-    if args.diff || args.fix {
-        for (index, input) in inputs.iter().enumerate() {
-            if let Err(fault) = change(args, index, input, &report, &mut diffs) {
-                report.unwritten += changes_of(&report, index).count();
-                report.faults.push(fault);
+    if let Some(repaired) = repaired.as_mut().filter(|_| changes.are_asked()) {
+        // What the report is about may be the files as they were.
+        let other = (!changes.after && !repaired.repairs.is_empty()).then(|| run.check(&repaired.inputs));
+        let after = other.as_ref().unwrap_or(&report);
+        let mut faults = Vec::new();
+        let mut unwritten = 0;
+        match &changes.folder {
+            Some(folder) => patch_folder::write(folder, &component(&repaired.repairs, after))?,
+            None => {
+                for (index, (old, new)) in old.iter().zip(&repaired.inputs).enumerate() {
+                    if let Err(fault) = change(changes, index, (old, new), after, &mut diffs) {
+                        unwritten += changes_of(after, index).count();
+                        repaired.repairs.retain(|repair| repair.input != index);
+                        faults.push(fault);
+                    }
+                }
             }
         }
+        report.unwritten += unwritten;
+        report.faults.extend(faults);
+    }
+    values::advise(&given, rendering, &mut report);
+    given.add_found(&mut report);
+    if let Some(repaired) = repaired {
+        repaired.explain(&mut report);
+        report.repairs = repaired.repairs;
     }
     drop(progress);
     let options = Options {
         colour: false,
         quiet: args.quiet,
-        fixed: args.fix,
+        fixed: changes.write || changes.folder.is_some(),
         fail_on: args.fail_on.action(),
         policies: given.policies.notice.as_deref(),
     };
     for further in &args.report {
         replace(&further.file, &render(further.format, &report, inputs, &options))?;
     }
-    let mut text = render(args.format, &report, inputs, &Options { colour: colour(args), ..options });
+    let options = Options { colour: colour(args, changes), ..options };
+    let mut text = render(args.format, &report, inputs, &options);
     if !diffs.is_empty() {
         // What programs read must stay what it is.
         match args.format {
@@ -208,7 +282,7 @@ fn judge(args: &Args, given: &Given, rendering: Rendering<'_>, progress: Progres
     }
     // A file must not keep the report of the run before.
     if !text.is_empty() || args.output.is_some() {
-        put(args, &text)?;
+        put(args, changes, &text)?;
     }
     Ok(exit_code(&report, options.fail_on))
 }
@@ -220,35 +294,39 @@ fn changes_of<'r>(report: &'r Report<'_>, input: usize) -> impl Iterator<Item = 
     })
 }
 
-/// Shows or writes what mutation changes in one text.
+/// Shows or writes what changes in one text: the volumes that it was given, and what mutation changes beyond that.
 fn change(
-    args: &Args,
+    changes: &Changes,
     index: usize,
-    input: &Input,
-    report: &Report<'_>,
+    (old, new): (&Input, &Input),
+    after: &Report<'_>,
     diffs: &mut String,
 ) -> Result<(), Fault> {
-    let old: &str = &input.source.text;
+    let text: &str = &old.source.text;
     let fault = |message: String| Fault { spot: None, message, help: None };
-    let is_changed = || changes_of(report, index).next().is_some();
-    if let Some(origin) = input.rendered.as_ref().filter(|_| args.fix && is_changed()) {
+    let is_changed = || changes_of(after, index).next().is_some();
+    if let Some(origin) = old.rendered.as_ref().filter(|_| changes.write && is_changed()) {
         return Err(fault(format!("{origin} is rendered: change its template or values by hand")));
     }
-    let new = apply(index, old, report).map_err(|error| fault(format!("{}: {error}", input.source.name)))?;
-    if args.diff && new != old {
-        let name = &input.source.name;
-        let diff = TextDiff::from_lines(old, &new);
+    let name = &old.source.name;
+    let new = apply(index, &new.source.text, after).map_err(|error| fault(format!("{name}: {error}")))?;
+    if changes.show && new != text {
+        let diff = TextDiff::from_lines(text, &new);
         diffs.push_str(&diff.unified_diff().header(name, name).to_string());
     }
-    if args.fix { write_fixed(input, old, &new).map_err(|error| fault(format!("{error:#}"))) } else { Ok(()) }
+    if changes.write {
+        write_fixed(old, text, &new).map_err(|error| fault(format!("{error:#}")))
+    } else {
+        Ok(())
+    }
 }
 
 /// Puts the report where it is to go.
-fn put(args: &Args, text: &str) -> Result<()> {
+fn put(args: &Judged, changes: &Changes, text: &str) -> Result<()> {
     match &args.output {
         Some(path) => replace(path, text),
         // The report must not stand among the manifests.
-        None if fixes_stdin(args) => {
+        None if fixes_stdin(args, changes) => {
             complain(text);
             Ok(())
         }
@@ -257,16 +335,16 @@ fn put(args: &Args, text: &str) -> Result<()> {
 }
 
 /// Whether stdin is fixed to stdout.
-fn fixes_stdin(args: &Args) -> bool {
-    args.fix && args.all_paths().iter().any(|path| path.as_os_str() == "-")
+fn fixes_stdin(args: &Judged, changes: &Changes) -> bool {
+    changes.write && args.all_paths().iter().any(|path| path.as_os_str() == "-")
 }
 
-fn colour(args: &Args) -> bool {
+fn colour(args: &Judged, changes: &Changes) -> bool {
     let choice = match args.color {
         Colour::Always => ColorChoice::Always,
         Colour::Never => ColorChoice::Never,
         Colour::Auto if args.output.is_some() => ColorChoice::Never,
-        Colour::Auto if fixes_stdin(args) => AutoStream::choice(&std::io::stderr()),
+        Colour::Auto if fixes_stdin(args, changes) => AutoStream::choice(&std::io::stderr()),
         Colour::Auto => AutoStream::choice(&std::io::stdout()),
     };
     choice != ColorChoice::Never
@@ -299,7 +377,7 @@ fn write_fixed(input: &Input, old: &str, new: &str) -> Result<()> {
 }
 
 /// Writes a file whole or not at all, with the rights that it had.
-fn replace(path: &Path, text: &str) -> Result<()> {
+pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
     let write = || -> std::io::Result<()> {
         // A link stays a link, and what it points to is replaced; a pipe or device is written to as it is.
         let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());

@@ -44,6 +44,17 @@ impl Given {
         self.from_input = Some(input_policies::add(&mut self.policies, &self.found.inputs));
     }
 
+    /// Goes on with other texts of the same files.
+    pub(super) fn set_inputs(&mut self, inputs: Vec<Input>, policy: &[PathBuf]) -> Result<()> {
+        self.found.inputs = inputs;
+        if self.from_input.is_some() {
+            // Those among them stand elsewhere in the new texts.
+            self.policies = policies::read(policy)?;
+            self.add_policies_from_input();
+        }
+        Ok(())
+    }
+
     /// Says who applies the manifests.
     pub(super) fn set_requester(&mut self, requester: Option<Requester>) {
         self.requester = requester;

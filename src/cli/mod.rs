@@ -8,12 +8,14 @@ mod daemon;
 #[cfg(feature = "cluster")]
 mod doctor;
 mod explain;
+mod fix;
 mod given;
 mod ignored;
 mod input;
 mod input_policies;
 #[cfg(feature = "cluster")]
 mod link;
+mod patch_folder;
 mod policies;
 mod policy;
 mod progress;
@@ -51,7 +53,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Check(check::Args),
+    Check(Box<check::Args>),
+    Fix(Box<fix::Args>),
     Explain(explain::Args),
     Rules(rules::Args),
     Test(test::Args),
@@ -74,6 +77,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Check(args) => check::run(&args),
+        Command::Fix(args) => fix::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Rules(args) => rules::run(&args),
         Command::Test(args) => test::run(&args),
