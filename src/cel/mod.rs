@@ -18,6 +18,7 @@ pub(crate) use globals::{Global, Globals, Shared};
 pub(crate) use library::as_text;
 #[cfg(test)]
 pub(crate) use library::{FUNCTIONS, is_there};
+pub(crate) use parse::names;
 pub(crate) use program::{Known, Program, compile};
 pub(crate) use reads::{OfScaled, reads_pod_alone};
 pub(crate) use run::{Code, Fault, Run};

@@ -8,6 +8,7 @@ mod daemon;
 #[cfg(feature = "cluster")]
 mod doctor;
 mod explain;
+mod export;
 mod fix;
 mod given;
 mod ignored;
@@ -59,6 +60,7 @@ enum Command {
     Rules(rules::Args),
     Test(test::Args),
     Policy(policy::Args),
+    Export(export::Args),
     /// Print the CustomResourceDefinitions of volgate's objects
     Crd,
     #[cfg(feature = "cluster")]
@@ -82,6 +84,7 @@ pub fn run() -> ExitCode {
         Command::Rules(args) => rules::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Policy(args) => policy::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Crd => say(&crate::crd::yaml()).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "cluster")]
         Command::Serve(args) => serve::run(&args),

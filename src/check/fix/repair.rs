@@ -4,7 +4,7 @@ use super::super::manifest::{Manifest, text};
 use super::super::{Input, Located, Report, Run, Spot, effective};
 use super::names::Names;
 use super::plan::{Plan, Planner};
-use super::spread::Scalers;
+use super::spread::{NAMED_LATER, Scalers};
 use super::within;
 use crate::facts::Facts;
 use crate::model::{FieldPath, ObjectRef};
@@ -186,10 +186,6 @@ impl Run<'_> {
                 "{origin} is rendered; change its values or template, or let `volgate fix --as-patch` write a patch"
             ));
         }
-        let name = FieldPath::root().key("metadata").key("name");
-        if manifest.variables.contains(&name) {
-            return Err("its name is filled in later".to_owned());
-        }
         if data.is_empty() {
             return Err("nothing says in which directory of which container its data lie".to_owned());
         }
@@ -197,6 +193,10 @@ impl Run<'_> {
         let parts = Facts::read_all(&*manifest.value, Some(self.namespace), kinds);
         let parts = parts.map_err(|fault| fault.to_string())?;
         let plan = planner.plan(&parts.first, &manifest.value, data)?;
+        let name = FieldPath::root().key("metadata").key("name");
+        if !plan.claims.is_empty() && manifest.variables.contains(&name) {
+            return Err(NAMED_LATER.to_owned());
+        }
         if !plan.claims.is_empty() && is_in_typed_list(manifest) {
             return Err("it stands in a list of one kind, which cannot hold its claim".to_owned());
         }

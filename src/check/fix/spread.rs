@@ -31,6 +31,7 @@ impl Scalers {
     }
 }
 
+pub(super) const NAMED_LATER: &str = "its name is filled in later, and so its claim has none";
 const OWN_CLAIMS: &str = "use a StatefulSet, whose pods have a claim each";
 
 /// Why the workload cannot be given a claim, if it cannot.
@@ -49,6 +50,9 @@ pub(super) fn obstacle(facts: &Facts<'_>, workload: &Workload<'_>, scalers: &Sca
     }
     if facts.id.name.is_empty() || facts.id.name.ends_with('*') {
         return Some("it has no name of its own that its claim could have".to_owned());
+    }
+    if !facts.id.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)) {
+        return Some(NAMED_LATER.to_owned());
     }
     let at_a_time = |count: i64, what: &str| {
         Some(format!(
