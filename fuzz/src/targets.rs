@@ -1,4 +1,4 @@
-//! What is done with one input. `cargo fuzz` runs these on inputs that it makes, and `cargo test --test fuzz_corpus` on
+//! What is done with one input. `cargo fuzz` runs these on inputs that it makes, and `cargo test --test core fuzz_corpus` on
 //! those that are kept in `fuzz/corpus`.
 
 use serde_json::{Value, json};

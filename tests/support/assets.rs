@@ -1,4 +1,4 @@
-//! The Kubernetes binaries: taken from `KUBEBUILDER_ASSETS`, or built from `tests/cluster` with Go and kept in `target/`.
+//! The Kubernetes binaries: taken from `KUBEBUILDER_ASSETS`, or built from `tests/support/control_plane` with Go and kept in `target/`.
 
 use super::kept::kept;
 use super::process::last_lines;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The version of Kubernetes that `tests/cluster/go.mod` names.
+/// The version of Kubernetes that `tests/support/control_plane/go.mod` names.
 pub const KUBERNETES_VERSION: &str = "v1.37.2";
 
 /// The names the one binary answers to. `main.go` has the same list.
@@ -27,7 +27,7 @@ const NAMES: [&str; 8] = [
 /// The directory that holds a binary for each of kube-apiserver, etcd, kubectl and so on.
 ///
 /// `KUBEBUILDER_ASSETS` wins when it is set and not empty. Otherwise the binaries are built, once for each content of
-/// `tests/cluster` and Go version; of several processes that start at once one builds and the others wait for it.
+/// `tests/support/control_plane` and Go version; of several processes that start at once one builds and the others wait for it.
 ///
 /// # Errors
 /// A text for a person: what is missing and how to go on.
@@ -47,7 +47,7 @@ pub fn binary(name: &str) -> Result<PathBuf, String> {
     }
     Err(format!(
         "there is no {}. If KUBEBUILDER_ASSETS is set, its directory must hold {}; unset it to have all of them built \
-         from tests/cluster (needs Go)",
+         from tests/support/control_plane (needs Go)",
         path.display(),
         NAMES.join(", ")
     ))
@@ -68,12 +68,12 @@ pub fn yaml2json(args: &[&str], yaml: &str) -> Result<Vec<String>, String> {
     Ok(output.stdout.lines().map(str::to_owned).collect())
 }
 
-/// The folder of a Go module that `tests/cluster/go.mod` names, downloaded if it is not there yet.
+/// The folder of a Go module that `tests/support/control_plane/go.mod` names, downloaded if it is not there yet.
 ///
 /// # Errors
 /// A text for a person: what is missing and how to go on.
 pub fn go_module(module: &str) -> Result<PathBuf, String> {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster");
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/control_plane");
     go_version(&sources)?;
     let mut command = Command::new("go");
     command.args(["mod", "download", "-json", module]).current_dir(&sources);
@@ -91,14 +91,14 @@ fn find_or_build() -> Result<PathBuf, String> {
         if !given.is_dir() {
             return Err(format!(
                 "KUBEBUILDER_ASSETS is {}, which is no directory. Correct it, or unset it to have the control plane \
-                 built from tests/cluster (needs Go)",
+                 built from tests/support/control_plane (needs Go)",
                 given.display()
             ));
         }
         return Ok(given);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let sources = root.join("tests/cluster");
+    let sources = root.join("tests/support/control_plane");
     let cache = root.join("target/cluster");
     let key = fingerprint(&sources, &go_version(&sources)?)?;
     let what = "the Kubernetes test control plane with Go, 6 to 9 minutes the first time";

@@ -1,8 +1,7 @@
 //! What the integration tests share: a real Kubernetes control plane, and processes that never outlive their test.
 //!
 //! ```ignore
-//! mod support;
-//! use support::Cluster;
+//! use crate::support::Cluster;
 //!
 //! #[tokio::test]
 //! async fn keeps_its_data() {

@@ -1,4 +1,5 @@
-//! A test in a process of its own, to be killed: does it leave anything behind?
+//! A test in a process of its own: to be killed, which must leave nothing behind, or because it counts what the whole
+//! process takes.
 
 use super::Scratch;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ pub struct Victim {
 }
 
 impl Victim {
-    /// Starts an ignored test of this file, and waits until it has written its note.
+    /// Starts an ignored test of this binary, by its full name, and waits until it has written its note.
     ///
     /// # Panics
     /// When it ends before, or writes nothing within `limit`.
@@ -66,4 +67,16 @@ pub fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// Runs an ignored test of this binary, by its full name, in a process in which nothing else runs.
+///
+/// # Panics
+/// When it fails or there is no such test, with all that it printed.
+pub fn alone(test: &str) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--ignored", "--nocapture"]);
+    let output = super::run(command, None).unwrap();
+    assert!(output.success && output.stdout.contains("1 passed"), "{test}: {output}");
+    println!("{}", output.stdout);
 }

@@ -186,7 +186,7 @@ impl Image {
     }
 }
 
-/// The sandbox of every pod, as `tests/node/containerd.toml` names it.
+/// The sandbox of every pod, as `tests/support/node/containerd.toml` names it.
 pub fn pause() -> Image {
     Image::new("volgate.test/pause:1").shell().entrypoint(&["/bin/sleep", "2147483647"])
 }

@@ -170,9 +170,9 @@ fn configure(cluster: &Cluster, slot: &Slot, index: u8, name: &str, machine: &Ma
     });
     fs::create_dir_all(conf.join("cni")).map_err(|e| format!("failed to create {}: {e}", conf.display()))?;
     for (file, text) in [
-        ("containerd.toml", include_str!("../../node/containerd.toml")),
-        ("kubelet.yaml", include_str!("../../node/kubelet.yaml")),
-        ("kube-proxy.yaml", include_str!("../../node/kube-proxy.yaml")),
+        ("containerd.toml", include_str!("containerd.toml")),
+        ("kubelet.yaml", include_str!("kubelet.yaml")),
+        ("kube-proxy.yaml", include_str!("kube-proxy.yaml")),
         ("cni/pods.conflist", &cni.to_string()),
     ] {
         fs::write(conf.join(file), text)

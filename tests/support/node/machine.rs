@@ -1,4 +1,4 @@
-//! A machine of its own, made of namespaces: see `tests/node/machine.sh`.
+//! A machine of its own, made of namespaces: see `tests/support/node/machine.sh`.
 
 use super::super::{Output, Process, assets, run};
 use super::requirements::system;
@@ -30,9 +30,9 @@ impl Machine {
             .map_err(|e| format!("failed to create {}: {e}", root.display()))?;
         let mut command = Command::new("sh");
         command
-            .args(["-c", include_str!("../../node/cgroup.sh"), "cgroup", &slot.name(), "unshare"])
+            .args(["-c", include_str!("cgroup.sh"), "cgroup", &slot.name(), "unshare"])
             .args(["--mount", "--net", "--pid", "--cgroup", "--ipc", "--uts", "--fork", "--kill-child"])
-            .args(["sh", "-c", include_str!("../../node/machine.sh"), "machine"])
+            .args(["sh", "-c", include_str!("machine.sh"), "machine"])
             .arg(&root)
             .arg(assets()?)
             .arg(tools.root())

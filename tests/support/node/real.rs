@@ -53,10 +53,9 @@ impl RealCluster {
             services: slot.services(),
             ..options
         })?;
-        let output =
-            cluster.kubectl_blocking(&["apply", "-f", "-"], Some(include_str!("../../node/no-pull.yaml")));
+        let output = cluster.kubectl_blocking(&["apply", "-f", "-"], Some(include_str!("no-pull.yaml")));
         if !output.success {
-            return Err(format!("failed to apply tests/node/no-pull.yaml: {output}"));
+            return Err(format!("failed to apply tests/support/node/no-pull.yaml: {output}"));
         }
         let indexed = (1..=Slot::NODES).zip(nodes);
         let nodes = indexed.map(|(index, options)| Node::start(&cluster, &slot, index, options));

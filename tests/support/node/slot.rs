@@ -141,6 +141,6 @@ fn name_of(number: u8) -> String {
 
 fn clean(number: u8, dir: &Path, when: &str) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", include_str!("../../node/clean.sh"), "clean", &name_of(number)]).arg(dir).arg(when);
+    command.args(["-c", include_str!("clean.sh"), "clean", &name_of(number)]).arg(dir).arg(when);
     command
 }

@@ -1,0 +1,18 @@
+//! What needs Kubernetes' own programs (README.md here): the webhook, the provisioner's controller, the manifests and the
+//! chart against a real API server.
+// A panic is how a test fails, in its helpers too.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod caches;
+mod chart;
+mod control_plane;
+mod kubectl_yaml;
+mod live;
+mod manifests;
+mod provisioner;
+mod registration;
+mod rendering;
+mod serve;

@@ -1,0 +1,211 @@
+//! What the repository promises of itself: its commands, its generated pages, its links, its pure core.
+
+use crate::support;
+use crate::support::run::root;
+use std::path::Path;
+use std::process::Command;
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The lines of the ```sh blocks of a Markdown text.
+fn shell_lines(text: &str) -> Vec<&str> {
+    let blocks = text.split("```sh\n").skip(1);
+    blocks.flat_map(|block| block.split("```").next().unwrap().lines()).collect()
+}
+
+#[test]
+fn the_readme_has_two_commands_and_ci_runs_both() {
+    let readme = read("README.md");
+    let commands = shell_lines(&readme);
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    let script = read(".ci/run");
+    for command in commands {
+        let runs = |line: &str| {
+            line == command || line.strip_prefix(command).is_some_and(|rest| rest.starts_with(" |"))
+        };
+        assert!(script.lines().any(runs), ".ci/run does not run {command:?}");
+    }
+}
+
+#[test]
+fn the_readme_shows_what_volgate_says() {
+    let readme = read("README.md");
+    let shown = readme.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let (command, shown) = shown.split_once('\n').unwrap();
+    let file = command.strip_prefix("$ volgate check ").unwrap();
+    let set = support::run::baseline_and(&[]);
+    let inputs = [support::run::input(file)];
+    let run = volgate::check::Run {
+        policies: &set,
+        context: &[],
+        complete: false,
+        namespace: "default",
+        today: support::run::TODAY,
+        requester: None,
+    };
+    let report = run.check(&inputs);
+    let said = format!(
+        "{}no --policy given: the built-in baseline is used\n{}\n",
+        volgate::report::human(&report, &inputs, &volgate::report::Options::default()),
+        volgate::report::summary_line(&report, false)
+    );
+    assert_eq!(shown, said);
+}
+
+#[test]
+fn the_rules_page_is_fresh() {
+    let page = volgate::report::rules_markdown();
+    if std::env::var("UPDATE").is_ok_and(|value| value == "1") {
+        std::fs::write(root("docs/rules.md"), &page).unwrap();
+    }
+    assert_eq!(
+        read("docs/rules.md"),
+        page,
+        "docs/rules.md is not fresh: UPDATE=1 cargo test --test core repository"
+    );
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut pages: Vec<String> =
+        ["README.md", "CHANGELOG.md", "SECURITY.md", "policies/tests/README.md", "tests/node/README.md"]
+            .map(str::to_owned)
+            .into();
+    let docs = std::fs::read_dir(root("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+    pages.extend(
+        docs.map(|name| format!("docs/{}", name.into_string().unwrap())).filter(|name| name.ends_with(".md")),
+    );
+    for page in pages {
+        for link in read(&page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap();
+            let there = Path::new(&page).parent().unwrap().join(target);
+            assert!(link.contains("://") || root(there).exists(), "{page}: {link}");
+        }
+    }
+}
+
+#[test]
+fn the_core_is_pure() {
+    let tree =
+        ["tree", "--locked", "--no-default-features", "--edges=normal", "--prefix=none", "--format={lib}"];
+    let output = Command::new(env!("CARGO")).args(tree).current_dir(root("")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let crates: Vec<&str> =
+        tree.lines().map(|line| line.split_whitespace().next().unwrap_or_default()).collect();
+    assert!(crates.contains(&"serde_json"), "{tree}");
+    for io in [
+        "tokio",
+        "kube",
+        "kube_client",
+        "k8s_openapi",
+        "axum",
+        "hyper",
+        "rustls",
+        "mio",
+        "tracing_subscriber",
+    ] {
+        assert!(!crates.contains(&io), "the core depends on {io}: cargo tree --no-default-features -i {io}");
+    }
+}
+
+/// The Rust files below a folder, as paths from the root.
+fn rust_files(folder: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(root(folder)).unwrap() {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        if entry.file_type().unwrap().is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.ends_with(".rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The rooms, from the lowest; those of one line stand beside each other. Code takes names from lines below its own alone.
+const ROOMS: [&[&str]; 19] = [
+    &["model", "failpoint"],
+    &["schema", "json", "source", "verdict"],
+    &["facts", "patch"],
+    &["catalog", "lookup", "cel"],
+    &["storage"],
+    &["rule"],
+    &["rules"],
+    &["policy"],
+    &["crd", "engine"],
+    &["daemon"],
+    &["admission", "provisioner"],
+    &["check"],
+    &["explain", "export"],
+    &["report"],
+    &["tls"],
+    &["server"],
+    &["cluster"],
+    &["agent"],
+    &["cli"],
+];
+
+#[test]
+fn no_arrow_between_rooms_points_up() {
+    let rank = |room: &str| ROOMS.iter().position(|line| line.contains(&room));
+    let mut upward = Vec::new();
+    let mut arrows = 0;
+    for file in rust_files("src") {
+        let within = file.strip_prefix("src/").unwrap();
+        let room = within.split(['/', '.']).next().unwrap();
+        // Tests look down on all of it.
+        if within.ends_with("tests.rs") || within.contains("/tests/") || ["lib", "main"].contains(&room) {
+            continue;
+        }
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        let code = code.split("#[cfg(test)]\npub(crate) mod ").next().unwrap();
+        let own = rank(room).unwrap_or_else(|| panic!("{file}: the room {room:?} has no place in ROOMS"));
+        for path in code.split("crate::").skip(1) {
+            let names: Vec<&str> = match path.strip_prefix('{') {
+                Some(list) => list
+                    .split('}')
+                    .next()
+                    .unwrap()
+                    .split(',')
+                    .map(|name| name.trim().split(':').next().unwrap())
+                    .collect(),
+                None => vec![path.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap()],
+            };
+            for name in names.into_iter().filter(|name| *name != room) {
+                arrows += 1;
+                if rank(name).is_none_or(|other| other >= own) {
+                    upward.push(format!("{file}: crate::{name}"));
+                }
+            }
+        }
+    }
+    assert!(arrows > 300, "only {arrows} arrows were seen");
+    assert!(
+        upward.is_empty(),
+        "these point up, or to a room that has no place in ROOMS:\n{}",
+        upward.join("\n")
+    );
+}
+
+/// How many lines a file may have, without its tests.
+const MOST_LINES: usize = 500;
+
+#[test]
+fn no_file_is_too_long() {
+    let is_test = |file: &str| file.ends_with("tests.rs") || file.contains("/tests/");
+    let mut longer = Vec::new();
+    for file in rust_files("src").into_iter().filter(|file| !is_test(file)) {
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        let code = code.split("#[cfg(test)]\npub(crate) mod ").next().unwrap();
+        if code.lines().count() > MOST_LINES {
+            longer.push(file);
+        }
+    }
+    assert_eq!(longer, [""; 0], "files over {MOST_LINES} lines without their tests");
+}
