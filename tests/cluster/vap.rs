@@ -1,22 +1,18 @@
 //! `volgate export vap` against a real API server: it takes what is exported, and decides on the fixtures as the engine does.
-// A panic is how a test fails, in its helpers too.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-mod support;
-
+use crate::support::cluster::ADMIN;
+use crate::support::fixtures::{Fixture, NAMESPACE, all};
+use crate::support::{Cluster, say, wait_until};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use support::cluster::ADMIN;
-use support::fixtures::{Fixture, NAMESPACE, all};
-use support::{Cluster, say, wait_until};
 use volgate::export::{Exported, NEWEST, admission_policies};
 use volgate::source::to_yaml;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// Policies of which nothing else is asked come into force after those that were made before them.
-const CANARY: &str = "canary";
+const CANARY: &str = "volgate-vap-canary";
 
 /// A fixture with its policies as Kubernetes' own, about its object alone.
 struct Case {
