@@ -183,6 +183,8 @@ pub struct Report<'i> {
     pub unwritten: usize,
     /// The volumes that were written for data which would be lost, or can be, where that was asked for.
     pub repairs: Vec<Repair>,
+    /// The same with the changes of the text, for the forms that hold them.
+    pub fixes: Vec<Repair>,
     /// The policies among the manifests that were applied, each with its place.
     pub policies: Vec<(String, Spot)>,
     /// What each policy was about, where that was asked for.

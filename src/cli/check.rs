@@ -218,7 +218,7 @@ fn judge(
     // Cheap: the documents are shared.
     let old = given.found.inputs.clone();
     let edits = args.writes(Format::Sarif) && !changes.after;
-    let mut repaired = (changes.are_asked() || edits).then(|| {
+    let mut repaired = changes.are_asked().then(|| {
         let wanted = Wanted { edits, rendered: changes.folder.is_some(), ..changes.claims.clone() };
         given.run(&args.namespace).repair(&old, &wanted)
     });
@@ -256,9 +256,18 @@ fn judge(
     }
     values::advise(&given, rendering, &mut report);
     given.add_found(&mut report);
-    if let Some(repaired) = repaired {
-        repaired.explain(&mut report);
-        report.repairs = repaired.repairs;
+    match repaired {
+        Some(repaired) => {
+            repaired.explain(&mut report);
+            report.repairs = repaired.repairs;
+            if edits {
+                report.fixes.clone_from(&report.repairs);
+            }
+        }
+        None if edits => {
+            report.fixes = run.repair_for(&report, inputs, &Wanted { edits, ..Wanted::default() }).repairs
+        }
+        None => {}
     }
     drop(progress);
     let options = Options {

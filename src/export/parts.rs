@@ -97,8 +97,19 @@ pub(super) fn fits_any(text: &str, patterns: &[String]) -> String {
 
 /// A pattern with `*` as a regular expression.
 fn expression(pattern: &str) -> String {
-    let parts: Vec<String> = pattern.split('*').map(regex::escape).collect();
+    let parts: Vec<String> = pattern.split('*').map(escaped).collect();
     format!("^(?s:{})$", parts.join(".*"))
+}
+
+/// A text as an expression that it alone fits.
+fn escaped(text: &str) -> String {
+    text.chars().fold(String::new(), |mut escaped, char| {
+        if r"\.+*?()|[]{}^$".contains(char) {
+            escaped.push('\\');
+        }
+        escaped.push(char);
+        escaped
+    })
 }
 
 /// Whether a path, in a variable, lies in a directory that is written clean.

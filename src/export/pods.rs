@@ -150,7 +150,7 @@ pub(super) fn host_path(
             format!("a path of the node is opened that the policy denies: {}", deny.join(", ")),
         );
     }
-    if !(allow.is_empty() && !deny.is_empty()) {
+    if !allow.is_empty() || deny.is_empty() {
         let shown: Vec<&str> = allow.iter().map(|entry| entry.path).collect();
         let shown = if shown.is_empty() { "none".to_owned() } else { shown.join(", ") };
         written = written.validation(

@@ -22,7 +22,7 @@ pub(super) fn sarif(report: &Report<'_>, inputs: &[Input]) -> Value {
         notification("note", &notice.message, None, place)
     });
     let repairs: HashMap<usize, &Repair> =
-        report.repairs.iter().map(|repair| (repair.manifest, repair)).collect();
+        report.fixes.iter().map(|repair| (repair.manifest, repair)).collect();
     let rules = all().iter().map(|rule| {
         let (summary, page) = rule_page(rule);
         json!({

@@ -88,7 +88,7 @@ fn rendered(format: Format, fail_on: Action) -> String {
     let run = run(&set);
     let inputs = inputs();
     let mut report: Report<'_> = run.check(&inputs);
-    report.repairs = run.repair(&inputs, &Wanted { edits: true, ..Wanted::default() }).repairs;
+    report.fixes = run.repair(&inputs, &Wanted { edits: true, ..Wanted::default() }).repairs;
     assert!(!report.findings.is_empty() && !report.faults.is_empty() && !report.notices.is_empty());
     render(format, &report, &inputs, &Options { fail_on, ..Options::default() })
 }

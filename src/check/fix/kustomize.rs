@@ -133,6 +133,16 @@ fn guards(value: &Value, operations: &[PatchOperation]) -> Vec<PatchOperation> {
             }
             here = next;
         }
+        // What is taken away is still what it was.
+        if let PatchOperation::Remove(remove) = operation
+            && let Some(known) = value.pointer(remove.path.as_str())
+            && seen.insert(remove.path.to_string())
+        {
+            guards.push(PatchOperation::Test(TestOperation {
+                path: remove.path.clone(),
+                value: known.clone(),
+            }));
+        }
     }
     guards
 }

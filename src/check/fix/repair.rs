@@ -69,6 +69,9 @@ pub struct TextEdit {
     pub text: String,
 }
 
+/// A repair that cannot be written, and why.
+type Refusal = (Repair, String);
+
 /// What came of a run's repairs.
 #[derive(Debug)]
 pub struct Repaired {
@@ -106,7 +109,11 @@ impl Run<'_> {
     /// Gives a claim to the data for which objects are refused, as far as that can be done; what it leads to is judged, and
     /// stays only if the object is not refused for its data any more.
     pub fn repair(&self, inputs: &[Input], wanted: &Wanted) -> Repaired {
-        let report = self.check(inputs);
+        self.repair_for(&self.check(inputs), inputs, wanted)
+    }
+
+    /// The same of inputs that were judged already.
+    pub fn repair_for(&self, report: &Report<'_>, inputs: &[Input], wanted: &Wanted) -> Repaired {
         let mut repaired = Repaired { inputs: inputs.to_vec(), repairs: Vec::new(), refused: HashMap::new() };
         let mut lost: BTreeMap<usize, Vec<&Located>> = BTreeMap::new();
         for located in report.findings.iter().filter(|located| is_lost(located)) {
@@ -315,7 +322,7 @@ fn differences(old: &str, new: &str) -> Vec<(std::ops::Range<usize>, String)> {
 fn writable<'m, 'i>(
     text: &str,
     group: Vec<(&'m Manifest<'i>, Repair)>,
-) -> (Vec<(&'m Manifest<'i>, Repair)>, Vec<(Repair, String)>) {
+) -> (Vec<(&'m Manifest<'i>, Repair)>, Vec<Refusal>) {
     let all = |group: &[(&'m Manifest<'i>, Repair)]| match change(group) {
         Some(change) => edit_one(text, change).map(drop),
         None => Ok(()),
