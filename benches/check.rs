@@ -56,8 +56,7 @@ fn compare(name: &str, policies: &PolicySet, texts: &[String]) {
 }
 
 fn run(policies: &PolicySet) -> Run<'_> {
-    let today = jiff::civil::date(2026, 11, 23);
-    Run { policies, context: &[], complete: false, namespace: "default", today, requester: None }
+    Run::new(policies, jiff::civil::date(2026, 11, 23))
 }
 
 fn best(mut work: impl FnMut()) -> Duration {

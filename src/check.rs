@@ -2,6 +2,7 @@
 
 mod applied;
 mod cases;
+mod comments;
 mod fix;
 mod manifest;
 mod misnamed;
@@ -9,7 +10,11 @@ mod misspelt;
 mod not_judged;
 mod reading;
 mod repeats;
+mod since;
 mod sizes;
+mod state;
+mod summary;
+mod update;
 mod variables;
 
 use crate::admission;
@@ -20,7 +25,7 @@ use crate::model::{FieldPath, ObjectRef};
 use crate::policy::PolicySet;
 use crate::rule::{Requester, Review};
 use crate::source::{Document, Source, SourceError, parse};
-use crate::verdict::{Action, Finding, Overlooked, Verdict};
+use crate::verdict::{Finding, Overlooked, Verdict};
 pub use fix::{MARK, Repair, Repaired, TextEdit, Wanted, apply, component};
 use jiff::civil::Date;
 use json_patch::Patch;
@@ -32,10 +37,14 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use update::Before;
 
 pub use applied::{Applied, AppliedException, AppliedObject, AppliedRule};
 pub use cases::{Directives, Outcome};
+pub use comments::excuse_by_comments;
 pub use not_judged::{NotJudged, ObjectKind, Tally, What};
+pub use since::keep_changed;
+pub use summary::{Summary, effective};
 
 /// A text and its documents. A copy is cheap: the documents are shared.
 #[derive(Debug, Clone)]
@@ -127,6 +136,18 @@ pub struct Located {
     pub spot: Spot,
     /// The places of the fields that explain it.
     pub related: Vec<(Spot, String)>,
+    /// The comment in the file that excuses it, and what holds in a cluster as well. None where nothing excuses it, or a policy
+    /// does.
+    pub comment: Option<ByComment>,
+}
+
+/// How a comment excuses a finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByComment {
+    /// The comment.
+    pub spot: Spot,
+    /// That a cluster does not read comments, and what it does read.
+    pub note: String,
 }
 
 /// What mutation changes in one object.
@@ -189,43 +210,18 @@ pub struct Report<'i> {
     pub policies: Vec<(String, Spot)>,
     /// What each policy was about, where that was asked for.
     pub applied: Option<Vec<Applied>>,
-}
-
-/// How many findings of each action.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Summary {
-    /// Objects that were judged.
-    pub objects: usize,
-    /// Objects that would be refused.
-    pub denied: usize,
-    /// Objects with warnings that are not refused.
-    pub warned: usize,
-    /// Objects with findings for the audit log alone.
-    pub audited: usize,
-    /// Objects that were not judged: of other kinds, in namespaces that no policy is about, or patches.
-    pub not_judged: usize,
+    /// The file with the settings of the run, where there is one.
+    pub settings: Option<String>,
 }
 
 impl Report<'_> {
-    /// How many objects fared how; each counts once, for the strictest of its findings.
-    pub fn summary(&self) -> Summary {
-        // By index and not by name: a run can hold two objects of the same name.
-        let mut strictest = BTreeMap::new();
-        for located in &self.findings {
-            let action = effective(&located.finding);
-            let entry = strictest.entry(located.manifest).or_insert(action);
-            *entry = action.max(*entry);
-        }
-        let count = |action| strictest.values().filter(|found| **found == action).count();
-        let objects = self.not_judged.iter().filter(|entry| entry.what.is_object());
-        Summary {
-            objects: self.judged,
-            not_judged: objects.map(|entry| entry.count).sum(),
-            denied: count(Action::Deny),
-            warned: count(Action::Warn),
-            audited: count(Action::Audit),
-        }
+    /// Puts the findings in the order of their places, and the strictest of one place first.
+    fn sort_findings(&mut self) {
+        self.findings.sort_by(|a, b| {
+            let key =
+                |l: &Located| (l.spot.clone(), std::cmp::Reverse(effective(&l.finding)), l.finding.rule);
+            key(a).cmp(&key(b))
+        });
     }
 }
 
@@ -253,18 +249,13 @@ fn items_of<T, R>(share: &[T], work: &impl Fn(&T) -> R) -> Vec<R> {
     share.iter().map(work).collect()
 }
 
-/// What a finding leads to in the end: an excused one is for the audit log alone.
-pub fn effective(finding: &Finding) -> Action {
-    if finding.excused.is_some() { Action::Audit } else { finding.action }
-}
-
 /// What a run is about, besides the inputs.
 pub struct Run<'r> {
     /// The policies.
     pub policies: &'r PolicySet,
     /// Objects of the cluster: looked up and not judged.
     pub context: &'r [Input],
-    /// Whether `context` holds the whole cluster, so that what is not found does not exist.
+    /// Whether `context` is the state of a cluster: an object that is not found does not exist if the state has its kind.
     pub complete: bool,
     /// The namespace of objects that name none.
     pub namespace: &'r str,
@@ -274,9 +265,32 @@ pub struct Run<'r> {
     pub requester: Option<&'r Requester>,
 }
 
+impl<'r> Run<'r> {
+    /// A run by these policies on that day, without a context, in the namespace `default`.
+    pub fn new(policies: &'r PolicySet, today: Date) -> Self {
+        Self { policies, context: &[], complete: false, namespace: "default", today, requester: None }
+    }
+
+    /// A run in which `context`, where there is any, is the whole cluster.
+    #[must_use]
+    pub fn in_cluster(self, context: &'r [Input]) -> Self {
+        Self { context, complete: !context.is_empty(), ..self }
+    }
+}
+
 impl Run<'_> {
     /// Judges all objects of the inputs; they see each other and the context.
     pub fn check<'i>(&self, inputs: &'i [Input]) -> Report<'i> {
+        self.check_against(inputs, &self.lookup(inputs), &[])
+    }
+
+    /// Judges all objects of the inputs as changes of those of the same name in `old`, as the webhook is asked of an update.
+    pub fn check_update<'i>(&self, inputs: &'i [Input], old: &[Input]) -> Report<'i> {
+        self.check_against(inputs, &self.lookup(inputs), old)
+    }
+
+    /// Judges all objects of the inputs against what is known of others.
+    pub fn check_against<'i>(&self, inputs: &'i [Input], lookup: &MapLookup, old: &[Input]) -> Report<'i> {
         let mut report = Report::default();
         read_faults(inputs, &mut report);
         for input in self.context {
@@ -289,17 +303,21 @@ impl Run<'_> {
         }
         report.notices.extend(self.ending_exceptions());
         report.notices.extend(self.unknown_users());
-        let lookup = self.lookup(inputs);
-        let engine = Engine { policies: self.policies, lookup: &lookup, today: self.today };
+        let engine = Engine { policies: self.policies, lookup, today: self.today };
         let manifests = manifests(inputs);
+        let before = Before::of(old, self.namespace);
+        report.notices.extend(before.unmatched(&manifests));
         report.notices.extend(repeats::repeats(&manifests, inputs, self.namespace));
         let verdicts = in_parallel(&manifests, |manifest| {
             if manifest.review {
                 return Some(judge_review(manifest, &engine));
             }
-            let review = self.review(&manifest.value);
+            let review = before.change(self.review(&manifest.value));
             (manifest.is_object() && !manifest.patch).then(|| engine.judge(&review).map_err(Unread::Field))
         });
+        if self.complete {
+            report.notices.extend(state::missing(lookup));
+        }
         let mut tally = Tally::default();
         // How many of each input are no objects.
         let mut strangers: BTreeMap<usize, usize> = BTreeMap::new();
@@ -349,11 +367,7 @@ impl Run<'_> {
         report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
         report.notices.sort_by(|a, b| a.spot.cmp(&b.spot));
         tell_some(inputs, &mut report);
-        report.findings.sort_by(|a, b| {
-            let key =
-                |l: &Located| (l.spot.clone(), std::cmp::Reverse(effective(&l.finding)), l.finding.rule);
-            key(a).cmp(&key(b))
-        });
+        report.sort_findings();
         report
     }
 
@@ -403,6 +417,7 @@ impl Run<'_> {
                             .collect(),
                         object: object.clone(),
                         manifest: report.manifests.len(),
+                        comment: None,
                         finding,
                     });
                 }
@@ -431,7 +446,8 @@ impl Run<'_> {
     pub(crate) fn lookup(&self, inputs: &[Input]) -> MapLookup {
         let mut lookup = MapLookup::default();
         if self.complete {
-            lookup.set_complete();
+            lookup.set_state();
+            state::kinds(self.context).for_each(|kind| lookup.set_known(kind));
         }
         let context = manifests(self.context);
         let mut judged = manifests(inputs);

@@ -209,6 +209,7 @@ fn row(
         volume,
         data_of: owner.map(|data| match data.why {
             Why::Named => "by its name".to_owned(),
+            Why::Called => "by the image's name".to_owned(),
             why => format!("{}{}", whose(why), if data.certain { "" } else { "?" }),
         }),
         field: String::new(),
@@ -221,6 +222,7 @@ fn whose(why: Why<'_>) -> &str {
     match why {
         Why::Product { name, .. } | Why::Resembles { name } => name,
         Why::Named => "its name",
+        Why::Called => "the image's name",
         Why::StatefulSet => "StatefulSet",
         Why::Policy => "policy",
     }

@@ -7,6 +7,7 @@ use crate::facts::{
 use crate::model::HOSTNAME;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 /// The kinds of object that can be looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,26 @@ pub enum LookupKind {
     Namespace,
     /// Nodes.
     Node,
+}
+
+impl LookupKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Claim, Self::Volume, Self::Class, Self::Namespace, Self::Node];
+
+    /// The kind's name in an object.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Claim => "PersistentVolumeClaim",
+            Self::Volume => "PersistentVolume",
+            Self::Class => "StorageClass",
+            Self::Namespace => "Namespace",
+            Self::Node => "Node",
+        }
+    }
+
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
 }
 
 /// The volumes of a class that no claim has taken, counted.
@@ -79,6 +100,11 @@ impl ByHost {
 pub trait Lookup: Send + Sync {
     /// Whether every object of the kind is known, so that one that is not found does not exist.
     fn knows_all(&self, kind: LookupKind) -> bool;
+    /// Whether a cluster's state was given that leaves the kind out, so that one which is not found may well be there. Only `check`
+    /// is given such.
+    fn leaves_out(&self, _kind: LookupKind) -> bool {
+        false
+    }
     /// A claim.
     fn claim(&self, namespace: &str, name: &str) -> Option<Arc<ClaimFacts>>;
     /// A volume.
@@ -143,13 +169,34 @@ pub struct MapLookup {
     configs: BTreeMap<(ConfigKind, String), BTreeMap<String, Arc<ConfigFacts>>>,
     /// Namespace and `<template>-<set>` of every StatefulSet's claims.
     set_claims: BTreeSet<(String, String)>,
-    complete: bool,
+    /// The kinds of which every object is known, a bit each.
+    known: u8,
+    /// Whether the maps hold a cluster's state, which may leave kinds out.
+    is_state: bool,
+    /// The others that somebody asked for.
+    asked: Arc<AtomicU8>,
 }
 
 impl MapLookup {
     /// Says that the maps hold the whole cluster, so that what is not found does not exist.
     pub fn set_complete(&mut self) {
-        self.complete = true;
+        LookupKind::ALL.into_iter().for_each(|kind| self.set_known(kind));
+    }
+
+    /// Says that the maps hold every object of a kind.
+    pub fn set_known(&mut self, kind: LookupKind) {
+        self.known |= kind.bit();
+    }
+
+    /// Says that the maps hold a cluster's state: nothing is known of a kind that is not in it.
+    pub fn set_state(&mut self) {
+        self.is_state = true;
+    }
+
+    /// The kinds that made a difference so far because not every object of them is known.
+    pub fn missed(&self) -> impl Iterator<Item = LookupKind> + use<> {
+        let asked = self.asked.load(Relaxed);
+        LookupKind::ALL.into_iter().filter(move |kind| asked & kind.bit() != 0)
     }
 
     /// Remembers an object if it is of a kind that can be looked up; a later one of the same name replaces it.
@@ -235,8 +282,15 @@ impl MapLookup {
 }
 
 impl Lookup for MapLookup {
-    fn knows_all(&self, _kind: LookupKind) -> bool {
-        self.complete
+    fn knows_all(&self, kind: LookupKind) -> bool {
+        let known = self.known & kind.bit() != 0;
+        if !known {
+            self.asked.fetch_or(kind.bit(), Relaxed);
+        }
+        known
+    }
+    fn leaves_out(&self, kind: LookupKind) -> bool {
+        self.is_state && !self.knows_all(kind)
     }
     fn claim(&self, namespace: &str, name: &str) -> Option<Arc<ClaimFacts>> {
         self.claims.get(namespace)?.get(name).cloned()

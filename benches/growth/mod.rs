@@ -28,7 +28,7 @@ pub fn policies() -> PolicySet {
 pub fn check(policies: &PolicySet, text: &str) -> usize {
     let inputs = [Input::new(Source::new("file.yaml", text), true)];
     let today = jiff::civil::date(2026, 11, 23);
-    let run = Run { policies, context: &[], complete: true, namespace: "default", today, requester: None };
+    let run = Run { complete: true, ..Run::new(policies, today) };
     let report = run.check(&inputs);
     drop(report::human(&report, &inputs, &report::Options::default()));
     drop(report::json(&report, &inputs).to_string());

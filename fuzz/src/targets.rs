@@ -98,15 +98,7 @@ pub fn review(bytes: &[u8]) {
 /// A file of manifests, as `volgate check` reads, judges and reports it.
 pub fn yaml(bytes: &[u8]) {
     let inputs = [Input::from_bytes("fuzz.yaml", bytes, true)];
-    let run = Run {
-        policies: &POLICIES,
-        context: &[],
-        complete: false,
-        namespace: "default",
-        today: TODAY,
-        requester: None,
-    };
-    let report = run.check(&inputs);
+    let report = Run::new(&POLICIES, TODAY).check(&inputs);
     let length = inputs[0].source.text.len();
     for located in &report.findings {
         assert!(located.spot.start <= located.spot.end && located.spot.end <= length, "{:?}", located.spot);

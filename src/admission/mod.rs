@@ -14,6 +14,7 @@ mod probe;
 mod request;
 mod respond;
 mod scale;
+mod sent;
 
 use crate::engine::Engine;
 use crate::facts::FactsFault;
@@ -30,6 +31,7 @@ pub use kinds::{JUDGED, JudgedKind, OTHER_KIND};
 pub use object::MAX_VALUES;
 pub use probe::{PROBE_LABEL, probe_answer};
 pub use respond::{About, Answer, MAX_WARNING, MAX_WARNINGS, Outcome, Tally, VerdictLabel};
+pub use sent::{changes_expression, finds_expression};
 
 /// The API version that is understood and answered in.
 pub const API_VERSION: &str = "admission.k8s.io/v1";

@@ -27,7 +27,7 @@ pub fn confine(options: &Options, reads: &[PathBuf]) {
                 "not confined by Landlock: this kernel does not have it, or it is not switched on"
             );
         }
-        Err(error) => tracing::warn!("failed to be confined by Landlock: {error}; going on without"),
+        Err(error) => tracing::warn!(%error, "failed to be confined by Landlock; going on without"),
     }
 }
 
@@ -35,9 +35,7 @@ pub fn confine(options: &Options, reads: &[PathBuf]) {
 pub(super) fn to_devices(dev: &Path) {
     let rights = AccessFs::ReadFile | AccessFs::WriteFile | AccessFs::IoctlDev;
     if let Err(error) = enforced([(dev.to_owned(), rights)]) {
-        tracing::warn!(
-            "failed to confine the thread that opens devices by Landlock: {error}; going on without"
-        );
+        tracing::warn!(%error, "failed to confine the thread that opens devices by Landlock; going on without");
     }
 }
 
@@ -87,7 +85,7 @@ fn enforced(
 fn opened(path: &Path) -> Option<PathFd> {
     let opened = PathFd::new(path);
     if let Err(error) = &opened {
-        tracing::debug!("no rule for {}: {error}", path.display());
+        tracing::debug!(path = %path.display(), %error, "no rule for a path that cannot be opened");
     }
     opened.ok()
 }

@@ -110,7 +110,11 @@ impl Running {
             Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 => false,
             Err(error) => {
                 self.agent.shared.metrics.write_errors.inc();
-                tracing::warn!(volume, "failed to write the status: {}; it is tried again", chain(&error));
+                tracing::warn!(
+                    volume,
+                    error = chain(&error),
+                    "failed to write the status; it is tried again"
+                );
                 true
             }
         };

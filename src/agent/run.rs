@@ -9,14 +9,13 @@ use super::storage_report::Storage;
 use super::volumes::{Volumes, Watched, read};
 use super::worker::{Answer, Job};
 use super::{trash, usage, worker};
-use crate::cluster::{chain, node_storages, node_volumes};
+use crate::cluster::{NODE_STORAGES, NODE_VOLUMES, chain, events, node_storages, node_volumes};
 use crate::daemon::Check;
 use crate::model::{NODE_LABEL, NodeVolumeStatus, node_label};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Node;
-use kube::api::Api;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::api::{Api, ApiResource};
+use kube::runtime::watcher::{self, Event};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -175,11 +174,12 @@ impl Running {
     async fn run(mut self, mut news: UnboundedReceiver<News>) {
         let selector = format!("{NODE_LABEL}={}", node_label(&self.agent.options.node));
         let config = watcher::Config::default().labels(&selector).page_size(PAGE);
-        let volumes: Api<Watched> = Api::all_with(self.client.clone(), &node_volumes());
-        let mut volumes = pin!(watcher(volumes, config.clone()).default_backoff());
-        let storages: Api<Watched> = Api::all_with(self.client.clone(), &node_storages());
-        let mut storages = pin!(watcher(storages, config).default_backoff());
-        let mut faults = (WatchFault::default(), WatchFault::default());
+        let watch = |resource: ApiResource, of| {
+            let api: Api<Watched> = Api::all_with(self.client.clone(), &resource);
+            events(api, config.clone(), of)
+        };
+        let mut volumes = pin!(watch(node_volumes(), NODE_VOLUMES));
+        let mut storages = pin!(watch(node_storages(), NODE_STORAGES));
         let mut looks = tokio::time::interval(self.agent.options.look_every);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.ask_for_node();
@@ -192,14 +192,9 @@ impl Running {
                 }
             };
             tokio::select! {
-                Some(event) = volumes.next() => match event {
-                    Ok(event) => { faults.0.over(); self.volume_event(event); }
-                    Err(error) => faults.0.note("nodevolumes", &error),
-                },
-                Some(event) = storages.next() => match event {
-                    Ok(event) => { faults.1.over(); self.storage_event(event); }
-                    Err(error) => faults.1.note("nodestorages", &error),
-                },
+                // A watch that fails is tried again; volumes that are there are not touched.
+                Some(event) = volumes.next() => if let Ok(event) = event { self.volume_event(event) },
+                Some(event) = storages.next() => if let Ok(event) = event { self.storage_event(event) },
                 Some(news) = news.recv() => self.news(news),
                 _ = looks.tick() => {
                     self.look();
@@ -243,7 +238,7 @@ impl Running {
         let (asked, version) = match read(object) {
             Ok(read) => read,
             Err(fault) => {
-                tracing::error!(volume = name, "a NodeVolume cannot be read and is left alone: {fault}");
+                tracing::error!(volume = name, %fault, "a NodeVolume cannot be read and is left alone");
                 return;
             }
         };
@@ -251,7 +246,9 @@ impl Running {
         if own != other {
             tracing::error!(
                 volume = name,
-                "a NodeVolume has the label of the node {own}, and its spec is of the node {other}: it is left alone"
+                label = own,
+                spec = other,
+                "the label and the spec of a NodeVolume name different nodes; it is left alone"
             );
             return;
         }
@@ -294,9 +291,11 @@ impl Running {
             }
             News::Node(Err(error)) => {
                 let node = &self.agent.options.node;
+                let error = chain(&error);
                 tracing::warn!(
-                    "failed to read the Node {node}: {}; without it no volume is made. Is --node-name right?",
-                    chain(&error)
+                    node,
+                    error,
+                    "failed to read the Node; without it no volume is made. Is --node-name right?"
                 );
                 self.node_asked = None;
                 let (client, sender, node) = (self.client.clone(), self.sender.clone(), node.clone());
@@ -309,7 +308,10 @@ impl Running {
                 self.storage.writing = false;
                 if let Err(error) = written {
                     self.agent.shared.metrics.write_errors.inc();
-                    tracing::warn!("failed to write the NodeStorage: {}; it is tried again", chain(&error));
+                    tracing::warn!(
+                        error = chain(&error),
+                        "failed to write the NodeStorage; it is tried again"
+                    );
                     self.changed.get_or_insert_with(|| Instant::now() + NODE_PAUSE);
                 }
             }
@@ -350,27 +352,4 @@ impl Running {
 async fn node_uid(client: kube::Client, node: &str) -> Result<String, kube::Error> {
     let nodes: Api<Node> = Api::all(client);
     Ok(in_time(nodes.get_metadata(node)).await?.metadata.uid.unwrap_or_default())
-}
-
-/// A watch that fails is told once.
-#[derive(Debug, Default)]
-struct WatchFault(Option<String>);
-
-impl WatchFault {
-    fn note(&mut self, resource: &str, error: &watcher::Error) {
-        let text = chain(error);
-        if self.0.as_ref() == Some(&text) {
-            tracing::debug!(resource, "still: {text}");
-            return;
-        }
-        tracing::warn!(
-            resource,
-            "failed to watch {resource}: {text}; volumes that are there are not touched. It is tried again"
-        );
-        self.0 = Some(text);
-    }
-
-    fn over(&mut self) {
-        self.0 = None;
-    }
 }

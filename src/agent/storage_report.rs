@@ -81,10 +81,8 @@ impl Running {
             if !self.told_orphans.contains(orphan) {
                 tracing::warn!(
                     volume = orphan.told.volume,
-                    "{} is an orphan: no NodeVolume speaks of it. It stays until it is named in spec.removeOrphans of \
-                     the NodeStorage {}",
-                    orphan.told.path,
-                    self.agent.options.node
+                    path = orphan.told.path,
+                    "an orphan: no NodeVolume speaks of it. It stays until spec.removeOrphans of the node's NodeStorage names it"
                 );
             }
         }
@@ -102,8 +100,8 @@ impl Running {
             };
             tracing::info!(
                 volume = orphan.told.volume,
-                "removing the orphan {}, as spec.removeOrphans of the NodeStorage asks",
-                orphan.told.path
+                path = orphan.told.path,
+                "removing an orphan, as spec.removeOrphans of the NodeStorage asks"
             );
             self.looking += usize::from(jobs.send(Job::RemoveOrphan(orphan.told.volume.clone())).is_ok());
         }

@@ -83,7 +83,7 @@ impl Emptier {
     fn round(&mut self, base: &Base, now: Instant) -> u32 {
         let Ok(Some(trash)) = base.trash() else { return 0 };
         if let Err(errno) = self.take_note(&trash) {
-            tracing::debug!(base = base.path(), "failed to list the trash: {errno}");
+            tracing::debug!(base = base.path(), %errno, "failed to list the trash");
         }
         (0..self.entries.len()).map(|_| self.turn(&trash, now)).fold(0, u32::saturating_add)
     }
@@ -127,7 +127,7 @@ impl Emptier {
             Ok(Progress::Gone) => {}
             Ok(Progress::More) => self.entries.push_back(entry),
             Err(errno) => {
-                tracing::debug!(name = ?entry.name, "stays in the trash: {errno}");
+                tracing::debug!(name = ?entry.name, %errno, "stays in the trash");
                 entry.levels.clear();
                 entry.rests_until = Some(now + PAUSE);
                 self.entries.push_back(entry);

@@ -71,7 +71,7 @@ impl Worker {
                 }
                 Job::RemoveOrphan(volume) => {
                     if let Err(fault) = self.remove_orphan(&volume) {
-                        tracing::error!(volume, base = self.view.path, "an orphan stays: {fault}");
+                        tracing::error!(volume, base = self.view.path, %fault, "failed to remove an orphan; it stays");
                     }
                     self.look_at_base();
                     answer(Answer::Looked);
@@ -98,7 +98,8 @@ impl Worker {
             tracing::error!(
                 volume,
                 base = base.path(),
-                "a record cannot be read: {fault}; its volume is left alone. Repair or remove the file in .volgate/volumes"
+                %fault,
+                "a record cannot be read; its volume is left alone. Repair or remove the file in .volgate/volumes"
             );
         }
         self.view.opened(base.identity(), records);
@@ -169,7 +170,7 @@ impl Worker {
             Ok(()) => reported(&steps),
             // Not even that: it stays as it is, and is tried again.
             Err(second) => {
-                tracing::error!(volume = asked.volume, "failed to clear up after a fault: {second}");
+                tracing::error!(volume = asked.volume, fault = %second, "failed to clear up after a fault");
                 let fault = Fault { passing: true, ..fault.clone() };
                 reported(&after_fault(asked, &nothing(), &fault))
             }

@@ -8,6 +8,9 @@ use super::container::{ContainerView, Origin};
 use super::script::read_scripts;
 use super::variables::{Env, Variables};
 
+/// The end of a word that names a function of a script, where it is defined.
+pub(super) const FUNCTION: &str = "()";
+
 /// One word of a command line.
 #[derive(Debug, Clone)]
 pub(super) struct Word<'a> {
@@ -313,11 +316,19 @@ pub(super) fn split<'e>(
                 words.add("&");
                 after
             }
-            ';' | '&' | '|' | '\n' | '(' | ')' => {
+            '(' if !words.tests
+                && after.trim_start_matches(' ').starts_with(')')
+                && words.name_function(budget)? =>
+            {
+                after.split_once(')').map_or("", |(_, tail)| tail)
+            }
+            ';' | '&' | '|' | '\n' | '(' | ')' if !words.tests || words.text == "]]" => {
+                words.tests = false;
                 words.end_command(budget)?;
                 after
             }
             _ if c.is_whitespace() => {
+                words.look_for_test(after, budget)?;
                 words.end_word(budget)?;
                 after
             }
@@ -343,12 +354,27 @@ pub(super) struct Words<'w, 'a> {
     open: bool,
     /// Whether a brace that closes may still come: what was searched in vain once is not searched again.
     closes: bool,
+    /// The same of `]]`.
+    test_ends: bool,
+    /// Whether it stands between `[[` and `]]`, where `||` and parentheses end no command.
+    tests: bool,
 }
 
 impl<'w, 'a> Words<'w, 'a> {
     pub(super) fn new(all: &'w mut Vec<Word<'a>>, origin: Origin, scripted: bool) -> Self {
         let from = all.len();
-        Self { all, from, origin, scripted, text: String::new(), known: true, open: false, closes: true }
+        Self {
+            all,
+            from,
+            origin,
+            scripted,
+            text: String::new(),
+            known: true,
+            open: false,
+            closes: true,
+            test_ends: true,
+            tests: false,
+        }
     }
 
     fn add(&mut self, text: &str) {
@@ -381,6 +407,31 @@ impl<'w, 'a> Words<'w, 'a> {
         self.end_word(budget)?;
         let last = self.all.get(self.from..).and_then(<[_]>::last);
         if last.is_some_and(|word| !word.end) { self.push(true, budget) } else { Ok(()) }
+    }
+
+    /// Where the word that ends here begins or ends a test.
+    fn look_for_test(&mut self, after: &str, budget: &mut Budget) -> Result<(), Excess> {
+        if self.tests {
+            self.tests = self.text != "]]";
+        } else if self.test_ends && self.open && self.text == "[[" {
+            self.test_ends = after.contains("]]");
+            self.tests = self.test_ends;
+            if !self.test_ends {
+                budget.vain_search(after.len())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the word before `()` for the name of a function, which is defined behind it: a word with that end, and a command
+    /// of its own. False where no word stands there.
+    fn name_function(&mut self, budget: &mut Budget) -> Result<bool, Excess> {
+        self.end_word(budget)?;
+        let last = self.all.get_mut(self.from..).and_then(<[_]>::last_mut);
+        let Some(name) = last.filter(|word| !word.end && word.known) else { return Ok(false) };
+        name.text.to_mut().push_str(FUNCTION);
+        self.end_command(budget)?;
+        Ok(true)
     }
 
     /// Reads what stands behind a dollar sign and returns what stands behind that.
@@ -519,6 +570,16 @@ mod tests {
             ("a $(b (c) d) e `f g`h", vec!["a", "?$()", "e", "?`h", ";"]),
             ("a '$DIR' ü", vec!["a", "$DIR", "ü", ";"]),
             ("a 'open", vec!["a", "open", ";"]),
+            ("f() { a b; }; f", vec!["f()", ";", "{", "a", "b", ";", "}", ";", "f", ";"]),
+            ("f ( )\n{ a; }", vec!["f()", ";", "{", "a", ";", "}", ";"]),
+            ("(); a \"b()\"", vec!["a", "b()", ";"]),
+            (
+                "if [[ $DIR == x || ( a ) ]]; then b; fi",
+                vec![
+                    "if", "[[", "/x", "==", "x", "||", "(", "a", ")", "]]", ";", "then", "b", ";", "fi", ";",
+                ],
+            ),
+            ("[[ a || b", vec!["[[", "a", ";", "b", ";"]),
             ("", vec![]),
         ] {
             assert_eq!(words(script), expected, "{script}");

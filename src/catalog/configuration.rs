@@ -19,7 +19,14 @@ pub struct Allowance(Cell<usize>);
 
 impl Default for Allowance {
     fn default() -> Self {
-        Self(Cell::new(MOST_READ_OF_ALL))
+        Self::among(1)
+    }
+}
+
+impl Allowance {
+    /// The part of one of so many pod templates of an object.
+    pub fn among(templates: usize) -> Self {
+        Self(Cell::new(MOST_READ_OF_ALL / templates.max(1)))
     }
 }
 

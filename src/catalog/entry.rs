@@ -1,6 +1,7 @@
 //! The schema of the catalog: what is known of one stateful product.
 
 use crate::facts::CustomKind;
+use crate::model::{is_yes, yes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,9 @@ pub struct CatalogFile {
     /// What this file is, for its readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// The day on which an entry was last changed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub date: String,
     /// The products.
     pub entries: Vec<Entry>,
 }
@@ -60,11 +64,20 @@ pub struct Entry {
     /// What a claim for its data is like, for `volgate fix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<ClaimAdvice>,
+    /// Directories beneath each data directory that hold what people put there, as WordPress' `uploads` does: where one of them
+    /// lies on a mount that lasts, losing the rest is a warning at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^[^/]")))]
+    pub enough: Vec<String>,
     /// The data directories that the image declares with VOLUME. containerd mounts a fresh volume, which dies with
     /// the container, at each of them that has no mount at exactly its path: a claim at the parent does not help.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^/")))]
     pub image_volumes: Vec<String>,
+    /// In whose Dockerfiles the VOLUMEs were looked up, and of which tags: `docker-library/postgres, 14 to 18`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub checked: Option<String>,
     /// The image's working directory, against which relative data directories are resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^/"))]
@@ -348,14 +361,6 @@ const PATTERN: &str = "^(([a-z0-9._-]+(:[0-9]+)?/)?([a-z0-9._-]+/)*([a-z0-9._-]*
 
 /// One segment of an image's path.
 const PUBLISHER: &str = "^[a-z0-9._-]+$";
-
-fn yes() -> bool {
-    true
-}
-
-fn is_yes(value: &bool) -> bool {
-    *value
-}
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()

@@ -1,5 +1,7 @@
 //! Image references, and the patterns by which the catalog names images.
 
+use super::words::ImageWord;
+
 /// An image reference, taken apart without copying: `registry/path:tag@digest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageRef<'a> {
@@ -115,6 +117,11 @@ impl Pattern {
         self.versioned
     }
 
+    /// Whether it is about the end of names alone.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending
+    }
+
     /// Whether it says nothing of who publishes the image: `redis`.
     pub(super) fn is_name_alone(&self) -> bool {
         self.name_at == 0 && !self.versioned && !self.ending
@@ -123,6 +130,26 @@ impl Pattern {
     /// The more segments, the more exactly a pattern names its image.
     pub(super) fn weight(&self) -> usize {
         self.weight
+    }
+
+    /// What stands in every image that it names; none where that may be any image. The registry is left out: an image may
+    /// leave it out as well.
+    pub(super) fn word(&self) -> Option<ImageWord> {
+        let is_host = |segment: &str| segment.contains(['.', ':']) || segment == "localhost";
+        let prefix = self.text.get(..self.name_at.saturating_sub(1)).unwrap_or_default();
+        let publisher = prefix.rsplit('/').next().filter(|publisher| {
+            let is_registry = !prefix.contains('/') && is_host(publisher);
+            !publisher.is_empty() && !is_registry && *publisher != "library"
+        });
+        let name = self.key();
+        Some(match (publisher, self.any_name) {
+            (None, true) => return None,
+            (Some(publisher), true) => ImageWord::Publisher(publisher.to_owned()),
+            (_, false) if self.ending => ImageWord::Ending(name.to_owned()),
+            (_, false) if self.versioned => ImageWord::Versioned(name.to_owned()),
+            (Some(publisher), false) => ImageWord::Named(format!("{publisher}/{name}")),
+            (None, false) => ImageWord::Named(name.to_owned()),
+        })
     }
 
     /// Whether it names the image; `name` is [`ImageRef::name`].

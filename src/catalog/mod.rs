@@ -19,8 +19,9 @@ mod settings;
 mod start;
 mod statefulness;
 mod variables;
+mod words;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
 use crate::facts::{CustomKind, Kinds};
@@ -36,6 +37,7 @@ pub use image::ImageRef;
 use image::{ANY_NAME, Pattern, ending, stem};
 pub use start::Start;
 pub use statefulness::{CacheDoubt, DataPlace, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure};
+pub use words::{ImageWord, image_expression};
 
 const EMBEDDED: &str = include_str!("catalog.json");
 /// The custom resources of known operators, each entry of the type [`CustomKind`].
@@ -53,6 +55,8 @@ pub struct Catalog {
     homes: HashMap<String, usize>,
     /// The custom resources of known operators.
     kinds: Kinds,
+    /// The day on which a built-in entry was last changed.
+    date: String,
 }
 
 /// A pattern of an entry.
@@ -74,7 +78,8 @@ impl Catalog {
         static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
             let file: CatalogFile = serde_json::from_str(EMBEDDED).unwrap_or_default();
             let kinds = serde_json::from_str::<KindsFile>(KINDS).unwrap_or_default();
-            Catalog { kinds: Kinds::new(kinds.kinds), ..Catalog::build(file.entries, Vec::new()) }
+            let catalog = Catalog::build(file.entries, Vec::new());
+            Catalog { kinds: Kinds::new(kinds.kinds), date: file.date, ..catalog }
         });
         &CATALOG
     }
@@ -86,6 +91,11 @@ impl Catalog {
         let mut kinds = Self::embedded().kinds.entries().to_vec();
         kinds.extend(extra_kinds);
         Self { kinds: Kinds::new(kinds), ..Self::build(Self::embedded().entries.clone(), extra) }
+    }
+
+    /// The day on which a built-in entry was last changed, such as 2026-11-29; empty of a catalog with a policy's entries.
+    pub fn date(&self) -> &str {
+        &self.date
     }
 
     /// The custom resources of known operators.
@@ -101,6 +111,17 @@ impl Catalog {
     /// The entry for an image, if the catalog has one. An entry that takes images out is one too.
     pub fn entry(&self, image: &str) -> Option<&Entry> {
         self.listed(image).map(|(entry, ..)| entry)
+    }
+
+    /// One of these stands in every image that the catalog names; none where an entry may name any image.
+    pub fn image_words(&self) -> Option<BTreeSet<ImageWord>> {
+        let patterns = self.names.values().chain(self.stems.values()).flatten();
+        patterns.map(|candidate| candidate.pattern.word()).collect()
+    }
+
+    /// Whether the built-in catalog knows the image by the end of its name alone, as `*-operator` does.
+    pub fn is_known_by_ending(&self, image: &str) -> bool {
+        self.listed(image).is_some_and(|(_, found, _)| found.pattern.is_ending() && !found.extension)
     }
 
     /// Whether a container keeps data, and where. What that may cost follows from the container's size; beyond it the

@@ -117,6 +117,7 @@ fn resolve_within<'a>(
         product,
         data,
         parts: &entry.parts,
+        enough: &entry.enough,
         scratch: &entry.scratch,
         dispensable: entry.dispensable.as_deref(),
         copy: copy.map(|copy| copy.why.as_str()),

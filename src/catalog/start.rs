@@ -1,10 +1,11 @@
 //! What a container runs, as far as its words say: clients and tools alone, a server of its image, a script that nobody here
 //! can read, or a shell for a person. Data of the product needs a server.
 
-use super::argv::{Argv, Word, is_shell, program, takes_script};
+use super::argv::{Argv, FUNCTION, Word, is_shell, program, takes_script};
 use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
 use super::container::ContainerView;
 use super::entry::Entry;
+use std::collections::HashSet;
 
 /// What a container starts that is more than clients and tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,12 +86,13 @@ const RUN_BY_SHELLS: [&str; 3] = ["BASH_ENV", "ENV", "PROMPT_COMMAND"];
 /// What a container of an image with these programs runs.
 pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs: Programs<'_>) -> Runs {
     let scripted = argv.words.iter().any(|word| word.scripted);
+    let functions = functions(&argv.words);
     let (mut most, mut client, mut tool, mut sourced) = (None, None, None, false);
     for command in argv.words.split(|word| word.end) {
         if scripted && !command.iter().any(|word| word.scripted) {
             continue;
         }
-        match does(command, programs, container) {
+        match does(command, programs, container, &functions) {
             Some(Does::Tool(name)) => tool = tool.or(Some(name)),
             Some(Does::Client(name)) => client = Some(name),
             Some(Does::Source) => sourced = true,
@@ -117,11 +119,21 @@ pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs:
     }
 }
 
+/// The names of the functions that a script defines. What stands in them is read where it stands, so that calling one does
+/// nothing more.
+fn functions<'w>(words: &'w [Word<'_>]) -> HashSet<&'w str> {
+    let scripted = || words.iter().filter(|word| word.scripted);
+    let by_word = scripted().zip(scripted().skip(1)).filter(|(word, _)| word.text == "function");
+    let named = scripted().filter_map(|word| word.text.strip_suffix(FUNCTION));
+    named.chain(by_word.map(|(_, name)| &*name.text)).collect()
+}
+
 /// What one command does; nothing where it runs no program.
 fn does<'w>(
     command: &'w [Word<'_>],
     programs: Programs<'_>,
     container: &ContainerView<'_>,
+    functions: &HashSet<&str>,
 ) -> Option<Does<'w>> {
     let mut words = program_of(command)?;
     loop {
@@ -144,12 +156,20 @@ fn does<'w>(
         if programs.is_server(&head.text, operands) {
             return Some(Does::Start(Start::Server));
         }
+        if head.scripted && (head.text.ends_with(FUNCTION) || functions.contains(&*head.text)) {
+            return None;
+        }
         if programs.is_client(name) {
             return Some(Does::Client(name));
         }
         if by_entry_point {
             let script = SCRIPTS.iter().any(|end| name.ends_with(end));
             return Some(Does::Start(if script { Start::Script } else { Start::Server }));
+        }
+        if name == "function" && head.scripted {
+            // What is defined stands behind its name.
+            words = program_of(operands.get(1..)?)?;
+            continue;
         }
         if matches!(name, "." | "source") {
             return Some(Does::Source);
@@ -324,6 +344,11 @@ mod tests {
             ("env A=b gosu postgres postgres", None),
             ("pg_isready -h db; exec docker-entrypoint.sh postgres", None),
             ("pg_dump shop | upload-it; /opt/upload.sh", None),
+            ("dump() {\n  pg_dump -h \"$1\"\n}\nfor db in a b; do dump $db; done", Some("pg_dump")),
+            ("function ready { pg_isready -h db; }; until ready; do sleep 1; done", Some("pg_isready")),
+            ("serve() { exec postgres -D /x; }; serve", None),
+            ("postgres() { psql; }; /usr/bin/postgres", None),
+            ("dump() { pg_dump shop; }; dump; /scripts/after.sh", None),
         ] {
             let command = ["sh", "-ec", script];
             let view = ContainerView { image: "postgres:16", command: &command, ..ContainerView::default() };

@@ -35,6 +35,8 @@ pub enum Statefulness<'a> {
         data: Vec<DataPlace<'a>>,
         /// Directories beneath each of them that hold data when they are mounted apart.
         parts: &'a [String],
+        /// Directories beneath each of them of which one that lasts is enough for a warning.
+        enough: &'a [String],
         /// Writable paths that are not data.
         scratch: &'a [String],
         /// Why many run it without keeping the data; none where losing them is an accident.

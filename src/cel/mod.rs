@@ -19,6 +19,8 @@ pub(crate) use library::as_text;
 #[cfg(test)]
 pub(crate) use library::{FUNCTIONS, is_there};
 pub(crate) use parse::names;
+#[cfg(test)]
+pub(crate) use program::compile_any_length;
 pub(crate) use program::{Known, Program, compile};
 pub(crate) use reads::{OfScaled, reads_pod_alone};
 pub(crate) use run::{Code, Fault, Run};

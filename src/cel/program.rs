@@ -69,6 +69,18 @@ pub(crate) fn compile_within(
             limits::LENGTH
         )]);
     }
+    compile_any_length(text, variables, around)
+}
+
+/// Compiles an expression of any length: one of volgate's own.
+///
+/// # Errors
+/// As [`compile`].
+pub(crate) fn compile_any_length(
+    text: &str,
+    variables: &[Known<'_>],
+    around: &[(&str, Type)],
+) -> Result<Program, Vec<String>> {
     let tree = parse(text).map_err(|fault| vec![syntax(text, fault)])?;
     let reads = reads(&tree);
     let scope = around.iter().map(|(name, kind)| ((*name).to_owned(), kind.clone())).collect();

@@ -36,6 +36,8 @@ pub enum What {
     Kind(ObjectKind),
     /// Objects of further kinds, where there are very many.
     MoreKinds,
+    /// All objects of a kind in a cluster, which could not be read.
+    Unread(ObjectKind),
 }
 
 /// The kind of an object, with its API version.
@@ -50,7 +52,7 @@ pub struct ObjectKind {
 impl What {
     /// Whether these are objects among the documents, and no folders or files.
     pub fn is_object(&self) -> bool {
-        !matches!(self, Self::Chart | Self::Kustomization | Self::Ignored)
+        !matches!(self, Self::Chart | Self::Kustomization | Self::Ignored | Self::Unread(_))
     }
 }
 
@@ -126,7 +128,7 @@ fn reason(what: &What) -> String {
         What::Patch => "a patch is part of an object: build its kustomization to have the whole judged",
         What::Namespace(_) => "no policy is about this namespace, so that the cluster can always start",
         What::Source(kind) => return maker(kind).unwrap_or(HOLDS_STORAGE).to_owned(),
-        What::Kind(_) | What::MoreKinds => "",
+        What::Kind(_) | What::MoreKinds | What::Unread(_) => "",
     }
     .to_owned()
 }

@@ -97,14 +97,12 @@ fn make_bases(options: &Options) {
     if options.most_loop_devices > 0
         && let Err(error) = std::fs::create_dir_all(&links)
     {
-        tracing::warn!("failed to make {}: {error}; loop volumes cannot be used", links.display());
+        tracing::warn!(path = %links.display(), %error, "failed to make the folder of devices; loop volumes cannot be used");
     }
     for base in &options.bases {
         let path = options.host_root.join(base.trim_start_matches('/'));
         if let Err(error) = std::fs::create_dir_all(&path) {
-            tracing::error!(
-                "failed to make the base {base}: {error}; no volume can be made in it until it is there"
-            );
+            tracing::error!(base, %error, "failed to make a base; no volume can be made in it until it is there");
         }
     }
 }
@@ -123,11 +121,11 @@ async fn work(args: &Args, options: Options) -> Result<()> {
     // After the files that the client is made from were read, and before the threads that this one will start.
     confine(&options, &kubeconfig_files());
     tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
         node = options.node,
-        "volgate {} is the agent of bases {}; health on {}",
-        env!("CARGO_PKG_VERSION"),
-        options.bases.join(", "),
-        args.health_listen
+        bases = options.bases.join(", "),
+        health = %args.health_listen,
+        "the agent has started"
     );
     let router = health_routes(agent.checks(), agent.metrics());
     tokio::select! {

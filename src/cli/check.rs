@@ -1,18 +1,21 @@
-use super::given::{Given, refusal};
+use super::config::{Choice, Settings};
+use super::given::Given;
 use super::ignored::Exclude;
 use super::input::Rendering;
+use super::output::{Beside, Further, Output, replace};
 use super::progress::{Progress, Step};
-use super::{DENIED, FAILED, complain, input, patch_folder, render, say, values};
-use crate::check::{Change, Fault, Input, Located, Report, Wanted, apply, component};
-use crate::report::{Format, Options, render};
+use super::since::Since;
+use super::state::StateArgs;
+use super::{complain, input, patch_folder, render, say, values};
+use crate::check::{
+    Change, Fault, Input, Notice, Report, Run, Wanted, apply, component, excuse_by_comments, keep_changed,
+};
+use crate::report::Format;
 use crate::rule::Requester;
 use crate::source::SourceErrorKind;
-use crate::verdict::Action;
-use anstream::{AutoStream, ColorChoice};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use clap::ValueEnum;
 use similar::TextDiff;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -36,17 +39,30 @@ pub(super) struct Args {
 /// What is judged, by what, and how it is reported.
 #[derive(Debug, clap::Args)]
 pub(super) struct Judged {
-    /// Files, folders (all .yaml, .yml and .json in them), patterns, charts, kustomizations, or - for stdin
-    #[arg(required_unless_present = "filename")]
+    /// Files, folders (all .yaml, .yml and .json in them), patterns, charts, kustomizations, or - for stdin; without any, the
+    /// `paths` of .volgate.yaml
     paths: Vec<PathBuf>,
     /// The same, as kubectl has it
     #[arg(long, short = 'f', value_name = "PATH")]
     filename: Vec<PathBuf>,
     /// Leave out what matches in folders, as .gitignore and .volgateignore do; may be given several times
-    #[arg(long, value_name = "PATTERN")]
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        value_delimiter = '\n',
+        env = "VOLGATE_EXCLUDE",
+        hide_env_values = true
+    )]
     exclude: Vec<String>,
-    /// Policy files or folders; without any, the built-in baseline
-    #[arg(long, short, value_name = "PATH")]
+    /// Policy files or folders; without any, the policies of the cluster state, or else the built-in baseline
+    #[arg(
+        long,
+        short,
+        value_name = "PATH",
+        value_delimiter = '\n',
+        env = "VOLGATE_POLICY",
+        hide_env_values = true
+    )]
     policy: Vec<PathBuf>,
     /// Leave out the StoragePolicies among the manifests, which are applied beside those of --policy or the baseline
     #[arg(long)]
@@ -54,37 +70,46 @@ pub(super) struct Judged {
     /// Show what each policy, rule and exception was about, and what was about nothing
     #[arg(long)]
     explain_policies: bool,
+    /// Let no comment such as `# volgate: ignore[durable-data] why` excuse a finding
+    #[arg(
+        long,
+        env = "VOLGATE_NO_IGNORE_COMMENTS",
+        hide_env_values = true,
+        value_parser = clap::builder::FalseyValueParser::new()
+    )]
+    no_ignore_comments: bool,
     /// Who applies the manifests, for policies with `users`: a user, or system:serviceaccount:NAMESPACE:NAME
-    #[arg(long = "as", value_name = "USER")]
+    #[arg(long = "as", value_name = "USER", env = "VOLGATE_AS", hide_env_values = true)]
     user: Option<String>,
     /// A group of that user; may be given several times
-    #[arg(long = "as-group", value_name = "GROUP", requires = "user")]
+    #[arg(
+        long = "as-group",
+        value_name = "GROUP",
+        requires = "user",
+        value_delimiter = '\n',
+        env = "VOLGATE_AS_GROUP",
+        hide_env_values = true
+    )]
     groups: Vec<String>,
-    /// Objects of the cluster that are looked up and not judged, as `kubectl get -o yaml` prints them; what is not
-    /// among them or the manifests counts as not there
-    #[arg(long, value_name = "PATH")]
-    context: Vec<PathBuf>,
-    /// The namespace of objects that name none
-    #[arg(long, short, default_value = "default")]
-    namespace: String,
-    /// The form of the report
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
-    /// Where the report goes, in place of stdout
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Write the report to a file in a further form, such as sarif=volgate.sarif; may be given several times
-    #[arg(long, value_name = "FORM=FILE", value_parser = further)]
-    report: Vec<Further>,
-    /// The weakest finding that makes the exit status 1
-    #[arg(long, value_enum, default_value_t = FailOn::Deny, value_name = "ACTION")]
-    fail_on: FailOn,
-    /// Show only what makes the exit status other than 0
-    #[arg(long, short)]
-    quiet: bool,
-    /// When to use colour; auto heeds the terminal, NO_COLOR, CLICOLOR and CLICOLOR_FORCE
-    #[arg(long, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
-    color: Colour,
+    #[command(flatten)]
+    state: StateArgs,
+    /// The namespace of objects that name none [default: default]
+    #[arg(long, short, value_name = "NAMESPACE", env = "VOLGATE_NAMESPACE", hide_env_values = true)]
+    namespace: Option<String>,
+    /// What is done with the objects. An update is judged against --old, as the webhook judges it
+    #[arg(long, value_enum, ignore_case = true, default_value_t = Operation::Create, value_name = "OPERATION")]
+    operation: Operation,
+    /// The objects as they were before the update: files or folders; may be given several times
+    #[arg(long, value_name = "PATH", required_if_eq("operation", "UPDATE"))]
+    old: Vec<PathBuf>,
+    /// Show what changed since the current branch left that commit: findings of objects in files that changed, and those elsewhere
+    /// that are new
+    #[arg(long, value_name = "COMMIT", env = "VOLGATE_SINCE", hide_env_values = true)]
+    since: Option<String>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    config: Choice,
     #[command(flatten)]
     rendering: render::Options,
 }
@@ -110,125 +135,149 @@ impl Changes {
     }
 }
 
-impl Judged {
-    fn writes(&self, format: Format) -> bool {
-        self.format == format || self.report.iter().any(|further| further.format == format)
-    }
+/// What is done with the objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "UPPER")]
+enum Operation {
+    /// They are new
+    Create,
+    /// They take the place of those in --old
+    Update,
+}
 
+/// What is left out when nobody says which namespace.
+pub(super) const NAMESPACE: &str = "default";
+
+impl Judged {
     fn all_paths(&self) -> Vec<PathBuf> {
         self.paths.iter().chain(&self.filename).cloned().collect()
     }
-}
 
-/// A report besides the one on stdout.
-#[derive(Debug, Clone)]
-struct Further {
-    format: Format,
-    file: PathBuf,
-}
-
-fn further(text: &str) -> Result<Further, String> {
-    let forms = || {
-        let names = Format::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        names.map(|name| name.get_name().to_owned()).collect::<Vec<_>>().join(", ")
-    };
-    match text.split_once('=') {
-        Some((form, file)) if !file.is_empty() => match Format::from_str(form, false) {
-            Ok(format) => Ok(Further { format, file: file.into() }),
-            Err(_) => Err(format!("there is no form {form:?}: one of {}", forms())),
-        },
-        _ => Err(format!("give a form and a file, as in sarif=volgate.sarif; the forms are {}", forms())),
+    fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or(NAMESPACE)
     }
-}
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum FailOn {
-    /// A finding that refuses the object
-    Deny,
-    /// A warning
-    Warn,
-    /// A finding for the audit log
-    Audit,
-}
-
-impl FailOn {
-    fn action(self) -> Action {
-        match self {
-            Self::Deny => Action::Deny,
-            Self::Warn => Action::Warn,
-            Self::Audit => Action::Audit,
+    /// Fills in what neither a flag nor a variable says. What leaves files out counts from the folder of its own file.
+    fn fill_in(&mut self, settings: Settings) -> Result<Exclude> {
+        let Settings { config, folder, .. } = settings;
+        let exclude = if self.exclude.is_empty() {
+            Exclude::from_folder(&folder, &config.exclude)
+        } else {
+            Exclude::new(&self.exclude)
+        };
+        if self.paths.is_empty() && self.filename.is_empty() {
+            self.paths = config.paths;
         }
+        or(&mut self.policy, config.policies);
+        or(&mut self.groups, config.groups);
+        or(&mut self.rendering.helm_values, config.helm_values);
+        or(&mut self.rendering.helm_set, config.helm_set);
+        let reports =
+            config.reports.into_iter().map(|report| Further { format: report.format, file: report.file });
+        or(&mut self.output.report, reports.collect());
+        self.state.fill_in(config.cluster_state, config.kube_context);
+        self.user = self.user.take().or(config.user);
+        self.namespace = self.namespace.take().or(config.namespace);
+        self.output.format = self.output.format.or(config.format);
+        self.output.fail_on = self.output.fail_on.or(config.fail_on);
+        self.output.quiet |= config.quiet == Some(true);
+        self.no_policies_from_input |= config.policies_from_input == Some(false);
+        self.no_ignore_comments |= config.ignore_comments == Some(false);
+        self.rendering.no_render |= config.render == Some(false);
+        exclude.map_err(|why| anyhow!(why))
     }
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Colour {
-    /// On a terminal that has it
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
+/// Takes the second list where the first is empty.
+pub(super) fn or<T>(list: &mut Vec<T>, other: Vec<T>) {
+    if list.is_empty() {
+        *list = other;
+    }
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode> {
+/// What a run has besides the manifests and policies.
+struct Extra {
+    settings: Option<PathBuf>,
+    since: Option<Since>,
+    /// The objects before an update.
+    old: Vec<Input>,
+}
+
+pub(super) fn run(args: Args) -> Result<ExitCode> {
     let changes = Changes { show: args.diff, write: args.fix, after: args.fix, ..Changes::default() };
-    run_with(&args.judged, &changes)
+    run_with(args.judged, &changes)
 }
 
 /// Judges, and changes what is to be changed.
-pub(super) fn run_with(args: &Judged, changes: &Changes) -> Result<ExitCode> {
-    let progress = Progress::start(args.quiet);
-    let rendering = Rendering { options: &args.rendering, namespace: &args.namespace };
-    let exclude = Exclude::new(&args.exclude).map_err(|why| anyhow!(why))?;
-    let paths = args.all_paths();
-    match Given::read(&paths, rendering, Some(&exclude), &args.policy, &args.context) {
-        Ok(mut given) => {
-            let user = args.user.as_deref();
-            given.set_requester(user.map(|user| Requester::impersonated(user, &args.groups)));
-            if !args.no_policies_from_input {
-                given.add_policies_from_input();
-            }
-            judge(args, given, changes, rendering, progress)
-        }
-        // Whoever asked for a form that programs read reads nothing else.
-        Err(error) => {
-            let (report, inputs) = refusal(&error);
-            let options = Options { fail_on: args.fail_on.action(), ..Options::default() };
-            for further in &args.report {
-                replace(&further.file, &render(further.format, &report, inputs, &options))?;
-            }
-            if args.format == Format::Human {
-                return Err(error);
-            }
-            put(args, changes, &render(args.format, &report, inputs, &options))?;
-            Ok(ExitCode::from(FAILED))
-        }
+pub(super) fn run_with(mut args: Judged, changes: &Changes) -> Result<ExitCode> {
+    let prepared = args.config.settings().and_then(|settings| {
+        let file = settings.file.clone();
+        Ok((file, args.fill_in(settings)?))
+    });
+    let (settings, exclude) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return args.output.refuse(error),
+    };
+    if let Some(file) = settings.as_ref().filter(|_| !args.output.quiet) {
+        complain(&format!("volgate: settings from {}\n", file.display()));
     }
+    match prepare(&args, &exclude, settings) {
+        Ok((given, extra, progress)) => judge(&args, given, &extra, changes, progress),
+        Err(error) => args.output.refuse(error),
+    }
+}
+
+/// Reads all that a run needs.
+fn prepare(args: &Judged, exclude: &Exclude, settings: Option<PathBuf>) -> Result<(Given, Extra, Progress)> {
+    let progress = Progress::start(args.output.quiet);
+    let paths = args.all_paths();
+    if paths.is_empty() {
+        bail!("name the files or folders that are to be judged, or write them as `paths` into .volgate.yaml");
+    }
+    if args.operation == Operation::Create && !args.old.is_empty() {
+        bail!("--old is for an update: add --operation UPDATE");
+    }
+    if args.user.is_none() && !args.groups.is_empty() {
+        bail!("groups are of a user: name one with --as, or as `user` in .volgate.yaml");
+    }
+    let since = args.since.as_deref().map(Since::read).transpose()?;
+    let rendering = Rendering { options: &args.rendering, namespace: args.namespace() };
+    let mut given = Given::read(&paths, rendering, Some(exclude), &args.policy, &args.state)?;
+    let user = args.user.as_deref();
+    given.set_requester(user.map(|user| Requester::impersonated(user, &args.groups)));
+    if !args.no_policies_from_input {
+        given.add_policies_from_input();
+    }
+    let mut old = input::read(&args.old);
+    given.found.faults.append(&mut old.faults);
+    Ok((given, Extra { settings, since, old: old.inputs }, progress))
 }
 
 fn judge(
     args: &Judged,
     mut given: Given,
+    extra: &Extra,
     changes: &Changes,
-    rendering: Rendering<'_>,
     progress: Progress,
 ) -> Result<ExitCode> {
     progress.step(Step::Judging);
     // Cheap: the documents are shared.
     let old = given.found.inputs.clone();
-    let edits = args.writes(Format::Sarif) && !changes.after;
+    let edits = args.output.writes(Format::Sarif) && !changes.after;
     let mut repaired = changes.are_asked().then(|| {
         let wanted = Wanted { edits, rendered: changes.folder.is_some(), ..changes.claims.clone() };
-        given.run(&args.namespace).repair(&old, &wanted)
+        let run = given.run(args.namespace());
+        run.repair_for(&verdicts(args, &run, &old, extra), &old, &wanted)
     });
     if let Some(repaired) = repaired.as_ref().filter(|repaired| changes.after && !repaired.repairs.is_empty())
     {
         given.set_inputs(repaired.inputs.clone(), &args.policy)?;
     }
     let inputs = &given.found.inputs;
-    let run = given.run(&args.namespace);
-    let mut report = run.check(inputs);
+    let rendering = Rendering { options: &args.rendering, namespace: args.namespace() };
+    let run = given.run(args.namespace());
+    let mut report = verdicts(args, &run, inputs, extra);
+    report.settings = extra.settings.as_ref().map(|file| file.display().to_string());
     if args.explain_policies {
         report.applied = Some(run.applied(&report, inputs));
     }
@@ -255,6 +304,9 @@ fn judge(
         report.faults.extend(faults);
     }
     values::advise(&given, rendering, &mut report);
+    if let Some(since) = &extra.since {
+        narrow(args, &run, extra, since, inputs, &mut report)?;
+    }
     given.add_found(&mut report);
     match repaired {
         Some(repaired) => {
@@ -270,30 +322,49 @@ fn judge(
         None => {}
     }
     drop(progress);
-    let options = Options {
-        colour: false,
-        quiet: args.quiet,
+    let beside = Beside {
+        diffs: &diffs,
         fixed: changes.write || changes.folder.is_some(),
-        fail_on: args.fail_on.action(),
+        to_stderr: fixes_stdin(args, changes),
         policies: given.policies.notice.as_deref(),
     };
-    for further in &args.report {
-        replace(&further.file, &render(further.format, &report, inputs, &options))?;
+    args.output.publish(&report, inputs, beside)
+}
+
+/// The report of all manifests, with what their comments excuse.
+fn verdicts<'i>(args: &Judged, run: &Run<'_>, inputs: &'i [Input], extra: &Extra) -> Report<'i> {
+    let mut report = run.check_update(inputs, &extra.old);
+    if !args.no_ignore_comments {
+        excuse_by_comments(&mut report, inputs, run.policies);
     }
-    let options = Options { colour: colour(args, changes), ..options };
-    let mut text = render(args.format, &report, inputs, &options);
-    if !diffs.is_empty() {
-        // What programs read must stay what it is.
-        match args.format {
-            Format::Human => text = format!("{diffs}\n{text}"),
-            _ => complain(&diffs),
-        }
+    report
+}
+
+/// Leaves out what has nothing to do with the change since a commit.
+fn narrow(
+    args: &Judged,
+    run: &Run<'_>,
+    extra: &Extra,
+    since: &Since,
+    inputs: &[Input],
+    report: &mut Report<'_>,
+) -> Result<()> {
+    let paths = args.all_paths();
+    let about_all = args.policy.iter().chain(args.state.files()).chain(&args.old).chain(&extra.settings);
+    let changed = since.changed(inputs);
+    let everything = |why: &str| Notice { spot: None, message: format!("everything is shown: {why}") };
+    // What all verdicts rest on may change each of them.
+    if let Some(path) = about_all.into_iter().find(|path| since.touches(path)) {
+        let why =
+            format!("{} changed since {}, or lies outside of the repository", path.display(), since.name);
+        report.notices.insert(0, everything(&why));
+    } else if let Some(old) = since.old(inputs, &changed, &paths)? {
+        let before = verdicts(args, run, &old, extra);
+        keep_changed(report, inputs, &changed, &before, &since.name);
+    } else {
+        report.notices.insert(0, everything(&format!("very many files changed since {}", since.name)));
     }
-    // A file must not keep the report of the run before.
-    if !text.is_empty() || args.output.is_some() {
-        put(args, changes, &text)?;
-    }
-    Ok(exit_code(&report, options.fail_on))
+    Ok(())
 }
 
 /// What mutation changes in the objects of one text.
@@ -330,47 +401,9 @@ fn change(
     }
 }
 
-/// Puts the report where it is to go.
-fn put(args: &Judged, changes: &Changes, text: &str) -> Result<()> {
-    match &args.output {
-        Some(path) => replace(path, text),
-        // The report must not stand among the manifests.
-        None if fixes_stdin(args, changes) => {
-            complain(text);
-            Ok(())
-        }
-        None => say(text),
-    }
-}
-
 /// Whether stdin is fixed to stdout.
 fn fixes_stdin(args: &Judged, changes: &Changes) -> bool {
     changes.write && args.all_paths().iter().any(|path| path.as_os_str() == "-")
-}
-
-fn colour(args: &Judged, changes: &Changes) -> bool {
-    let choice = match args.color {
-        Colour::Always => ColorChoice::Always,
-        Colour::Never => ColorChoice::Never,
-        Colour::Auto if args.output.is_some() => ColorChoice::Never,
-        Colour::Auto if fixes_stdin(args, changes) => AutoStream::choice(&std::io::stderr()),
-        Colour::Auto => AutoStream::choice(&std::io::stdout()),
-    };
-    choice != ColorChoice::Never
-}
-
-fn exit_code(report: &Report<'_>, fail_on: Action) -> ExitCode {
-    let fails = |located: &Located| {
-        let finding = &located.finding;
-        finding.excused.is_none() && finding.action >= fail_on
-    };
-    if !report.faults.is_empty() {
-        ExitCode::from(FAILED)
-    } else if report.findings.iter().any(fails) {
-        ExitCode::from(DENIED)
-    } else {
-        ExitCode::SUCCESS
-    }
 }
 
 fn write_fixed(input: &Input, old: &str, new: &str) -> Result<()> {
@@ -383,33 +416,4 @@ fn write_fixed(input: &Input, old: &str, new: &str) -> Result<()> {
         return Ok(());
     }
     replace(Path::new(&input.source.name), new)
-}
-
-/// Writes a file whole or not at all, with the rights that it had.
-pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
-    let write = || -> std::io::Result<()> {
-        // A link stays a link, and what it points to is replaced; a pipe or device is written to as it is.
-        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let rights = std::fs::metadata(&target).ok();
-        if rights.as_ref().is_some_and(|meta| !meta.is_file()) {
-            return std::fs::write(&target, text);
-        }
-        let folder =
-            target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut file = tempfile::Builder::new().permissions(default_rights()).tempfile_in(folder)?;
-        file.write_all(text.as_bytes())?;
-        if let Some(meta) = rights {
-            file.as_file().set_permissions(meta.permissions())?;
-        }
-        file.as_file().sync_all()?;
-        file.persist(&target)?;
-        Ok(())
-    };
-    write().with_context(|| format!("failed to write {}", path.display()))
-}
-
-/// What a new file gets before the umask takes its part.
-fn default_rights() -> std::fs::Permissions {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::Permissions::from_mode(0o666)
 }

@@ -66,7 +66,7 @@ pub(super) async fn stopped() {
                 signal.recv().await;
             }
             Err(error) => {
-                tracing::error!("failed to listen for SIGTERM: {error}; an end will cut off what runs");
+                tracing::error!(%error, "failed to listen for SIGTERM; an end will cut off what runs");
                 std::future::pending::<()>().await;
             }
         }

@@ -1,6 +1,9 @@
+use super::check::{NAMESPACE, or};
+use super::config::{Choice, Settings};
 use super::given::{Given, refusal};
 use super::ignored::Exclude;
 use super::input::Rendering;
+use super::state::StateArgs;
 use super::{FAILED, complain, render, say};
 use crate::check::{Fault, Input, Report};
 use crate::explain::{Row, explain};
@@ -16,14 +19,22 @@ pub(super) struct Args {
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// Policy files or folders: their additions to the catalog count, and their defaults
-    #[arg(long, short, value_name = "PATH")]
+    #[arg(
+        long,
+        short,
+        value_name = "PATH",
+        value_delimiter = '\n',
+        env = "VOLGATE_POLICY",
+        hide_env_values = true
+    )]
     policy: Vec<PathBuf>,
-    /// Objects of the cluster that are looked up
-    #[arg(long, value_name = "PATH")]
-    context: Vec<PathBuf>,
-    /// The namespace of objects that name none
-    #[arg(long, short, default_value = "default")]
-    namespace: String,
+    #[command(flatten)]
+    state: StateArgs,
+    /// The namespace of objects that name none [default: default]
+    #[arg(long, short, value_name = "NAMESPACE", env = "VOLGATE_NAMESPACE", hide_env_values = true)]
+    namespace: Option<String>,
+    #[command(flatten)]
+    config: Choice,
     #[command(flatten)]
     rendering: render::Options,
     /// The form of the table
@@ -39,10 +50,31 @@ enum Format {
     Json,
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let rendering = Rendering { options: &args.rendering, namespace: &args.namespace };
-    let exclude = Exclude::new(&[]).map_err(|why| anyhow!(why))?;
-    let given = match Given::read(&args.paths, rendering, Some(&exclude), &args.policy, &args.context) {
+impl Args {
+    /// Fills in what neither a flag nor a variable says.
+    fn fill_in(&mut self, settings: Settings) -> Result<Exclude> {
+        let Settings { config, folder, .. } = settings;
+        or(&mut self.policy, config.policies);
+        or(&mut self.rendering.helm_values, config.helm_values);
+        or(&mut self.rendering.helm_set, config.helm_set);
+        self.state.fill_in(config.cluster_state, config.kube_context);
+        self.namespace = self.namespace.take().or(config.namespace);
+        self.rendering.no_render |= config.render == Some(false);
+        Exclude::from_folder(&folder, &config.exclude).map_err(|why| anyhow!(why))
+    }
+}
+
+pub(super) fn run(mut args: Args) -> Result<ExitCode> {
+    let prepared = args.config.settings().and_then(|settings| {
+        if let Some(file) = &settings.file {
+            complain(&format!("volgate: settings from {}\n", file.display()));
+        }
+        args.fill_in(settings)
+    });
+    let namespace = args.namespace.as_deref().unwrap_or(NAMESPACE);
+    let rendering = Rendering { options: &args.rendering, namespace };
+    let read = |exclude| Given::read(&args.paths, rendering, Some(&exclude), &args.policy, &args.state);
+    let given = match prepared.and_then(read) {
         Ok(given) => given,
         Err(error) if matches!(args.format, Format::Json) => {
             let (report, inputs) = refusal(&error);
@@ -52,7 +84,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         Err(error) => return Err(error),
     };
     let inputs = &given.found.inputs;
-    let (rows, faults): (Vec<Row>, Vec<Fault>) = explain(&given.run(&args.namespace), inputs);
+    let (rows, faults): (Vec<Row>, Vec<Fault>) = explain(&given.run(namespace), inputs);
     let mut report = Report { faults, ..Report::default() };
     given.add_found(&mut report);
     match args.format {

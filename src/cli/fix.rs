@@ -35,7 +35,7 @@ fn size(text: &str) -> Result<String, String> {
     }
 }
 
-pub(super) fn run(args: &Args) -> Result<ExitCode> {
+pub(super) fn run(args: Args) -> Result<ExitCode> {
     let claims = Wanted { size: args.size.clone(), class: args.storage_class.clone(), ..Wanted::default() };
     let changes = Changes {
         show: args.diff,
@@ -44,5 +44,5 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         after: true,
         claims,
     };
-    run_with(&args.judged, &changes)
+    run_with(args.judged, &changes)
 }

@@ -4,6 +4,7 @@ use super::ignored::Exclude;
 use super::input::{self, Found, Rendering};
 use super::input_policies::{self, FromInput};
 use super::policies;
+use super::state::StateArgs;
 use crate::check::{Fault, Input, ObjectKind, Report, Run, What};
 use crate::policy::KIND;
 use crate::rule::Requester;
@@ -28,12 +29,13 @@ impl Given {
         rendering: Rendering<'_>,
         exclude: Option<&Exclude>,
         policy: &[PathBuf],
-        context: &[PathBuf],
+        state: &StateArgs,
     ) -> Result<Self> {
+        let context = state.read()?;
         Ok(Self {
-            policies: policies::read(policy)?,
+            policies: in_force(policy, &context.inputs)?,
             found: input::read_manifests(paths, Some(rendering), exclude),
-            context: input::read(context),
+            context,
             from_input: None,
             requester: None,
         })
@@ -49,7 +51,7 @@ impl Given {
         self.found.inputs = inputs;
         if self.from_input.is_some() {
             // Those among them stand elsewhere in the new texts.
-            self.policies = policies::read(policy)?;
+            self.policies = in_force(policy, &self.context.inputs)?;
             self.add_policies_from_input();
         }
         Ok(())
@@ -62,14 +64,9 @@ impl Given {
 
     /// The run over it today. A context, once given, is the whole cluster.
     pub(super) fn run<'g>(&'g self, namespace: &'g str) -> Run<'g> {
-        Run {
-            policies: &self.policies.set,
-            context: &self.context.inputs,
-            complete: !self.context.inputs.is_empty(),
-            namespace,
-            today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
-            requester: self.requester.as_ref(),
-        }
+        let requester = self.requester.as_ref();
+        let run = Run { namespace, requester, ..Run::new(&self.policies.set, super::today()) };
+        run.in_cluster(&self.context.inputs)
     }
 
     /// Adds what was met on the way to the texts, before what was found in them.
@@ -92,6 +89,12 @@ impl Given {
             report.policies.clone_from(&found.applied);
         }
     }
+}
+
+/// The policies that are named; without any those of the cluster, which are in force there.
+fn in_force(policy: &[PathBuf], state: &[Input]) -> Result<policies::Loaded> {
+    let of_state = if policy.is_empty() { policies::of_state(state)? } else { None };
+    of_state.map_or_else(|| policies::read(policy), Ok)
 }
 
 /// Whether these are policies, which are applied and not judged.

@@ -9,7 +9,11 @@ const FILES: [&str; 2] = [".gitignore", ".volgateignore"];
 
 /// What a user leaves out.
 #[derive(Clone)]
-pub(super) struct Exclude(Gitignore);
+pub(super) struct Exclude {
+    patterns: Gitignore,
+    /// The folder that the patterns count from, where it is not the current one.
+    root: Option<PathBuf>,
+}
 
 impl Exclude {
     /// Reads patterns as `.gitignore` has them, from the current folder on.
@@ -17,21 +21,52 @@ impl Exclude {
     /// # Errors
     /// The pattern that cannot be read.
     pub(super) fn new(patterns: &[String]) -> Result<Self, String> {
-        let mut builder = GitignoreBuilder::new("");
+        Self::built(GitignoreBuilder::new(""), None, patterns)
+    }
+
+    /// The same from another folder on.
+    ///
+    /// # Errors
+    /// The pattern that cannot be read, or that the folder is not there.
+    pub(super) fn from_folder(folder: &Path, patterns: &[String]) -> Result<Self, String> {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let root = folder.canonicalize().map_err(|error| format!("{}: {error}", folder.display()))?;
+        Self::built(GitignoreBuilder::new(&root), Some(root), patterns)
+    }
+
+    fn built(
+        mut builder: GitignoreBuilder,
+        root: Option<PathBuf>,
+        patterns: &[String],
+    ) -> Result<Self, String> {
         for pattern in patterns {
             let line = builder.add_line(None, pattern);
             line.map_err(|error| format!("--exclude {pattern:?} cannot be read: {error}"))?;
         }
-        let built = builder.build().map_err(|error| format!("--exclude cannot be read: {error}"))?;
-        Ok(Self(built))
+        let patterns = builder.build().map_err(|error| format!("--exclude cannot be read: {error}"))?;
+        Ok(Self { patterns, root })
     }
 
     fn holds(&self, path: &Path, is_folder: bool) -> bool {
+        if self.patterns.is_empty() {
+            return false;
+        }
+        if let Some(root) = &self.root {
+            let full = full(path).filter(|full| full.starts_with(root));
+            return full.is_some_and(|full| self.patterns.matched(full, is_folder).is_ignore());
+        }
         let path = path.strip_prefix("./").unwrap_or(path);
         // The library takes no absolute path, which lies beneath no current folder.
         let path = path.strip_prefix("/").unwrap_or(path);
-        self.0.matched(path, is_folder).is_ignore()
+        self.patterns.matched(path, is_folder).is_ignore()
     }
+}
+
+/// A path as the system knows it, with the links on the way to its folder followed.
+fn full(path: &Path) -> Option<PathBuf> {
+    let (parent, name) = (path.parent()?, path.file_name()?);
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    parent.canonicalize().ok().map(|parent| parent.join(name))
 }
 
 /// What is left out on a walk, by the folders on the way.
@@ -85,9 +120,7 @@ impl Ignored {
         if self.folders.is_empty() {
             return false;
         }
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return false };
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        let Ok(full) = parent.canonicalize().map(|parent| parent.join(name)) else { return false };
+        let Some(full) = full(path) else { return false };
         let inner = self.folders.iter().rev().filter(|(folder, _)| full.starts_with(folder));
         for (_, patterns) in inner {
             match patterns.matched(&full, is_folder) {
@@ -120,6 +153,8 @@ mod tests {
         assert!(holds("out", true) && holds("local", true) && !holds("out", false));
         std::fs::create_dir_all(deploy.join("old")).unwrap();
         assert!(holds("old/a.yaml", false));
+        let from_root = Exclude::from_folder(root, &["/deploy/old".to_owned()]).unwrap();
+        assert!(from_root.holds(&deploy.join("old"), true) && !from_root.holds(&root.join("old"), true));
         assert_eq!(ignored.faults, Vec::<String>::new());
         assert!(Exclude::new(&["{".to_owned()]).is_err() || Exclude::new(&["a[".to_owned()]).is_err());
     }

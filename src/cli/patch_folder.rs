@@ -1,6 +1,6 @@
 //! A folder with a kustomize component that volgate writes.
 
-use super::check::replace;
+use super::output::replace;
 use crate::check::MARK;
 use anyhow::{Context, Result, bail};
 use std::path::Path;

@@ -30,9 +30,11 @@ pub(crate) struct Source {
     pub(crate) place: String,
 }
 
-/// Policies that cannot be used: what is wrong with them, and their texts.
+/// Policies or settings that cannot be used: what is wrong with them, and their texts.
 #[derive(Debug)]
 pub(crate) struct Refused {
+    /// What could not be done.
+    pub(crate) what: &'static str,
     /// All faults.
     pub(crate) report: Report<'static>,
     /// The files.
@@ -44,7 +46,7 @@ impl std::fmt::Display for Refused {
         let count = self.report.faults.len();
         let s = if count == 1 { "" } else { "s" };
         let faults = human(&self.report, &self.inputs, &Options::default());
-        write!(f, "failed to load the policies: {count} fault{s}\n\n{}", faults.trim_end())
+        write!(f, "failed to {}: {count} fault{s}\n\n{}", self.what, faults.trim_end())
     }
 }
 
@@ -84,7 +86,70 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Loaded> {
     };
     faults.extend(built);
     faults.sort_by(|a, b| a.spot.cmp(&b.spot));
-    Err(Refused { report: Report { faults, ..Report::default() }, inputs }.into())
+    Err(Refused { what: "load the policies", report: Report { faults, ..Report::default() }, inputs }.into())
+}
+
+/// The policies of a cluster's state; none where it does not say which there are.
+///
+/// # Errors
+/// The built-in baseline, which stands in where there is no policy, cannot be used.
+pub(crate) fn of_state(state: &[Input]) -> Result<Option<Loaded>> {
+    let is_list = |object: &Value| {
+        let text = |key| object.get(key).and_then(Value::as_str).unwrap_or_default();
+        is_own(text("apiVersion")) && text("kind").strip_suffix("List") == Some(KIND)
+    };
+    let is_listed = state.iter().flat_map(Input::documents).any(|document| is_list(&document.value));
+    let (mut policies, mut sources, mut notices) = (Vec::new(), Vec::new(), Vec::new());
+    let text = |object: &Value, key| object.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let is_policy = |object: &Value| is_own(&text(object, "apiVersion")) && text(object, "kind") == KIND;
+    for manifest in manifests(state).iter().filter(|manifest| is_policy(&manifest.value)) {
+        match load(&manifest.value) {
+            Ok(policy) => {
+                sources.push(Source {
+                    name: policy.name.clone(),
+                    spec: manifest.value.get("spec").cloned().unwrap_or_default(),
+                    place: "the cluster state".to_owned(),
+                });
+                policies.push(policy);
+            }
+            Err(faults) => {
+                let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+                let message =
+                    format!("{} of the cluster state is not applied: {}", manifest.name(), faults.join("; "));
+                notices.push(Notice { spot: None, message });
+            }
+        }
+    }
+    if policies.is_empty() {
+        if !is_listed {
+            return Ok(None);
+        }
+        let notice = "the cluster has no StoragePolicy, so that nothing is judged there: the built-in baseline is used";
+        let mut loaded = read(&[])?;
+        loaded.notice = Some(notice.to_owned());
+        loaded.notices.extend(notices);
+        return Ok(Some(loaded));
+    }
+    // Of two that contradict each other a cluster leaves one out.
+    let set = loop {
+        match PolicySet::build(policies.clone()) {
+            Ok(set) => break set,
+            Err(faults) => {
+                let first = faults.first();
+                notices.extend(first.map(|fault| Notice {
+                    spot: None,
+                    message: format!("a policy of the cluster state is left out: {fault}"),
+                }));
+                policies.remove(first.map_or(0, |fault| fault.policy));
+            }
+        }
+    };
+    sources.retain(|source| set.policies().iter().any(|policy| policy.name == source.name));
+    let count = set.policies().len();
+    let what = if count == 1 { "the policy".to_owned() } else { format!("the {count} policies") };
+    let is = if count == 1 { "is" } else { "are" };
+    let notice = Some(format!("no --policy given: {what} of the cluster state {is} used"));
+    Ok(Some(Loaded { set, sources, notice, notices }))
 }
 
 /// Whether an object is of volgate's own group: in a folder of policies it was meant for one.

@@ -1,4 +1,5 @@
 use super::policies::{self, Loaded};
+use super::state::StateArgs;
 use super::{DENIED, FAILED, complain, input, say};
 use crate::check::{Input, Report, Run, effective};
 use crate::policy::{converted, schema_json};
@@ -51,9 +52,8 @@ struct DiffArgs {
     /// Manifests to hold against both
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Objects of the cluster that are looked up and not judged
-    #[arg(long, value_name = "PATH")]
-    context: Vec<PathBuf>,
+    #[command(flatten)]
+    state: StateArgs,
     /// The namespace of objects that name none
     #[arg(long, short, default_value = "default")]
     namespace: String,
@@ -95,16 +95,11 @@ fn lint(paths: &[PathBuf]) -> Result<ExitCode> {
 fn diff(args: &DiffArgs) -> Result<ExitCode> {
     let [old, new] = [&args.old, &args.new].map(load);
     let (old, new) = (old?, new?);
-    let (found, context) = (input::read(&args.paths), input::read(&args.context));
+    let (found, context) = (input::read(&args.paths), args.state.read()?);
+    context.notices.iter().for_each(|notice| complain(&format!("volgate: {}\n", notice.message)));
     let judge = |loaded: &Loaded| {
-        let run = Run {
-            policies: &loaded.set,
-            context: &context.inputs,
-            complete: !context.inputs.is_empty(),
-            namespace: &args.namespace,
-            today: jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date(),
-            requester: None,
-        };
+        let run = Run { namespace: &args.namespace, ..Run::new(&loaded.set, super::today()) };
+        let run = run.in_cluster(&context.inputs);
         lines(&run.check(&found.inputs), &found.inputs)
     };
     let (before, after) = (judge(&old), judge(&new));

@@ -75,10 +75,10 @@ async fn provision(args: &Args) -> Result<()> {
     let provisioner = Provisioner::start(client, options(args, bases)?);
     let view = provisioner.view();
     tracing::info!(
-        "volgate {} makes volumes of {}; health on {}",
-        env!("CARGO_PKG_VERSION"),
-        args.provisioner_name,
-        args.health_listen
+        version = env!("CARGO_PKG_VERSION"),
+        provisioner = args.provisioner_name,
+        health = %args.health_listen,
+        "the provisioner's controller has started"
     );
     let (ready, counted) = (view.clone(), view.clone());
     let router = health_routes(move || vec![caches(&ready)], move || counted.metrics());
@@ -132,7 +132,7 @@ fn look(path: &Path, config: &mut Followed<String, anyhow::Error>, view: &Provis
     };
     match bases {
         Ok(bases) => {
-            tracing::info!("{} has changed and is in force", path.display());
+            tracing::info!(path = %path.display(), "the changed configuration is in force");
             view.set_bases(bases);
         }
         Err(fault) => tracing::error!("{fault:#}; the old configuration stays in force"),

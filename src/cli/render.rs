@@ -22,14 +22,34 @@ const MOST_COMPLAINT: usize = 2_000;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Options {
     /// A file with values for the Helm charts that are rendered; may be given several times
-    #[arg(long, value_name = "FILE", help_heading = "Charts and kustomizations")]
-    helm_values: Vec<PathBuf>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_delimiter = '\n',
+        env = "VOLGATE_HELM_VALUES",
+        hide_env_values = true,
+        help_heading = "Charts and kustomizations"
+    )]
+    pub(super) helm_values: Vec<PathBuf>,
     /// A value for the Helm charts that are rendered, as in persistence.enabled=true; may be given several times
-    #[arg(long, value_name = "KEY=VALUE", help_heading = "Charts and kustomizations")]
-    helm_set: Vec<String>,
+    #[arg(
+        long,
+        value_name = "KEY=VALUE",
+        value_delimiter = '\n',
+        env = "VOLGATE_HELM_SET",
+        hide_env_values = true,
+        help_heading = "Charts and kustomizations"
+    )]
+    pub(super) helm_set: Vec<String>,
     /// Judge the files of a kustomization as they are, and no chart
-    #[arg(long, help_heading = "Charts and kustomizations")]
-    no_render: bool,
+    #[arg(
+        long,
+        env = "VOLGATE_NO_RENDER",
+        hide_env_values = true,
+        value_parser = clap::builder::FalseyValueParser::new(),
+        help_heading = "Charts and kustomizations"
+    )]
+    pub(super) no_render: bool,
 }
 
 impl Options {
@@ -151,8 +171,11 @@ fn first_of(tools: &[(&str, &[OsString])], what: &str, help: &str) -> Result<Vec
     Err(fault(&format!("there is no {} in PATH", names.join(" or ")), Some(help)))
 }
 
-enum Failure {
+/// Why a tool gave nothing.
+pub(super) enum Failure {
+    /// It is not installed.
     NotThere,
+    /// Anything else, for a person.
     Because(String),
 }
 
@@ -164,7 +187,7 @@ impl From<std::io::Error> for Failure {
 
 /// What a tool writes to stdout, if it ends well and in time. It writes to files, since what it starts itself could hold a
 /// pipe open after its end.
-fn run(tool: &str, arguments: &[OsString], longest: Duration) -> Result<Vec<u8>, Failure> {
+pub(super) fn run(tool: &str, arguments: &[OsString], longest: Duration) -> Result<Vec<u8>, Failure> {
     let (mut out, mut complaint) = (tempfile::tempfile()?, tempfile::tempfile()?);
     let mut command = Command::new(tool);
     command.args(arguments).stdin(Stdio::null());

@@ -140,11 +140,11 @@ async fn serve(args: &Args) -> Result<()> {
     };
     let state = State::new(set, lookup, caches, follower.certificates(), clock.clone(), limits);
     tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
         policies = state.policies.load().policies().len(),
-        "volgate {} serves {} and health on {}",
-        env!("CARGO_PKG_VERSION"),
-        args.listen,
-        args.health_listen
+        listen = %args.listen,
+        health = %args.health_listen,
+        "the webhook has started"
     );
 
     let makes_baseline = args.register && !args.no_baseline;
@@ -434,8 +434,11 @@ impl Policies {
                 }
                 let counted =
                     set.policies().iter().map(|policy| (policy.name.clone(), policy.counts.clone()));
-                let in_force =
-                    InForce { policies: counted.collect(), left_out: left_out.into_iter().collect() };
+                let in_force = InForce {
+                    policies: counted.collect(),
+                    left_out: left_out.into_iter().collect(),
+                    interest: Some(Arc::new(set.interest())),
+                };
                 state.policies.store(Arc::new(set));
                 self.told.send_replace(in_force);
                 if let Some(cluster) = &self.cluster {

@@ -3,7 +3,7 @@ use super::policies::{self, Refused};
 use super::{DENIED, complain, say};
 use crate::check::{Directives, Input, Outcome, Run};
 use crate::policy::PolicySet;
-use crate::report::xml_text;
+use crate::report;
 use crate::rule::Requester;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeSet;
@@ -173,15 +173,8 @@ fn judge(
         None => Vec::new(),
     };
     let requester = directives.user.as_ref().map(|user| Requester::impersonated(user, &directives.groups));
-    let now = || jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let run = Run {
-        policies,
-        context: cluster,
-        complete: !cluster.is_empty(),
-        namespace: "default",
-        today: directives.today.unwrap_or_else(now),
-        requester: requester.as_ref(),
-    };
+    let today = directives.today.unwrap_or_else(super::today);
+    let run = Run { requester: requester.as_ref(), ..Run::new(policies, today).in_cluster(cluster) };
     let outcome = run.judge_case(&case, &old);
     let mut differences = outcome.faults.clone();
     if outcome.verdict() != verdict {
@@ -224,35 +217,20 @@ fn text(suites: &[Suite]) -> String {
 }
 
 fn junit(suites: &[Suite]) -> String {
-    let mut text =
-        String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"volgate\">\n");
-    for suite in suites {
-        let failed = suite.cases.iter().filter(|case| !case.differences.is_empty()).count();
-        let name = escaped(&suite.name);
-        text.push_str(&format!(
-            "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{failed}\">\n",
-            suite.cases.len()
-        ));
-        for case in &suite.cases {
-            let case_name = escaped(&case.name);
-            text.push_str(&format!("    <testcase classname=\"{name}\" name=\"{case_name}\""));
-            if case.differences.is_empty() {
-                text.push_str("/>\n");
-                continue;
-            }
-            let first = escaped(case.differences.first().map_or("", String::as_str));
-            let all = escaped(&case.differences.join("\n"));
-            text.push_str(&format!(
-                ">\n      <failure message=\"{first}\">{all}</failure>\n    </testcase>\n"
-            ));
-        }
-        text.push_str("  </testsuite>\n");
-    }
-    text.push_str("</testsuites>\n");
-    text
-}
-
-/// A text as XML takes it.
-fn escaped(text: &str) -> String {
-    quick_xml::escape::escape(xml_text(text)).into_owned()
+    let told = |case: &Case| {
+        let message = case.differences.first()?.clone();
+        Some(report::Told {
+            tag: report::Tag::Failure,
+            rule: None,
+            message,
+            text: case.differences.join("\n"),
+        })
+    };
+    let case = |case: &Case| report::Case { name: case.name.clone(), told: told(case).into_iter().collect() };
+    let suite = |suite: &Suite| report::Suite {
+        name: suite.name.clone(),
+        is_file: false,
+        cases: suite.cases.iter().map(case).collect(),
+    };
+    report::junit_xml(&suites.iter().map(suite).collect::<Vec<_>>())
 }

@@ -165,7 +165,8 @@ pub(super) fn is_kustomization(file: &Path) -> bool {
     file.file_name().is_some_and(|name| KUSTOMIZATION_FILES.iter().any(|known| name == *known))
 }
 
-fn is_manifest(path: &Path) -> bool {
+/// Whether a file's name is that of a manifest.
+pub(super) fn is_manifest(path: &Path) -> bool {
     matches!(path.extension().and_then(|ending| ending.to_str()), Some("yaml" | "yml" | "json"))
 }
 

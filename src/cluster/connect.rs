@@ -1,4 +1,6 @@
 use super::{ClusterError, chain};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use std::path::Path;
 use std::time::Duration;
 
 /// A server that has gone without a word must not leave a list waiting for ever. A watch is told to end after 290 s, and
@@ -11,6 +13,28 @@ const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// Neither is there, or it cannot be used.
 pub async fn connect() -> Result<kube::Client, ClusterError> {
     let mut config = kube::Config::infer().await.map_err(|error| ClusterError::Config(chain(&error)))?;
+    config.read_timeout = Some(READ_TIMEOUT);
+    kube::Client::try_from(config).map_err(|error| ClusterError::Client(chain(&error)))
+}
+
+/// A client of the cluster that a person means: of a kubeconfig file and of a context in it, where they are named, as kubectl
+/// has both.
+///
+/// # Errors
+/// There is no such file or context, or it cannot be used.
+pub async fn connect_to(file: Option<&Path>, context: Option<&str>) -> Result<kube::Client, ClusterError> {
+    if file.is_none() && context.is_none() {
+        return connect().await;
+    }
+    let fault = |error: &dyn std::error::Error| ClusterError::Config(chain(error));
+    let kubeconfig = match file {
+        Some(file) => Kubeconfig::read_from(file),
+        None => Kubeconfig::read(),
+    };
+    let kubeconfig = kubeconfig.map_err(|error| fault(&error))?;
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    let mut config = config.map_err(|error| fault(&error))?;
     config.read_timeout = Some(READ_TIMEOUT);
     kube::Client::try_from(config).map_err(|error| ClusterError::Client(chain(&error)))
 }

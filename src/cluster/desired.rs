@@ -55,11 +55,18 @@ pub(super) fn desired(
             set(client, "caBundle", bundle);
         }
     }
-    if let (Some(owner), Some(metadata)) = (owner, desired.get_mut("metadata")) {
-        set(metadata, "ownerReferences", json!([owner]));
-    }
+    let desired = with_owner(&desired, owner);
     let same = existing.is_some_and(|existing| is_as(existing, &desired));
     (!same).then_some(desired)
+}
+
+/// The configuration with that owner reference.
+pub(super) fn with_owner(configuration: &Value, owner: Option<&Value>) -> Value {
+    let mut owned = configuration.clone();
+    if let (Some(owner), Some(metadata)) = (owner, owned.get_mut("metadata")) {
+        set(metadata, "ownerReferences", json!([owner]));
+    }
+    owned
 }
 
 /// Whether whoever wrote the configuration is a newer version than this one.

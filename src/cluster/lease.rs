@@ -54,11 +54,11 @@ impl Candidate {
             let leads = self.leads();
             match self.round().await {
                 Ok(()) => told.clear(),
-                Err(why) if leads => tracing::warn!("the lease is not renewed: {why}"),
+                Err(why) if leads => tracing::warn!(why, "the lease is not renewed"),
                 // Once: it is tried again every few seconds.
                 Err(why) if why != told => {
-                    let name = &self.settings.name;
-                    tracing::warn!("the lease {name} is not taken, so this process cannot lead: {why}");
+                    let lease = &self.settings.name;
+                    tracing::warn!(lease, why, "the lease is not taken, so this process cannot lead");
                     told = why;
                 }
                 Err(_) => {}
@@ -143,7 +143,7 @@ impl Candidate {
         let led = self.leads();
         self.term.send_replace(None);
         if led && let Err(fault) = self.write(Move::Renew, "", 1).await {
-            tracing::warn!("failed to give the lease back, so that another waits for its end: {fault:?}");
+            tracing::warn!(?fault, "failed to give the lease back, so that another waits for its end");
         }
     }
 }

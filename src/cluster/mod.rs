@@ -1,6 +1,7 @@
 //! The cluster as reviews see it: informer caches behind [`crate::lookup::Lookup`], the StoragePolicy objects, and the
 //! registration of the webhook.
 
+mod audit;
 mod baseline;
 mod caches;
 mod calls;
@@ -14,6 +15,7 @@ mod installed;
 mod lease;
 mod node_volumes;
 mod object;
+mod pages;
 mod policies;
 mod policy_status;
 mod provisioner;
@@ -23,12 +25,14 @@ mod registrar;
 mod registration_view;
 mod role;
 mod secret;
+mod snapshot;
 mod unregister;
 mod watch;
 mod watched;
 
+pub use audit::{Audit, Kept, Scope, audit};
 pub use caches::{CacheStatus, Caches};
-pub use connect::connect;
+pub use connect::{connect, connect_to};
 pub use doctor::{Diagnosis, Level, doctor};
 pub use index::Index;
 pub use lease::LeaseSettings;
@@ -36,6 +40,7 @@ pub use node_volumes::{
     NodeStorage, NodeVolume, node_storage, node_storage_api, node_storages, node_volume, node_volume_api,
     node_volumes,
 };
+pub use pages::{Ended, Listed};
 pub use policies::{ClusterPolicies, ClusterPolicy, PolicySource, PolicyStatuses, PolicyWatch};
 pub use policy_status::InForce;
 pub use provisioner::{
@@ -43,8 +48,8 @@ pub use provisioner::{
     provisioner_metrics_sample, provisioner_namespace_rules,
 };
 pub use register::{
-    CustomResource, Endpoint, FIELD_MANAGER, FailurePolicy, MUTATE_PATH, NAME, NamespacedName, Registration,
-    VALIDATE_PATH, VERSION_ANNOTATION, configurations, host,
+    CustomResource, Endpoint, FIELD_MANAGER, FailurePolicy, LAST_NAME, MUTATE_PATH, NAME, NamespacedName,
+    Registration, VALIDATE_PATH, VERSION_ANNOTATION, configurations, host,
 };
 pub use registrar::{
     Authorities, Bundle, Known, OWNER_ROLE, PolicyKeeping, Registrar, RegistrarOptions, until_removed,
@@ -52,7 +57,10 @@ pub use registrar::{
 pub use registration_view::RegistrationView;
 pub use role::{registration_cluster_rules, registration_namespace_rules, removal_rules};
 pub use secret::{SECRET, SecretSettings, shared_ca};
+pub use snapshot::{policy_snapshot, snapshot};
 pub use unregister::unregister;
+pub(crate) use watch::events;
+pub(crate) use watched::{NODE_STORAGES, NODE_VOLUMES};
 pub use watched::{Watched, role_rules};
 
 /// What goes wrong between volgate and the API server.

@@ -9,7 +9,7 @@ use super::lease::Term;
 use super::policies::{ClusterPolicies, ClusterPolicy, PolicySource};
 use super::watched::POLICIES;
 use crate::model::Conditions;
-use crate::policy::Counts;
+use crate::policy::{Counts, Interest};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub struct InForce {
     pub policies: BTreeMap<String, Arc<Counts>>,
     /// Why others are left out.
     pub left_out: BTreeMap<String, String>,
+    /// What the policies may have a say about; none while that is not known, so that it may be everything.
+    pub interest: Option<Arc<Interest>>,
 }
 
 /// The status of each StoragePolicy as it is stored, by name.
@@ -46,6 +48,8 @@ pub(super) struct PolicyStatus {
     policies: watch::Receiver<ClusterPolicies>,
     statuses: watch::Receiver<Statuses>,
     in_force: watch::Receiver<InForce>,
+    /// What the API server is known to send.
+    sent: watch::Receiver<Option<Arc<Interest>>>,
     /// The key of this replica.
     replica: String,
     windows: HashMap<String, Kept>,
@@ -73,9 +77,10 @@ impl PolicyStatus {
         policies: watch::Receiver<ClusterPolicies>,
         statuses: watch::Receiver<Statuses>,
         in_force: watch::Receiver<InForce>,
+        sent: watch::Receiver<Option<Arc<Interest>>>,
         replica: String,
     ) -> Self {
-        Self { calls, policies, statuses, in_force, replica, windows: HashMap::new() }
+        Self { calls, policies, statuses, in_force, sent, replica, windows: HashMap::new() }
     }
 
     /// Keeps the statuses. It never ends.
@@ -100,6 +105,7 @@ impl PolicyStatus {
                 tokio::select! {
                     changed = self.policies.changed() => changed,
                     changed = self.in_force.changed() => changed,
+                    changed = self.sent.changed() => changed,
                     changed = led(&mut term, leads) => changed,
                 }
             };
@@ -116,12 +122,15 @@ impl PolicyStatus {
             return Ok(());
         }
         let in_force = self.in_force.borrow_and_update().clone();
+        let is_sent = is_sent(self.sent.borrow_and_update().as_deref(), &in_force);
         let statuses = self.statuses.borrow().clone();
         self.windows.retain(|name, _| now.policies.iter().any(|policy| policy.name == *name));
         let mut failed = Ok(());
         for policy in &now.policies {
             let stored = statuses.get(&policy.name).unwrap_or(&Value::Null);
+            // A policy is in force when the API server sends all that it may be about.
             let ready = if leads { ready(policy, &in_force) } else { None };
+            let ready = ready.filter(|ready| !ready.holds || is_sent);
             let patch = self.patch(policy, ready, stored, leads);
             if patch.is_empty() {
                 continue;
@@ -178,6 +187,14 @@ impl PolicyStatus {
 async fn led(term: &mut watch::Receiver<Term>, leads: bool) -> Result<(), watch::error::RecvError> {
     let is = |term: &Term| term.is_some_and(|until| until > Instant::now());
     term.wait_for(|term| is(term) != leads).await.map(|_| ())
+}
+
+/// Whether the API server sends all that the policies in force may be about.
+fn is_sent(sent: Option<&Interest>, in_force: &InForce) -> bool {
+    sent.is_some_and(|sent| match &in_force.interest {
+        Some(interest) => sent.covers(interest),
+        None => sent.covers(&Interest::everything()),
+    })
 }
 
 /// What the Ready condition says; none while this process has not taken the policy over.

@@ -41,13 +41,20 @@
 //! | `custom-resources.volgate.dev` | what people create or change | as for workloads |
 //! | `custom-resources-of-accounts.volgate.dev` | what service accounts do: operators, GitOps | goes through |
 //!
+//! # What is sent
+//! Only what the policies in force may have a say about ([`Registration::interest`]): a rule of a webhook for what needs no look
+//! into the object, and the condition `may-matter-to-a-policy` for the rest. A webhook that is skipped in the first round is not
+//! called again when another one changes the object, so that volgate's mutating configuration sorts behind all usual ones
+//! ([`LAST_NAME`]): it sees what they made.
+//!
 //! The excluded namespaces are left out altogether: kube-system and volgate's own come up without volgate. Nodes, leases
 //! and certificate requests match no rule.
 
 mod registration;
 
-use crate::admission::PROBE_LABEL;
+use crate::admission::{PROBE_LABEL, changes_expression, finds_expression};
 use crate::model::{API_GROUP, controller_users};
+use crate::policy::Interest;
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhook,
     ValidatingWebhookConfiguration,
@@ -56,8 +63,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 pub use registration::{CustomResource, Endpoint, FailurePolicy, NamespacedName, Registration, host};
 use std::collections::BTreeMap;
 
-/// The name of both configurations.
+/// The name of both configurations, where somebody writes them by hand.
 pub const NAME: &str = "volgate";
+/// The name of the mutating configuration that leaves out what no policy changes: the API server goes by the names in their
+/// order.
+pub const LAST_NAME: &str = "zz-volgate";
 /// Whose fields they are in server-side apply.
 pub const FIELD_MANAGER: &str = "volgate";
 /// The webhook that is asked about volgate's own dry run alone.
@@ -127,16 +137,48 @@ fn probe(namespace: &str) -> Hook {
     }
 }
 
-fn hooks(registration: &Registration) -> Vec<Hook> {
+/// Which of both configurations.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Mutating,
+    Validating,
+}
+
+impl Side {
+    /// Whether PersistentVolumeClaims may matter.
+    fn claims(self, interest: &Interest) -> bool {
+        match self {
+            Self::Mutating => interest.changes.claims,
+            Self::Validating => interest.claims,
+        }
+    }
+
+    /// When an object may matter; none where all do.
+    fn condition(self, interest: &Interest) -> Option<MatchCondition> {
+        let expression = match self {
+            Self::Mutating => changes_expression(interest),
+            Self::Validating => finds_expression(interest),
+        };
+        expression.map(|expression| condition("may-matter-to-a-policy", expression))
+    }
+}
+
+fn hooks(registration: &Registration, side: Side) -> Vec<Hook> {
+    let interest = &registration.interest;
     let by_controller = by_controller_or_operator(registration);
+    let matters = side.condition(interest);
     let namespaced = |name, failure_policy, who: MatchCondition| Hook {
         name,
         failure_policy,
-        rules: namespaced_rules(),
-        conditions: std::iter::once(who).chain(conditions()).collect(),
+        rules: namespaced_rules(side.claims(interest)),
+        conditions: std::iter::once(who).chain(conditions()).chain(matters.clone()).collect(),
         namespaces: Some(registration.namespaces()),
         objects: LabelSelector::default(),
     };
+    // Nothing that is judged of them can be changed later.
+    let volumes = interest.volumes.then(|| rule("Cluster", "", &["persistentvolumes"], &["CREATE"]));
+    let classes =
+        interest.classes.then(|| rule("Cluster", "storage.k8s.io", &["storageclasses"], &["CREATE"]));
     let mut hooks = vec![
         namespaced(
             "workloads.volgate.dev",
@@ -151,11 +193,7 @@ fn hooks(registration: &Registration) -> Vec<Hook> {
         Hook {
             name: "volumes.volgate.dev",
             failure_policy: FailurePolicy::Ignore,
-            // Nothing that is judged of them can be changed later.
-            rules: vec![
-                rule("Cluster", "", &["persistentvolumes"], &["CREATE"]),
-                rule("Cluster", "storage.k8s.io", &["storageclasses"], &["CREATE"]),
-            ],
+            rules: volumes.into_iter().chain(classes).collect(),
             conditions: Vec::new(),
             namespaces: None,
             objects: LabelSelector::default(),
@@ -174,6 +212,7 @@ fn hooks(registration: &Registration) -> Vec<Hook> {
     ];
     hooks.extend(custom_hooks(registration));
     hooks.extend(registration.probe.as_deref().map(probe));
+    hooks.retain(|hook| !hook.rules.is_empty());
     hooks
 }
 
@@ -215,24 +254,28 @@ fn custom_rule(custom: &CustomResource) -> RuleWithOperations {
     }
 }
 
-/// What has `spec.replicas` and a `scale` subresource: group and resource.
-const SCALABLE: [(&str, &str); 4] = [
-    ("apps", "deployments"),
-    ("apps", "statefulsets"),
-    ("apps", "replicasets"),
-    ("", "replicationcontrollers"),
+/// What has `spec.replicas` and a `scale` subresource: group, resource and kind.
+const SCALABLE: [(&str, &str, &str); 4] = [
+    ("apps", "deployments", "Deployment"),
+    ("apps", "statefulsets", "StatefulSet"),
+    ("apps", "replicasets", "ReplicaSet"),
+    ("", "replicationcontrollers", "ReplicationController"),
 ];
 
-/// The `scale` subresources; a Scale is only ever updated.
-fn scale_rules() -> impl Iterator<Item = RuleWithOperations> {
-    SCALABLE.into_iter().map(|(group, resource)| {
+/// The `scale` subresources of what is judged by its replicas; a Scale is only ever updated.
+fn scale_rules(interest: &Interest) -> impl Iterator<Item = RuleWithOperations> {
+    let judged = SCALABLE.into_iter().filter(|(_, _, kind)| interest.scaled.contains(kind));
+    judged.map(|(group, resource, _)| {
         rule("Namespaced", group, &[format!("{resource}/scale").as_str()], &["UPDATE"])
     })
 }
 
-fn namespaced_rules() -> Vec<RuleWithOperations> {
+fn namespaced_rules(claims: bool) -> Vec<RuleWithOperations> {
     let both = ["CREATE", "UPDATE"];
-    let core = ["persistentvolumeclaims", "replicationcontrollers", "podtemplates"];
+    let mut core = vec!["replicationcontrollers", "podtemplates"];
+    if claims {
+        core.insert(0, "persistentvolumeclaims");
+    }
     vec![
         // A pod's storage cannot change, but its images can, and ephemeral containers come in.
         rule("Namespaced", "", &["pods"], &both),
@@ -261,7 +304,12 @@ fn condition(name: &str, expression: impl Into<String>) -> MatchCondition {
 /// What goes through without a call, as the engine has nothing to say of it.
 fn conditions() -> Vec<MatchCondition> {
     let images = |list| {
-        let of = |object: &str| format!("{object}.spec.?{list}.orValue([]).map(c, c.?image.orValue(''))");
+        // A pod that has yet to be validated may have null in place of its containers.
+        let of = |object: &str| {
+            format!(
+                "({object}.spec.?{list}.orValue(null) == null ? [] : {object}.spec.{list}).map(c, c.?image.orValue(''))"
+            )
+        };
         format!("{} != {}", of("object"), of("oldObject"))
     };
     vec![
@@ -324,8 +372,8 @@ pub fn configurations(
     if let Some(NamespacedName { namespace, name }) = &registration.inject_ca_from {
         annotations.insert(INJECT_CA_FROM.to_owned(), format!("{namespace}/{name}"));
     }
-    let metadata = || ObjectMeta {
-        name: Some(NAME.to_owned()),
+    let metadata = |name: &str| ObjectMeta {
+        name: Some(name.to_owned()),
         labels: Some(BTreeMap::from([("app.kubernetes.io/name".to_owned(), NAME.to_owned())])),
         annotations: Some(annotations.clone()),
         ..ObjectMeta::default()
@@ -355,7 +403,9 @@ pub fn configurations(
         match_conditions: (!hook.conditions.is_empty()).then_some(hook.conditions),
         match_policy: Some("Equivalent".to_owned()),
         rules: Some(match hook.namespaces {
-            Some(_) if !is_apart(hook.name) => hook.rules.into_iter().chain(scale_rules()).collect(),
+            Some(_) if !is_apart(hook.name) => {
+                hook.rules.into_iter().chain(scale_rules(&registration.interest)).collect()
+            }
             _ => hook.rules,
         }),
         namespace_selector: hook.namespaces,
@@ -364,16 +414,17 @@ pub fn configurations(
         timeout_seconds,
     };
     let is_custom = |hook: &Hook| [CUSTOM_HOOK, CUSTOM_HOOK_OF_ACCOUNTS].contains(&hook.name);
-    let in_namespaces =
-        hooks(registration).into_iter().filter(|hook| hook.namespaces.is_some() && !is_custom(hook));
+    let in_namespaces = hooks(registration, Side::Mutating)
+        .into_iter()
+        .filter(|hook| hook.namespaces.is_some() && !is_custom(hook));
     (
         MutatingWebhookConfiguration {
-            metadata: metadata(),
+            metadata: metadata(registration.mutating_name),
             webhooks: Some(in_namespaces.map(mutating).collect()),
         },
         ValidatingWebhookConfiguration {
-            metadata: metadata(),
-            webhooks: Some(hooks(registration).into_iter().map(validating).collect()),
+            metadata: metadata(NAME),
+            webhooks: Some(hooks(registration, Side::Validating).into_iter().map(validating).collect()),
         },
     )
 }
@@ -382,6 +433,7 @@ pub fn configurations(
 mod tests {
     use super::*;
     use crate::facts::WorkloadKind;
+    use crate::policy::{PolicySet, embedded_baseline};
 
     #[test]
     fn every_controller_that_proves_an_owner_is_asked_about_apart() {
@@ -512,7 +564,7 @@ mod tests {
             let resources = hook.iter().flat_map(|rule| rule.resources.clone().unwrap());
             resources.filter(|resource| resource.ends_with("/scale")).collect()
         };
-        let wanted = SCALABLE.map(|(_, resource)| format!("{resource}/scale"));
+        let wanted = SCALABLE.map(|(_, resource, _)| format!("{resource}/scale"));
         let (mutating, _) = configurations(&registration());
         for hook in validating().iter().filter(|hook| hook.namespace_selector.is_some()) {
             assert_eq!(scales(hook.rules.as_ref().unwrap()), wanted, "{}", hook.name);
@@ -520,11 +572,50 @@ mod tests {
         for hook in mutating.webhooks.unwrap() {
             assert_eq!(scales(&hook.rules.unwrap()), [""; 0], "{}", hook.name);
         }
-        let kinds = ["Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"];
-        for (kind, (group, resource)) in kinds.into_iter().zip(SCALABLE) {
+        for (group, resource, kind) in SCALABLE {
             assert_eq!(format!("{}s", kind.to_lowercase()), resource);
             assert!(WorkloadKind::of(group, kind).unwrap().has_replicas());
         }
+    }
+
+    #[test]
+    fn what_is_sent_follows_the_policies() {
+        let of = |policies| PolicySet::build(policies).unwrap().interest();
+        let configured = |interest: Interest| {
+            let (mutating, validating) =
+                configurations(&Registration { interest, mutating_name: LAST_NAME, ..registration() });
+            assert_eq!(mutating.metadata.name.as_deref(), Some(LAST_NAME));
+            (serde_json::to_value(mutating).unwrap(), serde_json::to_value(validating).unwrap())
+        };
+        let condition = |configuration: &serde_json::Value| {
+            let conditions = configuration["webhooks"][0]["matchConditions"].as_array().unwrap().clone();
+            let ours = conditions.into_iter().find(|it| it["name"] == "may-matter-to-a-policy");
+            ours.map(|it| it["expression"].as_str().unwrap().to_owned())
+        };
+        let resources = |configuration: &serde_json::Value| configuration["webhooks"].to_string();
+
+        let (mutating, validating) = configured(of(vec![embedded_baseline().unwrap()]));
+        for configuration in [&mutating, &validating] {
+            let text = resources(configuration);
+            assert!(text.contains(r#""pods""#) && text.contains(r#""persistentvolumeclaims""#), "{text}");
+            assert!(!text.contains("/scale"), "the baseline reads no replicas: {text}");
+        }
+        assert!(condition(&validating).unwrap().contains("redis"), "images are looked at");
+        assert!(!condition(&mutating).unwrap().contains("matches"), "and nothing of them is changed");
+
+        let (mutating, validating) = configured(of(Vec::new()));
+        for configuration in [&mutating, &validating] {
+            let text = resources(configuration);
+            assert!(!text.contains("persistentvolume") && !text.contains("storageclasses"), "{text}");
+            assert_eq!(
+                condition(configuration).unwrap(),
+                "request.kind.kind in ['Scale']",
+                "which no rule has"
+            );
+        }
+
+        let (mutating, validating) = configured(Interest::everything());
+        assert_eq!((condition(&mutating), condition(&validating)), (None, None));
     }
 
     #[test]

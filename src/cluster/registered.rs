@@ -1,7 +1,7 @@
 //! What is registered, and whether the API server trusts what is served.
 
 use super::calls::{Calls, Fault};
-use super::register::NAME;
+use super::register::{LAST_NAME, NAME};
 use super::watched::{MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Watched};
 use crate::tls::{Pair, distrust};
 use base64::Engine;
@@ -11,20 +11,32 @@ use serde_json::Value;
 /// Both configurations as they are stored; none where there is none.
 #[derive(Debug, Default)]
 pub(super) struct Registered {
+    /// The one named [`LAST_NAME`]; where there is none that named [`NAME`].
     pub(super) mutating: Option<Value>,
     pub(super) validating: Option<Value>,
+    /// Whether there is a mutating one named [`NAME`]: versions before 0.2 wrote it, and static installations do.
+    pub(super) earlier: bool,
 }
 
 impl Registered {
     /// Reads both.
     pub(super) async fn read(calls: &Calls) -> Result<Self, String> {
-        let get = async |of: Watched| match calls.get(of, None, NAME).await {
+        let get = async |of: Watched, name: &str| match calls.get(of, None, name).await {
             Ok(found) => Ok(Some(found)),
             Err(Fault::Missing) => Ok(None),
             Err(Fault::Other(why)) => Err(why),
-            Err(fault) => Err(format!("failed to read the {} {NAME}: {fault:?}", of.kind)),
+            Err(fault) => Err(format!("failed to read the {} {name}: {fault:?}", of.kind)),
         };
-        Ok(Self { validating: get(VALIDATING_WEBHOOKS).await?, mutating: get(MUTATING_WEBHOOKS).await? })
+        let validating = get(VALIDATING_WEBHOOKS, NAME).await?;
+        let last = get(MUTATING_WEBHOOKS, LAST_NAME).await?;
+        let earlier = get(MUTATING_WEBHOOKS, NAME).await?;
+        Ok(Self { validating, earlier: earlier.is_some(), mutating: last.or(earlier) })
+    }
+
+    /// Whether the mutating one that is meant is one of an earlier version.
+    pub(super) fn is_earlier(&self) -> bool {
+        let name = self.mutating.as_ref().and_then(|found| found.pointer("/metadata/name"));
+        name.is_some_and(|name| name == NAME)
     }
 
     /// Whether neither is there.

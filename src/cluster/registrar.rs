@@ -2,21 +2,22 @@
 //! them, in the one that leads. A configuration is written by a process that can answer, so that none refuses a workload
 //! because volgate is not there yet.
 
+mod keep;
 mod options;
 
 use super::baseline::Baseline;
 use super::calls::{Calls, Fault};
-use super::desired::{Progress, desired, is_newer, is_older, must_wait};
 use super::installed::Installed;
 use super::lease::{Candidate, Term};
-use super::policy_status::PolicyStatus;
-use super::register::{CustomResource, FIELD_MANAGER, NAME, Registration, configurations};
+use super::policy_status::{InForce, PolicyStatus};
+use super::register::{CustomResource, FIELD_MANAGER, NAME};
 use super::registered::{Registered, Trust};
 use super::registration_view::RegistrationView;
 use super::secret::SharedSecret;
-use super::watched::{CLUSTER_ROLES, MUTATING_WEBHOOKS, POD_TEMPLATES, VALIDATING_WEBHOOKS, Watched};
+use super::watched::{CLUSTER_ROLES, POD_TEMPLATES, Watched};
 use crate::admission::{PROBE_LABEL, probe_answer};
 use crate::daemon::lock;
+use crate::policy::Interest;
 use crate::server::Clock;
 use crate::tls::{Certificates, Settled, certificates, distrust};
 use kube::api::{Patch, PatchParams};
@@ -54,6 +55,9 @@ pub struct Registrar {
     candidate: Candidate,
     term: watch::Receiver<Term>,
     installed: Installed,
+    /// What is in force in this process; none where no policies are kept.
+    in_force: Option<watch::Receiver<InForce>>,
+    sent: watch::Sender<Option<Arc<Interest>>>,
 }
 
 /// What was done so far.
@@ -67,6 +71,8 @@ struct Course {
     bundle: String,
     /// The custom resources that were registered last.
     custom: Vec<CustomResource>,
+    /// What was registered last to be sent.
+    interest: Option<Arc<Interest>>,
     /// When something that somebody else had changed was repaired.
     repaired: Option<Instant>,
     /// The API server refuses an owner.
@@ -80,6 +86,7 @@ struct Course {
     /// Whether there was a configuration when this process looked first.
     before: Option<bool>,
     told_of_baseline: String,
+    told_of_earlier: String,
 }
 
 /// When to look again.
@@ -109,24 +116,38 @@ impl Registrar {
             }
             Authorities::Given(_) => None,
         };
-        let (mut baseline, mut status) = (None, None);
+        let (mut baseline, mut status, mut known) = (None, None, None);
+        let (sent, seen) = watch::channel(None);
         if let Some(PolicyKeeping { policies, statuses, in_force, settled }) = options.policies.take() {
             let identity = &options.lease.identity;
             let replica = identity.rsplit_once('_').map_or(identity.as_str(), |(pod, _)| pod).to_owned();
             let namespace = options.namespace.clone();
             baseline =
                 settled.map(|settled| Baseline::new(calls.clone(), namespace, policies.clone(), settled));
-            status = Some(PolicyStatus::new(calls.clone(), policies, statuses.0, in_force, replica));
+            known = Some(in_force.clone());
+            status = Some(PolicyStatus::new(calls.clone(), policies, statuses.0, in_force, seen, replica));
         }
         let installed = Installed::default();
-        Self { view, calls, options, secret, baseline, status, candidate, term, installed }
+        Self {
+            view,
+            calls,
+            options,
+            secret,
+            baseline,
+            status,
+            candidate,
+            term,
+            installed,
+            in_force: known,
+            sent,
+        }
     }
 
     /// Stands for election and writes while it leads, once `ready` says that reviews can be judged, until `stop` ends; then
     /// gives the lease back.
     pub async fn run(self, ready: impl Fn() -> bool, stop: impl Future<Output = ()>) {
-        let Self { view, calls, options, secret, baseline, mut status, mut candidate, term, installed } =
-            self;
+        let Self { view, calls, options, secret, baseline, mut status, mut candidate, term, .. } = self;
+        let Self { installed, in_force, sent, .. } = self;
         let (secret, baseline) = (secret.as_ref(), baseline.as_ref());
         let telling = {
             let term = term.clone();
@@ -138,8 +159,9 @@ impl Registrar {
             }
         };
         let installed = &installed;
-        let writer =
-            Writer { view: &view, calls: &calls, options: &options, secret, baseline, term, installed };
+        let sent = &sent;
+        let (view, calls, options) = (&view, &calls, &options);
+        let writer = Writer { view, calls, options, secret, baseline, term, installed, in_force, sent };
         let client = calls.client();
         let following = async {
             match secret {
@@ -168,12 +190,18 @@ struct Writer<'a> {
     baseline: Option<&'a Baseline>,
     term: watch::Receiver<Term>,
     installed: &'a Installed,
+    in_force: Option<watch::Receiver<InForce>>,
+    sent: &'a watch::Sender<Option<Arc<Interest>>>,
 }
 
 impl Writer<'_> {
     async fn run(&self, ready: impl Fn() -> bool) {
         let mut course = Course::default();
+        let mut in_force = self.in_force.clone();
         loop {
+            if let Some(in_force) = &mut in_force {
+                in_force.mark_unchanged();
+            }
             let pause = match self.round(&mut course, &ready).await {
                 Ok(next) => {
                     course.told.clear();
@@ -193,7 +221,11 @@ impl Writer<'_> {
             };
             let (leads, until) = (self.leads(), Instant::now() + pause);
             while Instant::now() < until && self.leads() == leads {
-                tokio::time::sleep(SOON.min(until.saturating_duration_since(Instant::now()))).await;
+                let pause = SOON.min(until.saturating_duration_since(Instant::now()));
+                // Other policies are sent other objects, and are not in force before.
+                if tokio::time::timeout(pause, changed(in_force.as_mut())).await.is_ok() {
+                    break;
+                }
             }
         }
     }
@@ -207,7 +239,8 @@ impl Writer<'_> {
         self.look_at_baseline(course, !found.is_gone()).await;
         if !self.leads() {
             // Another may have changed everything when this one leads again.
-            (course.verified, course.registered) = (false, false);
+            (course.verified, course.registered, course.interest) = (false, false, None);
+            self.sent.send_if_modified(|sent| sent.take().is_some());
             return Ok(Next::Rest);
         }
         if let Some(secret) = self.secret
@@ -275,104 +308,6 @@ impl Writer<'_> {
         Some(all.concat() + &wanted)
     }
 
-    /// Writes what is not as it should be.
-    async fn keep(&self, course: &mut Course, found: Registered, bundle: String) -> Result<Next, String> {
-        let trusted = {
-            let seen = lock(&self.view.seen);
-            let current = self.view.certificates.current();
-            Trust::of(&seen.callers, &current, self.view.clock.now()) == Trust::Holds
-        };
-        let complete = found.mutating.is_some() && found.validating.is_some();
-        course.verified &= trusted && complete;
-        let progress = Progress { trusted, verified: course.verified };
-        let custom = self.custom_resources();
-        let plain = self.wanted(&bundle, None, &custom)?;
-        let both = [(&found.validating, &plain.0), (&found.mutating, &plain.1)];
-        let waits = both.iter().any(|(found, wanted)| must_wait(found.as_ref(), wanted, progress));
-        let others = both.iter().filter_map(|(found, wanted)| Some((found.as_ref()?, *wanted)));
-        let newer = others.clone().any(|(found, wanted)| is_newer(found, wanted));
-        if newer && !course.newer {
-            tracing::warn!(
-                "a newer version of volgate has written the webhook configurations: they are left as they are, but for their CA"
-            );
-        }
-        course.newer = newer;
-        let older = others.clone().any(|(found, wanted)| is_older(found, wanted));
-        let asked = if waits { self.wanted(&bundle, Some(&self.options.namespace), &custom)? } else { plain };
-        let other = course.bundle != bundle || course.custom != custom;
-        let urgent = !course.registered || !trusted || !complete || older || other;
-        let patient = course.repaired.is_some_and(|at| at.elapsed() < REPAIRS) && !urgent;
-        let mut wrote = false;
-        let all = [
-            (VALIDATING_WEBHOOKS, &found.validating, &asked.0),
-            (MUTATING_WEBHOOKS, &found.mutating, &asked.1),
-        ];
-        for (of, found, wanted) in all {
-            let known = found.as_ref().and_then(owned_by);
-            let differs = desired(found.as_ref(), wanted, known, progress).is_some();
-            if !differs && (known.is_some() || course.registered) || patient {
-                continue;
-            }
-            let owner = self.owner(course).await?;
-            if let Some(object) = desired(found.as_ref(), wanted, owner.as_ref(), progress) {
-                match self.write(of, &object).await {
-                    // Some clusters let only those own an object who may delete it.
-                    Err(why) if owner.is_some() && why.contains("ownerRef") => {
-                        tracing::warn!(
-                            "{why}; the webhook configurations get no owner, and must be removed by hand when volgate is"
-                        );
-                        course.ownerless = true;
-                    }
-                    written => written?,
-                }
-                wrote = true;
-            }
-        }
-        if wrote {
-            if course.registered && !urgent {
-                tracing::warn!("the webhook configurations were changed by somebody else; repaired");
-                course.repaired = Some(Instant::now());
-            }
-            (course.bundle, course.custom) = (bundle, custom);
-            return Ok(Next::Go);
-        }
-        if waits {
-            course.registered = false;
-            return self.verify(course).await;
-        }
-        (course.bundle, course.custom) = (bundle, custom);
-        if !std::mem::replace(&mut course.registered, true) {
-            tracing::info!("the webhook configurations are registered");
-        }
-        Ok(Next::Rest)
-    }
-
-    /// The custom resources that are judged and installed, in an order that does not change.
-    fn custom_resources(&self) -> Vec<CustomResource> {
-        let mut custom = (self.options.known)();
-        custom.retain(|custom| self.installed.has(&custom.group, &custom.resource));
-        custom.sort();
-        custom
-    }
-
-    /// The validating and the mutating configuration as they are asked for.
-    fn wanted(
-        &self,
-        bundle: &str,
-        probe: Option<&str>,
-        custom: &[CustomResource],
-    ) -> Result<(Value, Value), String> {
-        let registration = Registration {
-            ca_bundle: bundle.as_bytes().to_vec(),
-            probe: probe.map(str::to_owned),
-            custom_resources: custom.to_vec(),
-            ..self.options.registration.clone()
-        };
-        let (mutating, validating) = configurations(&registration);
-        let value = |result: Result<Value, serde_json::Error>| result.map_err(|error| error.to_string());
-        Ok((value(serde_json::to_value(validating))?, value(serde_json::to_value(mutating))?))
-    }
-
     /// The owner reference; none where there is no such ClusterRole.
     async fn owner(&self, course: &mut Course) -> Result<Option<Value>, String> {
         if course.ownerless {
@@ -401,20 +336,21 @@ impl Writer<'_> {
     }
 
     async fn write(&self, of: Watched, object: &Value) -> Result<(), String> {
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or(NAME);
         let text = |fault: Fault| match fault {
             Fault::Other(why) | Fault::Invalid(why) => why,
-            fault => format!("failed to apply the {} {NAME}: {fault:?}", of.kind),
+            fault => format!("failed to apply the {} {name}: {fault:?}", of.kind),
         };
         // The fields are volgate's: whoever else has written one of them, such as an older installation, loses it.
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        match self.calls.patch(of, None, NAME, &Patch::Apply(object), &params).await {
+        match self.calls.patch(of, None, name, &Patch::Apply(object), &params).await {
             // What another manager has written into fields that volgate leaves out stays, and may contradict: a Service
             // beside a URL. A merge patch replaces the whole list.
             Err(Fault::Invalid(why)) => {
                 let list = json!({"webhooks": object.get("webhooks")});
                 let params =
                     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-                let merged = self.calls.patch(of, None, NAME, &Patch::Merge(&list), &params).await;
+                let merged = self.calls.patch(of, None, name, &Patch::Merge(&list), &params).await;
                 merged.map_err(|_| why)?;
             }
             applied => {
@@ -422,7 +358,7 @@ impl Writer<'_> {
             }
         }
         let policy = object.pointer("/webhooks/0/failurePolicy").and_then(Value::as_str).unwrap_or_default();
-        tracing::info!(failure_policy = policy, "wrote the {} {NAME}", of.kind);
+        tracing::info!(failure_policy = policy, "wrote the {} {name}", of.kind);
         Ok(())
     }
 
@@ -458,6 +394,16 @@ impl Writer<'_> {
         }
         Ok(Next::Go)
     }
+}
+
+/// Ends when something else is in force; never where no policies are kept, or nobody tells of changes any more.
+async fn changed(in_force: Option<&mut watch::Receiver<InForce>>) {
+    if let Some(in_force) = in_force
+        && in_force.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// The reference to volgate's own owner, among those of others.

@@ -1,6 +1,6 @@
 use super::Watched;
 use super::baseline::{BASELINE_NAME, MEMORY};
-use super::register::NAME;
+use super::register::{LAST_NAME, NAME};
 use super::registrar::{OWNER_ROLE, PROBE};
 use super::secret::SECRET;
 use super::watched::{
@@ -11,10 +11,10 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 
 /// What the ClusterRole of the registration must allow; `manifests/` is made from it.
 pub fn registration_cluster_rules() -> Vec<PolicyRule> {
-    let mut webhooks = rule(MUTATING_WEBHOOKS, &["create", "get", "patch"], Some(NAME));
-    webhooks.resources.get_or_insert_default().push(VALIDATING_WEBHOOKS.resource.to_owned());
     vec![
-        webhooks,
+        webhooks(&["create", "get", "patch"]),
+        // The one of an earlier version.
+        rule(MUTATING_WEBHOOKS, &["delete"], Some(NAME)),
         rule(CLUSTER_ROLES, &["get"], Some(OWNER_ROLE)),
         rule(CUSTOM_RESOURCES, &["list", "watch"], None),
         rule(POLICIES, &["create", "patch"], Some(BASELINE_NAME)),
@@ -39,9 +39,15 @@ pub fn registration_namespace_rules() -> Vec<PolicyRule> {
 
 /// What the ClusterRole of whoever removes volgate must allow; the chart has it.
 pub fn removal_rules() -> Vec<PolicyRule> {
-    let mut webhooks = rule(MUTATING_WEBHOOKS, &["delete", "get"], Some(NAME));
-    webhooks.resources.get_or_insert_default().push(VALIDATING_WEBHOOKS.resource.to_owned());
-    vec![webhooks, rule(CLUSTER_ROLES, &["delete"], Some(OWNER_ROLE))]
+    vec![webhooks(&["delete", "get"]), rule(CLUSTER_ROLES, &["delete"], Some(OWNER_ROLE))]
+}
+
+/// Both configurations, by their names.
+fn webhooks(verbs: &[&str]) -> PolicyRule {
+    let mut both = rule(MUTATING_WEBHOOKS, verbs, Some(NAME));
+    both.resources.get_or_insert_default().push(VALIDATING_WEBHOOKS.resource.to_owned());
+    both.resource_names.get_or_insert_default().push(LAST_NAME.to_owned());
+    both
 }
 
 fn rule(of: Watched, verbs: &[&str], name: Option<&str>) -> PolicyRule {

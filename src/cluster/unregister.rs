@@ -2,7 +2,7 @@
 
 use super::ClusterError;
 use super::calls::{Calls, Fault};
-use super::register::NAME;
+use super::register::{LAST_NAME, NAME};
 use super::registered::Registered;
 use super::registrar::OWNER_ROLE;
 use super::watched::{CLUSTER_ROLES, MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Watched};
@@ -54,8 +54,9 @@ async fn remove(calls: &Calls) -> Result<bool, String> {
     if found.is_gone() {
         return Ok(true);
     }
-    for of in [VALIDATING_WEBHOOKS, MUTATING_WEBHOOKS] {
-        delete(calls, of, NAME).await?;
+    for (of, name) in [(VALIDATING_WEBHOOKS, NAME), (MUTATING_WEBHOOKS, LAST_NAME), (MUTATING_WEBHOOKS, NAME)]
+    {
+        delete(calls, of, name).await?;
     }
     Ok(false)
 }

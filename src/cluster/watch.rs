@@ -1,13 +1,17 @@
-//! One watch: from the API server's events to a [`Sink`], with pauses after errors and words for them.
+//! The one watch loop of all daemons: the API server's events, with pauses after errors and words for them; and from there
+//! to a [`Sink`].
 
 use super::object::{Cached, Observed};
 use super::watched::POLICIES;
 use super::{Watched, chain};
 use crate::daemon::{Backoff, lock};
-use futures::StreamExt;
+use futures::{Stream, StreamExt, stream};
+use kube::Resource;
 use kube::api::Api;
 use kube::core::Status;
 use kube::runtime::watcher::{self, Event, watcher};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -76,42 +80,71 @@ impl WatchState {
         lock(&self.last_error).clone()
     }
 
-    /// Notes an error; says whether it is another than the last one.
-    fn note(&self, why: &str) -> bool {
+    fn note(&self, why: &str) {
         self.restarts.fetch_add(1, Relaxed);
-        let mut last = lock(&self.last_error);
-        let new = last.as_ref().is_none_or(|(_, known)| known != why);
-        *last = Some((Instant::now(), why.to_owned()));
-        new
+        *lock(&self.last_error) = Some((Instant::now(), why.to_owned()));
     }
 }
 
-/// Lists and watches for ever.
+/// The events of a watch, without end. An error is logged once for each outage, and followed by a pause.
+pub(crate) fn events<T>(
+    api: Api<T>,
+    config: watcher::Config,
+    watched: Watched,
+) -> impl Stream<Item = Result<Event<T>, Fault>>
+where
+    T: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let start = (Box::pin(watcher(api, config)), Failures::default());
+    stream::unfold(start, move |(mut events, mut failures)| async move {
+        tokio::time::sleep(failures.pause()).await;
+        let event = events.next().await?.map_err(|error| Fault::of(&error, watched));
+        match &event {
+            // It comes before each attempt.
+            Ok(Event::Init) => failures.paused = true,
+            Ok(_) => failures = Failures::default(),
+            Err(fault) => failures.log(watched, fault),
+        }
+        Some((event, (events, failures)))
+    })
+}
+
+/// The errors of a watch since it worked last.
+#[derive(Debug, Default)]
+struct Failures {
+    count: u32,
+    last: String,
+    /// Whether the pause after the last one is over.
+    paused: bool,
+}
+
+impl Failures {
+    fn log(&mut self, watched: Watched, fault: &Fault) {
+        match fault.level {
+            Level::Expected => debug!(resource = %watched, "{}", fault.text),
+            Level::Fault if self.last != fault.text => warn!(resource = %watched, "{}", fault.text),
+            Level::Fault => debug!(resource = %watched, "still: {}", fault.text),
+        }
+        let count = self.count.saturating_add(1);
+        *self = Self { count, last: fault.text.clone(), paused: false };
+    }
+
+    fn pause(&self) -> Duration {
+        if self.count == 0 || self.paused { Duration::ZERO } else { PAUSES.pause(self.count) }
+    }
+}
+
+/// Lists and watches, without end.
 pub(super) async fn run<S: Sink>(client: kube::Client, state: &WatchState, mut sink: S) {
-    let watched = state.watched;
-    let api: Api<Observed<S::Facts>> = Api::all_with(client, &watched);
-    let mut events = pin!(watcher(api, watcher::Config::default().page_size(<S::Facts as Cached>::PAGE)));
-    let mut failures = 0_u32;
+    let api: Api<Observed<S::Facts>> = Api::all_with(client, &state.watched);
+    let config = watcher::Config::default().page_size(<S::Facts as Cached>::PAGE);
+    let mut events = pin!(events(api, config, state.watched));
     while let Some(event) = events.next().await {
         match event {
-            Ok(event) => {
-                // Not at the beginning of a list, which comes before each attempt.
-                if !matches!(event, Event::Init) {
-                    failures = 0;
-                }
-                take(state, &mut sink, event);
-            }
-            Err(error) => {
-                let fault = Fault::of(&error, watched);
-                let new = state.note(&fault.text);
+            Ok(event) => take(state, &mut sink, event),
+            Err(fault) => {
+                state.note(&fault.text);
                 sink.failed(fault.missing, &fault.text);
-                match fault.level {
-                    Level::Expected => debug!(resource = %watched, "{}", fault.text),
-                    Level::Fault if new => warn!(resource = %watched, "{}", fault.text),
-                    Level::Fault => debug!(resource = %watched, "still: {}", fault.text),
-                }
-                failures = failures.saturating_add(1);
-                tokio::time::sleep(PAUSES.pause(failures)).await;
             }
         }
     }
@@ -170,7 +203,7 @@ enum Level {
 
 /// An error of a watch, in words.
 #[derive(Debug)]
-struct Fault {
+pub(crate) struct Fault {
     text: String,
     missing: bool,
     level: Level,

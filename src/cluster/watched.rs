@@ -42,8 +42,8 @@ pub(super) const OWNERS: [Watched; 7] = [
     watched("", "v1", "ReplicationController", "replicationcontrollers"),
 ];
 pub(super) const POLICIES: Watched = watched("volgate.dev", "v1alpha1", KIND, "storagepolicies");
-pub(super) const NODE_VOLUMES: Watched = watched(API_GROUP, "v1alpha1", "NodeVolume", "nodevolumes");
-pub(super) const NODE_STORAGES: Watched = watched(API_GROUP, "v1alpha1", "NodeStorage", "nodestorages");
+pub(crate) const NODE_VOLUMES: Watched = watched(API_GROUP, "v1alpha1", "NodeVolume", "nodevolumes");
+pub(crate) const NODE_STORAGES: Watched = watched(API_GROUP, "v1alpha1", "NodeStorage", "nodestorages");
 pub(super) const LEASES: Watched = watched("coordination.k8s.io", "v1", "Lease", "leases");
 pub(super) const SECRETS: Watched = watched("", "v1", "Secret", "secrets");
 pub(super) const CONFIG_MAPS: Watched = watched("", "v1", "ConfigMap", "configmaps");

@@ -134,6 +134,25 @@ const NETWORK: [&str; 19] = [
     "vsphereVolume",
 ];
 
+/// CSI drivers whose inline volumes are content that they bring: secrets, certificates, files of an image.
+const CSI_CONTENT: [&str; 5] = [
+    "csi.cert-manager.io",
+    "csi.spiffe.io",
+    "image.csi.k8s.io",
+    "secrets-store.csi.k8s.io",
+    "spiffe.csi.cert-manager.io",
+];
+
+/// CSI drivers whose inline volumes are a share or a bucket that is there before the pod and after it.
+const CSI_SHARED: [&str; 6] = [
+    "blob.csi.azure.com",
+    "file.csi.azure.com",
+    "gcs.csi.ofek.dev",
+    "gcsfuse.csi.storage.gke.io",
+    "nfs.csi.k8s.io",
+    "smb.csi.k8s.io",
+];
+
 /// Whether the field can be what backs a pod volume. The API server drops fields that it does not know, and these come of
 /// other formats: no Kubernetes has a type of that name.
 fn is_source(key: &str) -> bool {
@@ -252,9 +271,15 @@ impl<'a> VolumeSource<'a> {
         matches!(self, Self::Unknown(key) if Self::types().any(|known| known.eq_ignore_ascii_case(key)))
     }
 
+    /// Whether it is an inline CSI volume that is a share or a bucket which exists without the pod.
+    pub fn is_shared_storage(&self) -> bool {
+        matches!(self, Self::Csi { driver, .. } if CSI_SHARED.contains(driver))
+    }
+
     /// Whether every mount of it is read-only.
     pub fn is_read_only(&self) -> bool {
         match self {
+            Self::Csi { driver, .. } if CSI_CONTENT.contains(driver) => true,
             Self::Claim { read_only, .. } | Self::Csi { read_only, .. } | Self::Network { read_only, .. } => {
                 *read_only
             }

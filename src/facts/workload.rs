@@ -104,6 +104,8 @@ pub struct Workload<'a> {
     templates_by_name: ByName,
     /// `spec.persistentVolumeClaimRetentionPolicy` of a StatefulSet: whenDeleted and whenScaled.
     pub claim_retention: Option<(&'a str, &'a str)>,
+    /// Of how many pod templates of one custom resource it is one: they share what the object may cost.
+    pub templates: usize,
     /// Whether it is a StatefulSet, or a pod that names one as its controller. Whoever writes a pod can write that: it
     /// may ask more of a pod and never excuses it, for which proof
     /// of the owner is asked.
@@ -142,7 +144,6 @@ impl<'a> Workload<'a> {
         let pod_spec = walk(object, spec_steps)?;
         let pod = PodFacts::read(pod_spec, meta, spec_steps).map_err(|fault| prefixed(spec_steps, fault))?;
         let spec = if kind == WorkloadKind::PodTemplate { Node::NULL } else { walk(object, &["spec"])? };
-        let owner = own.controller;
         let job = match kind {
             WorkloadKind::Job => walk(object, &["spec"])?,
             WorkloadKind::CronJob => walk(object, &["spec", "jobTemplate", "spec"])?,
@@ -152,33 +153,27 @@ impl<'a> Workload<'a> {
             WorkloadKind::CronJob => prefixed(&["spec", "jobTemplate", "spec"], fault),
             _ => prefixed(&["spec"], fault),
         })?;
-        let read = || -> Result<Self, FactsFault> {
-            let replicas = if kind.has_replicas() { spec.int_at("replicas")?.unwrap_or(1) } else { 1 };
-            let (max_surge, max_unavailable) =
-                if kind == WorkloadKind::Deployment { rolling_update(spec, replicas) } else { (0, 0) };
-            Ok(Self {
-                kind,
-                pod,
-                replicas,
-                max_surge,
-                max_unavailable,
-                parallelism,
-                concurrency: (kind == WorkloadKind::CronJob)
-                    .then(|| Ok(spec.str_at("concurrencyPolicy")?.unwrap_or("Allow")))
-                    .transpose()?,
-                strategy: (kind == WorkloadKind::Deployment).then(|| strategy(spec)).transpose()?,
-                templates_by_name: ByName::default(),
-                claim_templates: if kind == WorkloadKind::StatefulSet {
-                    claim_templates(spec)?
-                } else {
-                    Vec::new()
-                },
-                claim_retention: claim_retention(spec)?,
-                stateful_set: kind == WorkloadKind::StatefulSet
-                    || owner.is_some_and(|owner| owner.kind == "StatefulSet"),
-            })
+        let mut workload = Self { parallelism, ..Self::of(kind, pod, own) };
+        let mut read = || -> Result<(), FactsFault> {
+            if kind.has_replicas() {
+                workload.replicas = spec.int_at("replicas")?.unwrap_or(1);
+            }
+            match kind {
+                WorkloadKind::Deployment => {
+                    workload.strategy = Some(strategy(spec)?);
+                    workload.roll(spec);
+                }
+                WorkloadKind::StatefulSet => workload.claim_templates = claim_templates(spec)?,
+                WorkloadKind::CronJob => {
+                    workload.concurrency = Some(spec.str_at("concurrencyPolicy")?.unwrap_or("Allow"));
+                }
+                _ => {}
+            }
+            workload.claim_retention = claim_retention(spec)?;
+            Ok(())
         };
-        read().or_within("spec")
+        read().or_within("spec")?;
+        Ok(workload)
     }
 
     /// Reads a pod template that stands at `path` in a custom resource. `own` is the object's own metadata.
@@ -196,32 +191,44 @@ impl<'a> Workload<'a> {
         // What stands beside a template says how many pods are made of it, and with which claims.
         let parent = path.parent().unwrap_or_default();
         let beside = object.at(&parent).unwrap_or(Node::NULL);
-        let replicas = beside.get("replicas").and_then(Node::as_i64).unwrap_or(1);
-        let (max_surge, max_unavailable) = if at.rolls { rolling_update(beside, replicas) } else { (0, 0) };
-        let strategy = if at.rolls {
-            beside.get("strategy").and_then(|it| it.get("type")?.as_str())
-        } else {
-            Some("Recreate")
-        };
-        let mut claim_templates = claim_templates(beside)?;
-        for template in &mut claim_templates {
+        let mut workload = Self::of(kind, pod, own);
+        workload.replicas = beside.get("replicas").and_then(Node::as_i64).unwrap_or(1);
+        workload.strategy = Some("Recreate");
+        if at.rolls {
+            let named = beside.get("strategy").and_then(|it| it.get("type")?.as_str());
+            workload.strategy = Some(named.filter(|name| *name == "Recreate").unwrap_or("RollingUpdate"));
+            workload.roll(beside);
+        }
+        workload.claim_templates = claim_templates(beside)?;
+        for template in &mut workload.claim_templates {
             template.within = Some(parent.clone());
         }
-        Ok(Self {
+        workload.claim_retention = claim_retention(beside)?;
+        Ok(workload)
+    }
+
+    /// One pod of that kind, as far as the kind and its owner say what it is.
+    fn of(kind: WorkloadKind, pod: PodFacts<'a>, own: Meta<'a>) -> Self {
+        let is_owned = own.controller.is_some_and(|owner| owner.kind == "StatefulSet");
+        Self {
             kind,
             pod,
-            replicas,
-            max_surge,
-            max_unavailable,
+            replicas: 1,
+            strategy: None,
+            max_surge: 0,
+            max_unavailable: 0,
             parallelism: 1,
             concurrency: None,
-            strategy: Some(strategy.filter(|name| *name == "Recreate").unwrap_or("RollingUpdate")),
+            claim_templates: Vec::new(),
             templates_by_name: ByName::default(),
-            claim_templates,
-            claim_retention: claim_retention(beside)?,
-            stateful_set: kind == WorkloadKind::StatefulSet
-                || own.controller.is_some_and(|owner| owner.kind == "StatefulSet"),
-        })
+            claim_retention: None,
+            templates: 1,
+            stateful_set: kind == WorkloadKind::StatefulSet || is_owned,
+        }
+    }
+
+    fn roll(&mut self, spec: Node<'_>) {
+        (self.max_surge, self.max_unavailable) = rolling_update(spec, self.replicas);
     }
 
     /// The claim template that stands behind a pod volume of that name.

@@ -16,6 +16,7 @@ mod path;
 mod quantity;
 mod selector;
 mod text;
+mod yes;
 
 pub use access_mode::{AccessMode, VolumeMode};
 pub use affinity::Effort;
@@ -39,6 +40,7 @@ pub use path::{FieldPath, FieldPathError, Segment};
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Labels, Requirement, SelectorOperator, SelectorPart};
 pub use text::shortened;
+pub(crate) use yes::{is_yes, yes};
 
 /// The API group of volgate's own objects.
 pub const API_GROUP: &str = "volgate.dev";

@@ -247,6 +247,12 @@ impl CompiledPolicy {
         (is_reason(service, reason) && allowed).then(|| format!("the object's own reason: {reason}"))
     }
 
+    /// The annotation by which an object may excuse itself from a rule of this policy.
+    pub fn self_service_for(&self, rule: &str) -> Option<&str> {
+        let service = &self.self_service.as_ref()?.0;
+        service.rules.iter().any(|id| id == rule).then_some(service.annotation.as_str())
+    }
+
     /// Why an object that asks to be excused from a rule is not: an annotation that says too little, an owner that is
     /// not known. Only for an object that [`excuse`](Self::excuse) does not excuse.
     pub fn refused_excuse(&self, subjects: &Subjects<'_>, rule: &str, today: Date) -> Option<String> {

@@ -74,6 +74,19 @@ pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
     Err(in_order(faults))
 }
 
+/// What is wrong with a value of another kind by its schema, in the words that are used of policies.
+pub(crate) fn schema_faults(value: &Value, schema: &Value) -> Vec<PolicyFault> {
+    let mut faults = Vec::new();
+    match jsonschema::options().should_validate_formats(false).build(schema) {
+        Ok(validator) => {
+            validator.iter_errors(value).for_each(|error| explain(&error, value, schema, &mut faults));
+        }
+        Err(_) => faults
+            .push(PolicyFault::new(FieldPath::root(), "the built-in schema is broken; please report this")),
+    }
+    in_order(faults)
+}
+
 /// The engine that reads policies of that API version, when it is another one.
 pub fn another_engines(api_version: &str) -> Option<&'static str> {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);

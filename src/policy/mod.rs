@@ -6,6 +6,7 @@ mod crd;
 mod exception;
 mod faults;
 mod foreign;
+mod interest;
 mod load;
 mod matches;
 mod schema;
@@ -16,6 +17,8 @@ pub use counts::Counts;
 pub use crd::{crd, schema_json};
 pub use exception::CompiledException;
 pub use foreign::{Converted, converted};
+pub use interest::Interest;
+pub(crate) use load::schema_faults;
 pub use load::{another_engines, load};
 pub use matches::Holds;
 pub use schema::{

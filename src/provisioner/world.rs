@@ -38,8 +38,20 @@ pub trait Change: Sized {
     fn put(self, world: &mut World);
     /// An object is gone.
     fn remove(world: &mut World, namespace: &str, name: &str);
+    /// Its namespace, empty where it has none, and its name.
+    fn id(&self) -> (&str, &str);
+    /// Those of all that are known.
+    fn known(world: &World) -> impl Iterator<Item = (&str, &str)>;
     /// Puts these in the place of all.
-    fn replace(all: Vec<Self>, world: &mut World);
+    fn replace(all: Vec<Self>, world: &mut World) {
+        let listed: HashSet<(&str, &str)> = all.iter().map(Self::id).collect();
+        let gone = Self::known(world).filter(|id| !listed.contains(id));
+        let gone: Vec<_> = gone.map(|(namespace, name)| (namespace.to_owned(), name.to_owned())).collect();
+        for (namespace, name) in gone {
+            Self::remove(world, &namespace, &name);
+        }
+        all.into_iter().for_each(|one| one.put(world));
+    }
     /// Takes an object from the answer to an own write; one that was deleted meanwhile does not come back.
     fn written(self, world: &mut World) {
         self.put(world);

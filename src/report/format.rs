@@ -1,9 +1,12 @@
 use super::{github, gitlab, human, json, junit, markdown, sarif};
 use crate::check::{Input, Report};
 use crate::verdict::Action;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// The form of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// For people, as a compiler reports
     Human,

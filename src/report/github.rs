@@ -17,7 +17,7 @@ pub(super) fn github(report: &Report<'_>, inputs: &[Input]) -> String {
         };
         let object = problem.object.map(|object| format!("{object}: ")).unwrap_or_default();
         let help = problem.help.map(|help| format!("\nhelp: {help}")).unwrap_or_default();
-        let excused = problem.excused.map(|reason| format!("\nexcused: {reason}")).unwrap_or_default();
+        let excused = problem.excuse().map(|reason| format!("\nexcused: {reason}")).unwrap_or_default();
         let message = format!("{object}{}{help}{excused}", problem.message);
         text.push_str(&command_line(command, problem.rule, problem.place.as_ref(), &message));
     }

@@ -19,7 +19,7 @@ pub(super) fn gitlab(report: &Report<'_>, inputs: &[Input]) -> Value {
         };
         let object = problem.object.map(|object| format!("{object}: ")).unwrap_or_default();
         let help = problem.help.map(|help| format!(". Help: {help}")).unwrap_or_default();
-        let excused = problem.excused.map(|reason| format!(". Excused: {reason}")).unwrap_or_default();
+        let excused = problem.excuse().map(|reason| format!(". Excused: {reason}")).unwrap_or_default();
         let (file, line) = problem.place.map_or((first, 1), |place| (place.file, place.line));
         json!({
             "description": format!("{object}{}{help}{excused}", problem.message),

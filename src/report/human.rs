@@ -1,6 +1,6 @@
 use super::excerpt::excerpt;
 use super::format::Options;
-use crate::check::{Input, Located, ObjectKind, Repair, Report, Spot, What, effective};
+use crate::check::{ByComment, Input, Located, ObjectKind, Repair, Report, Spot, What, effective};
 use crate::facts::Facts;
 use crate::model::ObjectRef;
 use crate::verdict::Action;
@@ -67,9 +67,14 @@ pub fn human(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> St
         if let Some(help) = &finding.help {
             group = group.element(Level::HELP.message(help));
         }
-        let by = match &finding.excused {
-            Some(reason) => format!("policy {:?} excuses it: {reason}", finding.policy),
-            None => format!("policy {:?}; `volgate rules {}` tells more", finding.policy, finding.rule),
+        let line =
+            |spot: &Spot| inputs.get(spot.input).map_or(0, |input| input.source.position(spot.start).line);
+        let by = match (&finding.excused, &located.comment) {
+            (Some(reason), Some(ByComment { spot, note })) => {
+                format!("the comment in line {} excuses it: {reason}; {note}", line(spot))
+            }
+            (Some(reason), None) => format!("policy {:?} excuses it: {reason}", finding.policy),
+            (None, _) => format!("policy {:?}; `volgate rules {}` tells more", finding.policy, finding.rule),
         };
         group = group.element(Level::NOTE.message(by));
         put(&[group]);
@@ -126,10 +131,11 @@ pub fn not_judged(report: &Report<'_>) -> String {
                 format!("{count} {kind} ({api_version})")
             }
             What::MoreKinds => format!("{count} object{s} of further kinds"),
+            What::Unread(ObjectKind { api_version, kind }) => format!("every {kind} ({api_version})"),
         };
         text.push_str(&format!("  {what}"));
         // Of a kind that holds no storage it is of no interest where.
-        if !matches!(entry.what, What::Kind(_) | What::MoreKinds) {
+        if !matches!(entry.what, What::Kind(_) | What::MoreKinds | What::Unread(_)) {
             let mut places: Vec<&str> = entry.places.iter().take(MOST_PLACES).map(String::as_str).collect();
             while places.len() > 1 && places.iter().map(|place| place.len()).sum::<usize>() > WIDEST_PLACES {
                 places.pop();
@@ -225,6 +231,10 @@ pub fn summary_line(report: &Report<'_>, fixed: bool) -> String {
             }
             (false, _) => format!("; {all} would be changed (see --diff)"),
         });
+    }
+    if let excused @ 1.. = summary.excused_by_comment {
+        let s = if excused == 1 { "" } else { "s" };
+        line.push_str(&format!("; {excused} finding{s} excused by comments, which no cluster reads"));
     }
     if summary.not_judged > 0 {
         line.push_str(&format!("; {} not judged", summary.not_judged));

@@ -33,6 +33,12 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
                 if let Some(reason) = &finding.excused {
                     entry.insert("excused".to_owned(), value!(reason));
                 }
+                if let Some(comment) = &located.comment {
+                    let mut by = Map::new();
+                    by.insert("note".to_owned(), value!(comment.note));
+                    add_place(&mut by, &comment.spot, inputs);
+                    entry.insert("excusedByComment".to_owned(), Value::Object(by));
+                }
             }
             placed(entry, Some(&located.spot))
         })
@@ -76,6 +82,9 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
     if let (Some(applied), Some(whole)) = (&report.applied, whole.as_object_mut()) {
         whole.insert("appliedPolicies".to_owned(), value!(applied));
     }
+    if let (Some(settings), Some(whole)) = (&report.settings, whole.as_object_mut()) {
+        whole.insert("settings".to_owned(), value!(settings));
+    }
     whole
 }
 
@@ -103,6 +112,9 @@ fn not_judged(entry: &NotJudged) -> Value {
             ("kind", &[("apiVersion", api_version), ("kind", kind)])
         }
         What::MoreKinds => ("moreKinds", &[]),
+        What::Unread(ObjectKind { api_version, kind }) => {
+            ("unread", &[("apiVersion", api_version), ("kind", kind)])
+        }
     };
     let mut value = value!({"what": what, "count": entry.count, "places": entry.places});
     if let Some(value) = value.as_object_mut() {

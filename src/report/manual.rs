@@ -26,7 +26,7 @@ pub fn rule_list() -> String {
 /// The manual page of a rule, for a terminal.
 pub fn rule_manual(rule: &RuleInfo) -> String {
     let schemas = Schemas::new();
-    let description = schemas.description(rule);
+    let description = with_headings(schemas.description(rule), str::to_uppercase);
     let mut text = format!("{} (in a policy: `{}`)\n\n{description}\n\nPARAMETERS\n", rule.id, rule.field);
     let parameters = schemas.parameters(rule);
     if parameters.is_empty() {
@@ -71,14 +71,14 @@ pub fn rules_markdown() -> String {
         );
     }
     for rule in all() {
-        let description = schemas.description(rule);
+        let description = with_headings(schemas.description(rule), |heading| format!("### {heading}"));
         let _ = write!(text, "\n## {}\n\nIn a policy: `{}`\n\n{description}\n", rule.id, rule.field);
         let parameters = schemas.parameters(rule);
         if parameters.is_empty() {
-            text.push_str("\nIt has no parameters.\n");
+            text.push_str("\n### Parameters\nNone.\n");
             continue;
         }
-        text.push_str("\n| parameter | | meaning |\n| --- | --- | --- |\n");
+        text.push_str("\n### Parameters\n\n| parameter | | meaning |\n| --- | --- | --- |\n");
         for Parameter { path, need, options, text: mut meaning } in parameters {
             if !options.is_empty() {
                 let _ = write!(meaning, " One of {}.", options.join(", "));
@@ -87,6 +87,19 @@ pub fn rules_markdown() -> String {
         }
     }
     text
+}
+
+/// A manual page with its headings, such as `# Example`, in another form.
+fn with_headings(page: &str, form: impl Fn(&str) -> String) -> String {
+    let mut in_code = false;
+    let line = |line: &str| {
+        in_code ^= line.starts_with("```");
+        match line.strip_prefix("# ") {
+            Some(heading) if !in_code => form(heading),
+            _ => line.to_owned(),
+        }
+    };
+    page.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Text that stays in its cell of a table.

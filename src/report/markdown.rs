@@ -34,8 +34,8 @@ pub(super) fn markdown(report: &Report<'_>, inputs: &[Input]) -> String {
         if let Some(help) = problem.help {
             what.push_str(&format!("<br>Help: {}", escaped(help)));
         }
-        if let Some(reason) = problem.excused {
-            what.push_str(&format!("<br>Excused: {}", escaped(reason)));
+        if let Some(reason) = problem.excuse() {
+            what.push_str(&format!("<br>Excused: {}", escaped(&reason)));
         }
         let row = format!("| {mark} | {place} | {object} | {what} |\n");
         if text.len() + row.len() > MOST_BYTES {

@@ -15,6 +15,8 @@ pub(super) struct Problem<'r> {
     pub(super) help: Option<&'r str>,
     /// Why it is excused, when it is.
     pub(super) excused: Option<&'r str>,
+    /// What a cluster says all the same, where a comment in the file excuses it.
+    pub(super) comment: Option<&'r str>,
     /// The policy that asked for it.
     pub(super) policy: Option<&'r str>,
     pub(super) object: Option<&'r ObjectRef>,
@@ -69,6 +71,7 @@ pub(super) fn problems<'r>(report: &'r Report<'_>, inputs: &'r [Input]) -> Vec<P
             message: &fault.message,
             help: fault.help.as_deref(),
             excused: None,
+            comment: None,
             policy: None,
             object: None,
             manifest: None,
@@ -85,6 +88,7 @@ pub(super) fn problems<'r>(report: &'r Report<'_>, inputs: &'r [Input]) -> Vec<P
             message: &finding.message,
             help: finding.help.as_deref(),
             excused: finding.excused.as_deref(),
+            comment: located.comment.as_ref().map(|comment| comment.note.as_str()),
             policy: Some(&finding.policy),
             object: Some(&located.object),
             manifest: Some(located.manifest),
@@ -101,6 +105,12 @@ pub(super) fn problems<'r>(report: &'r Report<'_>, inputs: &'r [Input]) -> Vec<P
 }
 
 impl Problem<'_> {
+    /// Why it is excused, and what that is worth in a cluster.
+    pub(super) fn excuse(&self) -> Option<String> {
+        let reason = self.excused?;
+        Some(self.comment.map_or_else(|| reason.to_owned(), |note| format!("{reason} ({note})")))
+    }
+
     /// What stays the same while lines move: the same finding of the same object and file has the same one in the next
     /// run. `nth` tells those apart that have everything else in common.
     pub(super) fn fingerprint(&self, nth: usize) -> String {

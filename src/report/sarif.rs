@@ -89,7 +89,9 @@ fn result(problem: &Problem<'_>, fingerprint: &str) -> Value {
         location
     });
     let index = all().iter().position(|rule| rule.id == problem.rule);
-    let suppressions = problem.excused.map(|reason| json!({"kind": "external", "justification": reason}));
+    // By a comment in the file, or by a policy elsewhere.
+    let kind = if problem.comment.is_some() { "inSource" } else { "external" };
+    let suppressions = problem.excuse().map(|reason| json!({"kind": kind, "justification": reason}));
     json!({
         "ruleId": problem.rule,
         "ruleIndex": index.map_or(json!(-1), |index| json!(index)),

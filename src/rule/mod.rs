@@ -1,11 +1,13 @@
 //! The contract of a rule: what it is given, what it can find, how its parameters become one.
 
+mod concern;
 mod context;
 mod fault;
 mod finding;
 mod review;
 mod subjects;
 
+pub use concern::Concern;
 pub use context::Context;
 pub use fault::PolicyFault;
 pub(crate) use fault::{UNREAD, can_be_kind, is_judged_or_owner, kind_faults, selector_faults};
@@ -62,6 +64,17 @@ pub trait Rule: Debug + Send + Sync + Any {
     /// Whether it asks about objects of that kind, where it says of which.
     fn asks_about(&self, _kind: &str) -> bool {
         true
+    }
+
+    /// What a pod, or what makes pods, must have for this rule to find something there. More may be named than is needed, never
+    /// less: the webhook is not asked about the rest.
+    fn finds(&self) -> Concern {
+        Concern::anything()
+    }
+
+    /// The same of what it changes. A rule that has `mutate` says it here.
+    fn changes(&self) -> Concern {
+        Concern::default()
     }
 
     /// What its question is called, where it is an author's own.

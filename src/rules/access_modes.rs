@@ -1,7 +1,7 @@
 use super::support::{best_fit, class_samples, fits_any, one_of};
 use crate::facts::ClassFacts;
 use crate::model::{AccessMode, FieldPath, nearest};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,18 +11,23 @@ use std::sync::Arc;
 
 /// Says which access modes claims may ask for, and refuses those that their class cannot give.
 ///
+/// # Why it matters
 /// A claim that asks for `ReadWriteMany` of a class whose volumes lie on one node stays Pending forever, or worse: some
-/// provisioners hand out a volume all the same, and the second node sees an empty directory. So `ReadWriteMany` and
-/// `ReadOnlyMany` are findings wherever the class is known to be a local one, whatever the lists say. Every mode of
-/// a claim is judged, since any of them may be used; a claim without any, or with an unknown one, is a finding.
-/// Judged are claims, a StatefulSet's volumeClaimTemplates and generic ephemeral volumes.
+/// provisioners hand out a volume all the same, and the second node sees an empty directory.
 ///
+/// # What it checks
+/// So `ReadWriteMany` and `ReadOnlyMany` are findings wherever the class is known to be a local one, whatever the lists
+/// say. Every mode of a claim is judged, since any of them may be used; a claim without any, or with an unknown one, is a
+/// finding. Judged are claims, a StatefulSet's volumeClaimTemplates and generic ephemeral volumes.
+///
+/// # Example
 /// ```yaml
 /// - accessModes: {allow: [ReadWriteOnce, ReadWriteOncePod], perClass: {"nfs-*": [ReadWriteMany]}}
 /// ```
 /// Bad: `accessModes: [ReadWriteMany]` with `storageClassName: local-path`.
 /// Good: `accessModes: [ReadWriteOnce]`, or a class on the network.
 ///
+/// # What it does not check
 /// The rule does not judge PersistentVolumes, whose modes say what they can do and not who does it; a claim that names
 /// its volume is held against the lists only. Of classes without a provisioner it knows that they are local when all
 /// their free volumes are bound to nodes.
@@ -69,6 +74,10 @@ const MODES: [AccessMode; 4] = [
 ];
 
 impl Rule for AccessModes {
+    fn finds(&self) -> Concern {
+        Concern::claim_sites()
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         for site in context.facts.claim_sites() {
             self.judge(context, &site, findings);

@@ -1,7 +1,7 @@
 use super::support::fits_any;
 use crate::facts::{BindingMode, ClassFacts, Subject};
 use crate::model::FieldPath;
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::ClaimSite;
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -10,21 +10,29 @@ use std::sync::Arc;
 
 /// Asks classes of local storage to wait for the first pod.
 ///
+/// # Why it matters
 /// With `volumeBindingMode: Immediate`, which is what an absent field means, a claim is bound as soon as it exists. On
 /// storage that one node alone can use, that picks the pod's node before the scheduler has seen the pod: when the node
-/// has no room for it, or the pod's affinity, taints or a second claim want another one, the pod stays Pending for
-/// ever. Such a class must say `WaitForFirstConsumer`. Judged is the class itself; claims, volumeClaimTemplates and
-/// ephemeral volumes that ask for a class with the wrong mode are warnings at most, since their authors can only take
-/// another class.
+/// has no room for it, or the pod's affinity, taints or a second claim want another one, the pod stays Pending for ever.
 ///
+/// # What it checks
+/// Such a class must say `WaitForFirstConsumer`. Judged is the class itself; claims, volumeClaimTemplates and ephemeral
+/// volumes that ask for a class with the wrong mode are warnings at most, since their authors can only take another
+/// class.
+///
+/// # Example
 /// ```yaml
 /// - bindingMode: {provisioners: [disks.example.com]}
 /// ```
 /// Bad: `provisioner: rancher.io/local-path` alone. Good: with `volumeBindingMode: WaitForFirstConsumer`.
 ///
+/// # Details
 /// A class without a provisioner (`kubernetes.io/no-provisioner`) is held to it when one of its free volumes is bound to
 /// nodes; where no volume of it is known it is a warning at most, since they may lie on the network. The mode of a
 /// class cannot be changed: delete the class and create it again.
+///
+/// # What it does not check
+/// It does not look at volumes that are bound already, nor at classes whose storage every node can use.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -54,6 +62,10 @@ enum Local {
 }
 
 impl Rule for BindingModeRule {
+    fn finds(&self) -> Concern {
+        Concern::claim_sites()
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         match &context.facts.subject {
             Subject::Class(class) => findings.extend(self.judge_class(context, class)),

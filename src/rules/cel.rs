@@ -1,9 +1,10 @@
 use crate::cel::{
     Code, Fault, Kind, Known, OfScaled, Program, Run, Type, Val, as_text, compile, limits, reads_pod_alone,
 };
+use crate::facts::WorkloadKind;
 use crate::model::{FieldPath, Segment};
 use crate::rule::{
-    Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind, UNREAD, kind_faults,
+    Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind, UNREAD, kind_faults,
 };
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -16,6 +17,10 @@ mod values;
 
 /// Asks what an expression in CEL says, with the functions that Kubernetes has in its admission policies.
 ///
+/// # Why it matters
+/// A rule of your own, for what no other rule asks, in the language that admission policies are written in.
+///
+/// # What it checks
 /// The expression must come to `true`; `false` is a finding at `field`. So is an expression that fails, because a
 /// question that cannot be answered is no "yes": guard what may be absent with `has(…)` or `.?field.orValue(…)`, and
 /// narrow the rule with `kinds` or `when`. It sees
@@ -46,6 +51,7 @@ mod values;
 /// Jobs and the like as well. One that reads `object` is asked about the kinds alone that `match` and `kinds` name. Where
 /// `field` begins with `podSpec` or `podMeta`, a finding points at the place that the object has it at.
 ///
+/// # Example
 /// ```yaml
 /// - cel:
 ///     name: one-volume-driver
@@ -54,6 +60,7 @@ mod values;
 ///     message: NFS volumes come from claims of the class nas
 /// ```
 ///
+/// # Details
 /// In CI less is known than in a cluster, and the webhook is asked about less than `check`:
 ///
 /// - the API server fills in defaults before the webhook is asked (`spec.volumeMode`, `spec.replicas`, `terminationGracePeriodSeconds`,
@@ -62,7 +69,7 @@ mod values;
 ///   a rule that reads `object` about every kind that the policy names, and says which of these no cluster will ask about;
 /// - what admission plugins and other webhooks add (sidecars, the service account's token volume) is in the cluster alone;
 /// - who asks is known in CI by `--as` alone, and a manifest is a CREATE there, so that `oldObject` is null;
-/// - `namespaceObject` has the labels in CI where the Namespace is among the manifests or in `--context`.
+/// - `namespaceObject` has the labels in CI where the Namespace is among the manifests or in `--cluster-state`.
 ///
 /// What can never be right is refused when the policy is loaded: a name that does not exist, a field that `facts`,
 /// `request` or `namespaceObject` do not have, values of types that do not go together, such as `size(x) == "1"`. Of
@@ -82,6 +89,7 @@ mod values;
 /// containers, mounts and volumes have no `facts`. A regular expression is compiled once, to 256 KiB at most, and what it
 /// looks at takes the more steps the larger it is.
 ///
+/// # What it does not check
 /// On an update, Kubernetes' own limits stand: a claim is judged again for its size and its VolumeAttributesClass, so that
 /// only findings beneath `spec.resources` and `spec.volumeAttributesClassName` count, and an ephemeral container for those
 /// beneath `spec.ephemeralContainers`.
@@ -250,6 +258,17 @@ struct Cel {
 }
 
 impl Rule for Cel {
+    fn finds(&self) -> Concern {
+        let makes_pods =
+            |kind: &String| ["", "apps", "batch"].iter().any(|group| WorkloadKind::of(group, kind).is_some());
+        let kinds = &self.params.kinds;
+        if kinds.is_empty() || kinds.iter().any(makes_pods) {
+            Concern::anything()
+        } else {
+            Concern::default()
+        }
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let kind = &context.facts.id.kind;
         let workload = context.facts.workload();

@@ -1,8 +1,8 @@
 use super::support::{fits_any, one_of};
 use crate::facts::ClassName;
 use crate::lookup::LookupKind;
-use crate::model::{FieldPath, includes, nearest, overlap};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::model::{FieldPath, includes, nearest, overlap, yes};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -12,23 +12,29 @@ use std::sync::Arc;
 
 /// Says which classes claims may ask for.
 ///
-/// The class decides what a volume costs, where it can be used from and what becomes of it. This rule judges claims, a
-/// StatefulSet's volumeClaimTemplates and generic ephemeral volumes, where a refused class would otherwise show only
-/// when the pods do not come up. A class has three states. A name must fit `allow` and not `deny`. An absent class is
-/// judged as the cluster's default; where that is not known, as in CI without a cluster, an `allow` list makes it a
-/// warning. `""` asks for a volume without a class, made by hand: `allowNone` decides. The legacy annotation
-/// `volume.beta.kubernetes.io/storage-class` counts and wins over the field, as it does in Kubernetes.
+/// # Why it matters
+/// The class decides what a volume costs, where it can be used from and what becomes of it.
 ///
+/// # What it checks
+/// This rule judges claims, a StatefulSet's volumeClaimTemplates and generic ephemeral volumes, where a refused class
+/// would otherwise show only when the pods do not come up. A class has three states. A name must fit `allow` and not
+/// `deny`. An absent class is judged as the cluster's default; where that is not known, as in CI without a cluster, an
+/// `allow` list makes it a warning. `""` asks for a volume without a class, made by hand: `allowNone` decides. The legacy
+/// annotation `volume.beta.kubernetes.io/storage-class` counts and wins over the field, as it does in Kubernetes.
+///
+/// # Example
 /// ```yaml
 /// - claimClass: {allow: [local-path, "fast-*"]}
 /// ```
 /// Bad: `storageClassName: fsat-ssd`, which no cluster has: the claim stays Pending forever.
 /// Good: `storageClassName: fast-ssd`.
 ///
+/// # Details
 /// With `requireName` every claim has to say which class it means, since the default is another tomorrow or in the next
 /// cluster. Where a cluster has a default, the API server writes it into a claim before volgate is asked: there the
 /// templates of workloads are refused, and in CI the claims as well.
 ///
+/// # What it does not check
 /// `mustExist` is silent where not all classes are known, and for a class that only volumes made by hand have: such a
 /// class needs no object. The rule does not look at the class of the volume that a claim is bound to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -49,10 +55,6 @@ pub struct Params {
     /// Whether `""` may be asked for. Absent: only where `allow` is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_none: Option<bool>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl RuleKind for Params {
@@ -88,6 +90,10 @@ impl Params {
 struct ClaimClass(Params);
 
 impl Rule for ClaimClass {
+    fn finds(&self) -> Concern {
+        Concern::claim_sites()
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         findings.extend(context.facts.claim_sites().filter_map(|site| self.judge(context, &site)));
     }

@@ -1,7 +1,7 @@
 use super::support::{best_fit, class_samples, quantity};
 use crate::json::Node;
 use crate::model::{FieldPath, Operation, Quantity};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,18 +11,23 @@ use std::sync::Arc;
 
 /// Bounds the size that claims ask for.
 ///
-/// A claim of a thousand times the meant size is one letter away (`10Ti` for `10Gi`), cannot be made smaller again,
-/// and on local storage it is a promise that no disk keeps. This rule judges claims, a StatefulSet's
-/// volumeClaimTemplates and generic ephemeral volumes by `resources.requests.storage`. `perClass` sets other bounds
-/// for some classes; a bound that it leaves out stays the general one. An absent class is taken for the cluster's
-/// default where that is known. When a claim grows, its new size is held against the maximum. It may
-/// always shrink, which Kubernetes admits to recover from an expansion that failed.
+/// # Why it matters
+/// A claim of a thousand times the meant size is one letter away (`10Ti` for `10Gi`), cannot be made smaller again, and
+/// on local storage it is a promise that no disk keeps.
 ///
+/// # What it checks
+/// This rule judges claims, a StatefulSet's volumeClaimTemplates and generic ephemeral volumes by
+/// `resources.requests.storage`. `perClass` sets other bounds for some classes; a bound that it leaves out stays the
+/// general one. An absent class is taken for the cluster's default where that is known. When a claim grows, its new size
+/// is held against the maximum. It may always shrink, which Kubernetes admits to recover from an expansion that failed.
+///
+/// # Example
 /// ```yaml
 /// - claimSize: {min: 1Gi, max: 100Gi, perClass: {"archive-*": {max: 10Ti}}}
 /// ```
 /// Bad: `resources: {requests: {storage: 10Ti}}`. Good: `resources: {requests: {storage: 10Gi}}`.
 ///
+/// # What it does not check
 /// The rule looks at one claim at a time: the sum of all claims of a namespace is for a ResourceQuota. It does not
 /// multiply a template by the replicas.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -110,6 +115,10 @@ struct ClaimSize {
 }
 
 impl Rule for ClaimSize {
+    fn finds(&self) -> Concern {
+        Concern::claim_sites()
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         findings.extend(context.facts.claim_sites().filter_map(|site| self.judge(context, &site)));
     }

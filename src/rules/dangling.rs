@@ -15,17 +15,20 @@ const NAMED: usize = 12;
 
 /// Finds names that lead nowhere: mounts without a pod volume, pod volumes without a mount, claims that do not exist.
 ///
+/// # Why it matters
 /// Each is most often a name that was changed in one place only. The pod then waits in Pending or ContainerCreating
 /// with nothing but an event to say why, or, worse, runs and writes its data beside the volume that was meant for it.
 /// The API server refuses a mount that names nothing, but only when it is applied; `volgate check` says so before. The
 /// rest it lets pass: it compares mount paths as text, so that `/data` and `/data/` are two.
 ///
+/// # What it checks
 /// Refused are a mount or block device that names no pod volume (nor claim template), two mounts of a container at the
 /// same path, of which only one is seen, and two pod volumes of the same name. Warnings at most are a pod volume or
 /// claim template that nothing mounts, a claim that exists nowhere (it may be made after its pod), a volume that a
 /// claim names and that is not there, and a generic ephemeral volume whose claim (`<pod>-<volume>`) exists already and
 /// is not the pod's own.
 ///
+/// # Example
 /// ```yaml
 /// # bad: the mount says "data", the volume "redis-data"
 /// containers: [{name: redis, volumeMounts: [{name: data, mountPath: /data}]}]
@@ -35,6 +38,7 @@ const NAMED: usize = 12;
 /// volumes: [{name: redis-data, persistentVolumeClaim: {claimName: redis}}]
 /// ```
 ///
+/// # What it does not check
 /// Claims that Kubernetes makes itself are not missed: those of a StatefulSet's templates, also where another workload
 /// uses them by name, and those of generic ephemeral volumes. It does not look for ConfigMaps, Secrets or paths on a
 /// node, and not inside `subPath`.
@@ -193,6 +197,10 @@ fn missing_claims(context: &Context<'_>, workload: &Workload<'_>, findings: &mut
             || is_set_claim(context, workload, volume.name, name)
             || context.lookup.claim_to_come(namespace, name);
         if made || context.lookup.claim(namespace, name).is_some() {
+            continue;
+        }
+        // A state without claims says nothing of them; that is told once, and not for each.
+        if context.lookup.leaves_out(LookupKind::Claim) {
             continue;
         }
         let place = match context.lookup.knows_all(LookupKind::Claim) {

@@ -3,7 +3,7 @@ use crate::facts::{ClaimSpec, ClassName, VolumeFacts};
 use crate::json::Node;
 use crate::model::{AccessMode, FieldPath, Operation, VolumeMode, nearest};
 use crate::patch::PatchBuilder;
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind, could_be_of};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -16,13 +16,23 @@ use std::sync::Arc;
 
 /// Fills in the class of a claim that names none.
 ///
+/// # Why it matters
 /// A claim without `storageClassName` waits forever in a cluster without a default class, and lands on whatever the
-/// default is in the others. This rule fills the field in claims, in a StatefulSet's volumeClaimTemplates and in
-/// generic ephemeral volumes. A claim that names a volume gets that volume's class. `""` asks for a volume without
-/// a class and stays, as does every name and the legacy annotation `volume.beta.kubernetes.io/storage-class`. Nothing is
-/// filled in beside a field that is nearly `storageClassName`, such as `storageclassname`. On an
-/// update that leaves the field out, the old value is carried over, since it cannot be changed.
+/// default is in the others.
 ///
+/// # What it checks
+/// This rule fills the field in claims, in a StatefulSet's volumeClaimTemplates and in generic ephemeral volumes. A claim
+/// that names a volume gets that volume's class. `""` asks for a volume without a class and stays, as does every name and
+/// the legacy annotation `volume.beta.kubernetes.io/storage-class`. Nothing is filled in beside a field that is nearly
+/// `storageClassName`, such as `storageclassname`. On an update that leaves the field out, the old value is carried over,
+/// since it cannot be changed.
+///
+/// # Example
+/// ```yaml
+/// - defaultClass: {name: local-path}
+/// ```
+///
+/// # What it does not check
 /// A class that is known and cannot serve the claim is not filled in, and a warning says why: a `selector`, which
 /// provisioners do not follow; ReadWriteMany or ReadOnlyMany where the class's volumes belong to one node; a block device
 /// of a class that makes none; the copy of a claim of another provisioner. Nothing is written beside a misspelt field
@@ -61,6 +71,14 @@ impl RuleKind for Params {
 struct DefaultClass(Params);
 
 impl Rule for DefaultClass {
+    fn finds(&self) -> Concern {
+        Concern::claim_sites()
+    }
+
+    fn changes(&self) -> Concern {
+        Concern { claims: true, ..Concern::claim_sites() }
+    }
+
     fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
         for site in context.facts.claim_sites() {
             self.fill(context, patch, &site);

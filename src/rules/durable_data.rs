@@ -11,7 +11,7 @@ use super::most::Most;
 use crate::catalog::Allowance;
 use crate::facts::{Subject, WorkloadKind};
 use crate::model::{Durability, FieldPath, LabelSelector};
-use crate::rule::{Context, NewFindings, PolicyFault, Reads, Rule, RuleKind, selector_faults};
+use crate::rule::{Concern, Context, NewFindings, PolicyFault, Reads, Rule, RuleKind, selector_faults};
 use asked::Asked;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,10 +20,13 @@ use std::sync::Arc;
 
 /// Refuses stateful workloads whose data dies too early.
 ///
-/// Every path that a container can write to has a durability, the smallest thing whose end loses the data:
-/// `container` (the writable layer), `memory` (tmpfs), `pod` (emptyDir, ephemeral volumes), `node` (hostPath),
-/// `claim` (a claim whose volume is deleted with it), `volume` (a claim whose volume is retained). This rule asks
-/// that the data of stateful workloads have at least the durability `require`.
+/// # Why it matters
+/// Every path that a container can write to has a durability, the smallest thing whose end loses the data: `container`
+/// (the writable layer), `memory` (tmpfs), `pod` (emptyDir, ephemeral volumes), `node` (hostPath), `claim` (a claim whose
+/// volume is deleted with it), `volume` (a claim whose volume is retained).
+///
+/// # What it checks
+/// This rule asks that the data of stateful workloads have at least the durability `require`.
 ///
 /// A workload is stateful, and these of its paths are its data, when the image of a container is in the catalog
 /// (`volgate explain` shows what was found), when a StatefulSet owns it (its writable mounts; with no durable mount
@@ -50,13 +53,17 @@ use std::sync::Arc;
 /// rest is lost (`appendonlydir` of Redis, `pg_wal` of PostgreSQL, `member/wal` of etcd), it is judged like the directory
 /// itself; any other, such as a plugin directory or a socket's, is taken for scratch.
 ///
-/// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`. Where a claim
-/// or class is not known, the answer is a warning and not a guess. So it is where a configuration file, or a variable from
-/// a ConfigMap or a Secret, may have moved the data from their default directory to another mount of the container that
-/// lasts, or may make the product a cache; with no such mount the data are lost wherever they lie. And so it is where the
-/// directory is not known at all, because the container's arguments and variables are more than can be followed.
+/// # Example
+/// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`.
 ///
-/// `volgate check` reads the ConfigMaps and Secrets among the manifests and in `--context`: variables by `valueFrom` and
+/// # Details
+/// Where a claim or class is not known, the answer is a warning and not a guess. So it is where a configuration file, or
+/// a variable from a ConfigMap or a Secret, may have moved the data from their default directory to another mount of the
+/// container that lasts, or may make the product a cache; with no such mount the data are lost wherever they lie. And so
+/// it is where the directory is not known at all, because the container's arguments and variables are more than can be
+/// followed.
+///
+/// `volgate check` reads the ConfigMaps and Secrets among the manifests and in `--cluster-state`: variables by `valueFrom` and
 /// `envFrom`, the configuration files that the catalog knows (`redis.conf`, `my.cnf`, `loki.yaml` …), and scripts that are
 /// mounted and run. What a Secret says is never shown: of a directory that it names, only the mount that covers it. The
 /// webhook has no right to read either; for it they are not known, and the answer is a warning where they matter.
@@ -65,6 +72,10 @@ use std::sync::Arc;
 /// the workload that they resemble, and what they say of storage by a table (`customResources` of a policy adds to it). A
 /// Kafka with `storage: {type: ephemeral}`, and a product that keeps its data on an emptyDir unless it is told otherwise, is
 /// told to the one who applies it, and not to the operator. Where an existing one is changed in another way, it is a warning.
+///
+/// # What it does not check
+/// It knows nothing of backups and of copies on other nodes: what a product could rebuild from its other members counts
+/// as lost with its pod.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -141,6 +152,15 @@ impl Rule for DurableData {
         &[Reads::Pods]
     }
 
+    fn finds(&self) -> Concern {
+        if !self.0.data.is_empty() {
+            return Concern::anything();
+        }
+        // In an image that is not known only what goes with its pod counts, by its path or its name.
+        let volumes = Concern::volumes(["csi", "emptyDir", "ephemeral", "gitRepo"]);
+        Concern { products: true, stateful_sets: true, pods_of_sets: true, ..volumes }
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         if let Subject::Custom(custom) = &context.facts.subject {
             return self.judge_custom(custom, context.lookup, findings);
@@ -155,7 +175,7 @@ impl Rule for DurableData {
         let asked = Asked {
             workload,
             context,
-            allowance: Allowance::default(),
+            allowance: Allowance::among(workload.templates),
             job: context.subjects.belongs_to(WorkloadKind::Job),
             made: context.subjects.has_controller(),
             lasts: OnceCell::new(),

@@ -2,32 +2,40 @@ use super::most::Most;
 use super::support::quantity;
 use crate::facts::{Container, Mount, PodFacts, PodVolume, Section, VolumeSource};
 use crate::json::Node;
-use crate::model::{FieldPath, Quantity, nearest};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::model::{FieldPath, Quantity, nearest, yes};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Bounds the scratch space of pods.
 ///
-/// An emptyDir without `sizeLimit` takes the node's disk until the kubelet evicts pods, and not only the guilty one.
-/// With `medium: Memory` it is a tmpfs: what is written there counts as the memory of the container that wrote it, so
-/// that a size limit above the containers' memory limits ends in an OOM kill before the volume is full, and a tmpfs
-/// with no limit on either side may take all memory that the node has for pods. So a tmpfs needs a `sizeLimit`
-/// whatever `requireSizeLimit` says (`unboundedMemory` and `orMemoryLimit` ask for less), and one that the memory limits of the containers that write to it can hold. A
-/// medium that the kubelet does not know keeps the pod from starting, and is always a finding.
+/// # Why it matters
+/// An emptyDir without `sizeLimit` takes the node's disk until the kubelet evicts pods, and not only the guilty one. With
+/// `medium: Memory` it is a tmpfs: what is written there counts as the memory of the container that wrote it, so that a
+/// size limit above the containers' memory limits ends in an OOM kill before the volume is full, and a tmpfs with no
+/// limit on either side may take all memory that the node has for pods.
 ///
+/// # What it checks
+/// So a tmpfs needs a `sizeLimit` whatever `requireSizeLimit` says (`unboundedMemory` and `orMemoryLimit` ask for less),
+/// and one that the memory limits of the containers that write to it can hold. A medium that the kubelet does not know
+/// keeps the pod from starting, and is always a finding.
+///
+/// # Example
 /// ```yaml
 /// - emptyDir: {maxSize: 10Gi, maxMemory: 1Gi}
 /// ```
 /// Bad: `emptyDir: {}`, `emptyDir: {medium: memory}`, `emptyDir: {medium: Memory, sizeLimit: 2Gi}` beside
 /// `limits: {memory: 1Gi}`. Good: `emptyDir: {sizeLimit: 2Gi}`.
 ///
-/// A `sizeLimit` of 0 is none. A pod volume without a type is an emptyDir without a limit. Huge pages are bounded by
-/// the containers' own limits, and need no size. A resize of a running pod is not asked about: no `sizeLimit` can
-/// change in it, and who lowers a memory limit below one is not told. The rule does not hold `ephemeral-storage`
-/// limits of containers against `maxSize`, and does not excuse volumes by their names, which any author can choose: that
-/// is for a policy's `exceptions`.
+/// # Details
+/// A `sizeLimit` of 0 is none. A pod volume without a type is an emptyDir without a limit. Huge pages are bounded by the
+/// containers' own limits, and need no size. A resize of a running pod is not asked about: no `sizeLimit` can change in
+/// it, and who lowers a memory limit below one is not told.
+///
+/// # What it does not check
+/// The rule does not hold `ephemeral-storage` limits of containers against `maxSize`, and does not excuse volumes by
+/// their names, which any author can choose: that is for a policy's `exceptions`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -52,10 +60,6 @@ pub struct Params {
     /// The largest `sizeLimit` with `medium: Memory`. Absent: `maxSize`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory: Option<String>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl RuleKind for Params {
@@ -112,6 +116,10 @@ struct EmptyDir {
 impl Rule for EmptyDir {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern::volumes(["emptyDir"])
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

@@ -1,6 +1,6 @@
 use super::support::quantity;
 use crate::facts::{Container, PodFacts, Section};
-use crate::model::{FieldPath, Quantity};
+use crate::model::{FieldPath, Quantity, yes};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,20 +9,30 @@ use std::sync::Arc;
 
 /// Bounds what containers write to the node's disk.
 ///
+/// # Why it matters
 /// What a container writes to its image's layer, to its logs and to an emptyDir on disk lies on the node's own disk. Without a
 /// limit of `ephemeral-storage` one container fills it, and the kubelet then evicts other pods as well. With one, the pod that
 /// exceeds it is evicted, and it alone. The scheduler counts the request; where there is none, the limit stands for it.
 ///
+/// # What it checks
+/// Each container of a pod needs a limit of `ephemeral-storage`, and with `requireRequest` a request; neither may be
+/// above `max`.
+///
+/// # Example
 /// ```yaml
 /// - ephemeralStorage: {max: 10Gi}
 /// ```
 /// Bad: a container without `resources.limits.ephemeral-storage`, or with `50Gi`.
 /// Good: `resources: {limits: {ephemeral-storage: 2Gi}}`.
 ///
+/// # Details
 /// Init containers and sidecars count; containers that are put into a running pod have no resources. A LimitRange of the
-/// namespace fills limits into pods before the webhook is asked, but not into the templates of workloads: put them there, or
-/// name `kinds: [Pod]` with `kindsOnly: true` in `match`. The rule does not add up what the containers of a pod may take
-/// together, nor look at the `sizeLimit` of an emptyDir: that is `emptyDir`.
+/// namespace fills limits into pods before the webhook is asked, but not into the templates of workloads: put them there,
+/// or name `kinds: [Pod]` with `kindsOnly: true` in `match`.
+///
+/// # What it does not check
+/// The rule does not add up what the containers of a pod may take together, nor look at the `sizeLimit` of an emptyDir:
+/// that is `emptyDir`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -35,10 +45,6 @@ pub struct Params {
     /// The largest limit and request, such as `10Gi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<String>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl RuleKind for Params {

@@ -4,7 +4,7 @@ use super::support::one_of;
 use crate::facts::{PodVolume, Subject, VolumeKind, VolumeSource, Workload};
 use crate::json::Node;
 use crate::model::{FieldPath, FsPath, below, fits, shortened};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::verdict::Action;
 use faults::{climbs, never_allowed, path_faults, useless};
 use schemars::JsonSchema;
@@ -14,12 +14,16 @@ use std::sync::Arc;
 
 /// Says which paths of a node pods may see.
 ///
+/// # Why it matters
 /// A hostPath volume is the node's own file system: with the wrong path a pod reads the kubelet's credentials, with a
-/// writable one it can own the node, and data kept there is lost from sight when the pod is scheduled elsewhere. Only
-/// the paths of `allow` and what lies beneath them may be mounted; with an empty list none. Of several entries that hold a
-/// path the closest counts, so that `/var/log` can be read-only in a `/` that is not. Paths are compared by
-/// whole segments after cleaning, so that `/data` does not admit `/database`; a path with `..` is refused outright.
+/// writable one it can own the node, and data kept there is lost from sight when the pod is scheduled elsewhere.
 ///
+/// # What it checks
+/// Only the paths of `allow` and what lies beneath them may be mounted; with an empty list none. Of several entries that
+/// hold a path the closest counts, so that `/var/log` can be read-only in a `/` that is not. Paths are compared by whole
+/// segments after cleaning, so that `/data` does not admit `/database`; a path with `..` is refused outright.
+///
+/// # Example
 /// ```yaml
 /// - hostPath:
 ///     allow:
@@ -29,6 +33,7 @@ use std::sync::Arc;
 /// Bad: `hostPath: {path: /}`, or `/var/log` mounted without `readOnly: true`.
 /// Good: `hostPath: {path: /var/log/pods}` with `volumeMounts: [{name: logs, mountPath: /logs, readOnly: true}]`.
 ///
+/// # Details
 /// `deny` names paths that nobody may mount, whatever `allow` says. A mount of a directory above one counts, as the path can
 /// be seen in it.
 ///
@@ -54,6 +59,7 @@ use std::sync::Arc;
 /// Bad: a PersistentVolume with `local: {path: /}`, or one in another's directory that was written by hand.
 /// Good: a claim of the provisioner's class.
 ///
+/// # What it does not check
 /// The rule does not see symbolic links: a pod that may write beneath an allowed path can place one that leads
 /// elsewhere. Nor does `readOnly` reach file systems that the node has mounted beneath the path (`recursiveReadOnly` does).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -199,6 +205,10 @@ struct Asked<'o> {
 impl Rule for HostPath {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods, Reads::Volumes]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern::volumes(["hostPath"])
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

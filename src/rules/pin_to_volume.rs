@@ -2,7 +2,7 @@ use crate::facts::{PodFacts, Workload, WorkloadKind};
 use crate::json::Node;
 use crate::model::{Effort, FieldPath, NodeSelector, NodeTerm, Operation};
 use crate::patch::PatchBuilder;
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::storage::{MOST_CANDIDATES, TiedClaim};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -13,18 +13,22 @@ use std::sync::Arc;
 
 /// Writes into a new pod which nodes its volumes can be used from.
 ///
-/// A local volume ties its pods to its node, but nothing in the pod says so: autoscalers, deschedulers, people and
-/// every scheduler that does not look at volumes read the pod alone. This rule adds the node affinity of the pod's
-/// volumes to `requiredDuringSchedulingIgnoredDuringExecution`, when the pod is created. A claim that names its volume
-/// brings that volume's affinity, and so does a claim that a volume names in its `claimRef`, whatever the volume's class
-/// and phase. The pod's own terms stay in force: each is combined with each of the volumes', and combinations that no node
-/// can satisfy are left out.
+/// # Why it matters
+/// A local volume ties its pods to its node, but nothing in the pod says so: autoscalers, deschedulers, people and every
+/// scheduler that does not look at volumes read the pod alone.
+///
+/// # What it checks
+/// This rule adds the node affinity of the pod's volumes to `requiredDuringSchedulingIgnoredDuringExecution`, when the
+/// pod is created. A claim that names its volume brings that volume's affinity, and so does a claim that a volume names
+/// in its `claimRef`, whatever the volume's class and phase. The pod's own terms stay in force: each is combined with
+/// each of the volumes', and combinations that no node can satisfy are left out.
 ///
 /// A claim that waits for a volume of a static class (`kubernetes.io/no-provisioner`) can get another volume than the ones
 /// that are free today. The nodes of all free volumes that would do, by its `selector` as well, become one term of
 /// `preferredDuringSchedulingIgnoredDuringExecution` with the weight 50, where one term can name them. For a claim of any
 /// other class nothing is written.
 ///
+/// # Example
 /// ```yaml
 /// # before: the claim's volume lies on node-b, the pod may go to any Linux node
 /// nodeAffinity:
@@ -40,6 +44,7 @@ use std::sync::Arc;
 ///       - {key: kubernetes.io/hostname, operator: In, values: [node-b]}
 /// ```
 ///
+/// # What it does not check
 /// It does not touch workloads (their claims may move while the template stays), pods with `spec.nodeName`, and pods
 /// that already say as much. It says nothing for volumes without affinity, generic ephemeral volumes and claims that
 /// are not known. Where pod and volumes contradict each other it changes nothing: `volume-reachable` refuses such a
@@ -73,6 +78,14 @@ struct PinToVolume(Params);
 impl Rule for PinToVolume {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern::volumes(["persistentVolumeClaim"])
+    }
+
+    fn changes(&self) -> Concern {
+        self.finds()
     }
 
     fn mutate(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {

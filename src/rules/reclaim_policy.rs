@@ -1,6 +1,6 @@
 use crate::facts::{CustomClaim, Lies, Store, Subject, Workload};
-use crate::model::{Durability, FieldPath};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::model::{Durability, FieldPath, yes};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::storage::{DataPath, Place, claim_fate};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -9,14 +9,20 @@ use std::sync::Arc;
 
 /// Refuses stateful data that goes when its claim goes.
 ///
+/// # Why it matters
 /// With reclaim policy Delete, one `kubectl delete pvc`, a deleted namespace or a Helm uninstall takes the data along.
+///
+/// # What it checks
 /// This rule looks at the data of stateful workloads (those that `durable-data` knows, and the templates of a
 /// StatefulSet) and refuses a claim whose class or volume has reclaim policy Delete, and a StatefulSet whose
 /// `persistentVolumeClaimRetentionPolicy` deletes the claims.
 ///
-/// Bad: postgres on a class with `reclaimPolicy: Delete`; `whenScaled: Delete` on a StatefulSet of a database.
-/// Good: a class with `reclaimPolicy: Retain`. Claims whose class is not known are passed over: `durable-data` with
-/// `require: volume` warns of them.
+/// # Example
+/// Bad: postgres on a class with `reclaimPolicy: Delete`; `whenScaled: Delete` on a StatefulSet of a database. Good: a
+/// class with `reclaimPolicy: Retain`.
+///
+/// # What it does not check
+/// Claims whose class is not known are passed over: `durable-data` with `require: volume` warns of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -30,10 +36,6 @@ pub struct Params {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^/")))]
     pub scratch: Vec<String>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl RuleKind for Params {
@@ -55,6 +57,10 @@ struct ReclaimPolicy(Params);
 impl Rule for ReclaimPolicy {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern { stateful_sets: true, ..Concern::volumes(["persistentVolumeClaim"]) }
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

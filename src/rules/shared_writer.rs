@@ -1,6 +1,6 @@
 use crate::facts::{ClaimSpec, Part, VolumeSource, Workload, WorkloadKind};
 use crate::model::{AccessMode, FieldPath};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use crate::storage::{Data, Place, Why};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -11,9 +11,13 @@ use std::sync::Arc;
 
 /// Refuses several pods that write to one claim which is made for one writer.
 ///
-/// `ReadWriteOnce` means one *node*: replicas on other nodes never start, and those on the same node all write into
-/// the same directory. Two database processes on one data directory destroy it. `ReadWriteOncePod` means one pod: the
-/// others wait forever. The rule is about a fixed `persistentVolumeClaim` in the template of
+/// # Why it matters
+/// `ReadWriteOnce` means one *node*: replicas on other nodes never start, and those on the same node all write into the
+/// same directory. Two database processes on one data directory destroy it. `ReadWriteOncePod` means one pod: the others
+/// wait forever.
+///
+/// # What it checks
+/// The rule is about a fixed `persistentVolumeClaim` in the template of
 ///
 /// - a Deployment, ReplicaSet, ReplicationController or StatefulSet with more than one replica, and a DaemonSet;
 /// - a Deployment with one replica that is updated by RollingUpdate with a surge, where the new pod starts before the
@@ -21,6 +25,7 @@ use std::sync::Arc;
 ///   is ReadWriteOncePod and the update can never end;
 /// - a Job with parallel pods and a CronJob whose runs may overlap (`concurrencyPolicy: Allow`): a warning at most.
 ///
+/// # Example
 /// ```yaml
 /// # bad: three replicas, one claim
 /// kind: Deployment
@@ -34,11 +39,14 @@ use std::sync::Arc;
 ///   volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], …}}]
 /// ```
 ///
+/// # Details
 /// Read-only mounts are fine, as are claims that may be ReadWriteMany. Where every pod writes beneath its own
-/// `subPathExpr`, made of a variable that `fieldRef` fills in for each pod (`metadata.name`), it is a warning at most. In a
-/// cluster scaling up is judged as well, by whomever: `kubectl scale`, a HorizontalPodAutoscaler. It says nothing of claims
-/// that are not known, nor of what a HorizontalPodAutoscaler is allowed to make of `replicas` later, nor of two workloads
-/// that share a claim.
+/// `subPathExpr`, made of a variable that `fieldRef` fills in for each pod (`metadata.name`), it is a warning at most. In
+/// a cluster scaling up is judged as well, by whomever: `kubectl scale`, a HorizontalPodAutoscaler.
+///
+/// # What it does not check
+/// It says nothing of claims that are not known, nor of what a HorizontalPodAutoscaler is allowed to make of `replicas`
+/// later, nor of two workloads that share a claim.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {}
@@ -58,6 +66,10 @@ struct SharedWriter;
 impl Rule for SharedWriter {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern { stateful_sets: true, ..Concern::volumes(["persistentVolumeClaim"]) }
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

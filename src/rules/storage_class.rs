@@ -1,7 +1,7 @@
 use super::support::{fits_any, one_of};
 use crate::facts::{ClassFacts, ReclaimPolicy, Subject};
 use crate::model::{FieldPath, fits, includes, overlap, shortened};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -9,10 +9,15 @@ use std::sync::Arc;
 
 /// Says what a StorageClass may look like.
 ///
-/// A class decides for every claim that names it what becomes of the data when the claim goes, who makes the volume and how:
-/// encrypted or not, replicated or not. None of that can be changed in a class that exists, and a volume keeps what it was made
-/// with. This rule judges StorageClass objects when they are made: their reclaim policy, their provisioner, their parameters.
+/// # Why it matters
+/// A class decides for every claim that names it what becomes of the data when the claim goes, who makes the volume and
+/// how: encrypted or not, replicated or not. None of that can be changed in a class that exists, and a volume keeps what
+/// it was made with.
 ///
+/// # What it checks
+/// This rule judges StorageClass objects when they are made: their reclaim policy, their provisioner, their parameters.
+///
+/// # Example
 /// ```yaml
 /// - storageClass:
 ///     reclaimPolicy: Retain
@@ -22,9 +27,13 @@ use std::sync::Arc;
 /// ```
 /// Bad: a class without `reclaimPolicy`, which means `Delete`. Good: `reclaimPolicy: Retain`.
 ///
-/// What stands in a parameter is compared as it is written, capital letters and all. A class has no namespace: in `match`, use
-/// `objectSelector` where not every class is meant. The rule does not look at claims: that is `claimClass`; nor at volumes that
-/// exist, nor at classes that do: `reclaimPolicy` speaks of a database whose class deletes.
+/// # Details
+/// What stands in a parameter is compared as it is written, capital letters and all. A class has no namespace: in
+/// `match`, use `objectSelector` where not every class is meant.
+///
+/// # What it does not check
+/// The rule does not look at claims: that is `claimClass`; nor at volumes that exist, nor at classes that do:
+/// `reclaimPolicy` speaks of a database whose class deletes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -144,6 +153,10 @@ const SHOWN: usize = 100;
 impl Rule for StorageClass {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Classes]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern::default()
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

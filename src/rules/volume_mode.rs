@@ -1,7 +1,7 @@
 use super::support::fits_any;
 use crate::facts::{Container, VolumeSource, Workload};
 use crate::model::{FieldPath, VolumeMode};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind, Place, Storage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,18 +9,23 @@ use std::sync::Arc;
 
 /// Holds block devices and file systems apart.
 ///
+/// # Why it matters
 /// A claim with `volumeMode: Block` is handed to a container by `volumeDevices`, any other by `volumeMounts`. Where the
-/// two do not meet, everything is admitted, scheduled and bound, and then the pod stays in ContainerCreating. This rule
-/// holds every mount and device against the claim behind it (claims that are known, a StatefulSet's
+/// two do not meet, everything is admitted, scheduled and bound, and then the pod stays in ContainerCreating.
+///
+/// # What it checks
+/// This rule holds every mount and device against the claim behind it (claims that are known, a StatefulSet's
 /// volumeClaimTemplates, generic ephemeral volumes), a claim against the volume that it names, and a claim for a block
 /// device against its class, where the class is known to make directories or shares only.
 ///
+/// # Example
 /// ```yaml
 /// - volumeMode: {}
 /// ```
 /// Bad: `volumeMode: Block` in a template, and `volumeMounts: [{name: data, mountPath: /data}]`.
 /// Good: `volumeDevices: [{name: data, devicePath: /dev/data}]`.
 ///
+/// # What it does not check
 /// The rule is silent about claims and classes that it does not know, and about pod volumes that do not exist, which
 /// Kubernetes refuses itself. It does not refuse block devices as such.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +59,11 @@ impl RuleKind for Params {
 struct VolumeModeRule(Params);
 
 impl Rule for VolumeModeRule {
+    fn finds(&self) -> Concern {
+        // Whatever is taken as a device is looked at, and what mounts a claim.
+        Concern { devices: true, ..Concern::claim_sites().or(&Concern::volumes(["persistentVolumeClaim"])) }
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         for site in context.facts.claim_sites() {
             findings.extend(self.class_cannot(context, &site));

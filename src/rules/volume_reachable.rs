@@ -2,7 +2,7 @@ use super::named_volume;
 use crate::facts::{NodeFacts, PodFacts, Subject, WorkloadKind};
 use crate::lookup::{Lookup, LookupKind};
 use crate::model::{Brief, Effort, FieldPath, HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{MOST_CANDIDATES, TiedClaim};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -13,12 +13,17 @@ use std::sync::Arc;
 
 /// Refuses a pod that no node can run, because of where its volumes are.
 ///
+/// # Why it matters
 /// A volume with node affinity can be used from some nodes only. A pod that asks for another node, or for two volumes
-/// that share no node, stays Pending (or, with `spec.nodeName`, in ContainerCreating) forever, and only an event on
-/// the pod says why. This rule says so at once, at the pod and at the workload that would make it. It compares the
-/// volumes' node affinity with each other, with `nodeName`, with `nodeSelector` and with the required node affinity;
-/// then, where the nodes are known, with the nodes that there are.
+/// that share no node, stays Pending (or, with `spec.nodeName`, in ContainerCreating) forever, and only an event on the
+/// pod says why.
 ///
+/// # What it checks
+/// This rule says so at once, at the pod and at the workload that would make it. It compares the volumes' node affinity
+/// with each other, with `nodeName`, with `nodeSelector` and with the required node affinity; then, where the nodes are
+/// known, with the nodes that there are.
+///
+/// # Example
 /// ```yaml
 /// # bad: the claim's volume lies on node-b
 /// spec:
@@ -29,13 +34,17 @@ use std::sync::Arc;
 ///   volumes: [{name: data, persistentVolumeClaim: {claimName: data-on-node-b}}]
 /// ```
 ///
+/// # Details
 /// A claim that names a volume is held against it: another class, less room than the claim asks for, an access mode that the
 /// volume does not offer, and another claim that has the volume. Kubernetes never binds the two, and whoever uses the claim
 /// waits.
 ///
-/// It is a warning at most where things may still change by themselves: a claim that is not bound yet, a node that is
-/// not known, and volumes tied to a zone rather than to nodes, in which an autoscaler may make a node. It looks at no
-/// taints, resources or pod (anti-)affinity, and not at the claims that a StatefulSet's templates will make.
+/// It is a warning at most where things may still change by themselves: a claim that is not bound yet, a node that is not
+/// known, and volumes tied to a zone rather than to nodes, in which an autoscaler may make a node.
+///
+/// # What it does not check
+/// It looks at no taints, resources or pod (anti-)affinity, and not at the claims that a StatefulSet's templates will
+/// make.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {}
@@ -53,6 +62,10 @@ impl RuleKind for Params {
 struct VolumeReachable;
 
 impl Rule for VolumeReachable {
+    fn finds(&self) -> Concern {
+        Concern::volumes(["persistentVolumeClaim"])
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         if let Subject::Claim(claim) = &context.facts.subject {
             named_volume::check(context, claim, findings);

@@ -2,7 +2,7 @@ use super::support::{fits_any, one_of};
 use crate::facts::{PodVolume, VolumeSource, Workload, WorkloadKind};
 use crate::json::Node;
 use crate::model::{FieldPath, beginning, nearest};
-use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -11,12 +11,17 @@ use std::sync::Arc;
 
 /// Says which types of pod volume may be used.
 ///
+/// # Why it matters
 /// A pod that names its storage itself (`nfs`, `iscsi`, `hostPath`, an inline `csi` volume) goes past classes, claims,
-/// quotas and whoever hands out storage. This rule names the types that are allowed, or those that are not, by their
-/// field in a pod's `volumes`. A type that Kubernetes 1.37 does not have is always a finding: the API server drops
-/// the field, and the pod gets an empty emptyDir in place of its data. So is a pod volume of two types, which the API
-/// server refuses. A pod volume without a type counts as `emptyDir`, which is what Kubernetes makes of it.
+/// quotas and whoever hands out storage.
 ///
+/// # What it checks
+/// This rule names the types that are allowed, or those that are not, by their field in a pod's `volumes`. A type that
+/// Kubernetes 1.37 does not have is always a finding: the API server drops the field, and the pod gets an empty emptyDir
+/// in place of its data. So is a pod volume of two types, which the API server refuses. A pod volume without a type
+/// counts as `emptyDir`, which is what Kubernetes makes of it.
+///
+/// # Example
 /// ```yaml
 /// - volumeTypes:
 ///     allow: [configMap, secret, projected, downwardAPI, emptyDir, persistentVolumeClaim, csi]
@@ -25,6 +30,7 @@ use std::sync::Arc;
 /// Bad: `volumes: [{name: data, nfs: {server: nas, path: /data}}]`.
 /// Good: `volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]`.
 ///
+/// # What it does not check
 /// The service account token that the API server itself puts into pods is let through whatever the list says. The
 /// rule does not look at what lies behind a claim, nor at the paths of hostPath volumes: that is `hostPath`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -121,6 +127,10 @@ struct VolumeTypes(Params);
 impl Rule for VolumeTypes {
     fn reads(&self) -> &'static [Reads] {
         &[Reads::Pods]
+    }
+
+    fn finds(&self) -> Concern {
+        Concern::any_volume()
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {

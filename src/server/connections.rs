@@ -1,6 +1,5 @@
 //! Who is connected: so many at most, and none for longer than it asks for something.
 
-use super::cork::Corked;
 use crate::daemon::lock;
 use axum::response::Response;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -150,7 +149,7 @@ impl Server {
                 shaken.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")))?
             }
         };
-        Self::converse(builder, Corked::new(stream), service, entry, ending).await
+        Self::converse(builder, stream, service, entry, ending).await
     }
 
     async fn converse<I, S>(

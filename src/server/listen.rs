@@ -77,12 +77,13 @@ pub async fn serve(
         counted.metrics.connection_errors.inc();
         // A port scan or a load balancer's probe hangs up; everything else is worth a line.
         if error.kind() == io::ErrorKind::UnexpectedEof {
-            tracing::debug!(?from, "a connection ended before its request: {error}");
+            tracing::debug!(?from, %error, "a connection ended before its request");
         } else if let Some(more) = counted.failed.now() {
             tracing::warn!(
                 ?from,
                 more,
-                "failed to take a connection: {error}; does caBundle hold this certificate's CA?"
+                %error,
+                "failed to take a connection; does caBundle hold this certificate's CA?"
             );
         }
     };
@@ -100,7 +101,7 @@ pub async fn serve(
         () = stop => {}
     }
     state.begin_draining();
-    tracing::info!("draining: requests are taken for another {:?}", shutdown.delay);
+    tracing::info!(delay = ?shutdown.delay, "draining: requests are still taken for a while");
     tokio::time::sleep(shutdown.delay).await;
     end.send_replace(Some(shutdown.grace));
     let ended = flatten(webhook.await).map_err(fault);
@@ -179,7 +180,7 @@ pub async fn serve_plain(listener: TcpListener, router: axum::Router) -> Result<
 async fn serve_health(listener: TcpListener, router: axum::Router, ending: Ending) -> Result<(), ServeFault> {
     let address = address(&listener);
     let failed = |from: Option<IpAddr>, error: &io::Error| {
-        tracing::debug!(?from, "a connection for health failed: {error}");
+        tracing::debug!(?from, %error, "a connection for health failed");
     };
     let connections = Connections::new(HEALTH_CONNECTIONS, HEALTH_IDLE);
     let server = Server { tls: None, connections, failed: Arc::new(failed) };

@@ -5,7 +5,6 @@ mod body;
 mod budget;
 mod clock;
 mod connections;
-mod cork;
 mod health;
 mod judges;
 mod listen;

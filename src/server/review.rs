@@ -131,7 +131,7 @@ fn unread_answer(state: &State, endpoint: Endpoint, peer: IpAddr, unread: &Unrea
 /// Answers that there will be no answer.
 fn give_up(state: &State, endpoint: Endpoint, peer: IpAddr, verdict: &'static str, why: &str) -> Response {
     if let Some(more) = state.given_up.now() {
-        tracing::warn!(endpoint = endpoint.name, %peer, more, "a review was given up: {why}");
+        tracing::warn!(endpoint = endpoint.name, %peer, more, why, "a review was given up");
     }
     let text = format!("failed to answer within {:?}: {why}\n", state.limits.request_time);
     refuse(state, endpoint, StatusCode::SERVICE_UNAVAILABLE, verdict, text)

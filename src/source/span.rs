@@ -118,6 +118,12 @@ impl SpanTree {
         self.nodes.is_empty()
     }
 
+    /// The places of all texts, numbers and the like, in which a `#` begins no comment.
+    pub fn texts(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let scalars = self.nodes.iter().filter(|node| node.form == Form::Scalar);
+        scalars.flat_map(|node| [node.key, node.value]).filter(|place| *place != NO_KEY).map(Place::range)
+    }
+
     /// Adds a value; those below it are added next, then [`close`](Self::close) is called.
     pub(super) fn open(&mut self, form: Form, key: Place, name: &str, value: Place) -> usize {
         let index = self.nodes.len();

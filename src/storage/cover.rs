@@ -120,11 +120,14 @@ impl<'w, 'a> Storage<'w, 'a> {
             VolumeSource::EmptyDir { .. } => {
                 Fate { least: Durability::Memory, most: Durability::Pod, reach: Reach::SomeNodes }
             }
+            VolumeSource::Network { .. } => Fate::certain(Durability::Volume, Reach::AnyNode),
+            VolumeSource::Csi { .. } if source.is_shared_storage() => {
+                Fate::certain(Durability::Volume, Reach::AnyNode)
+            }
             VolumeSource::Ephemeral(_) | VolumeSource::Csi { .. } | VolumeSource::Content(_) => {
                 Fate::certain(Durability::Pod, Reach::SomeNodes)
             }
             VolumeSource::HostPath { .. } => Fate::certain(Durability::Node, Reach::SomeNodes),
-            VolumeSource::Network { .. } => Fate::certain(Durability::Volume, Reach::AnyNode),
             VolumeSource::Claim { name, .. } => match self.lookup.claim(self.namespace, name) {
                 Some(claim) => {
                     match reserved_volume(&claim, self.lookup).filter(|_| claim.spec.volume_name.is_none()) {

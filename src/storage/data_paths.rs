@@ -3,11 +3,12 @@
 //! [`data_paths`] is the one answer. durable-data, reclaim-policy, shared-writer, `volgate explain` and the `facts` of CEL
 //! read its rows.
 
-use super::lasting::{has_durable, lasting_mounts};
-use super::named_data::{is_named_data, is_scratch};
+use super::lasting::{has_durable, has_lasting, lasting_mounts};
+use super::named_data::{is_called_like_a_database, is_named_data, is_scratch};
+use super::product_paths::is_misnamed;
 use super::{Cover, Storage};
 use crate::catalog::{CacheDoubt, Catalog, Named, PlaceDoubt, Start, Statefulness, Unplaced};
-use crate::facts::{Container, Section, Workload, WorkloadKind};
+use crate::facts::{Container, Mount, Section, Workload, WorkloadKind};
 use crate::json::Node;
 use crate::model::{Durability, FsPath};
 use std::cell::LazyCell;
@@ -60,7 +61,7 @@ impl<'w, 'a> DataPath<'w, 'a> {
 
     /// Whether both are of one product and the same lies beneath both: one thing to tell.
     pub fn is_alike(&self, other: &Self) -> bool {
-        let mount = |data: &Self| data.cover.mount.map(|mount| mount.index);
+        let mount = |data: &Self| data.cover.mount.map(|mount| mount.volume);
         let product = |data: &Self| match data.why {
             Why::Product { name, dispensable, copy, .. } => Some((name, dispensable, copy)),
             _ => None,
@@ -70,6 +71,19 @@ impl<'w, 'a> DataPath<'w, 'a> {
             && product(self) == product(other)
             && self.doubts == other.doubts
             && (mount(self), self.hidden_by) == (mount(other), other.hidden_by)
+    }
+
+    /// The product that keeps the data.
+    fn product(&self) -> Option<&'w str> {
+        match self.why {
+            Why::Product { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether they lie on a mount that outlives the pod.
+    fn is_kept(&self) -> bool {
+        self.cover.mount.is_some() && !self.cover.read_only && self.cover.fate.most >= Durability::Node
     }
 
     /// Whether the container may start no server of the product: another program of its image, or a script that volgate
@@ -117,7 +131,7 @@ impl<'w, 'a> DataPath<'w, 'a> {
     ) -> bool {
         match self.why {
             Why::Policy => true,
-            Why::Resembles { .. } | Why::Named => false,
+            Why::Resembles { .. } | Why::Named | Why::Called => false,
             // Beside a mount that lasts, the others of a StatefulSet are most often scratch.
             Why::StatefulSet => self.cover.fate.most >= Durability::Claim || !lasts(),
             Why::Product { copy, .. } => {
@@ -164,7 +178,7 @@ pub enum Why<'w> {
         moved_by: Option<Named<'w>>,
         /// Why many run it without keeping them.
         dispensable: Option<&'w str>,
-        /// Why another server keeps the same.
+        /// Why losing them is a warning at most: another server keeps the same, or what matters lies elsewhere.
         copy: Option<&'w str>,
     },
     /// It is a writable mount of a StatefulSet.
@@ -178,6 +192,8 @@ pub enum Why<'w> {
     },
     /// The image is not known, but the path or the pod volume is named as data are.
     Named,
+    /// The image is not known, but called like a database: `catalogue-db`.
+    Called,
 }
 
 /// What a workload keeps.
@@ -228,6 +244,7 @@ pub fn data_paths<'w, 'a>(
     }
     if !of.set_or_job {
         data.add_resembling(of, scratch);
+        data.add_called(of);
     }
     if of.workload.stateful_set {
         data.set_mounts = writable_mounts(of.workload, of.storage, scratch);
@@ -264,6 +281,7 @@ impl<'w, 'a> Data<'w, 'a> {
             let known = || {
                 !unwritable.contains(&std::ptr::from_ref(container))
                     && catalog.entry(container.image).is_some()
+                    && !is_misnamed(workload, container, catalog)
             };
             if first.is_none() || known() {
                 continue;
@@ -273,10 +291,36 @@ impl<'w, 'a> Data<'w, 'a> {
                 if is_scratch(&mount.path, scratch) {
                     continue;
                 }
+                // Within a directory that lasts, what does not is scratch by intent.
+                let within = |outer: &Mount<'_>| outer.path.covers(&mount.path);
+                if why == Why::Named && lasting_mounts(&storage, container, Durability::Claim).any(within) {
+                    continue;
+                }
                 if cover.read_only || cover.fate.most > Durability::Pod || !told.insert(mount.volume) {
                     continue;
                 }
                 self.paths.push(DataPath::new(container, mount.path.clone(), cover, why));
+            }
+        }
+    }
+
+    /// Adds the servers of unknown images that are called like a database and have no mount that outlives the pod. Where their
+    /// data lie is not known: somewhere in the container.
+    fn add_called(&mut self, of: &Keeper<'w, 'a, '_>) {
+        let Keeper { workload, storage, catalog, .. } = *of;
+        let told: HashSet<*const Container<'_>> =
+            self.paths.iter().map(|row| std::ptr::from_ref(row.container)).collect();
+        for container in workload.pod.containers.iter().filter(|c| c.section == Section::Main) {
+            let called = container.serves
+                && container.command.is_empty()
+                && is_called_like_a_database(container.image)
+                && catalog.entry(container.image).is_none()
+                && !told.contains(&std::ptr::from_ref(container))
+                && !has_lasting(&storage, container, Durability::Node);
+            let root = FsPath::new("/");
+            let cover = storage.cover(container, &root);
+            if called && !cover.read_only {
+                self.paths.push(DataPath::new(container, root, cover, Why::Called));
             }
         }
     }
@@ -312,7 +356,16 @@ impl<'w, 'a> Data<'w, 'a> {
                 && row.hidden_by.is_none()
                 && mounted.contains(&std::ptr::from_ref(row.container))
         };
-        self.paths.retain(|row| !is_elsewhere(row) && row.serves(workload) != Serves::No);
+        let kept: HashSet<&str> =
+            self.paths.iter().filter(|row| row.is_kept()).filter_map(DataPath::product).collect();
+        // A helper of the image that another container runs as the server.
+        let helps = |row: &DataPath<'_, '_>| {
+            row.cover.mount.is_none()
+                && row.hidden_by.is_none()
+                && row.start < Some(Start::Server)
+                && row.product().is_some_and(|product| kept.contains(product))
+        };
+        self.paths.retain(|row| !is_elsewhere(row) && !helps(row) && row.serves(workload) != Serves::No);
         let containers = &workload.pod.containers;
         let lasts = LazyCell::new(|| containers.iter().any(|container| has_durable(storage, container)));
         for row in self.paths.iter_mut().chain(&mut self.set_mounts) {

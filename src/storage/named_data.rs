@@ -1,5 +1,6 @@
 //! What paths and the names of pod volumes say of what lies there.
 
+use crate::catalog::ImageRef;
 use crate::facts::Mount;
 use crate::model::FsPath;
 
@@ -15,8 +16,10 @@ const SCRATCH_NAMES: [&str; 25] = [
     "run", "scratch", "script", "scripts", "socket", "sockets", "ssl", "temp", "tls", "tmp", "tmpdir",
     "work", "workdir",
 ];
+/// The name that charts give to the one pod volume for all that is scratch.
+const EMPTY_DIR: &str = "empty-dir";
 /// Directories in /var/lib whose owners keep nothing there that must last, or are no product's at all.
-const NO_STATE: [&str; 14] = [
+const NO_STATE: [&str; 15] = [
     "alternatives",
     "apt",
     "containerd",
@@ -26,6 +29,7 @@ const NO_STATE: [&str; 14] = [
     "docker",
     "dpkg",
     "haproxy",
+    "istio",
     "kubelet",
     "logrotate",
     "nginx",
@@ -39,14 +43,57 @@ pub fn is_named_data(mount: &Mount<'_>) -> bool {
     let path = mount.path.as_str();
     let last = path.rsplit('/').next().unwrap_or_default();
     let has_word = |name: &str, of: &[&str]| name.split(['-', '_', '.']).any(|word| of.contains(&word));
-    if has_word(last, &SCRATCH_NAMES) || has_word(mount.volume, &SCRATCH_NAMES) {
+    if mount.volume == EMPTY_DIR || has_word(last, &SCRATCH_NAMES) || has_word(mount.volume, &SCRATCH_NAMES) {
         return false;
     }
-    let of_a_product = || {
-        let rest = ["/var/lib/", "/var/opt/"].iter().find_map(|root| path.strip_prefix(root));
-        rest.is_some_and(|rest| !rest.split('/').next().is_some_and(|owner| NO_STATE.contains(&owner)))
-    };
-    has_word(last, &DATA_NAMES) || has_word(mount.volume, &DATA_NAMES) || of_a_product()
+    let rest = ["/var/lib/", "/var/opt/"].iter().find_map(|root| path.strip_prefix(root));
+    if rest.is_some_and(|rest| rest.split('/').next().is_some_and(|owner| NO_STATE.contains(&owner))) {
+        return false;
+    }
+    has_word(last, &DATA_NAMES) || has_word(mount.volume, &DATA_NAMES) || rest.is_some()
+}
+
+/// The last words of images' names that say that a database is inside.
+pub const DATABASES: [&str; 10] =
+    ["database", "db", "mariadb", "mongo", "mongodb", "mysql", "pgsql", "postgres", "postgresql", "redis"];
+/// Words that say that it is something beside one: `zabbix-server-mysql`, `backup-postgres`.
+const BESIDE_DATABASES: [&str; 28] = [
+    "admin",
+    "agent",
+    "api",
+    "apache",
+    "backup",
+    "cli",
+    "client",
+    "connect",
+    "connector",
+    "dump",
+    "exporter",
+    "for",
+    "haproxy",
+    "init",
+    "loader",
+    "migrate",
+    "migration",
+    "nginx",
+    "operator",
+    "proxy",
+    "server",
+    "sync",
+    "test",
+    "tools",
+    "ui",
+    "wait",
+    "web",
+    "with",
+];
+
+/// Whether an image is called as people call what they build from a database's image: `catalogue-db`, `shop-mongodb`.
+pub(super) fn is_called_like_a_database(image: &str) -> bool {
+    let Some(image) = ImageRef::parse(image) else { return false };
+    let words = || image.name().split(['-', '_', '.']);
+    words().next_back().is_some_and(|last| DATABASES.contains(&last))
+        && !words().any(|word| BESIDE_DATABASES.contains(&word))
 }
 
 pub(super) fn is_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
@@ -56,4 +103,29 @@ pub(super) fn is_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
 /// Whether a policy calls the path scratch.
 pub(super) fn is_named_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {
     scratch.iter().any(|outer| FsPath::new(outer).covers(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_called_like_a_database;
+
+    #[test]
+    fn images_are_called_like_what_is_in_them() {
+        for image in
+            ["weaveworksdemos/catalogue-db:0.3.0", "robotshop/rs-mysql-db", "user_db", "shop/db@sha256:00"]
+        {
+            assert!(is_called_like_a_database(image), "{image}");
+        }
+        for image in [
+            "zabbix/zabbix-server-mysql",
+            "tiredofit/db-backup",
+            "shop/migrate-db",
+            "php-with-mysql",
+            "influx",
+            "db-ui",
+            "",
+        ] {
+            assert!(!is_called_like_a_database(image), "{image}");
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! The directories in which the products of the catalog keep their data, as rows.
 
 use super::data_paths::{Data, DataPath, Doubts, Keeper, UnplacedData, Why};
-use super::named_data::is_named_scratch;
+use super::named_data::{is_named_data, is_named_scratch};
 use super::{Cover, Place, Storage, configuration, view};
 use crate::catalog::{Allowance, Catalog, DataPlace, Excess, PlaceDoubt, Statefulness, Unplaced};
-use crate::facts::{Container, Mount, Section, Workload};
+use crate::facts::{Container, Mount, Section, VolumeSource, Workload};
 use crate::lookup::Lookup;
 use crate::model::{Durability, Fate, FsPath, Reach, below};
 use std::cell::LazyCell;
@@ -14,7 +14,7 @@ use std::collections::HashSet;
 /// more unless its arguments or variables name them.
 const OWN_PLACES: usize = 4;
 
-/// How many more the containers of one object may have together.
+/// How many more the containers of one object may have together, those of all its pod templates counted.
 const SPARE_PLACES: usize = 1024;
 
 /// What the catalog says of each container, in their order.
@@ -24,9 +24,9 @@ pub fn products<'w>(
     lookup: &dyn Lookup,
     catalog: &'w Catalog,
 ) -> Vec<Statefulness<'w>> {
-    let allowance = Allowance::default();
+    let allowance = Allowance::among(workload.templates);
     let classify = |container: &Container<'_>| {
-        if catalog.entry(container.image).is_none() {
+        if catalog.entry(container.image).is_none() || is_misnamed(workload, container, catalog) {
             return Statefulness::NotListed;
         }
         let brought = configuration(workload, container, namespace, lookup, &allowance);
@@ -35,10 +35,26 @@ pub fn products<'w>(
     workload.pod.containers.iter().map(classify).collect()
 }
 
+/// Whether the image is known by the end of its name alone, `-operator`, and the container mounts what ends with the pod where
+/// data lie by the name: a database may be called like an operator, and an operator keeps no data there.
+pub(super) fn is_misnamed(workload: &Workload<'_>, container: &Container<'_>, catalog: &Catalog) -> bool {
+    let ends = |mount: &Mount<'_>| {
+        workload.pod.volume(mount.volume).is_some_and(|volume| {
+            matches!(
+                volume.source,
+                VolumeSource::EmptyDir { .. } | VolumeSource::Unset | VolumeSource::Ephemeral(_)
+            )
+        })
+    };
+    container.mounts.iter().any(|mount| is_named_data(mount) && ends(mount))
+        && catalog.is_known_by_ending(container.image)
+}
+
 impl<'w, 'a> Data<'w, 'a> {
     /// Adds what the containers keep by what the catalog says of each. `scratch` paths are left out.
     pub(super) fn add_products(&mut self, of: &Keeper<'w, 'a, '_>, scratch: &[String]) {
-        let mut spare = SPARE_PLACES;
+        let most = SPARE_PLACES / of.workload.templates.max(1);
+        let mut spare = most;
         for (container, state) in of.workload.pod.containers.iter().zip(of.products) {
             match state {
                 Statefulness::NotListed | Statefulness::Client { .. } => {}
@@ -58,7 +74,7 @@ impl<'w, 'a> Data<'w, 'a> {
                         None => self.unplaced.push(UnplacedData {
                             container,
                             product,
-                            why: Unplaced::Excess(Excess::Places(SPARE_PLACES)),
+                            why: Unplaced::Excess(Excess::Places(most)),
                             dispensable: *dispensable,
                         }),
                     }
@@ -76,7 +92,15 @@ impl<'w, 'a> Data<'w, 'a> {
         scratch: &[String],
     ) {
         let &Statefulness::Stateful {
-            product, data: ref places, parts, dispensable, copy, cache, start, ..
+            product,
+            data: ref places,
+            parts,
+            enough,
+            dispensable,
+            copy,
+            cache,
+            start,
+            ..
         } = state
         else {
             return;
@@ -98,6 +122,8 @@ impl<'w, 'a> Data<'w, 'a> {
             // What has an unknown value may have put the data somewhere, but not here.
             let unknown = matches!(place.doubt, Some(PlaceDoubt::Value(_)));
             let moved_by = place.moved_by.filter(|_| !unknown).map(|moved| moved.named);
+            let is_kept = || has_enough(&storage, container, &path, &cover, enough);
+            let copy = copy.or_else(|| is_kept().then_some(KEPT));
             let why = Why::Product { name: product, moved_by, dispensable, copy };
             let doubts = Doubts { place: place.doubt, cache };
             let start = Some(start);
@@ -134,6 +160,33 @@ fn cover_of_place<'w, 'a>(
     }
     let fate = Fate::certain(Durability::Container, Reach::SomeNodes);
     (Cover { mount: None, place: Place::WritableLayer, read_only: false, fate }, Some(volume))
+}
+
+/// Why the rest of a directory is lost without much harm.
+const KEPT: &str = "what people put there lies on a mount of its own, which lasts";
+
+/// Whether a directory that ends with the pod has what matters of it on a mount that lasts.
+fn has_enough(
+    storage: &Storage<'_, '_>,
+    container: &Container<'_>,
+    directory: &FsPath<'_>,
+    cover: &Cover<'_, '_>,
+    enough: &[String],
+) -> bool {
+    let own = cover.mount.map_or(0, |mount| mount.path.as_str().len());
+    let lasts = |mount: &Mount<'_>| {
+        let cover = storage.mount_cover(mount);
+        !cover.read_only && cover.fate.least >= Durability::Claim
+    };
+    cover.fate.most <= Durability::Pod
+        && enough.iter().any(|part| {
+            let mounts = container.mounts.iter().filter(|mount| {
+                mount.path.as_str().len() > own
+                    && below(mount.path.as_str(), directory.as_str())
+                        .is_some_and(|rest| rest == part.as_str())
+            });
+            mounts.into_iter().any(lasts)
+        })
 }
 
 /// The mounts beneath a data directory that take a part of it away from the volume that the rest lies on.

@@ -1,7 +1,7 @@
 //! `charts/volgate`: the one source of `manifests/` and `install.yaml`, taken by a real API server.
 
 use crate::support;
-use crate::support::helm::{lint, objects, template, try_template};
+use crate::support::helm::{RENDERED, lint, objects, template, try_template};
 use crate::support::run::root;
 use crate::support::{Cluster, Options, cluster_tests_skipped};
 use serde_json::{Value, json};
@@ -9,18 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The namespace in `manifests/` and `install.yaml`.
 const NAMESPACE: &str = "volgate-system";
-/// The files of `manifests/` that are rendered; crd.yaml is made by `volgate crd`.
-const FILES: [&str; 9] = [
-    "namespace",
-    "rbac",
-    "registration",
-    "service",
-    "deployment",
-    "class",
-    "provisioner",
-    "agent",
-    "networkpolicy",
-];
 /// What the chart is rendered with for whoever has no Helm: the namespace is an object, and nobody keeps CRDs.
 const WITHOUT_HELM: [&str; 5] = ["--no-hooks", "--set", "namespace.create=true", "--set", "crds.keep=false"];
 const HEAD: &str =
@@ -74,10 +62,10 @@ fn the_manifests_are_rendered_from_the_chart() {
         return;
     }
     let files = rendered();
-    let mut wanted: BTreeSet<&str> = FILES.into();
+    let mut wanted: BTreeSet<&str> = RENDERED.into();
     wanted.insert("crd");
     assert_eq!(files.keys().map(String::as_str).collect::<BTreeSet<_>>(), wanted);
-    for name in FILES {
+    for name in RENDERED {
         is_current(&format!("manifests/{name}.yaml"), &files[name]);
     }
     is_current("install.yaml", &install(&files));
@@ -89,7 +77,7 @@ fn install(files: &BTreeMap<String, String>) -> String {
     let of = |name: &str| files[name].strip_prefix(HEAD).unwrap();
     let (owner, registration) = of("registration").split_once("---\n").unwrap();
     assert!(owner.contains("kind: ClusterRole\n"), "{owner}");
-    let order = ["namespace", "crd"].into_iter().chain(FILES.into_iter().skip(1));
+    let order = ["namespace", "crd"].into_iter().chain(RENDERED.into_iter().skip(1));
     let rest = order.map(|name| if name == "registration" { registration } else { of(name) });
     let all: Vec<&str> = std::iter::once(owner).chain(rest).collect();
     format!("{HEAD}{FIRST}{}", all.join("---\n"))

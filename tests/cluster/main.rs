@@ -6,13 +6,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audit;
 mod caches;
 mod chart;
 mod control_plane;
+mod faults;
 mod kubectl_yaml;
 mod live;
 mod manifests;
 mod provisioner;
 mod registration;
 mod rendering;
+mod sent;
 mod serve;

@@ -2,11 +2,13 @@
 
 use crate::support;
 use crate::support::cluster::ADMIN;
+use crate::support::helm::RENDERED;
 use crate::support::run::{check, input, policies_of, root};
 use crate::support::{Cluster, Options};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use volgate::check::Run;
 use volgate::cluster::{
     NodeVolume, node_storage, node_storage_api, node_volume, node_volume_api, provisioner_cluster_rules,
     provisioner_namespace_rules, registration_cluster_rules, registration_namespace_rules, role_rules,
@@ -17,20 +19,13 @@ use volgate::provisioner::{
     BETA_STORAGE_PROVISIONER, Bases, FINALIZER, PROVISIONED_BY, SELECTED_NODE, STORAGE_PROVISIONER,
 };
 
-const FILES: [&str; 10] = [
-    "namespace",
-    "crd",
-    "rbac",
-    "registration",
-    "service",
-    "deployment",
-    "class",
-    "provisioner",
-    "agent",
-    "networkpolicy",
-];
 /// The webhook configurations for whoever writes them by hand.
 const WEBHOOKS: &str = "components/static-registration/webhooks";
+
+/// The files of `manifests/`, without their ending.
+fn files() -> impl Iterator<Item = &'static str> {
+    RENDERED.into_iter().chain(["crd"])
+}
 
 fn path(name: &str) -> String {
     format!("manifests/{name}.yaml")
@@ -104,26 +99,19 @@ fn every_file_is_in_the_kustomization() {
         .filter(|name| name.ends_with(".yaml") && name != "kustomization.yaml")
         .collect();
     assert_eq!(listed, there);
-    assert_eq!(there, FILES.iter().map(|name| format!("{name}.yaml")).collect());
+    assert_eq!(there, files().map(|name| format!("{name}.yaml")).collect());
 }
 
 #[test]
 fn volgate_has_nothing_to_say_against_them() {
     for policy in ["policies/baseline.yaml", "policies/restricted.yaml"] {
         let set = PolicySet::build(policies_of(policy)).unwrap();
-        for name in FILES {
+        for name in files() {
             let text = std::fs::read_to_string(root(path(name))).unwrap();
             // Its own namespace is excluded: elsewhere it has to pass all the same.
             let elsewhere = text.replace("volgate-system", "elsewhere");
             let input = volgate::check::Input::new(volgate::source::Source::new(name, elsewhere), true);
-            let run = volgate::check::Run {
-                policies: &set,
-                context: &[],
-                complete: false,
-                namespace: "elsewhere",
-                today: support::run::TODAY,
-                requester: None,
-            };
+            let run = Run { namespace: "elsewhere", ..Run::new(&set, support::run::TODAY) };
             let inputs = [input];
             let report = run.check(&inputs);
             assert!(report.faults.is_empty(), "{policy} {name}: {report:#?}");
@@ -230,6 +218,9 @@ async fn a_real_api_server_takes_them() {
     for (verb, resource, allowed) in [
         ("patch", "validatingwebhookconfigurations/volgate", true),
         ("create", "mutatingwebhookconfigurations/volgate", true),
+        ("patch", "mutatingwebhookconfigurations/zz-volgate", true),
+        ("delete", "mutatingwebhookconfigurations/volgate", true),
+        ("delete", "mutatingwebhookconfigurations/zz-volgate", false),
         ("patch", "validatingwebhookconfigurations/other", false),
         ("create", "validatingwebhookconfigurations", false),
         ("delete", "validatingwebhookconfigurations/volgate", false),

@@ -1,6 +1,6 @@
 //! The webhook configurations on a real API server: it takes them, and a webhook that is down never locks the cluster.
 
-mod keeper;
+pub(crate) mod keeper;
 
 use crate::support;
 use crate::support::cluster::{ADMIN, DEVELOPER, autoscaler};
@@ -318,7 +318,7 @@ async fn operators_do_not_wait(cluster: &Cluster) {
 }
 
 const VALIDATING: &str = "validatingwebhookconfiguration volgate";
-const MUTATING: &str = "mutatingwebhookconfiguration volgate";
+const MUTATING: &str = "mutatingwebhookconfiguration zz-volgate";
 const SECRET: &str = "-n volgate-system secret volgate-tls";
 
 fn failure_policies(configuration: &Value) -> Vec<&str> {
@@ -372,7 +372,7 @@ async fn an_installation_refuses_nobody_from_its_beginning_to_its_end() {
         ("a dry run of its own was answered", 1),
         // With Ignore, and raised.
         ("wrote the ValidatingWebhookConfiguration volgate", 2),
-        ("wrote the MutatingWebhookConfiguration volgate", 2),
+        ("wrote the MutatingWebhookConfiguration zz-volgate", 2),
     ] {
         assert_eq!(replicas.said(words), times, "{words}: {}", replicas.logs());
     }
@@ -463,6 +463,76 @@ async fn what_helm_runs_before_it_deletes_leaves_nothing_that_refuses() {
     let again = run(&["webhooks", "--delete"], REMOVAL);
     assert!(again.success, "{again}");
     load.end_with_none_refused(100).await;
+}
+
+/// Helm itself, from `helm install` to the end of `helm uninstall`: the test is the kubelet of its one Job, and ends the replicas when
+/// their Deployment goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn helm_uninstall_leaves_nothing_and_refuses_nobody() {
+    const REMOVAL: &str = "system:serviceaccount:volgate-system:volgate-removal";
+    const JOB: &str = "-n volgate-system job volgate-removal";
+    let users = vec![serve::user(), User { name: REMOVAL.into(), groups: Vec::new() }];
+    let Some(cluster) = Cluster::own(Options { users, ..api_server_alone() }) else { return };
+    let cluster = &cluster;
+    cluster.namespace("app", &[]).await;
+    let helm = |args: &str| {
+        let mut command = Command::new(support::helm::helm().unwrap_or_else(|fault| panic!("{fault}")));
+        command.args(args.split(' ')).args(["--namespace", "volgate-system", "--timeout", "300s"]);
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).env("KUBECONFIG", cluster.kubeconfig_path());
+        tokio::task::spawn_blocking(move || support::run(command, None).unwrap())
+    };
+    let installed = helm("install volgate charts/volgate --create-namespace").await.unwrap();
+    assert!(installed.success, "{installed}");
+    let replicas = Replicas::start(cluster).await;
+    until(cluster, VALIDATING, |found| failure_policies(found).contains(&"Fail")).await;
+    until(cluster, MUTATING, |found| failure_policies(found).contains(&"Fail")).await;
+
+    let load = Load::start(cluster, "app");
+    let uninstall = helm("uninstall volgate");
+    let job = until(cluster, JOB, |found| !found.is_null()).await;
+    let container = &job["spec"]["template"]["spec"]["containers"][0];
+    let args: Vec<String> = serde_json::from_value(container["args"].clone()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+    command.args(&args).env("KUBECONFIG", cluster.kubeconfig_for(REMOVAL));
+    let removed = tokio::task::spawn_blocking(move || support::run(command, None).unwrap()).await.unwrap();
+    assert!(removed.success, "{removed}");
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let conditions: Vec<Value> = ["SuccessCriteriaMet", "Complete"]
+        .map(|kind| json!({"type": kind, "status": "True", "lastTransitionTime": now, "lastProbeTime": now}))
+        .into();
+    let status = json!({"status": {"startTime": now, "completionTime": now, "succeeded": 1, "conditions": conditions}});
+    let of = [
+        "-n",
+        "volgate-system",
+        "patch",
+        "job",
+        "volgate-removal",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+    ];
+    let done = cluster.kubectl(&[&of[..], &[&status.to_string()]].concat(), None).await;
+    assert!(done.success, "{done}");
+    let uninstalled = uninstall.await.unwrap();
+    assert!(uninstalled.success, "{uninstalled}");
+    replicas.both.iter().for_each(|replica| replica.process.signal("TERM"));
+
+    for what in
+        [VALIDATING, MUTATING, "clusterrole volgate-registration", "-n volgate-system deployment volgate"]
+    {
+        until(cluster, what, Value::is_null).await;
+    }
+    let left =
+        get(cluster, "-n volgate-system deployments,daemonsets,services,jobs,roles,rolebindings").await;
+    assert_eq!(left["items"].as_array().map_or(0, Vec::len), 0, "{left}");
+    let left = get(cluster, "clusterroles,clusterrolebindings -l app.kubernetes.io/instance=volgate").await;
+    assert_eq!(left["items"].as_array().map_or(0, Vec::len), 0, "{left}");
+    // Policies stay, with their CRDs, until somebody takes them away.
+    assert!(!get(cluster, "storagepolicy baseline").await.is_null());
+    for replica in &replicas.both {
+        assert_eq!(replica.ends().await.0, Some(0), "{}", replicas.logs());
+    }
+    load.end_with_none_refused(50).await;
 }
 
 /// Deletes everything, and ends the replicas as the kubelet does when their Deployment goes.

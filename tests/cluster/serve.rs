@@ -14,15 +14,17 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use volgate::server::Clock;
 use volgate::tls::{CertificateSource, Follower};
-use world::{LIMIT, REDIS, WEB, World};
+use world::{LIMIT, REDIS, SCRATCH, WEB, World};
 
 const NOWHERE: &str = "/nowhere/kubeconfig";
 
 #[tokio::test]
 async fn is_registered_with_its_ca_and_counts_what_it_does() {
     let Some(world) = World::lock().await else { return };
-    for (kind, hooks) in [("mutating", 2), ("validating", 4)] {
-        let found = world.get(&format!("{kind}webhookconfiguration/volgate")).await;
+    for (configuration, hooks) in
+        [("mutatingwebhookconfiguration/zz-volgate", 2), ("validatingwebhookconfiguration/volgate", 4)]
+    {
+        let found = world.get(configuration).await;
         let found = found["webhooks"].as_array().unwrap().clone();
         assert_eq!(found.len(), hooks);
         for hook in found {
@@ -277,8 +279,13 @@ async fn injecting(address: SocketAddr) -> String {
             }
             "redis" => json!([{"op": "add", "path": "/spec/containers/-",
                                "value": {"name": "injected", "image": "redis"}}]),
-            claim => json!([{"op": "add", "path": "/spec/volumes/-", "value":
-                             {"name": "injected", "persistentVolumeClaim": {"claimName": claim}}}]),
+            claim => {
+                let volume = json!({"name": "injected", "persistentVolumeClaim": {"claimName": claim}});
+                match review["request"]["object"]["spec"]["volumes"] {
+                    Value::Null => json!([{"op": "add", "path": "/spec/volumes", "value": [volume]}]),
+                    _ => json!([{"op": "add", "path": "/spec/volumes/-", "value": volume}]),
+                }
+            }
         };
         let patch = base64::Engine::encode(&BASE64_STANDARD, add.to_string());
         axum::Json(json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": {
@@ -298,8 +305,8 @@ async fn what_another_webhook_adds_is_mutated_and_judged_too() {
     let address = free_address();
     let ca = injecting(address).await;
     // By its name it comes after volgate.
-    let configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": "zz-injecting"}, "webhooks": [{"name": "inject.example.com", "sideEffects": "None",
+    let mut configuration = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "zzz-injecting"}, "webhooks": [{"name": "inject.example.com", "sideEffects": "None",
             "admissionReviewVersions": ["v1"], "objectSelector": {"matchExpressions": [{"key": "inject", "operator": "Exists"}]},
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
             "clientConfig": {"url": format!("https://{address}/"),
@@ -325,7 +332,27 @@ async fn what_another_webhook_adds_is_mutated_and_judged_too() {
     assert_eq!(terms(&world.get("-n others pod/pinned").await["spec"]), pinned_to("node-c"));
     let redis = pod_with("redis", "inject: redis", None, &[&on_c]);
     world.rejects(create, Some(&redis), &["durable-data: spec.containers[1]", "/data"]).await;
-    world.works(ADMIN, "delete mutatingwebhookconfiguration zz-injecting", None).await;
+    // A pod about which there was nothing to ask until another webhook changed it: volgate comes last, and sees it.
+    configuration["metadata"]["name"] = json!("vpa-injecting");
+    world.works(ADMIN, "create -f -", Some(&configuration.to_string())).await;
+    world.works(ADMIN, "delete mutatingwebhookconfiguration zzz-injecting", None).await;
+    let bare = pod_with("bare", &format!("inject: {on_c}"), None, &[]);
+    wait_until("the one that is there now is asked first", LIMIT, async || {
+        let output =
+            world.kubectl(DEVELOPER, "create -n others --dry-run=server -o json -f -", Some(&bare)).await;
+        let pod: Value = serde_json::from_str(&output.stdout).map_err(|_| output.to_string())?;
+        let injected = pod["spec"]["volumes"].as_array().into_iter().flatten();
+        let injected = injected.filter(|volume| volume["name"] == "injected").count();
+        if injected == 1 && terms(&pod["spec"]) == pinned_to("node-c") {
+            Ok(())
+        } else {
+            Err(pod.to_string())
+        }
+    })
+    .await;
+    let redis = pod_with("late-redis", "inject: redis", None, &[]);
+    world.rejects(create, Some(&redis), &["durable-data: spec.containers[1]", "/data"]).await;
+    world.works(ADMIN, "delete mutatingwebhookconfiguration vpa-injecting", None).await;
 }
 
 fn policy(name: &str, spec: &str) -> String {
@@ -474,6 +501,53 @@ async fn the_baseline_is_made_once_and_is_then_the_clusters_own() {
     world.in_force().await;
 }
 
+/// What is sent follows the policies: a wider one is in force once the API server sends what it is about, and says so as
+/// `kubectl wait` understands it; of a narrower one the rest is taken away afterwards.
+#[tokio::test]
+async fn what_is_sent_follows_the_policies_in_force() {
+    let Some(world) = World::lock().await else { return };
+    const CONDITION: &str = "may-matter-to-a-policy";
+    let sent = async |configuration: &str| {
+        let found = world.get(configuration).await;
+        let conditions = found["webhooks"][0]["matchConditions"].as_array().unwrap().clone();
+        conditions.into_iter().find(|condition| condition["name"] == CONDITION)
+    };
+    let reviews = async || world.serve().metric("volgate_reviews_total", &["kind=\"Pod\"", "CREATE"]).await;
+    let validating = "validatingwebhookconfiguration/volgate";
+    world.until(validating, |found| found.to_string().contains(CONDITION)).await;
+    let before = reviews().await;
+    for _ in 0..5 {
+        world.accepts("create -n default --dry-run=server -f -", Some(WEB)).await;
+    }
+    assert_eq!(reviews().await, before, "nobody is asked about a pod that no policy can be about");
+    world.accepts("create -n default --dry-run=server -f -", Some(SCRATCH)).await;
+    assert_eq!(reviews().await, before + 1.0, "to be judged, and not to be changed");
+
+    let narrow = sent(validating).await;
+    for round in 0..3 {
+        let name = format!("wide-{round}");
+        let wide = policy(&name, "{rules: [{ephemeralStorage: {requireLimit: true}}]}");
+        let began = Instant::now();
+        world.works(ADMIN, "apply -f -", Some(&wide)).await;
+        let wait = format!("wait --for=condition=Ready --timeout=60s storagepolicy/{name}");
+        world.works(ADMIN, &wait, None).await;
+        support::say(&format!("a wider policy is Ready after {:?}", began.elapsed()));
+        let words = ["ephemeral-storage: spec.containers[0]"];
+        world.rejects("create -n default --dry-run=server -f -", Some(WEB), &words).await;
+        assert_eq!(sent(validating).await, None, "everything is sent");
+        assert!(sent("mutatingwebhookconfiguration/zz-volgate").await.is_some(), "nothing more is changed");
+
+        world.works(ADMIN, &format!("delete storagepolicy {name}"), None).await;
+        let began = Instant::now();
+        wait_until("less is sent", LIMIT, async || match sent(validating).await {
+            found if found == narrow => Ok(()),
+            found => Err(format!("{found:?}")),
+        })
+        .await;
+        support::say(&format!("less is sent {:?} after its policy went", began.elapsed()));
+    }
+}
+
 /// The webhook for policies lets them through when nobody answers; then the status shows what is wrong with them.
 #[tokio::test]
 async fn a_bad_policy_that_slipped_through_shows_in_its_status() {
@@ -520,8 +594,11 @@ async fn a_volgate_that_was_killed_locks_no_cluster_and_comes_back() {
     let old_ca = ca_of(&world.get(hook).await["webhooks"][0]);
     world.serve().process.kill();
 
-    world.fails_closed("create -n killed -f -", Some(WEB)).await;
-    world.fails_closed("-n killed set image deployment/web c=other", None).await;
+    world.fails_closed("create -n killed -f -", Some(SCRATCH)).await;
+    world.fails_closed("-n killed set image deployment/web c=redis:7", None).await;
+    // Nor is it missed where no policy can have anything to say.
+    world.accepts("create -n killed -f -", Some(WEB)).await;
+    world.accepts("-n killed set image deployment/web c=nginx:2", None).await;
     world.cluster.fake_node("new-node", &[]).await;
     world.works(ADMIN, "create -f -", Some(LEASE)).await;
     // It is not asked about these: what it would refuse elsewhere, and itself.
@@ -541,13 +618,15 @@ async fn a_volgate_that_was_killed_locks_no_cluster_and_comes_back() {
     world.serve_with(&[]).await;
     world.in_force().await;
     assert_eq!(ca_of(&world.get(hook).await["webhooks"][0]), old_ca);
-    world.accepts("create -n killed -f -", Some(WEB)).await;
+    world.accepts("create -n killed -f -", Some(SCRATCH)).await;
     world.rejects("create -n killed -f -", Some(REDIS), &["durable-data"]).await;
 
     // One that hangs is like one that is gone.
     world.serve_with(&["--timeout", "1"]).await;
     world.serve().process.signal("STOP");
-    world.fails_closed("create -n killed -f -", Some(&WEB.replace("name: web}", "name: late}"))).await;
+    world
+        .fails_closed("create -n killed -f -", Some(&SCRATCH.replace("name: scratch}", "name: late}")))
+        .await;
     world.serve().process.signal("CONT");
     world.in_force().await;
 

@@ -78,19 +78,23 @@ fn check_finds_what_is_expected() {
     }
 }
 
+/// A state of these objects that has every kind, as a fixture's cluster is meant.
+fn whole_cluster(objects: &[serde_json::Value]) -> [Input; 1] {
+    let list = |api_version: &str, kind: &str| serde_json::json!({"apiVersion": api_version, "kind": kind, "items": []});
+    let mut lists = vec![serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects})];
+    lists.extend(
+        ["PersistentVolumeClaimList", "PersistentVolumeList", "NamespaceList", "NodeList"]
+            .map(|kind| list("v1", kind)),
+    );
+    lists.push(list("storage.k8s.io/v1", "StorageClassList"));
+    let text: String = lists.iter().map(|list| format!("{list}\n")).collect();
+    [Input::new(Source::new("context.json", text), true)]
+}
+
 fn check(fixture: &Fixture) -> (Vec<volgate::verdict::Finding>, json_patch::Patch) {
-    let context =
-        serde_json::json!({"apiVersion": "v1", "kind": "List", "items": fixture.cluster()}).to_string();
-    let context = [Input::new(Source::new("context.json", context), true)];
+    let context = whole_cluster(&fixture.cluster());
     let policies = fixture.policies();
-    let run = Run {
-        policies: &policies,
-        context: &context,
-        complete: true,
-        namespace: NAMESPACE,
-        today: TODAY,
-        requester: None,
-    };
+    let run = Run { namespace: NAMESPACE, ..Run::new(&policies, TODAY).in_cluster(&context) };
     let inputs = [Input::new(Source::new("object.json", fixture.object.to_string()), true)];
     let mut report = run.check(&inputs);
     assert!(report.faults.is_empty(), "{}: {:?}", fixture.name, report.faults);
@@ -143,14 +147,7 @@ fn what_charts_render_is_judged_as_a_storage_engineer_would() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/charts");
     let files = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path());
     let policies = PolicySet::build(vec![embedded_baseline().unwrap()]).unwrap();
-    let run = Run {
-        policies: &policies,
-        context: &[],
-        complete: false,
-        namespace: NAMESPACE,
-        today: TODAY,
-        requester: None,
-    };
+    let run = Run { namespace: NAMESPACE, ..Run::new(&policies, TODAY) };
     let (mut count, mut wrong) = (0, Vec::new());
     for file in files.filter(|file| file.extension().is_some_and(|end| end == "yaml")) {
         for document in volgate::source::parse(&std::fs::read_to_string(&file).unwrap()) {
@@ -225,14 +222,7 @@ fn custom_resources_are_judged_by_the_table() {
         let object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "x", "namespace": "apps"},
                             "spec": case.spec});
         let inputs = [Input::new(Source::new("object.json", object.to_string()), true)];
-        let run = Run {
-            policies: &policies,
-            context: &[],
-            complete: false,
-            namespace: NAMESPACE,
-            today: TODAY,
-            requester: None,
-        };
+        let run = Run { namespace: NAMESPACE, ..Run::new(&policies, TODAY) };
         let report = run.check(&inputs);
         assert!(report.faults.is_empty() && report.judged == 1, "{object}: {:?}", report.faults);
         assert!(report.changes.is_empty(), "{object}: a custom resource is judged and never changed");
@@ -268,7 +258,7 @@ fn custom_resources_are_judged_by_the_table() {
                 && entry.pods.iter().all(|pods| pods.alike == volgate::facts::PodsAs::Job);
             let wanted: &[&str] = match kind.as_str() {
                 _ if batch => &["warn", "allow"],
-                "Jaeger" => &["warn", "allow"],
+                "Jaeger" | "Stream" => &["warn", "allow"],
                 "LokiStack" => &["deny", "allow"],
                 _ => &["deny", "warn", "allow"],
             };

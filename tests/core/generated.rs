@@ -26,6 +26,12 @@ fn the_crds_are_current() {
     is_current("manifests/crd.yaml", &volgate::crd::yaml(), "cargo run -- crd > manifests/crd.yaml");
 }
 
+#[test]
+fn the_schema_of_the_settings_is_current() {
+    let command = "cargo run -- config schema > docs/volgate.schema.json";
+    is_current("docs/volgate.schema.json", &volgate::cli::config_schema(), command);
+}
+
 /// The kinds of the table, for docs/custom-resources.md.
 fn kinds() -> String {
     use volgate::facts::Lies;
@@ -70,6 +76,38 @@ fn the_page_on_custom_resources_lists_the_table() {
     let marker = "<!-- The rest is made from src/catalog/kinds.json. -->\n\n";
     let text = found.split(marker).next().unwrap_or_default();
     is_current(file, &format!("{text}{marker}{}", kinds()), "UPDATE=1 cargo test --test core generated");
+}
+
+/// What is known of images' VOLUMEs, and where it was looked up.
+fn volumes() -> String {
+    let mut rows =
+        vec!["| product | VOLUMEs at its data | looked up in |".to_owned(), "| --- | --- | --- |".to_owned()];
+    for entry in volgate::catalog::Catalog::embedded().entries() {
+        let of_variants = entry.variants.iter().flat_map(|variant| variant.image_volumes.iter().flatten());
+        let mut all: Vec<&str> = entry.image_volumes.iter().chain(of_variants).map(String::as_str).collect();
+        all.sort_unstable();
+        all.dedup();
+        if all.is_empty() && entry.checked.is_none() {
+            continue;
+        }
+        let shown = if all.is_empty() { "none".to_owned() } else { format!("`{}`", all.join("` `")) };
+        rows.push(format!("| {} | {shown} | {} |", entry.product, entry.checked.as_deref().unwrap_or("–")));
+    }
+    rows.join("\n") + "\n"
+}
+
+#[test]
+fn the_page_on_images_lists_their_volumes() {
+    let page = "# VOLUMEs of images\n\nGenerated from src/catalog/catalog.json; do not edit: `UPDATE=1 cargo test --test core \
+        generated`.\n\nThe runtime mounts a fresh volume at each VOLUME that an image declares and the pod mounts nothing at: data in it \
+        die with the container, even where a claim is mounted at a directory above. So a claim must be mounted at the VOLUME itself or \
+        beneath it. The last column says in which repository's Dockerfiles the VOLUMEs were read, and of which tags; a dash: they were not looked up \
+        there yet.\n\n";
+    is_current(
+        "docs/images.md",
+        &format!("{page}{}", volumes()),
+        "UPDATE=1 cargo test --test core generated",
+    );
 }
 
 /// The page that documents every metric, made of what the three processes serve.

@@ -21,4 +21,6 @@ mod reports;
 mod repository;
 #[cfg(feature = "serve")]
 mod server;
+mod since;
+mod ways_in;
 mod yaml;

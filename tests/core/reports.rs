@@ -68,14 +68,7 @@ fn set() -> PolicySet {
 }
 
 fn run(set: &PolicySet) -> Run<'_> {
-    Run {
-        policies: set,
-        context: &[],
-        complete: false,
-        namespace: "default",
-        today: support::run::TODAY,
-        requester: None,
-    }
+    Run::new(set, support::run::TODAY)
 }
 
 fn inputs() -> Vec<Input> {

@@ -37,14 +37,7 @@ fn the_readme_shows_what_volgate_says() {
     let file = command.strip_prefix("$ volgate check ").unwrap();
     let set = support::run::baseline_and(&[]);
     let inputs = [support::run::input(file)];
-    let run = volgate::check::Run {
-        policies: &set,
-        context: &[],
-        complete: false,
-        namespace: "default",
-        today: support::run::TODAY,
-        requester: None,
-    };
+    let run = volgate::check::Run::new(&set, support::run::TODAY);
     let report = run.check(&inputs);
     let said = format!(
         "{}no --policy given: the built-in baseline is used\n{}\n",
@@ -65,6 +58,17 @@ fn the_rules_page_is_fresh() {
         page,
         "docs/rules.md is not fresh: UPDATE=1 cargo test --test core repository"
     );
+}
+
+#[test]
+fn every_rule_has_a_manual_page_with_the_same_headings() {
+    const HEADINGS: [&str; 5] =
+        ["WHY IT MATTERS", "WHAT IT CHECKS", "EXAMPLE", "WHAT IT DOES NOT CHECK", "PARAMETERS"];
+    for rule in volgate::rules::all() {
+        let page = volgate::report::rule_manual(rule);
+        let has: Vec<&str> = page.lines().filter(|line| HEADINGS.contains(line)).collect();
+        assert_eq!(has, HEADINGS, "{}:\n{page}", rule.id);
+    }
 }
 
 #[test]

@@ -7,5 +7,6 @@
 mod support;
 
 mod agent;
+mod docs;
 mod experiments_node;
 mod real_node;

@@ -7,6 +7,18 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The files of `manifests/` that are rendered; crd.yaml is made by `volgate crd`.
+pub const RENDERED: [&str; 9] = [
+    "namespace",
+    "rbac",
+    "registration",
+    "service",
+    "deployment",
+    "class",
+    "provisioner",
+    "agent",
+    "networkpolicy",
+];
 /// The version that is built.
 const VERSION: &str = "v3.18.4";
 /// The Kubernetes that charts are rendered for: Helm built by `go install` knows of none.

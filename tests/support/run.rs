@@ -69,14 +69,7 @@ pub fn rows(policies: &PolicySet, files: &[&str]) -> Vec<Row> {
 }
 
 fn run<'r>(policies: &'r PolicySet, context: &'r [Input]) -> Run<'r> {
-    Run {
-        policies,
-        context,
-        complete: !context.is_empty(),
-        namespace: "default",
-        today: TODAY,
-        requester: None,
-    }
+    Run::new(policies, TODAY).in_cluster(context)
 }
 
 fn action(finding: &Finding) -> &'static str {

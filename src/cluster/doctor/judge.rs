@@ -199,7 +199,7 @@ impl Installation {
 
     fn registered(&self) -> Registered {
         let of = |seen: &Seen| seen.as_ref().ok().cloned().flatten();
-        Registered { mutating: of(&self.mutating), validating: of(&self.validating) }
+        Registered { mutating: of(&self.mutating), validating: of(&self.validating), earlier: false }
     }
 
     fn registration(&self) -> Vec<Diagnosis> {

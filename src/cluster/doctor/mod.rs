@@ -4,7 +4,7 @@ mod judge;
 mod parts;
 
 use super::calls::{Calls, Fault};
-use super::register::NAME;
+use super::register::{LAST_NAME, NAME};
 use super::watched::{
     CLASSES, MUTATING_WEBHOOKS, NODE_STORAGES, NODE_VOLUMES, NODES, POLICIES, VALIDATING_WEBHOOKS,
 };
@@ -77,7 +77,7 @@ pub async fn doctor(client: kube::Client, namespace: &str) -> Vec<Diagnosis> {
         .map_err(|error| super::chain(&error));
     let calls = Calls::new(client);
     let list = async |of: Watched, namespace: Option<&str>| seen(calls.list(of, namespace, "").await);
-    let get = async |of: Watched| seen(calls.get(of, None, NAME).await);
+    let get = async |of: Watched, name: &str| seen(calls.get(of, None, name).await);
     let own = Some(namespace);
     let installation = Installation {
         namespace: namespace.to_owned(),
@@ -86,8 +86,12 @@ pub async fn doctor(client: kube::Client, namespace: &str) -> Vec<Diagnosis> {
         daemon_sets: list(DAEMON_SETS, own).await,
         pods: list(PODS, own).await,
         slices: list(SLICES, own).await,
-        mutating: get(MUTATING_WEBHOOKS).await,
-        validating: get(VALIDATING_WEBHOOKS).await,
+        mutating: match get(MUTATING_WEBHOOKS, LAST_NAME).await {
+            // Of a static registration, or of an earlier version.
+            Ok(None) => get(MUTATING_WEBHOOKS, NAME).await,
+            found => found,
+        },
+        validating: get(VALIDATING_WEBHOOKS, NAME).await,
         policies: list(POLICIES, None).await,
         classes: list(CLASSES, None).await,
         nodes: list(NODES, None).await,

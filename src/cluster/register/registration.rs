@@ -1,7 +1,7 @@
 //! What is asked for of the webhook configurations.
 
-use super::NAMESPACE_LABEL;
-use crate::policy::EXCLUDED_NAMESPACES;
+use super::{NAME, NAMESPACE_LABEL};
+use crate::policy::{EXCLUDED_NAMESPACES, Interest};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{ServiceReference, WebhookClientConfig};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
@@ -106,10 +106,14 @@ pub struct Registration {
     pub probe: Option<String>,
     /// The custom resources whose CRDs are installed.
     pub custom_resources: Vec<CustomResource>,
+    /// What is sent: what the policies in force may have a say about.
+    pub interest: Interest,
+    /// The name of the mutating configuration.
+    pub mutating_name: &'static str,
 }
 
 impl Registration {
-    /// With the defaults: `Fail`, 5 seconds, no further namespaces.
+    /// With the defaults: `Fail`, 5 seconds, no further namespaces, and everything is sent.
     pub fn new(endpoint: Endpoint, ca_bundle: Vec<u8>) -> Self {
         Self {
             endpoint,
@@ -121,6 +125,8 @@ impl Registration {
             inject_ca_from: None,
             probe: None,
             custom_resources: Vec::new(),
+            interest: Interest::everything(),
+            mutating_name: NAME,
         }
     }
 

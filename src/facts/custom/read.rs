@@ -35,6 +35,10 @@ impl<'a> CustomFacts<'a> {
         for at in &entry.pods {
             custom.read_pods(object, at, own, &steps, &mut pods);
         }
+        let templates = pods.len();
+        for pod in &mut pods {
+            pod.templates = templates;
+        }
         custom.stores = entry.stores.iter().flat_map(|at| Store::all(entry, at, object, &steps)).collect();
         if steps.are_spent() {
             custom

@@ -2,6 +2,7 @@
 
 use super::path::Path;
 use crate::facts::WorkloadKind;
+use crate::model::{is_yes, yes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -196,14 +197,6 @@ pub enum ClaimForm {
     Spec,
     /// In fields of the operator's own.
     Fields,
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn is_yes(value: &bool) -> bool {
-    *value
 }
 
 impl CustomKind {

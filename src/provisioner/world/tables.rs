@@ -1,9 +1,9 @@
 //! The tables of the world: what comes, goes, and takes the place of another.
 
 use super::super::objects::{Claim, Class, Node, NodeVolume, Storage, Volume};
-use super::{Change, Key, World};
+use super::{Change, World};
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 /// Puts an object into its table; nothing when a newer one is there.
@@ -61,17 +61,12 @@ impl Change for Claim {
         }
     }
 
-    fn replace(all: Vec<Self>, world: &mut World) {
-        let listed: HashSet<Box<str>> =
-            all.iter().map(|claim| claim_id(&claim.namespace, &claim.name)).collect();
-        let gone: Vec<Box<str>> =
-            world.claim_keys.keys().filter(|id| !listed.contains(*id)).cloned().collect();
-        for id in gone {
-            if let Some((namespace, name)) = id.split_once('/') {
-                Self::remove(world, namespace, name);
-            }
-        }
-        all.into_iter().for_each(|claim| claim.put(world));
+    fn id(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+
+    fn known(world: &World) -> impl Iterator<Item = (&str, &str)> {
+        world.claim_keys.keys().filter_map(|id| id.split_once('/'))
     }
 
     // A claim is patched, never created: what is not there any more was deleted.
@@ -106,14 +101,12 @@ macro_rules! keyed {
                 }
             }
 
-            fn replace(all: Vec<Self>, world: &mut World) {
-                let listed: HashSet<&str> = all.iter().map(|one| &*one.name).collect();
-                let gone: Vec<Key> =
-                    world.$table.keys().filter(|key| !listed.contains(&***key)).cloned().collect();
-                for key in gone {
-                    Self::remove(world, "", &key);
-                }
-                all.into_iter().for_each(|one| one.put(world));
+            fn id(&self) -> (&str, &str) {
+                ("", &self.name)
+            }
+
+            fn known(world: &World) -> impl Iterator<Item = (&str, &str)> {
+                world.$table.keys().map(|key| ("", &**key))
             }
 
             fn written(self, world: &mut World) {
@@ -146,15 +139,12 @@ impl Change for Class {
         world.touch_claims(|claim| &*claim.class == name);
     }
 
-    fn replace(all: Vec<Self>, world: &mut World) {
-        let gone: Vec<String> = world
-            .classes
-            .keys()
-            .filter(|name| !all.iter().any(|class| class.facts.name == **name))
-            .cloned()
-            .collect();
-        gone.iter().for_each(|name| Self::remove(world, "", name));
-        all.into_iter().for_each(|class| class.put(world));
+    fn id(&self) -> (&str, &str) {
+        ("", &self.facts.name)
+    }
+
+    fn known(world: &World) -> impl Iterator<Item = (&str, &str)> {
+        world.classes.keys().map(|name| ("", &**name))
     }
 }
 
@@ -176,12 +166,12 @@ impl Change for Node {
         world.touch_node(name);
     }
 
-    fn replace(all: Vec<Self>, world: &mut World) {
-        let listed: HashSet<&str> = all.iter().map(|node| &*node.name).collect();
-        let gone: Vec<Box<str>> =
-            world.nodes.keys().filter(|name| !listed.contains(&***name)).cloned().collect();
-        gone.iter().for_each(|name| Self::remove(world, "", name));
-        all.into_iter().for_each(|node| node.put(world));
+    fn id(&self) -> (&str, &str) {
+        ("", &self.name)
+    }
+
+    fn known(world: &World) -> impl Iterator<Item = (&str, &str)> {
+        world.nodes.keys().map(|name| ("", &**name))
     }
 }
 
@@ -205,12 +195,12 @@ impl Change for Storage {
         world.places += 1;
     }
 
-    fn replace(all: Vec<Self>, world: &mut World) {
-        let listed: HashSet<&str> = all.iter().map(|storage| &*storage.node).collect();
-        let gone: Vec<Box<str>> =
-            world.storages.keys().filter(|name| !listed.contains(&***name)).cloned().collect();
-        gone.iter().for_each(|name| Self::remove(world, "", name));
-        all.into_iter().for_each(|storage| storage.put(world));
+    fn id(&self) -> (&str, &str) {
+        ("", &self.node)
+    }
+
+    fn known(world: &World) -> impl Iterator<Item = (&str, &str)> {
+        world.storages.keys().map(|name| ("", &**name))
     }
 }
 

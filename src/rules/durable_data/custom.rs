@@ -49,7 +49,7 @@ impl DurableData {
                 fate.least, fate.most
             );
             NewFinding::new(field.clone(), message)
-                .help("give volgate the class it asks for (in CI: `--context`), or name a class")
+                .help("give volgate the class it asks for (in CI: `--cluster-state`), or name a class")
                 .at_most(Action::Warn)
         };
         let draft = match store.dispensable {
@@ -196,6 +196,19 @@ mod tests {
             "{told:?}"
         );
         assert!(told.iter().any(|line| line.starts_with("Deny spec.workerGroupSpecs[1]")), "{told:?}");
+    }
+
+    #[test]
+    fn the_directories_of_all_pod_templates_count_together() {
+        let disks = json!({"spec": {"containers": [{"name": "c", "image": "minio/minio", "args": ["server", "/d{1...100}"]}]}});
+        let ray = |workers: usize| {
+            json!({"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "r"},
+                   "spec": {"workerGroupSpecs": vec![json!({"groupName": "g", "template": disks}); workers]}})
+        };
+        let few = found(json!({}), &[], &ray(2));
+        assert!(few.len() == 2 && few.iter().all(|line| line.starts_with("Deny")), "{few:?}");
+        let many = found(json!({}), &[], &ray(20));
+        assert!(many.iter().all(|line| line.contains("more than 51 directories are named")), "{many:?}");
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl DurableData {
                     fate.least, fate.most
                 ),
             )
-            .help("give volgate the claim, class or volume it lies on (in CI: `--context`), or name a class")
+            .help("give volgate the claim, class or volume it lies on (in CI: `--cluster-state`), or name a class")
             .at_most(Action::Warn)
         };
         if fate.most < require {
@@ -57,6 +57,11 @@ impl DurableData {
         if matches!(data.why, Why::Resembles { .. } | Why::Named) {
             let help = "if it is data, mount a PersistentVolumeClaim there; if not, name the path in the rule's \
                         `scratch`, or the image in a catalog entry of the policy";
+            draft = draft.help(help).at_most(Action::Warn);
+        }
+        if data.why == Why::Called {
+            let help = "mount a PersistentVolumeClaim where it keeps its data; if it keeps none, name the image in a catalog \
+                        entry of the policy, with `stateful: false`";
             draft = draft.help(help).at_most(Action::Warn);
         }
         if let Why::Product { name, dispensable: Some(why), .. } = data.why {

@@ -808,3 +808,126 @@ fn asking_for_nothing_is_a_fault() {
         faults(json!([{"durableData": {"require": "container"}}]))[0].contains("would never find anything")
     );
 }
+
+fn deployment(spec: Value) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": "default"},
+           "spec": {"template": {"spec": spec}}})
+}
+
+#[test]
+fn an_inline_volume_of_some_csi_drivers_is_a_share_that_stays() {
+    let on = |driver: &str| {
+        let mount = json!({"name": "v", "mountPath": "/data"});
+        found(json!({}), &[], &redis(mount, json!({"name": "v", "csi": {"driver": driver}}))).join("")
+    };
+    for driver in ["gcsfuse.csi.storage.gke.io", "file.csi.azure.com", "nfs.csi.k8s.io"] {
+        assert_eq!(on(driver), "", "{driver}");
+    }
+    assert_eq!(on("secrets-store.csi.k8s.io"), "", "nothing can be written there");
+    assert!(on("hostpath.csi.k8s.io").starts_with("Deny"));
+}
+
+#[test]
+fn where_the_part_that_matters_is_kept_the_rest_is_a_warning() {
+    let wordpress = |path: &str, volume: Value| {
+        let mut volume = volume;
+        volume["name"] = json!("v");
+        let container =
+            json!({"name": "w", "image": "wordpress:6", "volumeMounts": [{"name": "v", "mountPath": path}]});
+        found(json!({}), &[], &deployment(json!({"containers": [container], "volumes": [volume]}))).join("")
+    };
+    let claim = || json!({"persistentVolumeClaim": {"claimName": "c"}});
+    let uploads = "/var/www/html/wp-content/uploads";
+    assert!(wordpress(uploads, claim()).starts_with("Warn"), "{}", wordpress(uploads, claim()));
+    assert!(wordpress(uploads, json!({"nfs": {"server": "s", "path": "/"}})).starts_with("Warn"));
+    assert!(wordpress(uploads, json!({"emptyDir": {}})).starts_with("Deny"));
+    assert!(wordpress("/var/www/html/wp-content/plugins", claim()).starts_with("Deny"));
+    assert_eq!(wordpress("/var/www/html", claim()), "");
+}
+
+#[test]
+fn a_helper_beside_the_server_of_its_image_keeps_nothing() {
+    let set = |helper: Value, claim: &str| {
+        let server = json!({"name": "db", "image": "postgres:16", "ports": [{"containerPort": 5432}],
+            "volumeMounts": [{"name": "data", "mountPath": claim}]});
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"containers": [server, helper]}},
+                     "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}]}});
+        found(json!({}), &[], &object)
+    };
+    let data = "/var/lib/postgresql/data";
+    let script = json!({"name": "b", "image": "postgres:16", "command": ["/scripts/backup.sh"], "ports": [{"containerPort": 80}]});
+    assert_eq!(set(script.clone(), data), [""; 0]);
+    let second = json!({"name": "b", "image": "postgres:16"});
+    assert_eq!(set(second, data).len(), 1, "a second server has data of its own");
+    assert_eq!(set(script, "/elsewhere").len(), 2, "nobody keeps the data");
+}
+
+#[test]
+fn an_image_that_is_called_like_a_database_is_a_warning() {
+    let with = |image: &str, fields: Value| {
+        let mut container = json!({"name": "c", "image": image, "ports": [{"containerPort": 3306}]});
+        container.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let volumes = json!([{"name": "c", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "t", "emptyDir": {}}]);
+        found(json!({}), &[], &deployment(json!({"containers": [container], "volumes": volumes})))
+    };
+    let told = "Warn spec.template.spec.containers[0].image: the data of an image that is called like a database, which is in the \
+                container's writable layer: lost when the container restarts";
+    assert_eq!(with("shop/catalogue-db:1", json!({})), [told]);
+    assert_eq!(
+        with("shop/catalogue-db:1", json!({"volumeMounts": [{"name": "t", "mountPath": "/tmp"}]})),
+        [told]
+    );
+    let kept = json!({"volumeMounts": [{"name": "c", "mountPath": "/anywhere"}]});
+    assert_eq!(with("shop/catalogue-db:1", kept), [""; 0]);
+    assert_eq!(with("shop/catalogue-db:1", json!({"command": ["migrate"]})), [""; 0]);
+    assert_eq!(with("shop/catalogue-db:1", json!({"ports": []})), [""; 0], "it serves nothing");
+    assert_eq!(with("zabbix/zabbix-server-mysql:7", json!({})), [""; 0]);
+}
+
+#[test]
+fn an_operator_by_its_name_alone_is_none_with_data_of_its_own() {
+    let set = |image: &str, path: &str, volume: Value| {
+        let mut volume = volume;
+        volume["name"] = json!("v");
+        let container =
+            json!({"name": "c", "image": image, "volumeMounts": [{"name": "v", "mountPath": path}]});
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"containers": [container], "volumes": [volume]}}}});
+        found(json!({"statefulSetData": "Deny", "statefulSets": "Warn"}), &[], &object).join("")
+    };
+    let empty = || json!({"emptyDir": {}});
+    assert!(set("shop/tel-operator:1", "/data", empty()).starts_with("Deny"));
+    assert_eq!(set("shop/tel-operator:1", "/tmp", empty()), "");
+    assert_eq!(set("shop/tel-operator:1", "/data", json!({"configMap": {"name": "c"}})), "");
+    assert_eq!(set("shop/tel-operator:1", "/data", json!({"persistentVolumeClaim": {"claimName": "c"}})), "");
+}
+
+#[test]
+fn what_does_not_last_within_a_directory_that_does_is_scratch() {
+    let volumes =
+        json!([{"name": "c", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "r", "emptyDir": {}}]);
+    let with = |outer: &str| {
+        let mounts =
+            json!([{"name": "c", "mountPath": outer}, {"name": "r", "mountPath": "/var/lib/barman/recover"}]);
+        let container = json!({"name": "c", "image": "shop/barman", "volumeMounts": mounts});
+        found(json!({}), &[], &deployment(json!({"containers": [container], "volumes": volumes})))
+    };
+    assert_eq!(with("/var/lib/barman"), [""; 0]);
+    assert_eq!(with("/srv").len(), 1);
+}
+
+#[test]
+fn the_one_volume_for_all_scratch_is_no_data() {
+    let with = |name: &str| {
+        let container = json!({"name": "c", "image": "shop/app",
+            "volumeMounts": [{"name": name, "mountPath": "/opt/app/data", "subPath": "data"}]});
+        found(
+            json!({}),
+            &[],
+            &deployment(json!({"containers": [container], "volumes": [{"name": name, "emptyDir": {}}]})),
+        )
+    };
+    assert_eq!(with("empty-dir"), [""; 0]);
+    assert_eq!(with("app").len(), 1);
+}

@@ -35,7 +35,9 @@ pub(super) fn partial_mounts<'w, 'a>(
     data: &'w DataPath<'w, 'a>,
     storage: Storage<'w, 'a>,
 ) -> impl Iterator<Item = (&'w Mount<'a>, Cover<'w, 'a>)> {
-    let in_layer = data.cover.mount.is_none() && data.hidden_by.is_none();
+    // Of data that lie somewhere, no mount covers a part.
+    let placed = data.why != Why::Called;
+    let in_layer = placed && data.cover.mount.is_none() && data.hidden_by.is_none();
     let mounts = data.container.mounts.get(..if in_layer { data.container.mounts.len() } else { 0 });
     let beneath = mounts.unwrap_or_default().iter().filter(|mount| data.path.covers(&mount.path));
     beneath
@@ -160,6 +162,7 @@ pub(super) fn owner(data: &DataPath<'_, '_>, alike: &[&DataPath<'_, '_>]) -> Str
             format!("{path}, a directory in which {name} keeps its data")
         }
         Why::Named => format!("{path}, where data lies by its name"),
+        Why::Called => "the data of an image that is called like a database".to_owned(),
         Why::Policy | Why::StatefulSet => format!("the policy calls {path} data"),
     }
 }

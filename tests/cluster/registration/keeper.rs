@@ -75,7 +75,7 @@ async fn balance(to: [SocketAddr; 2]) -> SocketAddr {
     address
 }
 
-/// Makes pods, one after the other, until it is told to end.
+/// Makes pods about which both webhooks are asked, one after the other, until it is told to end.
 pub(crate) struct Load {
     end: Arc<AtomicBool>,
     made: Arc<AtomicUsize>,
@@ -94,7 +94,8 @@ impl Load {
                 while !end.load(Ordering::Relaxed) {
                     let pod = serde_json::from_value(json!({
                         "metadata": {"generateName": "load-"},
-                        "spec": {"containers": [{"name": "c", "image": "nginx"}]}
+                        "spec": {"containers": [{"name": "c", "image": "nginx"}],
+                                 "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "some"}}]}
                     }));
                     match pods.create(&PostParams::default(), &pod.unwrap()).await {
                         Ok(_) => _ = made.fetch_add(1, Ordering::Relaxed),

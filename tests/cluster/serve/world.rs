@@ -20,12 +20,21 @@ kind: Pod
 metadata: {name: redis}
 spec: {containers: [{name: redis, image: redis}]}
 ";
-/// One that it has nothing to say about.
+/// One that it can have nothing to say about: volgate is not asked.
 pub(crate) const WEB: &str = "
 apiVersion: v1
 kind: Pod
 metadata: {name: web}
 spec: {containers: [{name: web, image: nginx}]}
+";
+/// One that it might have something to say about, and has not.
+pub(crate) const SCRATCH: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: scratch}
+spec:
+  containers: [{name: web, image: nginx, volumeMounts: [{name: tmp, mountPath: /tmp}]}]
+  volumes: [{name: tmp, emptyDir: {}}]
 ";
 
 /// The control plane and volgate.

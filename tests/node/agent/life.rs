@@ -303,9 +303,12 @@ async fn tells_its_bases_and_comes_back_with_its_storage() {
     node.kubectl(&["delete", "nodestorage", "tells"]).await;
     let storage = node.storage("its base again", |status| !status.bases.is_empty()).await;
     assert_ne!(storage.metadata.uid, first);
+    let wait = ["wait", "--for=condition=Ready", "--timeout=60s"];
+    node.kubectl(&[&wait[..], &["nodestorage/tells"]].concat()).await;
     // Promised bytes are told.
     let large = base.available_bytes / 2;
     node.ask("pvc-tells", |spec| spec.size_bytes = large).await;
+    node.kubectl(&[&wait[..], &["nodevolume/pvc-tells"]].concat()).await;
     node.phase("pvc-tells", Phase::Ready).await;
     node.storage("less room", |status| status.bases[0].available_bytes <= base.capacity_bytes - large).await;
 }

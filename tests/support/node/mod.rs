@@ -29,7 +29,7 @@ mod tools;
 pub use image::Image;
 pub use kubelet::{Node, NodeOptions};
 pub use machine::Machine;
-pub use own::{optimised_volgate, volgate};
+pub use own::{OWN_IMAGE, optimised_volgate, volgate};
 pub use pods::{LIMIT, Pods, is_ready};
 pub use rancher::rancher;
 pub use real::RealCluster;

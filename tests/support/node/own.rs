@@ -31,7 +31,8 @@ fn own_image(profile: &str) -> Result<Image, String> {
     super::super::say("building volgate's static binary in target/static, 4 minutes the first time");
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["build", "--quiet", "--locked", "--bin", "volgate", "--target", &target, "--target-dir"])
+        .args(["build", "--quiet", "--locked", "--bin", "volgate", "--profile", profile, "--target", &target])
+        .arg("--target-dir")
         .arg(&folder);
     // Small, and quick to make: it is kept beside the tests' own build of all the same crates.
     cargo.env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "0").current_dir(sources);

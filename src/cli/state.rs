@@ -1,0 +1,78 @@
+//! The state of a cluster that a run looks up: files, folders, or the cluster itself.
+
+use super::input::{self, Found};
+use crate::check::Notice;
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// The word for the cluster of the kubeconfig, in place of a file.
+pub(super) const LIVE: &str = "live";
+
+/// Which state.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct StateArgs {
+    /// Objects of the cluster that are looked up and not judged: files or folders as `volgate snapshot` or `kubectl get -o yaml`
+    /// writes them, or `live` for the cluster of the kubeconfig. Of the kinds in it, what is not found counts as not there
+    #[arg(
+        long,
+        value_name = "PATH|live",
+        value_delimiter = '\n',
+        env = "VOLGATE_CLUSTER_STATE",
+        hide_env_values = true
+    )]
+    pub(super) cluster_state: Vec<PathBuf>,
+    /// The context of the kubeconfig that `live` means
+    #[arg(long, value_name = "NAME", env = "VOLGATE_KUBE_CONTEXT", hide_env_values = true)]
+    pub(super) kube_context: Option<String>,
+    /// The old name of --cluster-state
+    #[arg(long, value_name = "PATH", hide = true)]
+    context: Vec<PathBuf>,
+}
+
+impl StateArgs {
+    /// Takes what the settings say where no flag says another.
+    pub(super) fn fill_in(&mut self, state: Vec<PathBuf>, context: Option<String>) {
+        if self.cluster_state.is_empty() && self.context.is_empty() {
+            self.cluster_state = state;
+        }
+        self.kube_context = self.kube_context.take().or(context);
+    }
+
+    /// The files and folders of it.
+    pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.cluster_state.iter().chain(&self.context).filter(|path| path.as_os_str() != LIVE)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The cluster that is meant by `live` cannot be read.
+    pub(super) fn read(&self) -> Result<Found> {
+        let files: Vec<PathBuf> = self.files().cloned().collect();
+        let mut found = input::read(&files);
+        if self.cluster_state.iter().any(|path| path.as_os_str() == LIVE) {
+            live(self.kube_context.as_deref(), &mut found)?;
+        }
+        if !self.context.is_empty() {
+            let message = "--context is called --cluster-state now; the old name will go".to_owned();
+            found.notices.push(Notice { spot: None, message });
+        }
+        Ok(found)
+    }
+}
+
+/// Adds what a snapshot of the cluster has.
+#[cfg(feature = "cluster")]
+fn live(context: Option<&str>, found: &mut Found) -> Result<()> {
+    let (text, left_out) = super::snapshot::text(context)?;
+    found.inputs.push(crate::check::Input::from_bytes("the live cluster", &text, true));
+    found.notices.extend(left_out.into_iter().map(|message| Notice { spot: None, message }));
+    Ok(())
+}
+
+#[cfg(not(feature = "cluster"))]
+fn live(_context: Option<&str>, _found: &mut Found) -> Result<()> {
+    anyhow::bail!(
+        "this volgate is built without access to clusters: give --cluster-state a file of `volgate snapshot`"
+    )
+}
