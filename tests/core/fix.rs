@@ -1,5 +1,4 @@
 //! What `volgate fix` writes, over all fixtures that are refused for their data and over every product of the catalog.
-//! `tests/cluster/fix.rs` holds the same to a real API server.
 
 use crate::support::fixed::{fixed, fixtures, products};
 use crate::support::say;
