@@ -26,7 +26,7 @@ use crate::policy::PolicySet;
 use crate::rule::{Requester, Review};
 use crate::source::{Document, Source, SourceError, parse};
 use crate::verdict::{Finding, Overlooked, Verdict};
-pub use fix::apply;
+pub use fix::{MARK, Repair, Repaired, TextEdit, Wanted, apply, component};
 use jiff::civil::Date;
 use json_patch::Patch;
 use manifest::text;
@@ -36,6 +36,7 @@ use reading::{MOST_TOLD, tell_some};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 use update::Before;
 
 pub use applied::{Applied, AppliedException, AppliedObject, AppliedRule};
@@ -43,10 +44,11 @@ pub use cases::{Directives, Outcome};
 pub use comments::excuse_by_comments;
 pub use not_judged::{NotJudged, ObjectKind, Tally, What};
 pub use since::keep_changed;
+pub use state::every_kind;
 pub use summary::{Summary, effective};
 
-/// A text and its documents.
-#[derive(Debug)]
+/// A text and its documents. A copy is cheap: the documents are shared.
+#[derive(Debug, Clone)]
 pub struct Input {
     /// The text.
     pub source: Source,
@@ -59,13 +61,13 @@ pub struct Input {
     /// The folder with a kustomization that it belongs to, by a number; 0 for none. Objects of two such folders may have
     /// one name, and be two objects in the end.
     pub folder: usize,
-    documents: Vec<Result<Document, SourceError>>,
+    documents: Arc<Vec<Result<Document, SourceError>>>,
 }
 
 impl Input {
     /// Reads the documents of a text.
     pub fn new(source: Source, named: bool) -> Self {
-        let documents = parse(&source.text);
+        let documents = Arc::new(parse(&source.text));
         Self { source, named, patch: false, rendered: None, folder: 0, documents }
     }
 
@@ -74,11 +76,18 @@ impl Input {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::new(Source::new(name, text), named),
             Err(_) => {
-                let documents = crate::source::parse_bytes(bytes);
+                let documents = Arc::new(crate::source::parse_bytes(bytes));
                 let source = Source::new(name, String::from_utf8_lossy(bytes));
                 Self { source, named, patch: false, rendered: None, folder: 0, documents }
             }
         }
+    }
+
+    /// The same file with another text.
+    #[must_use]
+    pub fn with_text(&self, text: &str) -> Self {
+        let read = Self::new(Source::new(self.source.name.clone(), text), self.named);
+        Self { patch: self.patch, rendered: self.rendered.clone(), folder: self.folder, ..read }
     }
 
     /// Reads what a template or folder was rendered to. It is called by that origin, and its lines are its own.
@@ -194,6 +203,10 @@ pub struct Report<'i> {
     pub skipped: usize,
     /// How many of `changes` were to be written and could not be.
     pub unwritten: usize,
+    /// The volumes that were written for data which would be lost, or can be, where that was asked for.
+    pub repairs: Vec<Repair>,
+    /// The same with the changes of the text, for the forms that hold them.
+    pub fixes: Vec<Repair>,
     /// The policies among the manifests that were applied, each with its place.
     pub policies: Vec<(String, Spot)>,
     /// What each policy was about, where that was asked for.

@@ -13,6 +13,7 @@ pub mod crd;
 pub mod daemon;
 pub mod engine;
 pub mod explain;
+pub mod export;
 pub mod facts;
 #[cfg(feature = "cluster")]
 pub mod failpoint;

@@ -57,6 +57,23 @@ pub struct Finding {
     pub related: Vec<(FieldPath, String)>,
     /// Why an exception or a written reason excuses it. An excused finding is for the audit log alone.
     pub excused: Option<String>,
+    /// The data that would be lost, where a volume at its directory would keep it.
+    pub lost: Option<Box<LostData>>,
+}
+
+/// Data that would be lost, as whoever writes a durable volume for it needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LostData {
+    /// The container that keeps it.
+    pub container: FieldPath,
+    /// Its directories; of very many the first.
+    pub paths: Vec<String>,
+    /// The VOLUME of the image that lies over them: only a mount at exactly that path is above it.
+    pub image_volume: Option<String>,
+    /// How large a claim its product asks for, as the catalog has it.
+    pub size: Option<String>,
+    /// The directory of the volume that is mounted for a product which wants to begin with an empty one.
+    pub sub_path: Option<String>,
 }
 
 /// Why no policy has a look at an object, whatever they say.

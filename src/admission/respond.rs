@@ -464,6 +464,7 @@ mod tests {
             related: Vec::new(),
             name: None,
             excused: None,
+            lost: None,
         }
     }
 

@@ -61,6 +61,9 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^[^/]")))]
     pub parts: Vec<String>,
+    /// What a claim for its data is like, for `volgate fix`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<ClaimAdvice>,
     /// Directories beneath each data directory that hold what people put there, as WordPress' `uploads` does: where one of them
     /// lies on a mount that lasts, losing the rest is a warning at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -129,6 +132,20 @@ pub struct Entry {
     /// What is different for some images, versions or ways to start. Of those that apply, the later ones win.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Variant>,
+}
+
+/// What a claim for a product's data is like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClaimAdvice {
+    /// How much a small installation asks for: `20Gi`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[1-9][0-9]*[KMGT]i?$"))]
+    pub size: Option<String>,
+    /// A directory in the volume to mount, for what wants to begin with an empty one: a new file system has `lost+found`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[a-z0-9]+$"))]
+    pub sub_path: Option<String>,
 }
 
 /// What is different for some images, versions or ways to start; what it leaves out is as in its entry.

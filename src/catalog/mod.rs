@@ -31,8 +31,8 @@ pub use budget::Excess;
 pub use configuration::{Allowance, Brought, Configuration, Mounted, Source};
 pub use container::{ContainerView, Origin};
 pub use entry::{
-    CacheWhen, CatalogFile, Condition, ConfigFile, DataDir, Entry, KindsFile, Positional, StatefulWhen,
-    Syntax, ValueForm, Variant,
+    CacheWhen, CatalogFile, ClaimAdvice, Condition, ConfigFile, DataDir, Entry, KindsFile, Positional,
+    StatefulWhen, Syntax, ValueForm, Variant,
 };
 pub use image::ImageRef;
 use image::{ANY_NAME, Pattern, ending, stem};

@@ -18,6 +18,7 @@ pub(crate) use globals::{Global, Globals, Shared};
 pub(crate) use library::as_text;
 #[cfg(test)]
 pub(crate) use library::{FUNCTIONS, is_there};
+pub(crate) use parse::names;
 #[cfg(test)]
 pub(crate) use program::compile_any_length;
 pub(crate) use program::{Known, Program, compile};

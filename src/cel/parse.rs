@@ -458,3 +458,23 @@ pub(crate) fn dotted(tree: &Tree) -> Option<String> {
         _ => None,
     }
 }
+/// The names in an expression that are none of fields, each with its place; nothing where it cannot be read.
+pub(crate) fn names(text: &str) -> Option<Vec<(usize, String)>> {
+    let tokens = Lexer { text, at: 0 }.all().ok()?;
+    let is = |at: Option<usize>, symbol: &'static str| {
+        at.and_then(|at| tokens.get(at)).is_some_and(|(_, token)| *token == Token::Symbol(symbol))
+    };
+    let is_field = |at: usize| {
+        let (one, two) = (at.checked_sub(1), at.checked_sub(2));
+        is(one, ".") || (is(one, "?") && is(two, "."))
+    };
+    let named = tokens.iter().enumerate().filter(|(at, _)| !is_field(*at));
+    Some(
+        named
+            .filter_map(|(_, (at, token))| match token {
+                Token::Name(name) => Some((*at, name.clone())),
+                _ => None,
+            })
+            .collect(),
+    )
+}

@@ -1,11 +1,23 @@
-//! Applies the patches of a run to the text of its files.
+//! Writes what makes an object as it should be into the text of its file: what mutation changes, and the volumes that keep
+//! data which would be lost.
+
+mod kustomize;
+mod names;
+mod operations;
+mod plan;
+mod repair;
+mod spread;
+mod volumes;
 
 use super::manifest::Manifest;
 use super::{Change, Report};
 use crate::model::FieldPath;
-use crate::source::{EditError, edit_all};
+use crate::source::{DocumentChange, EditError, edit_all};
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{Patch, PatchOperation};
+
+pub use kustomize::{MARK, component};
+pub use repair::{Repair, Repaired, TextEdit, Wanted};
 
 /// The text of an input with the changes of the report applied, comments and layout kept.
 ///
@@ -26,7 +38,8 @@ pub fn apply(input: usize, text: &str, report: &Report<'_>) -> Result<String, Ed
         documents.filter_map(|group| {
             let (manifest, _) = group.first()?;
             let patch = group.iter().flat_map(|(manifest, change)| within(&manifest.at, &change.patch));
-            Some((manifest.document, Patch(patch.collect())))
+            let patch = Patch(patch.collect());
+            Some(DocumentChange { document: manifest.document, patch, after: Vec::new() })
         }),
     )
 }
@@ -45,8 +58,15 @@ pub(super) fn within(at: &FieldPath, patch: &Patch) -> Vec<PatchOperation> {
             replace.path = moved(&replace.path);
             PatchOperation::Replace(replace)
         }
+        PatchOperation::Remove(mut remove) => {
+            remove.path = moved(&remove.path);
+            PatchOperation::Remove(remove)
+        }
         // volgate's own patches hold nothing else.
         other => other,
     });
     operations.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,23 @@
 
 use super::{Input, Notice, text};
 use crate::lookup::{LookupKind, MapLookup};
+use crate::source::Source;
 use serde_json::Value;
 
 /// The kinds that a state has: those of its objects, and those of its lists, which may be empty.
 pub(super) fn kinds(state: &[Input]) -> impl Iterator<Item = LookupKind> {
     let documents = || state.iter().flat_map(Input::documents);
     LookupKind::ALL.into_iter().filter(move |kind| documents().any(|document| has(&document.value, *kind)))
+}
+
+/// A state that has every kind and no object: beside the objects of a state it says that these are all.
+pub fn every_kind() -> Input {
+    let list = |kind: &LookupKind| {
+        let api_version = if *kind == LookupKind::Class { "storage.k8s.io/v1" } else { "v1" };
+        format!("---\napiVersion: {api_version}\nkind: {}List\nitems: []\n", kind.as_str())
+    };
+    let text: String = LookupKind::ALL.iter().map(list).collect();
+    Input::new(Source::new("every kind", text), false)
 }
 
 /// Whether an object is of that kind, or a list of it.
@@ -44,7 +55,6 @@ fn plural(kind: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Source;
 
     fn of(state: &str) -> Vec<LookupKind> {
         kinds(&[Input::new(Source::new("state", state), true)]).collect()
@@ -58,6 +68,7 @@ mod tests {
         let mixed = "{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: PersistentVolume}, \
                      {apiVersion: storage.k8s.io/v1, kind: StorageClass}]}\n---\n{apiVersion: v1, kind: Node}\n";
         assert_eq!(of(mixed), [Volume, Class, Node]);
+        assert_eq!(kinds(&[every_kind()]).count(), LookupKind::ALL.len());
         assert_eq!(of("{apiVersion: example.org/v1, kind: Node}"), [], "a kind of another group");
     }
 }

@@ -6,8 +6,11 @@ use super::output::{Beside, Further, Output, replace};
 use super::progress::{Progress, Step};
 use super::since::Since;
 use super::state::StateArgs;
-use super::{complain, input, render, say, values};
-use crate::check::{Change, Fault, Input, Notice, Report, Run, apply, excuse_by_comments, keep_changed};
+use super::{complain, input, patch_folder, render, say, values};
+use crate::check::{
+    Change, Fault, Input, Notice, Report, Run, Wanted, apply, component, excuse_by_comments, keep_changed,
+};
+use crate::report::Format;
 use crate::rule::Requester;
 use crate::source::SourceErrorKind;
 use anyhow::{Result, anyhow, bail};
@@ -22,6 +25,20 @@ use std::process::ExitCode;
 /// 1: something denied, 2: something could not be judged (unreadable input, bad policy).
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    #[command(flatten)]
+    judged: Judged,
+    /// Show what --fix would write, as a diff
+    #[arg(long)]
+    diff: bool,
+    /// Write what mutation would change into the files, and the volumes that `volgate fix` writes, comments and layout kept;
+    /// stdin goes to stdout
+    #[arg(long)]
+    fix: bool,
+}
+
+/// What is judged, by what, and how it is reported.
+#[derive(Debug, clap::Args)]
+pub(super) struct Judged {
     /// Files, folders (all .yaml, .yml and .json in them), patterns, charts, kustomizations, or - for stdin; without any, the
     /// `paths` of .volgate.yaml
     paths: Vec<PathBuf>,
@@ -95,12 +112,27 @@ pub(super) struct Args {
     config: Choice,
     #[command(flatten)]
     rendering: render::Options,
-    /// Show what mutation would change, as a diff
-    #[arg(long)]
-    diff: bool,
-    /// Write what mutation would change into the files, comments and layout kept; stdin goes to stdout
-    #[arg(long)]
-    fix: bool,
+}
+
+/// What is to become of the files.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Whether it is shown as a diff.
+    pub(super) show: bool,
+    /// Whether it is written into them.
+    pub(super) write: bool,
+    /// Where it is written as a patch instead.
+    pub(super) folder: Option<PathBuf>,
+    /// Whether the report is about what remains.
+    pub(super) after: bool,
+    /// What new claims ask for.
+    pub(super) claims: Wanted,
+}
+
+impl Changes {
+    fn are_asked(&self) -> bool {
+        self.show || self.write || self.folder.is_some()
+    }
 }
 
 /// What is done with the objects.
@@ -116,7 +148,7 @@ enum Operation {
 /// What is left out when nobody says which namespace.
 pub(super) const NAMESPACE: &str = "default";
 
-impl Args {
+impl Judged {
     fn all_paths(&self) -> Vec<PathBuf> {
         self.paths.iter().chain(&self.filename).cloned().collect()
     }
@@ -171,7 +203,13 @@ struct Extra {
     old: Vec<Input>,
 }
 
-pub(super) fn run(mut args: Args) -> Result<ExitCode> {
+pub(super) fn run(args: Args) -> Result<ExitCode> {
+    let changes = Changes { show: args.diff, write: args.fix, after: args.fix, ..Changes::default() };
+    run_with(args.judged, &changes)
+}
+
+/// Judges, and changes what is to be changed.
+pub(super) fn run_with(mut args: Judged, changes: &Changes) -> Result<ExitCode> {
     let prepared = args.config.settings().and_then(|settings| {
         let file = settings.file.clone();
         Ok((file, args.fill_in(settings)?))
@@ -184,13 +222,13 @@ pub(super) fn run(mut args: Args) -> Result<ExitCode> {
         complain(&format!("volgate: settings from {}\n", file.display()));
     }
     match prepare(&args, &exclude, settings) {
-        Ok((given, extra, progress)) => judge(&args, &given, &extra, progress),
+        Ok((given, extra, progress)) => judge(&args, given, &extra, changes, progress),
         Err(error) => args.output.refuse(error),
     }
 }
 
 /// Reads all that a run needs.
-fn prepare(args: &Args, exclude: &Exclude, settings: Option<PathBuf>) -> Result<(Given, Extra, Progress)> {
+fn prepare(args: &Judged, exclude: &Exclude, settings: Option<PathBuf>) -> Result<(Given, Extra, Progress)> {
     let progress = Progress::start(args.output.quiet);
     let paths = args.all_paths();
     if paths.is_empty() {
@@ -215,42 +253,86 @@ fn prepare(args: &Args, exclude: &Exclude, settings: Option<PathBuf>) -> Result<
     Ok((given, Extra { settings, since, old: old.inputs }, progress))
 }
 
-fn judge(args: &Args, given: &Given, extra: &Extra, progress: Progress) -> Result<ExitCode> {
+fn judge(
+    args: &Judged,
+    mut given: Given,
+    extra: &Extra,
+    changes: &Changes,
+    progress: Progress,
+) -> Result<ExitCode> {
+    progress.step(Step::Judging);
+    // Cheap: the documents are shared.
+    let old = given.found.inputs.clone();
+    let edits = args.output.writes(Format::Sarif) && !changes.after;
+    let mut repaired = changes.are_asked().then(|| {
+        let wanted = Wanted { edits, rendered: changes.folder.is_some(), ..changes.claims.clone() };
+        let run = given.run(args.namespace());
+        run.repair_for(&verdicts(args, &run, &old, extra), &old, &wanted)
+    });
+    if let Some(repaired) = repaired.as_ref().filter(|repaired| changes.after && !repaired.repairs.is_empty())
+    {
+        given.set_inputs(repaired.inputs.clone(), &args.policy)?;
+    }
     let inputs = &given.found.inputs;
     let rendering = Rendering { options: &args.rendering, namespace: args.namespace() };
-    progress.step(Step::Judging);
     let run = given.run(args.namespace());
     let mut report = verdicts(args, &run, inputs, extra);
     report.settings = extra.settings.as_ref().map(|file| file.display().to_string());
     if args.explain_policies {
         report.applied = Some(run.applied(&report, inputs));
     }
-    values::advise(given, rendering, &mut report);
+    let mut diffs = String::new();
+    if let Some(repaired) = repaired.as_mut().filter(|_| changes.are_asked()) {
+        // What the report is about may be the files as they were.
+        let other = (!changes.after && !repaired.repairs.is_empty()).then(|| run.check(&repaired.inputs));
+        let after = other.as_ref().unwrap_or(&report);
+        let mut faults = Vec::new();
+        let mut unwritten = 0;
+        match &changes.folder {
+            Some(folder) => patch_folder::write(folder, &component(&repaired.repairs, after))?,
+            None => {
+                for (index, (old, new)) in old.iter().zip(&repaired.inputs).enumerate() {
+                    if let Err(fault) = change(changes, index, (old, new), after, &mut diffs) {
+                        unwritten += changes_of(after, index).count();
+                        repaired.repairs.retain(|repair| repair.input != index);
+                        faults.push(fault);
+                    }
+                }
+            }
+        }
+        report.unwritten += unwritten;
+        report.faults.extend(faults);
+    }
+    values::advise(&given, rendering, &mut report);
     if let Some(since) = &extra.since {
         narrow(args, &run, extra, since, inputs, &mut report)?;
     }
     given.add_found(&mut report);
-    let mut diffs = String::new();
-    if args.diff || args.fix {
-        for (index, input) in inputs.iter().enumerate() {
-            if let Err(fault) = change(args, index, input, &report, &mut diffs) {
-                report.unwritten += changes_of(&report, index).count();
-                report.faults.push(fault);
+    match repaired {
+        Some(repaired) => {
+            repaired.explain(&mut report);
+            report.repairs = repaired.repairs;
+            if edits {
+                report.fixes.clone_from(&report.repairs);
             }
         }
+        None if edits => {
+            report.fixes = run.repair_for(&report, inputs, &Wanted { edits, ..Wanted::default() }).repairs
+        }
+        None => {}
     }
     drop(progress);
     let beside = Beside {
         diffs: &diffs,
-        fixed: args.fix,
-        to_stderr: fixes_stdin(args),
+        fixed: changes.write || changes.folder.is_some(),
+        to_stderr: fixes_stdin(args, changes),
         policies: given.policies.notice.as_deref(),
     };
     args.output.publish(&report, inputs, beside)
 }
 
 /// The report of all manifests, with what their comments excuse.
-fn verdicts<'i>(args: &Args, run: &Run<'_>, inputs: &'i [Input], extra: &Extra) -> Report<'i> {
+fn verdicts<'i>(args: &Judged, run: &Run<'_>, inputs: &'i [Input], extra: &Extra) -> Report<'i> {
     let mut report = run.check_update(inputs, &extra.old);
     if !args.no_ignore_comments {
         excuse_by_comments(&mut report, inputs, run.policies);
@@ -260,7 +342,7 @@ fn verdicts<'i>(args: &Args, run: &Run<'_>, inputs: &'i [Input], extra: &Extra) 
 
 /// Leaves out what has nothing to do with the change since a commit.
 fn narrow(
-    args: &Args,
+    args: &Judged,
     run: &Run<'_>,
     extra: &Extra,
     since: &Since,
@@ -292,32 +374,36 @@ fn changes_of<'r>(report: &'r Report<'_>, input: usize) -> impl Iterator<Item = 
     })
 }
 
-/// Shows or writes what mutation changes in one text.
+/// Shows or writes what changes in one text: the volumes that it was given, and what mutation changes beyond that.
 fn change(
-    args: &Args,
+    changes: &Changes,
     index: usize,
-    input: &Input,
-    report: &Report<'_>,
+    (old, new): (&Input, &Input),
+    after: &Report<'_>,
     diffs: &mut String,
 ) -> Result<(), Fault> {
-    let old: &str = &input.source.text;
+    let text: &str = &old.source.text;
     let fault = |message: String| Fault { spot: None, message, help: None };
-    let is_changed = || changes_of(report, index).next().is_some();
-    if let Some(origin) = input.rendered.as_ref().filter(|_| args.fix && is_changed()) {
+    let is_changed = || changes_of(after, index).next().is_some();
+    if let Some(origin) = old.rendered.as_ref().filter(|_| changes.write && is_changed()) {
         return Err(fault(format!("{origin} is rendered: change its template or values by hand")));
     }
-    let new = apply(index, old, report).map_err(|error| fault(format!("{}: {error}", input.source.name)))?;
-    if args.diff && new != old {
-        let name = &input.source.name;
-        let diff = TextDiff::from_lines(old, &new);
+    let name = &old.source.name;
+    let new = apply(index, &new.source.text, after).map_err(|error| fault(format!("{name}: {error}")))?;
+    if changes.show && new != text {
+        let diff = TextDiff::from_lines(text, &new);
         diffs.push_str(&diff.unified_diff().header(name, name).to_string());
     }
-    if args.fix { write_fixed(input, old, &new).map_err(|error| fault(format!("{error:#}"))) } else { Ok(()) }
+    if changes.write {
+        write_fixed(old, text, &new).map_err(|error| fault(format!("{error:#}")))
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether stdin is fixed to stdout.
-fn fixes_stdin(args: &Args) -> bool {
-    args.fix && args.all_paths().iter().any(|path| path.as_os_str() == "-")
+fn fixes_stdin(args: &Judged, changes: &Changes) -> bool {
+    changes.write && args.all_paths().iter().any(|path| path.as_os_str() == "-")
 }
 
 fn write_fixed(input: &Input, old: &str, new: &str) -> Result<()> {

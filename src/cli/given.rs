@@ -32,10 +32,8 @@ impl Given {
         state: &StateArgs,
     ) -> Result<Self> {
         let context = state.read()?;
-        // The policies of a cluster are in force there.
-        let of_state = if policy.is_empty() { policies::of_state(&context.inputs)? } else { None };
         Ok(Self {
-            policies: of_state.map_or_else(|| policies::read(policy), Ok)?,
+            policies: in_force(policy, &context.inputs)?,
             found: input::read_manifests(paths, Some(rendering), exclude),
             context,
             from_input: None,
@@ -46,6 +44,17 @@ impl Given {
     /// Applies the policies among the manifests as well.
     pub(super) fn add_policies_from_input(&mut self) {
         self.from_input = Some(input_policies::add(&mut self.policies, &self.found.inputs));
+    }
+
+    /// Goes on with other texts of the same files.
+    pub(super) fn set_inputs(&mut self, inputs: Vec<Input>, policy: &[PathBuf]) -> Result<()> {
+        self.found.inputs = inputs;
+        if self.from_input.is_some() {
+            // Those among them stand elsewhere in the new texts.
+            self.policies = in_force(policy, &self.context.inputs)?;
+            self.add_policies_from_input();
+        }
+        Ok(())
     }
 
     /// Says who applies the manifests.
@@ -80,6 +89,12 @@ impl Given {
             report.policies.clone_from(&found.applied);
         }
     }
+}
+
+/// The policies that are named; without any those of the cluster, which are in force there.
+fn in_force(policy: &[PathBuf], state: &[Input]) -> Result<policies::Loaded> {
+    let of_state = if policy.is_empty() { policies::of_state(state)? } else { None };
+    of_state.map_or_else(|| policies::read(policy), Ok)
 }
 
 /// Whether these are policies, which are applied and not judged.

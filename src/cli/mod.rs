@@ -11,6 +11,8 @@ mod daemon;
 #[cfg(feature = "cluster")]
 mod doctor;
 mod explain;
+mod export;
+mod fix;
 mod given;
 mod help;
 mod ignored;
@@ -21,6 +23,7 @@ mod kubeconfig;
 #[cfg(feature = "cluster")]
 mod link;
 mod output;
+mod patch_folder;
 mod policies;
 mod policy;
 mod progress;
@@ -74,10 +77,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(Box<check::Args>),
+    Fix(Box<fix::Args>),
     Explain(explain::Args),
     Rules(rules::Args),
     Test(test::Args),
     Policy(policy::Args),
+    Export(export::Args),
     Config(config::Args),
     #[cfg(feature = "cluster")]
     Audit(Box<audit::Args>),
@@ -110,6 +115,11 @@ pub fn run() -> ExitCode {
             misspelt_variables();
             check::run(*args)
         }
+        Command::Fix(args) => {
+            misspelt_variables();
+            fix::run(*args)
+        }
+        Command::Export(args) => export::run(&args),
         Command::Explain(args) => explain::run(args),
         Command::Rules(args) => rules::run(&args),
         Command::Test(args) => test::run(&args),

@@ -116,6 +116,11 @@ pub(super) struct Beside<'b> {
 }
 
 impl Output {
+    /// Whether it writes that form.
+    pub(super) fn writes(&self, format: Format) -> bool {
+        self.form() == format || self.report.iter().any(|further| further.format == format)
+    }
+
     pub(super) fn form(&self) -> Format {
         self.format.unwrap_or(Format::Human)
     }

@@ -1,7 +1,7 @@
 use super::input::{self, Found};
 use super::policies::{self, Refused};
 use super::{DENIED, complain, say};
-use crate::check::{Directives, Input, Outcome, Run};
+use crate::check::{Directives, Input, Outcome, Run, every_kind};
 use crate::policy::PolicySet;
 use crate::report;
 use crate::rule::Requester;
@@ -96,7 +96,11 @@ fn suite(dir: &Path, tests: &Path, name: &str) -> Result<Suite> {
         Err(error) => return Err(error),
     };
     let cluster = folder.join("cluster.yaml");
-    let cluster = if cluster.is_file() { read(&cluster)? } else { Vec::new() };
+    let mut cluster = if cluster.is_file() { read(&cluster)? } else { Vec::new() };
+    // The file is all that the cluster holds, also of a kind that is not in it.
+    if !cluster.is_empty() {
+        cluster.push(every_kind());
+    }
     let mut suite = Suite { name: name.to_owned(), cases: Vec::new(), unshown: Vec::new() };
     let mut shown = BTreeSet::new();
     for path in files(&folder)? {

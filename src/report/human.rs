@@ -1,8 +1,11 @@
 use super::excerpt::excerpt;
 use super::format::Options;
-use crate::check::{ByComment, Input, Located, ObjectKind, Report, Spot, What, effective};
+use crate::check::{ByComment, Input, Located, ObjectKind, Repair, Report, Spot, What, effective};
+use crate::facts::Facts;
+use crate::model::ObjectRef;
 use crate::verdict::Action;
 use annotate_snippets::{Group, Level, Renderer};
+use std::collections::HashSet;
 
 /// All that people are shown of a run.
 pub(super) fn page(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> String {
@@ -13,7 +16,8 @@ pub(super) fn page(report: &Report<'_>, inputs: &[Input], options: &Options<'_>)
     let policies = options.policies.map(|line| format!("{line}\n")).unwrap_or_default();
     let summary = summary_line(report, options.fixed);
     let from_input = self::policies(report, inputs);
-    format!("{findings}{}{from_input}{}{policies}{summary}\n", not_judged(report), applied(report))
+    let repairs = repairs(report, options.fixed);
+    format!("{findings}{repairs}{}{from_input}{}{policies}{summary}\n", not_judged(report), applied(report))
 }
 
 /// The errors, notices and findings as a compiler shows them, each with its lines.
@@ -76,6 +80,32 @@ pub fn human(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> St
         put(&[group]);
     }
     text
+}
+
+/// The volumes that were written for data that would be lost, or can be; nothing when there are none.
+fn repairs(report: &Report<'_>, fixed: bool) -> String {
+    if report.repairs.is_empty() {
+        return String::new();
+    }
+    let mut text = if fixed { "fixed:\n" } else { "can be fixed:\n" }.to_owned();
+    for repair in &report.repairs {
+        text.push_str(&format!("  {} at {}: {}\n", repair.object, repair.place, repair.done.join("; ")));
+        text.extend(repair.notes.iter().map(|note| format!("    {note}\n")));
+    }
+    text.push('\n');
+    text
+}
+
+/// How many objects are changed: a claim that is new is a part of what it was made for.
+fn changed(report: &Report<'_>) -> usize {
+    let of_repair = |repair: &Repair| {
+        let namespace = repair.object.namespace.as_deref();
+        let claims: Vec<_> = repair.claims.iter().map(|claim| Facts::identify(claim, namespace)).collect();
+        claims.into_iter().chain([repair.object.clone()])
+    };
+    let known: HashSet<ObjectRef> = report.repairs.iter().flat_map(of_repair).collect();
+    let others = report.changes.iter().filter(|change| !known.contains(&change.object)).count();
+    others + report.repairs.len()
 }
 
 /// How many places of what was not judged are shown, and how many characters of more than one.
@@ -192,11 +222,13 @@ pub fn summary_line(report: &Report<'_>, fixed: bool) -> String {
     if summary.audited > 0 {
         line.push_str(&format!(", {} for the audit log alone", summary.audited));
     }
-    if !report.changes.is_empty() {
-        let all = report.changes.len();
+    let all = changed(report);
+    if all > 0 {
         line.push_str(&match (fixed, report.unwritten) {
             (true, 0) => format!("; {all} changed"),
-            (true, unwritten) => format!("; {} changed, {unwritten} could not be", all - unwritten),
+            (true, unwritten) => {
+                format!("; {} changed, {unwritten} could not be", all.saturating_sub(unwritten))
+            }
             (false, _) => format!("; {all} would be changed (see --diff)"),
         });
     }

@@ -67,6 +67,18 @@ pub fn json(report: &Report<'_>, inputs: &[Input]) -> Value {
         "notices": notices.collect::<Vec<_>>(),
         "notJudged": report.not_judged.iter().map(not_judged).collect::<Vec<_>>(),
     });
+    if let (false, Some(whole)) = (report.repairs.is_empty(), whole.as_object_mut()) {
+        let repairs = report.repairs.iter().map(|repair| {
+            value!({
+                "object": repair.object,
+                "patch": repair.patch,
+                "claims": repair.claims,
+                "done": repair.done,
+                "notes": repair.notes,
+            })
+        });
+        whole.insert("repairs".to_owned(), value!(repairs.collect::<Vec<_>>()));
+    }
     if let (Some(applied), Some(whole)) = (&report.applied, whole.as_object_mut()) {
         whole.insert("appliedPolicies".to_owned(), value!(applied));
     }

@@ -2,10 +2,11 @@
 
 use super::manual::rule_page;
 use super::problem::{Place, Problem, fingerprints, problems};
-use crate::check::{Input, Report};
+use crate::check::{Input, Repair, Report};
 use crate::rules::all;
 use crate::verdict::Action;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// The report as a SARIF log of one run. What could not be judged and the notices are notifications of the tool, since
 /// they are not about a rule; an excused finding is a suppressed one.
@@ -20,6 +21,8 @@ pub(super) fn sarif(report: &Report<'_>, inputs: &[Input]) -> Value {
         let place = notice.spot.as_ref().and_then(|spot| Place::of(spot, inputs));
         notification("note", &notice.message, None, place)
     });
+    let repairs: HashMap<usize, &Repair> =
+        report.fixes.iter().map(|repair| (repair.manifest, repair)).collect();
     let rules = all().iter().map(|rule| {
         let (summary, page) = rule_page(rule);
         json!({
@@ -45,7 +48,18 @@ pub(super) fn sarif(report: &Report<'_>, inputs: &[Input]) -> Value {
                 "executionSuccessful": report.faults.is_empty(),
                 "toolExecutionNotifications": faults.chain(notices).collect::<Vec<_>>(),
             }],
-            "results": findings.iter().map(|(finding, print)| result(finding, print)).collect::<Vec<_>>(),
+            "results": findings
+                .iter()
+                .map(|(finding, print)| {
+                    let mut result = result(finding, print);
+                    let repair = finding.manifest.and_then(|manifest| repairs.get(&manifest).copied());
+                    let fix = repair.and_then(|repair| fix(finding, repair, inputs));
+                    if let (Some(fix), Some(result)) = (fix, result.as_object_mut()) {
+                        result.insert("fixes".to_owned(), json!([fix]));
+                    }
+                    result
+                })
+                .collect::<Vec<_>>(),
         }],
     })
 }
@@ -92,6 +106,33 @@ fn result(problem: &Problem<'_>, fingerprint: &str) -> Value {
     })
 }
 
+/// The change of the text that gives a durable volume to the data of a finding, where there is one. All findings of an object
+/// about its data have the same.
+fn fix(problem: &Problem<'_>, repair: &Repair, inputs: &[Input]) -> Option<Value> {
+    if problem.rule != "durable-data" || problem.action != Some(Action::Deny) || repair.edits.is_empty() {
+        return None;
+    }
+    let source = inputs.get(repair.input).map(|input| &input.source)?;
+    let replacements = repair.edits.iter().map(|edit| {
+        let (start, end) = (source.position(edit.spot.start), source.position(edit.spot.end));
+        let region = json!({
+            "startLine": start.line,
+            "startColumn": start.column,
+            "endLine": end.line,
+            "endColumn": end.column,
+        });
+        json!({"deletedRegion": region, "insertedContent": {"text": edit.text}})
+    });
+    let notes = repair.done.iter().chain(&repair.notes).map(String::as_str).collect::<Vec<_>>().join(". ");
+    Some(json!({
+        "description": {"text": notes},
+        "artifactChanges": [{
+            "artifactLocation": artifact(&source.name),
+            "replacements": replacements.collect::<Vec<_>>(),
+        }],
+    }))
+}
+
 fn notification(level: &str, message: &str, help: Option<&str>, place: Option<Place<'_>>) -> Value {
     let text = help.map_or_else(|| message.to_owned(), |help| format!("{message}. Help: {help}"));
     let locations: Vec<Value> = place.into_iter().map(location).collect();
@@ -104,12 +145,8 @@ fn location(place: Place<'_>) -> Value {
 
 fn location_of(place: &Place<'_>) -> Value {
     let (end_line, end_column) = (place.end_line, place.end_column);
-    let mut artifact = json!({"uri": uri(place.file)});
-    if let (false, Some(artifact)) = (place.file.starts_with('/'), artifact.as_object_mut()) {
-        artifact.insert("uriBaseId".to_owned(), json!("%SRCROOT%"));
-    }
     json!({"physicalLocation": {
-        "artifactLocation": artifact,
+        "artifactLocation": artifact(place.file),
         "region": {
             "startLine": place.line,
             "startColumn": place.column,
@@ -117,6 +154,15 @@ fn location_of(place: &Place<'_>) -> Value {
             "endColumn": end_column,
         },
     }})
+}
+
+/// Where a file is, as an absolute URI or beneath the root of the sources.
+fn artifact(file: &str) -> Value {
+    let mut artifact = json!({"uri": uri(file)});
+    if let (false, Some(artifact)) = (file.starts_with('/'), artifact.as_object_mut()) {
+        artifact.insert("uriBaseId".to_owned(), json!("%SRCROOT%"));
+    }
+    artifact
 }
 
 /// A path as a URI reference: relative as it was given, or `file://`.

@@ -1,7 +1,7 @@
 //! What a rule finds, before the engine puts rule, action and policy to it.
 
 use crate::model::{FieldPath, beginning};
-use crate::verdict::{Action, Finding};
+use crate::verdict::{Action, Finding, LostData};
 
 /// A finding before the engine puts rule, action and policy to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct NewFinding {
     pub at_most: Option<Action>,
     /// What its question is called, where the rule asks several.
     pub name: Option<String>,
+    /// The data that would be lost, where a volume at its directory would keep it.
+    pub lost: Option<Box<LostData>>,
 }
 
 impl NewFinding {
@@ -35,6 +37,7 @@ impl NewFinding {
             related: Vec::new(),
             at_most: None,
             name: None,
+            lost: None,
         }
     }
 
@@ -49,6 +52,13 @@ impl NewFinding {
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Says which data would be lost.
+    #[must_use]
+    pub(crate) fn losing(mut self, lost: LostData) -> Self {
+        self.lost = Some(Box::new(lost));
         self
     }
 
@@ -99,8 +109,19 @@ impl NewFinding {
         policy: &str,
         excused: Option<String>,
     ) -> Finding {
-        let Self { field, message, help, related, at_most: _, name } = self;
-        Finding { rule, action, policy: policy.to_owned(), name, message, help, field, related, excused }
+        let Self { field, message, help, related, at_most: _, name, lost } = self;
+        Finding {
+            rule,
+            action,
+            policy: policy.to_owned(),
+            name,
+            message,
+            help,
+            field,
+            related,
+            excused,
+            lost,
+        }
     }
 }
 

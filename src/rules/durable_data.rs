@@ -2,6 +2,7 @@ mod asked;
 mod custom;
 mod doubt;
 mod judge;
+mod lost;
 mod notes;
 mod stateful_set;
 mod text;

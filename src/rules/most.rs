@@ -33,7 +33,7 @@ impl Most {
         Self::Deny
     }
 
-    pub(super) fn is_deny(&self) -> bool {
+    pub(crate) fn is_deny(&self) -> bool {
         *self == Self::Deny
     }
 }

@@ -10,6 +10,7 @@ use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+use super::render::{self, Style};
 use super::scalar::float_value;
 use super::text::slice;
 use super::{Document, json, parse, yaml};
@@ -43,6 +44,17 @@ pub enum EditError {
     },
 }
 
+/// What is to become of one document.
+#[derive(Debug)]
+pub struct DocumentChange<'d> {
+    /// The document.
+    pub document: &'d Document,
+    /// What changes in it.
+    pub patch: Patch,
+    /// New documents that are put behind it.
+    pub after: Vec<Value>,
+}
+
 /// How many operations are carried out one by one, the text read again after each, where they cannot be at once.
 const MOST_STEPS: usize = 32;
 
@@ -51,7 +63,7 @@ const MOST_STEPS: usize = 32;
 /// # Errors
 /// If the patch does not fit, or the text cannot be changed without harm. The text is then as it was.
 pub fn edit(text: &str, doc: &Document, patch: &Patch) -> Result<String, EditError> {
-    edit_all(text, [(doc, patch.clone())])
+    edit_all(text, [DocumentChange { document: doc, patch: patch.clone(), after: Vec::new() }])
 }
 
 /// The same of several documents, in the order of the text: read as a whole but once.
@@ -60,19 +72,22 @@ pub fn edit(text: &str, doc: &Document, patch: &Patch) -> Result<String, EditErr
 /// If one patch does not fit, or the text cannot be changed without harm. The text is then as it was.
 pub fn edit_all<'d>(
     text: &str,
-    changes: impl IntoIterator<Item = (&'d Document, Patch)>,
+    changes: impl IntoIterator<Item = DocumentChange<'d>>,
 ) -> Result<String, EditError> {
     let mut new = String::with_capacity(text.len());
     let mut copied = 0;
+    let stream = Stream::of(text);
     // What must be read where.
     let mut wanted: BTreeMap<usize, (Value, String)> = BTreeMap::new();
-    for (doc, patch) in changes {
-        new.push_str(slice(text, copied..doc.span.start));
-        let (chunk, value) = edit_chunk(slice(text, doc.span.clone()), doc, &patch)?;
-        let path = patch.0.last().map_or(String::new(), |operation| operation.path().to_string());
-        wanted.insert(new.len(), (value, path));
+    for change in changes {
+        let span = change.document.span.clone();
+        new.push_str(slice(text, copied..span.start));
+        let path = change.patch.0.last().map_or(String::new(), |operation| operation.path().to_string());
+        let (chunk, documents) = stream.changed(slice(text, span.clone()), change)?;
+        let start = new.len();
+        wanted.extend(documents.into_iter().map(|(at, value)| (start + at, (value, path.clone()))));
         new.push_str(&chunk);
-        copied = doc.span.end;
+        copied = span.end;
     }
     new.push_str(slice(text, copied..text.len()));
     // A document must read the same among its neighbours as it did alone.
@@ -87,9 +102,78 @@ pub fn edit_all<'d>(
     }
 }
 
+/// What stands in the place of one document of a text when it is changed, with the documents that are put behind it.
+///
+/// # Errors
+/// If the patch does not fit, or the text cannot be changed without harm.
+pub fn edit_one(text: &str, change: DocumentChange<'_>) -> Result<String, EditError> {
+    let chunk = slice(text, change.document.span.clone());
+    Stream::of(text).changed(chunk, change).map(|(chunk, _)| chunk)
+}
+
+/// How the documents of a text follow each other.
+struct Stream {
+    newline: &'static str,
+    /// Whether it begins as JSON, and no line separates documents.
+    is_json: bool,
+}
+
+impl Stream {
+    fn of(text: &str) -> Self {
+        let is_json = text.trim_start().starts_with('{') && !text.contains("\n---");
+        Self { newline: newline(text), is_json }
+    }
+
+    /// The changed text of a document, and of those that come behind it; and where each begins, with its value.
+    fn changed(
+        &self,
+        chunk: &str,
+        change: DocumentChange<'_>,
+    ) -> Result<(String, Vec<(usize, Value)>), EditError> {
+        let (mut chunk, value) = edit_chunk(chunk, change.document, &change.patch)?;
+        let as_json = self.is_json && is_json(&chunk);
+        let style = Style { newline: self.newline, dash_indent: dash_indent(&chunk) };
+        let mut documents = vec![(0, value)];
+        for value in change.after {
+            if !chunk.ends_with('\n') {
+                chunk.push_str(self.newline);
+            }
+            if as_json {
+                documents.push((chunk.len(), value.clone()));
+                render::json(&mut chunk, &value, Some((self.newline, "")));
+                continue;
+            }
+            chunk.push_str("---");
+            chunk.push_str(self.newline);
+            documents.push((chunk.len(), value.clone()));
+            style.block(&mut chunk, &value, 0);
+            chunk.push_str(self.newline);
+        }
+        Ok((chunk, documents))
+    }
+}
+
+/// How the lists of a text are indented below their keys; by two if it has none.
+fn dash_indent(text: &str) -> usize {
+    let column = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
+    let mut lines = text.lines().zip(text.lines().skip(1));
+    let list = lines.find(|(key, first)| {
+        key.trim_end().ends_with(':')
+            && !key.trim_start().starts_with('#')
+            && first.trim_start().starts_with("- ")
+    });
+    let indent =
+        |(key, first): (&str, &str)| (first.len() - first.trim_start().len()).checked_sub(column(key));
+    list.and_then(indent).unwrap_or(2)
+}
+
+fn is_json(chunk: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(chunk).is_ok()
+}
+
 /// The text of one document with its patch, and what it reads as.
 fn edit_chunk(chunk: &str, doc: &Document, patch: &Patch) -> Result<(String, Value), EditError> {
-    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(chunk).is_ok();
+    let is_json = is_json(chunk);
     if patch.0.len() > 1
         && let Some(done) = all_at_once(chunk, is_json, doc, patch)
     {
@@ -130,7 +214,14 @@ fn all_at_once(chunk: &str, is_json: bool, doc: &Document, patch: &Patch) -> Opt
     let mut copied = 0;
     for edit in &edits {
         if edit.start < copied {
-            return None;
+            // Lines that were to come behind one that goes come behind the line before it.
+            let newline = newline(chunk);
+            let kept = new.len().checked_sub(newline.len()).filter(|_| new.ends_with(newline))?;
+            if edit.start != edit.end || !edit.text.starts_with(newline) {
+                return None;
+            }
+            new.insert_str(kept, &edit.text);
+            continue;
         }
         new.push_str(slice(chunk, copied..edit.start));
         new.push_str(&edit.text);

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::model::FieldPath;
 
-pub use edit::{EditError, edit, edit_all};
+pub use edit::{DocumentChange, EditError, edit, edit_all, edit_one};
 pub use error::{SourceError, SourceErrorKind};
 pub use span::{FieldSpan, SpanTree};
 pub use text::{Position, Source};
@@ -57,6 +57,15 @@ impl Document {
     pub fn span(&self, path: &FieldPath) -> FieldSpan {
         self.spans.span(&self.value, path)
     }
+}
+
+/// A value as YAML, in blocks.
+#[must_use]
+pub fn to_yaml(value: &Value) -> String {
+    let mut text = String::new();
+    render::Style { newline: "\n", dash_indent: 2 }.block(&mut text, value, 0);
+    text.push('\n');
+    text
 }
 
 /// Reads all documents of a text; empty ones are left out.

@@ -1,6 +1,6 @@
 //! Values as text to put into a document.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::scalar::{self, Scalar};
 
@@ -21,7 +21,7 @@ impl Style {
     pub(super) fn block(self, out: &mut String, value: &Value, column: usize) {
         match value {
             Value::Object(fields) if !fields.is_empty() => {
-                for (at, (key, value)) in fields.iter().enumerate() {
+                for (at, (key, value)) in in_order(fields).enumerate() {
                     if at > 0 {
                         self.new_line(out, column);
                     }
@@ -60,6 +60,12 @@ impl Style {
     }
 }
 
+/// The fields as people write them: what it is called first.
+fn in_order(fields: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let is_name = |field: &(&String, &Value)| field.0 == "name";
+    fields.iter().filter(is_name).chain(fields.iter().filter(move |field| !is_name(field)))
+}
+
 /// Whether a value takes one line in block style.
 pub(super) fn is_inline(value: &Value) -> bool {
     match value {
@@ -83,7 +89,7 @@ pub(super) fn flow(out: &mut String, value: &Value, inside: bool) {
         }
         Value::Object(fields) => {
             out.push('{');
-            for (at, (key, value)) in fields.iter().enumerate() {
+            for (at, (key, value)) in in_order(fields).enumerate() {
                 out.push_str(if at > 0 { ", " } else { "" });
                 string(out, key, true);
                 out.push_str(": ");

@@ -28,6 +28,8 @@ pub struct DataPath<'w, 'a> {
     /// Set where a mount lies above the path and yet does not keep it: the image declares this VOLUME, over which
     /// the runtime mounts a volume of its own.
     pub hidden_by: Option<&'w str>,
+    /// The VOLUME of the image in which the path lies.
+    pub image_volume: Option<&'w str>,
     /// What may make it another path, or no data at all.
     pub doubts: Doubts<'w>,
     /// What the container starts, where a product of the catalog keeps the data.
@@ -53,7 +55,8 @@ impl<'w, 'a> DataPath<'w, 'a> {
         why: Why<'w>,
     ) -> Self {
         let doubts = Doubts::default();
-        Self { container, path, cover, why, hidden_by: None, doubts, start: None, certain: true }
+        let (hidden_by, image_volume, start) = (None, None, None);
+        Self { container, path, cover, why, hidden_by, image_volume, doubts, start, certain: true }
     }
 
     /// Whether both are of one product and the same lies beneath both: one thing to tell.

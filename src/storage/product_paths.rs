@@ -138,7 +138,7 @@ impl<'w, 'a> Data<'w, 'a> {
                 self.paths.push(DataPath { doubts, start, ..row });
             }
             let row = DataPath::new(container, path, cover, why);
-            self.paths.push(DataPath { hidden_by, doubts, start, ..row });
+            self.paths.push(DataPath { hidden_by, image_volume: place.image_volume, doubts, start, ..row });
         }
     }
 }

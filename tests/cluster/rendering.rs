@@ -83,3 +83,35 @@ fn a_kustomization_is_built() {
     assert_eq!(status, 2, "{text}");
     assert!(text.contains("there is no kustomize or kubectl in PATH"), "{text}");
 }
+
+#[test]
+fn a_component_of_patches_is_built_by_kustomize() {
+    if support::cluster_tests_skipped() {
+        return;
+    }
+    let kubectl = support::assets::binary("kubectl").unwrap_or_else(|why| panic!("{why}"));
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    for name in ["redis.yaml", "db.yaml"] {
+        std::fs::copy(support::run::root("tests/cli/fix-volumes.in").join(name), at(name)).unwrap();
+    }
+    let volgate = |args: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_volgate")).args(args).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let patched = volgate(&["fix", "--as-patch", &at("patch"), &at("redis.yaml"), &at("db.yaml")]);
+    assert_eq!(patched.0, Some(0), "{}", patched.1);
+    let own = "resources: [redis.yaml, db.yaml]\ncomponents: [patch]\n";
+    std::fs::write(at("kustomization.yaml"), own).unwrap();
+    let built = std::process::Command::new(&kubectl).args(["kustomize", &at("")]).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    std::fs::write(at("built.yaml"), &built.stdout).unwrap();
+    let judged = volgate(&["check", &at("built.yaml")]);
+    assert_eq!(judged.0, Some(0), "{}", judged.1);
+    let built = String::from_utf8(built.stdout).unwrap();
+    assert!(built.contains("volumeClaimTemplates") && built.contains("claimName: db-data"), "{built}");
+    // A folder with somebody else's kustomization is left alone.
+    let refused = volgate(&["fix", "--as-patch", &at(""), &at("redis.yaml")]);
+    assert_eq!(refused.0, Some(2));
+    assert_eq!(std::fs::read_to_string(at("kustomization.yaml")).unwrap(), own);
+}

@@ -10,6 +10,7 @@ mod cel_conformance;
 mod cli;
 mod cli_limits;
 mod experiments;
+mod fix;
 mod fixtures;
 mod fuzz_corpus;
 mod generated;

@@ -4,7 +4,7 @@ use crate::support;
 use quick_xml::events::Event;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use volgate::check::{Input, Report, Run};
+use volgate::check::{Input, Report, Run, Wanted};
 use volgate::policy::{PolicySet, load};
 use volgate::report::{Format, Options, render};
 use volgate::source::{Source, parse};
@@ -80,7 +80,8 @@ fn rendered(format: Format, fail_on: Action) -> String {
     let set = set();
     let run = run(&set);
     let inputs = inputs();
-    let report: Report<'_> = run.check(&inputs);
+    let mut report: Report<'_> = run.check(&inputs);
+    report.fixes = run.repair(&inputs, &Wanted { edits: true, ..Wanted::default() }).repairs;
     assert!(!report.findings.is_empty() && !report.faults.is_empty() && !report.notices.is_empty());
     render(format, &report, &inputs, &Options { fail_on, ..Options::default() })
 }
@@ -103,6 +104,24 @@ fn sarif_is_valid_by_the_official_schema() {
     let faults: Vec<String> =
         validator.iter_errors(&log).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(faults.is_empty(), "{faults:#?}");
+    // What is in a fix is held to the schema as well, and makes the text that `volgate fix` writes.
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let fixes: Vec<&Value> = results.iter().filter_map(|result| result.get("fixes")?.get(0)).collect();
+    assert_eq!(fixes.len(), 2, "one of each file");
+    let set = set();
+    let fixed = run(&set).repair(&inputs(), &Wanted::default()).inputs;
+    for (fix, (input, fixed)) in fixes.into_iter().zip(inputs().iter().zip(&fixed)) {
+        let mut lines: Vec<&str> = input.source.text.split_inclusive('\n').collect();
+        let replacements = fix["artifactChanges"][0]["replacements"].as_array().unwrap();
+        for replacement in replacements.iter().rev() {
+            let region = &replacement["deletedRegion"];
+            let line = |key: &str| usize::try_from(region[key].as_u64().unwrap()).unwrap() - 1;
+            assert_eq!((&region["startColumn"], &region["endColumn"]), (&1.into(), &1.into()));
+            let text = replacement["insertedContent"]["text"].as_str().unwrap();
+            lines.splice(line("startLine")..line("endLine"), [text]);
+        }
+        assert_eq!(lines.concat(), *fixed.source.text);
+    }
     // The schema is one that says no.
     let mut broken = log;
     broken["runs"][0]["results"][0]["level"] = "fatal".into();

@@ -27,7 +27,7 @@ const LIMIT: &str = "240";
 const CLEAN: &str = "
 helm uninstall volgate --namespace volgate-system --no-hooks --ignore-not-found >/dev/null
 kubectl delete --ignore-not-found --wait=false clusterrole volgate-registration >/dev/null
-kubectl delete --ignore-not-found mutatingwebhookconfiguration,validatingwebhookconfiguration volgate >/dev/null
+kubectl delete --ignore-not-found mutatingwebhookconfiguration,validatingwebhookconfiguration -l app.kubernetes.io/name=volgate >/dev/null
 kubectl delete --ignore-not-found -k manifests/ >/dev/null
 kubectl delete --ignore-not-found namespace volgate-system >/dev/null
 kubectl delete --ignore-not-found storageclass local-path >/dev/null

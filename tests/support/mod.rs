@@ -23,6 +23,7 @@
 pub mod agent;
 pub mod assets;
 pub mod cluster;
+pub mod fixed;
 pub mod fixtures;
 pub mod helm;
 #[cfg(feature = "serve")]

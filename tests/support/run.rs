@@ -53,7 +53,9 @@ pub struct Said {
 
 /// Judges files beneath the repository's root; with `cluster` given, that file is all that the cluster holds.
 pub fn check(policies: &PolicySet, cluster: Option<&str>, files: &[&str]) -> Said {
-    let context: Vec<Input> = cluster.into_iter().map(input).collect();
+    // Of a kind that is not in the file there is none.
+    let context = cluster.into_iter().flat_map(|file| [input(file), volgate::check::every_kind()]);
+    let context: Vec<Input> = context.collect();
     let inputs: Vec<Input> = files.iter().map(|file| input(file)).collect();
     let report = run(policies, &context).check(&inputs);
     assert_eq!(report.faults, [], "{files:?}");

@@ -1,6 +1,7 @@
 //! The finding about data of a product, or about paths that a policy or their name calls data.
 
 use super::asked::Asked;
+use super::lost::lost_data;
 use super::notes::with_places;
 use super::text::{brief, claim_help, field, owner, place};
 use super::{DurableData, Most};
@@ -83,6 +84,9 @@ impl DurableData {
             }
         }
         draft = asked.looked_around(data.container, draft);
+        if fate.most < require {
+            draft = draft.losing(lost_data(asked, &pod, alike));
+        }
         Some(with_places(draft, &pod, storage, alike))
     }
 

@@ -3,6 +3,7 @@
 use super::DurableData;
 use super::asked::Asked;
 use super::judge::is_on_empty_dir;
+use super::lost::lost_data;
 use super::text::{describe, field};
 use crate::model::FieldPath;
 use crate::rule::{NewFinding, NewFindings};
@@ -58,6 +59,7 @@ impl DurableData {
             None if !writes => most.min(Action::Warn),
             _ => most,
         };
+        let lost = named.or(mounts.first()).map(|data| lost_data(asked, &pod, &[data]));
         let (field, message) = match named.or(mounts.first()) {
             Some(data) => (
                 field(&pod, data),
@@ -73,13 +75,12 @@ impl DurableData {
                 "this StatefulSet has no durable mount: whatever it writes is lost when the container restarts".to_owned(),
             ),
         };
-        findings.push(
-            NewFinding::new(field, message)
-                .help(
-                    "add a volumeClaimTemplate and mount it where the data lies; if it keeps none, a Deployment does, \
-                     or an exception with the reason",
-                )
-                .at_most(most),
-        );
+        let draft = NewFinding::new(field, message)
+            .help(
+                "add a volumeClaimTemplate and mount it where the data lies; if it keeps none, a Deployment does, \
+                 or an exception with the reason",
+            )
+            .at_most(most);
+        findings.push(NewFinding { lost: lost.map(Box::new), ..draft });
     }
 }
