@@ -80,7 +80,10 @@ fn workload(kind: &str, name: &str, pod: Value) -> Value {
 /// An image that a pattern of the catalog is about.
 fn image_of(pattern: &str) -> String {
     let image = pattern.replace("-#", "-16").replace("/*", "/some");
-    if image.starts_with('*') { format!("example.org/some{}", &image[1..]) } else { image }
+    match image.strip_prefix('*') {
+        Some(end) => format!("example.org/some{end}"),
+        None => image,
+    }
 }
 
 /// Each product of the catalog as a Deployment with nothing mounted, and as a StatefulSet with an emptyDir.

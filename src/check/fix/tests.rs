@@ -298,7 +298,7 @@ fn where_one_claim_cannot_serve_it_is_said_why() {
     // Of another Deployment it says nothing.
     fixed(&format!("{DEPLOYMENT}{}", scaler.replace("name: shop", "name: other")));
     let typed = "apiVersion: apps/v1\nkind: DeploymentList\nitems:\n".to_owned()
-        + &format!("- {}", DEPLOYMENT.replace('\n', "\n  ")).trim_end().to_owned()
+        + format!("- {}", DEPLOYMENT.replace('\n', "\n  ")).trim_end()
         + "\n";
     assert!(refused(&typed).contains("list of one kind"), "{}", refused(&typed));
 }
