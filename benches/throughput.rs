@@ -7,7 +7,11 @@
 //! of the load, as with other load generators: threads that take work from each other wake each other for it, which costs
 //! the load some µs a request, and the more the more answers come together. Talks to 127.0.0.1 alone, for about a minute.
 //!
-//! `taskset -c 0,1 cargo bench --bench throughput`; with `-- hold` behind it both servers stay for another load generator.
+//! Last comes the time of a review, one at a time, while 30 connections of 200 streams each send a request's head and
+//! nothing of its body: before, meanwhile and afterwards.
+//!
+//! `taskset -c 0,1 cargo bench --bench throughput`; with `-- hold` behind it both servers stay for another load generator,
+//! with `-- idle` only the last part runs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a bench that cannot be set up cannot run
 
 #[path = "client/mod.rs"]
@@ -16,14 +20,19 @@ mod client;
 mod support;
 
 use axum::body::Bytes;
+use axum::body::HttpBody;
+use axum::http::Request;
 use axum::routing::post;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use client::{Sender, connect, send};
+use hyper::body::Frame;
+use hyper::client::conn::http2::SendRequest;
 use serde_json::Value;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use volgate::policy::{PolicySet, embedded_baseline};
@@ -38,6 +47,10 @@ const CONNECTIONS: usize = 2;
 const STREAMS: [usize; 2] = [64, 16];
 /// The most requests of one stream in one round.
 const MOST: usize = 100_000;
+/// Connections whose streams send nothing, and streams on each of them: as many as a server lets in.
+const IDLE: (usize, usize) = (30, 200);
+/// Reviews of each part of the measurement beside idle streams.
+const SINGLE: usize = 500;
 const PATHS: [&str; 2] = ["/mutate", "/validate"];
 
 /// One of the two servers, as the load sees it.
@@ -73,13 +86,94 @@ fn main() {
     if std::env::args().any(|argument| argument == "hold") {
         return hold(gate_at, null_at, &body);
     }
-    let gate = Target { name: "gate", connections: connect_each(&load, gate_at, &ca) };
-    let null = Target { name: "null", connections: connect_each(&load, null_at, &ca) };
+    if !std::env::args().any(|argument| argument == "idle") {
+        compare_with_null(&load, gate_at, null_at, &ca, &body);
+    }
+    beside_idle_streams(&load, gate_at, &ca, &body);
+}
+
+/// The reviews of the gate beside those of the handler that does nothing.
+fn compare_with_null(load: &[Runtime], gate_at: SocketAddr, null_at: SocketAddr, ca: &str, body: &Bytes) {
+    let gate = Target { name: "gate", connections: connect_each(load, gate_at, ca) };
+    let null = Target { name: "null", connections: connect_each(load, null_at, ca) };
     for target in [&gate, &null] {
-        load[0].block_on(show_answers(target, &body));
+        load[0].block_on(show_answers(target, body));
     }
     for streams in STREAMS {
-        compare(&load, [&gate, &null], &body, streams);
+        compare(load, [&gate, &null], body, streams);
+    }
+}
+
+/// A request's body that never comes.
+struct Never;
+
+impl HttpBody for Never {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        std::task::Poll::Pending
+    }
+}
+
+/// The time of a review while others hold as many streams as they get; a stream that the server ends is opened again.
+fn beside_idle_streams(load: &[Runtime], gate: SocketAddr, ca: &str, body: &Bytes) {
+    let [load, idle, ..] = load else { panic!("two threads of the load are needed") };
+    println!("\none review at a time, {SINGLE} of them");
+    let mut sender = load.block_on(connect(gate, ca, 1)).pop().unwrap();
+    let mut single = |when: &str| {
+        let mut times: Vec<Duration> = load.block_on(async {
+            let mut times = Vec::new();
+            for path in PATHS.iter().cycle().take(SINGLE) {
+                let sent = Instant::now();
+                send(&mut sender, path, body.clone()).await;
+                times.push(sent.elapsed());
+            }
+            times
+        });
+        times.sort_unstable();
+        println!("{when}: p50 {:.1?}, the slowest {:.1?}", times[SINGLE / 2], times[SINGLE - 1]);
+    };
+    single("before");
+    let (opened, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (connections, streams) = IDLE;
+    std::thread::scope(|scope| {
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let (opened, ended) = (&opened, &ended);
+        scope.spawn(move || {
+            idle.block_on(async {
+                for sender in connect::<Never>(gate, ca, connections).await {
+                    for _ in 0..streams {
+                        tokio::spawn(hold_stream(sender.clone(), opened.clone(), ended.clone()));
+                    }
+                }
+                stopped.await.ok();
+            });
+        });
+        while opened.load(Ordering::Relaxed) < connections * streams {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        single(&format!(
+            "beside {connections} connections of {streams} idle streams (to reach: at most 20 ms)"
+        ));
+        let ended = ended.load(Ordering::Relaxed);
+        println!("idle streams that the server ended meanwhile, and that came back: {ended}");
+        stop.send(()).unwrap();
+    });
+    single("afterwards");
+}
+
+/// Holds one stream of a connection, for as long as the connection lasts.
+async fn hold_stream(mut sender: SendRequest<Never>, opened: Arc<AtomicUsize>, ended: Arc<AtomicUsize>) {
+    while sender.ready().await.is_ok() {
+        let request = Request::post("https://localhost/validate").body(Never).unwrap();
+        let answer = sender.send_request(request);
+        opened.fetch_add(1, Ordering::Relaxed);
+        answer.await.ok();
+        ended.fetch_add(1, Ordering::Relaxed);
     }
 }
 

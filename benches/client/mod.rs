@@ -3,7 +3,7 @@
 
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
@@ -17,7 +17,12 @@ use tokio_rustls::TlsConnector;
 pub type Sender = SendRequest<Full<Bytes>>;
 
 /// So many connections to a server at that address whose certificate that CA (PEM) has signed.
-pub async fn connect(at: SocketAddr, ca: &str, connections: usize) -> Vec<Sender> {
+pub async fn connect<B>(at: SocketAddr, ca: &str, connections: usize) -> Vec<SendRequest<B>>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

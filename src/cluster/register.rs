@@ -592,7 +592,10 @@ mod tests {
             let ours = conditions.into_iter().find(|it| it["name"] == "may-matter-to-a-policy");
             ours.map(|it| it["expression"].as_str().unwrap().to_owned())
         };
-        let resources = |configuration: &serde_json::Value| configuration["webhooks"].to_string();
+        let resources = |configuration: &serde_json::Value| {
+            let hooks = configuration["webhooks"].as_array().unwrap();
+            hooks.iter().map(|hook| hook["rules"].to_string()).collect::<String>()
+        };
 
         let (mutating, validating) = configured(of(vec![embedded_baseline().unwrap()]));
         for configuration in [&mutating, &validating] {

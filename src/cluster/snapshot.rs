@@ -253,7 +253,10 @@ mod tests {
         ];
         for object in objects {
             let kept = stripped(object["kind"].as_str().unwrap(), &object);
-            assert_eq!(facts(&kept), facts(&object));
+            // A class's parameters may hold secrets, and no rule asks a cluster's class for them.
+            let mut read = object;
+            read.as_object_mut().unwrap().remove("parameters");
+            assert_eq!(facts(&kept), facts(&read));
             assert!(!kept.to_string().contains("hush"), "{kept}");
         }
     }
