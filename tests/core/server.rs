@@ -221,7 +221,14 @@ async fn large_bodies_wait_for_each_other_and_not_for_those_that_wait_on_their_c
     let crowd = gate.http2().await;
     let sent: Vec<_> = (0..5).map(|_| tokio::spawn(crowd.begin("/validate", begun()))).collect();
     gate.until("volgate_reviews_total{endpoint=\"validate\",operation=\"unknown\",kind=\"other\",verdict=\"overloaded\"} ", |count| count == 2).await;
-    assert_eq!(sent.iter().filter(|sent| sent.is_finished()).count(), 2);
+    // The answers are counted before they have arrived.
+    let answered = || sent.iter().filter(|sent| sent.is_finished()).count();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while answered() < 2 {
+        assert!(Instant::now() < deadline, "only {} are answered", answered());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(answered(), 2, "the others wait");
     stopped.abort();
     sent.iter().for_each(tokio::task::JoinHandle::abort);
     gate.stop().await;
