@@ -40,6 +40,7 @@ mod since;
 mod snapshot;
 mod state;
 mod test;
+mod texts;
 mod values;
 mod version;
 mod walk;

@@ -1,6 +1,6 @@
 //! The lines of an input around a place, with marks under them.
 
-use crate::check::{Input, Spot};
+use crate::check::{FAR, Input, Spot};
 use crate::source::Source;
 use annotate_snippets::{AnnotationKind, Group, Level, Snippet};
 use std::borrow::Cow;
@@ -8,8 +8,6 @@ use std::ops::Range;
 
 /// A line of more bytes than this, as of minified JSON, is shown only around the place.
 const LONG_LINE: usize = 500;
-/// Places that are so many bytes apart are not shown in one excerpt.
-const FAR: usize = 4_000;
 /// How many bytes of a long line are shown on each side.
 const AROUND: usize = 60;
 
@@ -27,7 +25,7 @@ pub(super) fn excerpt<'i>(
     // What stands far from the place is shown by itself, so that no excerpt is longer than its few lines.
     let (related, far): (Vec<_>, Vec<_>) = related
         .into_iter()
-        .partition(|(other, _)| other.start.max(spot.start) - other.start.min(spot.start) <= FAR);
+        .partition(|(other, _)| source.distance(other.start, spot.start) <= FAR);
     let starts = related.iter().map(|(other, _)| other.start).chain([spot.start]);
     let from = starts.clone().min().unwrap_or(spot.start);
     let to = starts.max().unwrap_or(spot.start);
