@@ -34,8 +34,8 @@ use jiff::civil::Date;
 use json_patch::Patch;
 use manifest::text;
 pub use manifest::{Manifest, manifests};
-pub(crate) use reading::read_faults;
 use reading::MOST_TOLD;
+pub(crate) use reading::read_faults;
 use repeats::Repeats;
 use said::{Said, Sort};
 use serde_json::Value;
@@ -281,10 +281,7 @@ impl Report<'_> {
 pub(crate) const FAR: usize = 4_000;
 
 /// Works on every item, a share of them on each core; the results stand in the order of the items.
-pub(crate) fn in_parallel<'t, T: Sync, R: Send>(
-    items: &'t [T],
-    work: impl Fn(&'t T) -> R + Sync,
-) -> Vec<R> {
+pub(crate) fn in_parallel<'t, T: Sync, R: Send>(items: &'t [T], work: impl Fn(&'t T) -> R + Sync) -> Vec<R> {
     // A thread costs about as much as judging this many small objects.
     const WORTH_A_THREAD: usize = 64;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

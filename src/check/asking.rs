@@ -1,6 +1,8 @@
 //! Whether a verdict depends on other objects: what asks for none is final before the others are known.
 
-use crate::facts::{ClaimFacts, ClassFacts, ConfigFacts, ConfigKind, NamespaceFacts, NodeFacts, OwnerFacts, VolumeFacts};
+use crate::facts::{
+    ClaimFacts, ClassFacts, ConfigFacts, ConfigKind, NamespaceFacts, NodeFacts, OwnerFacts, VolumeFacts,
+};
 use crate::lookup::{Available, Lookup, LookupKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

@@ -98,7 +98,8 @@ pub fn excuse_by_comments(report: &mut Report<'_>, inputs: &[Input], policies: &
             commented.excuse(located, line, policies);
         }
     }
-    let notices = commented.iter().flat_map(|(index, commented)| commented.notices(*index, policies)).collect();
+    let notices =
+        commented.iter().flat_map(|(index, commented)| commented.notices(*index, policies)).collect();
     add_notices(report, notices);
 }
 

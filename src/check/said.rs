@@ -3,7 +3,8 @@
 use super::manifest::Manifest;
 use super::reading::{MOST_TOLD, tell_some};
 use super::{
-    ByComment, Change, Fault, Input, Located, Notice, Object, Report, Run, Spot, Tally, Unread, What, misnamed,
+    ByComment, Change, Fault, Input, Located, Notice, Object, Report, Run, Spot, Tally, Unread, What,
+    misnamed,
 };
 use crate::facts::Facts;
 use crate::model::FieldPath;
@@ -54,7 +55,9 @@ impl Said {
             related.iter_mut().map(|(spot, _)| spot).chain(comment).chain([spot])
         });
         let faults = self.faults.iter_mut().filter_map(|(_, _, fault)| fault.spot.as_mut());
-        findings.chain(faults).chain(self.notices.iter_mut().filter_map(|(_, _, notice)| notice.spot.as_mut()))
+        findings
+            .chain(faults)
+            .chain(self.notices.iter_mut().filter_map(|(_, _, notice)| notice.spot.as_mut()))
     }
 
     /// Adds what was said of other inputs.
@@ -79,7 +82,8 @@ impl Said {
         let name = |input: usize| inputs.get(input).map_or("", |input| &input.source.name);
         for (input, seen) in std::mem::take(&mut self.strangers) {
             if let more @ 1.. = seen.saturating_sub(MOST_TOLD) {
-                let message = format!("{more} more documents or items of {} are no Kubernetes objects", name(input));
+                let message =
+                    format!("{more} more documents or items of {} are no Kubernetes objects", name(input));
                 self.faults.push((Sort::Strangers, input, Fault { spot: None, message, help: None }));
             }
         }

@@ -7,7 +7,8 @@ use super::comments::{add_notices, excuse_in};
 use super::said::{Said, Sort};
 use super::update::Before;
 use super::{
-    FAR, Fault, Input, Manifest, Notice, Repeats, Report, Run, Spot, Tally, in_parallel, manifests, reading, state,
+    FAR, Fault, Input, Manifest, Notice, Repeats, Report, Run, Spot, Tally, in_parallel, manifests, reading,
+    state,
 };
 use crate::engine::Engine;
 use crate::facts::Facts;
@@ -196,7 +197,8 @@ impl<'r, F: Sync> Stream<'r, F> {
         said.faults.iter_mut().for_each(|(_, input, _)| *input = index);
         said.notices.iter_mut().for_each(|(_, input, _)| *input = index);
         let strangers: usize = said.strangers.values().sum();
-        said.strangers = (strangers > 0).then(|| (input.part_of.unwrap_or(index), strangers)).into_iter().collect();
+        said.strangers =
+            (strangers > 0).then(|| (input.part_of.unwrap_or(index), strangers)).into_iter().collect();
         let mut of_comments = None;
         if self.comments {
             of_comments = excuse_in(input, index, said.findings.iter_mut(), self.run.policies);
@@ -204,7 +206,8 @@ impl<'r, F: Sync> Stream<'r, F> {
         let shown = if self.whole.contains(&index) {
             input.shown(input.source.clone())
         } else {
-            let comments = of_comments.iter_mut().flatten().filter_map(|notice: &mut Notice| notice.spot.as_mut());
+            let comments =
+                of_comments.iter_mut().flatten().filter_map(|notice: &mut Notice| notice.spot.as_mut());
             shorten(input, &mut said, comments)
         };
         if let Some(notices) = of_comments {
@@ -215,7 +218,10 @@ impl<'r, F: Sync> Stream<'r, F> {
     }
 
     /// Judges what had to wait, and puts the report together. `read` reads a text once more: it must be what it was.
-    pub fn finish(mut self, read: impl Fn(&F) -> Result<Input, Fault> + Sync) -> (Report<'static>, Vec<Input>) {
+    pub fn finish(
+        mut self,
+        read: impl Fn(&F) -> Result<Input, Fault> + Sync,
+    ) -> (Report<'static>, Vec<Input>) {
         for claim in std::mem::take(&mut self.claims) {
             // It was written by this run.
             if let Ok(claim) = serde_json::from_str::<Value>(&claim) {
@@ -276,7 +282,8 @@ impl<'r, F: Sync> Stream<'r, F> {
         };
         let judged: Vec<(usize, &Manifest<'_>)> = numbered(&manifests).filter(is_waiting).collect();
         let engine = Engine { policies: self.run.policies, lookup: &self.lookup, today: self.run.today };
-        let verdicts = in_parallel(&judged, |(_, manifest)| self.run.verdict(manifest, &engine, &self.before));
+        let verdicts =
+            in_parallel(&judged, |(_, manifest)| self.run.verdict(manifest, &engine, &self.before));
         for ((nth, manifest), verdict) in judged.into_iter().zip(verdicts) {
             if let Some((_, _, said)) = all.get_mut(manifest.input) {
                 self.run.conclude((nth, manifest), verdict, &inputs, said, &mut self.tally);
@@ -284,7 +291,8 @@ impl<'r, F: Sync> Stream<'r, F> {
         }
         for (input, (index, _, said)) in inputs.iter().zip(all) {
             let shown = self.complete(index, input, said);
-            if let Some(known) = self.inputs.get_mut(index).filter(|known| known.documents().next().is_none()) {
+            if let Some(known) = self.inputs.get_mut(index).filter(|known| known.documents().next().is_none())
+            {
                 *known = shown;
             }
         }

@@ -409,9 +409,10 @@ fn narrow(
 
 /// What mutation changes in the objects of one text.
 fn changes_of<'r>(report: &'r Report<'_>, input: usize) -> impl Iterator<Item = &'r Change> {
-    report.changes.iter().filter(move |change| {
-        report.objects.get(change.manifest).is_some_and(|object| object.input == input)
-    })
+    report
+        .changes
+        .iter()
+        .filter(move |change| report.objects.get(change.manifest).is_some_and(|object| object.input == input))
 }
 
 /// Shows or writes what changes in one text: the volumes that it was given, and what mutation changes beyond that.

@@ -79,7 +79,8 @@ impl Given {
             let mut stream = Stream::new(&run, old, comments);
             // Verdicts rest on all policies: where some are among the manifests, it begins once more with them.
             let is_unknown = with_policies && self.found.inputs.is_empty();
-            faults = texts.pass_to(&mut stream, |manifest| with_policies && input_policies::is_policy(manifest));
+            faults =
+                texts.pass_to(&mut stream, |manifest| with_policies && input_policies::is_policy(manifest));
             if !is_unknown || !stream.keeps_any() {
                 judging();
                 break stream.finish(|place| texts.read_again(place));

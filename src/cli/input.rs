@@ -265,13 +265,23 @@ pub(super) fn too_large() -> String {
     format!("it has more than {} MiB", MOST_BYTES >> 20)
 }
 
-/// All bytes, unless they are too many.
+/// How much is read at once.
+const BLOCK: u64 = 1 << 20;
+
+/// All bytes, unless they are too many. Behind a NUL byte there is nothing to read: no manifest has one, and a device such as
+/// /dev/zero does not end.
 pub(super) fn bounded(from: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let read = from.take(MOST_BYTES + 1).read_to_end(&mut bytes);
-    match read {
-        Err(error) => Err(error.to_string()),
-        Ok(_) if bytes.len() as u64 > MOST_BYTES => Err(too_large()),
-        Ok(_) => Ok(bytes),
+    let mut from = from.take(MOST_BYTES + 1);
+    loop {
+        let known = bytes.len();
+        let read = from.by_ref().take(BLOCK.max(known as u64)).read_to_end(&mut bytes);
+        let read = read.map_err(|error| error.to_string())?;
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(too_large());
+        }
+        if read == 0 || bytes.get(known..).is_some_and(|new| new.contains(&0)) {
+            return Ok(bytes);
+        }
     }
 }

@@ -53,7 +53,13 @@ pub(super) struct Texts(Vec<Text>);
 
 impl Texts {
     /// Adds a file; `after` faults were found before it. What is no regular file can be read once, and is read at once.
-    pub(super) fn add_file(&mut self, path: PathBuf, name: &str, named: bool, after: usize) -> Result<(), Fault> {
+    pub(super) fn add_file(
+        &mut self,
+        path: PathBuf,
+        name: &str,
+        named: bool,
+        after: usize,
+    ) -> Result<(), Fault> {
         let is_regular = std::fs::metadata(&path).map_or(true, |meta| meta.is_file());
         let origin = if is_regular {
             Origin::File(path)
@@ -120,7 +126,8 @@ impl Texts {
                 bytes += own;
                 own <= PORTION && (bytes <= PORTION || bytes == own)
             });
-            let portion: Vec<(usize, &Text)> = small.enumerate().map(|(at, text)| (next + at, text)).collect();
+            let portion: Vec<(usize, &Text)> =
+                small.enumerate().map(|(at, text)| (next + at, text)).collect();
             next += portion.len().max(1);
             let read = in_parallel(&portion, |(index, text)| {
                 let bytes = text.all().map_err(|why| (text.after, unreadable(&text.name, &why)))?;
@@ -323,9 +330,11 @@ impl<R: Read> Parts<R> {
                 self.fill()?;
             }
             let is_json = self.from == 0 && self.rest.trim_ascii_start().starts_with(b"{");
-            let found = self.rest.get(searched..).filter(|_| !is_json).and_then(|rest| {
-                rest.windows(SEPARATOR.len()).position(|window| window == SEPARATOR)
-            });
+            let found = self
+                .rest
+                .get(searched..)
+                .filter(|_| !is_json)
+                .and_then(|rest| rest.windows(SEPARATOR.len()).position(|window| window == SEPARATOR));
             match found {
                 Some(at) => break searched + at + 1,
                 None if self.at_end => break self.rest.len(),

@@ -23,9 +23,8 @@ pub(super) fn excerpt<'i>(
     let related: Vec<&(Spot, String)> =
         related.iter().filter(|(other, _)| other.input == spot.input).collect();
     // What stands far from the place is shown by itself, so that no excerpt is longer than its few lines.
-    let (related, far): (Vec<_>, Vec<_>) = related
-        .into_iter()
-        .partition(|(other, _)| source.distance(other.start, spot.start) <= FAR);
+    let (related, far): (Vec<_>, Vec<_>) =
+        related.into_iter().partition(|(other, _)| source.distance(other.start, spot.start) <= FAR);
     let starts = related.iter().map(|(other, _)| other.start).chain([spot.start]);
     let from = starts.clone().min().unwrap_or(spot.start);
     let to = starts.max().unwrap_or(spot.start);

@@ -16,6 +16,7 @@ mod fuzz_corpus;
 mod generated;
 mod growth;
 mod policies;
+mod portions;
 mod properties;
 mod reports;
 mod repository;
