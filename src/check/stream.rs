@@ -67,7 +67,8 @@ pub struct Stream<'r, F> {
     /// The inputs that are kept as they are.
     whole: HashSet<usize>,
     waiting: Vec<Waiting<F>>,
-    waiting_bytes: usize,
+    /// How much more text of those that wait may be kept with its documents, in bytes.
+    room: usize,
 }
 
 impl<'r, F: Sync> Stream<'r, F> {
@@ -88,8 +89,14 @@ impl<'r, F: Sync> Stream<'r, F> {
             inputs: Vec::new(),
             whole: HashSet::new(),
             waiting: Vec::new(),
-            waiting_bytes: 0,
+            room: MOST_WAITING,
         }
+    }
+
+    /// The same that keeps at most so many bytes of text for objects that depend on others.
+    #[must_use]
+    pub fn with_room(self, room: usize) -> Self {
+        Self { room, ..self }
     }
 
     /// How many texts it has read.
@@ -180,8 +187,8 @@ impl<'r, F: Sync> Stream<'r, F> {
     fn wait(&mut self, index: usize, input: Input, again: Again<F>, objects: Vec<usize>, said: Said) {
         let bytes = input.source.text.len();
         let text = match again {
-            _ if self.waiting_bytes + bytes <= MOST_WAITING => {
-                self.waiting_bytes += bytes;
+            _ if bytes <= self.room => {
+                self.room -= bytes;
                 Text::Read(input)
             }
             Again::Kept => Text::Unread(input.unread()),

@@ -283,6 +283,17 @@ fn judge(
         let run = given.run(args.namespace());
         run.repair_for(&verdicts(args, &run, &old, extra), &old, &wanted)
     });
+    // What is written is what is shown: with --since nothing but the files that changed.
+    let touched = extra.since.as_ref().map(|since| since.changed(&old));
+    let is_touched = |index: usize| touched.as_ref().is_none_or(|touched| touched.get(index) == Some(&true));
+    if let Some(repaired) = &mut repaired {
+        repaired.repairs.retain(|repair| is_touched(repair.input));
+        for (index, (input, old)) in repaired.inputs.iter_mut().zip(&old).enumerate() {
+            if !is_touched(index) {
+                *input = old.clone();
+            }
+        }
+    }
     if let Some(repaired) = repaired.as_ref().filter(|repaired| changes.after && !repaired.repairs.is_empty())
     {
         given.set_inputs(repaired.inputs.clone(), &args.policy)?;
@@ -305,7 +316,8 @@ fn judge(
         match &changes.folder {
             Some(folder) => patch_folder::write(folder, &component(&repaired.repairs, after))?,
             None => {
-                for (index, (old, new)) in old.iter().zip(&repaired.inputs).enumerate() {
+                let texts = old.iter().zip(&repaired.inputs).enumerate();
+                for (index, (old, new)) in texts.filter(|(index, _)| is_touched(*index)) {
                     if let Err(fault) = change(changes, index, (old, new), after, &mut diffs) {
                         unwritten += changes_of(after, index).count();
                         repaired.repairs.retain(|repair| repair.input != index);

@@ -1,6 +1,7 @@
 //! The lines of an input around a place, with marks under them.
 
 use crate::check::{FAR, Input, Spot};
+use crate::model::printable_name;
 use crate::source::Source;
 use annotate_snippets::{AnnotationKind, Group, Level, Snippet};
 use std::borrow::Cow;
@@ -37,7 +38,7 @@ pub(super) fn excerpt<'i>(
         let primary = AnnotationKind::Primary.span(mark);
         let snippet = Snippet::source(text).line_start(at.line);
         // The renderer would count the column from the piece's start.
-        let place = format!("{}:{}:{}", source.name, at.line, at.column);
+        let place = format!("{}:{}:{}", printable_name(&source.name), at.line, at.column);
         let place = Level::NOTE.with_name("at").message(place);
         let group = group.element(snippet.annotation(labelled(primary, label))).element(place);
         return apart(group, source, &far);
@@ -48,11 +49,11 @@ pub(super) fn excerpt<'i>(
         first_line(text, start..end)
     };
     let mut snippet = Snippet::source(text)
-        .path(source.name.as_str())
+        .path(printable_name(&source.name))
         .line_start(source.position(window.start).line)
         .annotation(labelled(AnnotationKind::Primary.span(inside(spot)), label));
     for (other, note) in related {
-        snippet = snippet.annotation(AnnotationKind::Context.span(inside(other)).label(note.as_str()));
+        snippet = snippet.annotation(AnnotationKind::Context.span(inside(other)).label(printable_name(note)));
     }
     apart(group.element(snippet), source, &far)
 }
@@ -62,9 +63,9 @@ fn apart<'i>(mut group: Group<'i>, source: &'i Source, places: &[&'i (Spot, Stri
     for (spot, note) in places {
         let (text, mark) = around(source, spot);
         let snippet = Snippet::source(text)
-            .path(source.name.as_str())
+            .path(printable_name(&source.name))
             .line_start(source.position(spot.start).line)
-            .annotation(AnnotationKind::Context.span(mark).label(note.as_str()));
+            .annotation(AnnotationKind::Context.span(mark).label(printable_name(note)));
         group = group.element(snippet);
     }
     group

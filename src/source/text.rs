@@ -296,7 +296,7 @@ mod tests {
             assert_eq!(short.distance(byte, kept.place(at(7))), at(line) - at(7));
         }
         // What comes of it can be cut once more, and the end of a text is a place in it.
-        let (shorter, again) = short.only([kept.place(at(31))..kept.place(at(31))]);
+        let (shorter, again) = short.only(std::iter::once(kept.place(at(31))..kept.place(at(31))));
         assert_eq!(shorter.position(again.place(kept.place(at(31)))), whole.position(at(31)));
         let (end, kept) = whole.only(std::iter::once(whole.text.len()..whole.text.len()));
         assert_eq!(end.position(kept.place(whole.text.len())), whole.position(whole.text.len()));
@@ -312,7 +312,7 @@ mod tests {
         for byte in 0..part.text.len() {
             assert_eq!(part.position(byte), whole.position(byte + 9));
         }
-        let (kept, place) = part.only([5..6]);
+        let (kept, place) = part.only(std::iter::once(5..6));
         assert_eq!(kept.position(place.place(6)), whole.position(15));
     }
 

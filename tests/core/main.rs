@@ -23,5 +23,6 @@ mod repository;
 #[cfg(feature = "serve")]
 mod server;
 mod since;
+mod update;
 mod ways_in;
 mod yaml;

@@ -42,7 +42,7 @@ fn input((name, text): &Text) -> Input {
 
 /// The report of a run that gets so many texts at once, and reads those again that it does not keep.
 fn in_portions(run: &Run<'_>, texts: &[Text], most: usize) -> (Report<'static>, Vec<Input>) {
-    let mut stream = Stream::new(run, &[], true);
+    let mut stream = Stream::new(run, &[], true).with_room(20_000);
     for (at, portion) in texts.chunks(most).enumerate() {
         let portion = portion.iter().enumerate();
         let portion = portion.map(|(nth, text)| (input(text), Again::From(at * most + nth))).collect();
@@ -64,13 +64,12 @@ fn a_portion_at_a_time_says_the_same_in_every_form() {
     for folder in ["tests/cli", "tests/fixtures", "policies/tests"] {
         files(&root(folder), &mut texts);
     }
-    // More than is kept for later.
-    texts.extend((0..4_000).map(|index| (format!("many/{index}.yaml"), manifest(index))));
-    assert!(texts.iter().map(|(_, text)| text.len()).sum::<usize>() > 2 << 20);
+    texts.extend((0..400).map(|index| (format!("many/{index}.yaml"), manifest(index))));
+    assert!(texts.iter().map(|(_, text)| text.len()).sum::<usize>() > 200_000, "more than is kept for later");
     let set = baseline_and(&[]);
     let run = Run::new(&set, TODAY);
     let wanted = whole(&run, &texts);
-    for most in [7, 1_000] {
+    for most in [7, 200] {
         let (report, inputs) = in_portions(&run, &texts, most);
         for (format, wanted) in FORMATS.into_iter().zip(&wanted) {
             let said = render(format, &report, &inputs, &Options::default());
@@ -82,21 +81,21 @@ fn a_portion_at_a_time_says_the_same_in_every_form() {
 
 #[test]
 fn a_text_that_changed_is_a_fault_and_the_others_are_judged() {
-    let texts: Vec<Text> = (0..6_000).map(|index| (format!("{index}.yaml"), manifest(index))).collect();
+    let texts: Vec<Text> = (0..60).map(|index| (format!("{index}.yaml"), manifest(index))).collect();
     let set = baseline_and(&[]);
     let run = Run::new(&set, TODAY);
-    let mut stream = Stream::new(&run, &[], true);
+    let mut stream = Stream::new(&run, &[], true).with_room(0);
     stream.add(
         texts.iter().enumerate().map(|(index, text)| (input(text), Again::From(index))).collect(),
         |_| false,
     );
     let (report, _) = stream.finish(|index| {
         let fault = Fault { spot: None, message: format!("{index} changed"), help: None };
-        if *index == 5_000 || *index == 5_001 { Err(fault) } else { Ok(input(&texts[*index])) }
+        if *index == 40 || *index == 41 { Err(fault) } else { Ok(input(&texts[*index])) }
     });
     let faults: Vec<&str> = report.faults.iter().map(|fault| fault.message.as_str()).collect();
     // The other of the two needs no other object, and is not read again.
-    assert_eq!(faults, ["5001 changed"]);
+    assert_eq!(faults, ["41 changed"]);
     let (all, _) = in_portions(&run, &texts, 1_000);
     assert_eq!(report.judged + 1, all.judged);
 }
@@ -120,16 +119,18 @@ fn texts_alone() {
             taken.most
         };
         held(64);
-        let (few, many) = (held(1_000), held(9_000));
-        let each = many.saturating_sub(few) / 8_000;
+        let (few, many) = (held(1_000), held(5_000));
+        let each = many.saturating_sub(few) / 4_000;
         println!("kind {nth}: {each} bytes for each object more ({few} for 1000)");
-        assert!(each < 3_000, "{each} bytes for each object of kind {nth}");
+        // Of a claim the patch is kept as well, with the class that it is given.
+        let most = if nth == 2 { 12_000 } else { 5_000 };
+        assert!(each < most, "{each} bytes for each object of kind {nth}");
     }
 }
 
 /// How many objects were judged of so many texts, of which only some are there at a time.
-fn judged_one_by_one(run: &Run<'_>, count: usize, made: &dyn Fn(usize) -> Text) -> usize {
-    let mut stream = Stream::new(run, &[], true);
+fn judged_one_by_one(run: &Run<'_>, count: usize, made: &(dyn Fn(usize) -> Text + Sync)) -> usize {
+    let mut stream = Stream::new(run, &[], true).with_room(0);
     let all: Vec<usize> = (0..count).collect();
     for portion in all.chunks(250) {
         let portion = portion.iter().map(|index| (input(&made(*index)), Again::From(*index))).collect();
