@@ -45,6 +45,7 @@ pub use comments::excuse_by_comments;
 pub use not_judged::{NotJudged, ObjectKind, Tally, What};
 pub use since::keep_changed;
 pub use state::every_kind;
+pub(crate) use state::kinds;
 pub use summary::{Summary, effective};
 
 /// A text and its documents. A copy is cheap: the documents are shared.

@@ -251,7 +251,11 @@ async fn leaves_alone_what_is_not_of_its_node() {
     node.ask("pvc-later", |_| {}).await;
     node.phase("pvc-later", Phase::Ready).await;
     assert_eq!(node.volume("pvc-labelled").await.status, None);
-    assert!(node.log().contains("name different nodes; it is left alone volume=\"pvc-labelled\""), "{}", node.log());
+    assert!(
+        node.log().contains("name different nodes; it is left alone volume=\"pvc-labelled\""),
+        "{}",
+        node.log()
+    );
 }
 
 #[tokio::test]
