@@ -14,6 +14,7 @@ mod faults;
 mod kubectl_yaml;
 mod live;
 mod manifests;
+mod map;
 mod provisioner;
 mod registration;
 mod rendering;
