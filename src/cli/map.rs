@@ -89,6 +89,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             map: builder.finish(),
             source: source(&state, &found),
             told: loaded.notice.into_iter().collect(),
+            is_whole: true,
         }
     };
     let events = args.what_if.iter().map(|event| made.map.what_if(event).map_err(|why| anyhow!(why)));
@@ -100,7 +101,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     for told in &made.told {
         complain(&format!("volgate: {told}\n"));
     }
-    Ok(tell(vec![state, found]))
+    let is_whole = tell(vec![state, found]) && made.is_whole;
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
 /// A map, what it was made of, and what a person should know beside it.
@@ -108,6 +110,8 @@ struct Made {
     map: StorageMap,
     source: String,
     told: Vec<String>,
+    /// Whether all of the cluster could be read.
+    is_whole: bool,
 }
 
 /// The objects of files, those of a cluster's state first.
@@ -127,8 +131,8 @@ fn source(state: &Found, found: &Found) -> String {
     }
 }
 
-/// Says what could not be read.
-fn tell(read: Vec<Found>) -> ExitCode {
+/// Says what could not be read; whether all could be.
+fn tell(read: Vec<Found>) -> bool {
     let mut failed = false;
     for found in read {
         let Found { inputs, faults, notices, folders, .. } = found;
@@ -142,7 +146,7 @@ fn tell(read: Vec<Found>) -> ExitCode {
             complain(&format!("{}\n", text.trim_end()));
         }
     }
-    if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
+    !failed
 }
 
 #[cfg(feature = "cluster")]
@@ -164,8 +168,9 @@ fn live(args: &Args, state: &Found, found: &Found) -> Result<Made> {
         if map.nodes.is_empty() && map.workloads.is_empty() && !unread.is_empty() {
             return Err(anyhow!("nothing can be read of the cluster: {}", unread.join("; ")));
         }
+        let is_whole = unread.is_empty();
         let told = loaded.notice.into_iter().chain(unread).collect();
-        Ok(Made { map, source: "the live cluster".to_owned(), told })
+        Ok(Made { map, source: "the live cluster".to_owned(), told, is_whole })
     })
 }
 

@@ -156,16 +156,22 @@ fn size(bytes: u64) -> String {
     }
 }
 
+/// A number with its noun.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 fn head(page: &mut String, map: &StorageMap, source: &str) {
     let pods: usize = map.workloads.iter().map(|workload| workload.pods.len()).sum();
     let _ = writeln!(
         page,
-        "<h1>Storage map</h1>\n<p class=\"soft\">{}: {} nodes, {} volumes, {} claims, {} workloads, {pods} pods.</p>",
+        "<h1>Storage map</h1>\n<p class=\"soft\">{}: {}, {}, {}, {}, {}.</p>",
         Text(source),
-        map.nodes.len(),
-        map.volumes.len(),
-        map.claims.len(),
-        map.workloads.len(),
+        counted(map.nodes.len(), "node"),
+        counted(map.volumes.len(), "volume"),
+        counted(map.claims.len(), "claim"),
+        counted(map.workloads.len(), "workload"),
+        counted(pods, "pod"),
     );
     page.push_str("<table><tr><th>Durability</th><th>The data is lost when</th><th>Workloads with data there</th></tr>\n");
     for word in SCALE {
@@ -294,7 +300,12 @@ fn card(group: &[&MapWorkload]) -> String {
     }
     let more: i64 = group.iter().map(|workload| workload.more_pods).fold(0, i64::saturating_add);
     if pods > 0 {
-        let _ = write!(text, "<details><summary>{pods} pods on {} nodes</summary><ul>", by_node.len());
+        let _ = write!(
+            text,
+            "<details><summary>{} on {}</summary><ul>",
+            counted(pods, "pod"),
+            counted(by_node.len(), "node")
+        );
         let count = by_node.len();
         for (node, pods) in by_node.into_iter().take(MOST_NAMES) {
             let _ = write!(
@@ -368,8 +379,8 @@ fn nodes(map: &StorageMap) -> String {
     }
     if !empty.is_empty() {
         part.add(&format!(
-            "<p class=\"card\">{} nodes without pods and volumes: {}</p>\n",
-            empty.len(),
+            "<p class=\"card\">{} without pods and volumes: {}</p>\n",
+            counted(empty.len(), "node"),
             names(empty.iter())
         ));
     }
@@ -395,7 +406,7 @@ fn node_card(
     }
     text.push_str("</h3>\n");
     if let Some((pods, data)) = counts {
-        let _ = write!(text, "<p>{pods} pods; data: ");
+        let _ = write!(text, "<p>{}; data: ", counted(*pods, "pod"));
         for (word, count) in data {
             let _ = write!(text, "{} {count} ", badge(word.as_str(), word.as_str()));
         }
@@ -414,7 +425,12 @@ fn node_card(
         );
     }
     if !volumes.is_empty() {
-        let _ = writeln!(text, "<p>{} volumes on its disks: {}</p>", volumes.len(), names(volumes.iter()));
+        let _ = writeln!(
+            text,
+            "<p>{} on its disks: {}</p>",
+            counted(volumes.len(), "volume"),
+            names(volumes.iter())
+        );
     }
     text.push_str("</div>\n");
     text

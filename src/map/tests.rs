@@ -397,7 +397,7 @@ fn manifests_alone_tie_pods_to_the_disks_of_their_claims() {
         (pods(&lost.stranded), held(&lost.lost)),
         (vec!["redis-0"], vec!["claim shop/data-redis-0 Redis".into()])
     );
-    assert!(lost.notes.iter().any(|note| note.contains("have no node in the input")), "{lost:?}");
+    assert!(lost.notes.iter().any(|note| note.contains("without a node in the input: 2")), "{lost:?}");
 }
 
 #[test]

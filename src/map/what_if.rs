@@ -393,7 +393,7 @@ impl<'m> Run<'m> {
         let without_node = without_node.filter(|pod| pod.node.is_none()).count();
         if without_node > 0 && self.class.is_none() && self.claim.is_none() {
             result.notes.push(format!(
-                "{without_node} pods have no node in the input: they are counted as touched only where a volume or a label ties them to what is away"
+                "pods without a node in the input: {without_node}; they count as touched only where a volume or a label ties them to what is away"
             ));
         }
         if !self.has_nodes && self.class.is_none() && self.claim.is_none() {

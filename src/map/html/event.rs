@@ -2,7 +2,7 @@
 
 use super::super::WhatIf;
 use super::super::what_if::{LostData, PodGroup};
-use super::{Part, Text, badge, name_of, names, size};
+use super::{Part, Text, badge, counted, name_of, names, size};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -15,18 +15,18 @@ pub(super) fn what_if(part: &mut Part, event: &WhatIf) {
         (
             badge("lost", "lost"),
             format!(
-                "{} places, {of_products} of them with data that must last; claims of up to {}",
-                event.lost.len(),
+                "{}, {of_products} with data that must last; claims of up to {}",
+                counted(event.lost.len(), "place"),
                 size(event.lost_bytes)
             ),
         ),
-        (badge("range", "may be lost"), format!("{} places", event.may_be_lost.len())),
-        (badge("reach", "out of reach"), format!("{} places", event.out_of_reach.len())),
-        (badge("stranded", "stranded Pending"), format!("{} pods", count(&event.stranded))),
-        (badge("empty", "comes back empty"), format!("{} pods", count(&event.back_empty))),
-        (badge("back", "comes back"), format!("{} pods", count(&event.back))),
-        (badge("gone", "not made again"), format!("{} pods", count(&event.gone))),
-        (badge("back", "not touched"), format!("{} workloads", event.untouched.len())),
+        (badge("range", "may be lost"), counted(event.may_be_lost.len(), "place")),
+        (badge("reach", "out of reach"), counted(event.out_of_reach.len(), "place")),
+        (badge("stranded", "stranded Pending"), counted(count(&event.stranded), "pod")),
+        (badge("empty", "comes back empty"), counted(count(&event.back_empty), "pod")),
+        (badge("back", "comes back"), counted(count(&event.back), "pod")),
+        (badge("gone", "not made again"), counted(count(&event.gone), "pod")),
+        (badge("back", "not touched"), counted(event.untouched.len(), "workload")),
     ];
     for (badge, words) in lines {
         let _ = writeln!(text, "<li>{badge} {words}</li>");
