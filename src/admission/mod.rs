@@ -26,6 +26,7 @@ use object::Budget;
 use request::{Envelope, Request};
 use scale::{Scalable, Scaled};
 use serde_json::Value;
+use std::borrow::Cow;
 
 pub use kinds::{JUDGED, JudgedKind, OTHER_KIND};
 pub use object::MAX_VALUES;
@@ -64,9 +65,13 @@ fn answer(
     judge_scale: impl FnOnce(&Scale<'_>, Option<&Value>) -> Result<Verdict, FactsFault>,
 ) -> Answer {
     // What is no UTF-8 is read with its bad bytes replaced, for the uid alone.
-    let text = String::from_utf8_lossy(bytes);
-    let bad_byte = || std::str::from_utf8(bytes).err().map(|error| error.valid_up_to());
-    let encoding = bad_byte().map(|at| format!("the body is not UTF-8 at byte {at}"));
+    let (text, encoding) = match std::str::from_utf8(bytes) {
+        Ok(text) => (Cow::Borrowed(text), None),
+        Err(error) => {
+            let fault = format!("the body is not UTF-8 at byte {}", error.valid_up_to());
+            (String::from_utf8_lossy(bytes), Some(fault))
+        }
+    };
     let (envelope, fault) = Envelope::read(&text);
     let fault = encoding.or(fault);
     let Some(request) = envelope.request() else { return respond::nameless(fault.as_deref()) };

@@ -81,10 +81,13 @@ pub(super) fn host_path(
     provisioners: &[(&[String], &[String])],
 ) -> Written {
     let kinds = Kinds { volumes: true, ..PODS };
-    let own = "{'name': '', 'path': object.spec.hostPath.path, 'type': has(object.spec.hostPath.type) ? \
-               object.spec.hostPath.type : ''}";
+    // The API server wants all values of a map to be of one declared type.
+    let own = "{'name': dyn(''), 'path': dyn(object.spec.hostPath.path), 'type': dyn(has(object.spec.hostPath.type) ? \
+               object.spec.hostPath.type : '')}";
     let local = match local_volumes {
-        true => "has(object.spec.local) ? [{'name': '', 'path': object.spec.local.path, 'type': '*'}] : []",
+        true => {
+            "has(object.spec.local) ? [{'name': dyn(''), 'path': dyn(object.spec.local.path), 'type': dyn('*')}] : []"
+        }
         false => "[]",
     };
     let mounts = "variables.containers.exists(c, has(c.volumeMounts) && c.volumeMounts.exists(m, m.name == h.name && \
@@ -95,15 +98,15 @@ pub(super) fn host_path(
             "asked",
             format!(
                 "request.kind.kind == 'PersistentVolume' ? (has(object.spec.hostPath) ? [{own}] : {local}) : \
-                 variables.volumes.filter(v, has(v.hostPath)).map(v, {{'name': v.name, 'path': v.hostPath.path, 'type': \
-                 has(v.hostPath.type) ? v.hostPath.type : ''}})"
+                 variables.volumes.filter(v, has(v.hostPath)).map(v, {{'name': dyn(v.name), 'path': dyn(v.hostPath.path), \
+                 'type': dyn(has(v.hostPath.type) ? v.hostPath.type : '')}})"
             ),
         )
         .variable("climbs", "variables.asked.exists(h, h.path.split('/').exists(s, s == '..'))")
         .variable(
             "paths",
             format!(
-                "variables.asked.map(h, {{'name': h.name, 'type': h.type, 'path': {}}})",
+                "variables.asked.map(h, {{'name': dyn(h.name), 'type': dyn(h.type), 'path': dyn({})}})",
                 CLEAN.replace("p.", "h.path.")
             ),
         )

@@ -239,6 +239,16 @@ fn several_directories_lie_on_one_claim() {
 }
 
 #[test]
+fn a_path_is_mounted_once() {
+    // One directory lies on the emptyDir, and the VOLUME of the image holds the other.
+    let mounted = "          volumeMounts: [{name: d, mountPath: /var/lib/cassandra/data}]\n      volumes: [{name: d, emptyDir: {}}]\n";
+    let text = fixed(&format!("{}{mounted}", DEPLOYMENT.replace("mongo:8", "cassandra:5")));
+    assert_eq!(text.matches("kind: PersistentVolumeClaim").count(), 2, "{text}");
+    assert_eq!(text.matches("mountPath: /var/lib/cassandra}").count(), 1, "{text}");
+    assert_eq!(text.matches("mountPath: /var/lib/cassandra").count(), 2, "{text}");
+}
+
+#[test]
 fn line_breaks_lists_json_and_flow_style_stay_what_they_are() {
     let new = fixed(&DEPLOYMENT.replace('\n', "\r\n"));
     assert_eq!(new.matches('\n').count(), new.matches("\r\n").count(), "{new:?}");

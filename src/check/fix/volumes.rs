@@ -145,6 +145,9 @@ fn of_volume<'w, 'a>(
 
 /// Data in the writable layer, or beneath a VOLUME of the image.
 fn of_layer<'w, 'a>(container: &'w Container<'a>, data: &LostData, paths: &[&str]) -> Option<Home<'w, 'a>> {
+    if paths.is_empty() {
+        return None;
+    }
     let holds = |outer: &str, path: &str| below(path, outer).is_some();
     // The VOLUME that holds all of it is where the image wants a volume.
     let volume = data.image_volume.as_deref();
@@ -172,31 +175,38 @@ fn of_layer<'w, 'a>(container: &'w Container<'a>, data: &LostData, paths: &[&str
         let sub_path = if several { own } else { data.sub_path.clone().filter(|_| is_data) };
         ((*path).to_owned(), sub_path)
     });
-    let mounts: Vec<_> = mounts.collect();
-    (!mounts.is_empty()).then(|| Home {
+    Some(Home {
         container,
         paths: paths.iter().map(|path| (*path).to_owned()).collect(),
         from: None,
-        mounts,
+        mounts: mounts.collect(),
         size: data.size.clone(),
         spec: None,
     })
 }
 
-/// Those of one pod volume as one.
+/// Those of one pod volume as one, and those of one new mount.
 fn merged<'w, 'a>(homes: Vec<Home<'w, 'a>>) -> Vec<Home<'w, 'a>> {
     let mut all: Vec<Home<'w, 'a>> = Vec::new();
     for home in homes {
         let volume = |home: &Home<'w, 'a>| home.from.as_ref().map(|from| from.volume.index);
-        let known = all.iter_mut().find(|known| known.from.is_some() && volume(known) == volume(&home));
-        let (Some(known), Some(new)) = (known, &home.from) else {
+        let container = |home: &Home<'w, 'a>| home.container.path(&FieldPath::root());
+        let known = all.iter_mut().find(|known| match (volume(known), volume(&home)) {
+            (Some(known), Some(new)) => known == new,
+            (None, None) => {
+                container(known) == container(&home)
+                    && home.mounts.iter().all(|mount| known.mounts.contains(mount))
+            }
+            _ => false,
+        });
+        let Some(known) = known else {
             all.push(home);
             continue;
         };
         known
             .paths
             .extend(home.paths.into_iter().filter(|path| !known.paths.contains(path)).collect::<Vec<_>>());
-        if let Some(from) = &mut known.from {
+        if let (Some(from), Some(new)) = (&mut known.from, &home.from) {
             let further: Vec<FieldPath> =
                 new.mounts.iter().filter(|mount| !from.mounts.contains(mount)).cloned().collect();
             from.mounts.extend(further);
