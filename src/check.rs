@@ -50,6 +50,7 @@ pub use not_judged::{NotJudged, ObjectKind, Tally, What};
 pub use since::keep_changed;
 pub use state::every_kind;
 pub use stream::{Again, Stream};
+pub(crate) use state::kinds;
 pub use summary::{Summary, effective};
 
 /// A text and its documents. A copy is cheap: the documents are shared.
