@@ -43,7 +43,7 @@
 //!
 //! # What is sent
 //! Only what the policies in force may have a say about ([`Registration::interest`]): a rule of a webhook for what needs no look
-//! into the object, and the condition `may-matter-to-a-policy` for the rest. A webhook that is skipped in the first round is not
+//! into the object, and the part `may-matter-to-a-policy` of the condition for the rest. A webhook that is skipped in the first round is not
 //! called again when another one changes the object, so that volgate's mutating configuration sorts behind all usual ones
 //! ([`LAST_NAME`]): it sees what they made.
 //!
@@ -94,7 +94,7 @@ struct Hook {
     name: &'static str,
     failure_policy: FailurePolicy,
     rules: Vec<RuleWithOperations>,
-    conditions: Vec<MatchCondition>,
+    condition: Option<MatchCondition>,
     /// None for objects without a namespace.
     namespaces: Option<LabelSelector>,
     objects: LabelSelector,
@@ -131,7 +131,7 @@ fn probe(namespace: &str) -> Hook {
         name: PROBE_HOOK,
         failure_policy: FailurePolicy::Ignore,
         rules: vec![rule("Namespaced", "", &["podtemplates"], &["CREATE"])],
-        conditions: Vec::new(),
+        condition: None,
         namespaces: Some(requirement(NAMESPACE_LABEL, "In", Some(vec![namespace.to_owned()]))),
         objects: requirement(PROBE_LABEL, "Exists", None),
     }
@@ -171,7 +171,7 @@ fn hooks(registration: &Registration, side: Side) -> Vec<Hook> {
         name,
         failure_policy,
         rules: namespaced_rules(side.claims(interest)),
-        conditions: std::iter::once(who).chain(conditions()).chain(matters.clone()).collect(),
+        condition: Some(all(std::iter::once(who).chain(conditions()).chain(matters.clone()))),
         namespaces: Some(registration.namespaces()),
         objects: LabelSelector::default(),
     };
@@ -194,7 +194,7 @@ fn hooks(registration: &Registration, side: Side) -> Vec<Hook> {
             name: "volumes.volgate.dev",
             failure_policy: FailurePolicy::Ignore,
             rules: volumes.into_iter().chain(classes).collect(),
-            conditions: Vec::new(),
+            condition: None,
             namespaces: None,
             objects: LabelSelector::default(),
         },
@@ -205,7 +205,7 @@ fn hooks(registration: &Registration, side: Side) -> Vec<Hook> {
                 api_versions: Some(vec![POLICY_VERSION.to_owned()]),
                 ..rule("Cluster", API_GROUP, &["storagepolicies"], &["CREATE", "UPDATE"])
             }],
-            conditions: Vec::new(),
+            condition: None,
             namespaces: None,
             objects: LabelSelector::default(),
         },
@@ -226,14 +226,14 @@ fn custom_hooks(registration: &Registration) -> Vec<Hook> {
         name,
         failure_policy,
         rules: registration.custom_resources.iter().map(custom_rule).collect(),
-        conditions: vec![
+        condition: Some(all([
             who,
             condition("not-being-deleted", "!has(object.metadata.deletionTimestamp)"),
             condition(
                 "not-the-same-as-before",
                 "request.operation != 'UPDATE' || object.?spec != oldObject.?spec",
             ),
-        ],
+        ])),
         namespaces: Some(registration.namespaces()),
         objects: LabelSelector::default(),
     };
@@ -299,6 +299,13 @@ fn rule(scope: &str, group: &str, resources: &[&str], operations: &[&str]) -> Ru
 
 fn condition(name: &str, expression: impl Into<String>) -> MatchCondition {
     MatchCondition { name: name.to_owned(), expression: expression.into() }
+}
+
+/// All of them as one, each in a line that ends with its name: the API server evaluates every condition of a webhook, whatever
+/// the others say, and each costs it as much again.
+fn all(conditions: impl IntoIterator<Item = MatchCondition>) -> MatchCondition {
+    let lines = conditions.into_iter().map(|one| format!("({}) // {}", one.expression, one.name));
+    condition("has-to-be-asked", lines.collect::<Vec<_>>().join("\n&& "))
 }
 
 /// What goes through without a call, as the engine has nothing to say of it.
@@ -385,7 +392,7 @@ pub fn configurations(
         admission_review_versions: versions(),
         client_config: registration.client(MUTATE_PATH),
         failure_policy: Some(hook.failure_policy.as_str().to_owned()),
-        match_conditions: (!hook.conditions.is_empty()).then_some(hook.conditions),
+        match_conditions: hook.condition.map(|condition| vec![condition]),
         match_policy: Some("Equivalent".to_owned()),
         namespace_selector: hook.namespaces,
         object_selector: Some(hook.objects),
@@ -400,7 +407,7 @@ pub fn configurations(
         admission_review_versions: versions(),
         client_config: registration.client(VALIDATE_PATH),
         failure_policy: Some(hook.failure_policy.as_str().to_owned()),
-        match_conditions: (!hook.conditions.is_empty()).then_some(hook.conditions),
+        match_conditions: hook.condition.map(|condition| vec![condition]),
         match_policy: Some("Equivalent".to_owned()),
         rules: Some(match hook.namespaces {
             Some(_) if !is_apart(hook.name) => {
@@ -588,9 +595,9 @@ mod tests {
             (serde_json::to_value(mutating).unwrap(), serde_json::to_value(validating).unwrap())
         };
         let condition = |configuration: &serde_json::Value| {
-            let conditions = configuration["webhooks"][0]["matchConditions"].as_array().unwrap().clone();
-            let ours = conditions.into_iter().find(|it| it["name"] == "may-matter-to-a-policy");
-            ours.map(|it| it["expression"].as_str().unwrap().to_owned())
+            let text = configuration["webhooks"][0]["matchConditions"][0]["expression"].as_str().unwrap();
+            let ours = text.lines().find_map(|line| line.strip_suffix(") // may-matter-to-a-policy"));
+            ours.map(|line| line.trim_start_matches("&& (").to_owned())
         };
         let resources = |configuration: &serde_json::Value| {
             let hooks = configuration["webhooks"].as_array().unwrap();
