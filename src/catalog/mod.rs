@@ -17,6 +17,7 @@ mod resolve;
 mod script;
 mod settings;
 mod shell;
+mod split;
 mod start;
 mod statefulness;
 mod variables;

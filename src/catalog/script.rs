@@ -1,10 +1,11 @@
 //! Scripts that are mounted from ConfigMaps, read as if they stood in the container's arguments.
 
-use super::argv::{Word, Words, is_shell, program, split};
+use super::argv::{Word, is_shell, program};
 use super::budget::{Budget, Excess};
 use super::client::program_of;
 use super::configuration::{Configuration, File};
 use super::container::{Origin, plain};
+use super::split::{Words, split};
 use super::variables::Variables;
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -1,4 +1,4 @@
-//! How shells are told what to run, and how their parentheses close.
+//! How shells are told what to run, and how their parentheses and here-documents end.
 
 use super::argv::Word;
 
@@ -49,4 +49,51 @@ pub(super) fn behind_parenthesis(text: &str) -> &str {
         }
     }
     ""
+}
+
+/// The text behind a line with `<<END`, up to a line that is just `END`.
+pub(super) struct HereDocument {
+    /// The line that ends it.
+    pub(super) end: String,
+    /// Whether tabs may stand before that line: `<<-END`.
+    tabs: bool,
+}
+
+impl HereDocument {
+    /// The one that is announced by what stands behind `<<`, and what stands behind its name.
+    pub(super) fn announced(text: &str) -> Option<(Self, &str)> {
+        let (tabs, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+        let text = text.trim_start_matches([' ', '\t']);
+        let (mut end, mut rest) = (String::new(), text);
+        while let Some(c) = rest.chars().next() {
+            let after = rest.get(c.len_utf8()..).unwrap_or_default();
+            rest = match c {
+                '\'' | '"' => {
+                    let (quoted, tail) = after.split_once(c)?;
+                    end.push_str(quoted);
+                    tail
+                }
+                '\\' => after,
+                _ if c.is_whitespace() || ";&|<>()".contains(c) => break,
+                _ => {
+                    end.push(c);
+                    after
+                }
+            };
+        }
+        (rest.len() < text.len() && !end.contains('\n')).then_some((Self { end, tabs }, rest))
+    }
+
+    /// What stands behind the line that ends it; nothing where none does.
+    pub(super) fn behind<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (line, tail) = rest.split_once('\n').unwrap_or((rest, ""));
+            rest = tail;
+            if (if self.tabs { line.trim_start_matches('\t') } else { line }) == self.end {
+                return Some(rest);
+            }
+        }
+        None
+    }
 }

@@ -350,6 +350,11 @@ mod tests {
             ("serve() { exec postgres -D /x; }; serve", None),
             ("postgres() { psql; }; /usr/bin/postgres", None),
             ("dump() { pg_dump shop; }; dump; /scripts/after.sh", None),
+            ("psql -h db <<EOF\ncreate database x; postgres\nEOF", Some("psql")),
+            ("cat <<'EOF' >/x.sql\npostgres -D /x\nEOF\npsql -f /x.sql", Some("psql")),
+            ("cat >/x.conf <<-EOF\npsql\n\tEOF\nexec postgres -c config_file=/x.conf", None),
+            ("bash <<EOF\nexec postgres -D /x\nEOF", None),
+            ("psql <<EOF\nselect 1\n", Some("psql")),
         ] {
             let command = ["sh", "-ec", script];
             let view = ContainerView { image: "postgres:16", command: &command, ..ContainerView::default() };

@@ -17,7 +17,7 @@ pub fn has_lasting(storage: &Storage<'_, '_>, container: &Container<'_>, least: 
 }
 
 /// The writable mounts of a container that may be as durable as that.
-pub(super) fn lasting_mounts<'w, 'a>(
+pub fn lasting_mounts<'w, 'a>(
     storage: &Storage<'w, 'a>,
     container: &'w Container<'a>,
     least: Durability,

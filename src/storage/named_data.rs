@@ -46,6 +46,10 @@ pub fn is_named_data(mount: &Mount<'_>) -> bool {
     if mount.volume == EMPTY_DIR || has_word(last, &SCRATCH_NAMES) || has_word(mount.volume, &SCRATCH_NAMES) {
         return false;
     }
+    // `/cache/data` and `/tmp/db` are parts of what holds nothing to keep.
+    if path.split('/').any(|part| ["cache", "scratch", "temp", "tmp"].contains(&part)) {
+        return false;
+    }
     let rest = ["/var/lib/", "/var/opt/"].iter().find_map(|root| path.strip_prefix(root));
     if rest.is_some_and(|rest| rest.split('/').next().is_some_and(|owner| NO_STATE.contains(&owner))) {
         return false;

@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use super::lost::lost_data;
 use super::notes::with_places;
-use super::text::{brief, claim_help, field, owner, place};
+use super::text::{claim_help, field, owner, place};
 use super::{DurableData, Most};
 use crate::catalog::{Start, Unplaced};
 use crate::facts::{VolumeSource, Workload};
@@ -11,14 +11,13 @@ use crate::model::Durability;
 use crate::rule::{Belongs, NewFinding};
 use crate::storage::{DataPath, Place, Storage, UnplacedData, Why, is_named_data};
 use crate::verdict::Action;
-use std::borrow::Cow;
 
 impl DurableData {
     /// Judges paths of which there is one thing to tell.
     pub(super) fn judge<'w, 'a>(
         &self,
         asked: &Asked<'_, 'w, 'a>,
-        storage: Storage<'_, '_>,
+        storage: Storage<'w, 'a>,
         alike: &[&DataPath<'w, 'a>],
     ) -> Option<NewFinding> {
         let data = *alike.first()?;
@@ -31,8 +30,7 @@ impl DurableData {
         let owner = owner(data, alike);
         let place = place(data, alike, storage);
         let field = field(&pod, data);
-        let at = data.hidden_by.map_or_else(|| brief(&data.path), Cow::Borrowed);
-        let claim_help = claim_help(asked, data, alike, &at);
+        let claim_help = claim_help(asked, &storage, alike, data, require);
         let mut draft = if fate.most < require {
             let lost = fate.least.lost_when();
             let help = match fate.most {

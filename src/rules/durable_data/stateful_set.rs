@@ -5,7 +5,7 @@ use super::asked::Asked;
 use super::judge::is_on_empty_dir;
 use super::lost::lost_data;
 use super::text::{describe, field};
-use crate::model::FieldPath;
+use crate::model::{FieldPath, beginning};
 use crate::rule::{NewFinding, NewFindings};
 use crate::storage::{DataPath, Storage, is_named_data};
 use crate::verdict::Action;
@@ -13,10 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 impl DurableData {
     /// A StatefulSet of images that the catalog does not know.
-    pub(super) fn judge_set(
+    pub(super) fn judge_set<'w, 'a>(
         &self,
-        asked: &Asked<'_, '_, '_>,
-        storage: Storage<'_, '_>,
+        asked: &Asked<'_, 'w, 'a>,
+        storage: Storage<'w, 'a>,
         mounts: &[DataPath<'_, '_>],
         findings: &mut NewFindings<'_>,
     ) {
@@ -75,12 +75,16 @@ impl DurableData {
                 "this StatefulSet has no durable mount: whatever it writes is lost when the container restarts".to_owned(),
             ),
         };
-        let draft = NewFinding::new(field, message)
-            .help(
-                "add a volumeClaimTemplate and mount it where the data lies; if it keeps none, a Deployment does, \
-                 or an exception with the reason",
-            )
-            .at_most(most);
+        let help = match asked.unmounted(&storage, self.0.require) {
+            Some(volume) => format!(
+                "{:?}, which lasts, is mounted nowhere: mount it where the data lies, or leave it out",
+                beginning(volume, 64)
+            ),
+            None => "add a volumeClaimTemplate and mount it where the data lies; if it keeps none, a Deployment does, \
+                     or an exception with the reason"
+                .to_owned(),
+        };
+        let draft = NewFinding::new(field, message).help(help).at_most(most);
         findings.push(NewFinding { lost: lost.map(Box::new), ..draft });
     }
 }

@@ -931,3 +931,93 @@ fn the_one_volume_for_all_scratch_is_no_data() {
     assert_eq!(with("empty-dir"), [""; 0]);
     assert_eq!(with("app").len(), 1);
 }
+
+/// The help of the one finding of a Deployment.
+fn help(container: Value, volumes: Value) -> String {
+    let object = deployment(json!({"containers": [container], "volumes": volumes}));
+    let mut verdict = judge(json!([{"durableData": {}}]), &[], &object);
+    assert_eq!(verdict.findings.len(), 1, "{:?}", verdict.findings);
+    verdict.findings.remove(0).help.unwrap_or_default()
+}
+
+#[test]
+fn a_mount_that_lasts_in_another_place_is_pointed_to() {
+    let on_claim = |image: &str, path: &str| {
+        let container =
+            json!({"name": "c", "image": image, "volumeMounts": [{"name": "d", "mountPath": path}]});
+        help(container, json!([{"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]))
+    };
+    for (image, path, at) in [
+        ("postgres:18", "/var/lib/postgresql/data", "/var/lib/postgresql"),
+        ("postgres:16", "/var/lib/postgresql", "/var/lib/postgresql/data"),
+        ("mongo:7", "/data", "/data/db"),
+        ("mysql:8", "/var/lib/mysql-files", "/var/lib/mysql"),
+        ("mysql:8", "/var/lib/MySQL", "/var/lib/mysql"),
+        ("n8nio/n8n:1", "/root/.n8n", "/home/node/.n8n"),
+    ] {
+        assert_eq!(
+            on_claim(image, path),
+            format!(
+                "\"d\", which lasts, is mounted at {path}: if it is meant for these data, mount it at {at} instead; \
+                 otherwise, mount a PersistentVolumeClaim at {at}: add it to `volumes` and mount it with \
+                 `mountPath: {at}`"
+            ),
+            "{image}"
+        );
+    }
+}
+
+#[test]
+fn a_mount_that_holds_data_or_does_not_last_is_not_pointed_to() {
+    let mounts = json!([{"name": "d", "mountPath": "/data"}, {"name": "e", "mountPath": "/scratch"}]);
+    let container = json!({"name": "c", "image": "zookeeper:3.9", "volumeMounts": mounts});
+    let claim = json!({"name": "d", "persistentVolumeClaim": {"claimName": "d"}});
+    let log = help(container.clone(), json!([claim, {"name": "e", "emptyDir": {}}]));
+    assert_eq!(
+        log,
+        "mount a PersistentVolumeClaim at /datalog: add it to `volumes` and mount it with `mountPath: /datalog`"
+    );
+    let log = help(container, json!([claim, {"name": "e", "persistentVolumeClaim": {"claimName": "e"}}]));
+    assert!(log.starts_with("\"e\", which lasts, is mounted at /scratch: if"), "{log}");
+}
+
+#[test]
+fn what_lasts_and_is_mounted_nowhere_is_pointed_to() {
+    let container = json!({"name": "c", "image": "redis:7"});
+    let claim = json!([{"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]);
+    let text = help(container.clone(), claim);
+    assert!(
+        text.starts_with(
+            "\"d\", which lasts, is mounted nowhere: if it is meant for these data, mount it at /data;"
+        ),
+        "{text}"
+    );
+    let text = help(container, json!([{"name": "d", "emptyDir": {}}]));
+    assert!(text.starts_with("mount a PersistentVolumeClaim at /data"), "{text}");
+    let set = |mounts: Value| {
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s"}, "spec": {
+            "template": {"spec": {"containers": [{"name": "c", "image": "corp/app", "volumeMounts": mounts}]}},
+            "volumeClaimTemplates": [{"metadata": {"name": "home"}, "spec": {"storageClassName": "x"}}]}});
+        judge(json!([{"durableData": {}}]), &[], &object).findings
+    };
+    let findings = set(json!([]));
+    assert_eq!(
+        findings[0].help.as_deref(),
+        Some("\"home\", which lasts, is mounted nowhere: mount it where the data lies, or leave it out")
+    );
+    assert!(set(json!([{"name": "home", "mountPath": "/home/app"}])).is_empty());
+}
+
+#[test]
+fn a_directory_within_a_cache_is_no_data_by_its_name() {
+    let on_empty = |path: &str| {
+        let container =
+            json!({"name": "c", "image": "corp/app", "volumeMounts": [{"name": "v", "mountPath": path}]});
+        let volumes = json!([{"name": "v", "emptyDir": {}}]);
+        found(json!({}), &[], &deployment(json!({"containers": [container], "volumes": volumes}))).join("")
+    };
+    for path in ["/cache/data", "/srv/tmp/db", "/scratch/storage"] {
+        assert_eq!(on_empty(path), "", "{path}");
+    }
+    assert!(on_empty("/srv/data").starts_with("Warn"), "its own name counts");
+}

@@ -2,8 +2,8 @@
 
 use super::asked::Asked;
 use crate::facts::{Mount, VolumeSource, WorkloadKind};
-use crate::model::{Brief, FieldPath, FsPath, beginning, shortened};
-use crate::storage::{Cover, DataPath, Place, Storage, Why};
+use crate::model::{Brief, Durability, FieldPath, FsPath, beginning, shortened};
+use crate::storage::{Cover, DataPath, Place, Storage, Why, lasting_mounts};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -103,13 +103,33 @@ pub(super) fn field(pod: &FieldPath, data: &DataPath<'_, '_>) -> FieldPath {
     }
 }
 
+/// Where a mount keeps the data: at the image's own VOLUME, which lies above them, or at their path.
+fn mount_point<'p>(data: &'p DataPath<'_, '_>) -> Cow<'p, str> {
+    data.hidden_by.or(data.image_volume).map_or_else(|| brief(&data.path), Cow::Borrowed)
+}
+
+/// A mount of the container that lasts and holds none of its data: most often meant for them, and misplaced.
+fn misplaced_mount<'w, 'a>(
+    asked: &Asked<'_, 'w, 'a>,
+    storage: &Storage<'w, 'a>,
+    data: &DataPath<'w, 'a>,
+    require: Durability,
+) -> Option<&'w Mount<'a>> {
+    let near = |mount: &Mount<'_>| mount.path.covers(&data.path) || data.path.covers(&mount.path);
+    lasting_mounts(storage, data.container, require)
+        .filter(|mount| !asked.holds_data(data.container, mount))
+        .min_by_key(|mount| !near(mount))
+}
+
 /// What to do about a product's data that do not last, in the words of the workload's kind.
-pub(super) fn claim_help(
-    asked: &Asked<'_, '_, '_>,
-    data: &DataPath<'_, '_>,
-    alike: &[&DataPath<'_, '_>],
-    at: &str,
+pub(super) fn claim_help<'w, 'a>(
+    asked: &Asked<'_, 'w, 'a>,
+    storage: &Storage<'w, 'a>,
+    alike: &[&DataPath<'w, 'a>],
+    data: &DataPath<'w, 'a>,
+    require: Durability,
 ) -> String {
+    let at = mount_point(data);
     let workload = asked.workload;
     let list = match workload.kind {
         WorkloadKind::StatefulSet => "`volumeClaimTemplates`",
@@ -122,6 +142,22 @@ pub(super) fn claim_help(
     } else {
         format!("mount a PersistentVolumeClaim at {at}: add it to {list} and mount it with `mountPath: {at}`")
     };
+    // Where the data may as well lie on another mount, the finding says so.
+    if data.doubts.place.is_none() {
+        let shown = |volume| beginning(volume, 64);
+        if let Some(mount) = misplaced_mount(asked, storage, data, require) {
+            let (volume, from) = (shown(mount.volume), brief(&mount.path));
+            help = format!(
+                "{volume:?}, which lasts, is mounted at {from}: if it is meant for these data, mount it at {at} \
+                 instead; otherwise, {help}"
+            );
+        } else if let Some(volume) = asked.unmounted(storage, require) {
+            let volume = shown(volume);
+            help = format!(
+                "{volume:?}, which lasts, is mounted nowhere: if it is meant for these data, mount it at {at}; otherwise, {help}"
+            );
+        }
+    }
     if let Why::Product { name, .. } = data.why
         && let Some(arguments) = asked.context.catalog.cache_arguments(name)
     {
