@@ -49,6 +49,7 @@ pub use comments::excuse_by_comments;
 pub use not_judged::{NotJudged, ObjectKind, Tally, What};
 pub use since::keep_changed;
 pub use state::every_kind;
+pub(crate) use state::kinds;
 pub use stream::{Again, Stream};
 pub use summary::{Summary, effective};
 

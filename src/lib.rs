@@ -19,6 +19,7 @@ pub mod facts;
 pub mod failpoint;
 pub mod json;
 pub mod lookup;
+pub mod map;
 pub mod model;
 pub mod patch;
 pub mod policy;

@@ -6,7 +6,7 @@ use crate::source::Source;
 use serde_json::Value;
 
 /// The kinds that a state has: those of its objects, and those of its lists, which may be empty.
-pub(super) fn kinds(state: &[Input]) -> impl Iterator<Item = LookupKind> {
+pub(crate) fn kinds(state: &[Input]) -> impl Iterator<Item = LookupKind> {
     let documents = || state.iter().flat_map(Input::documents);
     LookupKind::ALL.into_iter().filter(move |kind| documents().any(|document| has(&document.value, *kind)))
 }

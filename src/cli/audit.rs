@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// The policies that are in force in a cluster.
-async fn of_cluster(client: &kube::Client) -> Result<Loaded> {
+pub(super) async fn of_cluster(client: &kube::Client) -> Result<Loaded> {
     let text = policy_snapshot(client).await.map_err(|why| {
         anyhow!("failed to list the StoragePolicies of the cluster: {why}; give others with --policy")
     })?;

@@ -1,8 +1,9 @@
 //! `volgate doctor`: what is wrong with an installation, and how to mend it.
 
+use super::kubeconfig::Kubeconfig;
 use super::{DENIED, say};
-use crate::cluster::{Diagnosis, Level, connect, doctor};
-use anyhow::{Context, Result};
+use crate::cluster::{Diagnosis, Level, doctor};
+use anyhow::Result;
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -13,6 +14,8 @@ use std::process::ExitCode;
 /// something does not work, and 2 when the cluster cannot be reached. Warnings alone are 0.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    #[command(flatten)]
+    cluster: Kubeconfig,
     /// The namespace of volgate
     #[arg(long, short, value_name = "NAME", env = "POD_NAMESPACE", default_value = "volgate-system")]
     namespace: String,
@@ -32,9 +35,7 @@ enum Format {
 
 /// Looks and tells.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let look = async { Ok::<_, anyhow::Error>(doctor(connect().await?, &args.namespace).await) };
-    let found = runtime.context("failed to start the runtime")?.block_on(look)?;
+    let found = args.cluster.with(async |client| Ok(doctor(client, &args.namespace).await))?;
     let worst = found.iter().map(|one| one.level).max().unwrap_or(Level::Ok);
     match args.format {
         Format::Text => say(&text_of(&found))?,

@@ -22,6 +22,7 @@ mod input_policies;
 mod kubeconfig;
 #[cfg(feature = "cluster")]
 mod link;
+mod map;
 mod output;
 mod patch_folder;
 mod policies;
@@ -89,6 +90,7 @@ enum Command {
     Audit(Box<audit::Args>),
     #[cfg(feature = "cluster")]
     Snapshot(snapshot::Args),
+    Map(Box<map::Args>),
     Version(version::Args),
     Completions(help::Completions),
     Man(help::Man),
@@ -130,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         #[cfg(feature = "cluster")]
         Command::Snapshot(args) => snapshot::run(&args),
+        Command::Map(args) => map::run(&args),
         Command::Version(args) => version::run(&args),
         Command::Completions(args) => help::completions(&args),
         Command::Man(args) => help::man(&args),

@@ -1,10 +1,10 @@
 //! `volgate audit`: judges what is in a cluster. One page of objects is in memory at a time, the facts that are looked up, and the
 //! objects that something was found in.
 
+use super::chain;
 use super::pages::{Ended, Listed, Step, each};
 use super::snapshot::listed;
-use super::watched::{CLAIMS, CLASSES, NAMESPACES, NODES, OWNERS, POD_TEMPLATES, VOLUMES};
-use super::{Watched, chain};
+use super::watched::{CLAIMS, CLASSES, NAMESPACES, NODES, OWNERS, POD_TEMPLATES, PODS, VOLUMES};
 use crate::check::Tally;
 use crate::check::What;
 use crate::engine::Engine;
@@ -16,8 +16,6 @@ use crate::verdict::{Overlooked, Verdict};
 use jiff::civil::Date;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-
-const PODS: Watched = Watched { group: "", version: "v1", kind: "Pod", resource: "pods" };
 
 /// The most objects with findings that are kept, and the most bytes of them.
 const MOST_OBJECTS: usize = 10_000;

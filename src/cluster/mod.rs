@@ -13,6 +13,7 @@ mod election;
 pub mod index;
 mod installed;
 mod lease;
+mod map;
 mod node_volumes;
 mod object;
 mod pages;
@@ -36,6 +37,7 @@ pub use connect::{connect, connect_to};
 pub use doctor::{Diagnosis, Level, doctor};
 pub use index::Index;
 pub use lease::LeaseSettings;
+pub use map::read_map;
 pub use node_volumes::{
     NodeStorage, NodeVolume, node_storage, node_storage_api, node_storages, node_volume, node_volume_api,
     node_volumes,

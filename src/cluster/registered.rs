@@ -50,7 +50,9 @@ impl Registered {
         let of = |kind: &'static str, configuration: &Option<Value>| -> Vec<Caller> {
             let hooks =
                 configuration.as_ref().and_then(|found| found.get("webhooks")).and_then(Value::as_array);
-            hooks.into_iter().flatten().filter_map(|hook| Caller::of(kind, hook, host)).collect()
+            let name = configuration.as_ref().and_then(|found| found.pointer("/metadata/name")?.as_str());
+            let name = name.unwrap_or(NAME);
+            hooks.into_iter().flatten().filter_map(|hook| Caller::of((kind, name), hook, host)).collect()
         };
         let mut callers = of(VALIDATING_WEBHOOKS.kind, &self.validating);
         callers.extend(of(MUTATING_WEBHOOKS.kind, &self.mutating));
@@ -63,6 +65,8 @@ impl Registered {
 pub(super) struct Caller {
     /// `MutatingWebhookConfiguration` or `ValidatingWebhookConfiguration`.
     pub(super) kind: &'static str,
+    /// The configuration's name.
+    pub(super) name: String,
     /// The webhook's name.
     pub(super) webhook: String,
     /// The name that the certificate must be for.
@@ -72,14 +76,14 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    fn of(kind: &'static str, hook: &Value, known: Option<&str>) -> Option<Self> {
+    fn of((kind, own): (&'static str, &str), hook: &Value, known: Option<&str>) -> Option<Self> {
         let text = |at: &str| hook.pointer(at).and_then(Value::as_str);
         let (name, namespace) = (text("/clientConfig/service/name"), text("/clientConfig/service/namespace"));
         let service = name.zip(namespace).map(|(name, namespace)| format!("{name}.{namespace}.svc"));
         let host = service.or_else(|| known.map(str::to_owned))?;
         let ca_bundle = STANDARD.decode(text("/clientConfig/caBundle").unwrap_or_default());
         let webhook = text("/name").unwrap_or_default().to_owned();
-        Some(Self { kind, webhook, host, ca_bundle: ca_bundle.unwrap_or_default() })
+        Some(Self { kind, name: own.to_owned(), webhook, host, ca_bundle: ca_bundle.unwrap_or_default() })
     }
 
     /// Whether it trusts that CA (PEM).
@@ -105,17 +109,18 @@ impl Trust {
         if callers.is_empty() {
             return Self::Unknown(format!("no webhook configuration {NAME} names a Service"));
         }
-        if let Some(Caller { kind, webhook, .. }) = callers.iter().find(|caller| caller.ca_bundle.is_empty())
+        if let Some(Caller { kind, name, webhook, .. }) =
+            callers.iter().find(|caller| caller.ca_bundle.is_empty())
         {
             return Self::Unknown(format!(
-                "webhook {webhook} in {kind} {NAME} has no caBundle, so that only the CAs of the API server's own system count"
+                "webhook {webhook} in {kind} {name} has no caBundle, so that only the CAs of the API server's own system count"
             ));
         }
         let broken = callers.iter().find_map(|caller| {
             let why = distrust(served, &caller.ca_bundle, &caller.host, now)?;
-            let Caller { kind, webhook, .. } = caller;
+            let Caller { kind, name, webhook, .. } = caller;
             Some(format!(
-                "the API server does not trust the certificate: the caBundle of webhook {webhook} in {kind} {NAME} does not \
+                "the API server does not trust the certificate: the caBundle of webhook {webhook} in {kind} {name} does not \
                  fit it: {why}"
             ))
         });
@@ -147,6 +152,7 @@ mod tests {
         let served = Pair::read(ours.issue(std::slice::from_ref(&host), now).unwrap()).unwrap();
         let caller = |webhook: &str, bundle: &str| Caller {
             kind: "ValidatingWebhookConfiguration",
+            name: NAME.to_owned(),
             webhook: webhook.to_owned(),
             host: host.clone(),
             ca_bundle: bundle.as_bytes().to_vec(),

@@ -47,6 +47,7 @@ pub(crate) const NODE_STORAGES: Watched = watched(API_GROUP, "v1alpha1", "NodeSt
 pub(super) const LEASES: Watched = watched("coordination.k8s.io", "v1", "Lease", "leases");
 pub(super) const SECRETS: Watched = watched("", "v1", "Secret", "secrets");
 pub(super) const CONFIG_MAPS: Watched = watched("", "v1", "ConfigMap", "configmaps");
+pub(super) const PODS: Watched = watched("", "v1", "Pod", "pods");
 pub(super) const POD_TEMPLATES: Watched = watched("", "v1", "PodTemplate", "podtemplates");
 pub(super) const CLUSTER_ROLES: Watched =
     watched("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles");

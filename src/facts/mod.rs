@@ -18,6 +18,7 @@ mod workload;
 
 pub(crate) use claim::CLASS_ANNOTATION;
 pub use claim::{ClaimFacts, ClaimSpec, ClassName};
+pub(crate) use class::NO_PROVISIONER;
 pub use class::{BindingMode, ClassFacts, ReclaimPolicy};
 pub(crate) use config::documents;
 pub use config::{ConfigFacts, ConfigKind, ConfigText, ConfigValue, Sealed};

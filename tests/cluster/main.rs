@@ -15,6 +15,7 @@ mod fix;
 mod kubectl_yaml;
 mod live;
 mod manifests;
+mod map;
 mod provisioner;
 mod registration;
 mod rendering;

@@ -144,7 +144,7 @@ const ROOMS: [&[&str]; 19] = [
     &["daemon"],
     &["admission", "provisioner"],
     &["check"],
-    &["explain", "export"],
+    &["explain", "export", "map"],
     &["report"],
     &["tls"],
     &["server"],

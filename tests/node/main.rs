@@ -9,4 +9,5 @@ mod support;
 mod agent;
 mod docs;
 mod experiments_node;
+mod map;
 mod real_node;

@@ -2,7 +2,7 @@
 
 use super::parts::{items, number, text};
 use super::{Diagnosis, Installation, Level, Seen};
-use crate::cluster::register::{NAME, VERSION_ANNOTATION};
+use crate::cluster::register::{LAST_NAME, NAME, VERSION_ANNOTATION};
 use crate::cluster::registered::Registered;
 use crate::tls::{certificates, span};
 use serde_json::Value;
@@ -208,22 +208,29 @@ impl Installation {
             "`kubectl -n {} logs deployment/volgate` says why: volgate writes it once it can answer",
             self.namespace
         );
-        for (kind, seen) in [
-            ("MutatingWebhookConfiguration", &self.mutating),
-            ("ValidatingWebhookConfiguration", &self.validating),
+        // Only a static registration, or an earlier version, has both under one name.
+        for (kind, made, seen) in [
+            ("MutatingWebhookConfiguration", LAST_NAME, &self.mutating),
+            ("ValidatingWebhookConfiguration", NAME, &self.validating),
         ] {
             let Some(found) = part.read(&format!("the {kind}"), seen) else { continue };
             let Some(found) = found else {
-                part.fault(format!("there is no {kind} {NAME}: nothing is judged"), log.as_str());
+                let without =
+                    if kind.starts_with('M') { "nothing is filled in" } else { "nothing is judged" };
+                part.fault(format!("there is no {kind} {made}: {without}"), log.as_str());
                 continue;
+            };
+            let name = match text(found, "/metadata/name") {
+                "" => made,
+                name => name,
             };
             let hooks = found.get("webhooks").and_then(Value::as_array).into_iter().flatten();
             let workloads = hooks.clone().find(|hook| text(hook, "/name") == "workloads.volgate.dev");
             match workloads.map(|hook| text(hook, "/failurePolicy")) {
-                None => part.fault(format!("the {kind} {NAME} has no webhook workloads.volgate.dev"), log.as_str()),
+                None => part.fault(format!("the {kind} {name} has no webhook workloads.volgate.dev"), log.as_str()),
                 Some("Fail") => {}
                 Some(policy) => part.warning(
-                    format!("the {kind} {NAME} has failurePolicy {policy}: what is applied while volgate is away is not judged"),
+                    format!("the {kind} {name} has failurePolicy {policy}: what is applied while volgate is away is not judged"),
                     "that is so where --failure-policy=ignore or the static registration was chosen; otherwise the API server does \
                      not reach volgate, and the log of the leading replica says what it answered",
                 ),
@@ -233,7 +240,7 @@ impl Installation {
             let own = env!("CARGO_PKG_VERSION");
             if !version.is_empty() && version != own {
                 part.warning(
-                    format!("the {kind} {NAME} was written by volgate {version}, and this is {own}"),
+                    format!("the {kind} {name} was written by volgate {version}, and this is {own}"),
                     "use the `volgate doctor` of the version that runs, or finish the upgrade",
                 );
             }
@@ -245,7 +252,10 @@ impl Installation {
             .find(|caller| caller.host != format!("{NAME}.{}.svc", self.namespace));
         if let Some(caller) = elsewhere {
             part.warning(
-                format!("webhook {} in {} {NAME} leads to {}", caller.webhook, caller.kind, caller.host),
+                format!(
+                    "webhook {} in {} {} leads to {}",
+                    caller.webhook, caller.kind, caller.name, caller.host
+                ),
                 "name the namespace of volgate by --namespace",
             );
         }
@@ -266,20 +276,23 @@ impl Installation {
                 None => {
                     part.fault(
                         format!(
-                            "webhook {} in {} {NAME} has no CA in its caBundle",
-                            caller.webhook, caller.kind
+                            "webhook {} in {} {} has no CA in its caBundle",
+                            caller.webhook, caller.kind, caller.name
                         ),
                         "volgate writes it itself; with cert-manager its cainjector does: look at its log",
                     );
                 }
                 Some(end) if end <= self.now => part.fault(
-                    format!("the CA of webhook {} in {} {NAME} has expired", caller.webhook, caller.kind),
+                    format!(
+                        "the CA of webhook {} in {} {} has expired",
+                        caller.webhook, caller.kind, caller.name
+                    ),
                     "renew the certificate: docs/install.md, Certificates",
                 ),
                 Some(end) if end - self.now < SOON => part.warning(
                     format!(
-                        "the CA of webhook {} in {} {NAME} ends within 30 days",
-                        caller.webhook, caller.kind
+                        "the CA of webhook {} in {} {} ends within 30 days",
+                        caller.webhook, caller.kind, caller.name
                     ),
                     "nobody has renewed it: docs/install.md, Certificates",
                 ),
@@ -356,10 +369,10 @@ mod tests {
                "status": {"readyReplicas": ready, "numberReady": ready, "desiredNumberScheduled": 2}})
     }
 
-    fn configuration(policy: &str) -> Seen {
+    fn configuration(name: &str, policy: &str) -> Seen {
         let ca = Authority::new(jiff::civil::date(2026, 11, 23)).unwrap().pem();
         Ok(Some(json!({
-            "metadata": {"annotations": {"volgate.dev/version": env!("CARGO_PKG_VERSION")}},
+            "metadata": {"name": name, "annotations": {"volgate.dev/version": env!("CARGO_PKG_VERSION")}},
             "webhooks": [{"name": "workloads.volgate.dev", "failurePolicy": policy, "clientConfig": {
                 "service": {"name": "volgate", "namespace": "storage"}, "caBundle": STANDARD.encode(ca)}}]})))
     }
@@ -376,8 +389,8 @@ mod tests {
             pods: list(vec![]),
             slices: list(vec![json!({"metadata": {"labels": {"kubernetes.io/service-name": "volgate"}},
                                      "endpoints": [{"conditions": {"ready": true}}]})]),
-            mutating: configuration("Fail"),
-            validating: configuration("Fail"),
+            mutating: configuration("zz-volgate", "Fail"),
+            validating: configuration("volgate", "Fail"),
             policies: list(vec![json!({"metadata": {"name": "baseline"}, "status": {"conditions": ready}})]),
             classes: list(vec![json!({"provisioner": "local-path.volgate.dev"})]),
             nodes: list(vec![json!({"metadata": {"name": "n1"}})]),
@@ -446,13 +459,28 @@ mod tests {
             (
                 Box::new(|i| i.mutating = Ok(None)),
                 Level::Fault,
-                "there is no MutatingWebhookConfiguration volgate",
+                "there is no MutatingWebhookConfiguration zz-volgate: nothing is filled in",
             ),
-            (Box::new(|i| i.validating = configuration("Ignore")), Level::Warning, "failurePolicy Ignore"),
+            (
+                Box::new(|i| i.validating = configuration("volgate", "Ignore")),
+                Level::Warning,
+                "failurePolicy Ignore",
+            ),
             (
                 Box::new(|i| i.validating = Err("forbidden".into())),
                 Level::Warning,
                 "cannot be read: forbidden",
+            ),
+            (
+                Box::new(|i| i.mutating = configuration("zz-volgate", "Ignore")),
+                Level::Warning,
+                "the MutatingWebhookConfiguration zz-volgate has failurePolicy Ignore",
+            ),
+            // As a static registration has it.
+            (
+                Box::new(|i| i.mutating = configuration("volgate", "Ignore")),
+                Level::Warning,
+                "the MutatingWebhookConfiguration volgate has failurePolicy Ignore",
             ),
             (Box::new(|i| i.now = NOW + 20 * 365 * 86_400), Level::Fault, "has expired"),
             (

@@ -6,7 +6,7 @@ mod parts;
 use super::calls::{Calls, Fault};
 use super::register::{LAST_NAME, NAME};
 use super::watched::{
-    CLASSES, MUTATING_WEBHOOKS, NODE_STORAGES, NODE_VOLUMES, NODES, POLICIES, VALIDATING_WEBHOOKS,
+    CLASSES, MUTATING_WEBHOOKS, NODE_STORAGES, NODE_VOLUMES, NODES, PODS, POLICIES, VALIDATING_WEBHOOKS,
 };
 use super::{Watched, clock};
 use serde::Serialize;
@@ -16,7 +16,6 @@ const DEPLOYMENTS: Watched =
     Watched { group: "apps", version: "v1", kind: "Deployment", resource: "deployments" };
 const DAEMON_SETS: Watched =
     Watched { group: "apps", version: "v1", kind: "DaemonSet", resource: "daemonsets" };
-const PODS: Watched = Watched { group: "", version: "v1", kind: "Pod", resource: "pods" };
 const SLICES: Watched =
     Watched { group: "discovery.k8s.io", version: "v1", kind: "EndpointSlice", resource: "endpointslices" };
 
