@@ -20,7 +20,7 @@ pub fn printable_name(text: &str) -> Cow<'_, str> {
 }
 
 fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let is_odd = |c: char| (c.is_control() || turns_writing(c)) && !stays(c);
+    let is_odd = |c: char| steers(c) && !stays(c);
     if !text.contains(is_odd) {
         return Cow::Borrowed(text);
     }
@@ -33,6 +33,11 @@ fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
             escaped
         })
         .into()
+}
+
+/// Whether a character moves the cursor of a terminal, changes its colours or turns the direction of writing.
+pub fn steers(c: char) -> bool {
+    c.is_control() || turns_writing(c)
 }
 
 /// Whether a character has no shape and changes how others are shown.
