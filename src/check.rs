@@ -1,6 +1,7 @@
 //! The dry run: manifests in, the verdict that a cluster would give out, each finding at its line. Pure.
 
 mod applied;
+mod asking;
 mod cases;
 mod comments;
 mod fix;
@@ -10,9 +11,11 @@ mod misspelt;
 mod not_judged;
 mod reading;
 mod repeats;
+mod said;
 mod since;
 mod sizes;
 mod state;
+mod stream;
 mod summary;
 mod update;
 mod variables;
@@ -21,7 +24,7 @@ use crate::admission;
 use crate::engine::Engine;
 use crate::facts::{Facts, FactsFault};
 use crate::lookup::{Lookup, MapLookup};
-use crate::model::{FieldPath, ObjectRef};
+use crate::model::ObjectRef;
 use crate::policy::PolicySet;
 use crate::rule::{Requester, Review};
 use crate::source::{Document, Source, SourceError, parse};
@@ -31,10 +34,11 @@ use jiff::civil::Date;
 use json_patch::Patch;
 use manifest::text;
 pub use manifest::{Manifest, manifests};
+use reading::MOST_TOLD;
 pub(crate) use reading::read_faults;
-use reading::{MOST_TOLD, tell_some};
+use repeats::Repeats;
+use said::{Said, Sort};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use update::Before;
@@ -46,6 +50,7 @@ pub use not_judged::{NotJudged, ObjectKind, Tally, What};
 pub use since::keep_changed;
 pub use state::every_kind;
 pub(crate) use state::kinds;
+pub use stream::{Again, Stream};
 pub use summary::{Summary, effective};
 
 /// A text and its documents. A copy is cheap: the documents are shared.
@@ -62,6 +67,8 @@ pub struct Input {
     /// The folder with a kustomization that it belongs to, by a number; 0 for none. Objects of two such folders may have
     /// one name, and be two objects in the end.
     pub folder: usize,
+    /// Where it is a part of a longer text: the input that is the first part of it, by index.
+    pub part_of: Option<usize>,
     documents: Arc<Vec<Result<Document, SourceError>>>,
 }
 
@@ -69,7 +76,7 @@ impl Input {
     /// Reads the documents of a text.
     pub fn new(source: Source, named: bool) -> Self {
         let documents = Arc::new(parse(&source.text));
-        Self { source, named, patch: false, rendered: None, folder: 0, documents }
+        Self { source, named, patch: false, rendered: None, folder: 0, part_of: None, documents }
     }
 
     /// Reads the documents of bytes that may not be text.
@@ -79,7 +86,7 @@ impl Input {
             Err(_) => {
                 let documents = Arc::new(crate::source::parse_bytes(bytes));
                 let source = Source::new(name, String::from_utf8_lossy(bytes));
-                Self { source, named, patch: false, rendered: None, folder: 0, documents }
+                Self { source, named, patch: false, rendered: None, folder: 0, part_of: None, documents }
             }
         }
     }
@@ -91,10 +98,39 @@ impl Input {
         Self { patch: self.patch, rendered: self.rendered.clone(), folder: self.folder, ..read }
     }
 
+    /// The same with what is to be shown of its text, and without its documents.
+    #[must_use]
+    fn shown(&self, source: Source) -> Self {
+        Self { source, rendered: self.rendered.clone(), documents: Arc::default(), ..*self }
+    }
+
     /// Reads what a template or folder was rendered to. It is called by that origin, and its lines are its own.
     pub fn from_rendered(origin: &str, bytes: &[u8]) -> Self {
         let name = format!("{origin} (rendered)");
         Self { rendered: Some(origin.to_owned()), ..Self::from_bytes(&name, bytes, false) }
+    }
+
+    /// The same without its documents, to be read again.
+    fn unread(self) -> Self {
+        Self { documents: Arc::default(), ..self }
+    }
+
+    /// Reads the documents once more.
+    fn read_again(&self) -> Self {
+        Self { documents: Arc::new(parse(&self.source.text)), ..self.clone() }
+    }
+
+    /// What is known of another one that is the same file.
+    fn like(self, known: &Self) -> Self {
+        let Self { named, patch, folder, part_of, .. } = *known;
+        Self { named, patch, folder, part_of, rendered: known.rendered.clone(), ..self }
+    }
+
+    /// The same as a part of a longer text, which begins there at that byte and line. `first` is the input that is its first part.
+    #[must_use]
+    pub fn as_part(self, from: usize, line: usize, first: usize) -> Self {
+        let source = Source::part(self.source.name.clone(), Arc::clone(&self.source.text), from, line);
+        Self { source, part_of: Some(first), ..self }
     }
 
     /// Reads many texts at once, on all cores, and returns them in their order. Each is its name, its bytes and
@@ -132,7 +168,7 @@ pub struct Located {
     pub finding: Finding,
     /// The object.
     pub object: ObjectRef,
-    /// Its index in [`Report::manifests`].
+    /// Its index in [`Report::objects`].
     pub manifest: usize,
     /// The field's place.
     pub spot: Spot,
@@ -152,12 +188,25 @@ pub struct ByComment {
     pub note: String,
 }
 
+/// An object that was judged, as far as a report names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Which input, by index.
+    pub input: usize,
+    /// Which object of the texts that were judged together with it.
+    nth: usize,
+    /// The line that it begins at.
+    pub line: usize,
+    /// Its kind and name.
+    pub name: String,
+}
+
 /// What mutation changes in one object.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// The object.
     pub object: ObjectRef,
-    /// Its index in [`Report::manifests`].
+    /// Its index in [`Report::objects`].
     pub manifest: usize,
     /// The patch, relative to the object.
     pub patch: Patch,
@@ -186,8 +235,10 @@ pub struct Notice {
 /// All that came of a run.
 #[derive(Debug, Default)]
 pub struct Report<'i> {
-    /// Every object that was judged.
+    /// Every object that was judged; none where the documents were let go.
     pub manifests: Vec<Manifest<'i>>,
+    /// The same, as they are named, in the same order: what is left of them where the documents were let go.
+    pub objects: Vec<Object>,
     /// The findings, by file, line and column.
     pub findings: Vec<Located>,
     /// What mutation would change.
@@ -227,8 +278,11 @@ impl Report<'_> {
     }
 }
 
+/// What stands further from a finding than so many bytes is shown by itself.
+pub(crate) const FAR: usize = 4_000;
+
 /// Works on every item, a share of them on each core; the results stand in the order of the items.
-fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+pub(crate) fn in_parallel<'t, T: Sync, R: Send>(items: &'t [T], work: impl Fn(&'t T) -> R + Sync) -> Vec<R> {
     // A thread costs about as much as judging this many small objects.
     const WORTH_A_THREAD: usize = 64;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -247,7 +301,7 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
     })
 }
 
-fn items_of<T, R>(share: &[T], work: &impl Fn(&T) -> R) -> Vec<R> {
+fn items_of<'t, T, R>(share: &'t [T], work: &impl Fn(&'t T) -> R) -> Vec<R> {
     share.iter().map(work).collect()
 }
 
@@ -293,84 +347,58 @@ impl Run<'_> {
 
     /// Judges all objects of the inputs against what is known of others.
     pub fn check_against<'i>(&self, inputs: &'i [Input], lookup: &MapLookup, old: &[Input]) -> Report<'i> {
-        let mut report = Report::default();
-        read_faults(inputs, &mut report);
+        let mut said = Said::default();
+        for (index, input) in inputs.iter().enumerate() {
+            reading::read(index, input, &mut said);
+        }
+        self.say_of_run(&mut said);
+        let engine = Engine { policies: self.policies, lookup, today: self.today };
+        let manifests = manifests(inputs);
+        let before = Before::of(old, self.namespace);
+        before.unmatched(&manifests).into_iter().for_each(|notice| said.notice(Sort::Unmatched, notice));
+        let mut repeats = Repeats::default();
+        repeats.add(&manifests, inputs, 0, self.namespace);
+        repeats.notices(inputs).for_each(|notice| said.notice(Sort::Repeats, notice));
+        let verdicts = in_parallel(&manifests, |manifest| self.verdict(manifest, &engine, &before));
+        if self.complete {
+            state::missing(lookup).into_iter().for_each(|notice| said.notice(Sort::State, notice));
+        }
+        let mut tally = Tally::default();
+        let mut judged = Vec::new();
+        for (nth, (manifest, verdict)) in manifests.into_iter().zip(verdicts).enumerate() {
+            if self.conclude((nth, &manifest), verdict, inputs, &mut said, &mut tally) {
+                judged.push(manifest);
+            }
+        }
+        Report { manifests: judged, ..said.report(inputs, &tally) }
+    }
+
+    /// The verdict on one object; none on what is no object, or a part of one.
+    fn verdict(
+        &self,
+        manifest: &Manifest<'_>,
+        engine: &Engine<'_>,
+        before: &Before<'_>,
+    ) -> Option<Result<Verdict, Unread>> {
+        if manifest.review {
+            return Some(judge_review(manifest, engine));
+        }
+        let review = before.change(self.review(&manifest.value));
+        (manifest.is_object() && !manifest.patch).then(|| engine.judge(&review).map_err(Unread::Field))
+    }
+
+    /// Adds what is said of no object: faults of the context, exceptions that end, policies that ask who makes a change.
+    fn say_of_run(&self, said: &mut Said) {
         for input in self.context {
             for error in input.errors() {
                 // The context has no place in the report's inputs, so that the name goes into the message.
                 let at = input.source.position(error.offset);
                 let message = format!("{}:{}:{}: {error}", input.source.name, at.line, at.column);
-                report.faults.push(Fault { spot: None, message, help: None });
+                said.fault(Sort::Run, Fault { spot: None, message, help: None });
             }
         }
-        report.notices.extend(self.ending_exceptions());
-        report.notices.extend(self.unknown_users());
-        let engine = Engine { policies: self.policies, lookup, today: self.today };
-        let manifests = manifests(inputs);
-        let before = Before::of(old, self.namespace);
-        report.notices.extend(before.unmatched(&manifests));
-        report.notices.extend(repeats::repeats(&manifests, inputs, self.namespace));
-        let verdicts = in_parallel(&manifests, |manifest| {
-            if manifest.review {
-                return Some(judge_review(manifest, &engine));
-            }
-            let review = before.change(self.review(&manifest.value));
-            (manifest.is_object() && !manifest.patch).then(|| engine.judge(&review).map_err(Unread::Field))
-        });
-        if self.complete {
-            report.notices.extend(state::missing(lookup));
-        }
-        let mut tally = Tally::default();
-        // How many of each input are no objects.
-        let mut strangers: BTreeMap<usize, usize> = BTreeMap::new();
-        for (manifest, verdict) in manifests.into_iter().zip(verdicts) {
-            if manifest.patch {
-                tally.add(What::Patch, || manifest.place(inputs));
-                continue;
-            }
-            if let Some(fault) = misnamed::fault(&manifest).filter(|_| !manifest.review) {
-                report.faults.push(fault);
-                continue;
-            }
-            match verdict {
-                Some(Ok(Verdict { overlooked: Some(Overlooked::Kind), .. })) => {
-                    let shown = if manifest.review { &manifest.document.value } else { &*manifest.value };
-                    let versions = self.policies.catalog().kinds();
-                    let known = |api_version: &str, kind: &str| versions.other_versions(api_version, kind);
-                    tally.add_kind(shown, known, || manifest.place(inputs));
-                }
-                Some(Ok(Verdict { overlooked: Some(Overlooked::Namespace), .. })) => {
-                    let namespace = Facts::identify(&*manifest.value, Some(self.namespace)).namespace;
-                    tally.add(What::Namespace(namespace.unwrap_or_default()), || manifest.place(inputs));
-                }
-                Some(verdict) => self.add(manifest, verdict, &mut report),
-                None if inputs.get(manifest.input).is_some_and(|input| input.named) => {
-                    let seen = strangers.entry(manifest.input).or_default();
-                    *seen += 1;
-                    if *seen <= MOST_TOLD {
-                        report.faults.push(manifest.no_object());
-                    }
-                }
-                None => report.skipped += 1,
-            }
-        }
-        for (input, more) in
-            strangers.into_iter().map(|(input, seen)| (input, seen.saturating_sub(MOST_TOLD)))
-        {
-            if let (1.., Some(input)) = (more, inputs.get(input)) {
-                let message = format!(
-                    "{more} more documents or items of {} are no Kubernetes objects",
-                    input.source.name
-                );
-                report.faults.push(Fault { spot: None, message, help: None });
-            }
-        }
-        report.not_judged = tally.entries().collect();
-        report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
-        report.notices.sort_by(|a, b| a.spot.cmp(&b.spot));
-        tell_some(inputs, &mut report);
-        report.sort_findings();
-        report
+        self.ending_exceptions().for_each(|notice| said.notice(Sort::Run, notice));
+        self.unknown_users().for_each(|notice| said.notice(Sort::Run, notice));
     }
 
     /// A manifest as it is applied.
@@ -403,74 +431,47 @@ impl Run<'_> {
         })
     }
 
-    fn add<'i>(&self, manifest: Manifest<'i>, verdict: Result<Verdict, Unread>, report: &mut Report<'i>) {
-        report.notices.extend(manifest.doubts());
-        match verdict {
-            Ok(verdict) => {
-                report.judged += 1;
-                let object = Facts::identify(&*manifest.value, Some(self.namespace));
-                for finding in verdict.findings {
-                    report.findings.push(Located {
-                        spot: manifest.spot(&finding.field),
-                        related: finding
-                            .related
-                            .iter()
-                            .map(|(field, note)| (manifest.spot(field), note.clone()))
-                            .collect(),
-                        object: object.clone(),
-                        manifest: report.manifests.len(),
-                        comment: None,
-                        finding,
-                    });
-                }
-                if !verdict.patch.0.is_empty() {
-                    let manifest = report.manifests.len();
-                    report.changes.push(Change { object, manifest, patch: verdict.patch });
-                }
-                report.manifests.push(manifest);
-            }
-            Err(Unread::Review(why)) => report.faults.push(Fault {
-                spot: Some(manifest.spot(&FieldPath::root())),
-                message: format!("failed to read this AdmissionReview: {why}"),
-                help: Some(
-                    "the webhook would refuse it as well; give it as the API server sent it".to_owned(),
-                ),
-            }),
-            Err(Unread::Field(fault)) => report.faults.push(Fault {
-                spot: Some(manifest.spot(&fault.path)),
-                message: format!("failed to read this object: {fault}"),
-                help: Some("a cluster would refuse it as well; correct the field".to_owned()),
-            }),
-        }
-    }
-
     /// All objects that rules can look up. Claims stand in it as mutation leaves them, as in a cluster.
     pub(crate) fn lookup(&self, inputs: &[Input]) -> MapLookup {
-        let mut lookup = MapLookup::default();
-        if self.complete {
-            lookup.set_state();
-            state::kinds(self.context).for_each(|kind| lookup.set_known(kind));
-        }
-        let context = manifests(self.context);
+        let mut lookup = self.lookup_of_context();
         let mut judged = manifests(inputs);
         // What a review asks for does not exist yet.
         judged.retain(|manifest| !manifest.patch && !manifest.review);
-        for manifest in context.iter().chain(&judged) {
+        for manifest in &judged {
             if let Ok(facts) = Facts::read(&*manifest.value, Some(self.namespace)) {
                 lookup.add(&facts);
             }
         }
         for manifest in judged.iter().filter(|manifest| manifest.is_claim()) {
-            let engine =
-                Engine { policies: self.policies, lookup: &lookup as &dyn Lookup, today: self.today };
-            let review = self.review(&manifest.value);
-            if let Ok(Some(changed)) = engine.patched_object(&review)
-                && let Ok(facts) = Facts::read(&changed, Some(self.namespace))
-            {
+            self.add_as_mutated(&manifest.value, &mut lookup);
+        }
+        lookup
+    }
+
+    /// The objects of the context that rules can look up.
+    fn lookup_of_context(&self) -> MapLookup {
+        let mut lookup = MapLookup::default();
+        if self.complete {
+            lookup.set_state();
+            state::kinds(self.context).for_each(|kind| lookup.set_known(kind));
+        }
+        for manifest in manifests(self.context) {
+            if let Ok(facts) = Facts::read(&*manifest.value, Some(self.namespace)) {
                 lookup.add(&facts);
             }
         }
         lookup
+    }
+
+    /// Puts a claim in as mutation leaves it.
+    fn add_as_mutated(&self, claim: &Value, lookup: &mut MapLookup) {
+        let engine = Engine { policies: self.policies, lookup: lookup as &dyn Lookup, today: self.today };
+        let changed = engine.patched_object(&self.review(claim));
+        if let Ok(Some(changed)) = changed
+            && let Ok(facts) = Facts::read(&changed, Some(self.namespace))
+        {
+            lookup.add(&facts);
+        }
     }
 }
 

@@ -313,7 +313,7 @@ impl Engine<'_> {
     }
 
     /// What selectors see of a review's object.
-    fn subjects<'s>(&self, review: &Review<'s>, facts: &'s Facts<'s>) -> Subjects<'s> {
+    fn subjects<'s>(&'s self, review: &Review<'s>, facts: &'s Facts<'s>) -> Subjects<'s> {
         Subjects::new(facts, self.lookup, review.user).asked_by(review.requester)
     }
 

@@ -69,6 +69,18 @@ impl Commented {
             excuse(located, &ignore.reason, spot, policies);
         }
     }
+
+    /// A notice for each that excuses nothing.
+    fn notices(&self, index: usize, policies: &PolicySet) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for (at, comment) in self.comments.iter().enumerate() {
+            let spot = Spot { input: index, start: comment.span.start, end: comment.span.end };
+            let unused = |rule: usize| !self.used.contains(&(at, rule));
+            let told = faults(comment, unused, policies);
+            notices.extend(told.into_iter().map(|message| Notice { spot: Some(spot.clone()), message }));
+        }
+        notices
+    }
 }
 
 /// Excuses the findings that comments of the inputs are about. Those that excuse nothing are a notice each.
@@ -86,15 +98,28 @@ pub fn excuse_by_comments(report: &mut Report<'_>, inputs: &[Input], policies: &
             commented.excuse(located, line, policies);
         }
     }
-    let mut notices = Vec::new();
-    for (index, Commented { comments, used, .. }) in &commented {
-        for (at, comment) in comments.iter().enumerate() {
-            let spot = Spot { input: *index, start: comment.span.start, end: comment.span.end };
-            let unused = |rule: usize| !used.contains(&(at, rule));
-            let told = faults(comment, unused, policies);
-            notices.extend(told.into_iter().map(|message| Notice { spot: Some(spot.clone()), message }));
-        }
+    let notices =
+        commented.iter().flat_map(|(index, commented)| commented.notices(*index, policies)).collect();
+    add_notices(report, notices);
+}
+
+/// The same for the findings of one input alone, by its index. The notices come back; none where no comment is meant for volgate.
+pub(super) fn excuse_in<'l>(
+    input: &Input,
+    index: usize,
+    findings: impl Iterator<Item = &'l mut Located>,
+    policies: &PolicySet,
+) -> Option<Vec<Notice>> {
+    let mut commented = Commented::of(input)?;
+    for located in findings {
+        let line = input.source.position(located.spot.start).line;
+        commented.excuse(located, line, policies);
     }
+    Some(commented.notices(index, policies))
+}
+
+/// Adds the notices of comments, which stand in the order of their places.
+pub(super) fn add_notices(report: &mut Report<'_>, mut notices: Vec<Notice>) {
     if let more @ 1.. = notices.len().saturating_sub(MOST_TOLD) {
         notices.truncate(MOST_TOLD);
         notices.push(Notice { spot: None, message: format!("{more} more comments excuse nothing") });
@@ -181,8 +206,9 @@ fn comments(input: &Input) -> Vec<Comment> {
     // Those on lines of their own that wait for the line below them.
     let mut waiting = 0;
     let mut start = 0;
+    let first = source.first_line();
     for (index, line) in source.text.split_inclusive('\n').enumerate() {
-        let (from, number) = (start, index + 1);
+        let (from, number) = (start, first + index);
         start += line.len();
         let line = line.trim_end();
         let bare = line.trim_start();

@@ -55,17 +55,19 @@ pub fn keep_changed(
 /// Keeps the objects of changed texts and those that findings are about.
 fn keep_objects(report: &mut Report<'_>, is_changed: &impl Fn(usize) -> bool) {
     let named: HashSet<usize> = report.findings.iter().map(|located| located.manifest).collect();
-    let mut moved: Vec<Option<usize>> = Vec::with_capacity(report.manifests.len());
+    let mut moved: Vec<Option<usize>> = Vec::with_capacity(report.objects.len());
     let mut kept = Vec::new();
-    for (index, manifest) in std::mem::take(&mut report.manifests).into_iter().enumerate() {
-        let keep = is_changed(manifest.input) || named.contains(&index);
+    for (index, object) in std::mem::take(&mut report.objects).into_iter().enumerate() {
+        let keep = is_changed(object.input) || named.contains(&index);
         moved.push(keep.then_some(kept.len()));
         if keep {
-            kept.push(manifest);
+            kept.push(object);
         }
     }
-    report.manifests = kept;
-    report.judged = report.manifests.len();
+    report.objects = kept;
+    report.judged = report.objects.len();
+    let mut kept = moved.iter().map(Option::is_some);
+    report.manifests.retain(|_| kept.next().unwrap_or(true));
     let new = |index: usize| moved.get(index).copied().flatten();
     report.changes.retain_mut(|change| match new(change.manifest) {
         Some(index) => {

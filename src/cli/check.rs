@@ -145,6 +145,9 @@ enum Operation {
     Update,
 }
 
+/// The most bytes of manifests for which a SARIF report has fixes.
+const MOST_WITH_FIXES: u64 = 16 << 20;
+
 /// What is left out when nobody says which namespace.
 pub(super) const NAMESPACE: &str = "default";
 
@@ -155,6 +158,13 @@ impl Judged {
 
     fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or(NAMESPACE)
+    }
+
+    /// Whether the documents of all manifests are needed at once: to change them, to hold them against others, or to say of each
+    /// which policies are about it.
+    fn needs_documents(&self, given: &Given, extra: &Extra, changes: &Changes) -> bool {
+        let has_fixes = self.output.writes(Format::Sarif) && given.found.texts.bytes() <= MOST_WITH_FIXES;
+        changes.are_asked() || extra.since.is_some() || self.explain_policies || has_fixes
     }
 
     /// Fills in what neither a flag nor a variable says. What leaves files out counts from the folder of its own file.
@@ -222,7 +232,10 @@ pub(super) fn run_with(mut args: Judged, changes: &Changes) -> Result<ExitCode> 
         complain(&format!("volgate: settings from {}\n", file.display()));
     }
     match prepare(&args, &exclude, settings) {
-        Ok((given, extra, progress)) => judge(&args, given, &extra, changes, progress),
+        Ok((given, extra, progress)) if args.needs_documents(&given, &extra, changes) => {
+            judge(&args, given, &extra, changes, progress)
+        }
+        Ok((given, extra, progress)) => judge_in_portions(&args, given, &extra, progress),
         Err(error) => args.output.refuse(error),
     }
 }
@@ -242,12 +255,9 @@ fn prepare(args: &Judged, exclude: &Exclude, settings: Option<PathBuf>) -> Resul
     }
     let since = args.since.as_deref().map(Since::read).transpose()?;
     let rendering = Rendering { options: &args.rendering, namespace: args.namespace() };
-    let mut given = Given::read(&paths, rendering, Some(exclude), &args.policy, &args.state)?;
+    let mut given = Given::find(&paths, rendering, Some(exclude), &args.policy, &args.state)?;
     let user = args.user.as_deref();
     given.set_requester(user.map(|user| Requester::impersonated(user, &args.groups)));
-    if !args.no_policies_from_input {
-        given.add_policies_from_input();
-    }
     let mut old = input::read(&args.old);
     given.found.faults.append(&mut old.faults);
     Ok((given, Extra { settings, since, old: old.inputs }, progress))
@@ -260,6 +270,10 @@ fn judge(
     changes: &Changes,
     progress: Progress,
 ) -> Result<ExitCode> {
+    given.found.read();
+    if !args.no_policies_from_input {
+        given.add_policies_from_input();
+    }
     progress.step(Step::Judging);
     // Cheap: the documents are shared.
     let old = given.found.inputs.clone();
@@ -269,6 +283,17 @@ fn judge(
         let run = given.run(args.namespace());
         run.repair_for(&verdicts(args, &run, &old, extra), &old, &wanted)
     });
+    // What is written is what is shown: with --since nothing but the files that changed.
+    let touched = extra.since.as_ref().map(|since| since.changed(&old));
+    let is_touched = |index: usize| touched.as_ref().is_none_or(|touched| touched.get(index) == Some(&true));
+    if let Some(repaired) = &mut repaired {
+        repaired.repairs.retain(|repair| is_touched(repair.input));
+        for (index, (input, old)) in repaired.inputs.iter_mut().zip(&old).enumerate() {
+            if !is_touched(index) {
+                *input = old.clone();
+            }
+        }
+    }
     if let Some(repaired) = repaired.as_ref().filter(|repaired| changes.after && !repaired.repairs.is_empty())
     {
         given.set_inputs(repaired.inputs.clone(), &args.policy)?;
@@ -291,7 +316,8 @@ fn judge(
         match &changes.folder {
             Some(folder) => patch_folder::write(folder, &component(&repaired.repairs, after))?,
             None => {
-                for (index, (old, new)) in old.iter().zip(&repaired.inputs).enumerate() {
+                let texts = old.iter().zip(&repaired.inputs).enumerate();
+                for (index, (old, new)) in texts.filter(|(index, _)| is_touched(*index)) {
                     if let Err(fault) = change(changes, index, (old, new), after, &mut diffs) {
                         unwritten += changes_of(after, index).count();
                         repaired.repairs.retain(|repair| repair.input != index);
@@ -329,6 +355,32 @@ fn judge(
         policies: given.policies.notice.as_deref(),
     };
     args.output.publish(&report, inputs, beside)
+}
+
+/// Judges files of which nothing is changed, with a part of them in memory.
+fn judge_in_portions(args: &Judged, mut given: Given, extra: &Extra, progress: Progress) -> Result<ExitCode> {
+    let with_policies = !args.no_policies_from_input;
+    let has_fixes = !args.output.writes(Format::Sarif);
+    let mut report = given.judge_in_portions(
+        args.namespace(),
+        with_policies,
+        &extra.old,
+        !args.no_ignore_comments,
+        || progress.step(Step::Judging),
+    );
+    report.settings = extra.settings.as_ref().map(|file| file.display().to_string());
+    values::advise(&given, Rendering { options: &args.rendering, namespace: args.namespace() }, &mut report);
+    given.add_found(&mut report);
+    if !has_fixes {
+        let message = format!(
+            "the report has no fixes, which are made of at most {} MiB of manifests: `volgate fix` writes them",
+            MOST_WITH_FIXES >> 20
+        );
+        report.notices.insert(0, Notice { spot: None, message });
+    }
+    drop(progress);
+    let beside = Beside { policies: given.policies.notice.as_deref(), ..Beside::default() };
+    args.output.publish(&report, &given.found.inputs, beside)
 }
 
 /// The report of all manifests, with what their comments excuse.
@@ -369,9 +421,10 @@ fn narrow(
 
 /// What mutation changes in the objects of one text.
 fn changes_of<'r>(report: &'r Report<'_>, input: usize) -> impl Iterator<Item = &'r Change> {
-    report.changes.iter().filter(move |change| {
-        report.manifests.get(change.manifest).is_some_and(|manifest| manifest.input == input)
-    })
+    report
+        .changes
+        .iter()
+        .filter(move |change| report.objects.get(change.manifest).is_some_and(|object| object.input == input))
 }
 
 /// Shows or writes what changes in one text: the volumes that it was given, and what mutation changes beyond that.

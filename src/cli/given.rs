@@ -5,7 +5,8 @@ use super::input::{self, Found, Rendering};
 use super::input_policies::{self, FromInput};
 use super::policies;
 use super::state::StateArgs;
-use crate::check::{Fault, Input, ObjectKind, Report, Run, What};
+use super::texts::put_in_order;
+use crate::check::{Fault, Input, ObjectKind, Report, Run, Stream, What};
 use crate::policy::KIND;
 use crate::rule::Requester;
 use anyhow::Result;
@@ -31,10 +32,23 @@ impl Given {
         policy: &[PathBuf],
         state: &StateArgs,
     ) -> Result<Self> {
+        let mut given = Self::find(paths, rendering, exclude, policy, state)?;
+        given.found.read();
+        Ok(given)
+    }
+
+    /// The same without reading the manifests.
+    pub(super) fn find(
+        paths: &[PathBuf],
+        rendering: Rendering<'_>,
+        exclude: Option<&Exclude>,
+        policy: &[PathBuf],
+        state: &StateArgs,
+    ) -> Result<Self> {
         let context = state.read()?;
         Ok(Self {
             policies: in_force(policy, &context.inputs)?,
-            found: input::read_manifests(paths, Some(rendering), exclude),
+            found: input::find_manifests(paths, Some(rendering), exclude),
             context,
             from_input: None,
             requester: None,
@@ -44,6 +58,40 @@ impl Given {
     /// Applies the policies among the manifests as well.
     pub(super) fn add_policies_from_input(&mut self) {
         self.from_input = Some(input_policies::add(&mut self.policies, &self.found.inputs));
+    }
+
+    /// Judges the manifests a portion at a time. Of their texts what is to be shown is kept.
+    pub(super) fn judge_in_portions(
+        &mut self,
+        namespace: &str,
+        with_policies: bool,
+        old: &[Input],
+        comments: bool,
+        judging: impl FnOnce(),
+    ) -> Report<'static> {
+        if with_policies {
+            self.add_policies_from_input();
+        }
+        let texts = std::mem::take(&mut self.found.texts);
+        let mut faults;
+        let (report, inputs) = loop {
+            let run = self.run(namespace);
+            let mut stream = Stream::new(&run, old, comments);
+            // Verdicts rest on all policies: where some are among the manifests, it begins once more with them.
+            let is_unknown = with_policies && self.found.inputs.is_empty();
+            faults =
+                texts.pass_to(&mut stream, |manifest| with_policies && input_policies::is_policy(manifest));
+            if !is_unknown || !stream.keeps_any() {
+                judging();
+                break stream.finish(|place| texts.read_again(place));
+            }
+            let inputs = stream.into_inputs();
+            self.found.inputs = inputs;
+            self.add_policies_from_input();
+        };
+        self.found.inputs = inputs;
+        put_in_order(&mut self.found.faults, faults);
+        report
     }
 
     /// Goes on with other texts of the same files.

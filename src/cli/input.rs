@@ -2,6 +2,7 @@
 
 use super::ignored::Exclude;
 use super::render;
+use super::texts::{Texts, put_in_order};
 use super::walk::{Walk, is_kustomization, walk};
 use crate::check::{Fault, Input, Notice, Tally, What};
 #[cfg(feature = "cluster")]
@@ -18,13 +19,15 @@ use walkdir::WalkDir;
 pub(super) const STDIN: &str = "<stdin>";
 
 /// The most bytes that one file may have: more than any dump of a cluster.
-const MOST_BYTES: u64 = 1 << 30;
+pub(super) const MOST_BYTES: u64 = 1 << 30;
 
 /// What came of some paths.
 #[derive(Default)]
 pub(super) struct Found {
-    /// The texts.
+    /// The texts that were read.
     pub(super) inputs: Vec<Input>,
+    /// Those that were not read yet.
+    pub(super) texts: Texts,
     /// What could not be read.
     pub(super) faults: Vec<Fault>,
     /// What was odd on the way.
@@ -54,16 +57,27 @@ pub(super) fn read_manifests(
     rendering: Option<Rendering<'_>>,
     exclude: Option<&Exclude>,
 ) -> Found {
+    let mut found = find_manifests(paths, rendering, exclude);
+    found.read();
+    found
+}
+
+/// The same without reading any file, as far as that can be put off.
+pub(super) fn find_manifests(
+    paths: &[PathBuf],
+    rendering: Option<Rendering<'_>>,
+    exclude: Option<&Exclude>,
+) -> Found {
     let mut found = Found::default();
     let mut rendered = Vec::new();
     let rendering = rendering.filter(|rendering| rendering.options.is_on());
-    let mut texts = Vec::new();
-    let mut walks = Vec::new();
+    // A folder of one walk is another one than that of the next.
+    let mut known = 0;
     let paths = &found.expanded(paths);
     for path in paths {
         if path.as_os_str() == "-" {
             match bounded(std::io::stdin().lock()) {
-                Ok(bytes) => texts.push((STDIN.to_owned(), bytes, true)),
+                Ok(bytes) => found.texts.add_stdin(bytes),
                 Err(why) => found.faults.push(unreadable("stdin", &why)),
             }
         } else if let Some(source) = rendering.and_then(|_| render::Source::of(path, paths.len() == 1))
@@ -84,33 +98,28 @@ pub(super) fn read_manifests(
             }
         } else if path.is_dir() {
             let walk = walk(path, exclude);
-            let from = texts.len();
+            let from = found.texts.len();
             for file in &walk.files {
-                found.add_file(file, false, &mut texts);
+                found.add_file(file, false);
             }
             found.add_walk(path, &walk);
-            walks.push((from..texts.len(), walk));
+            for text in found.texts.iter_mut(from) {
+                let Some(path) = text.path() else { continue };
+                let folder = walk.kustomization_of(path).map_or(0, |folder| known + folder + 1);
+                text.patch = walk.is_patch(path);
+                text.folder = folder;
+            }
+            known += walk.kustomizations.len();
         } else if is_kustomization(path) && paths.len() > 1 {
             // A shell's wildcard names it beside the files that it is about.
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new("."));
             found.folders.add(What::Kustomization, || folder.display().to_string());
         } else {
-            found.add_file(path, true, &mut texts);
+            found.add_file(path, true);
         }
     }
-    found.inputs = Input::read_all(&texts);
-    // A folder of one walk is another one than that of the next.
-    let mut known = 0;
-    for (range, walk) in walks {
-        for input in found.inputs.get_mut(range).unwrap_or_default() {
-            let path = Path::new(&input.source.name);
-            input.patch = walk.is_patch(path);
-            input.folder = walk.kustomization_of(path).map_or(0, |folder| known + folder + 1);
-        }
-        known += walk.kustomizations.len();
-    }
-    found.inputs.extend(rendered.iter().map(|file| Input::from_rendered(&file.origin, &file.text)));
+    rendered.into_iter().for_each(|file| found.texts.add_rendered(file));
     found
 }
 
@@ -165,16 +174,22 @@ impl Found {
         expanded
     }
 
-    fn add_file(&mut self, path: &Path, named: bool, texts: &mut Vec<(String, Vec<u8>, bool)>) {
+    fn add_file(&mut self, path: &Path, named: bool) {
         // --fix writes to the path that a report names, which must therefore be the path itself.
         let Some(name) = path.to_str() else {
             let fault = unreadable(&path.display().to_string(), "its name is not UTF-8");
             return self.faults.push(fault);
         };
-        match file_bytes(path) {
-            Ok(bytes) => texts.push((name.to_owned(), bytes, named)),
-            Err(why) => self.faults.push(unreadable(name, &why)),
-        }
+        let added = self.texts.add_file(path.to_owned(), name, named, self.faults.len());
+        self.faults.extend(added.err());
+    }
+
+    /// Reads the texts that were found, and keeps them.
+    pub(super) fn read(&mut self) {
+        let (inputs, faults) = self.texts.read();
+        self.inputs = inputs;
+        put_in_order(&mut self.faults, faults);
+        self.texts = Texts::default();
     }
 
     fn add_walk(&mut self, path: &Path, walk: &Walk) {
@@ -242,21 +257,31 @@ pub(super) fn file_bytes(path: &Path) -> Result<Vec<u8>, String> {
     if size > MOST_BYTES { Err(too_large()) } else { bounded(file) }
 }
 
-fn unreadable(name: &str, why: &str) -> Fault {
+pub(super) fn unreadable(name: &str, why: &str) -> Fault {
     Fault { spot: None, message: format!("failed to read {name}: {why}"), help: None }
 }
 
-fn too_large() -> String {
+pub(super) fn too_large() -> String {
     format!("it has more than {} MiB", MOST_BYTES >> 20)
 }
 
-/// All bytes, unless they are too many.
-fn bounded(from: impl Read) -> Result<Vec<u8>, String> {
+/// How much is read at once.
+const BLOCK: u64 = 1 << 20;
+
+/// All bytes, unless they are too many. Behind a NUL byte there is nothing to read: no manifest has one, and a device such as
+/// /dev/zero does not end.
+pub(super) fn bounded(from: impl Read) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let read = from.take(MOST_BYTES + 1).read_to_end(&mut bytes);
-    match read {
-        Err(error) => Err(error.to_string()),
-        Ok(_) if bytes.len() as u64 > MOST_BYTES => Err(too_large()),
-        Ok(_) => Ok(bytes),
+    let mut from = from.take(MOST_BYTES + 1);
+    loop {
+        let known = bytes.len();
+        let read = from.by_ref().take(BLOCK.max(known as u64)).read_to_end(&mut bytes);
+        let read = read.map_err(|error| error.to_string())?;
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(too_large());
+        }
+        if read == 0 || bytes.get(known..).is_some_and(|new| new.contains(&0)) {
+            return Ok(bytes);
+        }
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn add(loaded: &mut Loaded, inputs: &[Input]) -> FromInput {
 }
 
 /// Whether a manifest was meant for a policy: of that kind, or nearly so in volgate's own group.
-fn is_policy(manifest: &Manifest<'_>) -> bool {
+pub(super) fn is_policy(manifest: &Manifest<'_>) -> bool {
     let text = |key| manifest.value.get(key).and_then(Value::as_str).unwrap_or_default();
     let kind = text("kind");
     !manifest.patch && is_own(text("apiVersion")) && (kind == KIND || super::policies::is_misspelt(kind))

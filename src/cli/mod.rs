@@ -41,13 +41,14 @@ mod since;
 mod snapshot;
 mod state;
 mod test;
+mod texts;
 mod values;
 mod version;
 mod walk;
 #[cfg(feature = "cluster")]
 mod webhooks;
 
-use crate::model::nearest;
+use crate::model::{nearest, printable};
 use anyhow::Context;
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -197,5 +198,10 @@ fn say(text: &str) -> anyhow::Result<()> {
 
 /// Writes to stderr. Where that is closed nobody is left to tell, and unlike `eprint!` this does not panic.
 fn complain(text: &str) {
+    complain_in_colour(&printable(text));
+}
+
+/// The same with what steers a terminal in it.
+fn complain_in_colour(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }

@@ -1,7 +1,7 @@
 //! What the subcommands that judge have to say, in the forms that were asked for.
 
 use super::given::refusal;
-use super::{DENIED, FAILED, complain, say};
+use super::{DENIED, FAILED, complain, complain_in_colour, say};
 use crate::check::{Input, Located, Report};
 use crate::report::{Format, Options, render};
 use crate::verdict::Action;
@@ -183,7 +183,7 @@ impl Output {
             Some(path) => replace(path, text),
             // The report must not stand among the manifests.
             None if to_stderr => {
-                complain(text);
+                complain_in_colour(text);
                 Ok(())
             }
             None => say(text),

@@ -2,6 +2,7 @@ use super::policies::{self, Loaded};
 use super::state::StateArgs;
 use super::{DENIED, FAILED, complain, input, say};
 use crate::check::{Input, Report, Run, effective};
+use crate::model::printable;
 use crate::policy::{converted, schema_json};
 use anyhow::{Result, bail};
 use std::collections::BTreeSet;
@@ -136,7 +137,7 @@ fn diff(args: &DiffArgs) -> Result<ExitCode> {
             }
             let objects = if differences.len() == 1 { "object is" } else { "objects are" };
             text.push_str(&format!("{} {objects} judged differently\n", differences.len()));
-            text
+            printable(&text).into_owned()
         }
     };
     say(&text)?;

@@ -2,6 +2,7 @@ use super::input::{self, Found};
 use super::policies::{self, Refused};
 use super::{DENIED, complain, say};
 use crate::check::{Directives, Input, Outcome, Run, every_kind};
+use crate::model::printable;
 use crate::policy::PolicySet;
 use crate::report;
 use crate::rule::Requester;
@@ -62,7 +63,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         std::fs::write(path, junit(&suites))
             .with_context(|| format!("failed to write {}", path.display()))?;
     }
-    say(&text(&suites))?;
+    say(&printable(&text(&suites)))?;
     let failed = suites.iter().flat_map(|suite| &suite.cases).any(|case| !case.differences.is_empty());
     let uncovered = args.require_coverage && suites.iter().any(|suite| !suite.unshown.is_empty());
     Ok(if failed || uncovered { ExitCode::from(DENIED) } else { ExitCode::SUCCESS })

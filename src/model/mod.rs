@@ -39,7 +39,7 @@ pub use object::{ObjectRef, Operation};
 pub use path::{FieldPath, FieldPathError, Segment};
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Labels, Requirement, SelectorOperator, SelectorPart};
-pub use text::shortened;
+pub use text::{printable, printable_name, shortened};
 pub(crate) use yes::{is_yes, yes};
 
 /// The API group of volgate's own objects.

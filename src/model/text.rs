@@ -8,9 +8,50 @@ pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect::<String>().into()
 }
 
+/// A text for a terminal: what would move its cursor, change its colours or turn the direction of writing is written as an escape.
+/// Names of files and objects are their author's, and may hold anything. Line breaks and tabs stay.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| matches!(c, '\n' | '\t'))
+}
+
+/// The same for a name, which has no line breaks.
+pub fn printable_name(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| false)
+}
+
+fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let is_odd = |c: char| (c.is_control() || turns_writing(c)) && !stays(c);
+    if !text.contains(is_odd) {
+        return Cow::Borrowed(text);
+    }
+    text.chars()
+        .fold(String::with_capacity(text.len() + 8), |mut escaped, c| {
+            match is_odd(c) {
+                true => escaped.extend(c.escape_default()),
+                false => escaped.push(c),
+            }
+            escaped
+        })
+        .into()
+}
+
+/// Whether a character has no shape and changes how others are shown.
+fn turns_writing(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_written_as_an_escape() {
+        assert_eq!(printable("a\u{1b}[31m\u{9b}2J\u{7}\rb"), "a\\u{1b}[31m\\u{9b}2J\\u{7}\\rb");
+        assert_eq!(printable("\u{202e}gpj.exe\u{2066}"), "\\u{202e}gpj.exe\\u{2066}");
+        assert_eq!(printable("ü\ta\nb"), "ü\ta\nb");
+        assert_eq!(printable_name("a\nb"), "a\\nb");
+        assert!(matches!(printable_name("deploy/é.yaml"), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn a_text_is_cut_at_whole_characters() {

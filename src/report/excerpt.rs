@@ -1,6 +1,7 @@
 //! The lines of an input around a place, with marks under them.
 
-use crate::check::{Input, Spot};
+use crate::check::{FAR, Input, Spot};
+use crate::model::printable_name;
 use crate::source::Source;
 use annotate_snippets::{AnnotationKind, Group, Level, Snippet};
 use std::borrow::Cow;
@@ -8,8 +9,6 @@ use std::ops::Range;
 
 /// A line of more bytes than this, as of minified JSON, is shown only around the place.
 const LONG_LINE: usize = 500;
-/// Places that are so many bytes apart are not shown in one excerpt.
-const FAR: usize = 4_000;
 /// How many bytes of a long line are shown on each side.
 const AROUND: usize = 60;
 
@@ -25,9 +24,8 @@ pub(super) fn excerpt<'i>(
     let related: Vec<&(Spot, String)> =
         related.iter().filter(|(other, _)| other.input == spot.input).collect();
     // What stands far from the place is shown by itself, so that no excerpt is longer than its few lines.
-    let (related, far): (Vec<_>, Vec<_>) = related
-        .into_iter()
-        .partition(|(other, _)| other.start.max(spot.start) - other.start.min(spot.start) <= FAR);
+    let (related, far): (Vec<_>, Vec<_>) =
+        related.into_iter().partition(|(other, _)| source.distance(other.start, spot.start) <= FAR);
     let starts = related.iter().map(|(other, _)| other.start).chain([spot.start]);
     let from = starts.clone().min().unwrap_or(spot.start);
     let to = starts.max().unwrap_or(spot.start);
@@ -40,7 +38,7 @@ pub(super) fn excerpt<'i>(
         let primary = AnnotationKind::Primary.span(mark);
         let snippet = Snippet::source(text).line_start(at.line);
         // The renderer would count the column from the piece's start.
-        let place = format!("{}:{}:{}", source.name, at.line, at.column);
+        let place = format!("{}:{}:{}", printable_name(&source.name), at.line, at.column);
         let place = Level::NOTE.with_name("at").message(place);
         let group = group.element(snippet.annotation(labelled(primary, label))).element(place);
         return apart(group, source, &far);
@@ -51,11 +49,11 @@ pub(super) fn excerpt<'i>(
         first_line(text, start..end)
     };
     let mut snippet = Snippet::source(text)
-        .path(source.name.as_str())
+        .path(printable_name(&source.name))
         .line_start(source.position(window.start).line)
         .annotation(labelled(AnnotationKind::Primary.span(inside(spot)), label));
     for (other, note) in related {
-        snippet = snippet.annotation(AnnotationKind::Context.span(inside(other)).label(note.as_str()));
+        snippet = snippet.annotation(AnnotationKind::Context.span(inside(other)).label(printable_name(note)));
     }
     apart(group.element(snippet), source, &far)
 }
@@ -65,9 +63,9 @@ fn apart<'i>(mut group: Group<'i>, source: &'i Source, places: &[&'i (Spot, Stri
     for (spot, note) in places {
         let (text, mark) = around(source, spot);
         let snippet = Snippet::source(text)
-            .path(source.name.as_str())
+            .path(printable_name(&source.name))
             .line_start(source.position(spot.start).line)
-            .annotation(AnnotationKind::Context.span(mark).label(note.as_str()));
+            .annotation(AnnotationKind::Context.span(mark).label(printable_name(note)));
         group = group.element(snippet);
     }
     group

@@ -4,6 +4,7 @@
 use super::problem::{Place, problems};
 use super::summary_line;
 use crate::check::{Input, Report};
+use crate::model::printable;
 use crate::verdict::Action;
 
 /// A command for each finding, error and notice, and the summary as a plain line of the log.
@@ -47,7 +48,7 @@ fn command_line(command: &str, title: &str, place: Option<&Place<'_>>, message: 
 }
 
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    printable(text).replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 fn property(text: &str) -> String {
@@ -61,6 +62,7 @@ mod tests {
     #[test]
     fn nothing_in_a_text_ends_the_command() {
         let place = Place { file: "./a,b:c.yaml", line: 3, column: 5, end_line: 3, end_column: 9 };
+        assert_eq!(data("a\u{1b}[31m"), "a\\u{1b}[31m");
         assert_eq!(
             command_line("error", "host-path", Some(&place), "100%\n::stop-commands::x"),
             "::error file=a%2Cb%3Ac.yaml,line=3,endLine=3,col=5,endColumn=9,title=volgate host-path::100%25%0A::stop-commands::x\n"

@@ -2,7 +2,7 @@ use super::excerpt::excerpt;
 use super::format::Options;
 use crate::check::{ByComment, Input, Located, ObjectKind, Repair, Report, Spot, What, effective};
 use crate::facts::Facts;
-use crate::model::ObjectRef;
+use crate::model::{ObjectRef, printable, printable_name};
 use crate::verdict::Action;
 use annotate_snippets::{Group, Level, Renderer};
 use std::collections::HashSet;
@@ -17,7 +17,9 @@ pub(super) fn page(report: &Report<'_>, inputs: &[Input], options: &Options<'_>)
     let summary = summary_line(report, options.fixed);
     let from_input = self::policies(report, inputs);
     let repairs = repairs(report, options.fixed);
-    format!("{findings}{repairs}{}{from_input}{}{policies}{summary}\n", not_judged(report), applied(report))
+    let (not_judged, applied) = (not_judged(report), applied(report));
+    let rest = format!("{repairs}{not_judged}{from_input}{applied}{policies}{summary}\n");
+    format!("{findings}{}", printable(&rest))
 }
 
 /// The errors, notices and findings as a compiler shows them, each with its lines.
@@ -29,8 +31,8 @@ pub fn human(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> St
         text.push_str("\n\n");
     };
     for fault in &report.faults {
-        let title = Level::ERROR.with_name("cannot judge").primary_title(&fault.message);
-        let help = fault.help.as_deref();
+        let title = Level::ERROR.with_name("cannot judge").primary_title(printable(&fault.message));
+        let help = fault.help.as_deref().map(printable);
         match &fault.spot {
             Some(spot) => {
                 let help = help.map(|help| Level::HELP.message(help));
@@ -43,7 +45,7 @@ pub fn human(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> St
         }
     }
     for notice in report.notices.iter().filter(|_| !options.quiet) {
-        let title = Level::WARNING.with_name("notice").primary_title(&notice.message);
+        let title = Level::WARNING.with_name("notice").primary_title(printable(&notice.message));
         let group = Group::with_title(title);
         put(&[match &notice.spot {
             Some(spot) => excerpt(group, inputs, spot, "", &[]),
@@ -61,11 +63,12 @@ pub fn human(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> St
             Action::Warn => Level::WARNING.with_name("warning"),
             Action::Audit => Level::NOTE.with_name("audit"),
         };
-        let title = level.primary_title(&finding.message).id(finding.rule);
+        let title = level.primary_title(printable(&finding.message)).id(finding.rule);
         let label = format!("{} of {}", finding.field, located.object);
+        let label = printable_name(&label);
         let mut group = excerpt(Group::with_title(title), inputs, &located.spot, &label, &located.related);
         if let Some(help) = &finding.help {
-            group = group.element(Level::HELP.message(help));
+            group = group.element(Level::HELP.message(printable(help)));
         }
         let line =
             |spot: &Spot| inputs.get(spot.input).map_or(0, |input| input.source.position(spot.start).line);
@@ -76,7 +79,7 @@ pub fn human(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> St
             (Some(reason), None) => format!("policy {:?} excuses it: {reason}", finding.policy),
             (None, _) => format!("policy {:?}; `volgate rules {}` tells more", finding.policy, finding.rule),
         };
-        group = group.element(Level::NOTE.message(by));
+        group = group.element(Level::NOTE.message(printable(&by)));
         put(&[group]);
     }
     text

@@ -3,7 +3,6 @@
 use super::junit_xml::{Case, Suite, Tag, Told, junit_xml};
 use super::problem::{Problem, problems};
 use crate::check::{Input, Report};
-use crate::model::FieldPath;
 use crate::verdict::Action;
 use std::collections::BTreeMap;
 
@@ -24,13 +23,12 @@ pub(super) fn junit(report: &Report<'_>, inputs: &[Input], fail_on: Action) -> S
             }
         }
     }
-    for (index, manifest) in report.manifests.iter().enumerate() {
-        let Some(input) = inputs.get(manifest.input) else { continue };
+    for (index, judged) in report.objects.iter().enumerate() {
+        let Some(input) = inputs.get(judged.input) else { continue };
         let problems = by_manifest.remove(&index).unwrap_or_default();
-        let line = input.source.position(manifest.spot(&FieldPath::root()).start).line;
         // The object as its findings name it; one without findings by what it says of itself.
         let object = problems.iter().find_map(|problem| problem.object).map(ToString::to_string);
-        let name = format!("{} (line {line})", object.unwrap_or_else(|| manifest.name()));
+        let name = format!("{} (line {})", object.as_ref().unwrap_or(&judged.name), judged.line);
         suites.entry(&input.source.name).or_default().push(case(name, &problems, fail_on));
     }
     let suites =

@@ -3,6 +3,7 @@
 use super::problem::problems;
 use super::{not_judged, summary_line};
 use crate::check::{Input, Report};
+use crate::model::printable;
 use crate::verdict::Action;
 
 /// GitHub takes comments of 65,536 characters; other text may stand around this one.
@@ -49,7 +50,7 @@ pub(super) fn markdown(report: &Report<'_>, inputs: &[Input]) -> String {
     }
     let not_judged = not_judged(report);
     if !not_judged.is_empty() && text.len() + not_judged.len() < MOST_BYTES {
-        let block = not_judged.trim_end().replace("```", "'''");
+        let block = printable(not_judged.trim_end()).replace("```", "'''");
         text.push_str(&format!(
             "\n<details><summary>not judged</summary>\n\n```text\n{block}\n```\n</details>\n"
         ));
@@ -59,7 +60,7 @@ pub(super) fn markdown(report: &Report<'_>, inputs: &[Input]) -> String {
 
 /// Text that is shown as it is: no markup, no mention of a person, no end of a cell.
 fn escaped(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut escaped, char| {
+    printable(text).chars().fold(String::with_capacity(text.len()), |mut escaped, char| {
         match char {
             '\n' | '\r' => escaped.push(' '),
             '<' | '>' | '&' | '@' | '#' => escaped.push_str(&format!("&#{};", u32::from(char))),

@@ -20,7 +20,7 @@ pub(super) struct Problem<'r> {
     /// The policy that asked for it.
     pub(super) policy: Option<&'r str>,
     pub(super) object: Option<&'r ObjectRef>,
-    /// Its index in [`Report::manifests`].
+    /// Its index in [`Report::objects`].
     pub(super) manifest: Option<usize>,
     pub(super) field: Option<&'r FieldPath>,
     pub(super) place: Option<Place<'r>>,

@@ -1,5 +1,5 @@
 use crate::explain::Row;
-use crate::model::Reach;
+use crate::model::{Reach, printable_name};
 
 const HEAD: [&str; 7] = ["CONTAINER", "PATH", "DURABILITY", "LOST WHEN", "REACH", "ON", "DATA OF"];
 
@@ -14,7 +14,11 @@ pub fn table(rows: &[Row]) -> String {
             if !text.is_empty() {
                 text.push('\n');
             }
-            text.push_str(&format!("{} ({})\n", first.object, first.file));
+            text.push_str(&format!(
+                "{} ({})\n",
+                printable_name(&first.object.to_string()),
+                printable_name(&first.file)
+            ));
         }
         let cells: Vec<[String; 7]> =
             std::iter::once(HEAD.map(str::to_owned)).chain(block.iter().map(cells)).collect();
@@ -58,4 +62,5 @@ fn cells(row: &Row) -> [String; 7] {
         row.volume.clone(),
         row.data_of.clone().unwrap_or_default(),
     ]
+    .map(|cell| printable_name(&cell).into_owned())
 }

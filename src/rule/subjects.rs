@@ -4,12 +4,15 @@ use super::Requester;
 use crate::facts::{Facts, Meta, NamespaceFacts, Owner, OwnerFacts, Subject, WorkloadKind};
 use crate::lookup::Lookup;
 use crate::model::{LabelSelector, Labels, is_any_controller, is_controller};
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// Everything that selectors see of one object: its labels, its template's, its owners', its namespace's.
 pub struct Subjects<'a> {
     facts: &'a Facts<'a>,
-    namespace: Option<Arc<NamespaceFacts>>,
+    lookup: &'a dyn Lookup,
+    /// Looked up when somebody asks: few policies do.
+    namespace: OnceCell<Option<Arc<NamespaceFacts>>>,
     owners: Vec<Arc<OwnerFacts>>,
     /// How many of `owners`, from the first, have the uid that they are named with.
     proven: usize,
@@ -42,14 +45,8 @@ pub enum Trust {
 }
 
 impl<'a> Subjects<'a> {
-    /// Looks up the object's namespace and its owners.
-    pub fn new(facts: &'a Facts<'a>, lookup: &dyn Lookup, user: Option<&'a str>) -> Self {
-        let namespace = facts.id.namespace.as_deref().map(|name| {
-            lookup.namespace(name).unwrap_or_else(|| {
-                let id = crate::model::ObjectRef { name: name.to_owned(), ..Default::default() };
-                Arc::new(NamespaceFacts::read(&id, &Meta::default()))
-            })
-        });
+    /// Looks up the object's owners, and its namespace when that is asked for.
+    pub fn new(facts: &'a Facts<'a>, lookup: &'a dyn Lookup, user: Option<&'a str>) -> Self {
         let mut owners: Vec<Arc<OwnerFacts>> = Vec::new();
         let mut proven = 0;
         // A pod's ReplicaSet and its Deployment, a Job and its CronJob: two steps are all there are.
@@ -66,7 +63,7 @@ impl<'a> Subjects<'a> {
             }
             owners.push(owner);
         }
-        Self { facts, namespace, owners, proven, user, requester: None }
+        Self { facts, lookup, namespace: OnceCell::new(), owners, proven, user, requester: None }
     }
 
     /// The same, asked for by that user.
@@ -156,7 +153,14 @@ impl<'a> Subjects<'a> {
 
     /// The facts of the object's namespace.
     pub fn namespace(&self) -> Option<&NamespaceFacts> {
-        self.namespace.as_deref()
+        let looked_up = || {
+            let name = self.facts.id.namespace.as_deref()?;
+            Some(self.lookup.namespace(name).unwrap_or_else(|| {
+                let id = crate::model::ObjectRef { name: name.to_owned(), ..Default::default() };
+                Arc::new(NamespaceFacts::read(&id, &Meta::default()))
+            }))
+        };
+        self.namespace.get_or_init(looked_up).as_deref()
     }
 
     /// Whether the object is a pod, or something that pods are made from.

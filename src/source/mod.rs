@@ -9,6 +9,7 @@ mod colon;
 mod edit;
 mod error;
 mod json;
+mod kept;
 mod render;
 mod scalar;
 mod span;
@@ -23,6 +24,7 @@ use crate::model::FieldPath;
 
 pub use edit::{DocumentChange, EditError, edit, edit_all, edit_one};
 pub use error::{SourceError, SourceErrorKind};
+pub use kept::Kept;
 pub use span::{FieldSpan, SpanTree};
 pub use text::{Position, Source};
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::error::{SourceError, SourceErrorKind};
+use super::kept::{Kept, Piece, joined};
 
 /// One text with a name.
 #[derive(Debug, Clone)]
@@ -16,6 +17,8 @@ pub struct Source {
     lines: OnceLock<Vec<usize>>,
     /// How many characters start before each [`BLOCK`]; found when first needed, for a line that is longer.
     characters: OnceLock<Vec<usize>>,
+    /// What of a longer text this is; none for a whole text.
+    pieces: Option<Arc<[Piece]>>,
 }
 
 /// How many bytes are counted through at most: JSON may be one line of megabytes, with findings all over it.
@@ -34,7 +37,75 @@ impl Source {
     /// A text under a name.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), text: text.into(), lines: OnceLock::new(), characters: OnceLock::new() }
+        let (lines, characters) = (OnceLock::new(), OnceLock::new());
+        Self { name: name.into(), text: text.into(), lines, characters, pieces: None }
+    }
+
+    /// A part of a longer text that begins at that byte of it, at the beginning of that line, counted from 0.
+    #[must_use]
+    pub fn part(name: impl Into<String>, text: impl Into<Arc<str>>, from: usize, line: usize) -> Self {
+        let piece = Piece { at: 0, nth: 0, from, line };
+        Self { pieces: Some(Arc::new([piece])), ..Self::new(name, text) }
+    }
+
+    /// The same text with the lines of those ranges alone. They keep their numbers, and the bytes in them are found by what
+    /// comes back beside it.
+    #[must_use]
+    pub fn only(&self, ranges: impl IntoIterator<Item = Range<usize>>) -> (Self, Kept) {
+        let (mut text, mut pieces, mut kept) = (String::new(), Vec::new(), Kept::default());
+        let mut nth = 0;
+        let lines = ranges.into_iter().map(|range| self.lines_of(range)).collect();
+        for range in joined(lines) {
+            let line = self.line_index(range.start);
+            let at = text.len();
+            pieces.push(Piece { at, nth, from: self.original(range.start), line: self.original_line(line) });
+            let piece = slice(&self.text, range.clone());
+            nth += piece.bytes().filter(|byte| *byte == b'\n').count();
+            text.push_str(piece);
+            kept.add(range, at);
+        }
+        (Self { pieces: Some(pieces.into()), ..Self::new(self.name.clone(), text) }, kept)
+    }
+
+    /// How far two bytes are apart in the whole text.
+    #[must_use]
+    pub fn distance(&self, one: usize, other: usize) -> usize {
+        self.original(one).abs_diff(self.original(other))
+    }
+
+    /// The number of the first line, from 1: that of a part is another one.
+    #[must_use]
+    pub fn first_line(&self) -> usize {
+        self.original_line(0) + 1
+    }
+
+    /// The whole lines that a range lies in, with their breaks.
+    fn lines_of(&self, range: Range<usize>) -> Range<usize> {
+        let (first, last) = (self.line_index(range.start), self.line_index(range.end.max(range.start)));
+        let start = self.lines().get(first).copied().unwrap_or_default();
+        start..self.lines().get(last + 1).copied().unwrap_or(self.text.len())
+    }
+
+    /// The line of a byte, from 0, among those that are here.
+    fn line_index(&self, byte: usize) -> usize {
+        let byte = byte.min(self.text.len());
+        self.lines().partition_point(|start| *start <= byte).saturating_sub(1)
+    }
+
+    /// The piece that holds what `is_before` says.
+    fn piece(&self, is_before: impl Fn(&Piece) -> bool) -> Option<&Piece> {
+        let pieces = self.pieces.as_deref()?;
+        pieces.get(pieces.partition_point(is_before).checked_sub(1)?)
+    }
+
+    /// Where a byte stands in the whole text.
+    fn original(&self, byte: usize) -> usize {
+        self.piece(|piece| piece.at <= byte).map_or(byte, |piece| piece.from + byte - piece.at)
+    }
+
+    /// The number of a line in the whole text, both from 0.
+    fn original_line(&self, index: usize) -> usize {
+        self.piece(|piece| piece.nth <= index).map_or(index, |piece| piece.line + index - piece.nth)
     }
 
     /// The line and column of a byte; one beyond the end of the text is at its end.
@@ -53,6 +124,7 @@ impl Source {
         let inside = self.text.as_bytes().get(byte).copied().is_some_and(is_continuation);
         // A byte-order mark has no width.
         let mark = usize::from(start == 0 && before.starts_with(BOM));
+        let line = self.original_line(line.saturating_sub(1)) + 1;
         Position { line, column: columns + usize::from(!inside) - mark.min(columns) }
     }
 
@@ -96,7 +168,7 @@ impl Source {
 
     fn lines(&self) -> &[usize] {
         self.lines.get_or_init(|| {
-            let breaks = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+            let breaks = self.text.match_indices('\n');
             std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect()
         })
     }
@@ -206,6 +278,42 @@ mod tests {
             assert_eq!(source.position(byte), Position { line: 2, column }, "byte {byte}");
         }
         assert_eq!(source.position(text.len() - 4), Position { line: 3, column: 1 });
+    }
+
+    #[test]
+    fn lines_that_were_kept_have_their_places() {
+        let lines: Vec<String> = (1..=40).map(|line| format!("key{line}: é{line}\r\n")).collect();
+        let whole = Source::new("a.yaml", format!("{}last", lines.concat()));
+        let start = |line: usize| whole.text.find(&format!("key{line}:")).unwrap();
+        let at = |line: usize| start(line) + 4;
+        let (short, kept) = whole.only([at(30)..at(32), at(7)..at(7), at(8)..at(8), at(31)..at(31)]);
+        assert_eq!(short.text.lines().count(), 5, "{}", short.text);
+        for line in [7, 8, 30, 31, 32] {
+            let byte = kept.place(at(line));
+            assert_eq!(short.position(byte), whole.position(at(line)), "line {line}");
+            let range = |source: &Source, byte| source.text.get(source.line_of(byte)).map(str::to_owned);
+            assert_eq!(range(&short, byte), range(&whole, at(line)));
+            assert_eq!(short.distance(byte, kept.place(at(7))), at(line) - at(7));
+        }
+        // What comes of it can be cut once more, and the end of a text is a place in it.
+        let (shorter, again) = short.only(std::iter::once(kept.place(at(31))..kept.place(at(31))));
+        assert_eq!(shorter.position(again.place(kept.place(at(31)))), whole.position(at(31)));
+        let (end, kept) = whole.only(std::iter::once(whole.text.len()..whole.text.len()));
+        assert_eq!(end.position(kept.place(whole.text.len())), whole.position(whole.text.len()));
+        let (nothing, kept) = whole.only([]);
+        assert_eq!((nothing.text.len(), kept.place(100)), (0, 0));
+    }
+
+    #[test]
+    fn a_part_of_a_text_counts_from_where_it_begins() {
+        let whole = Source::new("a.yaml", "a: 1\n---\nb: 2\nc: é\n");
+        let part = Source::part("a.yaml", "b: 2\nc: é\n", 9, 2);
+        assert_eq!((part.first_line(), whole.first_line()), (3, 1));
+        for byte in 0..part.text.len() {
+            assert_eq!(part.position(byte), whole.position(byte + 9));
+        }
+        let (kept, place) = part.only(std::iter::once(5..6));
+        assert_eq!(kept.position(place.place(6)), whole.position(15));
     }
 
     #[test]

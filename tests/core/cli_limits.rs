@@ -1,6 +1,7 @@
 //! The command line on what nobody wants to keep as a file: endless nesting, bombs, bytes that are no text, huge
 //! lines, a reader that goes away.
 
+mod hostile;
 mod walk;
 
 use serde_json::Value;

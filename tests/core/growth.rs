@@ -3,7 +3,7 @@
 #![allow(unreachable_pub)]
 
 #[path = "../../benches/growth/mod.rs"]
-mod bench;
+pub(super) mod bench;
 
 use crate::support::victim::alone;
 use bench::counting::{Counting, taken_by};

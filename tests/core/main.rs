@@ -16,11 +16,13 @@ mod fuzz_corpus;
 mod generated;
 mod growth;
 mod policies;
+mod portions;
 mod properties;
 mod reports;
 mod repository;
 #[cfg(feature = "serve")]
 mod server;
 mod since;
+mod update;
 mod ways_in;
 mod yaml;

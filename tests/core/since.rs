@@ -150,3 +150,46 @@ fn a_commit_that_is_not_there_is_told_with_what_a_job_needs() {
     let message = report["errors"][0]["message"].as_str().unwrap();
     assert!(status == 2 && message.contains("fetch-depth: 0"), "{message}");
 }
+
+#[test]
+fn a_fix_writes_the_files_that_changed_and_none_that_is_left_out() {
+    let set = |name: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: {name}}}\nspec:\n  serviceName: {name}\n  selector:\n    \
+             matchLabels: {{app: {name}}}\n  template:\n    metadata:\n      labels: {{app: {name}}}\n    spec:\n      \
+             containers:\n        - name: redis\n          image: redis:7\n"
+        )
+    };
+    let repository = Repository::new();
+    repository.write(".volgate.yaml", "exclude: [vendor/]\n");
+    for file in ["deploy/old.yaml", "deploy/changed.yaml", "vendor/changed.yaml"] {
+        repository.write(file, &set("old"));
+    }
+    // A claim that mutation would change, in a file that did not.
+    repository.write("deploy/claim.yaml", CLAIM);
+    repository.commit();
+    for file in ["deploy/changed.yaml", "deploy/new.yaml", "vendor/changed.yaml"] {
+        repository.write(file, &set(&file.replace(['/', '.'], "-")));
+    }
+    let fix = |arguments: &[&str]| {
+        let mut volgate = Command::new(env!("CARGO_BIN_EXE_volgate"));
+        volgate.args(["fix", "--since", "HEAD", "--format", "json"]).args(arguments);
+        let output = volgate.current_dir(repository.path()).env_remove("GIT_DIR").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), output.stderr)
+    };
+    let (_, _, diff) = fix(&["--diff", "."]);
+    let diff = String::from_utf8(diff).unwrap();
+    assert!(diff.contains("deploy/changed.yaml") && diff.contains("deploy/new.yaml"), "{diff}");
+    let (status, report, _) = fix(&["."]);
+    assert_eq!(status, Some(0), "{report}");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["repairs"].as_array().unwrap().len(), 2, "{report:#}");
+    let is_fixed = |file: &str| {
+        let text = std::fs::read_to_string(repository.path().join(file)).unwrap();
+        text.contains("volumeClaimTemplates") || text.contains("storageClassName")
+    };
+    assert!(is_fixed("deploy/changed.yaml") && is_fixed("deploy/new.yaml"));
+    for file in ["deploy/old.yaml", "deploy/claim.yaml", "vendor/changed.yaml"] {
+        assert!(!is_fixed(file) && !diff.contains(file), "{file}\n{diff}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The systems that must work, on a real node: kubelet, containerd and a real Redis. Each row's manifests are in
 //! `tests/experiments/`. Without volgate, to see the loss with own eyes; then with volgate.
 
+mod fixed;
 mod provisioned;
 mod takeover;
 

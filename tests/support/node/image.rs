@@ -108,7 +108,7 @@ impl Image {
     /// # Errors
     /// A text for a person.
     pub fn archive(&self, tools: &Tools, dir: &Path) -> Result<PathBuf, String> {
-        let work = dir.join(self.names.concat().replace(['/', ':'], "_"));
+        let work = dir.join(self.names[0].replace(['/', ':'], "_"));
         let fail = |e: std::io::Error| {
             format!("failed to make the image {} in {}: {e}", self.names.join(", "), work.display())
         };
@@ -191,12 +191,25 @@ pub fn pause() -> Image {
     Image::new("volgate.test/pause:1").shell().entrypoint(&["/bin/sleep", "2147483647"])
 }
 
-/// busybox, and the same under the names of nginx and fedora: there it matters only what it is called.
+/// What is busybox under another name: there it matters only what it is called.
+const CALLED: [&str; 9] = [
+    "busybox:latest",
+    "nginx:latest",
+    "fedora:26",
+    "postgres:18",
+    "mysql:9",
+    "mongo:8",
+    "rabbitmq:4",
+    "influxdb:2",
+    "neo4j:5",
+];
+
+/// busybox, under all these names.
 pub fn busybox() -> Image {
-    Image::new("docker.io/library/busybox:1")
-        .named("docker.io/library/busybox:latest")
-        .named("docker.io/library/nginx:latest")
-        .named("docker.io/library/fedora:26")
+    let busybox = Image::new("docker.io/library/busybox:1");
+    CALLED
+        .iter()
+        .fold(busybox, |image, name| image.named(&format!("docker.io/library/{name}")))
         .shell()
         .environment(&["PATH=/bin"])
         .arguments(&["sleep", "2147483647"])

@@ -1,0 +1,236 @@
+//! What came of the objects, collected in whatever order they were judged and put in that of their places in the end.
+
+use super::manifest::Manifest;
+use super::reading::{MOST_TOLD, tell_some};
+use super::{
+    ByComment, Change, Fault, Input, Located, Notice, Object, Report, Run, Spot, Tally, Unread, What,
+    misnamed,
+};
+use crate::facts::Facts;
+use crate::model::FieldPath;
+use crate::verdict::{Overlooked, Verdict};
+use std::collections::BTreeMap;
+
+/// What a notice or fault is about; those of one sort stand together where they have no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sort {
+    Reading,
+    Run,
+    Unmatched,
+    Repeats,
+    State,
+    Object,
+    Strangers,
+}
+
+/// All of it, of one input or of many.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) objects: Vec<Object>,
+    pub(super) findings: Vec<Located>,
+    pub(super) changes: Vec<Change>,
+    pub(super) faults: Vec<(Sort, usize, Fault)>,
+    pub(super) notices: Vec<(Sort, usize, Notice)>,
+    /// How many documents or items of an input that was named are no objects.
+    pub(super) strangers: BTreeMap<usize, usize>,
+    pub(super) skipped: usize,
+}
+
+impl Said {
+    pub(super) fn notice(&mut self, sort: Sort, notice: Notice) {
+        let input = notice.spot.as_ref().map_or(0, |spot| spot.input);
+        self.notices.push((sort, input, notice));
+    }
+
+    pub(super) fn fault(&mut self, sort: Sort, fault: Fault) {
+        let input = fault.spot.as_ref().map_or(0, |spot| spot.input);
+        self.faults.push((sort, input, fault));
+    }
+
+    /// Every place in it.
+    pub(super) fn spots(&mut self) -> impl Iterator<Item = &mut Spot> {
+        let findings = self.findings.iter_mut().flat_map(|located| {
+            let Located { spot, related, comment, .. } = located;
+            let comment = comment.as_mut().map(|ByComment { spot, .. }| spot);
+            related.iter_mut().map(|(spot, _)| spot).chain(comment).chain([spot])
+        });
+        let faults = self.faults.iter_mut().filter_map(|(_, _, fault)| fault.spot.as_mut());
+        findings
+            .chain(faults)
+            .chain(self.notices.iter_mut().filter_map(|(_, _, notice)| notice.spot.as_mut()))
+    }
+
+    /// Adds what was said of other inputs.
+    pub(super) fn append(&mut self, mut other: Self) {
+        let known = self.objects.len();
+        other.findings.iter_mut().for_each(|located| located.manifest += known);
+        other.changes.iter_mut().for_each(|change| change.manifest += known);
+        self.objects.append(&mut other.objects);
+        self.findings.append(&mut other.findings);
+        self.changes.append(&mut other.changes);
+        self.faults.append(&mut other.faults);
+        self.notices.append(&mut other.notices);
+        for (input, count) in other.strangers {
+            *self.strangers.entry(input).or_default() += count;
+        }
+        self.skipped += other.skipped;
+    }
+
+    /// The report, in the order of the places.
+    pub(super) fn report<'i>(mut self, inputs: &[Input], tally: &Tally) -> Report<'i> {
+        self.sort_objects();
+        let name = |input: usize| inputs.get(input).map_or("", |input| &input.source.name);
+        for (input, seen) in std::mem::take(&mut self.strangers) {
+            if let more @ 1.. = seen.saturating_sub(MOST_TOLD) {
+                let message =
+                    format!("{more} more documents or items of {} are no Kubernetes objects", name(input));
+                self.faults.push((Sort::Strangers, input, Fault { spot: None, message, help: None }));
+            }
+        }
+        self.faults.sort_by_key(|(sort, input, _)| (*sort, *input));
+        self.notices.sort_by_key(|(sort, input, _)| (*sort, *input));
+        let mut report = Report {
+            judged: self.objects.len(),
+            objects: self.objects,
+            findings: self.findings,
+            changes: self.changes,
+            faults: self.faults.into_iter().map(|(_, _, fault)| fault).collect(),
+            notices: self.notices.into_iter().map(|(_, _, notice)| notice).collect(),
+            skipped: self.skipped,
+            not_judged: tally.entries().collect(),
+            ..Report::default()
+        };
+        report.faults.sort_by(|a, b| a.spot.cmp(&b.spot));
+        report.notices.sort_by(|a, b| a.spot.cmp(&b.spot));
+        tell_some(inputs, &mut report);
+        report.sort_findings();
+        report
+    }
+
+    /// Puts the objects in the order of the inputs, whenever they were judged.
+    fn sort_objects(&mut self) {
+        let key = |object: &Object| (object.input, object.nth);
+        if self.objects.is_sorted_by_key(key) {
+            return;
+        }
+        let mut order: Vec<usize> = (0..self.objects.len()).collect();
+        order.sort_by_key(|index| self.objects.get(*index).map(key));
+        let mut place = vec![0; order.len()];
+        for (new, old) in order.iter().enumerate() {
+            if let Some(place) = place.get_mut(*old) {
+                *place = new;
+            }
+        }
+        let moved = |index: usize| place.get(index).copied().unwrap_or(index);
+        self.findings.iter_mut().for_each(|located| located.manifest = moved(located.manifest));
+        self.changes.iter_mut().for_each(|change| change.manifest = moved(change.manifest));
+        self.findings.sort_by_key(|located| located.manifest);
+        self.changes.sort_by_key(|change| change.manifest);
+        self.objects.sort_by_key(key);
+    }
+}
+
+impl Run<'_> {
+    /// Adds what came of one object, the `nth` of its input. Whether it was judged.
+    pub(super) fn conclude(
+        &self,
+        (nth, manifest): (usize, &Manifest<'_>),
+        verdict: Option<Result<Verdict, Unread>>,
+        inputs: &[Input],
+        said: &mut Said,
+        tally: &mut Tally,
+    ) -> bool {
+        if manifest.patch {
+            tally.add(What::Patch, || manifest.place(inputs));
+            return false;
+        }
+        if let Some(fault) = misnamed::fault(manifest).filter(|_| !manifest.review) {
+            said.fault(Sort::Object, fault);
+            return false;
+        }
+        match verdict {
+            Some(Ok(Verdict { overlooked: Some(Overlooked::Kind), .. })) => {
+                let shown = if manifest.review { &manifest.document.value } else { &*manifest.value };
+                let versions = self.policies.catalog().kinds();
+                let known = |api_version: &str, kind: &str| versions.other_versions(api_version, kind);
+                tally.add_kind(shown, known, || manifest.place(inputs));
+                false
+            }
+            Some(Ok(Verdict { overlooked: Some(Overlooked::Namespace), .. })) => {
+                let namespace = Facts::identify(&*manifest.value, Some(self.namespace)).namespace;
+                tally.add(What::Namespace(namespace.unwrap_or_default()), || manifest.place(inputs));
+                false
+            }
+            Some(verdict) => self.add(nth, manifest, verdict, inputs, said),
+            None if inputs.get(manifest.input).is_some_and(|input| input.named) => {
+                let seen = said.strangers.entry(manifest.input).or_default();
+                *seen += 1;
+                if *seen <= MOST_TOLD {
+                    said.fault(Sort::Object, manifest.no_object());
+                }
+                false
+            }
+            None => {
+                said.skipped += 1;
+                false
+            }
+        }
+    }
+
+    fn add(
+        &self,
+        nth: usize,
+        manifest: &Manifest<'_>,
+        verdict: Result<Verdict, Unread>,
+        inputs: &[Input],
+        said: &mut Said,
+    ) -> bool {
+        manifest.doubts().into_iter().for_each(|doubt| said.notice(Sort::Object, doubt));
+        let root = manifest.spot(&FieldPath::root());
+        match verdict {
+            Ok(verdict) => {
+                let index = said.objects.len();
+                let line = inputs.get(root.input).map_or(0, |input| input.source.position(root.start).line);
+                said.objects.push(Object { input: root.input, nth, line, name: manifest.name() });
+                if verdict.findings.is_empty() && verdict.patch.0.is_empty() {
+                    return true;
+                }
+                let object = Facts::identify(&*manifest.value, Some(self.namespace));
+                for finding in verdict.findings {
+                    let related = finding.related.iter();
+                    said.findings.push(Located {
+                        spot: manifest.spot(&finding.field),
+                        related: related.map(|(field, note)| (manifest.spot(field), note.clone())).collect(),
+                        object: object.clone(),
+                        manifest: index,
+                        comment: None,
+                        finding,
+                    });
+                }
+                if !verdict.patch.0.is_empty() {
+                    said.changes.push(Change { object, manifest: index, patch: verdict.patch });
+                }
+                return true;
+            }
+            Err(Unread::Review(why)) => said.fault(
+                Sort::Object,
+                Fault {
+                    spot: Some(root),
+                    message: format!("failed to read this AdmissionReview: {why}"),
+                    help: Some(
+                        "the webhook would refuse it as well; give it as the API server sent it".to_owned(),
+                    ),
+                },
+            ),
+            Err(Unread::Field(fault)) => said.fault(
+                Sort::Object,
+                Fault {
+                    spot: Some(manifest.spot(&fault.path)),
+                    message: format!("failed to read this object: {fault}"),
+                    help: Some("a cluster would refuse it as well; correct the field".to_owned()),
+                },
+            ),
+        }
+        false
+    }
+}
