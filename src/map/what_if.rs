@@ -102,6 +102,9 @@ enum VolumeFate {
     OutOfReach,
 }
 
+/// A pod that uses a claim: its workload, the pod, and its pod volume.
+type User<'m> = (&'m MapWorkload, &'m MapPod, &'m str);
+
 /// How many nodes are held against what pods ask, requirements counted as well.
 const MOST_COMPARED: usize = 20_000_000;
 
@@ -290,7 +293,7 @@ impl<'m> Run<'m> {
             fate.is_some_and(|fate| *fate != VolumeFate::Kept)
         };
         if self.class.is_some() {
-            return claims.any(|claim| is_hit(claim));
+            return claims.any(is_hit);
         }
         let stays = self.kind == EventKind::Drain && (pod.mirror || is_daemon(workload));
         match pod.node_at {
@@ -346,7 +349,7 @@ impl<'m> Run<'m> {
 
     fn finish(mut self, untouched: Vec<ObjectRef>) -> WhatIf {
         let map = self.map;
-        let mut users: HashMap<(&str, &str), Vec<(&'m MapWorkload, &'m MapPod, &'m str)>> = HashMap::new();
+        let mut users: HashMap<(&str, &str), Vec<User<'m>>> = HashMap::new();
         for workload in &map.workloads {
             let namespace = workload.object.namespace.as_deref().unwrap_or_default();
             for pod in &workload.pods {

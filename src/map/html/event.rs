@@ -55,6 +55,9 @@ pub(super) fn what_if(part: &mut Part, event: &WhatIf) {
     }
 }
 
+/// What makes data alike: whether it is scratch, what holds it, whose it is, why it is met, and its workload where that matters.
+type Alike<'d> = (bool, &'d str, Option<&'d str>, &'d str, String);
+
 fn data_table(part: &mut Part, class: &str, title: &str, all: &[LostData]) {
     if all.is_empty() {
         return;
@@ -62,7 +65,7 @@ fn data_table(part: &mut Part, class: &str, title: &str, all: &[LostData]) {
     // Of one kind alone the list can be as long as the share is; each of the others must have room as well.
     let mut rows = Part::new(part.left / 3);
     // Scratch of many pods is one row.
-    let mut alike: BTreeMap<(bool, &str, Option<&str>, &str, String), (usize, &LostData)> = BTreeMap::new();
+    let mut alike: BTreeMap<Alike<'_>, (usize, &LostData)> = BTreeMap::new();
     for data in all {
         let is_claim = data.volume.is_some() || data.what.starts_with("claim ");
         let own =
