@@ -299,6 +299,11 @@ fn digest(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// Whether a document begins in the second of these bytes: `-----BEGIN CERTIFICATE-----` begins none.
+fn begins_document(bytes: &[u8]) -> bool {
+    bytes.strip_prefix(SEPARATOR).is_some_and(|next| matches!(next, [b' ' | b'\t' | b'\r' | b'\n']))
+}
+
 /// A long text, cut before lines that begin a document of YAML.
 struct Parts<R> {
     reader: R,
@@ -334,12 +339,12 @@ impl<R: Read> Parts<R> {
                 .rest
                 .get(searched..)
                 .filter(|_| !is_json)
-                .and_then(|rest| rest.windows(SEPARATOR.len()).position(|window| window == SEPARATOR));
+                .and_then(|rest| rest.windows(SEPARATOR.len() + 1).position(begins_document));
             match found {
                 Some(at) => break searched + at + 1,
                 None if self.at_end => break self.rest.len(),
                 // A separator may lie across what was read and what comes next.
-                None => searched = self.rest.len() - (SEPARATOR.len() - 1),
+                None => searched = self.rest.len() - SEPARATOR.len(),
             }
         };
         if end == 0 {
@@ -391,7 +396,8 @@ mod tests {
     fn what_has_no_place_to_cut_stays_whole() {
         let json = format!("\n{{\"a\": [\n{}1]}}", "1,\n---".repeat(20_000));
         let long = format!("a: |\n{}", "  line\n".repeat(20_000));
-        for text in [json.as_str(), long.as_str(), "a: 1\n"] {
+        let pem = format!("a: \"\n{}\"\n", "-----BEGIN CERTIFICATE-----\n---x\n".repeat(5_000));
+        for text in [json.as_str(), long.as_str(), pem.as_str(), "a: 1\n"] {
             let parts = parts(text);
             assert!(parts.len() == 1 && parts[0].is_whole && parts[0].bytes == text.as_bytes());
         }
