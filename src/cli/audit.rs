@@ -29,12 +29,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let today = super::today();
     let read = args.cluster.with(async |client| {
-        let loaded = match args.policy.as_slice() {
-            [] => of_cluster(&client).await?,
-            files => policies::read(files)?,
-        };
+        let loaded = policies_for(&args.policy, &client).await?;
         let scope = Scope { policies: &loaded.set, namespace: args.namespace.as_deref(), today };
         let audit = audit(&client, scope).await;
         Ok((loaded, audit))
@@ -65,8 +62,11 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     args.output.publish(&report, &inputs, beside)
 }
 
-/// The policies that are in force in a cluster.
-pub(super) async fn of_cluster(client: &kube::Client) -> Result<Loaded> {
+/// The policies of the files; without any, those that are in force in the cluster.
+pub(super) async fn policies_for(files: &[PathBuf], client: &kube::Client) -> Result<Loaded> {
+    if !files.is_empty() {
+        return policies::read(files);
+    }
     let text = policy_snapshot(client).await.map_err(|why| {
         anyhow!("failed to list the StoragePolicies of the cluster: {why}; give others with --policy")
     })?;

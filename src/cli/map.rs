@@ -152,10 +152,7 @@ fn tell(read: Vec<Found>) -> bool {
 #[cfg(feature = "cluster")]
 fn live(args: &Args, state: &Found, found: &Found) -> Result<Made> {
     args.cluster.with(async |client| {
-        let loaded = match args.policy.as_slice() {
-            [] => super::audit::of_cluster(&client).await?,
-            files => policies::read(files)?,
-        };
+        let loaded = super::audit::policies_for(&args.policy, &client).await?;
         let mut builder = Builder::new(&loaded.set, super::today(), &args.namespace);
         for object in objects(&[state, found]) {
             builder.note(&object);
