@@ -29,6 +29,7 @@ pub struct Metrics {
     body_bytes: Family<SizeLabels, Gauge>,
     connections: Gauge,
     connections_displaced: Counter,
+    events: Family<EventLabels, Counter>,
     /// Changed policies that could not be used.
     pub policy_reload_errors: Counter,
     /// Changed certificates that could not be used.
@@ -62,6 +63,11 @@ struct KindLabels {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SizeLabels {
     size: &'static str,
 }
@@ -84,6 +90,7 @@ impl Metrics {
             body_bytes: Family::default(),
             connections: Gauge::default(),
             connections_displaced: Counter::default(),
+            events: Family::default(),
             registry: Registry::default(),
         };
         registry.register("reviews", "Reviews by what was answered", metrics.reviews.clone());
@@ -136,7 +143,17 @@ impl Metrics {
             "Connections that were closed for a new one, because there were too many",
             metrics.connections_displaced.clone(),
         );
+        registry.register(
+            "denial_events",
+            "Events on owners of what was refused (--events): written, repeated within five minutes, limited, dropped or failed",
+            metrics.events.clone(),
+        );
         Self { registry, ..metrics }
+    }
+
+    /// What became of an event.
+    pub fn event(&self, result: &'static str) {
+        self.events.get_or_create(&EventLabels { result }).inc();
     }
 
     pub(super) fn reviewed(&self, endpoint: &'static str, outcome: &Outcome, took: Duration) {
@@ -194,5 +211,6 @@ pub fn sample() -> String {
     drop(metrics.findings.get_or_create(&Default::default()));
     drop(metrics.cache_objects.get_or_create(&Default::default()));
     drop(metrics.body_bytes.get_or_create(&Default::default()));
+    drop(metrics.events.get_or_create(&Default::default()));
     text_of(&metrics.registry)
 }
