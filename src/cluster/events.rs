@@ -81,24 +81,8 @@ impl EventWriter {
             return Told::Repeated;
         }
         let id = id(&event);
-        // The same in every replica and after a restart, so that all of them count one event.
-        let name = format!("{:.200}.{id:016x}", event.regarding.name);
         let times = self.known.get(&id).map_or(1, |known| known.times.saturating_add(1));
-        let namespace = event.regarding.namespace.clone();
-        let (reason, answer) = (event.reason, {
-            let first = match times {
-                1 => self.create(&name, event).await,
-                times => match self.count(&namespace, &name, times).await {
-                    // Events are kept for an hour or so.
-                    Err(Fault::Missing) => self.create(&name, event).await,
-                    answer => answer,
-                },
-            };
-            match first {
-                Err(Fault::Exists) => self.count(&namespace, &name, times.max(2)).await,
-                answer => answer,
-            }
-        });
+        let answer = self.create_or_count(id, &event, times).await;
         if self.known.len() >= REMEMBERED {
             self.known.retain(|_, known| known.at.elapsed() < QUIET);
         }
@@ -108,22 +92,41 @@ impl EventWriter {
         match answer {
             Ok(()) => Told::Written,
             Err(fault) => {
-                tracing::debug!(reason, "failed to write an event: {fault:?}");
+                tracing::debug!(reason = event.reason, "failed to write an event: {fault:?}");
                 Told::Failed
             }
         }
     }
 
-    async fn create(&self, name: &str, event: Event) -> Result<(), Fault> {
-        let Event { regarding, warning, reason, mut note } = event;
-        while note.len() > LONGEST_NOTE {
-            note.pop();
+    async fn create_or_count(&self, id: u64, event: &Event, times: u32) -> Result<(), Fault> {
+        // The same in every replica and after a restart, so that all of them count one event.
+        let name = format!("{:.200}.{id:016x}", event.regarding.name);
+        let namespace = &event.regarding.namespace;
+        if times > 1 {
+            match self.count(namespace, &name, times).await {
+                // Events are kept for an hour or so.
+                Err(Fault::Missing) => {}
+                counted => return counted,
+            }
         }
+        match self.create(&name, event).await {
+            Err(Fault::Exists) => self.count(namespace, &name, times.max(2)).await,
+            created => created,
+        }
+    }
+
+    async fn create(&self, name: &str, event: &Event) -> Result<(), Fault> {
+        let Event { regarding, warning, reason, note } = event;
+        let mut end = note.len().min(LONGEST_NOTE);
+        while !note.is_char_boundary(end) {
+            end -= 1;
+        }
+        let note = note.get(..end).unwrap_or_default();
         let event = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event",
             "metadata": {"name": name, "namespace": regarding.namespace},
             "eventTime": MicroTime(clock::now()), "action": reason, "reason": reason, "note": note,
-            "type": if warning { "Warning" } else { "Normal" },
+            "type": if *warning { "Warning" } else { "Normal" },
             "regarding": regarding.object,
             "reportingController": self.controller, "reportingInstance": self.instance,
         });

@@ -221,6 +221,9 @@ async fn reports_are_written_kept_and_deleted_and_foreign_ones_are_not_touched()
         ["Pod bare", "Deployment cache"],
         "pods of the Deployment are judged with it"
     );
+    let table = world.works(&["get", "policyreports", "-n", "shop", "-o", "wide"], None).await;
+    assert!(table.contains("Deployment") && table.contains("cache"), "{table}");
+    crate::support::say(&format!("docs/audit.md shows:\n{table}"));
     let [bare, cache] = &reports[..] else { panic!("{reports:?}") };
     assert_eq!(cache["summary"], json!({"pass": 0, "fail": 1, "warn": 0, "error": 0, "skip": 0}));
     let result = &cache["results"][0];
@@ -229,7 +232,7 @@ async fn reports_are_written_kept_and_deleted_and_foreign_ones_are_not_touched()
         (&json!("fail"), &json!("baseline"), &json!("durable-data"), &json!("volgate"), &json!("high"))
     );
     assert!(result["message"].as_str().unwrap().contains("Redis keeps its data in /data"), "{result}");
-    assert_eq!(result["properties"]["field"], "spec.template.spec.containers[0]");
+    assert_eq!(result["properties"]["field"], "spec.template.spec.containers[0].image");
     assert_eq!(
         cache["metadata"]["ownerReferences"][0]["uid"],
         world.get("deployment/cache").await["metadata"]["uid"]
