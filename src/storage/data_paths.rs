@@ -279,18 +279,16 @@ impl<'w, 'a> Data<'w, 'a> {
             unwritable.remove(&std::ptr::from_ref(data.container));
         }
         for (container, listed) in of.main_containers() {
-            let mut homes =
+            // A known product without a directory that it can write to keeps its data elsewhere.
+            if listed && !unwritable.contains(&std::ptr::from_ref(container)) {
+                continue;
+            }
+            let homes =
                 container.mounts.iter().filter_map(|mount| match catalog.at_home(mount.path.as_str()) {
                     Some(name) => Some((mount, Why::Resembles { name })),
                     None => is_named_data(mount).then_some((mount, Why::Named)),
                 });
-            let first = homes.next();
-            // A known product without a directory that it can write to keeps its data elsewhere.
-            let known = listed && !unwritable.contains(&std::ptr::from_ref(container));
-            if first.is_none() || known {
-                continue;
-            }
-            for (mount, why) in first.into_iter().chain(homes) {
+            for (mount, why) in homes {
                 let cover = storage.mount_cover(mount);
                 if is_scratch(&mount.path, scratch) {
                     continue;
