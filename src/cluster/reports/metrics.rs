@@ -1,15 +1,14 @@
 use super::gather::Series;
 use super::write::Written;
-use crate::daemon::{registry, signed, text_of};
+use crate::daemon::{Register, signed};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 
 /// What is counted of rounds and reports.
 pub(super) struct Metrics {
-    registry: Registry,
+    register: Register,
     findings: Family<FindingLabels, Gauge>,
     objects: Gauge,
     left_out: Gauge,
@@ -44,43 +43,27 @@ struct RoundLabels {
 
 impl Metrics {
     pub(super) fn new() -> Self {
-        let mut registry = registry("volgate_reports");
-        let metrics = Self {
-            findings: Family::default(),
-            objects: Gauge::default(),
-            left_out: Gauge::default(),
-            unread: Gauge::default(),
-            stored: Family::default(),
-            writes: Family::default(),
-            rounds: Family::default(),
-            last_round: Gauge::default(),
-            registry: Registry::default(),
-        };
-        registry.register(
-            "findings",
-            "Findings in what is in the cluster, by namespace and rule; of very many namespaces those with the fewest together, as _other",
-            metrics.findings.clone(),
-        );
-        registry.register("objects", "Objects that the last round judged", metrics.objects.clone());
-        registry.register(
-            "objects_left_out",
-            "Objects with findings that have no report, because there would be too many",
-            metrics.left_out.clone(),
-        );
-        registry.register("unread_kinds", "Kinds that the last round could not list", metrics.unread.clone());
-        registry.register(
-            "stored",
-            "Reports in the cluster, by the API that has them",
-            metrics.stored.clone(),
-        );
-        registry.register("writes", "Writes of reports by what they did", metrics.writes.clone());
-        registry.register("rounds", "Rounds by how they ended", metrics.rounds.clone());
-        registry.register(
-            "last_round_timestamp_seconds",
-            "When the last round ended well, in seconds since 1970; 0 before the first",
-            metrics.last_round.clone(),
-        );
-        Self { registry, ..metrics }
+        let mut r = Register::new("volgate_reports");
+        Self {
+            findings: r.family(
+                "findings",
+                "Findings in what is in the cluster, by namespace and rule; of very many namespaces those with the fewest together, as _other",
+            ),
+            objects: r.one("objects", "Objects that the last round judged"),
+            left_out: r.one(
+                "objects_left_out",
+                "Objects with findings that have no report, because there would be too many",
+            ),
+            unread: r.one("unread_kinds", "Kinds that the last round could not list"),
+            stored: r.family("stored", "Reports in the cluster, by the API that has them"),
+            writes: r.family("writes", "Writes of reports by what they did"),
+            rounds: r.family("rounds", "Rounds by how they ended"),
+            last_round: r.one(
+                "last_round_timestamp_seconds",
+                "When the last round ended well, in seconds since 1970; 0 before the first",
+            ),
+            register: r,
+        }
     }
 
     /// What was found.
@@ -117,16 +100,11 @@ impl Metrics {
 
     /// All of it as text, in the OpenMetrics format.
     pub(super) fn render(&self) -> String {
-        text_of(&self.registry)
+        self.register.text()
     }
 }
 
 /// Each of the metrics of `volgate reports` once, in the OpenMetrics format, for the page that documents them.
 pub fn sample() -> String {
-    let metrics = Metrics::new();
-    drop(metrics.findings.get_or_create(&Default::default()));
-    drop(metrics.stored.get_or_create(&Default::default()));
-    drop(metrics.writes.get_or_create(&Default::default()));
-    drop(metrics.rounds.get_or_create(&Default::default()));
-    text_of(&metrics.registry)
+    Metrics::new().register.sample()
 }
