@@ -137,8 +137,6 @@ async fn what_is_refused_stands_with_the_deployment_and_a_dry_run_leaves_nothing
     assert!(note.starts_with("a Pod is refused: durable-data: ") && note.contains("/data"), "{note}");
     let told = world.cluster.kubectl(&["describe", "deployment", "cache", "-n", "shop"], None).await;
     assert!(told.stdout.contains("StorageDenied"), "{told}");
-    let events = told.stdout.split("Events:").nth(1).unwrap_or_default();
-    crate::support::say(&format!("docs/audit.md shows:\n{events}"));
     let said = world
         .cluster
         .kubectl_as(ADMIN, &["auth", "can-i", "get", "events", "-A", "--as", &serve::user().name], None)

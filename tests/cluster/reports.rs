@@ -223,7 +223,6 @@ async fn reports_are_written_kept_and_deleted_and_foreign_ones_are_not_touched()
     );
     let table = world.works(&["get", "policyreports", "-n", "shop", "-o", "wide"], None).await;
     assert!(table.contains("Deployment") && table.contains("cache"), "{table}");
-    crate::support::say(&format!("docs/audit.md shows:\n{table}"));
     let [bare, cache] = &reports[..] else { panic!("{reports:?}") };
     assert_eq!(cache["summary"], json!({"pass": 0, "fail": 1, "warn": 0, "error": 0, "skip": 0}));
     let result = &cache["results"][0];
