@@ -177,7 +177,7 @@ async fn the_first_version_is_upgraded_and_nobody_is_refused() {
     let old = Backend::new(first_version(folder.path()).await);
     let new = [free_address(), free_address()].map(Backend::new);
     old.set(true);
-    let url = format!("https://{}", service([&[old.clone()], &new[..]].concat()).await);
+    let url = format!("https://{}", service([std::slice::from_ref(&old), &new[..]].concat()).await);
     register_first(cluster, &url, &ca).await;
     redis_is_refused(cluster).await;
     let before = get(cluster, "secret volgate-tls -n volgate-system").await;
