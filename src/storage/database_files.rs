@@ -5,7 +5,7 @@ use super::lasting::has_lasting;
 use super::named_data::is_scratch;
 use super::{Cover, Place};
 use crate::catalog::{Allowance, ContainerView, DatabaseFile, FilePlace, Origin, PlaceDoubt, database_files};
-use crate::facts::{Container, Section};
+use crate::facts::Container;
 use crate::model::{Durability, FsPath};
 use std::collections::HashSet;
 
@@ -17,10 +17,7 @@ impl<'w, 'a> Data<'w, 'a> {
     /// where they end with the pod or before it. What the catalog knows says itself where its data lie.
     pub(super) fn add_database_files(&mut self, of: &Keeper<'w, 'a, '_>, scratch: &[String]) {
         let allowance = Allowance::among(of.workload.templates);
-        for container in of.workload.pod.containers.iter().filter(|c| c.section == Section::Main) {
-            if of.catalog.entry(container.image).is_some() {
-                continue;
-            }
+        for (container, _) in of.main_containers().filter(|(_, known)| !known) {
             let brings = !container.value_from.is_empty() || !container.env_from_objects.is_empty();
             let brought = brings.then(|| of.storage.configuration(container, &allowance));
             let view = ContainerView {
