@@ -43,8 +43,14 @@ fn kinds() -> String {
     entries.sort_by_key(|entry| (&entry.group, entry.kinds.keys().next()));
     for entry in entries {
         let names: Vec<&str> = entry.kinds.keys().map(String::as_str).collect();
-        let pods: std::collections::BTreeSet<String> =
-            entry.pods.iter().map(|pods| format!("pod templates, as a {:?}", pods.alike)).collect();
+        let pods: std::collections::BTreeSet<String> = entry
+            .pods
+            .iter()
+            .map(|pods| match pods.parts {
+                Some(_) => "steps of a run".to_owned(),
+                None => format!("pod templates, as a {:?}", pods.alike),
+            })
+            .collect();
         let mut judged: Vec<String> = pods.into_iter().collect();
         for store in &entry.stores {
             let product = store.product.as_ref().unwrap_or(&entry.product);
