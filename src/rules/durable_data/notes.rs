@@ -19,10 +19,10 @@ pub(super) fn with_places<'w, 'a>(
         let note = "what comes from here is not known: a variable that moves the data belongs in `env`";
         draft = draft.related(data.container.path(pod).key("envFrom"), note);
     }
-    if let Some(PlaceDoubt::Value(moved_by)) = data.doubts.place {
-        if let Some(field) = field_of(&data.container.path(pod), moved_by.origin) {
-            draft = draft.related(field, "this may name another directory, and its value is not known");
-        }
+    if let Some(PlaceDoubt::Value(moved_by)) = data.doubts.place
+        && let Some(field) = field_of(&data.container.path(pod), moved_by.origin)
+    {
+        draft = draft.related(field, "this may name another directory, and its value is not known");
     }
     if let Some(mount) = data.cover.mount {
         let note = format!("{} is mounted here", brief(&mount.path));
