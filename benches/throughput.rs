@@ -11,7 +11,8 @@
 //! nothing of its body: before, meanwhile and afterwards.
 //!
 //! `taskset -c 0,1 cargo bench --bench throughput`; with `-- hold` behind it both servers stay for another load generator,
-//! with `-- idle` only the last part runs.
+//! with `-- idle` only the last part runs, and with `-- soak 3600` 200 reviews a second for so many seconds, over a new
+//! connection each minute: then the memory and the file descriptors of the process are printed each minute.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a bench that cannot be set up cannot run
 
 #[path = "client/mod.rs"]
@@ -85,6 +86,10 @@ fn main() {
 
     if std::env::args().any(|argument| argument == "hold") {
         return hold(gate_at, null_at, &body);
+    }
+    if let Some(at) = std::env::args().position(|argument| argument == "soak") {
+        let seconds = std::env::args().nth(at + 1).and_then(|seconds| seconds.parse().ok());
+        return soak(&load[0], gate_at, &ca, seconds.expect("how many seconds"));
     }
     if !std::env::args().any(|argument| argument == "idle") {
         compare_with_null(&load, gate_at, null_at, &ca, &body);
@@ -190,6 +195,42 @@ fn hold(gate: SocketAddr, null: SocketAddr, body: &Bytes) {
     }
     loop {
         std::thread::park();
+    }
+}
+
+/// A steady load for so many seconds, and what the process holds meanwhile.
+fn soak(load: &Runtime, gate: SocketAddr, ca: &str, seconds: u64) {
+    const EACH: u64 = 200;
+    let denied = serde_json::json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "r", "namespace": "shop"},
+                        "spec": {"containers": [{"name": "r", "image": "redis"}]}});
+    let bodies = [support::pod(1), support::pod(2), support::pod(30), denied]
+        .map(|pod| Bytes::from(support::review(&pod)));
+    let held = || {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().trim().to_owned();
+        (resident, fs::read_dir("/proc/self/fd").unwrap().count())
+    };
+    println!("{EACH} reviews a second for {seconds} s");
+    let started = Instant::now();
+    let mut minute = 0;
+    while started.elapsed() < Duration::from_secs(seconds) {
+        let mut times: Vec<Duration> = load.block_on(async {
+            let mut sender = connect(gate, ca, 1).await.pop().unwrap();
+            let mut pace = tokio::time::interval(Duration::from_micros(1_000_000 / EACH));
+            let mut times = Vec::new();
+            for turn in 0..EACH * 60 {
+                pace.tick().await;
+                let turn = usize::try_from(turn).unwrap();
+                let sent = Instant::now();
+                send(&mut sender, PATHS[turn % 2], bodies[turn / 2 % bodies.len()].clone()).await;
+                times.push(sent.elapsed());
+            }
+            times
+        });
+        times.sort_unstable();
+        minute += 1;
+        let ((resident, files), p50, p99) = (held(), times[times.len() / 2], times[times.len() * 99 / 100]);
+        println!("minute {minute:3}: resident {resident}, {files} files open, p50 {p50:.1?}, p99 {p99:.1?}");
     }
 }
 

@@ -1,12 +1,11 @@
 use super::shared::Shared;
-use crate::daemon::{registry, signed, text_of};
+use crate::daemon::{Register, signed};
 use crate::model::Phase;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
 use std::time::Duration;
 
 /// The buckets of a step's duration, in seconds: from a rename in memory to a disk that hangs.
@@ -15,7 +14,7 @@ const STEP_BUCKETS: [f64; 10] = [1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1
 /// What the agent counts. Labels are few, but for volumes, of which a node has some hundreds.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    registry: Registry,
+    register: Register,
     steps: Family<StepLabels, Counter>,
     duration: Family<NameLabels, Histogram>,
     phases: Family<PhaseLabels, Gauge>,
@@ -67,63 +66,31 @@ struct VolumeLabels {
 
 impl Metrics {
     pub(super) fn new() -> Self {
-        let mut registry = registry("volgate_agent");
-        let metrics = Self {
-            steps: Family::default(),
-            duration: Family::new_with_constructor(|| Histogram::new(STEP_BUCKETS)),
-            phases: Family::default(),
-            capacity: Family::default(),
-            available: Family::default(),
-            usable: Family::default(),
-            bad_records: Family::default(),
-            trash: Family::default(),
-            trash_stuck: Family::default(),
-            size: Family::default(),
-            used: Family::default(),
-            orphans: Gauge::default(),
-            write_errors: Counter::default(),
-            writes: Counter::default(),
-            registry: Registry::default(),
-        };
-        registry.register("steps", "Steps on the disk by what came of them", metrics.steps.clone());
-        registry.register("step_duration_seconds", "Time of a step on the disk", metrics.duration.clone());
-        registry.register("volumes", "NodeVolumes of this node by phase", metrics.phases.clone());
-        registry.register("base_capacity_bytes", "What a base's file system holds", metrics.capacity.clone());
-        registry.register(
-            "base_available_bytes",
-            "What of it can still be promised to claims",
-            metrics.available.clone(),
-        );
-        registry.register("base_usable", "1: volumes can be made in a base", metrics.usable.clone());
-        registry.register(
-            "base_unreadable_records",
-            "Records in a base that cannot be read; their volumes are left alone",
-            metrics.bad_records.clone(),
-        );
-        registry.register(
-            "trash_entries",
-            "Removed volumes whose data is not gone yet",
-            metrics.trash.clone(),
-        );
-        registry.register(
-            "trash_stuck_entries",
-            "Those of them with something in it that cannot be removed",
-            metrics.trash_stuck.clone(),
-        );
-        registry.register("volume_size_bytes", "What is promised to a volume", metrics.size.clone());
-        registry.register(
-            "volume_used_bytes",
-            "What a volume takes on the disk, when it was measured last",
-            metrics.used.clone(),
-        );
-        registry.register("orphans", "Volumes on the disk without a NodeVolume", metrics.orphans.clone());
-        registry.register("api_writes", "Writes to the API server", metrics.writes.clone());
-        registry.register(
-            "api_write_errors",
-            "Writes to the API server that failed and are tried again",
-            metrics.write_errors.clone(),
-        );
-        Self { registry, ..metrics }
+        let mut r = Register::new("volgate_agent");
+        Self {
+            steps: r.family("steps", "Steps on the disk by what came of them"),
+            duration: r.family_of("step_duration_seconds", "Time of a step on the disk", || {
+                Histogram::new(STEP_BUCKETS)
+            }),
+            phases: r.family("volumes", "NodeVolumes of this node by phase"),
+            capacity: r.family("base_capacity_bytes", "What a base's file system holds"),
+            available: r.family("base_available_bytes", "What of it can still be promised to claims"),
+            usable: r.family("base_usable", "1: volumes can be made in a base"),
+            bad_records: r.family(
+                "base_unreadable_records",
+                "Records in a base that cannot be read; their volumes are left alone",
+            ),
+            trash: r.family("trash_entries", "Removed volumes whose data is not gone yet"),
+            trash_stuck: r
+                .family("trash_stuck_entries", "Those of them with something in it that cannot be removed"),
+            size: r.family("volume_size_bytes", "What is promised to a volume"),
+            used: r.family("volume_used_bytes", "What a volume takes on the disk, when it was measured last"),
+            orphans: r.one("orphans", "Volumes on the disk without a NodeVolume"),
+            writes: r.one("api_writes", "Writes to the API server"),
+            write_errors: r
+                .one("api_write_errors", "Writes to the API server that failed and are tried again"),
+            register: r,
+        }
     }
 
     /// A step was made; `fault` is the reason for which it failed.
@@ -173,23 +140,11 @@ impl Metrics {
                 }
             });
         }
-        text_of(&self.registry)
+        self.register.text()
     }
 }
 
 /// Each of the agent's metrics once, in the OpenMetrics format, for the page that documents them.
 pub fn sample() -> String {
-    let metrics = Metrics::new();
-    drop(metrics.steps.get_or_create(&Default::default()));
-    drop(metrics.duration.get_or_create(&Default::default()));
-    drop(metrics.phases.get_or_create(&Default::default()));
-    drop(metrics.capacity.get_or_create(&Default::default()));
-    drop(metrics.available.get_or_create(&Default::default()));
-    drop(metrics.usable.get_or_create(&Default::default()));
-    drop(metrics.bad_records.get_or_create(&Default::default()));
-    drop(metrics.trash.get_or_create(&Default::default()));
-    drop(metrics.trash_stuck.get_or_create(&Default::default()));
-    drop(metrics.size.get_or_create(&Default::default()));
-    drop(metrics.used.get_or_create(&Default::default()));
-    text_of(&metrics.registry)
+    Metrics::new().register.sample()
 }

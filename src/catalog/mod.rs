@@ -61,6 +61,29 @@ pub struct Catalog {
     date: String,
 }
 
+/// An image with the entry that names it most exactly.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed<'c, 'i> {
+    entry: &'c Entry,
+    found: &'c Candidate,
+    image: ImageRef<'i>,
+}
+
+impl<'c> Listed<'c, '_> {
+    /// Whether the built-in catalog knows the image by the end of its name alone, as `*-operator` does.
+    pub fn is_known_by_ending(&self) -> bool {
+        self.found.pattern.is_ending() && !self.found.extension
+    }
+
+    /// Whether a container of the image keeps data, and where. What that may cost follows from the container's size;
+    /// beyond it the answer is [`Statefulness::Unplaced`].
+    pub fn classify(&self, container: &ContainerView<'_>) -> Statefulness<'c> {
+        let foreign = self.found.pattern.is_name_alone() && is_foreign(self.entry, &self.image);
+        let listing = resolve::Listing { entry: self.entry, variants: &self.found.variants, foreign };
+        resolve::resolve(&listing, &self.image, container, &mut Budget::of(container))
+    }
+}
+
 /// A pattern of an entry.
 #[derive(Debug)]
 struct Candidate {
@@ -112,7 +135,7 @@ impl Catalog {
 
     /// The entry for an image, if the catalog has one. An entry that takes images out is one too.
     pub fn entry(&self, image: &str) -> Option<&Entry> {
-        self.listed(image).map(|(entry, ..)| entry)
+        self.listed(image).map(|listed| listed.entry)
     }
 
     /// One of these stands in every image that the catalog names; none where an entry may name any image.
@@ -121,22 +144,10 @@ impl Catalog {
         patterns.map(|candidate| candidate.pattern.word()).collect()
     }
 
-    /// Whether the built-in catalog knows the image by the end of its name alone, as `*-operator` does.
-    pub fn is_known_by_ending(&self, image: &str) -> bool {
-        self.listed(image).is_some_and(|(_, found, _)| found.pattern.is_ending() && !found.extension)
-    }
-
     /// Whether a container keeps data, and where. What that may cost follows from the container's size; beyond it the
     /// answer is [`Statefulness::Unplaced`].
     pub fn classify(&self, container: &ContainerView<'_>) -> Statefulness<'_> {
-        match self.listed(container.image) {
-            Some((entry, found, image)) => {
-                let foreign = found.pattern.is_name_alone() && is_foreign(entry, &image);
-                let listing = resolve::Listing { entry, variants: &found.variants, foreign };
-                resolve::resolve(&listing, &image, container, &mut Budget::of(container))
-            }
-            None => Statefulness::NotListed,
-        }
+        self.listed(container.image).map_or(Statefulness::NotListed, |listed| listed.classify(container))
     }
 
     /// What a container starts that is more than clients and tools of its image.
@@ -153,10 +164,11 @@ impl Catalog {
         }
     }
 
-    fn listed<'i>(&self, image: &'i str) -> Option<(&Entry, &Candidate, ImageRef<'i>)> {
+    /// The image, if the catalog has an entry for it.
+    pub fn listed<'i>(&self, image: &'i str) -> Option<Listed<'_, 'i>> {
         let image = ImageRef::parse(image)?;
         let found = self.find(&image)?;
-        Some((self.entries.get(found.entry)?, found, image))
+        Some(Listed { entry: self.entries.get(found.entry)?, found, image })
     }
 
     /// The arguments that make a product a mere cache by turning off what it writes, where there are such: `--save ""`.

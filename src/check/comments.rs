@@ -158,7 +158,7 @@ fn note(finding: &Finding, policies: &PolicySet) -> String {
     format!("a cluster reads no comments and {does}: {way}")
 }
 
-/// What is wrong with a comment: `unused` tells of its rules, by their place, whether they have met no finding.
+/// What is wrong with a comment: `unused` says for each of its rules, by their place, whether they have met no finding.
 fn faults(comment: &Comment, unused: impl Fn(usize) -> bool, policies: &PolicySet) -> Vec<String> {
     let ignore = match &comment.read {
         Ok(ignore) => ignore,

@@ -15,7 +15,7 @@ fn key(located: &Located) -> Key<'_> {
 }
 
 /// Leaves out of the report what the change has nothing to do with: findings and faults in texts that did not change, if `old`
-/// has them as well. How many that are is said. `changed` tells of an input whether it did change.
+/// has them as well. How many that are is said. `changed` says whether an input did change.
 pub fn keep_changed(
     report: &mut Report<'_>,
     inputs: &[Input],

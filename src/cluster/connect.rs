@@ -3,7 +3,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::path::Path;
 use std::time::Duration;
 
-/// A server that has gone without a word must not leave a list waiting for ever. A watch is told to end after 290 s, and
+/// A server that has gone without a word must not leave a list waiting forever. A watch is told to end after 290 s, and
 /// bookmarks come every minute.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 

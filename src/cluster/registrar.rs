@@ -396,7 +396,7 @@ impl Writer<'_> {
     }
 }
 
-/// Ends when something else is in force; never where no policies are kept, or nobody tells of changes any more.
+/// Ends when something else is in force; never where no policies are kept, or nobody reports changes any more.
 async fn changed(in_force: Option<&mut watch::Receiver<InForce>>) {
     if let Some(in_force) = in_force
         && in_force.changed().await.is_ok()

@@ -239,7 +239,7 @@ impl Fault {
             Some(status) if status.code == 410 => Self {
                 level: Level::Expected,
                 ..fault(format!(
-                    "the watch of {resource} has fallen behind; listing them anew: {}",
+                    "the watch of {resource} has fallen behind; listing them again: {}",
                     status.message
                 ))
             },

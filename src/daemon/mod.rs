@@ -16,5 +16,5 @@ pub use followed::{Followed, Look};
 pub use health::{Check, health_routes};
 pub use lock::lock;
 #[cfg(feature = "serve")]
-pub use metrics::{registry, signed, text_of};
+pub use metrics::{Register, signed};
 pub use queue::{Outcome, Queue};

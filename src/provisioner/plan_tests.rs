@@ -494,7 +494,7 @@ fn a_node_that_is_gone_before_the_volume_is_made() {
     back.nodes.push(node("a"));
     step(&mut back, 109);
     back.nodes.clear();
-    assert_eq!(words(step(&mut back, 111)), "wait until 121", "the time counts anew");
+    assert_eq!(words(step(&mut back, 111)), "wait until 121", "the time starts again");
 }
 
 #[test]
@@ -531,9 +531,9 @@ fn neither_claim_nor_volume() {
         "wait until 110",
     );
     check("the claim has a volume that is gone", with(bound(), |f| f.volume = Value::Null), "nothing");
-    let mut anew = with(asked("Ready"), |f| f.claim["metadata"]["uid"] = json!("u2"));
-    step(&mut anew, 100);
-    assert_eq!(words(step(&mut anew, 110)), "set absent, unused", "the claim of that name is another");
+    let mut again = with(asked("Ready"), |f| f.claim["metadata"]["uid"] = json!("u2"));
+    step(&mut again, 100);
+    assert_eq!(words(step(&mut again, 110)), "set absent, unused", "the claim of that name is another");
     check("nothing at all", with(facts(), |f| f.claim = Value::Null), "nothing");
 }
 
@@ -655,7 +655,7 @@ fn a_volume_that_is_not_beneath_a_base_is_not_touched() {
     };
     assert_eq!((spec.base.as_str(), spec.directory.as_str()), ("/opt/local-path-provisioner", "team/data"));
     let told = with(at("/data/x"), |f| f.storages[0]["status"]["bases"][0]["path"] = json!("/data"));
-    check("in a base that the agent tells of", told, "ask a:/data/x absent adopt Delete");
+    check("in a base that the agent reports", told, "ask a:/data/x absent adopt Delete");
     let configured = with(at("/data/x"), |f| {
         f.storages[0]["status"]["bases"][0]["path"] = json!("/data");
         f.settings.bases =

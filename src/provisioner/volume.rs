@@ -134,7 +134,7 @@ impl MadeVolume<'_> {
     }
 }
 
-/// The change that takes a claim's node away, so that the scheduler chooses anew; only of this claim as it was seen.
+/// The change that takes a claim's node away, so that the scheduler chooses again; only of this claim as it was seen.
 pub(super) fn without_node(claim: &Claim) -> Value {
     json!({"metadata": {
         "uid": claim.uid, "resourceVersion": claim.version.to_string(), "annotations": {SELECTED_NODE: null}

@@ -1,11 +1,11 @@
 //! What a rule is told.
 
 use super::{Review, Subjects};
-use crate::catalog::{Catalog, Statefulness};
+use crate::catalog::Catalog;
 use crate::cel;
 use crate::facts::{Facts, Workload};
 use crate::lookup::Lookup;
-use crate::storage::{Data, Keeper, Storage, TiedClaims, data_paths, products, tied_claims};
+use crate::storage::{Data, Keeper, Product, Storage, TiedClaims, data_paths, products, tied_claims};
 use std::cell::OnceCell;
 
 /// What the rules are told.
@@ -23,7 +23,7 @@ pub struct Context<'a> {
     /// What the `cel` rules share.
     pub(crate) cel: cel::Shared,
     tied_claims: OnceCell<TiedClaims<'a, 'a>>,
-    products: OnceCell<Vec<Statefulness<'a>>>,
+    products: OnceCell<Vec<Product<'a>>>,
     data: OnceCell<Option<Data<'a, 'a>>>,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Context<'a> {
     }
 
     /// What the catalog says of each container, in their order; nothing when the object is no workload.
-    pub fn products(&self) -> &[Statefulness<'a>] {
+    pub fn products(&self) -> &[Product<'a>] {
         self.products.get_or_init(|| match self.facts.workload() {
             Some(workload) => products(workload, self.facts.namespace(), self.lookup, self.catalog),
             None => Vec::new(),

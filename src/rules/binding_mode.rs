@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// # Why it matters
 /// With `volumeBindingMode: Immediate`, which is what an absent field means, a claim is bound as soon as it exists. On
 /// storage that one node alone can use, that picks the pod's node before the scheduler has seen the pod: when the node
-/// has no room for it, or the pod's affinity, taints or a second claim want another one, the pod stays Pending for ever.
+/// has no room for it, or the pod's affinity, taints or a second claim want another one, the pod stays Pending forever.
 ///
 /// # What it checks
 /// Such a class must say `WaitForFirstConsumer`. Judged is the class itself; claims, volumeClaimTemplates and ephemeral

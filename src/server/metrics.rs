@@ -1,12 +1,11 @@
 use super::State;
 use crate::admission::{OTHER_KIND, Outcome};
-use crate::daemon::{registry, signed, text_of};
+use crate::daemon::{Register, signed};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ pub const REVIEW_BUCKETS: [f64; 16] =
 /// What is counted. Every label has few values, whatever clients send.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
+    register: Register,
     reviews: Family<ReviewLabels, Counter>,
     duration: Family<EndpointLabels, Histogram>,
     findings: Family<FindingLabels, Counter>,
@@ -68,75 +67,24 @@ struct SizeLabels {
 
 impl Metrics {
     pub(super) fn new() -> Self {
-        let mut registry = registry("volgate");
-        let metrics = Self {
-            reviews: Family::default(),
-            duration: Family::new_with_constructor(|| Histogram::new(REVIEW_BUCKETS)),
-            findings: Family::default(),
-            policies: Gauge::default(),
-            cache_objects: Family::default(),
-            certificate_expiry: Gauge::default(),
-            ca_expiry: Gauge::default(),
-            panics: Counter::default(),
-            policy_reload_errors: Counter::default(),
-            certificate_reload_errors: Counter::default(),
-            connection_errors: Counter::default(),
-            body_bytes: Family::default(),
-            connections: Gauge::default(),
-            connections_displaced: Counter::default(),
-            registry: Registry::default(),
-        };
-        registry.register("reviews", "Reviews by what was answered", metrics.reviews.clone());
-        registry.register(
-            "review_duration_seconds",
-            "Time from a review's bytes to its answer's, without the network",
-            metrics.duration.clone(),
-        );
-        registry.register("findings", "Findings by rule and what they led to", metrics.findings.clone());
-        registry.register("policies", "Policies that are applied", metrics.policies.clone());
-        registry.register(
-            "cache_objects",
-            "Objects of the cluster that are known, by kind",
-            metrics.cache_objects.clone(),
-        );
-        registry.register(
-            "certificate_expiry_timestamp_seconds",
-            "When the served certificate ceases to be valid, in seconds since 1970",
-            metrics.certificate_expiry.clone(),
-        );
-        registry.register(
-            "ca_expiry_timestamp_seconds",
-            "When the last CA that the API server trusts for volgate ceases to be valid, in seconds since 1970; 0 if unknown",
-            metrics.ca_expiry.clone(),
-        );
-        registry.register("panics", "Reviews that ended in a fault of volgate's own", metrics.panics.clone());
-        registry.register(
-            "policy_reload_errors",
-            "Changed policies that could not be used; the old ones stay",
-            metrics.policy_reload_errors.clone(),
-        );
-        registry.register(
-            "certificate_reload_errors",
-            "Looks at a changed certificate that could not be used; the old one stays",
-            metrics.certificate_reload_errors.clone(),
-        );
-        registry.register(
-            "connection_errors",
-            "Connections that failed before a request, mostly in the TLS handshake",
-            metrics.connection_errors.clone(),
-        );
-        registry.register(
-            "body_bytes",
-            "Memory that is kept for bodies from their arrival to the end of the work on them",
-            metrics.body_bytes.clone(),
-        );
-        registry.register("connections", "Connections to the webhook", metrics.connections.clone());
-        registry.register(
-            "connections_displaced",
-            "Connections that were closed for a new one, because there were too many",
-            metrics.connections_displaced.clone(),
-        );
-        Self { registry, ..metrics }
+        let mut r = Register::new("volgate");
+        Self {
+            reviews: r.family("reviews", "Reviews by what was answered"),
+            duration: r.family_of("review_duration_seconds", "Time from a review's bytes to its answer's, without the network", || Histogram::new(REVIEW_BUCKETS)),
+            findings: r.family("findings", "Findings by rule and what they led to"),
+            policies: r.one("policies", "Policies that are applied"),
+            cache_objects: r.family("cache_objects", "Objects of the cluster that are known, by kind"),
+            certificate_expiry: r.one("certificate_expiry_timestamp_seconds", "When the served certificate ceases to be valid, in seconds since 1970"),
+            ca_expiry: r.one("ca_expiry_timestamp_seconds", "When the last CA that the API server trusts for volgate ceases to be valid, in seconds since 1970; 0 if unknown"),
+            panics: r.one("panics", "Reviews that ended in a fault of volgate's own"),
+            policy_reload_errors: r.one("policy_reload_errors", "Changed policies that could not be used; the old ones stay"),
+            certificate_reload_errors: r.one("certificate_reload_errors", "Looks at a changed certificate that could not be used; the old one stays"),
+            connection_errors: r.one("connection_errors", "Connections that failed before a request, mostly in the TLS handshake"),
+            body_bytes: r.family("body_bytes", "Memory that is kept for bodies from their arrival to the end of the work on them"),
+            connections: r.one("connections", "Connections to the webhook"),
+            connections_displaced: r.one("connections_displaced", "Connections that were closed for a new one, because there were too many"),
+            register: r,
+        }
     }
 
     pub(super) fn reviewed(&self, endpoint: &'static str, outcome: &Outcome, took: Duration) {
@@ -182,17 +130,11 @@ impl Metrics {
         for (kind, size) in state.caches.sizes() {
             self.cache_objects.get_or_create(&KindLabels { kind }).set(signed(size));
         }
-        text_of(&self.registry)
+        self.register.text()
     }
 }
 
 /// Each of the webhook's metrics once, in the OpenMetrics format, for the page that documents them.
 pub fn sample() -> String {
-    let metrics = Metrics::new();
-    drop(metrics.reviews.get_or_create(&Default::default()));
-    drop(metrics.duration.get_or_create(&Default::default()));
-    drop(metrics.findings.get_or_create(&Default::default()));
-    drop(metrics.cache_objects.get_or_create(&Default::default()));
-    drop(metrics.body_bytes.get_or_create(&Default::default()));
-    text_of(&metrics.registry)
+    Metrics::new().register.sample()
 }

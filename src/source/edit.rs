@@ -1,6 +1,6 @@
 //! A patch applied to the text of a document, so that comments and layout stay.
 //!
-//! Each operation becomes one change of the text, read anew before the next: a change that did not come
+//! Each operation becomes one change of the text, read again before the next: a change that did not come
 //! out as the patch wants it is an error, never a wrong text.
 
 mod editor;

@@ -358,7 +358,7 @@ fn tagged<'t>(
         (Some("str" | "timestamp"), _) => return Ok((Scalar::Text, text)),
         (Some("binary"), _) => {
             let bytes = scalar::base64(&text)
-                .ok_or_else(|| unsupported(place, "a !!binary value is not base64", "encode it anew"))?;
+                .ok_or_else(|| unsupported(place, "a !!binary value is not base64", "encode it again"))?;
             return Ok((Scalar::Text, scalar::lossy(&bytes).into()));
         }
         (Some("bool"), Scalar::Bool(_))

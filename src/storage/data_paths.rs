@@ -5,9 +5,9 @@
 
 use super::lasting::{has_durable, has_lasting, lasting_mounts};
 use super::named_data::{is_called_like_a_database, is_named_data, is_scratch};
-use super::product_paths::is_misnamed;
+use super::product_paths::Product;
 use super::{Cover, Storage};
-use crate::catalog::{CacheDoubt, Catalog, Named, PlaceDoubt, Start, Statefulness, Unplaced};
+use crate::catalog::{CacheDoubt, Catalog, Named, PlaceDoubt, Start, Unplaced};
 use crate::facts::{Container, Mount, Section, Workload, WorkloadKind};
 use crate::json::Node;
 use crate::model::{Durability, FsPath};
@@ -224,9 +224,17 @@ pub struct Keeper<'w, 'a, 'p> {
     /// The catalog.
     pub catalog: &'w Catalog,
     /// What it says of each container, as [`products`](super::products) has it.
-    pub products: &'p [Statefulness<'w>],
+    pub products: &'p [Product<'w>],
     /// Whether a StatefulSet or a Job owns the workload, or it is one.
     pub set_or_job: bool,
+}
+
+impl<'w, 'a> Keeper<'w, 'a, '_> {
+    /// The main containers, and whether the catalog knows the image of each.
+    fn main_containers(&self) -> impl Iterator<Item = (&'w Container<'a>, bool)> {
+        let containers = self.workload.pod.containers.iter().zip(self.products);
+        containers.filter(|(c, _)| c.section == Section::Main).map(|(c, product)| (c, product.known))
+    }
 }
 
 /// The paths of a workload that hold data which must last: of the products of the catalog, of a StatefulSet, `named` by a
@@ -259,7 +267,7 @@ impl<'w, 'a> Data<'w, 'a> {
     /// another program's. Not for a StatefulSet, whose mounts are its data anyhow, and not for a Job, whose own data is
     /// not meant to last.
     fn add_resembling(&mut self, of: &Keeper<'w, 'a, '_>, scratch: &[String]) {
-        let Keeper { workload, storage, catalog, .. } = *of;
+        let Keeper { storage, catalog, .. } = *of;
         // A helper of a known product, such as an exporter: said of the product itself. And each pod volume once.
         let mut told: HashSet<&str> =
             self.paths.iter().filter_map(|data| data.cover.mount).map(|mount| mount.volume).collect();
@@ -270,23 +278,17 @@ impl<'w, 'a> Data<'w, 'a> {
         for data in self.paths.iter().filter(|data| !data.cover.read_only) {
             unwritable.remove(&std::ptr::from_ref(data.container));
         }
-        for container in workload.pod.containers.iter().filter(|c| c.section == Section::Main) {
-            let mut homes =
+        for (container, listed) in of.main_containers() {
+            // A known product without a directory that it can write to keeps its data elsewhere.
+            if listed && !unwritable.contains(&std::ptr::from_ref(container)) {
+                continue;
+            }
+            let homes =
                 container.mounts.iter().filter_map(|mount| match catalog.at_home(mount.path.as_str()) {
                     Some(name) => Some((mount, Why::Resembles { name })),
                     None => is_named_data(mount).then_some((mount, Why::Named)),
                 });
-            let first = homes.next();
-            // A known product without a directory that it can write to keeps its data elsewhere.
-            let known = || {
-                !unwritable.contains(&std::ptr::from_ref(container))
-                    && catalog.entry(container.image).is_some()
-                    && !is_misnamed(workload, container, catalog)
-            };
-            if first.is_none() || known() {
-                continue;
-            }
-            for (mount, why) in first.into_iter().chain(homes) {
+            for (mount, why) in homes {
                 let cover = storage.mount_cover(mount);
                 if is_scratch(&mount.path, scratch) {
                     continue;
@@ -307,19 +309,22 @@ impl<'w, 'a> Data<'w, 'a> {
     /// Adds the servers of unknown images that are called like a database and have no mount that outlives the pod. Where their
     /// data lie is not known: somewhere in the container.
     fn add_called(&mut self, of: &Keeper<'w, 'a, '_>) {
-        let Keeper { workload, storage, catalog, .. } = *of;
+        let Keeper { storage, .. } = *of;
         let told: HashSet<*const Container<'_>> =
             self.paths.iter().map(|row| std::ptr::from_ref(row.container)).collect();
-        for container in workload.pod.containers.iter().filter(|c| c.section == Section::Main) {
-            let called = container.serves
+        for (container, listed) in of.main_containers() {
+            let called = !listed
+                && container.serves
                 && container.command.is_empty()
                 && is_called_like_a_database(container.image)
-                && catalog.entry(container.image).is_none()
                 && !told.contains(&std::ptr::from_ref(container))
                 && !has_lasting(&storage, container, Durability::Node);
+            if !called {
+                continue;
+            }
             let root = FsPath::new("/");
             let cover = storage.cover(container, &root);
-            if called && !cover.read_only {
+            if !cover.read_only {
                 self.paths.push(DataPath::new(container, root, cover, Why::Called));
             }
         }

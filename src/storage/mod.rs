@@ -19,5 +19,5 @@ pub use named_data::{DATABASES, is_named_data};
 pub use placement::{
     MOST_CANDIDATES, TiedClaim, TiedClaims, could_be_of, names, reserved_volume, tied_claims,
 };
-pub use product_paths::products;
+pub use product_paths::{Product, products};
 pub use store::store_fate;

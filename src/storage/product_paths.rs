@@ -3,7 +3,7 @@
 use super::data_paths::{Data, DataPath, Doubts, Keeper, UnplacedData, Why};
 use super::named_data::{is_named_data, is_named_scratch};
 use super::{Cover, Place, Storage, configuration, view};
-use crate::catalog::{Allowance, Catalog, DataPlace, Excess, PlaceDoubt, Statefulness, Unplaced};
+use crate::catalog::{Allowance, Catalog, DataPlace, Excess, Listed, PlaceDoubt, Statefulness, Unplaced};
 use crate::facts::{Container, Mount, Section, VolumeSource, Workload};
 use crate::lookup::Lookup;
 use crate::model::{Durability, Fate, FsPath, Reach, below};
@@ -17,27 +17,39 @@ const OWN_PLACES: usize = 4;
 /// How many more the containers of one object may have together, those of all its pod templates counted.
 const SPARE_PLACES: usize = 1024;
 
+/// What the catalog says of a container.
+#[derive(Debug)]
+pub struct Product<'w> {
+    /// Whether it has an entry for the image, be it one that says nothing of it.
+    pub known: bool,
+    /// Whether the container keeps data, and where.
+    pub state: Statefulness<'w>,
+}
+
 /// What the catalog says of each container, in their order.
 pub fn products<'w>(
     workload: &Workload<'_>,
     namespace: &str,
     lookup: &dyn Lookup,
     catalog: &'w Catalog,
-) -> Vec<Statefulness<'w>> {
+) -> Vec<Product<'w>> {
     let allowance = Allowance::among(workload.templates);
-    let classify = |container: &Container<'_>| {
-        if catalog.entry(container.image).is_none() || is_misnamed(workload, container, catalog) {
-            return Statefulness::NotListed;
+    let product = |container: &Container<'_>| {
+        let listed = catalog.listed(container.image);
+        match listed.filter(|listed| !is_misnamed(workload, container, listed)) {
+            None => Product { known: false, state: Statefulness::NotListed },
+            Some(listed) => {
+                let brought = configuration(workload, container, namespace, lookup, &allowance);
+                Product { known: true, state: listed.classify(&view(container, &brought)) }
+            }
         }
-        let brought = configuration(workload, container, namespace, lookup, &allowance);
-        catalog.classify(&view(container, &brought))
     };
-    workload.pod.containers.iter().map(classify).collect()
+    workload.pod.containers.iter().map(product).collect()
 }
 
 /// Whether the image of a StatefulSet is known by the end of its name alone, `-operator`, and the container mounts what ends with
 /// the pod where data lie by the name: a database may be called like an operator.
-pub(super) fn is_misnamed(workload: &Workload<'_>, container: &Container<'_>, catalog: &Catalog) -> bool {
+fn is_misnamed(workload: &Workload<'_>, container: &Container<'_>, listed: &Listed<'_, '_>) -> bool {
     let ends = |mount: &Mount<'_>| {
         workload.pod.volume(mount.volume).is_some_and(|volume| {
             matches!(
@@ -47,8 +59,8 @@ pub(super) fn is_misnamed(workload: &Workload<'_>, container: &Container<'_>, ca
         })
     };
     workload.stateful_set
+        && listed.is_known_by_ending()
         && container.mounts.iter().any(|mount| is_named_data(mount) && ends(mount))
-        && catalog.is_known_by_ending(container.image)
 }
 
 impl<'w, 'a> Data<'w, 'a> {
@@ -56,7 +68,7 @@ impl<'w, 'a> Data<'w, 'a> {
     pub(super) fn add_products(&mut self, of: &Keeper<'w, 'a, '_>, scratch: &[String]) {
         let most = SPARE_PLACES / of.workload.templates.max(1);
         let mut spare = most;
-        for (container, state) in of.workload.pod.containers.iter().zip(of.products) {
+        for (container, Product { state, .. }) in of.workload.pod.containers.iter().zip(of.products) {
             match state {
                 Statefulness::NotListed | Statefulness::Client { .. } => {}
                 Statefulness::Cache { product, why, always } => {

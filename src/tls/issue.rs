@@ -8,7 +8,7 @@ use std::fmt;
 
 /// How long the authority is valid, in days: about ten years.
 pub const CA_DAYS: i64 = 3_650;
-/// How long a server certificate is valid, in days. It is made anew when a third of that is left.
+/// How long a server certificate is valid, in days. It is renewed when a third of that is left.
 pub const SERVER_DAYS: i64 = 365;
 
 /// A certificate authority of volgate's own (ECDSA P-256).

@@ -208,6 +208,53 @@ async fn nothing_slips_through_when_the_control_plane_restarts() {
     }
 }
 
+/// After a power cut the API server is back before volgate, and its strict webhook configurations with it: what a cluster needs
+/// to come up is let in all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_was_off_comes_up_without_volgate() {
+    let Some((cluster, replicas)) = a_cluster().await else { return };
+    let cluster = &cluster;
+    for namespace in ["kube-system", serve::NAMESPACE] {
+        let line = ["create", "serviceaccount", "default", "--namespace", namespace];
+        let made = cluster.kubectl(&line, None).await;
+        assert!(made.success, "{made}");
+    }
+    let load = Load::start(cluster);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    replicas.both.iter().for_each(|replica| replica.process.kill());
+    for process in ["kube-apiserver", "etcd"] {
+        cluster.process(process).kill();
+    }
+    for process in ["etcd", "kube-apiserver"] {
+        cluster.process(process).start_again();
+    }
+    api_server_answers(cluster).await;
+    assert_eq!(get(cluster, VALIDATING).await["webhooks"][0]["failurePolicy"], "Fail");
+
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    for (user, namespace) in [
+        // The control plane's own pods, volgate's, and those of all that ran before.
+        (ADMIN, "kube-system"),
+        (CONTROLLER, "kube-system"),
+        (CONTROLLER, serve::NAMESPACE),
+        (CONTROLLER, "app"),
+    ] {
+        let pod = json!({"metadata": {"generateName": "first-"}, "spec": {
+            "containers": [{"name": "c", "image": "redis"}]}});
+        let pods: Api<Pod> = Api::namespaced(cluster.client(user), namespace);
+        let made = pods.create(&dry_run, &serde_json::from_value(pod).unwrap()).await;
+        assert!(made.is_ok(), "{user} in {namespace}: {made:?}");
+    }
+
+    replicas.both.iter().for_each(|replica| replica.process.start_again());
+    ready(&replicas).await;
+    let over = Instant::now();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let [refused, _, controller] = load.end("a full stop and a cold start", over).await;
+    assert!(refused.closed > 0 && controller.admitted > 0, "as the failure policies say");
+    all_is_well(cluster, "the cold start").await;
+}
+
 /// Earlier versions wrote the mutating configuration under another name: the new one is there, as strict, before that goes.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_earlier_mutating_configuration_is_replaced_and_nobody_notices() {

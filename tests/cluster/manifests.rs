@@ -516,7 +516,7 @@ async fn an_agent_can_write_what_is_of_its_own_node_alone() {
     let storages = node_storage_api(agent.clone());
     for (node, name, refusal) in [
         ("b", "b", "cannot write what is of node b"),
-        ("a", "b", "a NodeStorage bears the name of its node"),
+        ("a", "b", "a NodeStorage has the name of its node"),
         ("a", "a", ""),
     ] {
         let said = said(storages.create(&PostParams::default(), &storage(node, name)).await);

@@ -211,3 +211,27 @@ fn shells_and_man_know_the_subcommands() {
     let page = std::fs::read_to_string(man.join("volgate-check.1")).unwrap();
     assert!(page.contains(".SH SYNOPSIS") && page.contains("cluster\\-state"), "{page}");
 }
+
+/// What checks workflows as GitHub reads them; Go builds it, and keeps it.
+const ACTIONLINT: &str = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12";
+
+#[test]
+fn actionlint_finds_no_fault_in_the_workflows() {
+    if crate::support::cluster_tests_skipped() {
+        return;
+    }
+    let check = |files: &[&str]| {
+        let mut go = Command::new("go");
+        go.args(["run", ACTIONLINT, "-no-color"]).args(files).current_dir(root(""));
+        let output = go.output().unwrap_or_else(|error| panic!("install Go 1.26 or newer: {error}"));
+        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (good, said) = check(&[".github/workflows/ci.yml", ".github/workflows/release.yml"]);
+    assert!(good, "{said}");
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.yml");
+    let text = std::fs::read_to_string(root(".github/workflows/ci.yml")).unwrap();
+    std::fs::write(&broken, text.replace("runs-on:", "run-on:")).unwrap();
+    let (good, said) = check(&[broken.to_str().unwrap()]);
+    assert!(!good && said.contains("\"runs-on\" section is missing"), "{said}");
+}

@@ -25,8 +25,8 @@ fn redis(name: &str, volume: &str, more: &str) -> String {
     )
 }
 
-/// A volume on the fast node's disk with its claim.
-const DISK: &str = r#"
+/// A volume on the fast node's disk with its claim, and one that is a directory of whichever node uses it.
+const VOLUMES: &str = r#"
 apiVersion: v1
 kind: PersistentVolume
 metadata: {name: map-disk}
@@ -43,6 +43,21 @@ apiVersion: v1
 kind: PersistentVolumeClaim
 metadata: {name: disk}
 spec: {accessModes: [ReadWriteOnce], storageClassName: map, volumeName: map-disk, resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: map-path}
+spec:
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  storageClassName: map
+  persistentVolumeReclaimPolicy: Retain
+  hostPath: {path: /srv/volume, type: DirectoryOrCreate}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: path}
+spec: {accessModes: [ReadWriteOnce], storageClassName: map, volumeName: map-path, resources: {requests: {storage: 1Gi}}}
 ---
 "#;
 
@@ -85,15 +100,16 @@ async fn a_node_is_killed_and_what_was_predicted_is_what_is_left() {
     std::fs::create_dir_all(real.nodes()[1].file("/data/map")).unwrap();
     let there = "      nodeSelector: {kubernetes.io/hostname: node-1}\n";
     let manifest = [
-        DISK.to_owned(),
+        VOLUMES.to_owned(),
         redis("scratch", "emptyDir: {}", ""),
         redis("directory", "hostPath: {path: /srv/map, type: DirectoryOrCreate}", ""),
         redis("disk", "persistentVolumeClaim: {claimName: disk}", ""),
+        redis("path", "persistentVolumeClaim: {claimName: path}", ""),
         redis("selects", "emptyDir: {}", "      nodeSelector: {disk: fast}\n"),
         redis("elsewhere", "emptyDir: {}", there),
     ];
     pods.apply(&manifest.concat()).await;
-    let on_fast = ["scratch", "directory", "disk", "selects"];
+    let on_fast = ["scratch", "directory", "disk", "path", "selects"];
     for app in on_fast.into_iter().chain(["elsewhere"]) {
         let node = if app == "elsewhere" { "node-1" } else { "node-2" };
         let pod = ready_on(&pods, app, node).await;
@@ -113,8 +129,13 @@ async fn a_node_is_killed_and_what_was_predicted_is_what_is_left() {
             outcomes.insert(group["workload"]["name"].as_str().unwrap(), outcome);
         }
     }
-    let expected =
-        [("directory", "backEmpty"), ("disk", "stranded"), ("scratch", "backEmpty"), ("selects", "stranded")];
+    let expected = [
+        ("directory", "backEmpty"),
+        ("disk", "stranded"),
+        ("path", "backEmpty"),
+        ("scratch", "backEmpty"),
+        ("selects", "stranded"),
+    ];
     assert_eq!(outcomes, expected.into(), "{event:#}");
     let lost: Vec<(&str, &str)> = event["lost"]
         .as_array()
@@ -122,7 +143,7 @@ async fn a_node_is_killed_and_what_was_predicted_is_what_is_left() {
         .iter()
         .map(|data| (data["what"].as_str().unwrap(), data["dataOf"].as_str().unwrap_or_default()))
         .collect();
-    for what in ["claim map/disk", "emptyDir data", "hostPath /srv/map"] {
+    for what in ["claim map/disk", "claim map/path", "emptyDir data", "hostPath /srv/map"] {
         assert!(lost.contains(&(what, "Redis")), "{lost:?}");
     }
 

@@ -18,6 +18,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// volgate's user, as `manifests/rbac.yaml` names it: what it may not do there fails here.
 const VOLGATE: &str = "system:serviceaccount:volgate-system:volgate";
 
+/// Where `manifests/` install volgate.
+pub const NAMESPACE: &str = "volgate-system";
+
 /// volgate's user, for [`super::Options::users`].
 pub fn user() -> User {
     User { name: VOLGATE.into(), groups: Vec::new() }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Changes that come together are written together.
 const TOGETHER: Duration = Duration::from_millis(500);
-/// How often the objects are listed anew, in case somebody has changed them by hand.
+/// How often the objects are listed again, in case somebody has changed them by hand.
 const RELIST: Duration = Duration::from_secs(600);
 
 /// Keeps the objects of this provisioner as they should be, while this process leads. Never ends.

@@ -1,11 +1,10 @@
-use crate::daemon::{registry, signed, text_of};
+use crate::daemon::{Register, signed};
 use crate::provisioner::World;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::Registry;
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -15,7 +14,7 @@ const BUCKETS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 
 /// What the controller counts.
 pub(super) struct Metrics {
-    registry: Registry,
+    register: Register,
     provisioning: Histogram,
     writes: Family<WriteLabels, Counter>,
     depth: Gauge,
@@ -63,51 +62,27 @@ struct NodeLabels {
 
 impl Metrics {
     pub(super) fn new() -> Self {
-        let mut registry = registry("volgate_provisioner");
-        let metrics = Self {
-            provisioning: Histogram::new(BUCKETS),
-            writes: Family::default(),
-            depth: Gauge::default(),
-            leader: Gauge::default(),
-            volumes: Family::default(),
-            bytes: Family::default(),
-            node_volumes: Family::default(),
-            available: Family::default(),
-            orphans: Family::default(),
-            seconds_since_error: Gauge::default(),
-            registry: Registry::default(),
-        };
-        registry.register(
-            "provisioning_seconds",
-            "Time from when a claim that waits for its volume is seen to when the volume is made",
-            metrics.provisioning.clone(),
-        );
-        registry.register("operations", "Writes to the API server by what they do", metrics.writes.clone());
-        registry.register("queue_depth", "Volumes that wait to be looked at", metrics.depth.clone());
-        registry.register("leader", "Whether this controller leads", metrics.leader.clone());
-        registry.register("volumes", "Volumes by phase and class", metrics.volumes.clone());
-        registry.register(
-            "volume_bytes",
-            "What the volumes of a class are to hold, in bytes",
-            metrics.bytes.clone(),
-        );
-        registry.register("node_volumes", "NodeVolumes by phase", metrics.node_volumes.clone());
-        registry.register(
-            "base_available_bytes",
-            "What can still be promised of a node's base",
-            metrics.available.clone(),
-        );
-        registry.register(
-            "orphans",
-            "What a node's agent found without a NodeVolume",
-            metrics.orphans.clone(),
-        );
-        registry.register(
-            "watch_error_age_seconds",
-            "How long ago the newest error of any watch came; -1 when there was none",
-            metrics.seconds_since_error.clone(),
-        );
-        Self { registry, ..metrics }
+        let mut r = Register::new("volgate_provisioner");
+        Self {
+            provisioning: r.keep(
+                "provisioning_seconds",
+                "Time from when a claim that waits for its volume is seen to when the volume is made",
+                Histogram::new(BUCKETS),
+            ),
+            writes: r.family("operations", "Writes to the API server by what they do"),
+            depth: r.one("queue_depth", "Volumes that wait to be looked at"),
+            leader: r.one("leader", "Whether this controller leads"),
+            volumes: r.family("volumes", "Volumes by phase and class"),
+            bytes: r.family("volume_bytes", "What the volumes of a class are to hold, in bytes"),
+            node_volumes: r.family("node_volumes", "NodeVolumes by phase"),
+            available: r.family("base_available_bytes", "What can still be promised of a node's base"),
+            orphans: r.family("orphans", "What a node's agent found without a NodeVolume"),
+            seconds_since_error: r.one(
+                "watch_error_age_seconds",
+                "How long ago the newest error of any watch came; -1 when there was none",
+            ),
+            register: r,
+        }
     }
 
     pub(super) fn wrote(&self, operation: &'static str, good: bool) {
@@ -153,18 +128,11 @@ impl Metrics {
             }
             self.orphans.get_or_create(&NodeLabels { node }).set(signed(storage.orphans));
         }
-        text_of(&self.registry)
+        self.register.text()
     }
 }
 
 /// Each of the controller's metrics once, in the OpenMetrics format, for the page that documents them.
 pub fn sample() -> String {
-    let metrics = Metrics::new();
-    drop(metrics.writes.get_or_create(&Default::default()));
-    drop(metrics.volumes.get_or_create(&Default::default()));
-    drop(metrics.bytes.get_or_create(&Default::default()));
-    drop(metrics.node_volumes.get_or_create(&Default::default()));
-    drop(metrics.available.get_or_create(&Default::default()));
-    drop(metrics.orphans.get_or_create(&Default::default()));
-    text_of(&metrics.registry)
+    Metrics::new().register.sample()
 }

@@ -19,7 +19,7 @@ pub fn provisioner_cluster_rules() -> Vec<PolicyRule> {
         // patch: size, the wish that it be removed, and what becomes of the data. The status is the agents'.
         rule(NODE_VOLUMES, "", &["create", "delete", "list", "patch", "watch"]),
         rule(NODE_STORAGES, "", &["list", "watch"]),
-        // patch: what is told again is counted, not written anew.
+        // patch: an Event that repeats is counted, not written again.
         rule(EVENTS, "", &["create", "patch"]),
     ]
 }

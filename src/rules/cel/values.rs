@@ -144,12 +144,12 @@ fn facts(context: &Context<'_>) -> Result<Value, String> {
             .flat_map(|data| &data.unplaced)
             .map(|data| std::ptr::from_ref(data.container))
             .collect();
-        for (container, seen) in workload.pod.containers.iter().zip(context.products()) {
+        for (container, product) in workload.pod.containers.iter().zip(context.products()) {
             let data = data.remove(&std::ptr::from_ref(container)).unwrap_or_default();
             let keeps = unplaced.contains(&std::ptr::from_ref(container))
                 || data.iter().any(|data| matches!(data.why, Why::Product { .. }));
             stateful |= keeps;
-            containers.push(container_row(seen, container, keeps));
+            containers.push(container_row(&product.state, container, keeps));
             path_rows(&storage, container, &data, &mut paths);
         }
     }

@@ -16,12 +16,12 @@ pub fn volgate() -> Result<Image, String> {
     own_image("dev")
 }
 
-/// The same, optimised: for figures.
+/// The same, as it is shipped: for figures.
 ///
 /// # Errors
 /// What cargo said, as a text.
 pub fn optimised_volgate() -> Result<Image, String> {
-    own_image("release")
+    own_image("shipped")
 }
 
 fn own_image(profile: &str) -> Result<Image, String> {
