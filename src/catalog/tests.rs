@@ -333,7 +333,7 @@ fn extensions_win_and_take_images_out() {
 /// What finding out about a container takes of its budget: bytes, steps and places.
 fn cost(container: &ContainerView<'_>) -> (Statefulness<'static>, (usize, usize, usize)) {
     let mut budget = Budget::of(container);
-    let (entry, found, image) = Catalog::embedded().listed(container.image).unwrap();
+    let Listed { entry, found, image } = Catalog::embedded().listed(container.image).unwrap();
     let listing = resolve::Listing { entry, variants: &found.variants, foreign: false };
     let state = match resolve::resolve(&listing, &image, container, &mut budget) {
         Statefulness::Stateful { product, data, .. } => {

@@ -256,4 +256,26 @@ mod tests {
         assert_eq!(all.len(), MOST_KINDS + 1);
         assert_eq!(all.last().map(|last| (&last.what, last.count)), Some((&What::MoreKinds, 50)));
     }
+
+    #[test]
+    fn what_was_counted_apart_is_added() {
+        let count = |kinds: std::ops::Range<usize>, place: &str| {
+            let mut tally = Tally::default();
+            for kind in kinds {
+                let object = json!({"apiVersion": "v1", "kind": format!("K{kind}")});
+                tally.add_kind(&object, |_, _| Vec::new(), || place.to_owned());
+            }
+            tally
+        };
+        let mut all = count(0..2, "a");
+        all.append(count(1..MOST_KINDS + 5, "b"));
+        let entries: Vec<_> = all.entries().collect();
+        let places = |kind: &str| {
+            let is_it = |entry: &&NotJudged| matches!(&entry.what, What::Kind(known) if known.kind == kind);
+            entries.iter().find(is_it).map(|entry| (entry.count, entry.places.join(" ")))
+        };
+        assert_eq!(places("K0"), Some((1, "a".to_owned())));
+        assert_eq!(places("K1"), Some((2, "a b".to_owned())));
+        assert_eq!(entries.last().map(|last| (&last.what, last.count)), Some((&What::MoreKinds, 5)));
+    }
 }
