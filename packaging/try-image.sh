@@ -49,9 +49,9 @@ buildah bud --isolation chroot --pull-never --volume "${CARGO_HOME:-$HOME/.cargo
     exit 1
 }
 
-step "linux/arm64: Debian's cross compiler, docker build --build-arg FROM_STAGE=built ."
+step "linux/arm64: Debian's cross compiler, docker build --target built ."
 (cd "$work/context" && VOLGATE_COMMIT=$commit CARGO_TARGET_DIR="$work/arm64" packaging/build.sh arm64)
-buildah bud --isolation chroot --pull-never --platform linux/arm64 --build-arg FROM_STAGE=built --tag volgate:arm64 \
+buildah bud --isolation chroot --pull-never --platform linux/arm64 --target built --tag volgate:arm64 \
     "$work/context"
 
 try() {

@@ -104,7 +104,11 @@ impl Engine<'_> {
         }
         let parts = self.parts(review)?;
         let (findings, about) = self.all_findings(review, &parts);
-        Ok(Verdict { findings, about, ..Verdict::default() })
+        let mut verdict = Verdict { findings, about, ..Verdict::default() };
+        if review.operation == Operation::Create && verdict.denied() {
+            verdict.made_for = self.subjects(review, &parts.first).made_for().map(Box::new);
+        }
+        Ok(verdict)
     }
 
     /// The object, and the pod templates of a custom resource.

@@ -210,6 +210,7 @@ fn row(
         data_of: owner.map(|data| match data.why {
             Why::Named => "by its name".to_owned(),
             Why::Called => "by the image's name".to_owned(),
+            Why::File { by, .. } => format!("by {by}"),
             why => format!("{}{}", whose(why), if data.certain { "" } else { "?" }),
         }),
         field: String::new(),
@@ -223,6 +224,7 @@ fn whose(why: Why<'_>) -> &str {
         Why::Product { name, .. } | Why::Resembles { name } => name,
         Why::Named => "its name",
         Why::Called => "the image's name",
+        Why::File { by, .. } => by,
         Why::StatefulSet => "StatefulSet",
         Why::Policy => "policy",
     }

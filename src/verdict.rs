@@ -96,6 +96,21 @@ pub struct Verdict {
     pub overlooked: Option<Overlooked>,
     /// The policies that are about the object, by their places in the set; known only of what `Engine::review` has judged.
     pub about: Vec<usize>,
+    /// The topmost owner that is known of a refused object which a controller makes; known as `about` is, and only of what is created.
+    pub made_for: Option<Box<MadeFor>>,
+}
+
+/// The object that another one was made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeFor {
+    /// `Deployment`, `StatefulSet`, …
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
 }
 
 impl Verdict {

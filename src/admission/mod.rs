@@ -5,7 +5,7 @@
 //! `failurePolicy` would decide in place of the policies. Only what names no uid is answered by HTTP 400.
 //!
 //! A review has no side effects, so that `dryRun` changes nothing; the webhooks are registered with
-//! `sideEffects: None`.
+//! `sideEffects: None`, and with `NoneOnDryRun` where refusals lead to Events: of a dry run no [`Denial`] comes.
 
 mod kinds;
 mod object;
@@ -31,7 +31,7 @@ use std::borrow::Cow;
 pub use kinds::{JUDGED, JudgedKind, OTHER_KIND};
 pub use object::MAX_VALUES;
 pub use probe::{PROBE_LABEL, probe_answer};
-pub use respond::{About, Answer, MAX_WARNING, MAX_WARNINGS, Outcome, Tally, VerdictLabel};
+pub use respond::{About, Answer, Denial, MAX_WARNING, MAX_WARNINGS, Outcome, Tally, VerdictLabel};
 pub use sent::{changes_expression, finds_expression};
 
 /// The API version that is understood and answered in.

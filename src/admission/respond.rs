@@ -4,7 +4,7 @@ use super::API_VERSION;
 use super::kinds::{OTHER_KIND, judged as judged_kind};
 use super::request::Request;
 use crate::model::{Operation, shortened};
-use crate::verdict::{Action, Finding, Verdict};
+use crate::verdict::{Action, Finding, MadeFor, Verdict};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use json_patch::Patch;
@@ -55,6 +55,17 @@ pub struct Outcome {
     pub about: Vec<usize>,
     /// The names of those that refused it.
     pub denied_by: Vec<String>,
+    /// That a controller has made what was refused, and for whom. None for a dry run.
+    pub denial: Option<Box<Denial>>,
+}
+
+/// A refusal that somebody should see who looks at another object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Denial {
+    /// The topmost owner of the refused object that is known: the Deployment of a ReplicaSet's pod.
+    pub owner: MadeFor,
+    /// What was refused, and why.
+    pub note: String,
 }
 
 /// What a line of the log is about.
@@ -189,6 +200,7 @@ pub(super) fn nameless(fault: Option<&str>) -> Answer {
             subject: None,
             about: Vec::new(),
             denied_by: Vec::new(),
+            denial: None,
         },
         body: text.into_bytes(),
     }
@@ -275,6 +287,11 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
     if !request.dry_run {
         answer.outcome.about.clone_from(&verdict.about);
         answer.outcome.denied_by = distinct(refusals.iter().map(|finding| finding.policy.as_str()));
+        answer.outcome.denial = verdict.made_for.clone().filter(|_| verdict.denied()).map(|owner| {
+            // Not by its name, which is another one each time that it is tried.
+            let note = format!("a {} is refused: {}", request.kind, denial(verdict));
+            Box::new(Denial { owner: *owner, note })
+        });
     }
     answer
 }
@@ -344,6 +361,7 @@ fn send(
             subject: None,
             about: Vec::new(),
             denied_by: Vec::new(),
+            denial: None,
         },
     }
 }

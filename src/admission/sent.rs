@@ -7,7 +7,7 @@
 //! sizes, and what is larger than any usual object is sent without looking further. Looking for an image costs a tenth of
 //! the text's length times a quarter of the pattern's.
 
-use crate::catalog::image_expression;
+use crate::catalog::{DATABASE_HINTS, LONGEST_DATABASE_NAME, image_expression};
 use crate::facts::VolumeSource;
 use crate::policy::Interest;
 use crate::rule::Concern;
@@ -18,8 +18,10 @@ const MOST_CONTAINERS: usize = 32;
 const MOST_VOLUMES: usize = 256;
 /// A pod with an image of more characters is.
 const LONGEST_IMAGE: usize = 512;
+/// A pod with a container of more variables, or more arguments, is.
+const MOST_TEXTS: usize = 48;
 /// What looking for images may cost: well below the million that the API server allows.
-const MOST_COST: usize = 600_000;
+const MOST_COST: usize = 500_000;
 
 /// The pod's spec, wherever the object has it. Of these fields each kind has the one.
 const POD: &str = "object.?spec.?jobTemplate.?spec.?template.?spec.or(object.?spec.?template.?spec)\
@@ -81,7 +83,7 @@ fn volumes(concern: &Concern) -> Option<String> {
 
 /// Whether a container has what matters.
 fn containers(concern: &Concern, images: Option<&str>) -> Option<String> {
-    if images.is_none() && !concern.devices {
+    if images.is_none() && !concern.devices && !concern.database_files {
         return None;
     }
     let all =
@@ -89,6 +91,20 @@ fn containers(concern: &Concern, images: Option<&str>) -> Option<String> {
     let mut cases = vec![format!("size({all}) > {MOST_CONTAINERS}")];
     if concern.devices {
         cases.push(format!("{all}.exists(c, has(c.volumeDevices))"));
+    }
+    if concern.database_files {
+        let (env, args) =
+            (list_of("c", "env"), format!("({} + {})", list_of("c", "command"), list_of("c", "args")));
+        let value = "e.?value.orValue('')";
+        let names = |text: &str| {
+            let hints = DATABASE_HINTS.iter().map(|hint| format!("{text}.contains('{hint}')"));
+            format!("size({text}) <= {LONGEST_DATABASE_NAME} && ({})", hints.collect::<Vec<_>>().join(" || "))
+        };
+        cases.push(format!(
+            "{all}.exists(c, size({env}) > {MOST_TEXTS} || {env}.exists(e, {}) || size({args}) > {MOST_TEXTS} || {args}.exists(a, {}))",
+            names(value),
+            names("a"),
+        ));
     }
     if let Some(pattern) = images {
         let image = "c.?image.orValue('')";
@@ -109,7 +125,11 @@ fn most_text(pattern: &str) -> usize {
 
 /// A list of the pod; a list that must be there is null in an object that has yet to be validated.
 fn list(name: &str) -> String {
-    format!("(p.?{name}.orValue(null) == null ? [] : p.{name})")
+    list_of("p", name)
+}
+
+fn list_of(whose: &str, name: &str) -> String {
+    format!("({whose}.?{name}.orValue(null) == null ? [] : {whose}.{name})")
 }
 
 #[cfg(test)]

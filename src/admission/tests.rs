@@ -702,3 +702,54 @@ fn a_review_in_a_file_gets_the_answer_of_the_webhook() {
         assert_eq!(labels[1].verdict != VerdictLabel::Unreadable, judged, "{text}");
     }
 }
+
+#[test]
+fn a_refusal_of_what_a_controller_makes_is_told_at_the_topmost_owner_that_is_proven() {
+    let policies = objecting(Action::Deny, Objector::default());
+    let mut lookup = MapLookup::default();
+    let mut add = |object: Value| {
+        let id = Facts::identify(&object, None);
+        lookup.add_owner(OwnerFacts::read_whole((&object).into(), &id).unwrap());
+    };
+    let owner = |kind: &str, name: &str, uid: &str| json!([{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true}]);
+    add(
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop", "uid": "d"}}),
+    );
+    for (name, of) in [("web-1", "d"), ("web-2", "gone")] {
+        add(json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {
+            "name": name, "namespace": "shop", "uid": name, "ownerReferences": owner("Deployment", "web", of)}}));
+    }
+    let told = |change: &dyn Fn(&mut Value), owners: Value| {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop", "ownerReferences": owners},
+                         "spec": {"containers": []}});
+        let mut review = review(pod);
+        review["request"]["dryRun"] = json!(false);
+        change(&mut review);
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        let denial = validate(review.to_string().as_bytes(), &engine).outcome.denial;
+        denial.map(|denial| (format!("{} {}", denial.owner.kind, denial.owner.name), denial.note))
+    };
+    let same = |_: &mut Value| {};
+    let (at, note) = told(&same, owner("ReplicaSet", "web-1", "web-1")).unwrap();
+    assert_eq!(
+        (&*at, &*note),
+        ("Deployment web", "a Pod is refused: objector: spec: is objected to; give up (policy strict)")
+    );
+    let at = |owners| told(&same, owners).map(|(at, _)| at);
+    assert_eq!(
+        at(owner("ReplicaSet", "web-2", "web-2")).as_deref(),
+        Some("ReplicaSet web-2"),
+        "its Deployment is another one by now"
+    );
+    assert_eq!(at(owner("ReplicaSet", "web-1", "made-up")), None, "nobody has proven it");
+    assert_eq!(at(owner("Keeper", "web-1", "web-1")), None, "nothing is known of it");
+    assert_eq!(at(json!([])), None);
+    let dry = |review: &mut Value| review["request"]["dryRun"] = json!(true);
+    assert_eq!(told(&dry, owner("ReplicaSet", "web-1", "web-1")), None, "a dry run leaves no trace");
+    let update = |review: &mut Value| {
+        review["request"]["operation"] = json!("UPDATE");
+        review["request"]["oldObject"] = review["request"]["object"].clone();
+        review["request"]["oldObject"]["spec"] = json!({"containers": [], "nodeName": "n"});
+    };
+    assert_eq!(told(&update, owner("ReplicaSet", "web-1", "web-1")), None, "no controller makes it");
+}

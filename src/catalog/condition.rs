@@ -89,9 +89,9 @@ fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
                 condition.is.is_empty() || file.is(key, |all| all.iter().all(|value| listed(value)));
         }
         if !values.given
-            && let Some(from) = said.settings.unknown
+            && let Some(file) = said.settings.unknown.map(|from| from.file).or(said.settings.made)
         {
-            return Truth::Perhaps(Unsure::File(from.file));
+            return Truth::Perhaps(Unsure::File(file));
         }
         // What stands in the image or on another volume is not as the default unless it is known to be.
         if !values.given && said.settings.hidden {

@@ -307,6 +307,11 @@ pub struct StatefulWhen {
     pub any: Vec<Condition>,
     /// What it is when none holds, for the message: "core NATS keeps messages in memory only".
     pub otherwise: String,
+    /// What it is when it is started without any arguments, where whoever runs it so loses what is put into it: "a development
+    /// server keeps everything in memory". That is worth a warning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub bare: Option<String>,
 }
 
 /// One way to make the product a mere cache.
@@ -316,6 +321,9 @@ pub struct CacheWhen {
     /// Why it holds no data then, for the message.
     #[schemars(length(min = 1))]
     pub why: String,
+    /// Whether what is put into it is lost and not kept elsewhere, as of a development server in memory: worth a warning.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lossy: bool,
     /// Conditions that must all hold.
     #[schemars(length(min = 1))]
     pub all: Vec<Condition>,

@@ -36,6 +36,8 @@ pub(super) fn flag_values<'w>(
         };
         let value = match text {
             _ if !holder.known => FlagValue::Unknown,
+            // Quotes that no shell takes away: people who quote too much mean nothing by them.
+            Some("''" | "\"\"") => FlagValue::Known(""),
             Some(text) => FlagValue::Known(text),
             None => FlagValue::None,
         };

@@ -124,7 +124,7 @@ impl Pattern {
 
     /// Whether it says nothing of who publishes the image: `redis`.
     pub(super) fn is_name_alone(&self) -> bool {
-        self.name_at == 0 && !self.versioned && !self.ending
+        self.name_at == 0 && !self.ending
     }
 
     /// The more segments, the more exactly a pattern names its image.

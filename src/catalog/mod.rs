@@ -8,6 +8,7 @@ mod client;
 mod condition;
 mod configuration;
 mod container;
+mod database_file;
 mod entry;
 mod flags;
 mod image;
@@ -31,6 +32,7 @@ use budget::Budget;
 pub use budget::Excess;
 pub use configuration::{Allowance, Brought, Configuration, Mounted, Source};
 pub use container::{ContainerView, Origin};
+pub use database_file::{DATABASE_HINTS, DatabaseFile, FilePlace, LONGEST_DATABASE_NAME, database_files};
 pub use entry::{
     CacheWhen, CatalogFile, ClaimAdvice, Condition, ConfigFile, DataDir, Entry, KindsFile, Positional,
     StatefulWhen, Syntax, ValueForm, Variant,

@@ -8,7 +8,7 @@ use super::entry::{CacheWhen, ConfigFile, DataDir, Entry, StatefulWhen, Variant}
 use super::image::ImageRef;
 use super::places::Places;
 use super::settings::Settings;
-use super::start::{Programs, Runs, runs};
+use super::start::{Programs, Runs, Start, runs};
 use super::statefulness::{CacheDoubt, PlaceDoubt, Statefulness, Unplaced, Unsure};
 use crate::model::below;
 
@@ -43,7 +43,7 @@ pub(super) fn resolve<'a>(
         return Statefulness::NotListed;
     }
     if let Some(why) = &entry.keeps_nothing {
-        return Statefulness::Cache { product: &entry.product, why, always: true };
+        return Statefulness::Cache { product: &entry.product, why, always: true, lossy: false };
     }
     resolve_within(listing, image, container, budget)
         .unwrap_or_else(|excess| unplaced(entry, Unplaced::Excess(excess)))
@@ -75,7 +75,9 @@ fn resolve_within<'a>(
         match any_holds(&when.any, &said) {
             // Such a product most often keeps nothing, and a file that is not known makes none of it a database.
             Truth::No | Truth::Perhaps(Unsure::File(_)) => {
-                return Ok(Statefulness::Cache { product, why: &when.otherwise, always: false });
+                let bare = when.bare.as_deref().filter(|_| argv.words.is_empty());
+                let (why, lossy) = (bare.unwrap_or(&when.otherwise), bare.is_some());
+                return Ok(Statefulness::Cache { product, why, always: false, lossy });
             }
             Truth::Perhaps(by) => doubt = Some(CacheDoubt { by, why: &when.otherwise }),
             Truth::Yes => {}
@@ -85,7 +87,10 @@ fn resolve_within<'a>(
         match all_hold(&cache.all, &said) {
             Truth::No => {}
             Truth::Perhaps(by) => doubt = doubt.or(Some(CacheDoubt { by, why: &cache.why })),
-            Truth::Yes => return Ok(Statefulness::Cache { product, why: &cache.why, always: false }),
+            Truth::Yes => {
+                let (why, lossy) = (&cache.why, cache.lossy);
+                return Ok(Statefulness::Cache { product, why, always: false, lossy });
+            }
         }
     }
     let copy = entry.copy_when.iter().find(|copy| all_hold(&copy.all, &said) == Truth::Yes);
@@ -108,8 +113,11 @@ fn resolve_within<'a>(
         return Ok(unplaced(entry, Unplaced::Value(name)));
     }
     for place in &mut data {
-        if foreign && place.moved_by.is_none() {
-            place.doubt = place.doubt.or(Some(PlaceDoubt::Publisher));
+        if place.moved_by.is_none() {
+            // A file that stands alone among the arguments is most often the product's configuration.
+            let own = start == Start::Script && !container.command.is_empty();
+            let by_script = own.then_some(PlaceDoubt::Script);
+            place.doubt = place.doubt.or(foreign.then_some(PlaceDoubt::Publisher)).or(by_script);
         }
         place.image_volume = volume_over(chosen.image_volumes, &place.path);
     }

@@ -16,6 +16,8 @@ pub(super) struct Settings<'c, 'a> {
     files: Vec<Opened<'c, 'a>>,
     /// A file that a mount brings, with content that is not known.
     pub(super) unknown: Option<FromFile<'a>>,
+    /// A file that the container's own script writes before the product reads it.
+    pub(super) made: Option<&'a str>,
     /// Whether a file is read that stands in the image or on some other volume.
     pub(super) hidden: bool,
 }
@@ -60,6 +62,10 @@ impl<'c, 'a> Settings<'c, 'a> {
             let named = named(file, argv);
             for path in &named {
                 match path {
+                    Some(path) if is_made_by_script(argv, path) => {
+                        settings.made = settings.made.or(Some(&file.name));
+                        settings.hidden = true;
+                    }
                     Some(path) if path.starts_with('/') || working_dir.is_some() => {
                         let path =
                             plain(if path.starts_with('/') { "" } else { working_dir.unwrap_or("") }, path);
@@ -187,6 +193,12 @@ fn named<'w>(file: &'w ConfigFile, argv: &'w Argv<'_, '_>) -> Vec<Option<Cow<'w,
         }
     }
     named
+}
+
+/// Whether a container's script writes a file, as far as it names the file once more: `cat >/tmp/redis.conf <<EOF`, `cp`, `tee`.
+fn is_made_by_script(argv: &Argv<'_, '_>, path: &str) -> bool {
+    let names = |text: &str| text.trim_start_matches(['>', '&', '1', '2']) == path;
+    path.len() > 1 && argv.words.iter().filter(|word| word.scripted && names(&word.text)).nth(1).is_some()
 }
 
 /// Takes a text apart; none where it is not written as it should be.

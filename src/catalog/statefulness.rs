@@ -19,6 +19,8 @@ pub enum Statefulness<'a> {
         why: &'a str,
         /// Whether no container of the image ever keeps anything, however it is set up.
         always: bool,
+        /// Whether what is put into it is lost, as of a development server in memory.
+        lossy: bool,
     },
     /// The image is known, but the container runs only clients of a server or plain tools.
     Client {
@@ -113,6 +115,8 @@ pub enum PlaceDoubt<'a> {
     EnvFrom(&'a str),
     /// The image's publisher is none of those whose layout is known.
     Publisher,
+    /// A script of one's own starts the product.
+    Script,
     /// The path is relative, and the working directory is not known.
     WorkingDir,
 }

@@ -20,6 +20,8 @@ pub enum ImageWord {
 
 /// The longest name that is put into an expression.
 const LONGEST_NAME: usize = 255;
+/// A name of so many letters stands for itself, whoever publishes it: that keeps the expression short.
+const TELLING: usize = 8;
 /// The longest expression: what it costs to look at an image grows with it.
 const LONGEST: usize = 16 << 10;
 
@@ -42,7 +44,10 @@ pub fn image_expression(words: &BTreeSet<ImageWord>) -> Option<String> {
             return None;
         }
         match word {
-            ImageWord::Named(name) => _ = plain.insert(name),
+            ImageWord::Named(name) => {
+                let last = name.rsplit_once('/').map(|(_, last)| last).filter(|last| last.len() >= TELLING);
+                plain.insert(last.unwrap_or(name));
+            }
             ImageWord::Versioned(name) => open.push_str(&format!("|{}-[0-9]", escaped(name))),
             ImageWord::Publisher(publisher) => open.push_str(&format!("|{}/", escaped(publisher))),
             ImageWord::Ending(end) => endings.push(escaped(end)),

@@ -139,6 +139,8 @@ static CLAIM: Record = Record {
 pub(crate) struct Shared {
     /// `facts`, or why there are none.
     pub(crate) facts: OnceCell<Result<Value, String>>,
+    /// The pod spec of what has none, but the parts of one.
+    pub(crate) pod_spec: OnceCell<Value>,
     /// `namespaceObject`.
     pub(crate) namespace: OnceCell<Value>,
     /// `request`.
@@ -152,6 +154,7 @@ impl Default for Shared {
             facts: OnceCell::new(),
             namespace: OnceCell::new(),
             request: OnceCell::new(),
+            pod_spec: OnceCell::new(),
             left: Rc::new(Cell::new(limits::REVIEW)),
         }
     }

@@ -33,6 +33,8 @@ mod provisioner;
 #[cfg(feature = "cluster")]
 mod registration;
 mod render;
+#[cfg(feature = "cluster")]
+mod reports;
 mod rules;
 #[cfg(feature = "cluster")]
 mod serve;
@@ -99,6 +101,8 @@ enum Command {
     #[cfg(feature = "cluster")]
     Serve(Box<serve::Args>),
     #[cfg(feature = "cluster")]
+    Reports(reports::Args),
+    #[cfg(feature = "cluster")]
     Doctor(doctor::Args),
     #[cfg(feature = "cluster")]
     Webhooks(Box<webhooks::Args>),
@@ -139,6 +143,8 @@ pub fn run() -> ExitCode {
         Command::Crd => say(&crate::crd::yaml()).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "cluster")]
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "cluster")]
+        Command::Reports(args) => reports::run(&args),
         #[cfg(feature = "cluster")]
         Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "cluster")]

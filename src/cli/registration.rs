@@ -30,6 +30,10 @@ pub(super) struct RegistrationArgs {
     /// objects, or makes them without an owner
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = namespaced_name)]
     operator: Vec<NamespacedName>,
+    /// Write an Event on the Deployment, StatefulSet or other owner of a pod that is refused, at most 30 a minute and never in a dry
+    /// run. Needs the right to create and patch Events; the webhooks are then declared with sideEffects NoneOnDryRun
+    #[arg(long)]
+    events: bool,
     /// The cert-manager Certificate whose CA its injector writes into the webhook configurations
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = namespaced_name)]
     inject_ca_from: Option<NamespacedName>,
@@ -48,6 +52,11 @@ impl RegistrationArgs {
     /// How long the API server waits, in seconds.
     pub(super) fn timeout(&self) -> u8 {
         self.timeout
+    }
+
+    /// Whether Events are written.
+    pub(super) fn events(&self) -> bool {
+        self.events
     }
 
     /// The names by which the webhook is called.
@@ -88,6 +97,7 @@ impl RegistrationArgs {
             timeout_seconds: self.timeout,
             excluded_namespaces: own.into_iter().chain(self.exclude_namespace.iter().cloned()).collect(),
             operators: self.operator.clone(),
+            events: self.events,
             inject_ca_from: self.inject_ca_from.clone(),
             ..Registration::new(endpoint, ca_bundle)
         })

@@ -5,8 +5,8 @@ use super::link::{Link, PolicyFeed, assemble};
 use super::registration::{RegistrationArgs, read_ca};
 use super::{input, policies};
 use crate::cluster::{
-    Authorities, CustomResource, InForce, Known, NAME, PolicyKeeping, Registrar, RegistrarOptions,
-    RegistrationView, SECRET, SecretSettings, until_removed,
+    Authorities, CustomResource, DenialEvents, InForce, Known, NAME, PolicyKeeping, Registrar,
+    RegistrarOptions, RegistrationView, SECRET, SecretSettings, until_removed,
 };
 use crate::daemon::{Followed, Look};
 use crate::lookup::{Lookup, MapLookup};
@@ -146,6 +146,19 @@ async fn serve(args: &Args) -> Result<()> {
         health = %args.health_listen,
         "the webhook has started"
     );
+
+    if args.registration.events() {
+        let Some(link) = &link else {
+            bail!("failed to write Events: --standalone has no cluster to write them to")
+        };
+        let instance = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME"));
+        let counted = state.clone();
+        let events =
+            DenialEvents::start(link.client(), instance.as_deref().unwrap_or("volgate"), move |result| {
+                counted.metrics.event(result)
+            });
+        state.on_denial(Box::new(move |denial| events.tell(denial)));
+    }
 
     let makes_baseline = args.register && !args.no_baseline;
     let (settled, settling) = watch::channel(!makes_baseline);

@@ -1,19 +1,13 @@
 //! `volgate audit`: judges what is in a cluster. One page of objects is in memory at a time, the facts that are looked up, and the
 //! objects that something was found in.
 
-use super::chain;
+use super::judging::{Judged, Known, Looked, Scope, judged_kinds, look, look_up};
 use super::pages::{Ended, Listed, Step, each};
-use super::snapshot::listed;
-use super::watched::{CLAIMS, CLASSES, NAMESPACES, NODES, OWNERS, POD_TEMPLATES, PODS, VOLUMES};
 use crate::check::Tally;
 use crate::check::What;
-use crate::engine::Engine;
-use crate::facts::{Facts, FactsFault, Meta, OwnerFacts};
-use crate::lookup::{Lookup, LookupKind, MapLookup};
-use crate::policy::PolicySet;
-use crate::rule::Review;
-use crate::verdict::{Overlooked, Verdict};
-use jiff::civil::Date;
+use crate::facts::{FactsFault, Meta};
+use crate::lookup::MapLookup;
+use crate::verdict::Verdict;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,17 +16,6 @@ const MOST_OBJECTS: usize = 10_000;
 const MOST_BYTES: usize = 256 << 20;
 /// The most groups of alike objects that are told apart, whose owner is not judged itself.
 const MOST_ALIKE: usize = 100_000;
-
-/// What is audited, and by what.
-#[derive(Clone, Copy)]
-pub struct Scope<'s> {
-    /// The policies.
-    pub policies: &'s PolicySet,
-    /// The one namespace; none means all of them, and what has none.
-    pub namespace: Option<&'s str>,
-    /// Today (UTC).
-    pub today: Date,
-}
 
 /// An object that something was found in.
 #[derive(Debug, Clone)]
@@ -66,25 +49,10 @@ pub struct Audit {
 
 /// Judges what is in a cluster as if it were made now.
 pub async fn audit(client: &kube::Client, scope: Scope<'_>) -> Audit {
-    let mut audit = Audit::default();
-    audit.look_up(client, scope).await;
-    let mut kinds: Vec<Listed> =
-        OWNERS.into_iter().chain([POD_TEMPLATES, PODS, CLAIMS]).map(listed).collect();
-    if scope.namespace.is_none() {
-        kinds.extend([VOLUMES, CLASSES].map(listed));
-    }
-    match custom_kinds(client, scope.policies).await {
-        Ok(custom) => kinds.extend(custom),
-        Err(why) => {
-            let all = Listed {
-                api_version: "*".to_owned(),
-                kind: "custom resources".to_owned(),
-                resource: String::new(),
-            };
-            audit.unread.push((all, why));
-        }
-    }
-    let lookup = std::mem::take(&mut audit.lookup);
+    let Known { lookup, unread, .. } = look_up(client, scope).await;
+    let mut audit = Audit { unread, ..Audit::default() };
+    let (kinds, custom) = judged_kinds(client, scope).await;
+    audit.unread.extend(custom);
     for kind in kinds {
         let mut found = OfKind::new(scope, &lookup, &kind);
         // What is kept of all kinds together is bounded.
@@ -110,53 +78,6 @@ pub async fn audit(client: &kube::Client, scope: Scope<'_>) -> Audit {
 }
 
 impl Audit {
-    /// Reads what the webhook has in its caches.
-    async fn look_up(&mut self, client: &kube::Client, scope: Scope<'_>) {
-        let known = [
-            (CLASSES, LookupKind::Class),
-            (VOLUMES, LookupKind::Volume),
-            (CLAIMS, LookupKind::Claim),
-            (NODES, LookupKind::Node),
-            (NAMESPACES, LookupKind::Namespace),
-        ];
-        for (of, kind) in known {
-            let listed = listed(of);
-            // Of what belongs to no namespace all is looked up.
-            let namespace = scope.namespace.filter(|_| kind == LookupKind::Claim);
-            let mut facts = MapLookup::default();
-            std::mem::swap(&mut facts, &mut self.lookup);
-            let ended = each(client, &listed, namespace, |step| {
-                // An object that came already takes its own place again.
-                if let Step::Object(object) = step
-                    && let Ok(read) = Facts::read(&object, None)
-                {
-                    facts.add(&read);
-                }
-            })
-            .await;
-            self.lookup = facts;
-            match ended {
-                Ended::Whole => self.lookup.set_known(kind),
-                Ended::Unknown => {}
-                Ended::Failed(why) => self.unread.push((listed, why)),
-            }
-        }
-        for of in OWNERS {
-            let listed = listed(of);
-            let lookup = &mut self.lookup;
-            // That it cannot be read is told where it is judged.
-            let _ = each(client, &listed, scope.namespace, |step| {
-                if let Step::Object(object) = step {
-                    let id = Facts::identify(&object, None);
-                    if let Ok(owner) = OwnerFacts::read_whole((&object).into(), &id) {
-                        lookup.add_owner(owner);
-                    }
-                }
-            })
-            .await;
-        }
-    }
-
     fn bytes(&self) -> usize {
         self.kept.iter().map(|kept| kept.object.to_string().len()).sum()
     }
@@ -172,28 +93,6 @@ impl Audit {
             }
         }
     }
-}
-
-/// The kinds of the table that the cluster serves, each in one of the versions that are known.
-async fn custom_kinds(client: &kube::Client, policies: &PolicySet) -> Result<Vec<Listed>, String> {
-    let served = client.list_api_groups().await.map_err(|error| chain(&error))?;
-    let mut kinds: BTreeMap<(String, String), Listed> = BTreeMap::new();
-    for entry in policies.catalog().kinds().entries() {
-        let Some(group) = served.groups.iter().find(|group| group.name == entry.group) else { continue };
-        let is_known = |version: &str| entry.versions.iter().any(|known| known == version);
-        let Some(version) = group.versions.iter().find(|version| is_known(&version.version)) else {
-            continue;
-        };
-        for (kind, resource) in &entry.kinds {
-            let listed = Listed {
-                api_version: version.group_version.clone(),
-                kind: kind.clone(),
-                resource: resource.clone(),
-            };
-            kinds.insert((entry.group.clone(), kind.clone()), listed);
-        }
-    }
-    Ok(kinds.into_values().collect())
 }
 
 /// What makes two objects of one owner alike: the owner, and what was found in them.
@@ -231,34 +130,25 @@ impl<'s> OfKind<'s> {
         }
     }
 
-    fn add(&mut self, mut object: Value) {
-        if is_over(&object) {
-            return;
-        }
-        let meta = Meta::read((&object).into()).unwrap_or_default();
-        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-        let owner = meta.controller;
-        let is_folded = owner.is_some_and(|owner| {
-            let known = self.lookup.owner(namespace, owner.kind, owner.name);
-            owner.workload.is_some() && known.is_some_and(|known| known.uid == owner.uid)
-                // A claim that was made for a pod is part of it.
-                || owner.kind == "Pod"
-        });
-        if is_folded {
-            self.folded += 1;
-            return;
-        }
-        let engine = Engine { policies: self.scope.policies, lookup: self.lookup, today: self.scope.today };
-        let verdict = engine.judge(&Review::create(&object));
-        match &verdict {
-            Ok(Verdict { overlooked: Some(Overlooked::Namespace), .. }) => {
-                *self.overlooked.entry(namespace.to_owned()).or_default() += 1;
+    fn add(&mut self, object: Value) {
+        let Judged { mut object, verdict } = match look(self.scope, self.lookup, object) {
+            Looked::Over | Looked::OtherKind => return,
+            Looked::Folded => {
+                self.folded += 1;
                 return;
             }
-            Ok(Verdict { overlooked: Some(Overlooked::Kind), .. }) => return,
-            _ => self.judged += 1,
-        }
-        let owner = owner.map(|owner| format!("{namespace}/{}", owner.uid));
+            Looked::Overlooked(namespace) => {
+                *self.overlooked.entry(namespace).or_default() += 1;
+                return;
+            }
+            Looked::Judged(judged) => {
+                self.judged += 1;
+                *judged
+            }
+        };
+        let meta = Meta::read((&object).into()).unwrap_or_default();
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        let owner = meta.controller.map(|owner| format!("{namespace}/{}", owner.uid));
         let Some(found) = found(&verdict) else { return };
         if let Some(owner) = owner.filter(|_| self.alike.len() < MOST_ALIKE) {
             match self.alike.entry((owner, found)) {
@@ -312,25 +202,6 @@ fn found(verdict: &Result<Verdict, FactsFault>) -> Option<Vec<(&'static str, Str
     }
 }
 
-/// Whether an object has done its work, or is on its way out: nothing of it is made again.
-fn is_over(object: &Value) -> bool {
-    let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let is_finished = match text("/kind") {
-        "Pod" => matches!(text("/status/phase"), "Succeeded" | "Failed"),
-        "Job" => {
-            let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-            let is = |condition: &Value, key: &str, wanted: &[&str]| {
-                condition.get(key).and_then(Value::as_str).is_some_and(|value| wanted.contains(&value))
-            };
-            conditions.into_iter().flatten().any(|condition| {
-                is(condition, "type", &["Complete", "Failed"]) && is(condition, "status", &["True"])
-            })
-        }
-        _ => false,
-    };
-    is_finished || object.pointer("/metadata/deletionTimestamp").is_some()
-}
-
 /// Takes out what only the API server and kubectl need.
 fn strip(object: &mut Value) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
@@ -343,7 +214,10 @@ fn strip(object: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::load;
+    use crate::cluster::snapshot::listed;
+    use crate::cluster::watched::PODS;
+    use crate::facts::OwnerFacts;
+    use crate::policy::{PolicySet, load};
     use serde_json::json;
 
     fn policies() -> PolicySet {
@@ -399,14 +273,5 @@ mod tests {
         system["metadata"]["namespace"] = json!("kube-system");
         found.add(system);
         assert_eq!(found.overlooked, [("kube-system".to_owned(), 1)].into());
-    }
-
-    #[test]
-    fn what_has_ended_is_not_judged() {
-        let job = |status: &str| json!({"kind": "Job", "status": {"conditions": [{"type": "Complete", "status": status}]}});
-        assert!(is_over(&job("True")) && !is_over(&job("False")) && !is_over(&json!({"kind": "Job"})));
-        assert!(is_over(
-            &json!({"kind": "Deployment", "metadata": {"deletionTimestamp": "2026-11-23T00:00:00Z"}})
-        ));
     }
 }

@@ -164,7 +164,7 @@ fn with_bundle(existing: &Value, wanted: &Value) -> Option<Value> {
 }
 
 /// Whether all that is desired is there, and no webhook of volgate's own besides.
-fn is_as(existing: &Value, desired: &Value) -> bool {
+pub(super) fn is_as(existing: &Value, desired: &Value) -> bool {
     let metadata =
         |of: &Value, field: &str| of.pointer(&format!("/metadata/{field}")).cloned().unwrap_or_default();
     let pairs = ["labels", "annotations"].iter().all(|field| {

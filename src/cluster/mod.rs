@@ -7,11 +7,14 @@ mod caches;
 mod calls;
 mod clock;
 mod connect;
+mod denials;
 mod desired;
 mod doctor;
 mod election;
+mod events;
 pub mod index;
 mod installed;
+mod judging;
 mod lease;
 mod map;
 mod node_volumes;
@@ -24,6 +27,7 @@ mod register;
 mod registered;
 mod registrar;
 mod registration_view;
+mod reports;
 mod role;
 mod secret;
 mod snapshot;
@@ -31,11 +35,13 @@ mod unregister;
 mod watch;
 mod watched;
 
-pub use audit::{Audit, Kept, Scope, audit};
+pub use audit::{Audit, Kept, audit};
 pub use caches::{CacheStatus, Caches};
 pub use connect::{connect, connect_to};
+pub use denials::{DenialEvents, denial_event_rules};
 pub use doctor::{Diagnosis, Level, doctor};
 pub use index::Index;
+pub use judging::Scope;
 pub use lease::LeaseSettings;
 pub use map::read_map;
 pub use node_volumes::{
@@ -57,6 +63,7 @@ pub use registrar::{
     Authorities, Bundle, Known, OWNER_ROLE, PolicyKeeping, Registrar, RegistrarOptions, until_removed,
 };
 pub use registration_view::RegistrationView;
+pub use reports::{REPORTED_BY, Reporter, Round, reports_cluster_rules, reports_metrics_sample};
 pub use role::{registration_cluster_rules, registration_namespace_rules, removal_rules};
 pub use secret::{SECRET, SecretSettings, shared_ca};
 pub use snapshot::{policy_snapshot, snapshot};

@@ -47,12 +47,23 @@ pub(super) async fn each(
     client: &kube::Client,
     listed: &Listed,
     namespace: Option<&str>,
+    step: impl FnMut(Step),
+) -> Ended {
+    each_labelled(client, listed, namespace, "", step).await
+}
+
+/// The same of those that a label selector is about.
+pub(super) async fn each_labelled(
+    client: &kube::Client,
+    listed: &Listed,
+    namespace: Option<&str>,
+    labels: &str,
     mut step: impl FnMut(Step),
 ) -> Ended {
     let request = Request::new(listed.path(namespace));
     for _ in 0..=AGAIN {
         step(Step::Begin);
-        let mut params = ListParams::default().limit(PAGE);
+        let mut params = ListParams::default().limit(PAGE).labels(labels);
         loop {
             let page = match request.list(&params) {
                 Ok(page) => page,

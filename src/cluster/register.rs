@@ -417,7 +417,7 @@ pub fn configurations(
         }),
         namespace_selector: hook.namespaces,
         object_selector: Some(hook.objects),
-        side_effects: "None".to_owned(),
+        side_effects: if registration.events { "NoneOnDryRun" } else { "None" }.to_owned(),
         timeout_seconds,
     };
     let is_custom = |hook: &Hook| [CUSTOM_HOOK, CUSTOM_HOOK_OF_ACCOUNTS].contains(&hook.name);
@@ -626,6 +626,20 @@ mod tests {
 
         let (mutating, validating) = configured(Interest::everything());
         assert_eq!((condition(&mutating), condition(&validating)), (None, None));
+    }
+
+    #[test]
+    fn events_are_declared_as_what_a_dry_run_does_not_have() {
+        let declared = |events| -> (Vec<String>, Vec<String>) {
+            let (mutating, validating) = configurations(&Registration { events, ..registration() });
+            let mutating = mutating.webhooks.unwrap().into_iter().map(|hook| hook.side_effects);
+            (
+                mutating.collect(),
+                validating.webhooks.unwrap().into_iter().map(|hook| hook.side_effects).collect(),
+            )
+        };
+        assert_eq!(declared(false), (vec!["None".to_owned(); 2], vec!["None".to_owned(); 4]));
+        assert_eq!(declared(true), (vec!["None".to_owned(); 2], vec!["NoneOnDryRun".to_owned(); 4]));
     }
 
     #[test]

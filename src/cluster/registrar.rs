@@ -7,6 +7,7 @@ mod options;
 
 use super::baseline::Baseline;
 use super::calls::{Calls, Fault};
+use super::desired::is_as;
 use super::installed::Installed;
 use super::lease::{Candidate, Term};
 use super::policy_status::{InForce, PolicyStatus};
@@ -343,19 +344,22 @@ impl Writer<'_> {
         };
         // The fields are volgate's: whoever else has written one of them, such as an older installation, loses it.
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        match self.calls.patch(of, None, name, &Patch::Apply(object), &params).await {
-            // What another manager has written into fields that volgate leaves out stays, and may contradict: a Service
-            // beside a URL. A merge patch replaces the whole list.
-            Err(Fault::Invalid(why)) => {
-                let list = json!({"webhooks": object.get("webhooks")});
-                let params =
-                    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-                let merged = self.calls.patch(of, None, name, &Patch::Merge(&list), &params).await;
-                merged.map_err(|_| why)?;
-            }
+        // What another manager has written into fields that volgate leaves out stays, and may contradict: a Service beside a URL,
+        // or conditions of an earlier version that was applied by hand, which would leave out what is to be asked about.
+        let left_over = match self.calls.patch(of, None, name, &Patch::Apply(object), &params).await {
+            Err(Fault::Invalid(why)) => Some(why),
             applied => {
-                applied.map_err(text)?;
+                let why = || format!("failed to take what others wrote out of the {} {name}", of.kind);
+                (!is_as(&applied.map_err(text)?, object)).then(why)
             }
+        };
+        if let Some(why) = left_over {
+            // A merge patch replaces the whole list.
+            let list = json!({"webhooks": object.get("webhooks")});
+            let params =
+                PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+            let merged = self.calls.patch(of, None, name, &Patch::Merge(&list), &params).await;
+            merged.map_err(|_| why)?;
         }
         let policy = object.pointer("/webhooks/0/failurePolicy").and_then(Value::as_str).unwrap_or_default();
         tracing::info!(failure_policy = policy, "wrote the {} {name}", of.kind);

@@ -66,6 +66,13 @@ pub(super) const VALIDATING_WEBHOOKS: Watched = watched(
 pub(super) const CUSTOM_RESOURCES: Watched =
     watched("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions");
 pub(super) const EVENTS: Watched = watched("events.k8s.io", "v1", "Event", "events");
+pub(super) const REPORTS: Watched = watched("openreports.io", "v1alpha1", "Report", "reports");
+pub(super) const CLUSTER_REPORTS: Watched =
+    watched("openreports.io", "v1alpha1", "ClusterReport", "clusterreports");
+pub(super) const POLICY_REPORTS: Watched =
+    watched("wgpolicyk8s.io", "v1alpha2", "PolicyReport", "policyreports");
+pub(super) const CLUSTER_POLICY_REPORTS: Watched =
+    watched("wgpolicyk8s.io", "v1alpha2", "ClusterPolicyReport", "clusterpolicyreports");
 pub(super) const CAPACITIES: Watched =
     watched("storage.k8s.io", "v1", "CSIStorageCapacity", "csistoragecapacities");
 

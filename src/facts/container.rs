@@ -33,6 +33,10 @@ impl Section {
 pub struct Container<'a> {
     /// Where it stands.
     pub section: Section,
+    /// Its path, where it stands in no list of containers of a pod spec.
+    pub(super) place: Option<FieldPath>,
+    /// As it stands in the object.
+    pub node: Node<'a>,
     /// Its index in that list.
     pub index: usize,
     /// Its name.
@@ -144,6 +148,8 @@ impl<'a> Container<'a> {
     pub(super) fn read(value: Node<'a>, section: Section, index: usize) -> Result<Self, FactsFault> {
         let mut container = Self {
             section,
+            place: None,
+            node: value,
             index,
             name: "",
             image: "",
@@ -223,7 +229,10 @@ impl<'a> Container<'a> {
 
     /// Its path beneath the pod spec's path.
     pub fn path(&self, pod: &FieldPath) -> FieldPath {
-        pod.key(self.section.field()).index(self.index)
+        match &self.place {
+            Some(place) => place.clone(),
+            None => pod.key(self.section.field()).index(self.index),
+        }
     }
 
     /// The path of one of its mounts.

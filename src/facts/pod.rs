@@ -109,6 +109,30 @@ impl<'a> PodFacts<'a> {
         Ok(pod)
     }
 
+    /// A pod of parts that stand apart; `template` is what stands at `outer`, where the other fields of the pod are.
+    pub(super) fn of_parts(
+        outer: FieldPath,
+        template: Node<'a>,
+        meta: Meta<'a>,
+        containers: Vec<Container<'a>>,
+        volumes: Vec<PodVolume<'a>>,
+    ) -> Self {
+        Self {
+            outer,
+            base: &[],
+            spec: template,
+            labels: meta.labels,
+            annotations: meta.annotations,
+            volumes,
+            containers,
+            node_name: None,
+            node_selector: template.get("nodeSelector").filter(|selector| selector.is_map()),
+            required: OnceCell::new(),
+            by_name: ByName::default(),
+            mounts: OnceCell::new(),
+        }
+    }
+
     /// The same spec in a template that stands there.
     pub(super) fn beneath(self, outer: FieldPath) -> Self {
         Self { outer, ..self }

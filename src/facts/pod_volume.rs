@@ -10,6 +10,10 @@ use crate::model::{FieldPath, Quantity};
 pub struct PodVolume<'a> {
     /// Its index in `volumes`.
     pub index: usize,
+    /// Its path, where it stands in no pod spec.
+    pub(super) place: Option<FieldPath>,
+    /// As it stands in the object.
+    pub node: Node<'a>,
     /// Its name.
     pub name: &'a str,
     /// What backs it.
@@ -178,12 +182,15 @@ impl<'a> PodVolume<'a> {
         let files = first.map_or(Vec::new(), |(key, source)| FileSource::all_of(key, source));
         let source =
             first.map_or(Ok(VolumeSource::Unset), |(key, source)| VolumeSource::read(key, source))?;
-        Ok(Self { index, name, source, second, files })
+        Ok(Self { index, place: None, node: value, name, source, second, files })
     }
 
     /// Its path beneath the pod spec's path.
     pub fn path(&self, pod: &FieldPath) -> FieldPath {
-        pod.key("volumes").index(self.index)
+        match &self.place {
+            Some(place) => place.clone(),
+            None => pod.key("volumes").index(self.index),
+        }
     }
 
     /// The path of its source, such as `spec.volumes[0].emptyDir`.

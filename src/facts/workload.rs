@@ -110,6 +110,9 @@ pub struct Workload<'a> {
     /// may ask more of a pod and never excuses it, for which proof
     /// of the owner is asked.
     pub stateful_set: bool,
+    /// Whether it is a step of a run of some workflow, and no pod template: what its containers keep for themselves ends with
+    /// the run, and names in it may be filled in.
+    pub is_step: bool,
 }
 
 /// One `volumeClaimTemplates` entry.
@@ -208,7 +211,7 @@ impl<'a> Workload<'a> {
     }
 
     /// One pod of that kind, as far as the kind and its owner say what it is.
-    fn of(kind: WorkloadKind, pod: PodFacts<'a>, own: Meta<'a>) -> Self {
+    pub(in crate::facts) fn of(kind: WorkloadKind, pod: PodFacts<'a>, own: Meta<'a>) -> Self {
         let is_owned = own.controller.is_some_and(|owner| owner.kind == "StatefulSet");
         Self {
             kind,
@@ -224,6 +227,7 @@ impl<'a> Workload<'a> {
             claim_retention: None,
             templates: 1,
             stateful_set: kind == WorkloadKind::StatefulSet || is_owned,
+            is_step: false,
         }
     }
 

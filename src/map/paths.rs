@@ -83,6 +83,7 @@ fn whose(why: Why<'_>) -> String {
         Why::Product { name, .. } | Why::Resembles { name } => name.to_owned(),
         Why::Named => "named as data".to_owned(),
         Why::Called => "named as a database".to_owned(),
+        Why::File { by, .. } => format!("a database, by {by}"),
         Why::StatefulSet => "StatefulSet".to_owned(),
         Why::Policy => "policy".to_owned(),
     }

@@ -1,6 +1,7 @@
 use super::compile::CompiledPolicy;
 use super::faults::part_faults;
 use super::schema::{API_VERSION, KIND, StoragePolicy, schema};
+use super::way_out;
 use crate::model::{FieldPath, Segment, nearest};
 use crate::rule::PolicyFault;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -52,6 +53,7 @@ pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
     }
     match SCHEMA.as_ref() {
         Some(schema) => {
+            faults.extend(beside_spec(value, &schema.json));
             for error in schema.validator.iter_errors(value) {
                 explain(&error, value, &schema.json, &mut faults);
             }
@@ -79,6 +81,21 @@ pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
 pub(super) fn load_own(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
     let unread = |error: serde_json::Error| vec![PolicyFault::new(FieldPath::root(), error.to_string())];
     StoragePolicy::deserialize(value).map_err(unread).and_then(|policy| CompiledPolicy::compile(&policy))
+}
+
+/// Fields of the object that no API server keeps: what stands beside `spec` has no effect.
+fn beside_spec(policy: &Value, schema: &Value) -> Vec<PolicyFault> {
+    let fields = policy.as_object().into_iter().flat_map(|fields| fields.keys());
+    let unknown = fields.filter(|field| !TOP.contains(&field.as_str())).take(MOST_PLACED);
+    let fault = |field: &String| {
+        let hint = match (nearest(field, &TOP), way_out::elsewhere(schema, field, &FieldPath::root())) {
+            (_, Some(place)) => format!("it belongs in {place}"),
+            (Some(near), None) => format!("did you mean `{near}`?"),
+            (None, None) => "all that a policy says stands in `spec`".to_owned(),
+        };
+        PolicyFault::new(FieldPath::root().key(field.clone()), format!("unknown field `{field}`: {hint}"))
+    };
+    unknown.map(fault).collect()
 }
 
 /// What is wrong with a value of another kind by its schema, in the words that are used of policies.
@@ -111,25 +128,26 @@ fn in_order(mut faults: Vec<PolicyFault>) -> Vec<PolicyFault> {
     faults
 }
 
+/// The fields of a policy as an object.
+const TOP: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+/// Of how many misplaced fields it is said where they belong: each takes a walk through the schema.
+const MOST_PLACED: usize = 64;
+
 /// Puts a schema error into words that name the field and the way out.
 fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &mut Vec<PolicyFault>) {
     let pointer = error.instance_path().to_string();
     let path = path_of(&pointer, root);
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
-            let known = error.schema_path().to_string();
-            let known = known.strip_suffix("/additionalProperties").unwrap_or_default();
-            let known: Vec<&str> = schema
-                .pointer(known)
-                .and_then(|part| part.get("properties"))
-                .and_then(Value::as_object)
-                .map(|fields| fields.keys().map(String::as_str).collect())
-                .unwrap_or_default();
+            let known =
+                part_of(error, schema, "/additionalProperties").map(way_out::fields).unwrap_or_default();
             for field in unexpected {
                 let (what, these) = match is_rule_entry(&path) {
                     true => ("rule", "rules"),
                     false => ("field", "fields here"),
                 };
+                let elsewhere =
+                    (faults.len() < MOST_PLACED).then(|| way_out::elsewhere(schema, field, &path)).flatten();
                 let hint = match nearest(field, &known) {
                     _ if field == "action" && path.parent().is_some_and(|above| is_rule_entry(&above)) => {
                         let rule = path.segments().last().map_or_else(String::new, name_of);
@@ -137,6 +155,7 @@ fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &m
                             "an action stands beside the rule: `- {rule}: {{…}}` and, indented like `{rule}`, `action: …`"
                         )
                     }
+                    _ if let Some(place) = &elsewhere => format!("it belongs in {place}"),
                     Some(near) => format!("did you mean `{near}`?"),
                     None if known.is_empty() => "there are no fields here".to_owned(),
                     None => {
@@ -156,7 +175,14 @@ fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &m
         }
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            faults.push(PolicyFault::new(path, format!("the field `{name}` is missing")));
+            let mut message = format!("the field `{name}` is missing");
+            let below =
+                part_of(error, schema, "/required").and_then(|part| part.get("properties")?.get(name));
+            let inside = below.map(way_out::fields).unwrap_or_default();
+            if let Some(inner) = inside.iter().find(|inner| error.instance().get(**inner).is_some()) {
+                message.push_str(&format!(": `{inner}` belongs in it"));
+            }
+            faults.push(PolicyFault::new(path, message));
         }
         ValidationErrorKind::Type { kind } => {
             let wanted = match kind {
@@ -166,7 +192,8 @@ fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &m
                 }
             };
             let found = short(error.instance());
-            faults.push(PolicyFault::new(path, format!("must be of type {wanted}, not {found}")));
+            let way_out = way_out::of_type(error.instance(), part_of(error, schema, "/type"));
+            faults.push(PolicyFault::new(path, format!("must be of type {wanted}, not {found}{way_out}")));
         }
         ValidationErrorKind::Enum { options } => {
             let options: Vec<&str> =
@@ -197,6 +224,12 @@ fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &m
     }
 }
 
+/// The part of the schema that an error is about; `keyword` is the end of its path there.
+fn part_of<'s>(error: &ValidationError<'_>, schema: &'s Value, keyword: &str) -> Option<&'s Value> {
+    let path = error.schema_path().to_string();
+    schema.pointer(path.strip_suffix(keyword)?)
+}
+
 /// Whether that is the place of one entry of `spec.rules`.
 fn is_rule_entry(path: &FieldPath) -> bool {
     match path.segments() {
@@ -213,7 +246,7 @@ fn name_of(segment: &Segment) -> String {
 }
 
 /// A value in a message: as JSON, cut where it gets long.
-fn short(value: &Value) -> String {
+pub(super) fn short(value: &Value) -> String {
     let mut text = value.to_string();
     if let Some((cut, _)) = text.char_indices().nth(60) {
         text.truncate(cut);

@@ -11,6 +11,7 @@ mod load;
 mod matches;
 mod schema;
 mod set;
+mod way_out;
 
 pub use compile::{CompiledPolicy, CompiledRule, CompiledSelfService};
 pub use counts::Counts;

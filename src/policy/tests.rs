@@ -90,6 +90,92 @@ fn unknown_fields_are_told_at_every_depth() {
 }
 
 #[test]
+fn a_field_in_the_wrong_place_is_told_where_it_belongs() {
+    let mut bad = policy(json!({
+        "durableData": {"require": "claim"},
+        "rules": [{"durableData": {"reason": "r", "readOnly": true}}, {"hostPath": {"path": "/var/log"}}],
+        "catalog": [{"product": "P", "images": ["p"], "path": "/data"}]}));
+    bad["exceptions"] = json!([]);
+    bad["action"] = json!("Warn");
+    bad["spek"] = json!({});
+    bad["zzz"] = json!({});
+    let found = faults(&bad);
+    for wanted in [
+        "action: unknown field `action`: it belongs in `spec`",
+        "exceptions: unknown field `exceptions`: it belongs in `spec`",
+        "spek: unknown field `spek`: did you mean `spec`?",
+        "zzz: unknown field `zzz`: all that a policy says stands in `spec`",
+        "spec.durableData: unknown field `durableData`: it belongs in `spec.rules[]`",
+        "spec.catalog[0].path: unknown field `path`: it belongs in `spec.catalog[].data[]`",
+        "spec.rules[0].durableData.reason: unknown field `reason`: it belongs in `spec.exceptions[]`",
+        "spec.rules[0].durableData.readOnly: unknown field `readOnly`: it belongs in `spec.rules[].hostPath.allow[]`",
+        "spec.rules[1].hostPath.path: unknown field `path`: it belongs in `spec.rules[].hostPath.allow[]`",
+    ] {
+        assert!(found.iter().any(|fault| fault.starts_with(wanted)), "{wanted} in {found:#?}");
+    }
+    let mut with_status = policy(json!({"rules": [{"durableData": {}}]}));
+    with_status["status"] = json!({"rules": 1});
+    assert!(load(&with_status).is_ok());
+    let mut nowhere = policy(json!({}));
+    nowhere.as_object_mut().unwrap().remove("spec");
+    nowhere["rules"] = json!([{"durableData": {}}]);
+    let found = faults(&nowhere);
+    assert!(
+        found.iter().any(|fault| fault == ".: the field `spec` is missing: `rules` belongs in it"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn a_field_of_another_type_is_told_what_to_write() {
+    for (spec, wanted) in [
+        (
+            json!({"rules": ["durableData"]}),
+            "spec.rules[0]: must be of type object, not \"durableData\": write `durableData: …`",
+        ),
+        (
+            json!({"rules": {"durableData": {}}}),
+            "spec.rules: must be of type array, not {\"durableData\":{}}: put a `-` before each",
+        ),
+        (
+            json!({"rules": [{"durableData": null}]}),
+            "not null: write `{}`, or some of its fields data, dispensable, jobs, require",
+        ),
+        (
+            json!({"rules": [{"dangling": true}]}),
+            "spec.rules[0].dangling: must be of type object, not true: write `{}`",
+        ),
+        (
+            json!({"rules": [{"hostPath": {"allow": ["/var/log"]}}]}),
+            "not \"/var/log\": write `path: \"/var/log\"`",
+        ),
+        (
+            json!({"rules": [{"durableData": {"data": ["/x"]}}]}),
+            "not \"/x\": its fields are objectSelector, paths",
+        ),
+        (json!({"rules": [{"claimSize": {"max": 10}}]}), "must be of type string, not 10: put it in quotes"),
+        (json!({"rules": [{"volumeTypes": {"allow": "nfs"}}]}), "not \"nfs\": write a list, `[\"nfs\"]`"),
+        (
+            json!({"rules": [{"reclaimPolicy": {"claims": "yes"}}]}),
+            "not \"yes\": write true or false, without quotes",
+        ),
+        (json!({"priority": "1", "rules": []}), "not \"1\": write a number, without quotes"),
+        (
+            json!({"match": {"objectSelector": {"matchLabels": ["a"]}}, "rules": []}),
+            "write lines of `name: value` below it",
+        ),
+        (
+            json!({"match": ["Pod"], "rules": []}),
+            "write `{}`, or some of its fields kinds, kindsOnly, namespaceSelector",
+        ),
+        (json!({"action": ["Warn"], "rules": []}), "spec.action"),
+    ] {
+        let found = faults(&policy(spec.clone()));
+        assert!(found.iter().any(|fault| fault.contains(wanted)), "{wanted} in {found:#?}");
+    }
+}
+
+#[test]
 fn all_kinds_of_faults_are_told_at_once() {
     told(
         json!({

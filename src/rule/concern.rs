@@ -17,6 +17,8 @@ pub struct Concern {
     pub pods_of_sets: bool,
     /// A block device of a container.
     pub devices: bool,
+    /// A variable or an argument that names a database file.
+    pub database_files: bool,
     /// Pod volumes of these types; with one named, those that volgate does not know as well.
     pub volumes: BTreeSet<&'static str>,
     /// PersistentVolumeClaims. What a rule finds in them is asked for by [`Rule::reads`](super::Rule::reads).
@@ -54,6 +56,7 @@ impl Concern {
         self.stateful_sets |= other.stateful_sets;
         self.pods_of_sets |= other.pods_of_sets;
         self.devices |= other.devices;
+        self.database_files |= other.database_files;
         self.claims |= other.claims;
         self.volumes.extend(&other.volumes);
         self

@@ -64,14 +64,14 @@ impl<'a> Context<'a> {
     }
 
     /// Which paths of the workload hold data, for rules that have no word of their own in it; none when the object is no
-    /// workload.
+    /// workload, or a step of a run, which keeps nothing for itself.
     pub fn data(&self) -> Option<&Data<'a, 'a>> {
         let of = |(workload, storage)| {
             let (catalog, products) = (self.catalog, self.products());
             let set_or_job = self.subjects.is_set_or_job();
             data_paths(&Keeper { workload, storage, catalog, products, set_or_job }, &[], [])
         };
-        self.data.get_or_init(|| self.storage().map(of)).as_ref()
+        self.data.get_or_init(|| self.storage().filter(|(workload, _)| !workload.is_step).map(of)).as_ref()
     }
 
     /// The same without `scratch` paths and with those that a policy has `named`.
@@ -81,6 +81,9 @@ impl<'a> Context<'a> {
         named: impl IntoIterator<Item = &'q str>,
     ) -> Option<Data<'q, 'a>> {
         let (workload, storage) = self.storage()?;
+        if workload.is_step {
+            return None;
+        }
         let (catalog, products) = (self.catalog, self.products());
         let set_or_job = self.subjects.is_set_or_job();
         Some(data_paths(&Keeper { workload, storage, catalog, products, set_or_job }, scratch, named))

@@ -4,6 +4,7 @@ use super::Requester;
 use crate::facts::{Facts, Meta, NamespaceFacts, Owner, OwnerFacts, Subject, WorkloadKind};
 use crate::lookup::Lookup;
 use crate::model::{LabelSelector, Labels, is_any_controller, is_controller};
+use crate::verdict::MadeFor;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
@@ -91,6 +92,14 @@ impl<'a> Subjects<'a> {
         } else {
             "who asks is not known here (`--as USER` says it)"
         }
+    }
+
+    /// The topmost of its owners that are known under the uid that they are named with: the Deployment of a ReplicaSet's pod.
+    pub fn made_for(&self) -> Option<MadeFor> {
+        let OwnerFacts { kind, namespace, name, uid, .. } =
+            &**self.owners.get(self.proven.checked_sub(1)?)?;
+        let [kind, namespace, name, uid] = [kind, namespace, name, uid].map(Clone::clone);
+        Some(MadeFor { kind, namespace, name, uid }).filter(|owner| !owner.uid.is_empty())
     }
 
     /// Whether the object is a StatefulSet, a Job or a CronJob, or proven to belong to one: its mounts are its data

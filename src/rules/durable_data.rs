@@ -11,8 +11,11 @@ use super::most::Most;
 use crate::catalog::Allowance;
 use crate::facts::{Subject, WorkloadKind};
 use crate::model::{Durability, FieldPath, LabelSelector};
-use crate::rule::{Concern, Context, NewFindings, PolicyFault, Reads, Rule, RuleKind, selector_faults};
+use crate::rule::{
+    Belongs, Concern, Context, NewFindings, PolicyFault, Reads, Rule, RuleKind, selector_faults,
+};
 use asked::Asked;
+use judge::in_memory;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, OnceCell};
@@ -33,7 +36,9 @@ use std::sync::Arc;
 /// at all it is refused where an emptyDir is mounted as data by its path or name, and a warning otherwise, because a
 /// StatefulSet for identity alone is legal; of images that never keep anything nothing is said), or when `data` says so. An image that
 /// is not in the catalog, with a pod volume that ends with the pod mounted where a product of the catalog keeps its
-/// data, or as data by its path or name (an emptyDir at `/var/lib/mysql` or `/data`), is a warning. So is a Job of a
+/// data, or as data by its path or name (an emptyDir at `/var/lib/mysql` or `/data`), is a warning. So is a database file that
+/// a variable or an argument of such an image names (`DATABASE_URL=sqlite:////data/app.db`), where no mount outlives the pod,
+/// and a Job of a
 /// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client. `jobs`
 /// asks for more or less; with `jobs: Deny` a Job that starts a server is refused as any other workload, and a script that
 /// volgate cannot read stays a warning. A pod counts as a Job's when the Job is there under the uid that the pod names, or
@@ -158,7 +163,7 @@ impl Rule for DurableData {
         }
         // In an image that is not known only what goes with its pod counts, by its path or its name.
         let volumes = Concern::volumes(["csi", "emptyDir", "ephemeral", "gitRepo"]);
-        Concern { products: true, stateful_sets: true, pods_of_sets: true, ..volumes }
+        Concern { products: true, database_files: true, stateful_sets: true, pods_of_sets: true, ..volumes }
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
@@ -171,7 +176,7 @@ impl Rule for DurableData {
         };
         let named = self.0.data.iter().filter(about).flat_map(|named| &named.paths);
         let Some(data) = context.data_with(&self.0.scratch, named.map(String::as_str)) else { return };
-        let by_catalog = data.placed || !data.caches.is_empty() || !data.unplaced.is_empty();
+        let by_catalog = data.placed || data.keeps_nothing || !data.unplaced.is_empty();
         let asked = Asked {
             workload,
             context,
@@ -189,6 +194,9 @@ impl Rule for DurableData {
             findings.extend(self.judge(&asked, storage, alike));
         }
         findings.extend(data.unplaced.iter().filter_map(|data| self.judge_unplaced(workload, data)));
+        if asked.job == Belongs::No && self.0.require > Durability::Memory {
+            findings.extend(data.in_memory.iter().map(|lost| in_memory(&asked, lost)));
+        }
         // Without containers, or with one that has no image, it is part of a patch: what it mounts stands elsewhere.
         let containers = &workload.pod.containers;
         let whole = !containers.is_empty() && containers.iter().all(|container| !container.image.is_empty());

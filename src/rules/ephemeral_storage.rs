@@ -106,7 +106,7 @@ impl EphemeralStorage {
         let resources = container.path(&pod.path()).key("resources");
         let field = |list: &'static str| resources.key(list).key(RESOURCE);
         let limit = container.storage_limit.as_ref().filter(|limit| limit.value() > 0);
-        let request = request(pod, container);
+        let request = request(container);
         let help = || match &self.max {
             Some(max) => format!("set `resources.limits.{RESOURCE}`, at most {max}"),
             None => format!("set `resources.limits.{RESOURCE}`, such as 2Gi"),
@@ -142,9 +142,8 @@ impl EphemeralStorage {
 }
 
 /// `resources.requests.ephemeral-storage` of a container; nothing where it is none.
-fn request(pod: &PodFacts<'_>, container: &Container<'_>) -> Option<Quantity> {
-    let written = pod.spec.get(container.section.field())?.item(container.index)?;
-    let request = written.get("resources")?.get("requests")?.get(RESOURCE)?;
+fn request(container: &Container<'_>) -> Option<Quantity> {
+    let request = container.node.get("resources")?.get("requests")?.get(RESOURCE)?;
     let request = match request.as_str() {
         Some(text) => Quantity::parse(text).ok(),
         None => Quantity::parse(&request.as_number()?.to_string()).ok(),

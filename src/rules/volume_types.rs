@@ -136,9 +136,8 @@ impl Rule for VolumeTypes {
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         let Some(workload) = context.facts.workload() else { return };
         let pod = workload.pod.path();
-        let written = workload.pod.spec.get("volumes").unwrap_or(Node::NULL);
         let volumes = workload.pod.volumes.iter();
-        findings.extend(volumes.filter_map(|volume| self.judge((workload, written), volume, &pod)));
+        findings.extend(volumes.filter_map(|volume| self.judge(workload, volume, &pod)));
     }
 
     fn contradicts(&self, other: &dyn Any) -> Option<String> {
@@ -152,13 +151,7 @@ impl Rule for VolumeTypes {
 }
 
 impl VolumeTypes {
-    /// `written` is the list of pod volumes as it stands in the object.
-    fn judge(
-        &self,
-        (workload, written): (&Workload<'_>, Node<'_>),
-        volume: &PodVolume<'_>,
-        pod: &FieldPath,
-    ) -> Option<NewFinding> {
+    fn judge(&self, workload: &Workload<'_>, volume: &PodVolume<'_>, pod: &FieldPath) -> Option<NewFinding> {
         let name = volume.name;
         let field = volume.path(pod).key(volume.source.field().unwrap_or("emptyDir").to_owned());
         let known = |kind: &str| VolumeSource::types().any(|known| known == kind);
@@ -188,7 +181,7 @@ impl VolumeTypes {
         }
         let kind = volume.source.field().unwrap_or("emptyDir");
         if !self.0.permits(kind) {
-            if is_api_access(workload, written, volume) {
+            if is_api_access(workload, volume) {
                 return None;
             }
             let message = format!("pod volume {name:?} is of type {kind}, which the policy does not allow");
@@ -197,7 +190,7 @@ impl VolumeTypes {
         let (what, driver, allow) = match (&volume.source, &self.0.csi_drivers, &self.0.flex_drivers) {
             (VolumeSource::Csi { driver, .. }, Some(drivers), _) => ("CSI", *driver, &drivers.allow),
             (VolumeSource::Network { kind: "flexVolume", .. }, _, Some(drivers)) => {
-                let source = written.item(volume.index).and_then(|volume| volume.get("flexVolume"));
+                let source = volume.node.get("flexVolume");
                 let driver = source.and_then(|source| source.get("driver")).and_then(Node::as_str);
                 ("FlexVolume", driver.unwrap_or_default(), &drivers.allow)
             }
@@ -233,11 +226,11 @@ impl VolumeTypes {
 
 /// Whether this is the token volume that the ServiceAccount admission plugin puts into a pod, and nothing more: its
 /// name alone could be anyone's.
-fn is_api_access(workload: &Workload<'_>, written: Node<'_>, volume: &PodVolume<'_>) -> bool {
+fn is_api_access(workload: &Workload<'_>, volume: &PodVolume<'_>) -> bool {
     if workload.kind != WorkloadKind::Pod || !volume.name.starts_with("kube-api-access-") {
         return false;
     }
-    let sources = written.item(volume.index).and_then(|volume| volume.get("projected")?.get("sources"));
+    let sources = volume.node.get("projected").and_then(|projected| projected.get("sources"));
     sources.filter(|sources| sources.is_list()).is_some_and(|sources| sources.items().all(is_api_access_part))
 }
 

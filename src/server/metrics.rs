@@ -28,6 +28,7 @@ pub struct Metrics {
     body_bytes: Family<SizeLabels, Gauge>,
     connections: Gauge,
     connections_displaced: Counter,
+    events: Family<EventLabels, Counter>,
     /// Changed policies that could not be used.
     pub policy_reload_errors: Counter,
     /// Changed certificates that could not be used.
@@ -61,6 +62,11 @@ struct KindLabels {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SizeLabels {
     size: &'static str,
 }
@@ -83,8 +89,14 @@ impl Metrics {
             body_bytes: r.family("body_bytes", "Memory that is kept for bodies from their arrival to the end of the work on them"),
             connections: r.one("connections", "Connections to the webhook"),
             connections_displaced: r.one("connections_displaced", "Connections that were closed for a new one, because there were too many"),
+            events: r.family("denial_events", "Events on owners of what was refused (--events): written, repeated within five minutes, limited, dropped or failed"),
             register: r,
         }
+    }
+
+    /// What became of an event.
+    pub fn event(&self, result: &'static str) {
+        self.events.get_or_create(&EventLabels { result }).inc();
     }
 
     pub(super) fn reviewed(&self, endpoint: &'static str, outcome: &Outcome, took: Duration) {

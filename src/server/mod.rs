@@ -19,4 +19,4 @@ pub use health::health_router;
 pub use listen::{ServeFault, Shutdown, serve, serve_plain};
 pub use metrics::{Metrics, REVIEW_BUCKETS, sample as metrics_sample};
 pub use review::webhook_service;
-pub use state::{CacheState, Limits, NoCaches, State};
+pub use state::{CacheState, Limits, NoCaches, OnDenial, State};

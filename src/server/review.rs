@@ -179,7 +179,7 @@ fn judge(state: &State, endpoint: Endpoint, bytes: &[u8]) -> Option<Answer> {
     let policies = state.policies.load();
     let engine = Engine { policies: &policies, lookup: &*state.lookup, today: state.clock.today() };
     // Nothing is shared that a panic could leave half done: all that is read is immutable.
-    let answer = match catch_unwind(AssertUnwindSafe(|| (endpoint.entry)(bytes, &engine))) {
+    let mut answer = match catch_unwind(AssertUnwindSafe(|| (endpoint.entry)(bytes, &engine))) {
         Ok(answer) => answer,
         Err(panic) => {
             let why = panic.downcast_ref::<&str>().copied();
@@ -195,6 +195,9 @@ fn judge(state: &State, endpoint: Endpoint, bytes: &[u8]) -> Option<Answer> {
     count(&policies, &answer.outcome);
     if answer.outcome.note.is_some() {
         log(endpoint, &answer.outcome);
+    }
+    if let Some(denial) = answer.outcome.denial.take() {
+        state.denied(*denial);
     }
     Some(answer)
 }

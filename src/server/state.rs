@@ -3,12 +3,13 @@ use super::connections::Connections;
 use super::judges::Judges;
 use super::seldom::Seldom;
 use super::{Clock, Metrics};
+use crate::admission::Denial;
 use crate::lookup::Lookup;
 use crate::policy::PolicySet;
 use crate::tls::Certificates;
 use arc_swap::ArcSwap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How far the caches behind the lookup are.
@@ -110,7 +111,11 @@ pub struct State {
     /// Lines about connections that failed.
     pub(super) failed: Seldom,
     draining: AtomicBool,
+    on_denial: OnceLock<OnDenial>,
 }
+
+/// Who is told of denials. It must not wait.
+pub type OnDenial = Box<dyn Fn(Denial) + Send + Sync>;
 
 impl State {
     /// A state with nothing counted.
@@ -136,7 +141,19 @@ impl State {
             given_up: Seldom::default(),
             failed: Seldom::default(),
             draining: AtomicBool::new(false),
+            on_denial: OnceLock::new(),
         })
+    }
+
+    /// Has somebody told when what a controller makes is refused; the first one stays.
+    pub fn on_denial(&self, tell: OnDenial) {
+        let _ = self.on_denial.set(tell);
+    }
+
+    pub(super) fn denied(&self, denial: Denial) {
+        if let Some(tell) = self.on_denial.get() {
+            tell(denial);
+        }
     }
 
     /// Tells readiness that the end is near. Requests are still answered.

@@ -1,6 +1,8 @@
 //! Durability and reach of every path that a pod can write to.
 
+use super::configured::configuration;
 use super::placement::{could_be_of, reserved_volume};
+use crate::catalog::{Allowance, Configuration};
 use crate::facts::{
     ClaimSpec, ClaimTemplate, Container, Device, Mount, PodVolume, ReclaimPolicy, VolumeFacts, VolumeSource,
     Workload,
@@ -62,6 +64,18 @@ impl<'w, 'a> Storage<'w, 'a> {
     /// For a workload in a namespace.
     pub fn new(workload: &'w Workload<'a>, namespace: &'w str, lookup: &'w dyn Lookup) -> Self {
         Self { workload, namespace, lookup }
+    }
+
+    /// What the ConfigMaps and Secrets that are known bring into a container of it; `allowance` is the object's.
+    pub(super) fn configuration<'c>(
+        &self,
+        container: &'c Container<'_>,
+        allowance: &'c Allowance,
+    ) -> Configuration<'c>
+    where
+        'w: 'c,
+    {
+        configuration(self.workload, container, self.namespace, self.lookup, allowance)
     }
 
     /// What covers that path of that container: the longest mount path above it decides.

@@ -7,7 +7,7 @@ use super::lasting::{has_durable, has_lasting, lasting_mounts};
 use super::named_data::{is_called_like_a_database, is_named_data, is_scratch};
 use super::product_paths::Product;
 use super::{Cover, Storage};
-use crate::catalog::{CacheDoubt, Catalog, Named, PlaceDoubt, Start, Unplaced};
+use crate::catalog::{CacheDoubt, Catalog, Named, Origin, PlaceDoubt, Start, Unplaced};
 use crate::facts::{Container, Mount, Section, Workload, WorkloadKind};
 use crate::json::Node;
 use crate::model::{Durability, FsPath};
@@ -131,7 +131,7 @@ impl<'w, 'a> DataPath<'w, 'a> {
     ) -> bool {
         match self.why {
             Why::Policy => true,
-            Why::Resembles { .. } | Why::Named | Why::Called => false,
+            Why::Resembles { .. } | Why::Named | Why::Called | Why::File { .. } => false,
             // Beside a mount that lasts, the others of a StatefulSet are most often scratch.
             Why::StatefulSet => self.cover.fate.most >= Durability::Claim || !lasts(),
             Why::Product { copy, .. } => {
@@ -167,6 +167,17 @@ pub struct UnplacedData<'w, 'a> {
     pub dispensable: Option<&'w str>,
 }
 
+/// A container that loses what is put into it, as a development server in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct InMemory<'w, 'a> {
+    /// The container.
+    pub container: &'w Container<'a>,
+    /// The product's name.
+    pub product: &'w str,
+    /// Why it keeps nothing.
+    pub why: &'w str,
+}
+
 /// Why a path is data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why<'w> {
@@ -194,6 +205,13 @@ pub enum Why<'w> {
     Named,
     /// The image is not known, but called like a database: `catalogue-db`.
     Called,
+    /// The image is not known, but a variable or an argument names this file, which is a database.
+    File {
+        /// The variable or the argument.
+        by: &'w str,
+        /// Where that stands.
+        origin: Origin,
+    },
 }
 
 /// What a workload keeps.
@@ -201,8 +219,13 @@ pub enum Why<'w> {
 pub struct Data<'w, 'a> {
     /// The paths that hold data.
     pub paths: Vec<DataPath<'w, 'a>>,
+    /// Whether the catalog says that the workload keeps nothing. A helper beside a container that is not known says nothing of
+    /// that one.
+    pub keeps_nothing: bool,
     /// Products that are set up to keep nothing, with the reason.
     pub caches: Vec<(&'w str, &'w str)>,
+    /// Containers that lose what is put into them.
+    pub in_memory: Vec<InMemory<'w, 'a>>,
     /// Whether one of them keeps nothing however it is set up.
     pub never_keeps: bool,
     /// Containers that keep data somewhere.
@@ -231,7 +254,7 @@ pub struct Keeper<'w, 'a, 'p> {
 
 impl<'w, 'a> Keeper<'w, 'a, '_> {
     /// The main containers, and whether the catalog knows the image of each.
-    fn main_containers(&self) -> impl Iterator<Item = (&'w Container<'a>, bool)> {
+    pub(super) fn main_containers(&self) -> impl Iterator<Item = (&'w Container<'a>, bool)> {
         let containers = self.workload.pod.containers.iter().zip(self.products);
         containers.filter(|(c, _)| c.section == Section::Main).map(|(c, product)| (c, product.known))
     }
@@ -249,6 +272,9 @@ pub fn data_paths<'w, 'a>(
     data.placed = data.paths.iter().any(|row| !row.cover.read_only);
     for path in named {
         data.add_named(of, path);
+    }
+    if !of.set_or_job || of.workload.stateful_set {
+        data.add_database_files(of, scratch);
     }
     if !of.set_or_job {
         data.add_resembling(of, scratch);
@@ -380,7 +406,7 @@ impl<'w, 'a> Data<'w, 'a> {
 
     /// All rows: the writable mounts of a StatefulSet are among them where the catalog does not know what it keeps.
     pub fn rows(&self) -> impl Iterator<Item = &DataPath<'w, 'a>> {
-        let unknown = !self.placed && self.caches.is_empty();
+        let unknown = !self.placed && !self.keeps_nothing;
         self.paths.iter().chain(self.set_mounts.iter().filter(move |_| unknown))
     }
 }

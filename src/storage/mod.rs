@@ -4,6 +4,7 @@ mod claim_site;
 mod configured;
 mod cover;
 mod data_paths;
+mod database_files;
 mod lasting;
 mod named_data;
 mod placement;
@@ -13,7 +14,7 @@ mod store;
 pub use claim_site::{ClaimSite, ClaimSiteKind};
 pub use configured::{configuration, view};
 pub use cover::{Cover, Place, Storage, WritablePath, claim_fate, volume_fate};
-pub use data_paths::{Data, DataPath, Doubts, Keeper, UnplacedData, Why, data_paths};
+pub use data_paths::{Data, DataPath, Doubts, InMemory, Keeper, UnplacedData, Why, data_paths};
 pub use lasting::{has_durable, has_lasting, lasting_mount, lasting_mounts};
 pub use named_data::{DATABASES, is_named_data};
 pub use placement::{

@@ -61,11 +61,12 @@ pub fn is_named_data(mount: &Mount<'_>) -> bool {
 pub const DATABASES: [&str; 10] =
     ["database", "db", "mariadb", "mongo", "mongodb", "mysql", "pgsql", "postgres", "postgresql", "redis"];
 /// Words that say that it is something beside one: `zabbix-server-mysql`, `backup-postgres`.
-const BESIDE_DATABASES: [&str; 28] = [
+const BESIDE_DATABASES: [&str; 29] = [
     "admin",
     "agent",
     "api",
     "apache",
+    "backend",
     "backup",
     "cli",
     "client",
@@ -122,6 +123,7 @@ mod tests {
         }
         for image in [
             "zabbix/zabbix-server-mysql",
+            "devpro/terraform-backend-mongodb",
             "tiredofit/db-backup",
             "shop/migrate-db",
             "php-with-mysql",

@@ -1,6 +1,6 @@
 //! The directories in which the products of the catalog keep their data, as rows.
 
-use super::data_paths::{Data, DataPath, Doubts, Keeper, UnplacedData, Why};
+use super::data_paths::{Data, DataPath, Doubts, InMemory, Keeper, UnplacedData, Why};
 use super::named_data::{is_named_data, is_named_scratch};
 use super::{Cover, Place, Storage, configuration, view};
 use crate::catalog::{Allowance, Catalog, DataPlace, Excess, Listed, PlaceDoubt, Statefulness, Unplaced};
@@ -66,14 +66,18 @@ fn is_misnamed(workload: &Workload<'_>, container: &Container<'_>, listed: &List
 impl<'w, 'a> Data<'w, 'a> {
     /// Adds what the containers keep by what the catalog says of each. `scratch` paths are left out.
     pub(super) fn add_products(&mut self, of: &Keeper<'w, 'a, '_>, scratch: &[String]) {
+        self.keeps_nothing = keeps_nothing(of);
         let most = SPARE_PLACES / of.workload.templates.max(1);
         let mut spare = most;
         for (container, Product { state, .. }) in of.workload.pod.containers.iter().zip(of.products) {
             match state {
                 Statefulness::NotListed | Statefulness::Client { .. } => {}
-                Statefulness::Cache { product, why, always } => {
+                Statefulness::Cache { product, why, always, lossy } => {
                     self.caches.push((product, why));
                     self.never_keeps |= always;
+                    if *lossy && container.section == Section::Main {
+                        self.in_memory.push(InMemory { container, product, why });
+                    }
                 }
                 &Statefulness::Unplaced { product, why, dispensable } => {
                     self.unplaced.push(UnplacedData { container, product, why, dispensable });
@@ -153,6 +157,17 @@ impl<'w, 'a> Data<'w, 'a> {
             self.paths.push(DataPath { hidden_by, image_volume: place.image_volume, doubts, start, ..row });
         }
     }
+}
+
+/// Whether the catalog says of a workload that it keeps nothing: of its first container, or of all of them. An exporter or a proxy
+/// beside an image that is not known says nothing of that one.
+fn keeps_nothing(of: &Keeper<'_, '_, '_>) -> bool {
+    let all = of.workload.pod.containers.iter().zip(of.products);
+    let states =
+        || all.clone().filter(|(it, _)| it.section == Section::Main).map(|(_, product)| &product.state);
+    let is_cache = |state: &Statefulness<'_>| matches!(state, Statefulness::Cache { .. });
+    let is_unknown = |state: &Statefulness<'_>| matches!(state, Statefulness::NotListed);
+    states().next().is_some_and(is_cache) || (states().any(is_cache) && !states().any(is_unknown))
 }
 
 /// What covers a product's directory. A mount above a VOLUME that the image declares does not keep it: containerd

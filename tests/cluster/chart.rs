@@ -18,12 +18,15 @@ const FIRST: &str = "# This goes first, so that `kubectl delete -f` takes away v
 const EVERYTHING: [&str; 2] = [
     "--set",
     "metrics.service.enabled=true,metrics.podMonitor.enabled=true,metrics.serviceMonitor.enabled=true,\
-     metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true,namespace.create=true",
+     metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true,namespace.create=true,reports.enabled=true,webhook.events=true",
 ];
 
+/// The component of `manifests/` that is off by default.
+const REPORTS: &str = "manifests/components/reports/reports.yaml";
+
 /// The documents of a rendered chart by the template that they come from, without what is Helm's own.
-fn rendered() -> BTreeMap<String, String> {
-    let text = template(NAMESPACE, &WITHOUT_HELM);
+fn rendered(further: &[&str]) -> BTreeMap<String, String> {
+    let text = template(NAMESPACE, &[&WITHOUT_HELM[..], further].concat());
     let mut files: BTreeMap<String, String> = BTreeMap::new();
     for document in text.split("---\n# Source: volgate/templates/").skip(1) {
         let (name, document) = document.split_once(".yaml\n").unwrap();
@@ -61,7 +64,7 @@ fn the_manifests_are_rendered_from_the_chart() {
     if cluster_tests_skipped() {
         return;
     }
-    let files = rendered();
+    let files = rendered(&[]);
     let mut wanted: BTreeSet<&str> = RENDERED.into();
     wanted.insert("crd");
     assert_eq!(files.keys().map(String::as_str).collect::<BTreeSet<_>>(), wanted);
@@ -69,6 +72,7 @@ fn the_manifests_are_rendered_from_the_chart() {
         is_current(&format!("manifests/{name}.yaml"), &files[name]);
     }
     is_current("install.yaml", &install(&files));
+    is_current(REPORTS, &rendered(&["--set", "reports.enabled=true"])["reports"]);
 }
 
 /// One file for `kubectl apply -f`: a namespace and CRDs go before what is in or of them. What owns the webhook configurations
@@ -123,6 +127,74 @@ fn all_three_ways_give_the_same_objects() {
         }
     }
     assert!(helm.len() > 25, "{:?}", helm.keys());
+}
+
+/// What an overlay beside `manifests/` comes to that takes in a component.
+fn with_component(component: &str) -> BTreeMap<String, Value> {
+    let overlay = support::Scratch::new("component").unwrap();
+    let copied =
+        std::process::Command::new("cp").arg("-r").arg(root("manifests")).arg(overlay.path()).status();
+    assert!(copied.unwrap().success());
+    let text = format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../manifests]\ncomponents: \
+         [../manifests/components/{component}]\n"
+    );
+    let folder = overlay.path().join("overlay");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("kustomization.yaml"), text).unwrap();
+    let mut command = std::process::Command::new(support::binary("kubectl").unwrap());
+    command.args(["kustomize", folder.to_str().unwrap()]);
+    let output = support::run(command, None).unwrap();
+    assert!(output.success, "{output}");
+    by_name(objects(&output.stdout))
+}
+
+/// What Helm renders with one more value.
+fn with_value(value: &str) -> BTreeMap<String, Value> {
+    by_name(objects(&template(
+        NAMESPACE,
+        &["--no-hooks", "--set", &format!("namespace.create=true,{value}")],
+    )))
+}
+
+#[track_caller]
+fn are_same(way: &str, found: &BTreeMap<String, Value>, helm: &BTreeMap<String, Value>) {
+    assert_eq!(found.keys().collect::<Vec<_>>(), helm.keys().collect::<Vec<_>>(), "{way}");
+    for (name, object) in found {
+        assert_eq!(object, &helm[name], "{way}: {name}");
+    }
+}
+
+/// What is off by default is the same in all ways as well.
+#[test]
+fn with_reports_all_three_ways_give_the_same_objects() {
+    if cluster_tests_skipped() {
+        return;
+    }
+    let read = |file: &str| std::fs::read_to_string(root(file)).unwrap();
+    let helm = with_value("reports.enabled=true");
+    let single = by_name(objects(&format!("{}---\n{}", read("install.yaml"), read(REPORTS))));
+    are_same("install.yaml", &single, &helm);
+    are_same("kubectl apply -k", &with_component("reports"), &helm);
+    let without = with_value("reports.enabled=false");
+    assert!(without.keys().all(|key| !key.contains("reports")), "off by default");
+    assert!(without.iter().all(|(name, object)| object == &helm[name]), "nobody else gets any further right");
+    let further: Vec<&String> = helm.keys().filter(|key| !without.contains_key(*key)).collect();
+    assert_eq!(further.len(), 7, "{further:?}");
+}
+
+#[test]
+fn with_events_the_webhook_has_that_right_and_no_other() {
+    if cluster_tests_skipped() {
+        return;
+    }
+    let (helm, without) = (with_value("webhook.events=true"), with_value("webhook.events=false"));
+    are_same("kubectl apply -k", &with_component("events"), &helm);
+    let changed: Vec<&String> = helm.keys().filter(|name| helm[*name] != without[*name]).collect();
+    assert_eq!(changed, [r#"ClusterRole "volgate""#, r#"Deployment "volgate""#]);
+    let rules = |all: &BTreeMap<String, Value>| all[changed[0]]["rules"].as_array().unwrap().clone();
+    let further = rules(&helm).split_off(rules(&without).len());
+    assert_eq!(json!(further), serde_json::to_value(volgate::cluster::denial_event_rules()).unwrap());
 }
 
 #[test]
@@ -319,7 +391,7 @@ async fn a_real_api_server_takes_it_and_all_pods_but_the_agents_are_restricted()
         assert!(!tried.stderr.contains("PodSecurity"), "{settings:?}: {tried}");
     }
 
-    let all = objects(&template("strict", &[]));
+    let all = objects(&template("strict", &["--set", "reports.enabled=true"]));
     let mut pods = 0;
     for object in all.iter().filter(|object| object.pointer("/spec/template/spec").is_some()) {
         let name = object["metadata"]["name"].as_str().unwrap();
@@ -338,7 +410,7 @@ async fn a_real_api_server_takes_it_and_all_pods_but_the_agents_are_restricted()
             pods += 1;
         }
     }
-    assert_eq!(pods, 3);
+    assert_eq!(pods, 4);
 }
 
 /// What the dashboard and the alerts ask for is what volgate has.

@@ -43,8 +43,14 @@ fn kinds() -> String {
     entries.sort_by_key(|entry| (&entry.group, entry.kinds.keys().next()));
     for entry in entries {
         let names: Vec<&str> = entry.kinds.keys().map(String::as_str).collect();
-        let pods: std::collections::BTreeSet<String> =
-            entry.pods.iter().map(|pods| format!("pod templates, as a {:?}", pods.alike)).collect();
+        let pods: std::collections::BTreeSet<String> = entry
+            .pods
+            .iter()
+            .map(|pods| match pods.parts {
+                Some(_) => "steps of a run".to_owned(),
+                None => format!("pod templates, as a {:?}", pods.alike),
+            })
+            .collect();
         let mut judged: Vec<String> = pods.into_iter().collect();
         for store in &entry.stores {
             let product = store.product.as_ref().unwrap_or(&entry.product);
@@ -110,7 +116,28 @@ fn the_page_on_images_lists_their_volumes() {
     );
 }
 
-/// The page that documents every metric, made of what the three processes serve.
+/// The rights of `volgate reports`: every kind that is judged, and reports.
+#[cfg(feature = "agent")]
+#[test]
+fn the_role_of_the_reports_is_current() {
+    let list = |of: &Option<Vec<String>>| {
+        let quoted = |text: &String| if text.is_empty() { "\"\"".to_owned() } else { text.clone() };
+        of.iter().flatten().map(quoted).collect::<Vec<_>>().join(", ")
+    };
+    let mut rules = String::new();
+    for rule in volgate::cluster::reports_cluster_rules() {
+        rules.push_str(&format!(
+            "- apiGroups: [{}]\n  resources: [{}]\n  verbs: [{}]\n",
+            list(&rule.api_groups),
+            list(&rule.resources),
+            rule.verbs.join(", ")
+        ));
+    }
+    let file = "charts/volgate/files/reports-role.yaml";
+    is_current(file, &rules, "UPDATE=1 cargo test --test core generated");
+}
+
+/// The page that documents every metric, made of what the processes serve.
 #[cfg(feature = "agent")]
 #[test]
 fn the_page_on_metrics_is_current() {
@@ -125,6 +152,7 @@ fn the_page_on_metrics_is_current() {
             volgate::cluster::provisioner_metrics_sample(),
         ),
         ("The provisioner's agents: `volgate agent`", volgate::agent::metrics_sample()),
+        ("Policy reports: `volgate reports`", volgate::cluster::reports_metrics_sample()),
     ] {
         page.push_str(&format!(
             "\n## {title}\n| metric | type | labels | what it is |\n| --- | --- | --- | --- |\n"

@@ -71,6 +71,7 @@ impl Installation {
             self.policies(),
             self.provisioner(),
             self.agents(),
+            self.reports(),
         ];
         parts.into_iter().flatten().collect()
     }
@@ -398,6 +399,7 @@ mod tests {
                 json!({"spec": {"node": "n1"}, "status": {"bases": [{"path": "/b", "usable": true}]}}),
             ]),
             node_volumes: list(vec![]),
+            report_apis: Ok(vec![]),
         }
     }
 
@@ -520,6 +522,25 @@ mod tests {
                 "{words}: {found:?}"
             );
         }
+    }
+
+    #[test]
+    fn policy_reports_are_looked_at_where_they_are_installed() {
+        let mut installation = healthy();
+        let deployments = [("volgate", 2), ("volgate-provisioner", 2), ("volgate-reports", 2)];
+        installation.deployments =
+            list(deployments.map(|(name, ready)| workload(name, ready)).into_iter().collect());
+        let found = wrong(&installation);
+        assert!(
+            matches!(&found[..], [(Level::Fault, text)] if text.contains("neither the CustomResourceDefinitions")),
+            "{found:?}"
+        );
+        installation.report_apis = Err("forbidden".into());
+        assert!(matches!(&wrong(&installation)[..], [(Level::Warning, text)] if text.contains("forbidden")));
+        installation.report_apis = Ok(vec!["openreports.io", "wgpolicyk8s.io"]);
+        assert_eq!(wrong(&installation), []);
+        let last = installation.judge().pop().unwrap();
+        assert_eq!((last.area, &*last.message), ("reports", "policy reports of openreports.io are written"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod parts;
 
 use super::calls::{Calls, Fault};
 use super::register::{LAST_NAME, NAME};
+use super::reports::served;
 use super::watched::{
     CLASSES, MUTATING_WEBHOOKS, NODE_STORAGES, NODE_VOLUMES, NODES, PODS, POLICIES, VALIDATING_WEBHOOKS,
 };
@@ -34,7 +35,8 @@ pub enum Level {
 /// What was found of one part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
-    /// Which part: `api server`, `pods`, `registration`, `certificate`, `policies`, `provisioner`, `agents`.
+    /// Which part: `api server`, `pods`, `registration`, `certificate`, `policies`, `provisioner`, `agents`,
+    /// and `reports` where they are installed.
     pub area: &'static str,
     /// How it is.
     pub level: Level,
@@ -66,6 +68,8 @@ struct Installation {
     nodes: Seen,
     node_storages: Seen,
     node_volumes: Seen,
+    /// The APIs for policy reports that the cluster has.
+    report_apis: Result<Vec<&'static str>, String>,
 }
 
 /// Looks at the installation in that namespace.
@@ -74,6 +78,7 @@ pub async fn doctor(client: kube::Client, namespace: &str) -> Vec<Diagnosis> {
     let version = version
         .map(|info| Some(serde_json::json!({"major": info.major, "minor": info.minor})))
         .map_err(|error| super::chain(&error));
+    let report_client = client.clone();
     let calls = Calls::new(client);
     let list = async |of: Watched, namespace: Option<&str>| seen(calls.list(of, namespace, "").await);
     let get = async |of: Watched, name: &str| seen(calls.get(of, None, name).await);
@@ -96,6 +101,7 @@ pub async fn doctor(client: kube::Client, namespace: &str) -> Vec<Diagnosis> {
         nodes: list(NODES, None).await,
         node_storages: list(NODE_STORAGES, None).await,
         node_volumes: list(NODE_VOLUMES, None).await,
+        report_apis: served(&report_client).await.map(|apis| apis.iter().map(|api| api.group).collect()),
         version,
     };
     installation.judge()

@@ -32,6 +32,29 @@ impl Installation {
         items(list).any(|object| text(object, "/metadata/name") == name)
     }
 
+    /// Policy reports; nothing where they are not installed.
+    pub(super) fn reports(&self) -> Vec<Diagnosis> {
+        if !Self::has(&self.deployments, "volgate-reports") {
+            return Vec::new();
+        }
+        let mut part = Part::new("reports");
+        self.rollout(&mut part, &self.deployments, "Deployment", "volgate-reports");
+        let mut written = "";
+        match self.report_apis.as_deref() {
+            Err(why) => part.warning(
+                format!("it is not known whether the cluster has an API for policy reports: {why}"),
+                "run `volgate doctor` with the rights of an administrator",
+            ),
+            Ok([]) => part.fault(
+                "no report is written: the cluster has neither the CustomResourceDefinitions of openreports.io nor those of \
+                 wgpolicyk8s.io",
+                "install one of them (docs/audit.md, Policy reports)",
+            ),
+            Ok([first, ..]) => written = first,
+        }
+        part.end(|| format!("policy reports of {written} are written"))
+    }
+
     pub(super) fn provisioner(&self) -> Vec<Diagnosis> {
         let mut part = Part::new("provisioner");
         if self.deployments.is_ok() && !Self::has(&self.deployments, "volgate-provisioner") {

@@ -2,38 +2,18 @@
 //! A burst of claims is told of later: its events would take from the API server what their volumes need.
 
 use super::super::calls::Calls;
-use super::super::clock;
-use super::super::watched::EVENTS;
+use super::super::events::{Event, EventWriter, Regarding, Told};
 use crate::provisioner::{About, Key, Notice, World};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use serde_json::{Value, json};
-use std::collections::HashMap;
+use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// How long the same is not told again.
-const QUIET: Duration = Duration::from_secs(300);
-/// How many different ones are remembered.
-const REMEMBERED: usize = 4096;
 /// How many wait to be written; what comes beyond is left out, as events are no record.
 const WAITING: usize = 2048;
 /// How many are written at once, where none was for a while.
 const AT_ONCE: u32 = 50;
 /// What lies between those beyond that.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The longest note that the API server takes, in bytes.
-const LONGEST_NOTE: usize = 1024;
-
-/// What an event is about.
-struct Regarding {
-    object: Value,
-    namespace: String,
-    name: String,
-    uid: String,
-}
-
-type Event = (Regarding, Notice);
-
 pub(super) struct Events {
     warnings: mpsc::Sender<Event>,
     others: mpsc::Sender<Event>,
@@ -44,13 +24,8 @@ impl Events {
     pub(super) fn start(calls: Calls, controller: &str, instance: &str) -> Self {
         let (warnings, warned) = mpsc::channel(WAITING);
         let (others, told) = mpsc::channel(WAITING);
-        let writer = Writer {
-            calls,
-            controller: controller.to_owned(),
-            instance: instance.to_owned(),
-            told: HashMap::new(),
-        };
-        tokio::spawn(writer.run(warned, told));
+        let writer = EventWriter::new(calls, controller, instance);
+        tokio::spawn(run(writer, warned, told));
         Self { warnings, others }
     }
 
@@ -73,78 +48,23 @@ impl Events {
             }),
         };
         if let Some(regarding) = regarding {
-            let sender = if notice.warning { &self.warnings } else { &self.others };
-            let _ = sender.try_send((regarding, notice));
+            let Notice { warning, reason, message, .. } = notice;
+            let sender = if warning { &self.warnings } else { &self.others };
+            let _ = sender.try_send(Event { regarding, warning, reason, note: message });
         }
     }
 }
 
-struct Told {
-    name: String,
-    times: u32,
-    at: Instant,
-}
-
-struct Writer {
-    calls: Calls,
-    controller: String,
-    instance: String,
-    /// By uid, reason and message.
-    told: HashMap<(String, &'static str, String), Told>,
-}
-
-impl Writer {
-    async fn run(mut self, mut warnings: mpsc::Receiver<Event>, mut others: mpsc::Receiver<Event>) {
-        let mut pace = Pace::new(Instant::now());
-        while let Some((regarding, notice)) = next(&mut warnings, &mut others).await {
-            if self.write(&regarding, notice).await {
-                tokio::time::sleep(pace.pause(Instant::now())).await;
-            }
+async fn run(
+    mut writer: EventWriter,
+    mut warnings: mpsc::Receiver<Event>,
+    mut others: mpsc::Receiver<Event>,
+) {
+    let mut pace = Pace::new(Instant::now());
+    while let Some(event) = next(&mut warnings, &mut others).await {
+        if writer.write(event).await != Told::Repeated {
+            tokio::time::sleep(pace.pause(Instant::now())).await;
         }
-    }
-
-    /// Whether there was something to write.
-    async fn write(&mut self, regarding: &Regarding, notice: Notice) -> bool {
-        let id = (regarding.uid.clone(), notice.reason, notice.message.clone());
-        let now = MicroTime(clock::now());
-        let answer = match self.told.get_mut(&id) {
-            Some(told) if told.at.elapsed() < QUIET => {
-                told.times = told.times.saturating_add(1);
-                return false;
-            }
-            Some(told) => {
-                told.times = told.times.saturating_add(1);
-                told.at = Instant::now();
-                let patch = json!({"series": {"count": told.times, "lastObservedTime": now}});
-                self.calls.merge(EVENTS, Some(&regarding.namespace), &told.name, patch).await
-            }
-            None => {
-                if self.told.len() >= REMEMBERED {
-                    self.told.retain(|_, told| told.at.elapsed() < QUIET);
-                }
-                let name = format!("{:.200}.{:x}", regarding.name, now.0.as_nanosecond());
-                let mut note = notice.message;
-                while note.len() > LONGEST_NOTE {
-                    note.pop();
-                }
-                let event = json!({
-                    "apiVersion": "events.k8s.io/v1", "kind": "Event",
-                    "metadata": {"name": name, "namespace": regarding.namespace},
-                    "eventTime": now, "action": notice.reason, "reason": notice.reason, "note": note,
-                    "type": if notice.warning { "Warning" } else { "Normal" },
-                    "regarding": regarding.object,
-                    "reportingController": self.controller, "reportingInstance": self.instance,
-                });
-                if self.told.len() < REMEMBERED {
-                    self.told.insert(id, Told { name, times: 1, at: Instant::now() });
-                }
-                self.calls.create(EVENTS, Some(&regarding.namespace), &event).await
-            }
-        };
-        if let Err(fault) = answer {
-            tracing::debug!(reason = notice.reason, "failed to write an event: {fault:?}");
-        }
-        true
     }
 }
 

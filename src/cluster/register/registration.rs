@@ -102,6 +102,8 @@ pub struct Registration {
     pub operators: Vec<NamespacedName>,
     /// The cert-manager Certificate whose CA the injector writes into the configurations; none when it does not.
     pub inject_ca_from: Option<NamespacedName>,
+    /// Whether volgate writes an Event where it refuses what a controller makes: a side effect, which a dry run does not have.
+    pub events: bool,
     /// The namespace in which volgate tries by a dry run whether the API server asks it; none when it does not.
     pub probe: Option<String>,
     /// The custom resources whose CRDs are installed.
@@ -123,6 +125,7 @@ impl Registration {
             excluded_namespaces: Vec::new(),
             operators: Vec::new(),
             inject_ca_from: None,
+            events: false,
             probe: None,
             custom_resources: Vec::new(),
             interest: Interest::everything(),

@@ -69,8 +69,13 @@ impl<'a> CustomFacts<'a> {
                 ));
                 return;
             }
-            match Workload::of_template(object, &path, template, at, own) {
-                Ok(workload) => pods.push(workload),
+            let read = match &at.parts {
+                None => Workload::of_template(object, &path, template, at, own).map(Some),
+                Some(parts) => Workload::of_parts(object, &path, template, (at, parts), own, steps),
+            };
+            match read {
+                Ok(Some(workload)) => pods.push(workload),
+                Ok(None) => continue,
                 Err(fault) => {
                     self.unread.push(FactsFault { path: path.join(&fault.path), ..fault });
                     continue;

@@ -53,6 +53,31 @@ pub struct PodsAt {
     /// Whether an update starts new pods before it stops old ones, as a Deployment's does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rolls: bool,
+    /// Set where no pod template stands there, but the parts of a pod: the steps of a task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<PodParts>,
+}
+
+/// Where the parts of a pod stand in what is no pod template. Its containers run to an end, and what they keep for themselves
+/// ends with them, so that `durableData`, `reclaimPolicy` and `dangling` are not asked about them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodParts {
+    /// Paths from there to its containers.
+    #[schemars(length(min = 1, max = 16))]
+    pub containers: Vec<String>,
+    /// Paths from there to its init containers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub init_containers: Vec<String>,
+    /// Paths from there to its pod volumes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub volumes: Vec<String>,
+    /// Paths from the object to the pod volumes that all of them may mount.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub shared_volumes: Vec<String>,
 }
 
 /// The workloads that a pod template can be judged as.
@@ -205,11 +230,27 @@ impl CustomKind {
         let mut paths: Vec<(String, &str)> = Vec::new();
         for (index, pods) in self.pods.iter().enumerate() {
             paths.push((format!("pods[{index}].at"), &pods.at));
+            let Some(parts) = &pods.parts else { continue };
+            for (name, list) in parts.lists() {
+                let at = |item| format!("pods[{index}].parts.{name}[{item}]");
+                paths.extend(list.iter().enumerate().map(|(item, path)| (at(item), path.as_str())));
+            }
         }
         for (index, store) in self.stores.iter().enumerate() {
             store.paths(&format!("stores[{index}]"), &mut paths);
         }
         paths.into_iter().filter_map(|(at, path)| Some((at, Path(path).fault()?))).collect()
+    }
+}
+
+impl PodParts {
+    fn lists(&self) -> [(&'static str, &[String]); 4] {
+        [
+            ("containers", &self.containers),
+            ("initContainers", &self.init_containers),
+            ("volumes", &self.volumes),
+            ("sharedVolumes", &self.shared_volumes),
+        ]
     }
 }
 
@@ -331,10 +372,13 @@ mod tests {
         let store = json!({"of": "spec.a[]", "at": "x", "otherwise": "claim", "when": [{"field": "a..b"}],
             "cases": [{"when": [{"field": "ok"}, {"field": "a["}], "lies": "claim"}],
             "claims": [{"at": "p", "size": "si ze", "when": [{"field": ""}]}]});
-        let faults = entry(json!({"stores": [store], "pods": [{"at": ".spec", "as": "Job"}]})).faults();
+        let faults = entry(json!({"stores": [store], "pods": [{"at": ".spec", "as": "Job"},
+            {"at": "spec", "as": "Job", "parts": {"containers": ["ok[]", "a[."], "sharedVolumes": [""]}}]}))
+        .faults();
         let places: Vec<&str> = faults.iter().map(|(at, _)| at.as_str()).collect();
         let wanted = [
             "pods[0].at",
+            "pods[1].parts.containers[1]",
             "stores[0].when[0].field",
             "stores[0].cases[0].when[1].field",
             "stores[0].claims[0].size",

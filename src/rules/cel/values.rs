@@ -3,7 +3,7 @@
 
 use crate::catalog::Statefulness;
 use crate::cel::{Global, Globals, Val, limits};
-use crate::facts::{ClaimSpec, ClassName, Container, Subject, VolumeSource, Workload};
+use crate::facts::{ClaimSpec, ClassName, Container, Section, Subject, VolumeSource, Workload};
 use crate::json::Node;
 use crate::model::{FieldPath, FsPath, Reach, Segment};
 use crate::rule::{Context, REQUEST_FIELDS};
@@ -23,12 +23,11 @@ impl<'r> Globals<'r> for OfReview<'r, '_> {
         let value = match global {
             Global::Object => return Ok(Val::json(context.review.object)),
             Global::OldObject => return Ok(context.review.old.map_or(Val::Null, Val::json)),
-            Global::PodSpec => {
-                return Ok(context
-                    .facts
-                    .workload()
-                    .map_or(Val::Null, |workload| Val::json(workload.pod.spec)));
-            }
+            Global::PodSpec => match context.facts.workload() {
+                None => return Ok(Val::Null),
+                Some(workload) if !workload.is_step => return Ok(Val::json(workload.pod.spec)),
+                Some(workload) => shared.pod_spec.get_or_init(|| spec_of_parts(workload)),
+            },
             Global::PodMeta => {
                 return Ok(context
                     .facts
@@ -43,12 +42,35 @@ impl<'r> Globals<'r> for OfReview<'r, '_> {
     }
 }
 
+/// The spec of a pod whose parts stand apart, as a pod template would have it.
+fn spec_of_parts(workload: &Workload<'_>) -> Value {
+    let pod = &workload.pod;
+    let mut spec = Map::new();
+    for field in ["nodeSelector", "affinity", "tolerations", "securityContext", "serviceAccountName"] {
+        if let Some(value) = pod.spec.get(field) {
+            spec.insert(field.to_owned(), value.to_value());
+        }
+    }
+    for section in [Section::Init, Section::Main] {
+        let of = pod.containers.iter().filter(|container| container.section.field() == section.field());
+        let of: Vec<Value> = of.map(|container| container.node.to_value()).collect();
+        if section == Section::Main || !of.is_empty() {
+            spec.insert(section.field().to_owned(), Value::Array(of));
+        }
+    }
+    if !pod.volumes.is_empty() {
+        spec.insert("volumes".to_owned(), pod.volumes.iter().map(|volume| volume.node.to_value()).collect());
+    }
+    Value::Object(spec)
+}
+
 /// What stands for metadata that a pod template leaves out.
 static EMPTY: LazyLock<Value> = LazyLock::new(|| Value::Object(Map::new()));
 
 /// The metadata beside the pod's spec.
 fn pod_meta<'r>(context: &'r Context<'_>, workload: &Workload<'_>) -> Node<'r> {
-    let above = workload.pod.path().parent().unwrap_or_default();
+    let pod = workload.pod.path();
+    let above = if workload.is_step { pod } else { pod.parent().unwrap_or_default() };
     let mut at = Some(context.review.object);
     for segment in above.segments() {
         at = match segment {

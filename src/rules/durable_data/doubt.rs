@@ -42,6 +42,11 @@ impl DurableData {
             (Some(PlaceDoubt::WorkingDir), None) => {
                 moves("the image's working directory, which is not known here,")
             }
+            (Some(PlaceDoubt::Script), None) => {
+                let mount = lasting_mount(&storage, data.container, self.0.require);
+                let kept = mount.map_or(Cow::Borrowed("another mount"), |mount| brief(&mount.path));
+                format!("unless its script keeps them in {kept}, which lasts")
+            }
             (Some(PlaceDoubt::Publisher), None) => {
                 let mount = lasting_mount(&storage, data.container, self.0.require);
                 let kept = mount.map_or(Cow::Borrowed("another mount"), |mount| brief(&mount.path));

@@ -9,7 +9,7 @@ use crate::catalog::{Start, Unplaced};
 use crate::facts::{VolumeSource, Workload};
 use crate::model::Durability;
 use crate::rule::{Belongs, NewFinding};
-use crate::storage::{DataPath, Place, Storage, UnplacedData, Why, is_named_data};
+use crate::storage::{DataPath, InMemory, Place, Storage, UnplacedData, Why, is_named_data};
 use crate::verdict::Action;
 
 impl DurableData {
@@ -62,6 +62,12 @@ impl DurableData {
                         entry of the policy, with `stateful: false`";
             draft = draft.help(help).at_most(Action::Warn);
         }
+        let is_file = matches!(data.why, Why::File { .. });
+        if is_file {
+            let help = "let it name a file in a directory that holds nothing else, and mount a PersistentVolumeClaim there; \
+                        if it may be lost, name the image in a catalog entry of the policy, with `stateful: false`";
+            draft = draft.help(help).at_most(Action::Warn);
+        }
         if let Why::Product { name, dispensable: Some(why), .. } = data.why {
             let most = self.dispensable(asked, storage, data)?;
             if most < Action::Deny && draft.at_most.is_none() {
@@ -82,7 +88,8 @@ impl DurableData {
             }
         }
         draft = asked.looked_around(data.container, draft);
-        if fate.most < require {
+        // A claim at the file's directory may hide the program itself.
+        if fate.most < require && !is_file {
             draft = draft.losing(lost_data(asked, &pod, alike));
         }
         Some(with_places(draft, &pod, storage, alike))
@@ -150,6 +157,16 @@ impl DurableData {
                     reason; if it runs a server, its data goes with each run";
         Some(draft.help(help).and_help(missing).at_most(most.min(Action::Warn)))
     }
+}
+
+/// The finding about a container that loses what is put into it. That it does is what its author wrote, so that it is never refused.
+pub(super) fn in_memory<'w, 'a>(asked: &Asked<'_, 'w, 'a>, lost: &InMemory<'w, 'a>) -> NewFinding {
+    let field = lost.container.path(&asked.workload.pod.path()).key("image");
+    let message =
+        format!("{} keeps nothing, as {}: lost when the container restarts", lost.product, lost.why);
+    let help = "to try it out, this does no harm: ignore it, or except it with a reason; otherwise give it storage of its own \
+                on a PersistentVolumeClaim";
+    asked.looked_around(lost.container, NewFinding::new(field, message).help(help).at_most(Action::Warn))
 }
 
 /// Whether the data lie on an emptyDir, on disk or in memory.

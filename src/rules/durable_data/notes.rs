@@ -1,7 +1,7 @@
 //! The places that a finding points to besides its own field.
 
-use super::text::{LISTED, brief, partial_mounts};
-use crate::catalog::{Origin, PlaceDoubt};
+use super::text::{LISTED, brief, field_of, partial_mounts};
+use crate::catalog::PlaceDoubt;
 use crate::model::FieldPath;
 use crate::rule::NewFinding;
 use crate::storage::{DataPath, Storage, has_durable};
@@ -20,15 +20,7 @@ pub(super) fn with_places<'w, 'a>(
         draft = draft.related(data.container.path(pod).key("envFrom"), note);
     }
     if let Some(PlaceDoubt::Value(moved_by)) = data.doubts.place {
-        let container = data.container.path(pod);
-        let field = match moved_by.origin {
-            Origin::Command { index } => Some(container.key("command").index(index)),
-            Origin::Args { index } => Some(container.key("args").index(index)),
-            Origin::Env { index } => index.map(|index| container.key("env").index(index)),
-            Origin::EnvFrom { index } => Some(container.key("envFrom").index(index)),
-            Origin::Mount { index } => index.map(|index| container.key("volumeMounts").index(index)),
-        };
-        if let Some(field) = field {
+        if let Some(field) = field_of(&data.container.path(pod), moved_by.origin) {
             draft = draft.related(field, "this may name another directory, and its value is not known");
         }
     }

@@ -1021,3 +1021,194 @@ fn a_directory_within_a_cache_is_no_data_by_its_name() {
     }
     assert!(on_empty("/srv/data").starts_with("Warn"), "its own name counts");
 }
+
+#[test]
+fn a_database_file_that_nothing_keeps_is_told_and_never_refused() {
+    let web = |container: Value, volumes: Value| {
+        let mut container = container;
+        container["name"] = json!("web");
+        container["image"] = json!("example.com/web:1");
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"template": {"spec": {"containers": [container], "volumes": volumes}}}});
+        found(json!({}), &[], &object).join("; ")
+    };
+    let env = |value: &str| json!({"env": [{"name": "DATABASE_URL", "value": value}]});
+    let mounted = |value: &str, path: &str, source: Value| {
+        let (mut container, mut volume) = (env(value), source);
+        container["volumeMounts"] = json!([{"name": "v", "mountPath": path}]);
+        volume["name"] = json!("v");
+        web(container, json!([volume]))
+    };
+    let claim = || json!({"persistentVolumeClaim": {"claimName": "c"}});
+    let at = "Warn spec.template.spec.containers[0].env[0]: DATABASE_URL names the database ";
+    for (value, told) in [
+        ("sqlite:////data/x.db", "/data/x.db, which is in the container's writable layer"),
+        ("sqlite:///x.db", "/x.db, which is in the container's writable layer"),
+        (
+            "sqlite:///./x.db",
+            "x.db in the image's working directory, which is in the container's writable layer",
+        ),
+    ] {
+        assert!(
+            web(env(value), json!([])).starts_with(&format!("{at}{told}")),
+            "{value}: {}",
+            web(env(value), json!([]))
+        );
+    }
+    for value in [
+        "sqlite://",
+        "sqlite:////tmp/x.db",
+        "sqlite:////app/cache/x.db",
+        "postgres://db/x",
+        "/usr/share/x.db",
+    ] {
+        assert_eq!(web(env(value), json!([])), "", "{value}");
+    }
+    let on_disk = mounted("sqlite:////work/x.db", "/work", json!({"emptyDir": {}}));
+    assert!(
+        on_disk.starts_with(&format!(
+            "{at}/work/x.db, which lies on the emptyDir \"v\": lost when the pod ends"
+        ))
+    );
+    assert_eq!(mounted("sqlite:////data/x.db", "/data", claim()), "");
+    assert_eq!(
+        mounted("sqlite:////data/x.db", "/data", json!({"hostPath": {"path": "/srv"}})),
+        "",
+        "for host-path"
+    );
+    assert_ne!(
+        mounted("sqlite:////data/x.db", "/other", claim()),
+        "",
+        "a claim elsewhere keeps nothing of it"
+    );
+    // A relative path may lie on any mount, and some take three slashes for one.
+    assert_eq!(mounted("sqlite:///./x.db", "/app", claim()), "");
+    assert_eq!(mounted("sqlite:///data/x.db", "/app/data", claim()), "");
+    assert_eq!(
+        mounted("sqlite:///./x.db", "/app", json!({"emptyDir": {}})),
+        "",
+        "where it lies is not known"
+    );
+    let mut read_only = env("sqlite:////data/x.db");
+    read_only["securityContext"] = json!({"readOnlyRootFilesystem": true});
+    assert_eq!(web(read_only, json!([])), "", "nothing can be written there");
+    let mut in_app = env("sqlite:///x.db");
+    in_app["workingDir"] = json!("/tmp/app");
+    assert_eq!(web(in_app, json!([])), "", "it may be scratch");
+}
+
+#[test]
+fn a_database_file_is_told_of_unknown_images_and_not_of_jobs() {
+    let env = json!([{"name": "DATABASE_URL", "value": "sqlite:////data/x.db"}]);
+    let of = |kind: &str, image: &str| {
+        let template = json!({"spec": {"containers": [{"name": "c", "image": image, "env": env}]}});
+        let api = if kind == "Job" { "batch/v1" } else { "apps/v1" };
+        let object = json!({"apiVersion": api, "kind": kind, "metadata": {"name": "x", "namespace": "default"},
+            "spec": {"template": template}});
+        found(json!({}), &[], &object).join("; ")
+    };
+    assert!(of("Deployment", "example.com/web").contains("/data/x.db"));
+    assert!(
+        of("StatefulSet", "example.com/web").contains("/data/x.db"),
+        "{}",
+        of("StatefulSet", "example.com/web")
+    );
+    assert_eq!(of("Job", "example.com/web"), "");
+    assert!(
+        !of("Deployment", "grafana/grafana").contains("/data/x.db"),
+        "the catalog says where its data lie"
+    );
+}
+
+#[test]
+fn a_database_file_by_a_config_map_is_told_and_by_a_secret_is_not() {
+    let object = pod(
+        json!({"containers": [{"name": "c", "image": "example.com/web", "envFrom": [{"configMapRef": {"name": "m"}}]}]}),
+    );
+    let config = |kind: &str, value: &str| {
+        json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "m", "namespace": "default"},
+               "data": {"DATABASE_URL": value}})
+    };
+    let told = found(json!({}), &[config("ConfigMap", "sqlite:////data/x.db")], &object).join("; ");
+    assert!(
+        told.starts_with(
+            "Warn spec.containers[0].envFrom[0]: a variable of `envFrom` names the database /data/x.db"
+        ),
+        "{told}"
+    );
+    let sealed = pod(
+        json!({"containers": [{"name": "c", "image": "example.com/web", "envFrom": [{"secretRef": {"name": "m"}}]}]}),
+    );
+    let secret = config("Secret", "c3FsaXRlOi8vLy9kYXRhL3guZGI=");
+    assert_eq!(found(json!({}), &[secret], &sealed), [""; 0]);
+}
+
+#[test]
+fn what_keeps_everything_in_memory_by_its_arguments_is_told_and_never_refused() {
+    let of = |image: &str, args: &[&str]| {
+        found(json!({}), &[], &pod(json!({"containers": [{"name": "c", "image": image, "args": args}]})))
+            .join("; ")
+    };
+    for (image, args) in [
+        ("hashicorp/vault:1.15", &["server", "-dev"][..]),
+        ("hashicorp/vault:1.15", &[]),
+        ("hashicorp/consul", &["agent", "-dev"]),
+        ("surrealdb/surrealdb", &["start", "memory"]),
+        ("quay.io/keycloak/keycloak", &["start-dev", "--db", "dev-mem"]),
+    ] {
+        let told = of(image, args);
+        assert!(
+            told.starts_with("Warn spec.containers[0].image: ") && told.contains("keeps nothing, as"),
+            "{image}: {told}"
+        );
+    }
+    for (image, args) in [
+        ("hashicorp/vault", &["agent"][..]),
+        ("redis", &["--save", "", "--appendonly", "no"]),
+        ("memcached", &[]),
+    ] {
+        assert_eq!(of(image, args), "", "{image}: meant to keep nothing");
+    }
+    assert!(of("hashicorp/vault", &["server"]).starts_with("Deny"), "a server with storage");
+}
+
+#[test]
+fn a_helper_that_keeps_nothing_says_nothing_of_the_others() {
+    let set = |images: &[&str], init: &[&str]| {
+        let containers = |images: &[&str]| -> Vec<Value> {
+            images
+                .iter()
+                .enumerate()
+                .map(|(at, image)| json!({"name": format!("c{at}"), "image": image}))
+                .collect()
+        };
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"containers": containers(images), "initContainers": containers(init)}}}});
+        found(json!({}), &[], &object).join("; ")
+    };
+    let told = "this StatefulSet has no durable mount";
+    assert!(set(&["corp/ledger"], &[]).contains(told));
+    assert!(set(&["corp/ledger", "prom/statsd-exporter"], &[]).contains(told), "an exporter beside it");
+    assert!(set(&["corp/ledger"], &["bitnami/jmx-exporter"]).contains(told), "an exporter before it");
+    assert_eq!(set(&["memcached", "corp/metrics"], &[]), "", "the first container is the workload's own");
+    assert_eq!(set(&["memcached", "prom/memcached-exporter"], &[]), "");
+}
+
+#[test]
+fn a_script_of_ones_own_may_put_the_data_on_a_mount_that_lasts() {
+    let redis = |mounts: Value| {
+        found(json!({}), &[], &pod(json!({
+            "containers": [{"name": "c", "image": "redis:7", "command": ["/scripts/run.sh"], "ports": [{"containerPort": 6379}],
+                            "volumeMounts": mounts}],
+            "volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "scratch", "emptyDir": {}}]})))
+        .join("; ")
+    };
+    let both =
+        redis(json!([{"name": "scratch", "mountPath": "/data"}, {"name": "claim", "mountPath": "/kept"}]));
+    assert!(
+        both.starts_with("Warn") && both.contains("unless its script keeps them in /kept, which lasts"),
+        "{both}"
+    );
+    assert!(redis(json!([{"name": "scratch", "mountPath": "/data"}])).starts_with("Deny"), "nothing lasts");
+    assert_eq!(redis(json!([{"name": "claim", "mountPath": "/data"}])), "");
+}

@@ -1,6 +1,7 @@
 //! How the findings of durable-data name paths, and what lies beneath them.
 
 use super::asked::Asked;
+use crate::catalog::Origin;
 use crate::facts::{Mount, VolumeSource, WorkloadKind};
 use crate::model::{Brief, Durability, FieldPath, FsPath, beginning, shortened};
 use crate::storage::{Cover, DataPath, Place, Storage, Why, lasting_mounts};
@@ -36,7 +37,7 @@ pub(super) fn partial_mounts<'w, 'a>(
     storage: Storage<'w, 'a>,
 ) -> impl Iterator<Item = (&'w Mount<'a>, Cover<'w, 'a>)> {
     // Of data that lie somewhere, no mount covers a part.
-    let placed = data.why != Why::Called;
+    let placed = !matches!(data.why, Why::Called | Why::File { .. });
     let in_layer = placed && data.cover.mount.is_none() && data.hidden_by.is_none();
     let mounts = data.container.mounts.get(..if in_layer { data.container.mounts.len() } else { 0 });
     let beneath = mounts.unwrap_or_default().iter().filter(|mount| data.path.covers(&mount.path));
@@ -96,10 +97,26 @@ pub(super) fn lies(cover: &Cover<'_, '_>) -> String {
 
 /// The field that puts the data where it lies.
 pub(super) fn field(pod: &FieldPath, data: &DataPath<'_, '_>) -> FieldPath {
+    if let Why::File { origin, .. } = data.why
+        && let Some(field) = field_of(&data.container.path(pod), origin)
+    {
+        return field;
+    }
     match data.cover.place {
         Place::WritableLayer | Place::Missing => data.container.path(pod).key("image"),
         Place::Volume(volume) => volume.source_path(pod),
         Place::Template(template) => template.path(),
+    }
+}
+
+/// The field of a container that something stands in.
+pub(super) fn field_of(container: &FieldPath, origin: Origin) -> Option<FieldPath> {
+    match origin {
+        Origin::Command { index } => Some(container.key("command").index(index)),
+        Origin::Args { index } => Some(container.key("args").index(index)),
+        Origin::Env { index } => index.map(|index| container.key("env").index(index)),
+        Origin::EnvFrom { index } => Some(container.key("envFrom").index(index)),
+        Origin::Mount { index } => index.map(|index| container.key("volumeMounts").index(index)),
     }
 }
 
@@ -199,6 +216,16 @@ pub(super) fn owner(data: &DataPath<'_, '_>, alike: &[&DataPath<'_, '_>]) -> Str
         }
         Why::Named => format!("{path}, where data lies by its name"),
         Why::Called => "the data of an image that is called like a database".to_owned(),
+        Why::File { by, .. } => {
+            let by = beginning(by, SHOWN);
+            match data.doubts.place {
+                Some(_) => {
+                    let file = path.trim_start_matches('/');
+                    format!("{by} names the database {file} in the image's working directory")
+                }
+                None => format!("{by} names the database {path}"),
+            }
+        }
         Why::Policy | Why::StatefulSet => format!("the policy calls {path} data"),
     }
 }
