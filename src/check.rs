@@ -1,7 +1,6 @@
 //! The dry run: manifests in, the verdict that a cluster would give out, each finding at its line. Pure.
 
 mod applied;
-mod asking;
 mod cases;
 mod comments;
 mod fix;
@@ -9,7 +8,9 @@ mod manifest;
 mod misnamed;
 mod misspelt;
 mod not_judged;
+mod parallel;
 mod reading;
+mod relying;
 mod repeats;
 mod said;
 mod since;
@@ -22,7 +23,7 @@ mod variables;
 
 use crate::admission;
 use crate::engine::Engine;
-use crate::facts::{Facts, FactsFault};
+use crate::facts::{Facts, FactsFault, Parts};
 use crate::lookup::{Lookup, MapLookup};
 use crate::model::ObjectRef;
 use crate::policy::PolicySet;
@@ -36,10 +37,9 @@ use manifest::text;
 pub use manifest::{Manifest, manifests};
 use reading::MOST_TOLD;
 pub(crate) use reading::read_faults;
-use repeats::Repeats;
-use said::{Said, Sort};
+use repeats::{Repeats, Seen};
+use said::{Judgement, Said, Sort};
 use serde_json::Value;
-use std::panic::resume_unwind;
 use std::sync::Arc;
 use update::Before;
 
@@ -47,10 +47,12 @@ pub use applied::{Applied, AppliedException, AppliedObject, AppliedRule};
 pub use cases::{Directives, Outcome};
 pub use comments::excuse_by_comments;
 pub use not_judged::{NotJudged, ObjectKind, Tally, What};
+pub(crate) use parallel::{SMALL_OBJECTS, few_texts, in_parallel, take_in_parallel};
 pub use since::keep_changed;
 pub use state::every_kind;
 pub(crate) use state::kinds;
-pub use stream::{Again, Stream};
+pub use stream::Stream;
+pub(crate) use stream::changed;
 pub use summary::{Summary, effective};
 
 /// A text and its documents. A copy is cheap: the documents are shared.
@@ -69,13 +71,14 @@ pub struct Input {
     pub folder: usize,
     /// Where it is a part of a longer text: the input that is the first part of it, by index.
     pub part_of: Option<usize>,
-    documents: Arc<Vec<Result<Document, SourceError>>>,
+    /// None where they were let go.
+    documents: Option<Arc<Vec<Result<Document, SourceError>>>>,
 }
 
 impl Input {
     /// Reads the documents of a text.
     pub fn new(source: Source, named: bool) -> Self {
-        let documents = Arc::new(parse(&source.text));
+        let documents = Some(Arc::new(parse(&source.text)));
         Self { source, named, patch: false, rendered: None, folder: 0, part_of: None, documents }
     }
 
@@ -84,7 +87,7 @@ impl Input {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::new(Source::new(name, text), named),
             Err(_) => {
-                let documents = Arc::new(crate::source::parse_bytes(bytes));
+                let documents = Some(Arc::new(crate::source::parse_bytes(bytes)));
                 let source = Source::new(name, String::from_utf8_lossy(bytes));
                 Self { source, named, patch: false, rendered: None, folder: 0, part_of: None, documents }
             }
@@ -101,23 +104,13 @@ impl Input {
     /// The same with what is to be shown of its text, and without its documents.
     #[must_use]
     fn shown(&self, source: Source) -> Self {
-        Self { source, rendered: self.rendered.clone(), documents: Arc::default(), ..*self }
+        Self { source, rendered: self.rendered.clone(), documents: None, ..*self }
     }
 
     /// Reads what a template or folder was rendered to. It is called by that origin, and its lines are its own.
     pub fn from_rendered(origin: &str, bytes: &[u8]) -> Self {
         let name = format!("{origin} (rendered)");
         Self { rendered: Some(origin.to_owned()), ..Self::from_bytes(&name, bytes, false) }
-    }
-
-    /// The same without its documents, to be read again.
-    fn unread(self) -> Self {
-        Self { documents: Arc::default(), ..self }
-    }
-
-    /// Reads the documents once more.
-    fn read_again(&self) -> Self {
-        Self { documents: Arc::new(parse(&self.source.text)), ..self.clone() }
     }
 
     /// What is known of another one that is the same file.
@@ -136,17 +129,25 @@ impl Input {
     /// Reads many texts at once, on all cores, and returns them in their order. Each is its name, its bytes and
     /// whether it was named by the user.
     pub fn read_all(texts: &[(String, Vec<u8>, bool)]) -> Vec<Self> {
-        in_parallel(texts, |(name, bytes, named)| Self::from_bytes(name, bytes, *named))
+        let bytes = texts.iter().map(|(_, bytes, _)| bytes.len()).sum();
+        in_parallel(texts, few_texts(texts.len(), bytes), |(name, bytes, named)| {
+            Self::from_bytes(name, bytes, *named)
+        })
     }
 
     /// The documents, as far as they could be read.
     pub fn documents(&self) -> impl Iterator<Item = &Document> {
-        self.documents.iter().filter_map(|document| document.as_ref().ok())
+        self.read().iter().filter_map(|document| document.as_ref().ok())
     }
 
     /// What could not be read.
     pub fn errors(&self) -> impl Iterator<Item = &SourceError> {
-        self.documents.iter().filter_map(|document| document.as_ref().err())
+        self.read().iter().filter_map(|document| document.as_ref().err())
+    }
+
+    /// All documents, as far as they are there.
+    fn read(&self) -> &[Result<Document, SourceError>] {
+        self.documents.as_ref().map_or(&[], |documents| documents)
     }
 }
 
@@ -281,30 +282,6 @@ impl Report<'_> {
 /// What stands further from a finding than so many bytes is shown by itself.
 pub(crate) const FAR: usize = 4_000;
 
-/// Works on every item, a share of them on each core; the results stand in the order of the items.
-pub(crate) fn in_parallel<'t, T: Sync, R: Send>(items: &'t [T], work: impl Fn(&'t T) -> R + Sync) -> Vec<R> {
-    // A thread costs about as much as judging this many small objects.
-    const WORTH_A_THREAD: usize = 64;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let shares = cores.min(items.len() / WORTH_A_THREAD).max(1);
-    if shares == 1 {
-        return items.iter().map(work).collect();
-    }
-    let work = &work;
-    std::thread::scope(|scope| {
-        let start = |share| scope.spawn(move || items_of(share, work));
-        let threads: Vec<_> = items.chunks(items.len().div_ceil(shares)).map(start).collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
-            .collect()
-    })
-}
-
-fn items_of<'t, T, R>(share: &'t [T], work: &impl Fn(&'t T) -> R) -> Vec<R> {
-    share.iter().map(work).collect()
-}
-
 /// What a run is about, besides the inputs.
 pub struct Run<'r> {
     /// The policies.
@@ -357,34 +334,52 @@ impl Run<'_> {
         let before = Before::of(old, self.namespace);
         before.unmatched(&manifests).into_iter().for_each(|notice| said.notice(Sort::Unmatched, notice));
         let mut repeats = Repeats::default();
-        repeats.add(&manifests, inputs, 0, self.namespace);
+        let seen = in_parallel(&manifests, SMALL_OBJECTS, |manifest| {
+            let object = Facts::identify(&*manifest.value, Some(self.namespace));
+            inputs.get(manifest.input).and_then(|input| Seen::of(manifest, &object, input))
+        });
+        for (manifest, seen) in manifests.iter().zip(seen) {
+            seen.into_iter().for_each(|seen| repeats.add(manifest, seen, 0, self.namespace));
+        }
         repeats.notices(inputs).for_each(|notice| said.notice(Sort::Repeats, notice));
-        let verdicts = in_parallel(&manifests, |manifest| self.verdict(manifest, &engine, &before));
+        let judgements = in_parallel(&manifests, SMALL_OBJECTS, |manifest| {
+            Judgement::of(manifest, self.verdict(manifest, None, &engine, &before))
+        });
         if self.complete {
             state::missing(lookup).into_iter().for_each(|notice| said.notice(Sort::State, notice));
         }
         let mut tally = Tally::default();
         let mut judged = Vec::new();
-        for (nth, (manifest, verdict)) in manifests.into_iter().zip(verdicts).enumerate() {
-            if self.conclude((nth, &manifest), verdict, inputs, &mut said, &mut tally) {
+        for (nth, (manifest, judgement)) in manifests.into_iter().zip(judgements).enumerate() {
+            if self.conclude((nth, &manifest), judgement, inputs, &mut said, &mut tally) {
                 judged.push(manifest);
             }
         }
         Report { manifests: judged, ..said.report(inputs, &tally) }
     }
 
-    /// The verdict on one object; none on what is no object, or a part of one.
+    /// The verdict on one object; none on what is no object, or a part of one. `read` are its parts, where they are at hand.
     fn verdict(
         &self,
         manifest: &Manifest<'_>,
+        read: Option<Result<Parts<'_>, FactsFault>>,
         engine: &Engine<'_>,
         before: &Before<'_>,
     ) -> Option<Result<Verdict, Unread>> {
         if manifest.review {
             return Some(judge_review(manifest, engine));
         }
+        if manifest.patch || !manifest.is_object() {
+            return None;
+        }
         let review = before.change(self.review(&manifest.value));
-        (manifest.is_object() && !manifest.patch).then(|| engine.judge(&review).map_err(Unread::Field))
+        let verdict = match read {
+            Some(parts) => {
+                parts.and_then(|parts| engine.judge_parts(&review, &engine.compared(&review, parts)))
+            }
+            None => engine.judge(&review),
+        };
+        Some(verdict.map_err(Unread::Field))
     }
 
     /// Adds what is said of no object: faults of the context, exceptions that end, policies that ask who makes a change.

@@ -44,11 +44,15 @@ impl Engine<'_> {
         if !writes(review) {
             return Ok(Verdict::default());
         }
-        let parts = self.parts(review)?;
-        let overlooked = self.overlooks(review, &parts);
+        self.judge_parts(review, &self.parts(review)?)
+    }
+
+    /// The same of an object that is made or changed, whose parts were read before.
+    pub(crate) fn judge_parts(&self, review: &Review<'_>, parts: &Parts<'_>) -> Result<Verdict, FactsFault> {
+        let overlooked = self.overlooks(review, parts);
         let patch = self.changes(review, &parts.first);
         let (findings, _) = if patch.is_empty() {
-            self.all_findings(review, &parts)
+            self.all_findings(review, parts)
         } else {
             let changed = Review { object: patch.current(), ..*review };
             let parts = self.parts(&changed)?;
@@ -109,15 +113,19 @@ impl Engine<'_> {
 
     /// The object, and the pod templates of a custom resource.
     fn parts<'r>(&'r self, review: &Review<'r>) -> Result<Parts<'r>, FactsFault> {
-        let kinds = self.policies.catalog().kinds();
-        let mut parts = Facts::read_all(review.object, review.namespace, kinds)?;
+        let parts = Facts::read_all(review.object, review.namespace, self.policies.catalog().kinds())?;
+        Ok(self.compared(review, parts))
+    }
+
+    /// The parts of an object, which know what a custom resource said before it was changed.
+    pub(crate) fn compared<'p>(&self, review: &Review<'_>, mut parts: Parts<'p>) -> Parts<'p> {
         if let (Subject::Custom(_), Operation::Update, Some(old)) =
             (&parts.first.subject, review.operation, review.old)
-            && let Ok(old) = Facts::read_all(old, review.namespace, kinds)
+            && let Ok(old) = Facts::read_all(old, review.namespace, self.policies.catalog().kinds())
         {
             parts.compare(&old);
         }
-        Ok(parts)
+        parts
     }
 
     /// What the rules that read replicas find in a workload that is scaled up, as `validate` would if the workload itself

@@ -39,7 +39,8 @@ impl LookupKind {
         }
     }
 
-    fn bit(self) -> u8 {
+    /// A bit of its own among those of all kinds.
+    pub(crate) fn bit(self) -> u8 {
         1 << self as u8
     }
 }
@@ -193,6 +194,21 @@ impl MapLookup {
         self.is_state = true;
     }
 
+    /// Whether the maps hold every object of a kind. Unlike [`Lookup::knows_all`] this counts as no question.
+    pub(crate) fn holds_all(&self, kind: LookupKind) -> bool {
+        self.known & kind.bit() != 0
+    }
+
+    /// Whether the maps hold a cluster's state, which may leave kinds out.
+    pub(crate) fn is_state(&self) -> bool {
+        self.is_state
+    }
+
+    /// Says that somebody asked for these kinds, a [`bit`](LookupKind::bit) each, of which not every object is known.
+    pub(crate) fn miss(&self, kinds: u8) {
+        self.asked.fetch_or(kinds, Relaxed);
+    }
+
     /// The kinds that made a difference so far because not every object of them is known.
     pub fn missed(&self) -> impl Iterator<Item = LookupKind> + use<> {
         let asked = self.asked.load(Relaxed);
@@ -283,9 +299,9 @@ impl MapLookup {
 
 impl Lookup for MapLookup {
     fn knows_all(&self, kind: LookupKind) -> bool {
-        let known = self.known & kind.bit() != 0;
+        let known = self.holds_all(kind);
         if !known {
-            self.asked.fetch_or(kind.bit(), Relaxed);
+            self.miss(kind.bit());
         }
         known
     }

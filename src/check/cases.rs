@@ -161,14 +161,7 @@ mod tests {
         let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
                             "spec": {"rules": [{"claimSize": {"max": "2Gi"}}, {"defaultClass": {"name": "fast"}}]}});
         let policies = PolicySet::build(vec![load(&policy).unwrap()]).unwrap();
-        let run = Run {
-            policies: &policies,
-            context: &[],
-            complete: false,
-            namespace: "default",
-            today: date(2026, 11, 23),
-            requester: None,
-        };
+        let run = Run::new(&policies, date(2026, 11, 23));
         let claim = |size: &str| {
             format!(
                 "{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: c}}, spec: {{resources: {{requests: {{storage: {size}}}}}}}}}"

@@ -26,6 +26,8 @@ pub enum What {
     Kustomization,
     /// A file or folder that the repository or the user leaves out.
     Ignored,
+    /// A folder whose name begins with a dot.
+    Hidden,
     /// Patches of kustomizations: parts of objects.
     Patch,
     /// Objects in a namespace that no policy is about.
@@ -52,7 +54,7 @@ pub struct ObjectKind {
 impl What {
     /// Whether these are objects among the documents, and no folders or files.
     pub fn is_object(&self) -> bool {
-        !matches!(self, Self::Chart | Self::Kustomization | Self::Ignored | Self::Unread(_))
+        !matches!(self, Self::Chart | Self::Kustomization | Self::Ignored | Self::Hidden | Self::Unread(_))
     }
 }
 
@@ -70,6 +72,14 @@ pub struct Tally(BTreeMap<What, NotJudged>);
 impl Tally {
     /// Counts one more. `place` is asked for only where it is told.
     pub fn add(&mut self, what: What, place: impl FnOnce() -> String) {
+        let entry = self.entry(what);
+        entry.count += 1;
+        if entry.places.len() < MOST_PLACES {
+            entry.places.push(place());
+        }
+    }
+
+    fn entry(&mut self, what: What) -> &mut NotJudged {
         let known = self.0.len();
         let what = match what {
             What::Kind(_) | What::Source(_) if known >= MOST_KINDS && !self.0.contains_key(&what) => {
@@ -77,16 +87,12 @@ impl Tally {
             }
             what => what,
         };
-        let entry = self.0.entry(what).or_insert_with_key(|what| NotJudged {
+        self.0.entry(what).or_insert_with_key(|what| NotJudged {
             reason: reason(what),
             what: what.clone(),
             count: 0,
             places: Vec::new(),
-        });
-        entry.count += 1;
-        if entry.places.len() < MOST_PLACES {
-            entry.places.push(place());
-        }
+        })
     }
 
     /// Counts an object of a kind that is not judged. `known` has the versions of a custom resource that are.
@@ -111,6 +117,19 @@ impl Tally {
         self.add(if makes { What::Source(kind) } else { What::Kind(kind) }, place);
     }
 
+    /// Adds what was counted elsewhere.
+    pub(super) fn append(&mut self, other: Self) {
+        for (what, NotJudged { count, places, reason, .. }) in other.0 {
+            let entry = self.entry(what);
+            entry.count += count;
+            let room = MOST_PLACES.saturating_sub(entry.places.len());
+            entry.places.extend(places.into_iter().take(room));
+            if entry.what != What::MoreKinds {
+                entry.reason = reason;
+            }
+        }
+    }
+
     /// All that was counted, in the order of the report.
     pub fn entries(&self) -> impl Iterator<Item = NotJudged> + '_ {
         self.0.values().cloned()
@@ -125,6 +144,7 @@ fn reason(what: &What) -> String {
              `kustomize build FOLDER | volgate check -` judges what comes out"
         }
         What::Ignored => "left out by .gitignore, .volgateignore or --exclude: name it to have it judged",
+        What::Hidden => "names that begin with a dot are passed over: name the folder to have it judged",
         What::Patch => "a patch is part of an object: build its kustomization to have the whole judged",
         What::Namespace(_) => "no policy is about this namespace, so that the cluster can always start",
         What::Source(kind) => return maker(kind).unwrap_or(HOLDS_STORAGE).to_owned(),
@@ -235,5 +255,27 @@ mod tests {
         let all: Vec<_> = tally.entries().collect();
         assert_eq!(all.len(), MOST_KINDS + 1);
         assert_eq!(all.last().map(|last| (&last.what, last.count)), Some((&What::MoreKinds, 50)));
+    }
+
+    #[test]
+    fn what_was_counted_apart_is_added() {
+        let count = |kinds: std::ops::Range<usize>, place: &str| {
+            let mut tally = Tally::default();
+            for kind in kinds {
+                let object = json!({"apiVersion": "v1", "kind": format!("K{kind}")});
+                tally.add_kind(&object, |_, _| Vec::new(), || place.to_owned());
+            }
+            tally
+        };
+        let mut all = count(0..2, "a");
+        all.append(count(1..MOST_KINDS + 5, "b"));
+        let entries: Vec<_> = all.entries().collect();
+        let places = |kind: &str| {
+            let is_it = |entry: &&NotJudged| matches!(&entry.what, What::Kind(known) if known.kind == kind);
+            entries.iter().find(is_it).map(|entry| (entry.count, entry.places.join(" ")))
+        };
+        assert_eq!(places("K0"), Some((1, "a".to_owned())));
+        assert_eq!(places("K1"), Some((2, "a b".to_owned())));
+        assert_eq!(entries.last().map(|last| (&last.what, last.count)), Some((&What::MoreKinds, 5)));
     }
 }

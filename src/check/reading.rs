@@ -19,7 +19,7 @@ pub(crate) fn read_faults(inputs: &[Input], report: &mut Report<'_>) {
 
 /// The same of one of them.
 pub(super) fn read(index: usize, input: &Input, said: &mut Said) {
-    if input.named && input.documents.is_empty() && input.part_of.is_none() {
+    if input.named && input.read().is_empty() && input.part_of.is_none() {
         let name = &input.source.name;
         // A template that renders to nothing leaves its comments. Nothing at all, as the output of a command that
         // failed, must not look like a clean bill.

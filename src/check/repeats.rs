@@ -27,6 +27,40 @@ struct First {
     content: u64,
 }
 
+/// An object as far as it can be told from others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    key: (u64, u64),
+    content: u64,
+    line: usize,
+}
+
+impl Seen {
+    /// What is remembered of an object of that name; nothing of what may be there twice.
+    pub(super) fn of(manifest: &Manifest<'_>, object: &ObjectRef, input: &Input) -> Option<Self> {
+        // Generated names differ, and variables stand for what is not known.
+        if manifest.patch
+            || object.name.is_empty()
+            || object.name.ends_with('*')
+            || object.name.contains("${")
+            || (!Facts::reads(&object.api_version, &object.kind)
+                && !matches!(object.kind.as_str(), "ConfigMap" | "Secret"))
+        {
+            return None;
+        }
+        // One object, whatever version it is written in.
+        let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
+        let key = (input.folder, group, &object.kind, &object.namespace, &object.name);
+        let line = input.source.position(manifest.spot(&name()).start).line;
+        Some(Self { key: (digest(&key), digest(&(key, "again"))), content: digest(&*manifest.value), line })
+    }
+}
+
+/// The field with an object's name.
+fn name() -> FieldPath {
+    FieldPath::root().key("metadata").key("name")
+}
+
 /// An object that was met before.
 #[derive(Debug)]
 struct Again {
@@ -37,47 +71,26 @@ struct Again {
 }
 
 impl Repeats {
-    /// Goes through further objects. The first of the inputs is the one of that number in the run.
-    pub(super) fn add(&mut self, manifests: &[Manifest<'_>], inputs: &[Input], base: usize, namespace: &str) {
-        let name = FieldPath::root().key("metadata").key("name");
-        for manifest in manifests {
-            let Some(input) = inputs.get(manifest.input).filter(|_| !manifest.patch) else { continue };
-            let object = Facts::identify(&*manifest.value, Some(namespace));
-            // Generated names differ, and variables stand for what is not known.
-            if object.name.is_empty() || object.name.ends_with('*') || object.name.contains("${") {
-                continue;
-            }
-            if !Facts::reads(&object.api_version, &object.kind)
-                && !matches!(object.kind.as_str(), "ConfigMap" | "Secret")
-            {
-                continue;
-            }
-            // One object, whatever version it is written in.
-            let group = object.api_version.split_once('/').map_or("", |(group, _)| group);
-            let key = (input.folder, group, &object.kind, &object.namespace, &object.name);
-            let key = (digest(&key), digest(&(key, "again")));
-            let content = digest(&*manifest.value);
-            match self.first.entry(key) {
-                Entry::Occupied(known) => {
-                    self.count += 1;
-                    if self.found.len() < MOST {
-                        let first = *known.get();
-                        let Spot { start, end, .. } = manifest.spot(&name);
-                        self.found.push(Again {
-                            first,
-                            spot: Spot { input: base + manifest.input, start, end },
-                            object,
-                            is_same: first.content == content,
-                        });
-                    }
+    /// Remembers a further object. The first input of its portion is the one of that number in the run.
+    pub(super) fn add(&mut self, manifest: &Manifest<'_>, seen: Seen, base: usize, namespace: &str) {
+        let Seen { key, content, line } = seen;
+        let input = base + manifest.input;
+        match self.first.entry(key) {
+            Entry::Occupied(known) => {
+                self.count += 1;
+                if self.found.len() < MOST {
+                    let first = *known.get();
+                    let spot = Spot { input, ..manifest.spot(&name()) };
+                    let object = Facts::identify(&*manifest.value, Some(namespace));
+                    self.found.push(Again { first, spot, object, is_same: first.content == content });
                 }
-                Entry::Vacant(free) => {
-                    let line = input.source.position(manifest.spot(&name).start).line;
-                    free.insert(First { input: base + manifest.input, line, content });
-                }
+            }
+            Entry::Vacant(free) => {
+                free.insert(First { input, line, content });
             }
         }
     }
+
     /// The inputs of the objects that are told.
     pub(super) fn told(&self) -> impl Iterator<Item = usize> + '_ {
         self.found.iter().map(|again| again.spot.input)

@@ -130,12 +130,37 @@ impl Said {
     }
 }
 
+/// What came of one object.
+pub(super) struct Judgement {
+    /// None on what is no object, or a part of one.
+    verdict: Option<Result<Verdict, Unread>>,
+    /// What is wrong with its kind.
+    misnamed: Option<Fault>,
+    /// What is odd about it.
+    doubts: Vec<Notice>,
+}
+
+impl Judgement {
+    /// Looks for what else there is to say of an object that was judged.
+    pub(super) fn of(manifest: &Manifest<'_>, verdict: Option<Result<Verdict, Unread>>) -> Self {
+        let is_whole = !manifest.patch;
+        let misnamed = (is_whole && !manifest.review).then(|| misnamed::fault(manifest)).flatten();
+        let is_judged = match &verdict {
+            Some(Ok(verdict)) => verdict.overlooked.is_none(),
+            Some(Err(_)) => true,
+            None => false,
+        };
+        let is_told = is_whole && misnamed.is_none() && is_judged;
+        Self { doubts: if is_told { manifest.doubts() } else { Vec::new() }, verdict, misnamed }
+    }
+}
+
 impl Run<'_> {
     /// Adds what came of one object, the `nth` of its input. Whether it was judged.
     pub(super) fn conclude(
         &self,
         (nth, manifest): (usize, &Manifest<'_>),
-        verdict: Option<Result<Verdict, Unread>>,
+        Judgement { verdict, misnamed, doubts }: Judgement,
         inputs: &[Input],
         said: &mut Said,
         tally: &mut Tally,
@@ -144,10 +169,11 @@ impl Run<'_> {
             tally.add(What::Patch, || manifest.place(inputs));
             return false;
         }
-        if let Some(fault) = misnamed::fault(manifest).filter(|_| !manifest.review) {
+        if let Some(fault) = misnamed {
             said.fault(Sort::Object, fault);
             return false;
         }
+        doubts.into_iter().for_each(|doubt| said.notice(Sort::Object, doubt));
         match verdict {
             Some(Ok(Verdict { overlooked: Some(Overlooked::Kind), .. })) => {
                 let shown = if manifest.review { &manifest.document.value } else { &*manifest.value };
@@ -185,7 +211,6 @@ impl Run<'_> {
         inputs: &[Input],
         said: &mut Said,
     ) -> bool {
-        manifest.doubts().into_iter().for_each(|doubt| said.notice(Sort::Object, doubt));
         let root = manifest.spot(&FieldPath::root());
         match verdict {
             Ok(verdict) => {

@@ -1,53 +1,72 @@
 //! Judges texts one portion after another, so that a run needs no more memory than its findings and what objects have to know of
-//! each other. A verdict that asks for no other object is final at once. The others wait until all texts were read, and their
-//! texts are read again then.
+//! each other. Each object is judged as soon as its portion is read, by what is known until then. In the end only texts are read
+//! and judged once more whose objects asked for something that became known, or changed, after that.
 
-use super::asking::Asking;
 use super::comments::{add_notices, excuse_in};
-use super::said::{Said, Sort};
+use super::relying::{Asked, Known};
+use super::said::{Judgement, Said, Sort};
 use super::update::Before;
 use super::{
-    FAR, Fault, Input, Manifest, Notice, Repeats, Report, Run, Spot, Tally, in_parallel, manifests, reading,
-    state,
+    FAR, Fault, Input, Manifest, Notice, Repeats, Report, Run, SMALL_OBJECTS, Seen, Spot, Tally, few_texts,
+    in_parallel, manifests, reading, state, take_in_parallel,
 };
 use crate::engine::Engine;
-use crate::facts::Facts;
-use crate::lookup::MapLookup;
+use crate::facts::{Facts, FactsFault, Parts};
+use crate::model::ObjectRef;
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::mem::take;
 use std::ops::Range;
 
-/// How much text of those that wait is kept with its documents, in bytes: it need not be read again.
-const MOST_WAITING: usize = 2 << 20;
-/// How much text is judged at once where it is read again, in bytes.
+/// How much text is judged at once where it is judged once more, in bytes.
 const PORTION: usize = 1 << 20;
-
-/// How a text is read again.
-#[derive(Debug, Clone)]
-pub enum Again<F> {
-    /// It cannot be, as what came in by stdin: it is kept.
-    Kept,
-    /// From there.
-    From(F),
-}
 
 /// A text with objects whose verdicts depend on others.
 struct Waiting<F> {
     /// Which input, by index.
     input: usize,
-    /// Which of its objects, in their order.
-    objects: Vec<usize>,
-    /// What was said of the others.
-    said: Said,
-    text: Text<F>,
+    /// What its verdicts rest on.
+    asked: Asked,
+    /// What came of it, or why it could not be judged once more.
+    outcome: Result<Outcome, Fault>,
+    /// Where it can be read again.
+    from: F,
+    digest: u64,
     bytes: usize,
 }
 
-enum Text<F> {
-    Read(Input),
-    Unread(Input),
-    Elsewhere(F),
+/// What came of one text.
+#[derive(Default)]
+struct Outcome {
+    said: Said,
+    /// What was not judged, of the objects that depend on others.
+    tally: Tally,
+    /// The notices of its comments; none where no comment is meant for volgate.
+    of_comments: Option<Vec<Notice>>,
 }
+
+/// The same before its comments are read, and with all places in the whole text.
+#[derive(Default)]
+struct Judged {
+    said: Said,
+    tally: Tally,
+    asked: Asked,
+}
+
+/// A claim that was learnt, for the end.
+struct Claim {
+    /// The digest of its namespace and name.
+    key: u64,
+    /// What mutation asked of other objects.
+    asked: Asked,
+    /// The claim as JSON, where that depends on others.
+    text: Option<String>,
+}
+
+/// What was read of an object: its parts, and what it is remembered by.
+type Read<'m> = (Option<Result<Parts<'m>, FactsFault>>, Option<Seen>);
 
 /// A run over texts that come one after another.
 pub struct Stream<'r, F> {
@@ -55,9 +74,8 @@ pub struct Stream<'r, F> {
     before: Before<'r>,
     /// Whether comments in the files excuse findings.
     comments: bool,
-    lookup: MapLookup,
-    /// The claims as JSON, to be looked up as mutation leaves them.
-    claims: Vec<String>,
+    known: Known,
+    claims: Vec<Claim>,
     repeats: Repeats,
     tally: Tally,
     said: Said,
@@ -67,11 +85,9 @@ pub struct Stream<'r, F> {
     /// The inputs that are kept as they are.
     whole: HashSet<usize>,
     waiting: Vec<Waiting<F>>,
-    /// How much more text of those that wait may be kept with its documents, in bytes.
-    room: usize,
 }
 
-impl<'r, F: Sync> Stream<'r, F> {
+impl<'r, F: Send + Sync> Stream<'r, F> {
     /// A run that has read nothing yet. `old` has the objects before an update.
     pub fn new(run: &'r Run<'r>, old: &'r [Input], comments: bool) -> Self {
         let mut said = Said::default();
@@ -80,7 +96,7 @@ impl<'r, F: Sync> Stream<'r, F> {
             run,
             before: Before::of(old, run.namespace),
             comments,
-            lookup: run.lookup_of_context(),
+            known: Known::new(run.lookup_of_context()),
             claims: Vec::new(),
             repeats: Repeats::default(),
             tally: Tally::default(),
@@ -89,14 +105,7 @@ impl<'r, F: Sync> Stream<'r, F> {
             inputs: Vec::new(),
             whole: HashSet::new(),
             waiting: Vec::new(),
-            room: MOST_WAITING,
         }
-    }
-
-    /// The same that keeps at most so many bytes of text for objects that depend on others.
-    #[must_use]
-    pub fn with_room(self, room: usize) -> Self {
-        Self { room, ..self }
     }
 
     /// How many texts it has read.
@@ -119,86 +128,121 @@ impl<'r, F: Sync> Stream<'r, F> {
         self.inputs.iter().any(|input| input.documents().next().is_some())
     }
 
-    /// Reads the objects of the next texts, and judges those that depend on no others. Texts with an object that is to be kept
-    /// stay whole.
-    pub fn add(&mut self, portion: Vec<(Input, Again<F>)>, is_kept: impl Fn(&Manifest<'_>) -> bool) {
-        let (inputs, again): (Vec<Input>, Vec<Again<F>>) = portion.into_iter().unzip();
+    /// Judges the objects of the next texts by what is known until now, these included. With each text comes where it can be read
+    /// again. Texts with an object that is to be kept stay whole.
+    pub fn add(&mut self, portion: Vec<(Input, F)>, is_kept: impl Fn(&Manifest<'_>) -> bool) {
+        let (inputs, from): (Vec<Input>, Vec<F>) = portion.into_iter().unzip();
         let base = self.inputs.len();
+        self.known.grow_older();
         let manifests = manifests(&inputs);
-        self.learn(&manifests);
-        self.repeats.add(&manifests, &inputs, base, self.run.namespace);
+        let run = self.run;
+        let read = in_parallel(&manifests, SMALL_OBJECTS, |manifest| run.read(manifest, &inputs));
+        for (manifest, (parts, seen)) in manifests.iter().zip(&read) {
+            if let Some(Ok(parts)) = parts
+                && parts.first.custom.is_none()
+            {
+                self.known.add(&parts.first);
+            }
+            if let Some(seen) = seen {
+                self.repeats.add(manifest, *seen, base, self.run.namespace);
+            }
+        }
         self.whole.extend(self.repeats.told());
-        let verdicts = in_parallel(&manifests, |manifest| {
-            let asking = Asking::default();
-            let engine = Engine { policies: self.run.policies, lookup: &asking, today: self.run.today };
-            let verdict = self.run.verdict(manifest, &engine, &self.before);
-            (verdict, asking.was_asked())
-        });
-        let mut all: Vec<(Said, Vec<usize>)> = Vec::new();
-        all.resize_with(inputs.len(), Default::default);
-        for (index, (input, (said, _))) in inputs.iter().zip(&mut all).enumerate() {
-            reading::read(index, input, said);
-        }
-        for notice in self.before.unmatched(&manifests) {
-            let input = notice.spot.as_ref().map_or(0, |spot| spot.input);
-            if let Some((said, _)) = all.get_mut(input) {
-                said.notice(Sort::Unmatched, notice);
-            }
-        }
-        let mut kept = HashSet::new();
-        for ((nth, manifest), (verdict, was_asked)) in numbered(&manifests).zip(verdicts) {
-            if is_kept(manifest) {
-                kept.insert(manifest.input);
-            }
-            let Some((said, waiting)) = all.get_mut(manifest.input) else { continue };
-            if was_asked {
-                waiting.push(nth);
-            } else {
-                self.run.conclude((nth, manifest), verdict, &inputs, said, &mut self.tally);
-            }
-        }
+        self.learn_claims(&manifests);
+        let parts = read.into_iter().map(|(parts, _)| parts).collect();
+        let mut tally = take(&mut self.tally);
+        let judged = self.judge(&inputs, &manifests, parts, &mut tally);
+        self.tally = tally;
+        let kept: HashSet<usize> =
+            manifests.iter().filter(|manifest| is_kept(manifest)).map(|manifest| manifest.input).collect();
         drop(manifests);
         self.whole.extend(kept.iter().map(|index| base + index));
-        for (index, ((input, again), (said, objects))) in inputs.into_iter().zip(again).zip(all).enumerate() {
-            let documents = kept.contains(&index).then(|| input.clone());
-            if objects.is_empty() {
-                let shown = self.complete(base + index, &input, said);
-                self.inputs.push(documents.unwrap_or(shown));
-            } else {
-                self.inputs.push(documents.unwrap_or_else(|| input.shown(input.source.only([]).0)));
-                self.wait(base + index, input, again, objects, said);
+        let few = few_texts(inputs.len(), inputs.iter().map(|input| input.source.text.len()).sum());
+        let texts = inputs.into_iter().zip(from).zip(judged).enumerate().collect();
+        let complete = take_in_parallel(texts, few, |(index, ((input, from), judged))| {
+            let Judged { said, tally, asked } = judged;
+            let (input_index, bytes) = (base + index, input.source.text.len());
+            let digest = if asked.is_final() { 0 } else { digest(&*input.source.text) };
+            let (outcome, shown) = self.complete(input_index, &input, said, tally);
+            let waiting = Waiting { input: input_index, asked, outcome: Ok(outcome), from, digest, bytes };
+            (if kept.contains(&index) { input } else { shown }, waiting)
+        });
+        for (shown, waiting) in complete {
+            self.inputs.push(shown);
+            match waiting.outcome {
+                Ok(outcome) if waiting.asked.is_final() => self.append(outcome),
+                outcome => self.waiting.push(Waiting { outcome, ..waiting }),
             }
         }
     }
 
-    /// Learns what others may have to know of the objects.
-    fn learn(&mut self, manifests: &[Manifest<'_>]) {
-        // What a review asks for does not exist yet.
-        let is_there = |manifest: &Manifest<'_>| !manifest.patch && !manifest.review;
-        let facts = in_parallel(manifests, |manifest| {
-            let facts = is_there(manifest).then(|| Facts::read(&*manifest.value, Some(self.run.namespace)));
-            facts.and_then(Result::ok)
+    /// Puts the claims in as mutation leaves them.
+    fn learn_claims(&mut self, manifests: &[Manifest<'_>]) {
+        for manifest in manifests.iter().filter(|manifest| is_there(manifest) && manifest.is_claim()) {
+            let id = Facts::identify(&*manifest.value, Some(self.run.namespace));
+            let asked = self.learn_mutated(&manifest.value);
+            let text = (!asked.is_final()).then(|| manifest.value.to_string());
+            self.claims.push(Claim { key: digest(&(id.namespace, id.name)), asked, text });
+        }
+    }
+
+    /// Puts one claim in as mutation leaves it; what that asked for.
+    fn learn_mutated(&mut self, claim: &Value) -> Asked {
+        let noting = self.known.noting();
+        let engine = Engine { policies: self.run.policies, lookup: &noting, today: self.run.today };
+        let changed = engine.patched_object(&self.run.review(claim));
+        let asked = noting.asked();
+        if let Ok(Some(changed)) = changed
+            && let Ok(facts) = Facts::read(&changed, Some(self.run.namespace))
+        {
+            self.known.add(&facts);
+        }
+        asked
+    }
+
+    /// Judges the objects of some texts; what came of each text. What is not judged of objects that depend on no others is counted
+    /// in `tally`.
+    fn judge<'m>(
+        &self,
+        inputs: &[Input],
+        manifests: &'m [Manifest<'m>],
+        parts: Vec<Option<Result<Parts<'m>, FactsFault>>>,
+        tally: &mut Tally,
+    ) -> Vec<Judged> {
+        let objects = manifests.iter().zip(parts).collect();
+        let judgements = take_in_parallel(objects, SMALL_OBJECTS, |(manifest, parts)| {
+            let noting = self.known.noting();
+            let engine = Engine { policies: self.run.policies, lookup: &noting, today: self.run.today };
+            let verdict = self.run.verdict(manifest, parts, &engine, &self.before);
+            (Judgement::of(manifest, verdict), noting.asked())
         });
-        facts.iter().flatten().for_each(|facts| self.lookup.add(facts));
-        let claims = manifests.iter().filter(|manifest| is_there(manifest) && manifest.is_claim());
-        self.claims.extend(claims.map(|manifest| manifest.value.to_string()));
-    }
-
-    fn wait(&mut self, index: usize, input: Input, again: Again<F>, objects: Vec<usize>, said: Said) {
-        let bytes = input.source.text.len();
-        let text = match again {
-            _ if bytes <= self.room => {
-                self.room -= bytes;
-                Text::Read(input)
+        let mut all: Vec<Judged> = Vec::new();
+        all.resize_with(inputs.len(), Judged::default);
+        for (index, (input, judged)) in inputs.iter().zip(&mut all).enumerate() {
+            reading::read(index, input, &mut judged.said);
+        }
+        for notice in self.before.unmatched(manifests) {
+            let input = notice.spot.as_ref().map_or(0, |spot| spot.input);
+            if let Some(judged) = all.get_mut(input) {
+                judged.said.notice(Sort::Unmatched, notice);
             }
-            Again::Kept => Text::Unread(input.unread()),
-            Again::From(from) => Text::Elsewhere(from),
-        };
-        self.waiting.push(Waiting { input: index, objects, said, text, bytes });
+        }
+        for ((nth, manifest), (judgement, asked)) in numbered(manifests).zip(judgements) {
+            let Some(judged) = all.get_mut(manifest.input) else { continue };
+            let Judged { said, tally: of_text, asked: of_others } = judged;
+            if asked.is_final() {
+                self.known.count(&asked);
+                self.run.conclude((nth, manifest), judgement, inputs, said, tally);
+            } else {
+                *of_others = take(of_others).and(asked);
+                self.run.conclude((nth, manifest), judgement, inputs, said, of_text);
+            }
+        }
+        all
     }
 
-    /// Adds what was said of one text, of which nothing is left to be judged. What is to be shown of it comes back.
-    fn complete(&mut self, index: usize, input: &Input, mut said: Said) -> Input {
+    /// Puts together what came of one text, and cuts the text to what is to be shown of it.
+    fn complete(&self, index: usize, input: &Input, mut said: Said, tally: Tally) -> (Outcome, Input) {
         said.spots().for_each(|spot| spot.input = index);
         said.objects.iter_mut().for_each(|object| object.input = index);
         said.faults.iter_mut().for_each(|(_, input, _)| *input = index);
@@ -217,36 +261,53 @@ impl<'r, F: Sync> Stream<'r, F> {
                 of_comments.iter_mut().flatten().filter_map(|notice: &mut Notice| notice.spot.as_mut());
             shorten(input, &mut said, comments)
         };
+        (Outcome { said, tally, of_comments }, shown)
+    }
+
+    /// Adds what came of one text, of which nothing is left to be judged.
+    fn append(&mut self, outcome: Outcome) {
+        let Outcome { said, tally, of_comments } = outcome;
+        self.tally.append(tally);
         if let Some(notices) = of_comments {
             self.of_comments.get_or_insert_default().extend(notices);
         }
         self.said.append(said);
-        shown
     }
 
-    /// Judges what had to wait, and puts the report together. `read` reads a text once more: it must be what it was.
+    /// Judges once more what rests on something that changed, and puts the report together. `read` reads a text once more: it must
+    /// be what it was.
     pub fn finish(
         mut self,
-        read: impl Fn(&F) -> Result<Input, Fault> + Sync,
+        read: impl Fn(&F) -> Result<Input, Fault> + Sync + Send,
     ) -> (Report<'static>, Vec<Input>) {
-        for claim in std::mem::take(&mut self.claims) {
-            // It was written by this run.
-            if let Ok(claim) = serde_json::from_str::<Value>(&claim) {
-                self.run.add_as_mutated(&claim, &mut self.lookup);
-            }
-        }
-        let mut waiting = std::mem::take(&mut self.waiting).into_iter().peekable();
-        while waiting.peek().is_some() {
-            let mut portion = Vec::new();
+        self.known.grow_older();
+        self.settle_claims();
+        let mut waiting = take(&mut self.waiting);
+        let mut changed: Vec<&mut Waiting<F>> =
+            waiting.iter_mut().filter(|waiting| self.known.has_changed(&waiting.asked)).collect();
+        while !changed.is_empty() {
             let mut bytes = 0;
-            while let Some(next) = waiting.next_if(|_| bytes < PORTION) {
-                bytes += next.bytes;
-                portion.push(next);
+            let is_enough = |waiting: &&mut Waiting<F>| {
+                let is_enough = bytes >= PORTION;
+                bytes += waiting.bytes;
+                is_enough
+            };
+            let end = changed.iter().position(is_enough).unwrap_or(changed.len());
+            let rest = changed.split_off(end);
+            self.judge_again(changed, &read);
+            changed = rest;
+        }
+        for Waiting { input, asked, outcome, .. } in waiting {
+            match outcome {
+                Ok(outcome) => {
+                    self.known.count(&asked);
+                    self.append(outcome);
+                }
+                Err(fault) => self.said.faults.push((Sort::Reading, input, fault)),
             }
-            self.judge(portion, &read);
         }
         if self.run.complete {
-            let missing = state::missing(&self.lookup);
+            let missing = state::missing(self.known.lookup());
             missing.into_iter().for_each(|notice| self.said.notice(Sort::State, notice));
         }
         self.repeats.notices(&self.inputs).for_each(|notice| self.said.notice(Sort::Repeats, notice));
@@ -258,52 +319,107 @@ impl<'r, F: Sync> Stream<'r, F> {
         (report, self.inputs)
     }
 
-    /// Judges the objects of some texts that had to wait.
-    fn judge(&mut self, portion: Vec<Waiting<F>>, read: &(impl Fn(&F) -> Result<Input, Fault> + Sync)) {
-        let texts = in_parallel(&portion, |waiting| match &waiting.text {
-            Text::Read(input) => Ok(input.clone()),
-            Text::Unread(input) => Ok(input.read_again()),
-            Text::Elsewhere(from) => {
-                let known = self.inputs.get(waiting.input);
-                read(from).map(|input| match known {
-                    Some(known) => input.like(known),
-                    None => input,
-                })
+    /// Puts those claims in once more that mutation may leave otherwise by now. Of one name the last counts.
+    fn settle_claims(&mut self) {
+        let claims = take(&mut self.claims);
+        let last: HashMap<u64, usize> =
+            claims.iter().enumerate().map(|(index, claim)| (claim.key, index)).collect();
+        for (index, Claim { key, asked, text }) in claims.into_iter().enumerate() {
+            // It was written by this run.
+            let claim = text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+            let is_last = last.get(&key) == Some(&index);
+            let asked = match claim.filter(|_| is_last && self.known.has_changed(&asked)) {
+                Some(claim) => {
+                    if let Ok(facts) = Facts::read(&claim, Some(self.run.namespace)) {
+                        self.known.add(&facts);
+                    }
+                    self.learn_mutated(&claim)
+                }
+                None => asked,
+            };
+            self.known.count(&asked);
+        }
+    }
+
+    /// Judges some texts once more.
+    fn judge_again(
+        &mut self,
+        mut portion: Vec<&mut Waiting<F>>,
+        read: &(impl Fn(&F) -> Result<Input, Fault> + Sync + Send),
+    ) {
+        let few = few_texts(portion.len(), portion.iter().map(|waiting| waiting.bytes).sum());
+        let texts = in_parallel(&portion, few, |waiting| {
+            let read = read(&waiting.from)?;
+            if digest(&*read.source.text) != waiting.digest {
+                return Err(changed(&read.source.name, "its content is another one"));
             }
+            Ok(match self.inputs.get(waiting.input) {
+                Some(known) => read.like(known),
+                None => read,
+            })
         });
         let mut inputs = Vec::with_capacity(texts.len());
-        let mut all = Vec::with_capacity(texts.len());
-        for (waiting, text) in portion.into_iter().zip(texts) {
+        for (waiting, text) in portion.iter_mut().zip(texts) {
             match text {
-                Ok(input) => {
-                    inputs.push(input);
-                    all.push((waiting.input, waiting.objects, waiting.said));
-                }
-                // What was said of the rest of it is about a text that is no more.
-                Err(fault) => self.said.faults.push((Sort::Reading, waiting.input, fault)),
+                Ok(input) => inputs.push(input),
+                // What was said of it is about a text that is no more.
+                Err(fault) => waiting.outcome = Err(fault),
             }
         }
         let manifests = manifests(&inputs);
-        let is_waiting = |(nth, manifest): &(usize, &Manifest<'_>)| {
-            all.get(manifest.input).is_some_and(|(_, objects, _)| objects.binary_search(nth).is_ok())
-        };
-        let judged: Vec<(usize, &Manifest<'_>)> = numbered(&manifests).filter(is_waiting).collect();
-        let engine = Engine { policies: self.run.policies, lookup: &self.lookup, today: self.run.today };
-        let verdicts =
-            in_parallel(&judged, |(_, manifest)| self.run.verdict(manifest, &engine, &self.before));
-        for ((nth, manifest), verdict) in judged.into_iter().zip(verdicts) {
-            if let Some((_, _, said)) = all.get_mut(manifest.input) {
-                self.run.conclude((nth, manifest), verdict, &inputs, said, &mut self.tally);
-            }
-        }
-        for (input, (index, _, said)) in inputs.iter().zip(all) {
-            let shown = self.complete(index, input, said);
-            if let Some(known) = self.inputs.get_mut(index).filter(|known| known.documents().next().is_none())
-            {
+        let run = self.run;
+        let parts = in_parallel(&manifests, SMALL_OBJECTS, |manifest| run.read(manifest, &inputs).0);
+        // What depends on no other object was counted before.
+        let judged = self.judge(&inputs, &manifests, parts, &mut Tally::default());
+        let judged = inputs.iter().zip(judged);
+        for (waiting, (input, judged)) in portion.into_iter().filter(|it| it.outcome.is_ok()).zip(judged) {
+            let Judged { said, tally, asked } = judged;
+            let (outcome, shown) = self.complete(waiting.input, input, said, tally);
+            (waiting.outcome, waiting.asked) = (Ok(outcome), asked);
+            let known = self.inputs.get_mut(waiting.input);
+            if let Some(known) = known.filter(|known| known.documents().next().is_none()) {
                 *known = shown;
             }
         }
     }
+}
+
+impl Run<'_> {
+    /// Reads an object once, for all that is to be known of it.
+    fn read<'m>(&'m self, manifest: &'m Manifest<'m>, inputs: &[Input]) -> Read<'m> {
+        let namespace = Some(self.namespace);
+        let kinds = self.policies.catalog().kinds();
+        let parts = is_there(manifest).then(|| Facts::read_all(&*manifest.value, namespace, kinds));
+        let seen = |id: &ObjectRef| {
+            let input = inputs.get(manifest.input)?;
+            Seen::of(manifest, id, input)
+        };
+        let seen = match &parts {
+            Some(Ok(parts)) => seen(&parts.first.id),
+            _ => seen(&Facts::identify(&*manifest.value, namespace)),
+        };
+        (parts, seen)
+    }
+}
+
+/// Whether others may have to know of the object: what a review asks for does not exist yet.
+fn is_there(manifest: &Manifest<'_>) -> bool {
+    !manifest.patch && !manifest.review
+}
+
+/// The fault of a text that is another one when it is read again.
+pub(crate) fn changed(name: &str, why: &str) -> Fault {
+    Fault {
+        spot: None,
+        message: format!("{name} changed while volgate judged it, and is not judged: {why}"),
+        help: Some("run it again when nothing writes to the files any more".to_owned()),
+    }
+}
+
+fn digest(of: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The manifests, each with its number in its own input.

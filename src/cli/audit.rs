@@ -46,14 +46,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         return args.output.refuse(anyhow!("nothing can be judged; {}: {why}", kind.resource));
     }
     let inputs: Vec<Input> = audit.kept.iter().map(input).collect();
-    let run = Run {
-        policies: &loaded.set,
-        context: &[],
-        complete: true,
-        namespace: "default",
-        today,
-        requester: None,
-    };
+    let run = Run { complete: true, ..Run::new(&loaded.set, today) };
     let mut report = run.check_against(&inputs, &audit.lookup, &[]);
     report.changes.clear();
     report.notices.extend(loaded.notices.iter().cloned());

@@ -314,7 +314,7 @@ fn judge(
         let mut faults = Vec::new();
         let mut unwritten = 0;
         match &changes.folder {
-            Some(folder) => patch_folder::write(folder, &component(&repaired.repairs, after))?,
+            Some(folder) => patch_folder::write(folder, &component(&repaired.repairs, after, is_touched))?,
             None => {
                 let texts = old.iter().zip(&repaired.inputs).enumerate();
                 for (index, (old, new)) in texts.filter(|(index, _)| is_touched(*index)) {
@@ -361,13 +361,9 @@ fn judge(
 fn judge_in_portions(args: &Judged, mut given: Given, extra: &Extra, progress: Progress) -> Result<ExitCode> {
     let with_policies = !args.no_policies_from_input;
     let has_fixes = !args.output.writes(Format::Sarif);
-    let mut report = given.judge_in_portions(
-        args.namespace(),
-        with_policies,
-        &extra.old,
-        !args.no_ignore_comments,
-        || progress.step(Step::Judging),
-    );
+    progress.step(Step::Judging);
+    let comments = !args.no_ignore_comments;
+    let mut report = given.judge_in_portions(args.namespace(), with_policies, &extra.old, comments);
     report.settings = extra.settings.as_ref().map(|file| file.display().to_string());
     values::advise(&given, Rendering { options: &args.rendering, namespace: args.namespace() }, &mut report);
     given.add_found(&mut report);

@@ -67,7 +67,6 @@ impl Given {
         with_policies: bool,
         old: &[Input],
         comments: bool,
-        judging: impl FnOnce(),
     ) -> Report<'static> {
         if with_policies {
             self.add_policies_from_input();
@@ -82,7 +81,6 @@ impl Given {
             faults =
                 texts.pass_to(&mut stream, |manifest| with_policies && input_policies::is_policy(manifest));
             if !is_unknown || !stream.keeps_any() {
-                judging();
                 break stream.finish(|place| texts.read_again(place));
             }
             let inputs = stream.into_inputs();

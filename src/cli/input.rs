@@ -51,6 +51,11 @@ pub(super) fn read(paths: &[PathBuf]) -> Found {
     read_manifests(paths, None, None)
 }
 
+/// The same without reading any file, as far as that can be put off.
+pub(super) fn find(paths: &[PathBuf]) -> Found {
+    find_manifests(paths, None, None)
+}
+
 /// As [`read`], but a chart or kustomization that is named is rendered, and what is excluded left out.
 pub(super) fn read_manifests(
     paths: &[PathBuf],
@@ -62,7 +67,7 @@ pub(super) fn read_manifests(
     found
 }
 
-/// The same without reading any file, as far as that can be put off.
+/// As [`read_manifests`] without reading any file, as far as that can be put off.
 pub(super) fn find_manifests(
     paths: &[PathBuf],
     rendering: Option<Rendering<'_>>,
@@ -176,11 +181,11 @@ impl Found {
 
     fn add_file(&mut self, path: &Path, named: bool) {
         // --fix writes to the path that a report names, which must therefore be the path itself.
-        let Some(name) = path.to_str() else {
+        if path.to_str().is_none() {
             let fault = unreadable(&path.display().to_string(), "its name is not UTF-8");
             return self.faults.push(fault);
-        };
-        let added = self.texts.add_file(path.to_owned(), name, named, self.faults.len());
+        }
+        let added = self.texts.add_file(path.to_owned(), named, self.faults.len());
         self.faults.extend(added.err());
     }
 
@@ -198,6 +203,9 @@ impl Found {
         self.notices.extend(odd);
         for left_out in &walk.ignored {
             self.folders.add(What::Ignored, || left_out.display().to_string());
+        }
+        for hidden in &walk.hidden {
+            self.folders.add(What::Hidden, || hidden.display().to_string());
         }
         for chart in &walk.charts {
             if chart == path {

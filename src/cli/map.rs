@@ -2,12 +2,13 @@ use super::input::{self, Found, Rendering};
 #[cfg(feature = "cluster")]
 use super::kubeconfig::Kubeconfig;
 use super::policies;
+use super::state::StatePaths;
 use super::{FAILED, complain, render, say};
 use crate::check::{Report, kinds, manifests};
 use crate::map::{Builder, Event, StorageMap, WhatIf, html};
 use crate::report;
 use anyhow::{Result, anyhow};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Draw which node, disk and volume holds whose data, and predict what an event would lose
@@ -22,16 +23,8 @@ pub(super) struct Args {
     /// it is lost), claim=NAMESPACE/NAME (deleted); can be given several times
     #[arg(long, value_name = "EVENT")]
     what_if: Vec<Event>,
-    /// Objects of the cluster: files or folders as `volgate snapshot` or `kubectl get -o yaml` writes them, or `live` for the
-    /// cluster of the kubeconfig. Of the kinds in it, what is not found counts as not there
-    #[arg(
-        long,
-        value_name = "PATH|live",
-        value_delimiter = '\n',
-        env = "VOLGATE_CLUSTER_STATE",
-        hide_env_values = true
-    )]
-    cluster_state: Vec<PathBuf>,
+    #[command(flatten)]
+    state: StatePaths,
     #[cfg(feature = "cluster")]
     #[command(flatten)]
     cluster: Kubeconfig,
@@ -64,13 +57,11 @@ enum Form {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let is_live = args.cluster_state.iter().any(|path| path == Path::new(super::state::LIVE));
-    let files: Vec<PathBuf> =
-        args.cluster_state.iter().filter(|path| *path != Path::new(super::state::LIVE)).cloned().collect();
+    let files: Vec<PathBuf> = args.state.files().cloned().collect();
     let state = input::read(&files);
     let rendering = Rendering { options: &args.rendering, namespace: &args.namespace };
     let found = input::read_manifests(&args.paths, Some(rendering), None);
-    let made = if is_live || (args.paths.is_empty() && files.is_empty()) {
+    let made = if args.state.is_live() || (args.paths.is_empty() && files.is_empty()) {
         live(args, &state, &found)?
     } else {
         let loaded = match args.policy.as_slice() {

@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long one rendering may take.
-const LONGEST: Duration = Duration::from_secs(120);
+/// How many seconds one rendering may take when nobody says how many.
+const LONGEST: u64 = 120;
 /// The most bytes that one rendering may make.
 const MOST_BYTES: u64 = 256 << 20;
 /// How much of what a tool complains is shown.
 const MOST_COMPLAINT: usize = 2_000;
 
 /// What a user says of charts.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Options {
     /// A file with values for the Helm charts that are rendered; may be given several times
     #[arg(
@@ -50,12 +50,27 @@ pub(super) struct Options {
         help_heading = "Charts and kustomizations"
     )]
     pub(super) no_render: bool,
+    /// How many seconds one chart or kustomization may take to be rendered
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = LONGEST,
+        value_parser = clap::value_parser!(u64).range(1..=3600),
+        env = "VOLGATE_RENDER_TIMEOUT",
+        hide_env_values = true,
+        help_heading = "Charts and kustomizations"
+    )]
+    pub(super) render_timeout: u64,
 }
 
 impl Options {
     /// Whether charts and kustomizations are rendered.
     pub(super) fn is_on(&self) -> bool {
         !self.no_render
+    }
+
+    fn longest(&self) -> Duration {
+        Duration::from_secs(self.render_timeout)
     }
 }
 
@@ -108,7 +123,7 @@ impl Source {
     ) -> Result<Vec<Rendered>, Fault> {
         match self {
             Self::Chart(chart) => render_chart(&no_option(chart), namespace, options, further),
-            Self::Kustomization(folder) => build(&no_option(folder)),
+            Self::Kustomization(folder) => build(&no_option(folder), options.longest()),
         }
     }
 }
@@ -140,28 +155,33 @@ fn render_chart(
         "install helm, or render it elsewhere: helm template NAME {} | volgate check -",
         chart.display()
     );
-    let text = first_of(&[("helm", &arguments)], &what, &help)?;
+    let text = first_of(&[("helm", &arguments)], options.longest(), &what, &help)?;
     Ok(by_template(&text, chart))
 }
 
-fn build(folder: &Path) -> Result<Vec<Rendered>, Fault> {
+fn build(folder: &Path, longest: Duration) -> Result<Vec<Rendered>, Fault> {
     let build: [OsString; 2] = ["build".into(), folder.into()];
     let kustomize: [OsString; 2] = ["kustomize".into(), folder.into()];
     let what = format!("build the kustomization {}", folder.display());
     let help = "install kustomize or kubectl, or judge the files as they are with --no-render";
-    let text = first_of(&[("kustomize", &build), ("kubectl", &kustomize)], &what, help)?;
+    let text = first_of(&[("kustomize", &build), ("kubectl", &kustomize)], longest, &what, help)?;
     Ok(vec![Rendered { origin: folder.display().to_string(), text }])
 }
 
 /// Runs the first of the tools that is installed; what it writes to stdout.
-fn first_of(tools: &[(&str, &[OsString])], what: &str, help: &str) -> Result<Vec<u8>, Fault> {
+fn first_of(
+    tools: &[(&str, &[OsString])],
+    longest: Duration,
+    what: &str,
+    help: &str,
+) -> Result<Vec<u8>, Fault> {
     let fault = |why: &str, help: Option<&str>| Fault {
         spot: None,
         message: format!("failed to {what}: {why}"),
         help: help.map(str::to_owned),
     };
     for (tool, arguments) in tools {
-        match run(tool, arguments, LONGEST) {
+        match run(tool, arguments, longest) {
             Ok(text) => return Ok(text),
             Err(Failure::NotThere) => {}
             Err(Failure::Because(why)) => return Err(fault(&why, None)),
@@ -272,6 +292,8 @@ fn by_template(text: &[u8], chart: &Path) -> Vec<Rendered> {
 mod tests {
     use super::*;
 
+    const A_MINUTE: Duration = Duration::from_secs(60);
+
     #[test]
     fn documents_go_to_their_templates() {
         let text = b"---\n# Source: web/templates/a.yaml\na: 1\n---\n# Source: web/charts/db/templates/b.yaml\nb: 1\n---\n\
@@ -305,14 +327,14 @@ mod tests {
 
     #[test]
     fn a_tool_that_fails_is_quoted_and_one_that_hangs_is_ended() {
-        assert_eq!(shell("echo a: 1", LONGEST), Ok(b"a: 1\n".to_vec()));
-        let why = shell("echo no such value >&2; exit 3", LONGEST).unwrap_err();
+        assert_eq!(shell("echo a: 1", A_MINUTE), Ok(b"a: 1\n".to_vec()));
+        let why = shell("echo no such value >&2; exit 3", A_MINUTE).unwrap_err();
         assert!(why.contains("exit status: 3") && why.ends_with("no such value"), "{why}");
         // What it leaves behind holds nothing up.
         let why = shell("sleep 60 & sleep 60", Duration::from_millis(50)).unwrap_err();
         assert_eq!(why, "sh did not end within 0 s");
-        let why = shell("head -c 300000000 /dev/zero", LONGEST).unwrap_err();
+        let why = shell("head -c 300000000 /dev/zero", A_MINUTE).unwrap_err();
         assert_eq!(why, "sh wrote more than 256 MiB");
-        assert!(matches!(run("volgate-no-such-tool", &[], LONGEST), Err(Failure::NotThere)));
+        assert!(matches!(run("volgate-no-such-tool", &[], A_MINUTE), Err(Failure::NotThere)));
     }
 }

@@ -2,11 +2,9 @@
 
 use super::input::{MOST_BYTES, STDIN, bounded, too_large, unreadable};
 use super::render::Rendered;
-use crate::check::{Again, Fault, Input, Manifest, Stream, in_parallel};
-use std::collections::hash_map::DefaultHasher;
+use crate::check::{Fault, Input, Manifest, Stream, changed, few_texts, in_parallel};
 use std::fs::File;
-use std::hash::{Hash, Hasher};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 /// How much text is judged at once, in bytes.
@@ -20,8 +18,9 @@ const SEPARATOR: &[u8] = b"\n---";
 
 /// One text.
 pub(super) struct Text {
-    name: String,
     origin: Origin,
+    /// How many bytes it had when it was found.
+    bytes: u64,
     /// Whether the user named it.
     named: bool,
     pub(super) patch: bool,
@@ -31,19 +30,22 @@ pub(super) struct Text {
 }
 
 enum Origin {
+    /// A file, whose path is UTF-8.
     File(PathBuf),
-    Bytes(Vec<u8>),
+    Bytes {
+        name: String,
+        text: Vec<u8>,
+    },
     Rendered(Rendered),
 }
 
-/// Where a part of a file stands, and what was in it.
+/// Where a part of a text stands.
 pub(super) struct Place {
     /// Which text.
     text: usize,
-    from: u64,
+    from: usize,
     bytes: usize,
-    digest: u64,
-    /// Where it begins, and which input is its first part, where it is a part.
+    /// The line that it begins at, and which input is its first part, where it is a part.
     part: Option<(usize, usize)>,
 }
 
@@ -53,32 +55,32 @@ pub(super) struct Texts(Vec<Text>);
 
 impl Texts {
     /// Adds a file; `after` faults were found before it. What is no regular file can be read once, and is read at once.
-    pub(super) fn add_file(
-        &mut self,
-        path: PathBuf,
-        name: &str,
-        named: bool,
-        after: usize,
-    ) -> Result<(), Fault> {
-        let is_regular = std::fs::metadata(&path).map_or(true, |meta| meta.is_file());
-        let origin = if is_regular {
-            Origin::File(path)
+    pub(super) fn add_file(&mut self, path: PathBuf, named: bool, after: usize) -> Result<(), Fault> {
+        let (is_regular, bytes) =
+            std::fs::metadata(&path).map_or((true, 0), |meta| (meta.is_file(), meta.len()));
+        if is_regular {
+            self.0.push(Text { origin: Origin::File(path), bytes, named, patch: false, folder: 0, after });
         } else {
+            let name = path.to_string_lossy().into_owned();
             let read = File::open(&path).map_err(|error| error.to_string()).and_then(bounded);
-            Origin::Bytes(read.map_err(|why| unreadable(name, &why))?)
-        };
-        self.0.push(Text { name: name.to_owned(), origin, named, patch: false, folder: 0, after });
+            let read = read.map_err(|why| unreadable(&name, &why))?;
+            self.add_bytes(name, read, named, after);
+        }
         Ok(())
     }
 
     pub(super) fn add_stdin(&mut self, bytes: Vec<u8>) {
-        let origin = Origin::Bytes(bytes);
-        self.0.push(Text { name: STDIN.to_owned(), origin, named: true, patch: false, folder: 0, after: 0 });
+        self.add_bytes(STDIN.to_owned(), bytes, true, 0);
+    }
+
+    fn add_bytes(&mut self, name: String, text: Vec<u8>, named: bool, after: usize) {
+        let (bytes, origin) = (text.len() as u64, Origin::Bytes { name, text });
+        self.0.push(Text { origin, bytes, named, patch: false, folder: 0, after });
     }
 
     pub(super) fn add_rendered(&mut self, file: Rendered) {
-        let (name, origin) = (file.origin.clone(), Origin::Rendered(file));
-        self.0.push(Text { name, origin, named: false, patch: false, folder: 0, after: 0 });
+        let (bytes, origin) = (file.text.len() as u64, Origin::Rendered(file));
+        self.0.push(Text { origin, bytes, named: false, patch: false, folder: 0, after: 0 });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -91,15 +93,16 @@ impl Texts {
 
     /// How many bytes they have, as far as that is known before they are read.
     pub(super) fn bytes(&self) -> u64 {
-        self.0.iter().map(Text::bytes).sum()
+        self.0.iter().map(|text| text.bytes).sum()
     }
 
     /// Reads all of them, and keeps them. What cannot be read is a fault, each with the number of those before it.
     pub(super) fn read(&self) -> (Vec<Input>, Vec<(usize, Fault)>) {
         let mut faults = Vec::new();
-        let read = in_parallel(&self.0, |text| Ok(text.input(&text.all()?)));
+        let few = few_texts(self.0.len(), usize::try_from(self.bytes()).unwrap_or(usize::MAX));
+        let read = in_parallel(&self.0, few, |text| Ok(text.input(&text.all()?)));
         let inputs = self.0.iter().zip(read).filter_map(|(text, read)| {
-            read.map_err(|why: String| faults.push((text.after, unreadable(&text.name, &why)))).ok()
+            read.map_err(|why: String| faults.push((text.after, unreadable(text.name(), &why)))).ok()
         });
         (inputs.collect(), faults)
     }
@@ -113,25 +116,25 @@ impl Texts {
         let mut faults = Vec::new();
         let mut next = 0;
         while let Some(first) = self.0.get(next) {
-            if first.bytes() > PORTION {
+            if first.bytes > PORTION {
                 if let Err(why) = self.pass_parts(next, first, stream, is_kept) {
-                    faults.push((first.after, unreadable(&first.name, &why)));
+                    faults.push((first.after, unreadable(first.name(), &why)));
                 }
                 next += 1;
                 continue;
             }
             let mut bytes = 0;
             let small = self.0.iter().skip(next).take(MOST_FILES).take_while(|text| {
-                let own = text.bytes();
-                bytes += own;
-                own <= PORTION && (bytes <= PORTION || bytes == own)
+                bytes += text.bytes;
+                text.bytes <= PORTION && (bytes <= PORTION || bytes == text.bytes)
             });
             let portion: Vec<(usize, &Text)> =
                 small.enumerate().map(|(at, text)| (next + at, text)).collect();
             next += portion.len().max(1);
-            let read = in_parallel(&portion, |(index, text)| {
-                let bytes = text.all().map_err(|why| (text.after, unreadable(&text.name, &why)))?;
-                Ok((text.input(&bytes), text.again(*index, 0, &bytes, None)))
+            let few = few_texts(portion.len(), usize::try_from(bytes).unwrap_or(usize::MAX));
+            let read = in_parallel(&portion, few, |(index, text)| {
+                let bytes = text.all().map_err(|why| (text.after, unreadable(text.name(), &why)))?;
+                Ok((text.input(&bytes), Place { text: *index, from: 0, bytes: bytes.len(), part: None }))
             });
             let (read, failed): (Vec<_>, Vec<_>) = read.into_iter().partition(Result::is_ok);
             faults.extend(failed.into_iter().filter_map(Result::err));
@@ -170,12 +173,14 @@ impl Texts {
             if portion.is_empty() {
                 return end;
             }
-            let read = in_parallel(&portion, |part| {
+            let few = few_texts(portion.len(), usize::try_from(bytes).unwrap_or(usize::MAX));
+            let read = in_parallel(&portion, few, |part| {
                 let input = text.input(&part.bytes);
+                let place = Place { text: index, from: part.from, bytes: part.bytes.len(), part: None };
                 if part.is_whole {
-                    return (input, text.again(index, 0, &part.bytes, None));
+                    return (input, place);
                 }
-                let place = text.again(index, part.from, &part.bytes, Some((part.line, first)));
+                let place = Place { part: Some((part.line, first)), ..place };
                 (input.as_part(part.from, part.line, first), place)
             });
             stream.add(read, is_kept);
@@ -183,31 +188,18 @@ impl Texts {
         }
     }
 
-    /// Reads a text once more that must be what it was.
+    /// Reads a text once more.
     ///
     /// # Errors
-    /// It changed, or cannot be read any more.
+    /// It cannot be read any more.
     pub(super) fn read_again(&self, place: &Place) -> Result<Input, Fault> {
         let Some(text) = self.0.get(place.text) else { return Err(changed("a file", "it is gone")) };
-        let Origin::File(path) = &text.origin else { return Err(changed(&text.name, "it is gone")) };
-        let read = || -> std::io::Result<Vec<u8>> {
-            let mut file = File::open(path)?;
-            file.seek(SeekFrom::Start(place.from))?;
-            // Of a whole file one more byte is asked for, which must not be there.
-            let most = place.bytes as u64 + u64::from(place.part.is_none());
-            let mut bytes = Vec::with_capacity(place.bytes + 1);
-            file.take(most).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().map_err(|error| changed(&text.name, &error.to_string()))?;
-        if bytes.len() != place.bytes || digest(&bytes) != place.digest {
-            return Err(changed(&text.name, "its content is another one"));
-        }
-        let input = text.input(&bytes);
+        // Of a whole file one more byte is asked for, which must not be there.
+        let most = place.bytes as u64 + u64::from(place.part.is_none());
+        let bytes = text.again(place.from as u64, most);
+        let input = text.input(&bytes.map_err(|error| changed(text.name(), &error.to_string()))?);
         Ok(match place.part {
-            Some((line, first)) => {
-                input.as_part(usize::try_from(place.from).unwrap_or(usize::MAX), line, first)
-            }
+            Some((line, first)) => input.as_part(place.from, line, first),
             None => input,
         })
     }
@@ -218,15 +210,16 @@ impl Text {
     pub(super) fn path(&self) -> Option<&std::path::Path> {
         match &self.origin {
             Origin::File(path) => Some(path),
-            Origin::Bytes(_) | Origin::Rendered(_) => None,
+            Origin::Bytes { .. } | Origin::Rendered(_) => None,
         }
     }
 
-    fn bytes(&self) -> u64 {
+    /// What a report calls it.
+    fn name(&self) -> &str {
         match &self.origin {
-            Origin::File(path) => std::fs::metadata(path).map_or(0, |meta| meta.len()),
-            Origin::Bytes(bytes) => bytes.len() as u64,
-            Origin::Rendered(file) => file.text.len() as u64,
+            Origin::File(path) => path.to_str().unwrap_or_default(),
+            Origin::Bytes { name, .. } => name,
+            Origin::Rendered(file) => &file.origin,
         }
     }
 
@@ -240,35 +233,47 @@ impl Text {
                 }
                 Box::new(file.take(MOST_BYTES))
             }
-            Origin::Bytes(bytes) => Box::new(bytes.as_slice()),
+            Origin::Bytes { text, .. } => Box::new(text.as_slice()),
             Origin::Rendered(file) => Box::new(file.text.as_slice()),
         })
     }
 
     fn all(&self) -> Result<Vec<u8>, String> {
-        bounded(self.open()?)
+        match &self.origin {
+            // One reading, as of nearly all files.
+            Origin::File(path) if self.bytes <= PORTION => {
+                let mut bytes = Vec::with_capacity(usize::try_from(self.bytes + 1).unwrap_or_default());
+                let read =
+                    File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+                read.map_err(|error| error.to_string())?;
+                if bytes.len() as u64 > MOST_BYTES { Err(too_large()) } else { Ok(bytes) }
+            }
+            _ => bounded(self.open()?),
+        }
     }
 
     fn input(&self, bytes: &[u8]) -> Input {
         let mut input = match &self.origin {
             Origin::Rendered(file) => Input::from_rendered(&file.origin, bytes),
-            Origin::File(_) | Origin::Bytes(_) => Input::from_bytes(&self.name, bytes, self.named),
+            Origin::File(_) | Origin::Bytes { .. } => Input::from_bytes(self.name(), bytes, self.named),
         };
         input.patch = self.patch;
         input.folder = self.folder;
         input
     }
 
-    fn again(&self, text: usize, from: usize, bytes: &[u8], part: Option<(usize, usize)>) -> Again<Place> {
-        match self.origin {
-            Origin::File(_) => Again::From(Place {
-                text,
-                from: from as u64,
-                bytes: bytes.len(),
-                digest: digest(bytes),
-                part,
-            }),
-            Origin::Bytes(_) | Origin::Rendered(_) => Again::Kept,
+    /// So many bytes from there on.
+    fn again(&self, from: u64, most: u64) -> std::io::Result<Vec<u8>> {
+        fn read(mut text: impl Read + Seek, from: u64, most: u64) -> std::io::Result<Vec<u8>> {
+            let mut bytes = Vec::with_capacity(usize::try_from(most).unwrap_or_default());
+            text.seek(SeekFrom::Start(from))?;
+            text.take(most).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        }
+        match &self.origin {
+            Origin::File(path) => read(File::open(path)?, from, most),
+            Origin::Bytes { text, .. } => read(Cursor::new(text), from, most),
+            Origin::Rendered(file) => read(Cursor::new(&file.text), from, most),
         }
     }
 }
@@ -283,20 +288,6 @@ pub(super) fn put_in_order(faults: &mut Vec<Fault>, late: Vec<(usize, Fault)>) {
         faults.push(fault);
     }
     faults.extend(late.map(|(_, fault)| fault));
-}
-
-fn changed(name: &str, why: &str) -> Fault {
-    Fault {
-        spot: None,
-        message: format!("{name} changed while volgate judged it, and is not judged: {why}"),
-        help: Some("run it again when nothing writes to the files any more".to_owned()),
-    }
-}
-
-fn digest(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
 }
 
 /// Whether a document begins in the second of these bytes: `-----BEGIN CERTIFICATE-----` begins none.
@@ -402,6 +393,46 @@ mod tests {
             assert!(parts.len() == 1 && parts[0].is_whole && parts[0].bytes == text.as_bytes());
         }
         assert!(parts("").is_empty());
+    }
+
+    /// What is read of a text: the documents, and the places of what is no document.
+    fn read(text: &str, from: usize, found: &mut Vec<String>) {
+        for document in crate::source::parse(text) {
+            found.push(match document {
+                Ok(document) => format!("{} at {}", document.value, document.span.start + from),
+                Err(error) => format!("{error} at {}", error.offset + from),
+            });
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_cut_says_the_same_as_the_whole() {
+        let odd = [
+            "%YAML 1.2\n---\na: 1\n",
+            "a: 2\n...\n%YAML 1.2\n---\nb: 2\n",
+            "a: 3\n...\n# end\n",
+            "a: |\n  text\n---\n  more\n",
+            "a: \"x\n---\n  y\"\n",
+            "--- # a comment\na: 4\n",
+            "--- a: 5\n",
+            "a: 6\r\n---\r\nb: 6\r\n",
+            "{a: 7}\n",
+            "\n\n---\n---\n",
+            "a: [\n",
+        ];
+        // So that each of them is at a place where the text is cut, and just before and behind one.
+        for before in [PART - 4_000, PART - 30, PART - 3, PART, PART + 3] {
+            for odd in odd {
+                let filled = format!("fill: {}\n---\n", "x".repeat(before - 11));
+                let text = format!("{filled}{odd}---\n{odd}---\nlast: 1\n---\n{}", filled.repeat(4));
+                let parts = parts(&text);
+                assert!(parts.len() > 1);
+                let (mut whole, mut cut) = (Vec::new(), Vec::new());
+                read(&text, 0, &mut whole);
+                parts.iter().for_each(|part| read(str::from_utf8(&part.bytes).unwrap(), part.from, &mut cut));
+                assert_eq!(whole, cut, "{before}: {odd:?}");
+            }
+        }
     }
 
     #[test]

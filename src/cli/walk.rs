@@ -4,10 +4,10 @@ use super::ignored::{Exclude, Ignored};
 use crate::source;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
-use walkdir::{DirEntry, WalkDir};
 
 /// What is in a folder.
 #[derive(Default)]
@@ -24,18 +24,22 @@ pub(super) struct Walk {
     pub(super) odd: Vec<String>,
     /// Files and folders that the repository or the user leaves out.
     pub(super) ignored: Vec<PathBuf>,
+    /// Folders whose names begin with a dot.
+    pub(super) hidden: Vec<PathBuf>,
     patches: HashSet<PathBuf>,
 }
 
 impl Walk {
     /// Whether a kustomization of this walk names the file as a patch.
     pub(super) fn is_patch(&self, file: &Path) -> bool {
-        self.patches.contains(&plain(file))
+        !self.patches.is_empty() && self.patches.contains(&plain(file))
     }
 
     /// The innermost folder with a kustomization that holds the file, by its index.
     pub(super) fn kustomization_of(&self, file: &Path) -> Option<usize> {
-        file.ancestors().skip(1).find_map(|folder| self.kustomizations.binary_search(&folder.to_owned()).ok())
+        let of =
+            |folder: &Path| self.kustomizations.binary_search_by(|known| known.as_path().cmp(folder)).ok();
+        file.ancestors().skip(1).find_map(of)
     }
 
     fn add_kustomization(&mut self, folder: &Path, file: &Path) {
@@ -55,20 +59,15 @@ impl Walk {
         }
     }
 
-    fn add_error(&mut self, error: &walkdir::Error) {
-        let path = error.path().map_or_else(String::new, |path| path.display().to_string());
-        if let Some(outer) = error.loop_ancestor() {
-            return self.odd.push(format!("{path} leads back to {}: it is not followed", outer.display()));
-        }
-        let Some(io) = error.io_error() else { return };
-        if io.raw_os_error() == Some(TOO_MANY_LINKS) {
-            return self.odd.push(format!("too many links lead to {path}: it is not followed"));
-        }
-        if io.kind() != ErrorKind::NotFound {
-            self.unreadable.push((path, io.to_string()));
-        } else if error.path().is_some_and(is_manifest) {
+    fn add_error(&mut self, path: &Path, error: &std::io::Error) {
+        let name = path.display().to_string();
+        if error.raw_os_error() == Some(TOO_MANY_LINKS) {
+            self.odd.push(format!("too many links lead to {name}: it is not followed"));
+        } else if error.kind() != ErrorKind::NotFound {
+            self.unreadable.push((name, error.to_string()));
+        } else if is_manifest(path) {
             // Of a link to nowhere nothing is missing but what it once was; other files are nobody's business.
-            self.odd.push(format!("{path} is a link to a file that is not there"));
+            self.odd.push(format!("{name} is a link to a file that is not there"));
         }
     }
 }
@@ -76,45 +75,76 @@ impl Walk {
 /// The system's error for a link to itself, or for more links on one path than it follows: `ELOOP`.
 const TOO_MANY_LINKS: i32 = if cfg!(target_os = "linux") { 40 } else { 62 };
 
-/// Looks through a folder. A folder that several links lead to is looked through once. Without `exclude` nothing is left out:
-/// a policy that a `.gitignore` names is a policy all the same.
+/// What an entry of a folder is, before its link is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Folder,
+    File,
+    Link,
+}
+
+/// A folder that is being looked through.
+struct Open {
+    path: PathBuf,
+    /// Its device and number, by which links back to it are known.
+    id: (u64, u64),
+    /// What of it was not looked at yet.
+    rest: std::vec::IntoIter<(OsString, Kind)>,
+}
+
+impl Open {
+    /// Reads the names in a folder, sorted. Those that cannot be of interest are not kept: a folder may hold very many.
+    fn read(path: PathBuf) -> std::io::Result<Self> {
+        let meta = std::fs::metadata(&path)?;
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&path)? {
+            let entry = entry?;
+            let (kind, name) = (entry.file_type()?, entry.file_name());
+            if kind.is_dir() {
+                names.push((name, Kind::Folder));
+            } else if kind.is_symlink() {
+                names.push((name, Kind::Link));
+            } else if kind.is_file() && is_manifest(Path::new(&name)) {
+                names.push((name, Kind::File));
+            }
+        }
+        names.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(Self { path, id: (meta.dev(), meta.ino()), rest: names.into_iter() })
+    }
+}
+
+/// Looks through a folder, in the order of the names. A folder that several links lead to is looked through once. Without `exclude`
+/// nothing is left out: a policy that a `.gitignore` names is a policy all the same.
 pub(super) fn walk(root: &Path, exclude: Option<&Exclude>) -> Walk {
     let mut walk = Walk::default();
     let mut ignored = exclude.map(|exclude| Ignored::above(root, exclude));
     let mut seen = HashSet::new();
-    let hidden = |entry: &DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
-    let mut entries = WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
-    while let Some(entry) = entries.next() {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                walk.add_error(&error);
-                continue;
-            }
+    let mut open = Vec::new();
+    walk.enter(root.to_owned(), &mut ignored, &mut seen, &mut open);
+    while let Some(folder) = open.last_mut() {
+        let Some((name, kind)) = folder.rest.next() else {
+            open.pop();
+            continue;
         };
-        let is_folder = entry.file_type().is_dir();
-        let is_of_interest = is_folder || walk.is_wanted(entry.path());
+        let path = folder.path.join(&name);
+        let Some(is_folder) = walk.is_folder(&path, kind, &open) else { continue };
+        let is_hidden = name.as_encoded_bytes().starts_with(b".");
         // What was named is looked at, whatever is left out above it.
-        let is_ignored = || ignored.as_ref().is_some_and(|ignored| ignored.holds(entry.path(), is_folder));
-        if entry.depth() > 0 && !hidden(&entry) && is_of_interest && is_ignored() {
-            if is_folder {
-                entries.skip_current_dir();
-            }
-            walk.ignored.push(entry.into_path());
+        let is_ignored = || ignored.as_ref().is_some_and(|ignored| ignored.holds(&path, is_folder));
+        if !is_hidden && !is_folder && !walk.is_wanted(&path) {
             continue;
         }
-        if is_folder {
-            let is_known = entry.metadata().is_ok_and(|meta| !seen.insert((meta.dev(), meta.ino())));
-            if hidden(&entry) || is_known || walk.is_part_of_chart(entry.path()) {
-                entries.skip_current_dir();
-                continue;
+        if is_hidden {
+            // What git keeps for itself is no part of anybody's files.
+            if is_folder && name != ".git" && !is_ignored() {
+                walk.hidden.push(path);
             }
-            if let Some(ignored) = &mut ignored {
-                ignored.enter(entry.path());
-            }
-            walk.look_into(entry.path());
-        } else if entry.file_type().is_file() && !hidden(&entry) && walk.is_wanted(entry.path()) {
-            walk.files.push(entry.into_path());
+        } else if is_ignored() {
+            walk.ignored.push(path);
+        } else if !is_folder {
+            walk.files.push(path);
+        } else if !walk.is_part_of_chart(&path) {
+            walk.enter(path, &mut ignored, &mut seen, &mut open);
         }
     }
     walk.odd.extend(ignored.into_iter().flat_map(|ignored| ignored.faults));
@@ -123,6 +153,50 @@ pub(super) fn walk(root: &Path, exclude: Option<&Exclude>) -> Walk {
 }
 
 impl Walk {
+    /// Begins to look through a folder, unless that was done before.
+    fn enter(
+        &mut self,
+        path: PathBuf,
+        ignored: &mut Option<Ignored>,
+        seen: &mut HashSet<(u64, u64)>,
+        open: &mut Vec<Open>,
+    ) {
+        match Open::read(path.clone()) {
+            Ok(folder) if !seen.insert(folder.id) => {}
+            Ok(folder) => {
+                if let Some(ignored) = ignored {
+                    ignored.enter(&path);
+                }
+                self.look_into(&path);
+                open.push(folder);
+            }
+            Err(error) => self.add_error(&path, &error),
+        }
+    }
+
+    /// Whether an entry is a folder, or else a file; neither where a link leads nowhere, or back, or to something else.
+    fn is_folder(&mut self, path: &Path, kind: Kind, open: &[Open]) -> Option<bool> {
+        if kind != Kind::Link {
+            return Some(kind == Kind::Folder);
+        }
+        match std::fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => {
+                let id = (meta.dev(), meta.ino());
+                if let Some(outer) = open.iter().find(|outer| outer.id == id) {
+                    let (path, outer) = (path.display(), outer.path.display());
+                    self.odd.push(format!("{path} leads back to {outer}: it is not followed"));
+                    return None;
+                }
+                Some(true)
+            }
+            Ok(meta) => meta.is_file().then_some(false),
+            Err(error) => {
+                self.add_error(path, &error);
+                None
+            }
+        }
+    }
+
     /// Sees whether a folder is a chart, or has a kustomization.
     fn look_into(&mut self, folder: &Path) {
         if folder.join("Chart.yaml").is_file() {
@@ -194,4 +268,29 @@ fn plain(path: &Path) -> PathBuf {
         }
     }
     plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_of_no_interest_are_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        for index in 0..500 {
+            std::fs::write(folder.path().join(format!("{index}.txt")), "").unwrap();
+        }
+        for name in ["b.yaml", "a.json"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("inner")).unwrap();
+        let read = Open::read(folder.path().to_owned()).unwrap();
+        let names: Vec<_> = read.rest.map(|(name, kind)| (name.into_string().unwrap(), kind)).collect();
+        let wanted = [("a.json", Kind::File), ("b.yaml", Kind::File), ("inner", Kind::Folder)];
+        assert_eq!(names, wanted.map(|(name, kind)| (name.to_owned(), kind)));
+        assert_eq!(
+            walk(folder.path(), None).files,
+            ["a.json", "b.yaml"].map(|name| folder.path().join(name))
+        );
+    }
 }

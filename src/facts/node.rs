@@ -1,6 +1,6 @@
 use super::{FactsFault, Meta, Outline, Owner, WorkloadKind};
 use crate::json::Node;
-use crate::model::{Labels, ObjectRef};
+use crate::model::{Labels, ObjectRef, PackedLabels};
 use std::collections::BTreeMap;
 
 /// A namespace as selectors see it.
@@ -35,7 +35,7 @@ pub struct OwnerFacts {
     /// Its uid.
     pub uid: String,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: PackedLabels,
     /// Its own controller (a ReplicaSet's Deployment, a Job's CronJob).
     pub controller: Option<Box<OwnerRef>>,
     /// What else the rules on replicas read of it. Only of a workload that was read whole, and only where there is such.
@@ -103,7 +103,12 @@ impl OwnerFacts {
             namespace: id.namespace.clone().unwrap_or_default(),
             name: id.name.clone(),
             uid: meta.uid.unwrap_or_default().to_owned(),
-            labels: owned(meta.labels),
+            labels: meta
+                .labels
+                .into_iter()
+                .flat_map(Node::fields)
+                .filter_map(|(key, value)| Some((key, value.as_str()?)))
+                .collect(),
             controller: meta.controller.map(|owner| Box::new(owner.into())),
             outline: None,
         }

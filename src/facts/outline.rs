@@ -73,7 +73,14 @@ impl OwnerFacts {
         meta.insert("namespace".to_owned(), self.namespace.as_str().into());
         meta.insert("uid".to_owned(), self.uid.as_str().into());
         if !self.labels.is_empty() {
-            meta.insert("labels".to_owned(), json!(self.labels));
+            meta.insert(
+                "labels".to_owned(),
+                self.labels
+                    .iter()
+                    .map(|(key, value)| (key.to_owned(), value.into()))
+                    .collect::<Map<String, Value>>()
+                    .into(),
+            );
         }
         if let Some(owner) = &self.controller {
             let owner =

@@ -12,6 +12,7 @@ mod node_selector;
 mod node_storage;
 mod node_volume;
 mod object;
+mod packed;
 mod path;
 mod quantity;
 mod selector;
@@ -36,6 +37,7 @@ pub use node_volume::{
     device_link, node_label,
 };
 pub use object::{ObjectRef, Operation};
+pub use packed::PackedLabels;
 pub use path::{FieldPath, FieldPathError, Segment};
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Labels, Requirement, SelectorOperator, SelectorPart};

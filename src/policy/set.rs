@@ -1,5 +1,5 @@
 use super::compile::CompiledPolicy;
-use super::load::load;
+use super::load::load_own;
 use crate::catalog::Catalog;
 use crate::model::FieldPath;
 use std::sync::LazyLock;
@@ -146,7 +146,7 @@ static EMBEDDED: LazyLock<Result<CompiledPolicy, String>> = LazyLock::new(|| {
     let mut documents = crate::source::parse(BASELINE).into_iter();
     let document =
         documents.next().ok_or("the built-in baseline is empty")?.map_err(|error| error.to_string())?;
-    load(&document.value)
+    load_own(&document.value)
         .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 });
 

@@ -917,3 +917,11 @@ proptest! {
         let _ = load(&policy(json!({"rules": [{"cel": value.clone()}, {"defaultClass": value}]})));
     }
 }
+
+#[test]
+fn the_built_in_baseline_is_a_policy_as_its_users_write_them() {
+    let documents = crate::source::parse(crate::policy::BASELINE);
+    let [Ok(document)] = documents.as_slice() else { panic!("{documents:?}") };
+    let loaded = load(&document.value).unwrap();
+    assert_eq!(format!("{loaded:?}"), format!("{:?}", crate::policy::embedded_baseline().unwrap()));
+}

@@ -106,6 +106,7 @@ fn not_judged(entry: &NotJudged) -> Value {
         What::Chart => ("chart", &[]),
         What::Kustomization => ("kustomization", &[]),
         What::Ignored => ("ignored", &[]),
+        What::Hidden => ("hidden", &[]),
         What::Patch => ("patch", &[]),
         What::Namespace(namespace) => ("namespace", &[("namespace", namespace)]),
         What::Source(ObjectKind { api_version, kind }) | What::Kind(ObjectKind { api_version, kind }) => {

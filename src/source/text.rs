@@ -64,6 +64,9 @@ impl Source {
             text.push_str(piece);
             kept.add(range, at);
         }
+        if pieces.is_empty() {
+            return (Self::new(self.name.clone(), Arc::default()), kept);
+        }
         (Self { pieces: Some(pieces.into()), ..Self::new(self.name.clone(), text) }, kept)
     }
 

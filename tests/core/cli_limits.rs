@@ -2,6 +2,7 @@
 //! lines, a reader that goes away.
 
 mod hostile;
+mod renderers;
 mod walk;
 
 use serde_json::Value;
@@ -218,6 +219,59 @@ fn a_reader_that_goes_away_is_no_fault() {
             "0"
         };
         assert_eq!(status, wanted, "{arguments}");
+    }
+}
+
+/// Whatever prints something ends quietly when nobody reads it any more, and with the status that it has anyhow.
+#[test]
+fn no_command_minds_a_reader_that_goes_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("pods.yaml"), format!("{POD}---\n").repeat(200)).unwrap();
+    let policies = crate::support::run::root("policies");
+    let policies = policies.to_str().unwrap();
+    let restricted = format!("{policies}/restricted.yaml");
+    let pods = at("pods.yaml");
+    let formats = ["human", "json", "sarif", "junit", "github", "gitlab", "markdown"];
+    let mut commands: Vec<Vec<&str>> =
+        formats.iter().map(|format| vec!["check", "--format", format, &pods]).collect();
+    commands.extend([
+        vec!["check", "--diff", &pods],
+        vec!["fix", "--diff", &pods],
+        vec!["explain", &pods],
+        vec!["explain", "--format", "json", &pods],
+        vec!["rules"],
+        vec!["rules", "durable-data"],
+        vec!["test", policies],
+        vec!["policy", "lint", &restricted],
+        vec!["policy", "diff", policies, &restricted, &pods],
+        vec!["policy", "schema"],
+        vec!["export", "vap", "--policy", &restricted],
+        vec!["config", "schema"],
+        vec!["map", &pods],
+        vec!["map", "--output", "json", &pods],
+        vec!["version"],
+        vec!["completions", "bash"],
+        vec!["crd"],
+        vec!["help"],
+        vec!["check", "--help"],
+        vec!["--version"],
+    ]);
+    for command in commands {
+        let output = |stdout: Stdio| {
+            let mut volgate = Command::new(env!("CARGO_BIN_EXE_volgate"));
+            let volgate = volgate.args(&command).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
+            volgate.spawn().unwrap().wait_with_output().unwrap()
+        };
+        let read = output(Stdio::piped());
+        assert!(!read.stdout.is_empty(), "{command:?} prints nothing");
+        // A pipe that nobody reads from, from the first byte on.
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let unread = output(writer.into());
+        let said = String::from_utf8_lossy(&unread.stderr).into_owned();
+        assert!(!said.contains("panicked") && !said.contains("Broken pipe"), "{command:?}: {said}");
+        assert_eq!(unread.status.code(), read.status.code(), "{command:?}: {said}");
     }
 }
 

@@ -5,7 +5,7 @@ use crate::growth::bench::counting::taken_by;
 use crate::support::run::{TODAY, baseline_and, root};
 use crate::support::victim::alone;
 use std::path::Path;
-use volgate::check::{Again, Fault, Input, Report, Run, Stream, excuse_by_comments};
+use volgate::check::{Fault, Input, Report, Run, Stream, excuse_by_comments};
 use volgate::report::{Format, Options, render};
 
 const FORMATS: [Format; 7] = [
@@ -40,12 +40,12 @@ fn input((name, text): &Text) -> Input {
     Input::from_bytes(name, text.as_bytes(), name.contains("pod"))
 }
 
-/// The report of a run that gets so many texts at once, and reads those again that it does not keep.
+/// The report of a run that gets so many texts at once.
 fn in_portions(run: &Run<'_>, texts: &[Text], most: usize) -> (Report<'static>, Vec<Input>) {
-    let mut stream = Stream::new(run, &[], true).with_room(20_000);
+    let mut stream = Stream::new(run, &[], true);
     for (at, portion) in texts.chunks(most).enumerate() {
         let portion = portion.iter().enumerate();
-        let portion = portion.map(|(nth, text)| (input(text), Again::From(at * most + nth))).collect();
+        let portion = portion.map(|(nth, text)| (input(text), at * most + nth)).collect();
         stream.add(portion, |_| false);
     }
     stream.finish(|index| Ok(input(&texts[*index])))
@@ -65,7 +65,7 @@ fn a_portion_at_a_time_says_the_same_in_every_form() {
         files(&root(folder), &mut texts);
     }
     texts.extend((0..400).map(|index| (format!("many/{index}.yaml"), manifest(index))));
-    assert!(texts.iter().map(|(_, text)| text.len()).sum::<usize>() > 200_000, "more than is kept for later");
+    assert!(texts.iter().map(|(_, text)| text.len()).sum::<usize>() > 200_000, "many portions");
     let set = baseline_and(&[]);
     let run = Run::new(&set, TODAY);
     let wanted = whole(&run, &texts);
@@ -84,11 +84,11 @@ fn a_text_that_changed_is_a_fault_and_the_others_are_judged() {
     let texts: Vec<Text> = (0..60).map(|index| (format!("{index}.yaml"), manifest(index))).collect();
     let set = baseline_and(&[]);
     let run = Run::new(&set, TODAY);
-    let mut stream = Stream::new(&run, &[], true).with_room(0);
-    stream.add(
-        texts.iter().enumerate().map(|(index, text)| (input(text), Again::From(index))).collect(),
-        |_| false,
-    );
+    let mut stream = Stream::new(&run, &[], true);
+    // The claim of 41 comes after it, in another portion.
+    for portion in [0..42, 42..60] {
+        stream.add(portion.map(|index| (input(&texts[index]), index)).collect(), |_| false);
+    }
     let (report, _) = stream.finish(|index| {
         let fault = Fault { spot: None, message: format!("{index} changed"), help: None };
         if *index == 40 || *index == 41 { Err(fault) } else { Ok(input(&texts[*index])) }
@@ -130,10 +130,10 @@ fn texts_alone() {
 
 /// How many objects were judged of so many texts, of which only some are there at a time.
 fn judged_one_by_one(run: &Run<'_>, count: usize, made: &(dyn Fn(usize) -> Text + Sync)) -> usize {
-    let mut stream = Stream::new(run, &[], true).with_room(0);
+    let mut stream = Stream::new(run, &[], true);
     let all: Vec<usize> = (0..count).collect();
     for portion in all.chunks(250) {
-        let portion = portion.iter().map(|index| (input(&made(*index)), Again::From(*index))).collect();
+        let portion = portion.iter().map(|index| (input(&made(*index)), *index)).collect();
         stream.add(portion, |_| false);
     }
     stream.finish(|index| Ok(input(&made(*index)))).0.judged

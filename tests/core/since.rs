@@ -193,3 +193,29 @@ fn a_fix_writes_the_files_that_changed_and_none_that_is_left_out() {
         assert!(!is_fixed(file) && !diff.contains(file), "{file}\n{diff}");
     }
 }
+
+#[test]
+fn a_patch_holds_nothing_of_files_that_did_not_change() {
+    let repository = Repository::new();
+    let claim = |name: &str| CLAIM.replace("name: data", &format!("name: {name}"));
+    repository.write("deploy/old.yaml", &claim("old"));
+    repository.write("deploy/changed.yaml", &claim("changed"));
+    repository.commit();
+    repository.git(&["checkout", "--quiet", "-b", "change"]);
+    repository.write("deploy/changed.yaml", &claim("changed").replace("1Gi", "2Gi"));
+    let patched = |arguments: &[&str]| {
+        let mut volgate = Command::new(env!("CARGO_BIN_EXE_volgate"));
+        volgate.args(["fix", "--as-patch", "patch"]).args(arguments).current_dir(repository.path());
+        let output = volgate.env_remove("GIT_DIR").output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let files = std::fs::read_dir(repository.path().join("patch")).unwrap();
+        let mut names: Vec<String> =
+            files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        std::fs::remove_dir_all(repository.path().join("patch")).unwrap();
+        names
+    };
+    let changed = patched(&["--since", "main", "deploy"]);
+    assert_eq!(changed, ["kustomization.yaml", "persistentvolumeclaim-changed.yaml"]);
+    assert_eq!(patched(&["deploy"]).len(), 3);
+}

@@ -1,6 +1,6 @@
 //! What was repaired and mutated as a kustomize component, for files that one does not own.
 
-use super::super::Report;
+use super::super::{Change, Report};
 use super::names::as_name;
 use super::repair::Repair;
 use crate::facts::Facts;
@@ -21,8 +21,13 @@ struct Patched<'r> {
     operations: Vec<PatchOperation>,
 }
 
-/// The files of a component that makes the changes, each with its name; none where nothing changes.
-pub fn component(repairs: &[Repair], after: &Report<'_>) -> Vec<(String, String)> {
+/// The files of a component that makes the changes in the objects of inputs that are meant, each with its name; none where nothing
+/// changes.
+pub fn component(
+    repairs: &[Repair],
+    after: &Report<'_>,
+    is_meant: impl Fn(usize) -> bool,
+) -> Vec<(String, String)> {
     let mut claims: BTreeMap<ObjectRef, Value> = BTreeMap::new();
     let mut patched: Vec<Patched<'_>> = Vec::new();
     let mut known: HashMap<&ObjectRef, usize> = HashMap::new();
@@ -36,7 +41,8 @@ pub fn component(repairs: &[Repair], after: &Report<'_>) -> Vec<(String, String)
             operations: repair.patch.0.clone(),
         });
     }
-    for change in &after.changes {
+    let input = |change: &Change| after.objects.get(change.manifest).map(|object| object.input);
+    for change in after.changes.iter().filter(|change| input(change).is_some_and(&is_meant)) {
         if let Some(claim) = claims.get_mut(&change.object) {
             // It is a new object, which is written as it is to be.
             let mut changed = claim.clone();

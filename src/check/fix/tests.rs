@@ -12,7 +12,7 @@ fn baseline() -> PolicySet {
 
 fn run(policies: &PolicySet) -> Run<'_> {
     let today = jiff::civil::date(2026, 11, 23);
-    Run { policies, context: &[], complete: false, namespace: "default", today, requester: None }
+    Run::new(policies, today)
 }
 
 fn repair_as(text: &str, wanted: &Wanted) -> Repaired {
@@ -361,7 +361,7 @@ fn a_component_patches_what_one_does_not_own() {
     let kept = run.repair(std::slice::from_ref(&rendered), &Wanted::default());
     assert!(kept.refused.values().next().unwrap().contains("--as-patch"), "{:?}", kept.refused);
     let repaired = run.repair(&[rendered], &Wanted { rendered: true, ..Wanted::default() });
-    let files = component(&repaired.repairs, &run.check(&repaired.inputs));
+    let files = component(&repaired.repairs, &run.check(&repaired.inputs), |_| true);
     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["persistentvolumeclaim-shop-data.yaml", "deployment-shop.yaml", "kustomization.yaml"]);
     let value = |index: usize| crate::source::parse(&files[index].1)[0].as_ref().unwrap().value.clone();

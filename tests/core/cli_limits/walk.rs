@@ -161,3 +161,40 @@ fn every_failure_is_json_where_json_was_asked_for() {
         assert_eq!(written, report);
     }
 }
+
+#[test]
+fn a_hidden_folder_is_named_and_git_is_not() {
+    let folder = folder();
+    for hidden in [".github/workflows", ".git", "deep/.cache"] {
+        std::fs::create_dir_all(folder.path().join(hidden)).unwrap();
+        std::fs::write(folder.path().join(hidden).join("pod.yaml"), POD).unwrap();
+    }
+    std::fs::write(folder.path().join("visible.yaml"), POD.replace("name: redis\n", "name: other\n"))
+        .unwrap();
+    let (report, _) = report(folder.path());
+    let place = |name: &str| Value::from(folder.path().join(name).to_str().unwrap());
+    let hidden = &report["notJudged"][0];
+    assert_eq!((&hidden["what"], &hidden["count"]), (&Value::from("hidden"), &Value::from(2)), "{report:#}");
+    assert_eq!(hidden["places"], Value::from(vec![place(".github"), place("deep/.cache")]));
+    assert_eq!(report["summary"]["objects"], 2, "{report:#}");
+    // A folder that the repository leaves out is nobody's business.
+    std::fs::write(folder.path().join(".volgateignore"), ".*\n").unwrap();
+    let (report, _) = self::report(folder.path());
+    assert!(report["notJudged"].as_array().unwrap().is_empty(), "{report:#}");
+}
+
+#[test]
+fn a_cluster_state_that_is_too_large_is_not_read() {
+    let folder = folder();
+    let state = folder.path().join("cluster.json");
+    std::fs::File::create(&state).unwrap().set_len(65 << 20).unwrap();
+    let pod = folder.path().join("pod.yaml");
+    let arguments =
+        ["check", "--format", "json", "--cluster-state", state.to_str().unwrap(), pod.to_str().unwrap()];
+    let output = volgate(&arguments, b"");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = messages(&report, "errors");
+    assert!(told[0].contains("the cluster state has 65 MiB, and at most 64 MiB are read"), "{told:#?}");
+    assert!(told[0].contains("volgate snapshot"));
+}
