@@ -104,6 +104,10 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub keeps_nothing: Option<String>,
+    /// Its image stands only in pods that keep nothing, so that `keepsNothing` is said of all their containers: a sidecar of CSI
+    /// drivers.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole_pod: bool,
     /// What makes it a copy of what another server keeps, such as a read replica: losing that is a warning at
     /// most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -77,6 +77,11 @@ impl<'c> Listed<'c, '_> {
         self.found.pattern.is_ending() && !self.found.extension
     }
 
+    /// Whether the image stands only in pods that keep nothing.
+    pub fn is_of_the_whole_pod(&self) -> bool {
+        self.entry.whole_pod && self.entry.keeps_nothing.is_some()
+    }
+
     /// Whether a container of the image keeps data, and where. What that may cost follows from the container's size;
     /// beyond it the answer is [`Statefulness::Unplaced`].
     pub fn classify(&self, container: &ContainerView<'_>) -> Statefulness<'c> {

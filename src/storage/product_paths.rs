@@ -22,6 +22,8 @@ const SPARE_PLACES: usize = 1024;
 pub struct Product<'w> {
     /// Whether it has an entry for the image, be it one that says nothing of it.
     pub known: bool,
+    /// Whether the pod keeps nothing, as the image stands in no other.
+    pub whole_pod: bool,
     /// Whether the container keeps data, and where.
     pub state: Statefulness<'w>,
 }
@@ -37,10 +39,11 @@ pub fn products<'w>(
     let product = |container: &Container<'_>| {
         let listed = catalog.listed(container.image);
         match listed.filter(|listed| !is_misnamed(workload, container, listed)) {
-            None => Product { known: false, state: Statefulness::NotListed },
+            None => Product { known: false, whole_pod: false, state: Statefulness::NotListed },
             Some(listed) => {
                 let brought = configuration(workload, container, namespace, lookup, &allowance);
-                Product { known: true, state: listed.classify(&view(container, &brought)) }
+                let state = listed.classify(&view(container, &brought));
+                Product { known: true, whole_pod: listed.is_of_the_whole_pod(), state }
             }
         }
     };
@@ -167,7 +170,9 @@ fn keeps_nothing(of: &Keeper<'_, '_, '_>) -> bool {
         || all.clone().filter(|(it, _)| it.section == Section::Main).map(|(_, product)| &product.state);
     let is_cache = |state: &Statefulness<'_>| matches!(state, Statefulness::Cache { .. });
     let is_unknown = |state: &Statefulness<'_>| matches!(state, Statefulness::NotListed);
-    states().next().is_some_and(is_cache) || (states().any(is_cache) && !states().any(is_unknown))
+    of.products.iter().any(|product| product.whole_pod)
+        || states().next().is_some_and(is_cache)
+        || (states().any(is_cache) && !states().any(is_unknown))
 }
 
 /// What covers a product's directory. A mount above a VOLUME that the image declares does not keep it: containerd
