@@ -118,14 +118,9 @@ impl Engine<'_> {
     }
 
     /// The parts of an object, which know what a custom resource said before it was changed.
-    pub(crate) fn compared<'p>(&self, review: &Review<'_>, mut parts: Parts<'p>) -> Parts<'p> {
-        if let (Subject::Custom(_), Operation::Update, Some(old)) =
-            (&parts.first.subject, review.operation, review.old)
-            && let Ok(old) = Facts::read_all(old, review.namespace, self.policies.catalog().kinds())
-        {
-            parts.compare(&old);
-        }
-        parts
+    pub(crate) fn compared<'p>(&self, review: &Review<'_>, parts: Parts<'p>) -> Parts<'p> {
+        let old = review.old.filter(|_| review.operation == Operation::Update);
+        parts.compared(old, review.namespace, self.policies.catalog().kinds())
     }
 
     /// What the rules that read replicas find in a workload that is scaled up, as `validate` would if the workload itself

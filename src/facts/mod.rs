@@ -69,12 +69,16 @@ impl<'a> Parts<'a> {
         std::iter::once(&self.first).chain(&self.more)
     }
 
-    /// Remembers what the object said before it was changed.
-    pub fn compare(&mut self, old: &Parts<'_>) {
-        if let (Subject::Custom(custom), Subject::Custom(old)) = (&mut self.first.subject, &old.first.subject)
+    /// The same, which remembers what a custom resource said before it was changed.
+    #[must_use]
+    pub(crate) fn compared(mut self, old: Option<Node<'_>>, namespace: Option<&str>, kinds: &Kinds) -> Self {
+        if let (Subject::Custom(custom), Some(old)) = (&mut self.first.subject, old)
+            && let Ok(Parts { first: Facts { subject: Subject::Custom(old), .. }, .. }) =
+                Facts::read_all(old, namespace, kinds)
         {
-            custom.compare(old);
+            custom.compare(&old);
         }
+        self
     }
 }
 
