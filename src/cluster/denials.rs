@@ -55,7 +55,7 @@ impl DenialEvents {
         Self { sender, count: Box::new(count) }
     }
 
-    /// Tells of a denial.
+    /// Reports a denial.
     pub fn tell(&self, denial: Denial) {
         if self.sender.try_send(denial).is_err() {
             (self.count)("dropped");
@@ -88,10 +88,8 @@ async fn run(
 fn event(denial: Denial) -> Option<Event> {
     let Denial { owner, note } = denial;
     let of = OWNERS.into_iter().find(|of| of.kind == owner.kind)?;
-    let api_version =
-        if of.group.is_empty() { of.version.to_owned() } else { format!("{}/{}", of.group, of.version) };
     let object = json!({
-        "apiVersion": api_version, "kind": owner.kind, "namespace": owner.namespace, "name": owner.name, "uid": owner.uid,
+        "apiVersion": of.api_version(), "kind": owner.kind, "namespace": owner.namespace, "name": owner.name, "uid": owner.uid,
     });
     let regarding = Regarding {
         object,

@@ -69,11 +69,7 @@ async fn write_list(client: &kube::Client, of: Watched, out: &mut dyn Write) -> 
 }
 
 pub(super) fn listed(of: Watched) -> Listed {
-    let api_version = match of.group {
-        "" => of.version.to_owned(),
-        group => format!("{group}/{}", of.version),
-    };
-    Listed { api_version, kind: of.kind.to_owned(), resource: of.resource.to_owned() }
+    Listed { api_version: of.api_version(), kind: of.kind.to_owned(), resource: of.resource.to_owned() }
 }
 
 /// An object with the fields that are read of its kind, and no others.

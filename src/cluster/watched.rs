@@ -17,6 +17,16 @@ pub struct Watched {
     pub resource: &'static str,
 }
 
+impl Watched {
+    /// As objects have it: `v1`, `apps/v1`.
+    pub(super) fn api_version(self) -> String {
+        match self.group {
+            "" => self.version.to_owned(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+}
+
 const fn watched(
     group: &'static str,
     version: &'static str,
@@ -114,7 +124,8 @@ mod tests {
 
     #[test]
     fn watches_the_version_of_policies_that_is_read() {
-        assert_eq!(format!("{}/{}", POLICIES.group, POLICIES.version), API_VERSION);
+        assert_eq!(POLICIES.api_version(), API_VERSION);
+        assert_eq!(PODS.api_version(), "v1");
     }
 
     #[test]

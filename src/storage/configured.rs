@@ -40,7 +40,10 @@ pub fn configuration<'w>(
 }
 
 /// A container as the catalog wants to see it.
-pub fn view<'w>(container: &'w Container<'_>, configuration: &'w Configuration<'w>) -> ContainerView<'w> {
+pub fn view<'w>(
+    container: &'w Container<'_>,
+    configuration: Option<&'w Configuration<'w>>,
+) -> ContainerView<'w> {
     ContainerView {
         image: container.image,
         command: &container.command,
@@ -48,6 +51,6 @@ pub fn view<'w>(container: &'w Container<'_>, configuration: &'w Configuration<'
         env: &container.env,
         env_from: &container.env_from,
         working_dir: container.working_dir,
-        configuration: Some(configuration),
+        configuration,
     }
 }

@@ -3,8 +3,8 @@
 use super::data_paths::{Data, DataPath, Doubts, Keeper, Why};
 use super::lasting::has_lasting;
 use super::named_data::is_scratch;
-use super::{Cover, Place};
-use crate::catalog::{Allowance, ContainerView, DatabaseFile, FilePlace, Origin, PlaceDoubt, database_files};
+use super::{Cover, Place, view};
+use crate::catalog::{Allowance, DatabaseFile, FilePlace, Origin, PlaceDoubt, database_files};
 use crate::facts::Container;
 use crate::model::{Durability, FsPath};
 use std::collections::HashSet;
@@ -20,17 +20,8 @@ impl<'w, 'a> Data<'w, 'a> {
         for (container, _) in of.main_containers().filter(|(_, known)| !known) {
             let brings = !container.value_from.is_empty() || !container.env_from_objects.is_empty();
             let brought = brings.then(|| of.storage.configuration(container, &allowance));
-            let view = ContainerView {
-                image: container.image,
-                command: &container.command,
-                args: &container.args,
-                env: &container.env,
-                env_from: &container.env_from,
-                working_dir: container.working_dir,
-                configuration: brought.as_ref(),
-            };
             let mut told = HashSet::new();
-            for file in database_files(&view) {
+            for file in database_files(&view(container, brought.as_ref())) {
                 self.paths.extend(
                     lost_file(of, container, &file, scratch).filter(|row| told.insert(row.path.clone())),
                 );

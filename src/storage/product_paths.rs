@@ -42,7 +42,7 @@ pub fn products<'w>(
             None => Product { known: false, whole_pod: false, state: Statefulness::NotListed },
             Some(listed) => {
                 let brought = configuration(workload, container, namespace, lookup, &allowance);
-                let state = listed.classify(&view(container, &brought));
+                let state = listed.classify(&view(container, Some(&brought)));
                 Product { known: true, whole_pod: listed.is_of_the_whole_pod(), state }
             }
         }

@@ -14,7 +14,7 @@ fn is_current(file: &str, wanted: &str, command: &str) {
     let line = found.lines().zip(wanted.lines()).position(|(found, wanted)| found != wanted);
     assert!(
         found == wanted,
-        "{file} is out of date (from line {line:?} on, counted from 0); write it anew: {command}"
+        "{file} is out of date (from line {line:?} on, counted from 0); write it again: {command}"
     );
 }
 

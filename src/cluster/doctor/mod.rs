@@ -101,7 +101,7 @@ pub async fn doctor(client: kube::Client, namespace: &str) -> Vec<Diagnosis> {
         nodes: list(NODES, None).await,
         node_storages: list(NODE_STORAGES, None).await,
         node_volumes: list(NODE_VOLUMES, None).await,
-        report_apis: served(&report_client).await.map(|apis| apis.iter().map(|api| api.group).collect()),
+        report_apis: served(&report_client).await.map(|apis| apis.iter().map(|api| api.group()).collect()),
         version,
     };
     installation.judge()

@@ -29,7 +29,7 @@ impl Events {
         Self { warnings, others }
     }
 
-    /// Tells of a volume or its claim, if that is there.
+    /// Reports something about a volume or its claim, if that is there.
     pub(super) fn tell(&self, world: &World, key: &Key, notice: Notice) {
         let regarding = match notice.about {
             About::Claim => world.claim(key).map(|claim| Regarding {

@@ -162,7 +162,7 @@ impl Reporter {
         self.metrics.found(&series, judged, left_out, unread.len());
         let chosen = served.first().copied();
         self.tell(chosen, &unread);
-        let mut round = Round { judged, left_out, api: chosen.map(|api| api.group), ..Round::default() };
+        let mut round = Round { judged, left_out, api: chosen.map(|api| api.group()), ..Round::default() };
         let unread: BTreeSet<String> = unread.into_keys().collect();
         let writer = Writer { client: &self.client, calls: &self.calls, unread: &unread };
         let mut reports = Some(reports);
@@ -170,7 +170,7 @@ impl Reporter {
             // Those of the other API are of an earlier round, before this one was there: nothing is wanted there.
             let wanted = if Some(api) == chosen { reports.take() } else { None };
             let written = writer.keep(api, wanted.unwrap_or_default()).await?;
-            self.metrics.wrote(api.group, written);
+            self.metrics.wrote(api.group(), written);
             round.reports += written.created + written.updated + written.unchanged;
             round.written += written.created + written.updated + written.deleted;
             round.failed += written.failed;
@@ -218,7 +218,7 @@ impl Reporter {
     /// Logs what an operator should know, once each time it changes.
     fn tell(&self, api: Option<ReportApi>, unread: &BTreeMap<String, String>) {
         let mut state = lock(&self.state);
-        let group = api.map(|api| api.group);
+        let group = api.map(|api| api.group());
         if state.api != Some(group) {
             match group {
                 Some(group) => tracing::info!(group, "reports are written"),

@@ -23,7 +23,7 @@ pub fn reports_cluster_rules() -> Vec<PolicyRule> {
         groups.into_iter().map(|(group, resources)| rule(group, resources, &["list"])).collect();
     rules.push(rule(POLICIES.group, [POLICIES.resource].into(), &["list", "watch"]));
     for api in APIS {
-        rules.push(rule(api.group, api.resources().into(), &["create", "delete", "list", "patch"]));
+        rules.push(rule(api.group(), api.resources().into(), &["create", "delete", "list", "patch"]));
     }
     rules
 }

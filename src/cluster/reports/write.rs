@@ -22,13 +22,16 @@ const MOST_FAILURES: usize = 5;
 /// An API that reports can be written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cluster) struct ReportApi {
-    pub(in crate::cluster) group: &'static str,
-    version: &'static str,
     within: Watched,
     outside: Watched,
 }
 
 impl ReportApi {
+    /// Its API group.
+    pub(in crate::cluster) fn group(self) -> &'static str {
+        self.within.group
+    }
+
     /// Its resources: reports in namespaces, and of the whole cluster.
     pub(super) fn resources(self) -> [&'static str; 2] {
         [self.within.resource, self.outside.resource]
@@ -37,20 +40,15 @@ impl ReportApi {
 
 /// The one that is taken where both are, first.
 pub(super) const APIS: [ReportApi; 2] = [
-    ReportApi { group: REPORTS.group, version: REPORTS.version, within: REPORTS, outside: CLUSTER_REPORTS },
-    ReportApi {
-        group: POLICY_REPORTS.group,
-        version: POLICY_REPORTS.version,
-        within: POLICY_REPORTS,
-        outside: CLUSTER_POLICY_REPORTS,
-    },
+    ReportApi { within: REPORTS, outside: CLUSTER_REPORTS },
+    ReportApi { within: POLICY_REPORTS, outside: CLUSTER_POLICY_REPORTS },
 ];
 
 /// Those that the API server has, in the order of [`APIS`].
 pub(in crate::cluster) async fn served(client: &kube::Client) -> Result<Vec<ReportApi>, String> {
     let mut served = Vec::new();
     for api in APIS {
-        match client.list_api_group_resources(&format!("{}/{}", api.group, api.version)).await {
+        match client.list_api_group_resources(&api.within.api_version()).await {
             Ok(list) => {
                 let has = |of: Watched| list.resources.iter().any(|resource| resource.name == of.resource);
                 if has(api.within) && has(api.outside) {
@@ -58,7 +56,7 @@ pub(in crate::cluster) async fn served(client: &kube::Client) -> Result<Vec<Repo
                 }
             }
             Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => return Err(format!("failed to ask for {}: {}", api.group, chain(&error))),
+            Err(error) => return Err(format!("failed to ask for {}: {}", api.group(), chain(&error))),
         }
     }
     Ok(served)
@@ -260,7 +258,7 @@ fn with_metadata(key: Key, content: Value) -> (Key, Value) {
 /// The same with its kind.
 fn whole(of: Watched, report: Value) -> Value {
     let Value::Object(mut report) = report else { return report };
-    report.insert("apiVersion".to_owned(), format!("{}/{}", of.group, of.version).into());
+    report.insert("apiVersion".to_owned(), of.api_version().into());
     report.insert("kind".to_owned(), of.kind.into());
     Value::Object(report)
 }
