@@ -5,12 +5,15 @@ use super::{Diagnosis, Installation, Level, Seen};
 use crate::cluster::register::{LAST_NAME, NAME, VERSION_ANNOTATION};
 use crate::cluster::registered::Registered;
 use crate::tls::{certificates, span};
+use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 /// The oldest minor version of Kubernetes 1 that volgate runs on.
 const OLDEST: u64 = 30;
 /// How long before its end a CA should have been renewed, in seconds.
 const SOON: i64 = 30 * 86_400;
+/// How long a workload or a pod may take to start, in seconds.
+const STARTING: i64 = 60;
 /// How many objects of one kind are named at most.
 const MOST: usize = 10;
 
@@ -148,7 +151,17 @@ impl Installation {
             let why = self.why_not_ready(name);
             let message = format!("{kind} {namespace}/{name} has {ready} of {wanted} pods ready{why}");
             let mend = format!("`kubectl -n {namespace} describe pods -l app.kubernetes.io/name={name}`");
-            if ready == 0 { part.fault(message, mend) } else { part.warning(message, mend) }
+            if self.starts(found, name) {
+                let wait = format!(
+                    "it starts: `kubectl -n {namespace} rollout status {}/{name}` waits for it",
+                    kind.to_lowercase()
+                );
+                part.warning(message, wait);
+            } else if ready == 0 {
+                part.fault(message, mend);
+            } else {
+                part.warning(message, mend);
+            }
         }
         let images: Vec<&str> = self.images(name);
         if images.len() > 1 {
@@ -165,6 +178,27 @@ impl Installation {
     fn pods_of<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s Value> {
         let pods = self.pods.as_ref().ok().and_then(Option::as_ref);
         items(pods).filter(move |pod| text(pod, "/metadata/labels/app.kubernetes.io~1name") == name)
+    }
+
+    /// Whether a workload, or each of its pods, was made within the last minute and nothing went wrong since.
+    /// `helm install --wait` ends before the pods of a DaemonSet are ready where `maxUnavailable` allows that.
+    fn starts(&self, workload: &Value, name: &str) -> bool {
+        let new = |object: &Value| {
+            let made = text(object, "/metadata/creationTimestamp").parse::<Timestamp>();
+            made.is_ok_and(|made| (self.now - made.as_second()).abs() <= STARTING)
+        };
+        let well = |pod: &Value| {
+            let mut statuses =
+                pod.pointer("/status/containerStatuses").and_then(Value::as_array).into_iter().flatten();
+            statuses.all(|status| {
+                let waits_for = text(status, "/state/waiting/reason");
+                number(status, "/restartCount") == 0
+                    && status.pointer("/state/terminated").is_none()
+                    && ["", "ContainerCreating", "PodInitializing"].contains(&waits_for)
+            })
+        };
+        let mut pods = self.pods_of(name).peekable();
+        if pods.peek().is_none() { new(workload) } else { pods.all(|pod| new(pod) && well(pod)) }
     }
 
     /// What the first pod that is not ready waits for.
@@ -521,6 +555,42 @@ mod tests {
                 found.iter().any(|(is, text)| *is == level && text.contains(words)),
                 "{words}: {found:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_workload_that_starts_is_a_warning_until_it_fails_or_takes_too_long() {
+        let made = |ago: i64| Timestamp::from_second(NOW - ago).unwrap().to_string();
+        let of = |pods: Vec<Value>, ago: i64| {
+            let mut agent = workload("volgate-agent", 0);
+            agent["metadata"]["creationTimestamp"] = json!(made(ago));
+            let installation = Installation { daemon_sets: list(vec![agent]), pods: list(pods), ..healthy() };
+            wrong(&installation).remove(0)
+        };
+        let pod = |ago: i64, status: Value| {
+            json!({"metadata": {"name": "p", "creationTimestamp": made(ago),
+                                "labels": {"app.kubernetes.io/name": "volgate-agent"}},
+                   "status": {"containerStatuses": [status]}})
+        };
+        let starts =
+            pod(3, json!({"restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}));
+        let runs = pod(3, json!({"restartCount": 0, "state": {"running": {}}}));
+        let no_image = pod(3, json!({"restartCount": 0, "state": {"waiting": {"reason": "ErrImagePull"}}}));
+        let fell = pod(3, json!({"restartCount": 1, "state": {"running": {}}}));
+        let hangs = pod(61, json!({"restartCount": 0, "state": {"running": {}}}));
+
+        for (pods, ago, level) in [
+            (vec![], 3, Level::Warning),
+            (vec![], 61, Level::Fault),
+            (vec![starts.clone(), runs], 3, Level::Warning),
+            (vec![starts.clone()], 1_000, Level::Warning),
+            (vec![starts.clone(), no_image], 3, Level::Fault),
+            (vec![starts.clone(), fell], 3, Level::Fault),
+            (vec![starts, hangs], 3, Level::Fault),
+        ] {
+            let (found, message) = of(pods.clone(), ago);
+            assert_eq!(found, level, "{message}: {pods:?}");
+            assert!(message.contains("0 of 2 pods ready"), "{message}");
         }
     }
 
