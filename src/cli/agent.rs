@@ -1,11 +1,10 @@
 //! `volgate agent`: the agent of one node, from its arguments to the end of the process.
 
-use super::daemon::{LogFormat, listen, start_log, stopped};
+use super::daemon::{DaemonArgs, start_log, stopped};
 use crate::agent::{Agent, Options, confine, device_link};
 use crate::daemon::health_routes;
 use crate::server::serve_plain;
 use anyhow::{Context, Result, bail};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -44,17 +43,13 @@ pub(super) struct Args {
     /// Bytes per inode of a volume with a project quota; the first 65,536 inodes come at one per 4 KiB
     #[arg(long, value_name = "BYTES", default_value_t = 16_384, value_parser = clap::value_parser!(u64).range(1024..))]
     bytes_per_inode: u64,
-    /// Address of health checks and metrics, plain HTTP
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
-    health_listen: SocketAddr,
-    /// Log format
-    #[arg(long, value_enum, default_value_t)]
-    log_format: LogFormat,
+    #[command(flatten)]
+    daemon: DaemonArgs,
 }
 
 /// Runs until SIGTERM or Ctrl-C.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    start_log(args.log_format);
+    start_log(args.daemon.log_format);
     let options = options(args)?;
     make_bases(&options);
     // One thread waits for the API server; disks have threads of their own.
@@ -115,7 +110,7 @@ fn kubeconfig_files() -> Vec<PathBuf> {
 }
 
 async fn work(args: &Args, options: Options) -> Result<()> {
-    let health = listen(args.health_listen)?;
+    let health = args.daemon.listen()?;
     let client = crate::cluster::connect().await?;
     let agent = Agent::new(options.clone()).context("failed to start the agent's threads")?;
     // After the files that the client is made from were read, and before the threads that this one will start.
@@ -124,7 +119,7 @@ async fn work(args: &Args, options: Options) -> Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         node = options.node,
         bases = options.bases.join(", "),
-        health = %args.health_listen,
+        health = %args.daemon.health_listen,
         "the agent has started"
     );
     let router = health_routes(agent.checks(), agent.metrics());

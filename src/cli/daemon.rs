@@ -5,6 +5,7 @@ use crate::cluster::{LeaseSettings, random_text};
 use anyhow::{Context, Result};
 use std::io::IsTerminal;
 use std::net::{SocketAddr, TcpListener};
+use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -23,6 +24,32 @@ pub(super) enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+/// What every daemon can be told.
+#[derive(Debug, clap::Args)]
+pub(super) struct DaemonArgs {
+    /// Address of health checks and metrics, plain HTTP
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    pub(super) health_listen: SocketAddr,
+    /// Log format
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) log_format: LogFormat,
+}
+
+impl DaemonArgs {
+    /// Starts the log, and does the work on a runtime with a thread for each processor.
+    pub(super) fn run(&self, work: impl Future<Output = Result<()>>) -> Result<ExitCode> {
+        start_log(self.log_format);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        runtime.context("failed to start the runtime")?.block_on(work)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The port of health checks and metrics.
+    pub(super) fn listen(&self) -> Result<TcpListener> {
+        listen(self.health_listen)
+    }
 }
 
 /// Starts the log, on stderr.

@@ -1,13 +1,12 @@
 //! `volgate provisioner`: the controller of the built-in provisioner, from its arguments to the end of the process.
 
-use super::daemon::{LOOK, LogFormat, lease, listen, start_log, stopped};
+use super::daemon::{DaemonArgs, LOOK, lease, stopped};
 use crate::cluster::{Provisioner, ProvisionerOptions, ProvisionerView, connect};
 use crate::daemon::{Check, Followed, Look, health_routes};
 use crate::model::PROVISIONER;
 use crate::provisioner::{Bases, Settings};
 use crate::server::serve_plain;
 use anyhow::{Context, Result, anyhow};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -29,9 +28,6 @@ pub(super) struct Args {
     /// Namespace of the Lease and of the CSIStorageCapacity objects
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "volgate-system")]
     namespace: String,
-    /// Address of health checks and metrics, plain HTTP
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
-    health_listen: SocketAddr,
     /// How many volumes are worked on at the same time
     #[arg(long, value_name = "NUMBER", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     workers: u16,
@@ -44,17 +40,13 @@ pub(super) struct Args {
     /// Lease duration, in seconds: how long a silent leader is waited for
     #[arg(long, value_name = "SECONDS", default_value_t = 12, value_parser = clap::value_parser!(u32).range(6..))]
     lease_duration: u32,
-    /// Log format
-    #[arg(long, value_enum, default_value_t)]
-    log_format: LogFormat,
+    #[command(flatten)]
+    daemon: DaemonArgs,
 }
 
 /// Runs until SIGTERM or Ctrl-C.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    start_log(args.log_format);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("failed to start the runtime")?.block_on(provision(args))?;
-    Ok(ExitCode::SUCCESS)
+    args.daemon.run(provision(args))
 }
 
 async fn provision(args: &Args) -> Result<()> {
@@ -70,14 +62,14 @@ async fn provision(args: &Args) -> Result<()> {
         None => Bases::default(),
     };
     // Bound before the cluster is reached, so that a port that is taken shows at once.
-    let health = listen(args.health_listen)?;
+    let health = args.daemon.listen()?;
     let client = connect().await?;
     let provisioner = Provisioner::start(client, options(args, bases)?);
     let view = provisioner.view();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         provisioner = args.provisioner_name,
-        health = %args.health_listen,
+        health = %args.daemon.health_listen,
         "the provisioner's controller has started"
     );
     let (ready, counted) = (view.clone(), view.clone());

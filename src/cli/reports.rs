@@ -1,6 +1,6 @@
 //! `volgate reports`: policy reports of what runs, from its arguments to the end of the process.
 
-use super::daemon::{LogFormat, listen, start_log, stopped};
+use super::daemon::{DaemonArgs, stopped};
 use super::kubeconfig::Kubeconfig;
 use super::link::assemble;
 use super::say;
@@ -8,8 +8,7 @@ use crate::cluster::{ClusterPolicies, PolicySource, PolicyWatch, Reporter, Round
 use crate::daemon::health_routes;
 use crate::policy::{CompiledPolicy, PolicySet};
 use crate::server::serve_plain;
-use anyhow::{Context, Result, anyhow, bail};
-use std::net::SocketAddr;
+use anyhow::{Result, anyhow, bail};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -29,27 +28,18 @@ pub(super) struct Args {
     /// Judge and write once, say what was done, and end: for a CronJob
     #[arg(long)]
     once: bool,
-    /// Address of health checks and metrics, plain HTTP
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
-    health_listen: SocketAddr,
-    /// Log format
-    #[arg(long, value_enum, default_value_t)]
-    log_format: LogFormat,
+    #[command(flatten)]
+    daemon: DaemonArgs,
 }
 
 /// Runs until SIGTERM or Ctrl-C, or once.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    start_log(args.log_format);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime
-        .context("failed to start the runtime")?
-        .block_on(async { if args.once { once(args).await } else { keep(args).await } })?;
-    Ok(ExitCode::SUCCESS)
+    args.daemon.run(async { if args.once { once(args).await } else { keep(args).await } })
 }
 
 async fn keep(args: &Args) -> Result<()> {
     // Bound before the cluster is reached, so that a port that is taken shows at once.
-    let health = listen(args.health_listen)?;
+    let health = args.daemon.listen()?;
     let client = connect_to(args.cluster.kubeconfig.as_deref(), args.cluster.context.as_deref()).await?;
     let policies = PolicyWatch::start(client.clone());
     let reporter = Reporter::new(client);
@@ -57,7 +47,7 @@ async fn keep(args: &Args) -> Result<()> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         interval = args.interval,
-        health = %args.health_listen,
+        health = %args.daemon.health_listen,
         "policy reports have started"
     );
     let interval = Duration::from_secs(args.interval.into());

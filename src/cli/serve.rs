@@ -1,6 +1,6 @@
 //! `volgate serve`: the webhook, from its arguments to the end of the process.
 
-use super::daemon::{LOOK, LogFormat, lease, listen, start_log, stopped};
+use super::daemon::{DaemonArgs, LOOK, lease, listen, stopped};
 use super::link::{Link, PolicyFeed, assemble};
 use super::registration::{RegistrationArgs, read_ca};
 use super::{input, policies};
@@ -46,9 +46,6 @@ pub(super) struct Args {
     /// Where the webhook listens, with TLS
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
-    /// Where health and metrics are, in the clear
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
-    health_listen: SocketAddr,
     /// The certificate chain (PEM); followed when it changes. Without it volgate makes its own: with --register one for all
     /// replicas, in --tls-secret, and otherwise one for this process
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -92,17 +89,13 @@ pub(super) struct Args {
     /// How much memory the bodies of large reviews may take together, in MiB; a review has 7 at most
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u16).range(7..))]
     body_memory: u16,
-    /// How the log is written
-    #[arg(long, value_enum, default_value_t)]
-    log_format: LogFormat,
+    #[command(flatten)]
+    daemon: DaemonArgs,
 }
 
 /// Serves until SIGTERM or Ctrl-C.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    start_log(args.log_format);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("failed to start the runtime")?.block_on(serve(args))?;
-    Ok(ExitCode::SUCCESS)
+    args.daemon.run(serve(args))
 }
 
 async fn serve(args: &Args) -> Result<()> {
@@ -127,7 +120,7 @@ async fn serve(args: &Args) -> Result<()> {
     let mut registering = if args.register { Some(registrar_options(args, ca.as_ref())?) } else { None };
     // Bound before the cluster is reached, so that a port that is taken shows at once.
     let webhook = listen(args.listen)?;
-    let health = listen(args.health_listen)?;
+    let health = args.daemon.listen()?;
     let link = if args.standalone { None } else { Some(Link::start().await?) };
     let (lookup, caches): (Arc<dyn Lookup>, Arc<dyn CacheState>) = match &link {
         Some(link) => (link.lookup(), link.caches()),
@@ -143,7 +136,7 @@ async fn serve(args: &Args) -> Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         policies = state.policies.load().policies().len(),
         listen = %args.listen,
-        health = %args.health_listen,
+        health = %args.daemon.health_listen,
         "the webhook has started"
     );
 
