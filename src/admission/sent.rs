@@ -18,14 +18,15 @@ const MOST_CONTAINERS: usize = 32;
 const MOST_VOLUMES: usize = 256;
 /// A pod with an image of more characters is.
 const LONGEST_IMAGE: usize = 512;
-/// A pod with a container of more variables, or more arguments, is.
-const MOST_TEXTS: usize = 48;
+/// A pod with a container of more variables, words of its command, or arguments, is.
+const MOST_TEXTS: usize = 32;
 /// What looking for images may cost: well below the million that the API server allows.
 const MOST_COST: usize = 500_000;
 
-/// The pod's spec, wherever the object has it. Of these fields each kind has the one.
-const POD: &str = "object.?spec.?jobTemplate.?spec.?template.?spec.or(object.?spec.?template.?spec)\
-                   .or(object.?template.?spec).or(object.?spec).orValue({})";
+/// The pod's spec, wherever the object has it. Of these fields each kind has the one. A pod, which is what is made most often, is
+/// not looked through for the others.
+const POD: &str = "(request.kind.kind == 'Pod' ? object.?spec : object.?spec.?jobTemplate.?spec.?template.?spec\
+                   .or(object.?spec.?template.?spec).or(object.?template.?spec).or(object.?spec)).orValue({})";
 
 /// When an object that is created or updated is sent to be judged; none where it always is.
 pub fn finds_expression(interest: &Interest) -> Option<String> {
@@ -58,11 +59,8 @@ fn expression(concern: &Concern, interest: &Interest, claims: bool) -> Option<St
                 .to_owned(),
         );
     }
-    let parts: Vec<String> =
-        volumes(concern).into_iter().chain(containers(concern, images.as_deref())).collect();
-    if !parts.is_empty() {
-        cases.push(format!("[{POD}].exists(p, {})", parts.join(" || ")));
-    }
+    cases.extend(volumes(concern));
+    cases.extend(containers(concern, images.as_deref()));
     Some(cases.join(" || "))
 }
 
@@ -73,12 +71,10 @@ fn volumes(concern: &Concern) -> Option<String> {
     }
     let inert = VolumeSource::types().filter(|kind| !concern.volumes.contains(kind));
     let inert: Vec<String> = inert.map(|kind| format!("'{kind}'")).collect();
-    let list = list("volumes");
     // A volume without a source is an emptyDir.
-    Some(format!(
-        "size({list}) > {MOST_VOLUMES} || {list}.exists(v, size(v) != 2 || !v.all(k, k == 'name' || (k in [{}] && v[k] != null)))",
-        inert.join(", ")
-    ))
+    let matters =
+        format!("size(v) != 2 || !v.all(k, k == 'name' || (k in [{}] && v[k] != null))", inert.join(", "));
+    Some(format!("[{POD}].exists(p, {})", any_item("p", "volumes", MOST_VOLUMES, "v", &matters)))
 }
 
 /// Whether a container has what matters.
@@ -86,35 +82,34 @@ fn containers(concern: &Concern, images: Option<&str>) -> Option<String> {
     if images.is_none() && !concern.devices && !concern.database_files {
         return None;
     }
-    let all =
-        format!("({} + {} + {})", list("containers"), list("initContainers"), list("ephemeralContainers"));
-    let mut cases = vec![format!("size({all}) > {MOST_CONTAINERS}")];
+    let mut cases = Vec::new();
     if concern.devices {
-        cases.push(format!("{all}.exists(c, has(c.volumeDevices))"));
+        cases.push("has(c.volumeDevices)".to_owned());
     }
     if concern.database_files {
-        let (env, args) =
-            (list_of("c", "env"), format!("({} + {})", list_of("c", "command"), list_of("c", "args")));
-        let value = "e.?value.orValue('')";
         let names = |text: &str| {
             let hints = DATABASE_HINTS.iter().map(|hint| format!("{text}.contains('{hint}')"));
             format!("size({text}) <= {LONGEST_DATABASE_NAME} && ({})", hints.collect::<Vec<_>>().join(" || "))
         };
-        cases.push(format!(
-            "{all}.exists(c, size({env}) > {MOST_TEXTS} || {env}.exists(e, {}) || size({args}) > {MOST_TEXTS} || {args}.exists(a, {}))",
-            names(value),
-            names("a"),
-        ));
+        cases.push(any_item("c", "env", MOST_TEXTS, "e", &names("e.?value.orValue('')")));
+        cases.push(any_item("c", "command", MOST_TEXTS, "a", &names("a")));
+        cases.push(any_item("c", "args", MOST_TEXTS, "a", &names("a")));
     }
+    let image = "c.?image.orValue('')";
+    if images.is_some() {
+        cases.push(format!("size({image}) > {LONGEST_IMAGE}"));
+    }
+    let mut all =
+        vec![format!("size(cs) > {MOST_CONTAINERS}"), format!("cs.exists(c, {})", cases.join(" || "))];
     if let Some(pattern) = images {
-        let image = "c.?image.orValue('')";
-        cases.push(format!("{all}.exists(c, size({image}) > {LONGEST_IMAGE})"));
         let longest = most_text(pattern);
-        cases.push(format!(
-            "[{all}.map(c, {image}).join(' ')].exists(s, size(s) > {longest} || s.matches('{pattern}'))"
+        all.push(format!(
+            "[cs.map(c, {image}).join(' ')].exists(s, size(s) > {longest} || s.matches('{pattern}'))"
         ));
     }
-    Some(cases.join(" || "))
+    // A list of one, as that is how an expression names what it needs more than once.
+    let lists = ["containers", "initContainers", "ephemeralContainers"].map(list);
+    Some(format!("[{POD}].map(p, {}).exists(cs, {})", lists.join(" + "), all.join(" || ")))
 }
 
 /// How much text that pattern may be looked for in.
@@ -125,11 +120,15 @@ fn most_text(pattern: &str) -> usize {
 
 /// A list of the pod; a list that must be there is null in an object that has yet to be validated.
 fn list(name: &str) -> String {
-    list_of("p", name)
+    format!("(p.?{name}.orValue(null) == null ? [] : p.{name})")
 }
 
-fn list_of(whose: &str, name: &str) -> String {
-    format!("({whose}.?{name}.orValue(null) == null ? [] : {whose}.{name})")
+/// Whether a list has more than so many items, or one of which something holds; a list that is not there, or null, has none.
+fn any_item(whose: &str, name: &str, most: usize, item: &str, holds: &str) -> String {
+    let list = format!("{whose}.{name}");
+    format!(
+        "({whose}.?{name}.orValue(null) != null && (size({list}) > {most} || {list}.exists({item}, {holds})))"
+    )
 }
 
 #[cfg(test)]

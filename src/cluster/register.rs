@@ -319,49 +319,50 @@ fn conditions() -> Vec<MatchCondition> {
         };
         format!("{} != {}", of("object"), of("oldObject"))
     };
-    vec![
+    let update_matters = [
         // Refusing the removal of a finalizer would only keep the object forever. A claim can still grow: pods use it.
-        condition(
-            "not-being-deleted",
-            "!has(object.metadata.deletionTimestamp) || \
-             (request.operation == 'UPDATE' && request.resource.resource == 'persistentvolumeclaims' && \
-             object.spec.?resources != oldObject.spec.?resources)",
+        (
+            "has(object.metadata.deletionTimestamp)",
+            "request.resource.resource == 'persistentvolumeclaims' && \
+             object.spec.?resources != oldObject.spec.?resources"
+                .to_owned(),
         ),
+        // Scaling down, to 0 in an outage above all, never waits for volgate. A Scale leaves a 0 out.
+        (
+            "request.kind.kind == 'Scale'",
+            "object.?spec.?replicas.orValue(0) > oldObject.?spec.?replicas.orValue(0)".to_owned(),
+        ),
+        // Labels, finalizers and owners of a pod.
+        (
+            "request.resource.resource == 'pods'",
+            format!(
+                "object.spec.?ephemeralContainers != oldObject.spec.?ephemeralContainers || {} || {}",
+                images("containers"),
+                images("initContainers")
+            ),
+        ),
+        // Binding updates each claim several times (selected node, provisioner, volume).
+        (
+            "request.resource.resource == 'persistentvolumeclaims'",
+            "object.spec.?resources != oldObject.spec.?resources || \
+             object.spec.?storageClassName != oldObject.spec.?storageClassName || \
+             object.spec.?volumeAttributesClassName != oldObject.spec.?volumeAttributesClassName"
+                .to_owned(),
+        ),
+    ];
+    let otherwise = "object.?spec != oldObject.?spec || object.?template != oldObject.?template".to_owned();
+    let update_matters = update_matters
+        .iter()
+        .rev()
+        .fold(otherwise, |rest, (of, matters)| format!("{of} ? ({matters}) : ({rest})"));
+    vec![
         // A static pod runs whatever becomes of its mirror; and a kubelet runs no pod that says it is a mirror.
         condition(
             "not-a-mirror-pod",
             "request.resource.resource != 'pods' || !('kubernetes.io/config.mirror' in \
              object.metadata.?annotations.orValue({}))",
         ),
-        // Binding updates each claim several times (selected node, provisioner, volume).
-        condition(
-            "not-a-mere-binding",
-            "request.operation != 'UPDATE' || request.resource.resource != 'persistentvolumeclaims' || \
-             object.spec.?resources != oldObject.spec.?resources || \
-             object.spec.?storageClassName != oldObject.spec.?storageClassName || \
-             object.spec.?volumeAttributesClassName != oldObject.spec.?volumeAttributesClassName",
-        ),
-        // Labels, finalizers and owners of a pod.
-        condition(
-            "not-the-same-pod",
-            format!(
-                "request.operation != 'UPDATE' || request.resource.resource != 'pods' || \
-                 object.spec.?ephemeralContainers != oldObject.spec.?ephemeralContainers || {} || {}",
-                images("containers"),
-                images("initContainers")
-            ),
-        ),
-        condition(
-            "not-the-same-as-before",
-            "request.operation != 'UPDATE' || request.resource.resource == 'pods' || \
-             object.?spec != oldObject.?spec || object.?template != oldObject.?template",
-        ),
-        // Scaling down, to 0 in an outage above all, never waits for volgate. A Scale leaves a 0 out.
-        condition(
-            "not-scaling-down",
-            "request.kind.kind != 'Scale' || \
-             object.?spec.?replicas.orValue(0) > oldObject.?spec.?replicas.orValue(0)",
-        ),
+        condition("not-the-same-as-before", format!("request.operation != 'UPDATE' || ({update_matters})")),
     ]
 }
 
