@@ -95,9 +95,20 @@ pub(crate) fn events<T>(
 where
     T: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let start = (Box::pin(watcher(api, config)), Failures::default());
+    paced(watcher(api, config), watched)
+}
+
+fn paced<T>(
+    events: impl Stream<Item = watcher::Result<Event<T>>> + Send,
+    watched: Watched,
+) -> impl Stream<Item = Result<Event<T>, Fault>> {
+    let start = (Box::pin(events), Failures::default());
     stream::unfold(start, move |(mut events, mut failures)| async move {
-        tokio::time::sleep(failures.pause()).await;
+        let pause = failures.pause();
+        // Even a sleep of no time waits for the timer's next millisecond, and a list may have 10,000 events.
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
         let event = events.next().await?.map_err(|error| Fault::of(&error, watched));
         match &event {
             // It comes before each attempt.
@@ -256,6 +267,7 @@ mod tests {
     use super::super::watched::{CLASSES, VOLUMES};
     use super::*;
     use crate::facts::VolumeFacts;
+    use futures::FutureExt;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
     fn answer(code: u16, reason: &str) -> kube::Error {
@@ -297,6 +309,20 @@ mod tests {
         assert_eq!(fault.level, Level::Expected);
         let fault = Fault::of(&watcher::Error::WatchFailed(answer(500, "InternalError")), VOLUMES);
         assert_eq!((fault.level, fault.missing), (Level::Fault, false));
+    }
+
+    #[tokio::test]
+    async fn an_event_waits_for_no_timer_unless_there_was_an_error() {
+        let fault = watcher::Error::InitialListFailed(answer(500, "InternalError"));
+        let answers =
+            [Ok(Event::Init), Ok(Event::InitApply(1)), Ok(Event::InitDone), Err(fault), Ok(Event::Apply(2))];
+        let mut events = pin!(paced(stream::iter(answers), VOLUMES));
+        for at in 0..4 {
+            let event =
+                events.next().now_or_never().expect("it is there at once").expect("the stream goes on");
+            assert_eq!(event.is_ok(), at < 3, "{at}");
+        }
+        assert!(events.next().now_or_never().is_none(), "no pause after an error");
     }
 
     #[derive(Default)]

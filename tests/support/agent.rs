@@ -1,15 +1,12 @@
 //! `volgate agent` as a process, with a directory as its node's root.
 
-use std::ffi::OsString;
+use super::volgate;
 use std::path::Path;
 use std::process::Command;
 
 /// The command that starts it.
 pub fn command(kubeconfig: &Path, root: &Path, args: &[String]) -> Command {
-    // Another build may be tested, such as the one that is shipped.
-    let binary: OsString =
-        std::env::var_os("VOLGATE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_volgate").into());
-    let mut command = Command::new(binary);
+    let mut command = volgate();
     command
         .args(args)
         .arg("--host-root")

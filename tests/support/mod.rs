@@ -39,7 +39,7 @@ pub mod victim;
 pub use assets::{assets, binary};
 pub use cluster::{Cluster, Options, User, wait_until};
 pub use line::Line;
-pub use process::{Output, Process, Scratch, run};
+pub use process::{Output, Process, Scratch, run, volgate};
 
 /// Whether the one opt-out is set. Says so on stderr once, past libtest's capture, so that nobody takes a skipped test
 /// for a passed one.

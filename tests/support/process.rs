@@ -123,6 +123,11 @@ impl Process {
     }
 }
 
+/// volgate's program: the one in `VOLGATE_BINARY`, such as the one that is shipped, or else the one of this build.
+pub fn volgate() -> Command {
+    Command::new(std::env::var_os("VOLGATE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_volgate").into()))
+}
+
 /// The last lines of a text, for a message.
 pub fn last_lines(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();

@@ -1,6 +1,6 @@
 //! The binary `volgate serve` as a process beside a control plane.
 
-use super::{Cluster, Process, Scratch, User, wait_until};
+use super::{Cluster, Process, Scratch, User, volgate, wait_until};
 #[cfg(feature = "cluster")]
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
@@ -9,7 +9,6 @@ use k8s_openapi::api::admissionregistration::v1::{
 use kube::api::{Api, Patch, PatchParams};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -72,7 +71,7 @@ impl Serve {
     pub fn start(kubeconfig: &Path, args: &[&str]) -> Self {
         let scratch = Scratch::new("serve").unwrap();
         let (health, webhook) = (free_address(), free_address().to_string());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+        let mut command = volgate();
         command.arg("serve").args(args).args(["--health-listen", &health.to_string()]);
         if !args.contains(&"--listen") {
             command.args(["--listen", &webhook]);
