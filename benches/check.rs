@@ -2,14 +2,15 @@
 //! memory. Each figure is the best of several rounds; what is compared is measured in turns, in one run.
 //!
 //! `cargo bench --no-default-features --bench check` for all but kubeconform, `-- memory 100000` for the memory of so many files
-//! beside a tenth of them, `-- beside KUBECONFORM 10000` for the comparison (`.ci/kubeconform` builds that first), and
-//! `-- write FOLDER 10000` for the manifests alone.
+//! beside a tenth of them, `-- beside KUBECONFORM 10000` for the comparison (`.ci/kubeconform` builds that first),
+//! `-- write FOLDER 10000` for the manifests alone, and `-- map 10000` for `volgate map` of so many pods with a volume each.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a bench that cannot be set up cannot run
 
 /// The allocator of the binary, so that the bare parse is measured as users would run it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+use serde_json::{Value, json};
 use std::fs;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,8 @@ fn main() {
         Some("memory") => memory(folder.path(), count(1, 100_000)),
         Some("beside") => beside(folder.path(), Path::new(&arguments[1]), count(2, MANIFESTS)),
         Some("write") => drop(write(Path::new(&arguments[1]), count(2, MANIFESTS))),
-        Some(other) => panic!("{other}: there are memory, beside and write"),
+        Some("map") => map(folder.path(), count(1, MANIFESTS)),
+        Some(other) => panic!("{other}: there are memory, beside, write and map"),
     }
 }
 
@@ -260,4 +262,66 @@ fn stateful_set(index: usize) -> String {
         container("postgres", "postgres:17", mounts),
         container("metrics", "prometheuscommunity/postgres-exporter:v0.17", "")
     )
+}
+
+/// The map of so many pods of StatefulSets, each with a claim and a volume on one of 200 nodes, and what is lost with a zone.
+fn map(folder: &Path, pods: usize) {
+    const EACH: usize = 10;
+    let mut objects: Vec<Value> = (0..200)
+        .map(|node| {
+            let labels = json!({"kubernetes.io/hostname": format!("node-{node}"), "topology.kubernetes.io/zone": format!("zone-{}", node % 3)});
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": format!("node-{node}"), "labels": labels}})
+        })
+        .collect();
+    objects.push(
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "local-path"},
+                        "provisioner": "local-path.volgate.dev"}),
+    );
+    for number in 0..pods {
+        let (set, place) = (number / EACH, number % EACH);
+        let (image, path) =
+            [("postgres:16", "/var/lib/postgresql/data"), ("redis:7", "/data"), ("team/app:1.0", "/data")]
+                [set % 3];
+        let (namespace, name, node) =
+            (format!("space-{}", set % 200), format!("set-{set}"), format!("node-{}", number % 200));
+        let labels = json!({"app": name});
+        let containers =
+            json!([{"name": "main", "image": image, "volumeMounts": [{"name": "data", "mountPath": path}]}]);
+        let claim = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "local-path", "resources": {"requests": {"storage": "1Gi"}}});
+        if place == 0 {
+            objects.push(json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": namespace, "uid": name},
+                "spec": {"replicas": EACH, "serviceName": name, "selector": {"matchLabels": labels},
+                         "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
+                         "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}]}}));
+        }
+        let (of_claim, volume) = (format!("data-{name}-{place}"), format!("volume-{number}"));
+        let mut bound = claim.clone();
+        bound["volumeName"] = json!(volume);
+        objects.push(json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": of_claim, "namespace": namespace}, "spec": bound}));
+        objects.push(json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume}, "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "local-path", "local": {"path": format!("/data/{number}")},
+            "claimRef": {"namespace": namespace, "name": of_claim},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                {"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]}]}}}}));
+        objects.push(json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": format!("{name}-{place}"), "namespace": namespace, "labels": labels, "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "uid": name, "controller": true}]},
+            "spec": {"nodeName": node, "containers": containers,
+                     "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": of_claim}}]}}));
+    }
+    let dump = folder.join("dump.json");
+    fs::write(&dump, json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string()).unwrap();
+    for event in [None, Some("zone=zone-1")] {
+        let mut arguments = vec![Path::new("map"), &dump];
+        arguments.extend(event.iter().flat_map(|event| [Path::new("--what-if"), Path::new(event)]));
+        let Ended { took, peak, .. } = best(|| run(Path::new(VOLGATE), &arguments));
+        let page = Command::new(VOLGATE).args(&arguments).output().unwrap();
+        assert!(page.status.success(), "{}", String::from_utf8_lossy(&page.stderr));
+        println!(
+            "map of {pods} pods{}: {took:.1?}, {} KiB of HTML, {} MiB",
+            event.map(|event| format!(", {event}")).unwrap_or_default(),
+            page.stdout.len() >> 10,
+            peak >> 10
+        );
+    }
 }
