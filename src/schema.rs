@@ -1,10 +1,15 @@
 //! JSON Schemas of volgate's own objects, made from their Rust types, and what a CustomResourceDefinition takes of them.
 
+mod violations;
+
 use crate::model::{API_GROUP, API_VERSION};
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
+#[cfg(test)]
+pub(crate) use violations::unread_keywords;
+pub(crate) use violations::{Problem, Violation, violations};
 
 /// The words of a JSON Schema that a structural schema of Kubernetes takes as they are.
 const KEPT: [&str; 15] = [

@@ -268,6 +268,11 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn its_schema_has_no_keyword_that_is_not_read() {
+        assert_eq!(schema::unread_keywords(&schema_value()), Vec::<String>::new());
+    }
+
+    #[test]
     fn a_file_is_looked_for_up_to_the_root_of_the_repository() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("outer/repository");

@@ -4,22 +4,12 @@ use super::schema::{API_VERSION, KIND, StoragePolicy, schema};
 use super::way_out;
 use crate::model::{FieldPath, Segment, nearest};
 use crate::rule::PolicyFault;
-use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::{ValidationError, Validator};
+use crate::schema::{Problem, Violation, violations};
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::LazyLock;
 
-struct Schema {
-    json: Value,
-    validator: Validator,
-}
-
-static SCHEMA: LazyLock<Option<Schema>> = LazyLock::new(|| {
-    let json = schema().to_value();
-    let validator = jsonschema::options().should_validate_formats(false).build(&json).ok()?;
-    Some(Schema { json, validator })
-});
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| schema().to_value());
 
 /// Reads and compiles one policy.
 ///
@@ -51,15 +41,9 @@ pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
             "a policy belongs to no namespace: name those that it is about in `spec.match.namespaces`";
         faults.push(PolicyFault::new(FieldPath::root().key("metadata").key("namespace"), message));
     }
-    match SCHEMA.as_ref() {
-        Some(schema) => {
-            faults.extend(beside_spec(value, &schema.json));
-            for error in schema.validator.iter_errors(value) {
-                explain(&error, value, &schema.json, &mut faults);
-            }
-        }
-        None => faults
-            .push(PolicyFault::new(FieldPath::root(), "the built-in schema is broken; please report this")),
+    faults.extend(beside_spec(value, &SCHEMA));
+    for violation in violations(value, &SCHEMA) {
+        explain(&violation, &SCHEMA, &mut faults);
     }
     let mut unread = None;
     if faults.is_empty() {
@@ -77,7 +61,7 @@ pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
     Err(in_order(faults))
 }
 
-/// The same of a policy that is part of volgate: a test holds it against the schema, whose compilation takes longer than a small run.
+/// The same of a policy that is part of volgate: a test holds it against the schema, which takes longer to make than a small run.
 pub(super) fn load_own(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
     let unread = |error: serde_json::Error| vec![PolicyFault::new(FieldPath::root(), error.to_string())];
     StoragePolicy::deserialize(value).map_err(unread).and_then(|policy| CompiledPolicy::compile(&policy))
@@ -101,13 +85,7 @@ fn beside_spec(policy: &Value, schema: &Value) -> Vec<PolicyFault> {
 /// What is wrong with a value of another kind by its schema, in the words that are used of policies.
 pub(crate) fn schema_faults(value: &Value, schema: &Value) -> Vec<PolicyFault> {
     let mut faults = Vec::new();
-    match jsonschema::options().should_validate_formats(false).build(schema) {
-        Ok(validator) => {
-            validator.iter_errors(value).for_each(|error| explain(&error, value, schema, &mut faults));
-        }
-        Err(_) => faults
-            .push(PolicyFault::new(FieldPath::root(), "the built-in schema is broken; please report this")),
-    }
+    violations(value, schema).iter().for_each(|violation| explain(violation, schema, &mut faults));
     in_order(faults)
 }
 
@@ -133,23 +111,22 @@ const TOP: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 /// Of how many misplaced fields it is said where they belong: each takes a walk through the schema.
 const MOST_PLACED: usize = 64;
 
-/// Puts a schema error into words that name the field and the way out.
-fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &mut Vec<PolicyFault>) {
-    let pointer = error.instance_path().to_string();
-    let path = path_of(&pointer, root);
-    match error.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected } => {
-            let known =
-                part_of(error, schema, "/additionalProperties").map(way_out::fields).unwrap_or_default();
-            for field in unexpected {
-                let (what, these) = match is_rule_entry(&path) {
+/// Puts what breaks a schema into words that name the field and the way out.
+fn explain(violation: &Violation<'_>, schema: &Value, faults: &mut Vec<PolicyFault>) {
+    let Violation { path, found, schema: part, problem } = violation;
+    let mut fault = |message: String| faults.push(PolicyFault::new(path.clone(), message));
+    match problem {
+        Problem::Unknown(unknown) => {
+            let known = way_out::fields(part);
+            for field in unknown {
+                let (what, these) = match is_rule_entry(path) {
                     true => ("rule", "rules"),
                     false => ("field", "fields here"),
                 };
                 let elsewhere =
-                    (faults.len() < MOST_PLACED).then(|| way_out::elsewhere(schema, field, &path)).flatten();
+                    (faults.len() < MOST_PLACED).then(|| way_out::elsewhere(schema, field, path)).flatten();
                 let hint = match nearest(field, &known) {
-                    _ if field == "action" && path.parent().is_some_and(|above| is_rule_entry(&above)) => {
+                    _ if *field == "action" && path.parent().is_some_and(|above| is_rule_entry(&above)) => {
                         let rule = path.segments().last().map_or_else(String::new, name_of);
                         format!(
                             "an action stands beside the rule: `- {rule}: {{…}}` and, indented like `{rule}`, `action: …`"
@@ -168,66 +145,38 @@ fn explain(error: &ValidationError<'_>, root: &Value, schema: &Value, faults: &m
                     }
                 };
                 faults.push(PolicyFault::new(
-                    path.key(field.clone()),
+                    path.key((*field).to_owned()),
                     format!("unknown {what} `{field}`: {hint}"),
                 ));
             }
         }
-        ValidationErrorKind::Required { property } => {
-            let name = property.as_str().unwrap_or_default();
+        Problem::Missing(name) => {
             let mut message = format!("the field `{name}` is missing");
-            let below =
-                part_of(error, schema, "/required").and_then(|part| part.get("properties")?.get(name));
+            let below = part.get("properties").and_then(|properties| properties.get(name));
             let inside = below.map(way_out::fields).unwrap_or_default();
-            if let Some(inner) = inside.iter().find(|inner| error.instance().get(**inner).is_some()) {
+            if let Some(inner) = inside.iter().find(|inner| found.get(**inner).is_some()) {
                 message.push_str(&format!(": `{inner}` belongs in it"));
             }
-            faults.push(PolicyFault::new(path, message));
+            fault(message);
         }
-        ValidationErrorKind::Type { kind } => {
-            let wanted = match kind {
-                TypeKind::Single(kind) => kind.to_string(),
-                TypeKind::Multiple(kinds) => {
-                    kinds.into_iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(" or ")
-                }
-            };
-            let found = short(error.instance());
-            let way_out = way_out::of_type(error.instance(), part_of(error, schema, "/type"));
-            faults.push(PolicyFault::new(path, format!("must be of type {wanted}, not {found}{way_out}")));
+        Problem::Type(types) => {
+            let way_out = way_out::of_type(found, part);
+            fault(format!("must be of type {}, not {}{way_out}", types.join(" or "), short(found)));
         }
-        ValidationErrorKind::Enum { options } => {
-            let options: Vec<&str> =
-                options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            let found = short(error.instance());
-            faults
-                .push(PolicyFault::new(path, format!("must be one of {}, not {found}", options.join(", "))));
+        Problem::NoneOf(options) => {
+            let options: Vec<&str> = options.iter().filter_map(Value::as_str).collect();
+            fault(format!("must be one of {}, not {}", options.join(", "), short(found)));
         }
-        ValidationErrorKind::MinItems { .. } => {
-            faults.push(PolicyFault::new(path, "must have at least one item"));
-        }
-        ValidationErrorKind::MinLength { .. } => faults.push(PolicyFault::new(path, "must not be empty")),
-        ValidationErrorKind::MaxItems { limit } => {
-            faults.push(PolicyFault::new(path, format!("must have at most {limit} items")));
-        }
-        ValidationErrorKind::MaxLength { limit } => {
-            faults.push(PolicyFault::new(path, format!("must have at most {limit} characters")));
-        }
-        ValidationErrorKind::Minimum { limit } => {
-            let found = short(error.instance());
-            faults.push(PolicyFault::new(path, format!("must be at least {limit}, not {found}")));
-        }
-        ValidationErrorKind::Maximum { limit } => {
-            let found = short(error.instance());
-            faults.push(PolicyFault::new(path, format!("must be at most {limit}, not {found}")));
-        }
-        _ => faults.push(PolicyFault::new(path, error.to_string())),
+        Problem::Pattern(pattern) => fault(format!("must match {pattern}, and {} does not", short(found))),
+        Problem::FewItems(1) => fault("must have at least one item".to_owned()),
+        Problem::FewItems(least) => fault(format!("must have at least {least} items")),
+        Problem::ManyItems(most) => fault(format!("must have at most {most} items")),
+        Problem::Short(1) => fault("must not be empty".to_owned()),
+        Problem::Short(least) => fault(format!("must have at least {least} characters")),
+        Problem::Long(most) => fault(format!("must have at most {most} characters")),
+        Problem::Low(least) => fault(format!("must be at least {least}, not {}", short(found))),
+        Problem::High(most) => fault(format!("must be at most {most}, not {}", short(found))),
     }
-}
-
-/// The part of the schema that an error is about; `keyword` is the end of its path there.
-fn part_of<'s>(error: &ValidationError<'_>, schema: &'s Value, keyword: &str) -> Option<&'s Value> {
-    let path = error.schema_path().to_string();
-    schema.pointer(path.strip_suffix(keyword)?)
 }
 
 /// Whether that is the place of one entry of `spec.rules`.
@@ -255,23 +204,5 @@ pub(super) fn short(value: &Value) -> String {
     text
 }
 
-/// The field path of a JSON pointer into that value.
-fn path_of(pointer: &str, root: &Value) -> FieldPath {
-    let mut at = Some(root);
-    let mut path = FieldPath::root();
-    for token in pointer.split('/').skip(1) {
-        let token = token.replace("~1", "/").replace("~0", "~");
-        let index = token.parse::<usize>().ok().filter(|_| at.is_some_and(Value::is_array));
-        match index {
-            Some(index) => {
-                path = path.index(index);
-                at = at.and_then(|value| value.get(index));
-            }
-            None => {
-                at = at.and_then(|value| value.get(&token));
-                path = path.key(token);
-            }
-        }
-    }
-    path
-}
+#[cfg(test)]
+mod tests;

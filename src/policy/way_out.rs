@@ -10,8 +10,7 @@ const MOST_FIELDS: usize = 24;
 const MOST_PLACES: usize = 3;
 
 /// What to write where a value has another type than the schema has there; empty where there is nothing to say.
-pub(super) fn of_type(found: &Value, schema: Option<&Value>) -> String {
-    let Some(schema) = schema else { return String::new() };
+pub(super) fn of_type(found: &Value, schema: &Value) -> String {
     let is = |kind: &str| match schema.get("type") {
         Some(Value::String(only)) => only == kind,
         Some(Value::Array(kinds)) => kinds.iter().any(|known| known == kind),
