@@ -46,6 +46,12 @@ pub enum TlsFault {
     /// None could be made.
     #[error("failed to issue a certificate: {0}")]
     Issue(String),
+    /// The clock is wrong for certain.
+    #[error(
+        "failed to make a certificate: the clock of this node shows {0}, when this version was not written yet; set it, and \
+         volgate goes on"
+    )]
+    Clock(String),
     /// TLS cannot be set up.
     #[error("failed to set up TLS: {0}")]
     Setup(rustls::Error),

@@ -4,6 +4,9 @@ use std::fmt;
 
 /// How long before its end a certificate or a CA that nobody has renewed is worth a warning, in seconds: 30 days.
 pub const RENEWED_BEFORE: i64 = 30 * 86_400;
+/// A time that is over (2026-11-23), in seconds since 1970: a clock that shows an earlier one is wrong, as that of a machine that has
+/// just started may be. What it would sign, no API server would trust, and it would take away what every API server trusts.
+const WRITTEN: i64 = 1_795_392_000;
 /// The most certificates that a bundle is made of.
 const MOST_CERTIFICATES: usize = 4;
 
@@ -55,8 +58,9 @@ impl SharedPair {
     /// A new CA and a certificate for these names, at that time (seconds since 1970).
     ///
     /// # Errors
-    /// A name cannot stand in a certificate, or no key or certificate could be made.
+    /// A name cannot stand in a certificate, no key or certificate could be made, or the clock is wrong.
     pub fn new(names: &[String], now: i64) -> Result<Self, TlsFault> {
+        check_clock(now)?;
         let authority = Authority::new(day(now))?;
         let new = Self { bundle: authority.pem(), ca_key: authority.key_pem(), ..Self::default() };
         new.issued(&authority, names, now)
@@ -86,8 +90,8 @@ impl SharedPair {
 
     /// What is to be stored in place of this at that time (seconds since 1970); none when nothing is to be done, or not yet.
     ///
-    /// CA and certificate are renewed when two thirds of their time are over, and when one of them is missing or cannot be
-    /// used.
+    /// CA and certificate are renewed when two thirds of their time are over, when their time has not begun (a clock was ahead and
+    /// is right again), and when one of them is missing or cannot be used.
     ///
     /// # Errors
     /// As [`SharedPair::new`].
@@ -97,6 +101,7 @@ impl SharedPair {
         now: i64,
         settled: Settled,
     ) -> Result<Option<(Self, SharedChange)>, TlsFault> {
+        check_clock(now)?;
         let known = certificates(&self.bundle);
         let young = |authority: &Authority| span(&authority.pem()).is_some_and(|span| !is_due(span, now));
         let Some(authority) = self.authority().filter(young) else {
@@ -150,9 +155,16 @@ pub fn span(pem: &str) -> Option<(i64, i64)> {
     Some((validity.not_before.timestamp(), validity.not_after.timestamp()))
 }
 
-/// Whether two thirds of the time are over.
+/// Whether two thirds of the time are over, or it has not begun.
 fn is_due((from, until): (i64, i64), now: i64) -> bool {
-    now - from >= (until - from) / 3 * 2
+    now < from || now - from >= (until - from) / 3 * 2
+}
+
+fn check_clock(now: i64) -> Result<(), TlsFault> {
+    if now >= WRITTEN {
+        return Ok(());
+    }
+    Err(TlsFault::Clock(jiff::Timestamp::from_second(now).map_or(String::new(), |at| at.to_string())))
 }
 
 #[cfg(test)]
@@ -224,6 +236,35 @@ mod tests {
         assert_eq!(change, SharedChange::OldAuthorities);
         assert_eq!(Some(&last.bundle), both.signing().as_ref());
         rests(&last, two_thirds, Settled { served: true, ..REGISTERED });
+    }
+
+    #[test]
+    fn what_a_clock_that_was_ahead_has_made_is_replaced_once_it_is_right() {
+        let first = SharedPair::new(&names(), NOW).unwrap();
+        let ahead = NOW + (CA_DAYS - 30) * DAY;
+        let (both, _) = step(&first, ahead, YET);
+        let (future, _) = step(&both, ahead, REGISTERED);
+        let last = step(&future, ahead, Settled { served: true, ..REGISTERED }).0;
+        assert!(last.pair().unwrap().invalid_at(NOW).is_some());
+
+        let (mended, change) = step(&last, NOW, REGISTERED);
+        assert_eq!(change, SharedChange::Authority);
+        let (mended, change) = step(&mended, NOW, REGISTERED);
+        assert_eq!(change, SharedChange::Certificate);
+        assert!(trusted(&mended, &mended.bundle));
+        assert_eq!(mended.pair().unwrap().invalid_at(NOW), None);
+        rests(&mended, NOW, REGISTERED);
+    }
+
+    #[test]
+    fn a_clock_that_is_certainly_wrong_changes_nothing() {
+        let first = SharedPair::new(&names(), NOW).unwrap();
+        for wrong in [0, NOW - 1, i64::MIN] {
+            let why =
+                first.next(&names(), wrong, Settled { broken: true, ..REGISTERED }).unwrap_err().to_string();
+            assert!(why.contains("the clock of this node shows"), "{why}");
+            assert!(SharedPair::new(&names(), wrong).is_err());
+        }
     }
 
     #[test]
