@@ -3,10 +3,13 @@
 use crate::support::cluster::{ADMIN, wait_until};
 use crate::support::run::root;
 use crate::support::serve::{ask, free_address};
-use crate::support::{Cluster, Options, Output, Process, Scratch, User};
+use crate::support::{Cluster, Options, Output, Process, Scratch, User, say, volgate};
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// The account of the chart.
@@ -154,7 +157,7 @@ impl World {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+        let mut command = volgate();
         command.arg("reports").args(args).current_dir(self.scratch.path());
         command.env("KUBECONFIG", self.cluster.kubeconfig_for(ACCOUNT));
         for variable in ["KUBERNETES_SERVICE_HOST", "RUST_LOG", "HTTPS_PROXY", "https_proxy"] {
@@ -426,4 +429,38 @@ async fn the_doctor_knows_whether_reports_can_be_written() {
     assert!(!doctor().await.contains("neither the CustomResourceDefinitions"));
     // No node runs its pod here.
     assert!(doctor().await.contains("Deployment volgate-system/volgate-reports has 0 of 1 pods ready"));
+}
+
+/// Not asserted, as they are times: how long two rounds take, and the memory of each.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement: makes 10,000 pods"]
+async fn ten_thousand_pods_of_which_a_tenth_loses_data() {
+    const COUNT: usize = 10_000;
+    let Some(world) = World::start().await else { return };
+    let kinds = [("PolicyReport", "policyreports"), ("ClusterPolicyReport", "clusterpolicyreports")];
+    world.report_kinds("wgpolicyk8s.io", "v1alpha2", kinds, &["high", "low", "medium"]).await;
+    let pods: Api<Pod> = Api::namespaced(world.cluster.client(ADMIN), "shop");
+    let make = async |number: usize| {
+        let image = if number.is_multiple_of(10) { "redis:7" } else { "nginx:1" };
+        let pod = json!({"metadata": {"name": format!("pod-{number}")}, "spec": {"containers": [
+            {"name": "main", "image": image, "env": [{"name": "LOG_LEVEL", "value": "info"}]}]}});
+        pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+    };
+    futures::stream::iter(0..COUNT).for_each_concurrent(32, make).await;
+    for round in ["first", "second"] {
+        let began = Instant::now();
+        let mut child = world.command(&["--once"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut peak = String::new();
+        while child.try_wait().unwrap().is_none() {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+            peak = status.lines().find(|line| line.starts_with("VmHWM")).map_or(peak, str::to_owned);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let took = began.elapsed();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        say(&format!("{round} round: {took:.1?}, {peak}: {}", String::from_utf8_lossy(&output.stdout)));
+    }
+    let reports = world.works(&["get", "policyreports", "-n", "shop", "-o", "name"], None).await;
+    assert!(reports.lines().count() >= COUNT / 10, "{} reports", reports.lines().count());
 }
