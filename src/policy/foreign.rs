@@ -53,7 +53,9 @@ pub fn converted(object: &Value) -> Converted {
     for draft in drafts {
         converted.add(draft);
     }
-    converted.unsaid.iter_mut().for_each(|line| *line = format!("{name}: {line}"));
+    if !name.is_empty() {
+        converted.unsaid.iter_mut().for_each(|line| *line = format!("{name}: {line}"));
+    }
     converted
 }
 
@@ -82,6 +84,7 @@ fn translation(object: &Value) -> Result<Translation, String> {
         | ("admissionregistration.k8s.io", "MutatingAdmissionPolicy") => {
             Err(format!("a policy of the kind {kind} changes objects: only checks are translated"))
         }
+        (_, "") => Err("this is no Kubernetes object: it has no apiVersion and kind".to_owned()),
         (_, kind) => Err(format!(
             "{kind:?} of {api_version:?} is no policy that checks objects, of Kyverno or Gatekeeper"
         )),

@@ -52,6 +52,10 @@ fn constraints_of_gatekeeper() {
         let converted = converted(&unsaid);
         assert!(converted.policies.is_empty() && converted.unsaid.len() == 1, "{unsaid}");
     }
+    assert_eq!(
+        converted(&json!({"rules": []})).unsaid,
+        ["this is no Kubernetes object: it has no apiVersion and kind"]
+    );
     let partly = converted(&constraint("K8sPSPHostFilesystem", json!({"match": {"source": "Original"}})));
     assert!(!partly.policies.is_empty() && partly.unsaid[0].contains("`match.source`"), "{partly:?}");
 }
