@@ -164,8 +164,8 @@ impl Question<'_> {
         }
         if list(spec, "variables").iter().chain(all).any(|it| unwraps_what_is_there(text(it, "expression"))) {
             unsaid.push(
-                "`orValue` behind a field without `?` is refused by newer versions of CEL, so that its objects are found fault \
-                 with: write .?field before it"
+                "`orValue` on a field without `?` fails in newer versions of CEL, and what fails is a finding here: write \
+                 `.?field.orValue(…)`"
                     .to_owned(),
             );
         }
