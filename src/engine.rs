@@ -1,18 +1,20 @@
 //! Runs the rules: facts, policies and a lookup in; a verdict out. Pure.
 
+mod scope;
+
 use crate::facts::{Facts, FactsFault, OwnerFacts, Parts, Subject, WorkloadKind};
-use crate::json::{Items, Node};
 use crate::lookup::Lookup;
-use crate::model::{FieldPath, Operation, Segment, is_controller};
+use crate::model::{FieldPath, Operation, is_controller};
 use crate::patch::PatchBuilder;
 use crate::policy::{CompiledPolicy, CompiledRule, Holds, PolicySet};
 use crate::rule::{Context, NewFinding, NewFindings, Review, Scale, Subjects};
 use crate::verdict::{Action, Finding, Overlooked, Verdict};
 use jiff::civil::Date;
 use json_patch::Patch;
+use scope::{Scope, request, scope};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
-use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 
 /// What a judgement rests on.
@@ -24,15 +26,6 @@ pub struct Engine<'a> {
     pub lookup: &'a dyn Lookup,
     /// Today (UTC), for exceptions that end.
     pub today: Date,
-}
-
-/// Which part of an object is up for judgement.
-enum Scope {
-    Nothing,
-    Everything,
-    /// Findings beneath these fields alone, which are all equally deep: the rest was judged before and cannot be changed
-    /// now.
-    Beneath(HashSet<Vec<Segment>>),
 }
 
 impl Engine<'_> {
@@ -192,8 +185,12 @@ impl Engine<'_> {
             let context = own.as_ref().unwrap_or(&context);
             // What only some users are given is given to nobody who is not known.
             for (rule, _) in policy.rules_about(&subjects).filter(|(_, holds)| *holds == Holds::Yes) {
-                if rule.action != Action::Audit && policy.excuse(&subjects, rule.id, self.today).is_none() {
-                    rule.rule.mutate(context, &mut patch);
+                if rule.action == Action::Audit {
+                    continue;
+                }
+                match policy.excuse(&subjects, rule.id, self.today) {
+                    None => rule.rule.mutate(context, &mut patch),
+                    Some(_) => rule.rule.restore(context, &mut patch),
                 }
             }
         }
@@ -403,102 +400,10 @@ fn unknown_workload(scale: &Scale<'_>) -> NewFinding {
         .at_most(Action::Warn)
 }
 
-fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
-    let Some(old) = review.old.filter(|_| review.operation == Operation::Update) else {
-        return Scope::Everything;
-    };
-    let spec = FieldPath::root().key("spec");
-    match &facts.subject {
-        Subject::Workload(workload) if workload.kind == WorkloadKind::Pod => match review.subresource {
-            Some("ephemeralcontainers") => Scope::beneath([spec.key("ephemeralContainers")]),
-            // Of what is there already, only an image can become another.
-            _ => Scope::beneath(changed_images(old, review.object)),
-        },
-        // An unbound claim without a class can still be given one, by anybody.
-        Subject::Claim(_)
-            if class(old).is_none() && class(review.object).is_some() && !facts.meta.deleting =>
-        {
-            Scope::Everything
-        }
-        // Else only its size and its attributes can be changed by a person; the rest is the binding's own doing.
-        Subject::Claim(_) => {
-            let resized = request(old) != request(review.object);
-            let modified = attributes(old) != attributes(review.object) && !facts.meta.deleting;
-            let changed = [(resized, "resources"), (modified, ATTRIBUTES)];
-            let changed: Vec<_> =
-                changed.into_iter().filter(|(is, _)| *is).map(|(_, field)| spec.key(field)).collect();
-            if changed.is_empty() { Scope::Nothing } else { Scope::beneath(changed) }
-        }
-        // What backs them cannot be changed.
-        Subject::Volume(_) | Subject::Class(_) => Scope::Nothing,
-        _ if essence(old) == essence(review.object) => Scope::Nothing,
-        _ => Scope::Everything,
-    }
-}
-
-/// The containers of a pod that get another image.
-fn changed_images(old: Node<'_>, new: Node<'_>) -> Vec<FieldPath> {
-    fn containers<'a>(pod: Node<'a>, list: &str) -> Items<'a> {
-        pod.get("spec").and_then(|spec| spec.get(list)).unwrap_or(Node::NULL).items()
-    }
-    let mut changed = Vec::new();
-    for list in ["initContainers", "containers"] {
-        let mut before = containers(old, list);
-        for (index, container) in containers(new, list).enumerate() {
-            if before.next().and_then(|before| before.get("image")) != container.get("image") {
-                changed.push(FieldPath::root().key("spec").key(list).index(index));
-            }
-        }
-    }
-    changed
-}
-
-fn request(claim: Node<'_>) -> Option<Node<'_>> {
-    claim.get("spec")?.get("resources")?.get("requests")?.get("storage")
-}
-
-fn class(claim: Node<'_>) -> Option<Node<'_>> {
-    claim.get("spec")?.get("storageClassName").filter(|class| !class.is_null())
-}
-
-/// The field of a claim that says which VolumeAttributesClass its volume is to have.
-const ATTRIBUTES: &str = "volumeAttributesClassName";
-
-fn attributes(claim: Node<'_>) -> Option<Node<'_>> {
-    claim.get("spec")?.get(ATTRIBUTES).filter(|name| !name.is_null())
-}
-
-/// The fields of an object that a person writes to say what it is.
-fn essence(object: Node<'_>) -> (Option<Node<'_>>, Option<Node<'_>>) {
-    (object.get("spec"), object.get("template"))
-}
-
-impl Scope {
-    /// Beneath these fields, which must be equally deep.
-    fn beneath(fields: impl IntoIterator<Item = FieldPath>) -> Self {
-        Self::Beneath(fields.into_iter().map(|field| field.segments().to_vec()).collect())
-    }
-
-    /// Whether the finding, or a field that explains it, is up for judgement: an old pod volume becomes a fault by the
-    /// new container that mounts it.
-    fn admits(&self, draft: &NewFinding) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Everything => true,
-            Self::Beneath(outer) => {
-                let depth = outer.iter().next().map_or(0, Vec::len);
-                let within = |field: &FieldPath| {
-                    field.segments().get(..depth).is_some_and(|beginning| outer.contains(beginning))
-                };
-                within(&draft.field) || draft.related.iter().any(|(field, _)| within(field))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Node;
     use crate::lookup::MapLookup;
     use crate::policy::load;
     use serde_json::{Value, json};
@@ -611,6 +516,57 @@ mod tests {
             "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "r", "image": "redis"}]}}}});
         assert!(fields(Some(&old), &with(&old, "/metadata/labels", json!({"a": "b"})), None).is_empty());
         assert_eq!(fields(Some(&old), &with(&old, "/spec/replicas", json!(2)), None).len(), 1);
+    }
+
+    #[test]
+    fn a_workload_that_is_there_can_be_stopped_whatever_is_wrong_with_it() {
+        let spec = json!({"replicas": 2, "paused": false, "template": {"spec": {"containers": [{"name": "r", "image": "redis"}]}}});
+        let old =
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec});
+        let mut stopped = with(&old, "/spec/replicas", json!(0));
+        assert!(fields(Some(&old), &stopped, None).is_empty());
+        assert!(fields(Some(&old), &with(&old, "/spec/paused", json!(true)), None).is_empty());
+        // What also changes something else, and what starts it again, is judged.
+        stopped["spec"]["template"]["spec"]["containers"][0]["image"] = json!("redis:8");
+        assert_eq!(fields(Some(&old), &stopped, None).len(), 1);
+        assert_eq!(fields(Some(&old), &with(&old, "/spec/replicas", json!(1)), None).len(), 1);
+        assert_eq!(fields(Some(&with(&old, "/spec/replicas", json!(0))), &old, None).len(), 1);
+        let mut shorter = old.clone();
+        shorter["spec"].as_object_mut().unwrap().remove("paused");
+        assert_eq!(fields(Some(&old), &shorter, None).len(), 1);
+        let job = json!({"template": spec["template"], "suspend": false});
+        let job = json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "d"}, "spec": {"jobTemplate": {"spec": job}, "suspend": false}});
+        assert!(fields(Some(&job), &with(&job, "/spec/suspend", json!(true)), None).is_empty());
+    }
+
+    #[test]
+    fn an_excused_object_keeps_the_class_that_it_was_given_before() {
+        let policy = json!({
+            "apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"},
+            "spec": {"rules": [{"defaultClass": {"name": "local-path"}}],
+                     "exceptions": [{"objectSelector": {"matchLabels": {"exempt": "yes"}}, "reason": "tested"}]}
+        });
+        let policies = PolicySet::build(vec![load(&policy).unwrap()]).unwrap();
+        let lookup = MapLookup::default();
+        let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
+        let set = |class: Value, volume: Value| {
+            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "labels": {"exempt": "yes"}},
+                   "spec": {"template": {"spec": {"containers": [], "volumes": [volume]}},
+                            "volumeClaimTemplates": [{"metadata": {"name": "d"}, "spec": {"storageClassName": class}}]}})
+        };
+        let patch = |old: Option<&Value>, new: &Value| {
+            let operation = if old.is_some() { Operation::Update } else { Operation::Create };
+            let review = Review { operation, old: old.map(Node::from), ..Review::create(new) };
+            engine.patch_for(&review).unwrap().0.len()
+        };
+        let none = json!({"name": "n", "emptyDir": {}});
+        let (without, with) = (set(Value::Null, none.clone()), set(json!("local-path"), none.clone()));
+        // Re-applied, it must say what is stored: claim templates cannot be changed.
+        assert_eq!(patch(Some(&with), &without), 1);
+        assert_eq!(patch(Some(&without), &without), 0);
+        assert_eq!(patch(None, &without), 0, "an excused object is given nothing");
+        let ephemeral = json!({"name": "e", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}});
+        assert_eq!(patch(Some(&with), &set(json!("local-path"), ephemeral)), 0);
     }
 
     /// A policy on shared writers for what is labelled `tier: data`, with an exception and self-service.

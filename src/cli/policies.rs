@@ -3,7 +3,7 @@
 use super::input::{self, Found};
 use crate::check::{Fault, Input, Notice, Report, Spot, manifests};
 use crate::model::{API_GROUP, FieldPath, nearest};
-use crate::policy::{BASELINE, CompiledPolicy, KIND, PolicySet, another_engines, embedded_baseline, load};
+use crate::policy::{BASELINE, CompiledPolicy, KIND, PolicySet, embedded_baseline, for_another_engine, load};
 use crate::report::{Options, human};
 use anyhow::{Result, anyhow};
 use serde_json::Value;
@@ -193,8 +193,8 @@ fn build(inputs: &[Input]) -> Result<Loaded, Vec<Fault>> {
         let text = |key| manifest.value.get(key).and_then(Value::as_str).unwrap_or_default();
         // A folder of policies may hold their tests as well, and a kustomization.
         if !named && text("kind") != KIND {
-            if let Some(engine) = another_engines(text("apiVersion")) {
-                let message = format!("this policy is for {engine}, and volgate reads none of it");
+            if let Some(what) = for_another_engine(text("apiVersion")) {
+                let message = format!("this policy is {what}");
                 notices.push(placed(inputs, &manifest.spot(&FieldPath::root()), &message));
                 continue;
             }

@@ -223,7 +223,7 @@ fn from(file: &PathBuf) -> Result<ExitCode> {
         for document in input.documents() {
             let translated = converted(&document.value);
             unsaid.extend(translated.unsaid);
-            if let Some(policy) = translated.policy {
+            for policy in translated.policies {
                 if !text.is_empty() {
                     text.push_str("---\n");
                 }

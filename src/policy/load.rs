@@ -26,8 +26,8 @@ pub fn load(value: &Value) -> Result<CompiledPolicy, Vec<PolicyFault>> {
     let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     if text("kind") != KIND {
         let mut message = format!("is not a policy: kind is {:?}, and a policy's is {KIND}", text("kind"));
-        if let Some(engine) = another_engines(text("apiVersion")) {
-            message.push_str(&format!("; this one is for {engine}, and volgate reads none of it"));
+        if let Some(what) = for_another_engine(text("apiVersion")) {
+            message.push_str(&format!("; this one is {what}"));
         }
         return Err(vec![PolicyFault::new(FieldPath::root().key("kind"), message)]);
     }
@@ -89,15 +89,18 @@ pub(crate) fn schema_faults(value: &Value, schema: &Value) -> Vec<PolicyFault> {
     in_order(faults)
 }
 
-/// The engine that reads policies of that API version, when it is another one.
-pub fn another_engines(api_version: &str) -> Option<&'static str> {
+/// What a policy of that API version is for, when it is not volgate, and what to do with it.
+pub fn for_another_engine(api_version: &str) -> Option<String> {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    Some(match group {
-        "kyverno.io" | "policies.kyverno.io" => "Kyverno",
-        "templates.gatekeeper.sh" | "constraints.gatekeeper.sh" | "config.gatekeeper.sh" => "Gatekeeper",
-        "policies.kubewarden.io" => "Kubewarden",
+    let (engine, is_translated) = match group {
+        "kyverno.io" | "policies.kyverno.io" => ("Kyverno", true),
+        "constraints.gatekeeper.sh" => ("Gatekeeper", true),
+        "templates.gatekeeper.sh" | "config.gatekeeper.sh" => ("Gatekeeper", false),
+        "policies.kubewarden.io" => ("Kubewarden", false),
         _ => return None,
-    })
+    };
+    let way_out = if is_translated { ": `volgate policy from` translates what it can say" } else { "" };
+    Some(format!("for {engine}, and volgate reads none of it{way_out}"))
 }
 
 fn in_order(mut faults: Vec<PolicyFault>) -> Vec<PolicyFault> {

@@ -20,7 +20,7 @@ pub use exception::CompiledException;
 pub use foreign::{Converted, converted};
 pub use interest::Interest;
 pub(crate) use load::schema_faults;
-pub use load::{another_engines, load};
+pub use load::{for_another_engine, load};
 pub use matches::Holds;
 pub use schema::{
     API_VERSION, Exception, KIND, Match, RuleEntry, SelfService, StoragePolicy, StoragePolicySpec, Users,

@@ -432,7 +432,10 @@ fn what_can_have_no_effect_is_noticed() {
     named["metadata"]["namespace"] = json!("shop");
     assert!(faults(&named)[0].starts_with("metadata.namespace: a policy belongs to no namespace"));
     let kyverno = json!({"apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": "k"}, "spec": {}});
-    assert!(faults(&kyverno)[0].ends_with("this one is for Kyverno, and volgate reads none of it"));
+    assert!(
+        faults(&kyverno)[0]
+            .ends_with("and volgate reads none of it: `volgate policy from` translates what it can say")
+    );
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub trait Rule: Debug + Send + Sync + Any {
     /// Changes the object. Must do nothing to an object that is already as wanted.
     fn mutate(&self, _context: &Context<'_>, _patch: &mut PatchBuilder<'_>) {}
 
+    /// Puts back into an excused object what it was given before it was excused, and what cannot be taken away again.
+    fn restore(&self, _context: &Context<'_>, _patch: &mut PatchBuilder<'_>) {}
+
     /// Tells what is wrong with the object.
     fn check(&self, _context: &Context<'_>, _findings: &mut NewFindings<'_>) {}
 

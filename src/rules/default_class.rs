@@ -85,6 +85,17 @@ impl Rule for DefaultClass {
         }
     }
 
+    fn restore(&self, context: &Context<'_>, patch: &mut PatchBuilder<'_>) {
+        if context.review.operation != Operation::Update {
+            return;
+        }
+        // An ephemeral volume's class can change.
+        let is_fixed = |site: &ClaimSite<'_>| !matches!(site.kind, ClaimSiteKind::Ephemeral(_));
+        for site in context.facts.claim_sites().filter(is_fixed) {
+            self.fill(context, patch, &site);
+        }
+    }
+
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         // Nothing is filled in there; the claims that are made of it are judged themselves.
         if context.facts.custom.is_some() {

@@ -18,6 +18,7 @@ mod reclaim_policy;
 mod shared_writer;
 mod storage_class;
 mod support;
+mod unscheduled;
 mod volume_mode;
 mod volume_reachable;
 mod volume_types;

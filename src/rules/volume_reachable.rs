@@ -1,4 +1,4 @@
-use super::named_volume;
+use super::{named_volume, unscheduled};
 use crate::facts::{NodeFacts, PodFacts, Subject, WorkloadKind};
 use crate::lookup::{Lookup, LookupKind};
 use crate::model::{Brief, Effort, FieldPath, HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
@@ -42,9 +42,12 @@ use std::sync::Arc;
 /// It is a warning at most where things may still change by themselves: a claim that is not bound yet, a node that is not
 /// known, and volumes tied to a zone rather than to nodes, in which an autoscaler may make a node.
 ///
+/// A pod with `nodeName` goes past the scheduler. A claim without a volume, of a class with `volumeBindingMode:
+/// WaitForFirstConsumer`, waits until the scheduler has chosen a node, so that such a pod may wait forever: a warning.
+///
 /// # What it does not check
-/// It looks at no taints, resources or pod (anti-)affinity, and not at the claims that a StatefulSet's templates will
-/// make.
+/// It looks at no taints, resources or pod (anti-)affinity, and not at where the claims will lie that a StatefulSet's
+/// templates make.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {}
@@ -63,7 +66,7 @@ struct VolumeReachable;
 
 impl Rule for VolumeReachable {
     fn finds(&self) -> Concern {
-        Concern::volumes(["persistentVolumeClaim"])
+        Concern::volumes(["persistentVolumeClaim"]).or(&Concern::claim_sites())
     }
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
@@ -71,6 +74,8 @@ impl Rule for VolumeReachable {
             named_volume::check(context, claim, findings);
         }
         let Some(workload) = context.facts.workload() else { return };
+        let who = if workload.kind == WorkloadKind::Pod { "this pod" } else { "its pods" };
+        unscheduled::check(context, workload, who, findings);
         let tied = context.tied_claims();
         let pod = &workload.pod;
         if let Some(volume) = tied.passed_over {
@@ -85,14 +90,8 @@ impl Rule for VolumeReachable {
             return;
         }
         let effort = Effort::new(Effort::MOST);
-        let judged = Judged {
-            who: if workload.kind == WorkloadKind::Pod { "this pod" } else { "its pods" },
-            at: pod.path(),
-            pod,
-            claims: &tied.claims,
-            own: own_alone(pod, &effort),
-            effort,
-        };
+        let judged =
+            Judged { who, at: pod.path(), pod, claims: &tied.claims, own: own_alone(pod, &effort), effort };
         if judged.all(context.lookup, findings).is_none() {
             let message = format!(
                 "whether a node can run {} is not judged to the end: the node selectors of the pod and of its volumes \
