@@ -893,6 +893,22 @@ fn an_image_that_is_called_like_a_database_is_a_warning() {
 }
 
 #[test]
+fn a_stateful_set_that_cannot_write_loses_nothing() {
+    let set = |security: Value, mounts: Value| {
+        let container = json!({"name": "c", "image": "shop/app:1", "securityContext": security, "volumeMounts": mounts});
+        let pod = json!({"containers": [container], "volumes": [{"name": "t", "emptyDir": {}}, {"name": "c", "configMap": {"name": "c"}}]});
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": pod}}});
+        found(json!({"statefulSets": "Warn"}), &[], &object).len()
+    };
+    let read_only = || json!({"readOnlyRootFilesystem": true});
+    assert_eq!(set(read_only(), json!([])), 0);
+    assert_eq!(set(read_only(), json!([{"name": "c", "mountPath": "/etc/app"}])), 0);
+    assert_eq!(set(read_only(), json!([{"name": "t", "mountPath": "/tmp"}])), 1);
+    assert_eq!(set(json!({}), json!([])), 1);
+}
+
+#[test]
 fn what_lies_in_data_is_data_by_its_name() {
     let at = |path: &str, volume: Value| {
         let mut volume = volume;
