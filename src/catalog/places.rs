@@ -131,7 +131,8 @@ impl<'a> Places<'_, '_, 'a> {
     /// The directory of another release at which a volume is mounted, where none is at the default.
     fn mounted_instead(&self, dir: &'a DataDir, path: &str) -> Option<&'a str> {
         let configuration = self.configuration?;
-        let is_mounted = |path: &str| configuration.over(path).is_some_and(|(mount, _)| mount.files.is_none());
+        let is_mounted =
+            |path: &str| configuration.over(path).is_some_and(|(mount, _)| mount.files.is_none());
         if is_mounted(path) {
             return None;
         }

@@ -654,8 +654,7 @@ fn every_key_of_every_configuration_file_moves_the_data() {
             };
             let [image, ..] = entry.images.as_slice() else { panic!("{entry:?}") };
             for (dir, key) in entry.data.iter().flat_map(|dir| dir.keys.iter().map(move |key| (dir, key))) {
-                let value =
-                    if dir.value == ValueForm::File { "/moved/here/file.db" } else { "/moved/here" };
+                let value = if dir.value == ValueForm::File { "/moved/here/file.db" } else { "/moved/here" };
                 let content = format!("{more}{}", text_of(file.syntax, key, value));
                 let map = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"},
                     "data": {"file": content}});

@@ -13,9 +13,35 @@ const SCRATCH: [&str; 9] =
 const DATA_NAMES: [&str; 7] = ["data", "database", "datadir", "datastore", "db", "dbdata", "storage"];
 /// Words that say the opposite, in the last directory of a path or in the name of a pod volume.
 const SCRATCH_NAMES: [&str; 29] = [
-    "cache", "caches", "cert", "certs", "conf", "config", "downloads", "home", "init", "initdb", "log", "logs",
-    "model", "models", "plugins", "run", "runtime", "scratch", "script", "scripts", "socket", "sockets", "ssl",
-    "temp", "tls", "tmp", "tmpdir", "work", "workdir",
+    "cache",
+    "caches",
+    "cert",
+    "certs",
+    "conf",
+    "config",
+    "downloads",
+    "home",
+    "init",
+    "initdb",
+    "log",
+    "logs",
+    "model",
+    "models",
+    "plugins",
+    "run",
+    "runtime",
+    "scratch",
+    "script",
+    "scripts",
+    "socket",
+    "sockets",
+    "ssl",
+    "temp",
+    "tls",
+    "tmp",
+    "tmpdir",
+    "work",
+    "workdir",
 ];
 /// The name that charts give to the one pod volume for all that is scratch.
 const EMPTY_DIR: &str = "empty-dir";

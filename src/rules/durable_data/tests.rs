@@ -895,7 +895,8 @@ fn an_image_that_is_called_like_a_database_is_a_warning() {
 #[test]
 fn a_stateful_set_that_cannot_write_loses_nothing() {
     let set = |security: Value, mounts: Value| {
-        let container = json!({"name": "c", "image": "shop/app:1", "securityContext": security, "volumeMounts": mounts});
+        let container =
+            json!({"name": "c", "image": "shop/app:1", "securityContext": security, "volumeMounts": mounts});
         let pod = json!({"containers": [container], "volumes": [{"name": "t", "emptyDir": {}}, {"name": "c", "configMap": {"name": "c"}}]});
         let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "default"},
             "spec": {"template": {"spec": pod}}});
