@@ -202,6 +202,11 @@ pub struct DataDir {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub path: Option<String>,
+    /// Where other releases keep it, or a release that looks for both: where a volume is mounted at one of these, and none at
+    /// `path`, the data lie there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^/")))]
+    pub or: Vec<String>,
     /// What it holds, or why it is where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -301,6 +306,9 @@ pub enum ValueForm {
     /// Paths with spaces between them, each perhaps as a URL (`http://host/data`, `file:/data`); `{1...4}` stands for
     /// each of its numbers.
     Disks,
+    /// A file of a database, perhaps as a URL (`sqlite:///data/users.db?mode=rwc`): the directory that it lies in. What names
+    /// no such file, as the URL of another database does, names no directory.
+    File,
 }
 
 /// When a product that often holds no data does hold some.

@@ -145,10 +145,14 @@ impl Catalog {
         self.listed(image).map(|listed| listed.entry)
     }
 
-    /// One of these stands in every image that the catalog names; none where an entry may name any image.
+    /// One of these stands in every image that the catalog names, except such as never keep anything, of which there is nothing
+    /// to say; none where an entry may name any image.
     pub fn image_words(&self) -> Option<BTreeSet<ImageWord>> {
+        let keeps = |candidate: &&Candidate| {
+            self.entries.get(candidate.entry).is_none_or(|entry| entry.keeps_nothing.is_none())
+        };
         let patterns = self.names.values().chain(self.stems.values()).flatten();
-        patterns.map(|candidate| candidate.pattern.word()).collect()
+        patterns.filter(keeps).map(|candidate| candidate.pattern.word()).collect()
     }
 
     /// Whether a container keeps data, and where. What that may cost follows from the container's size; beyond it the

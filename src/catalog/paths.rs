@@ -34,6 +34,30 @@ pub(super) fn paths<'v>(value: &'v str, form: ValueForm) -> Box<dyn Iterator<Ite
             Box::new(named.or_else(bare).into_iter().filter(not_empty))
         }
         ValueForm::Disks => Box::new(value.split_whitespace().map(url_path)),
+        ValueForm::File => Box::new(directory_of_file(value.trim()).into_iter()),
+    }
+}
+
+/// `/data` of `sqlite:///data/users.db?mode=rwc` and of `/data/users.db`; nothing of another database's URL.
+fn directory_of_file(text: &str) -> Option<&str> {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (scheme, rest),
+        None => text.split_once(':').unwrap_or(("", text)),
+    };
+    let is_file = scheme.is_empty() || scheme.starts_with("sqlite") || scheme == "file";
+    if !is_file || rest.contains(":memory:") {
+        return None;
+    }
+    // Four slashes begin an absolute path as three do: no program keeps its database in the root of a host.
+    let path = match rest.trim_start_matches('/') {
+        beyond if beyond.len() < rest.len() => rest.get(rest.len() - beyond.len() - 1..)?,
+        relative => relative,
+    };
+    match path.rsplit_once('/') {
+        Some(("", _)) => Some("/"),
+        Some((directory, _)) => Some(directory),
+        None => Some("."),
     }
 }
 

@@ -115,8 +115,9 @@ impl<'a> Places<'_, '_, 'a> {
             self.nowhere = self.nowhere.or(unknown.map(|moved_by| moved_by.named)).or(perhaps);
             return Ok(());
         };
+        let path = self.mounted_instead(dir, path).unwrap_or(path);
         let (path, doubt) = if path.starts_with('/') {
-            (Cow::Borrowed(path.as_str()), doubt)
+            (Cow::Borrowed(path), doubt)
         } else {
             let (path, resolved) = self.absolute(path)?;
             (Cow::Owned(path), doubt.or((!resolved).then_some(PlaceDoubt::WorkingDir)))
@@ -125,6 +126,17 @@ impl<'a> Places<'_, '_, 'a> {
         let mounted_only = dir.mounted_only;
         self.all.push(DataPlace { path, moved_by: unknown, doubt, image_volume: None, mounted_only });
         Ok(())
+    }
+
+    /// The directory of another release at which a volume is mounted, where none is at the default.
+    fn mounted_instead(&self, dir: &'a DataDir, path: &str) -> Option<&'a str> {
+        let configuration = self.configuration?;
+        let is_mounted =
+            |path: &str| configuration.over(path).is_some_and(|(mount, _)| mount.files.is_none());
+        if is_mounted(path) {
+            return None;
+        }
+        dir.or.iter().map(String::as_str).find(|other| is_mounted(other))
     }
 
     /// Whether a configuration file that is not known may have moved a default.

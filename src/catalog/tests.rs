@@ -61,9 +61,14 @@ fn what_is_dispensable_is_known_by_name() {
     let expected = [
         "AdGuard Home",
         "Alertmanager",
+        "AppDaemon",
         "Authelia",
         "Chronograf",
         "CloudBeaver",
+        "Diun",
+        "Double Take",
+        "DynamoDB local",
+        "File Browser",
         "Frigate",
         "Grafana",
         "Grafana Pyroscope",
@@ -76,15 +81,21 @@ fn what_is_dispensable_is_known_by_name() {
         "Keycloak",
         "LocalStack",
         "Logstash",
+        "Nessus",
+        "NetBox",
         "Netdata",
+        "ONLYOFFICE Docs",
         "Ollama",
         "Parca",
         "Pi-hole",
         "Prometheus",
         "Prometheus Pushgateway",
+        "Pulsar Manager",
         "Quickwit",
         "Redis Insight",
+        "This desktop application of LinuxServer.io",
         "This image of a home-lab publisher",
+        "acme-dns",
         "code-server",
         "pgAdmin",
     ];
@@ -644,7 +655,8 @@ fn every_key_of_every_configuration_file_moves_the_data() {
             };
             let [image, ..] = entry.images.as_slice() else { panic!("{entry:?}") };
             for (dir, key) in entry.data.iter().flat_map(|dir| dir.keys.iter().map(move |key| (dir, key))) {
-                let content = format!("{more}{}", text_of(file.syntax, key, "/moved/here"));
+                let value = if dir.value == ValueForm::File { "/moved/here/file.db" } else { "/moved/here" };
+                let content = format!("{more}{}", text_of(file.syntax, key, value));
                 let map = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"},
                     "data": {"file": content}});
                 let flag = file.flags.first().map(|flag| format!("{flag}=/etc/some/file.conf"));
@@ -663,7 +675,12 @@ fn every_key_of_every_configuration_file_moves_the_data() {
                         .flat_map(|arg| arg.split(' '))
                         .collect(),
                 };
-                let server = if entry.product == "Vault" { &["server"][..] } else { &[] };
+                let server = match entry.product.as_str() {
+                    "Vault" => &["server"][..],
+                    "GreptimeDB" => &["standalone"],
+                    "Apache Pinot" => &["StartServer"],
+                    _ => &[],
+                };
                 let args = [server, &args].concat();
                 let allowance = Allowance::default();
                 let configuration = mounted(&allowance, (&path, &named), Some(&map));

@@ -1,5 +1,5 @@
 //! One regular expression over all images of the catalog, for whoever cannot look an image up: the API server. It may match
-//! other images, too, and matches every image that the catalog names.
+//! other images, too, and matches every image of the catalog that keeps data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ pub enum ImageWord {
 /// The longest name that is put into an expression.
 const LONGEST_NAME: usize = 255;
 /// A name of so many letters stands for itself, whoever publishes it: that keeps the expression short.
-const TELLING: usize = 8;
+const TELLING: usize = 7;
 /// The longest expression: what it costs to look at an image grows with it.
 const LONGEST: usize = 16 << 10;
 
@@ -143,7 +143,7 @@ mod tests {
         let expression = expression(catalog);
         assert!(expression.as_str().len() < 8_000, "{}", expression.as_str().len());
         let mut tried = 0;
-        for entry in catalog.entries() {
+        for entry in catalog.entries().iter().filter(|entry| entry.keeps_nothing.is_none()) {
             let variants = entry.variants.iter().flat_map(|variant| &variant.images);
             for pattern in entry.images.iter().chain(variants) {
                 let name = pattern.replace("-#", "-16-c9s").replace("/*", "/anything");
@@ -180,6 +180,8 @@ mod tests {
             "",
             "myredis",
             "redisx:1",
+            "memcached:1.6",
+            "corp/shop-operator:1",
         ] {
             assert!(!expression.is_match(image), "{image}");
         }

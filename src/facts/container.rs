@@ -93,6 +93,8 @@ pub struct KeyRef<'a> {
 pub struct Mount<'a> {
     /// Its index in `volumeMounts`.
     pub index: usize,
+    /// Its path, where it does not stand in the container.
+    pub(super) place: Option<FieldPath>,
     /// The pod volume's name.
     pub volume: &'a str,
     /// Where it is mounted, cleaned.
@@ -237,7 +239,10 @@ impl<'a> Container<'a> {
 
     /// The path of one of its mounts.
     pub fn mount_path(&self, pod: &FieldPath, mount: &Mount<'_>) -> FieldPath {
-        self.path(pod).key("volumeMounts").index(mount.index)
+        match &mount.place {
+            Some(place) => place.clone(),
+            None => self.path(pod).key("volumeMounts").index(mount.index),
+        }
     }
 }
 
@@ -326,6 +331,7 @@ impl<'a> Mount<'a> {
         }
         Ok(Self {
             index,
+            place: None,
             volume,
             path: FsPath::new(path),
             read_only,
@@ -333,6 +339,13 @@ impl<'a> Mount<'a> {
             sub_path,
             sub_path_expr,
         })
+    }
+
+    /// The same mount, which stands at this path of the object.
+    pub(super) fn at(&self, place: FieldPath) -> Self {
+        let &Self { index, volume, read_only, part, sub_path, sub_path_expr, .. } = self;
+        let path = self.path.clone();
+        Self { index, place: Some(place), volume, path, read_only, part, sub_path, sub_path_expr }
     }
 }
 

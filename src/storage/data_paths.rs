@@ -4,7 +4,7 @@
 //! read its rows.
 
 use super::lasting::{has_durable, has_lasting, lasting_mounts};
-use super::named_data::{is_called_like_a_database, is_named_data, is_scratch};
+use super::named_data::{is_called_like_a_database, is_named_data, is_scratch, may_listen_as_a_database};
 use super::product_paths::Product;
 use super::{Cover, Storage};
 use crate::catalog::{CacheDoubt, Catalog, Named, Origin, PlaceDoubt, Start, Unplaced};
@@ -343,6 +343,7 @@ impl<'w, 'a> Data<'w, 'a> {
                 && container.serves
                 && container.command.is_empty()
                 && is_called_like_a_database(container.image)
+                && may_listen_as_a_database(container)
                 && !told.contains(&std::ptr::from_ref(container))
                 && !has_lasting(&storage, container, Durability::Node);
             if !called {

@@ -1,7 +1,8 @@
 //! What paths and the names of pod volumes say of what lies there.
 
 use crate::catalog::ImageRef;
-use crate::facts::Mount;
+use crate::facts::{Container, Mount};
+use crate::json::Node;
 use crate::model::FsPath;
 
 /// Paths that hold nothing worth keeping in any image.
@@ -11,15 +12,41 @@ const SCRATCH: [&str; 9] =
 /// Names of directories and of pod volumes that say that data lies there.
 const DATA_NAMES: [&str; 7] = ["data", "database", "datadir", "datastore", "db", "dbdata", "storage"];
 /// Words that say the opposite, in the last directory of a path or in the name of a pod volume.
-const SCRATCH_NAMES: [&str; 25] = [
-    "cache", "caches", "cert", "certs", "conf", "config", "home", "init", "initdb", "log", "logs", "plugins",
-    "run", "scratch", "script", "scripts", "socket", "sockets", "ssl", "temp", "tls", "tmp", "tmpdir",
-    "work", "workdir",
+const SCRATCH_NAMES: [&str; 29] = [
+    "cache",
+    "caches",
+    "cert",
+    "certs",
+    "conf",
+    "config",
+    "downloads",
+    "home",
+    "init",
+    "initdb",
+    "log",
+    "logs",
+    "model",
+    "models",
+    "plugins",
+    "run",
+    "runtime",
+    "scratch",
+    "script",
+    "scripts",
+    "socket",
+    "sockets",
+    "ssl",
+    "temp",
+    "tls",
+    "tmp",
+    "tmpdir",
+    "work",
+    "workdir",
 ];
 /// The name that charts give to the one pod volume for all that is scratch.
 const EMPTY_DIR: &str = "empty-dir";
 /// Directories in /var/lib whose owners keep nothing there that must last, or are no product's at all.
-const NO_STATE: [&str; 15] = [
+const NO_STATE: [&str; 17] = [
     "alternatives",
     "apt",
     "containerd",
@@ -28,6 +55,7 @@ const NO_STATE: [&str; 15] = [
     "dbus",
     "docker",
     "dpkg",
+    "frr",
     "haproxy",
     "istio",
     "kubelet",
@@ -35,10 +63,11 @@ const NO_STATE: [&str; 15] = [
     "nginx",
     "sudo",
     "systemd",
+    "varnish",
 ];
 
 /// Whether a mount says by its path or by the name of its pod volume that data lies there: `/data`, `/srv/db`,
-/// `/var/lib/app`; a pod volume `storage` or `app-data`.
+/// `/var/lib/app`, and what lies in `/data`; a pod volume `storage` or `app-data`.
 pub fn is_named_data(mount: &Mount<'_>) -> bool {
     let path = mount.path.as_str();
     let last = path.rsplit('/').next().unwrap_or_default();
@@ -53,6 +82,9 @@ pub fn is_named_data(mount: &Mount<'_>) -> bool {
     let rest = ["/var/lib/", "/var/opt/"].iter().find_map(|root| path.strip_prefix(root));
     if rest.is_some_and(|rest| rest.split('/').next().is_some_and(|owner| NO_STATE.contains(&owner))) {
         return false;
+    }
+    if let Some(beneath) = path.strip_prefix("/data/") {
+        return !beneath.split('/').any(|part| has_word(part, &SCRATCH_NAMES));
     }
     has_word(last, &DATA_NAMES) || has_word(mount.volume, &DATA_NAMES) || rest.is_some()
 }
@@ -99,6 +131,17 @@ pub(super) fn is_called_like_a_database(image: &str) -> bool {
     let words = || image.name().split(['-', '_', '.']);
     words().next_back().is_some_and(|last| DATABASES.contains(&last))
         && !words().any(|word| BESIDE_DATABASES.contains(&word))
+}
+
+/// The ports of the databases that the names above are about.
+const DATABASE_PORTS: [i64; 7] = [3306, 3307, 5432, 5433, 6379, 27017, 27018];
+
+/// Whether a container may listen as a database does: what names only other ports is something beside one, such as an
+/// application that is built for it.
+pub(super) fn may_listen_as_a_database(container: &Container<'_>) -> bool {
+    let ports = container.node.get("ports").map(Node::items).into_iter().flatten();
+    let mut ports = ports.filter_map(|port| port.get("containerPort").and_then(Node::as_i64)).peekable();
+    ports.peek().is_none() || ports.any(|port| DATABASE_PORTS.contains(&port))
 }
 
 pub(super) fn is_scratch(path: &FsPath<'_>, scratch: &[String]) -> bool {

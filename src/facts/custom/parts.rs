@@ -36,6 +36,14 @@ impl<'a> Workload<'a> {
         if containers.is_empty() {
             return Ok(None);
         }
+        let own_defaults =
+            all(template, &parts.defaults, steps).map(|(found, node)| (path.join(&found), node));
+        for (place, node) in own_defaults.chain(all(object, &parts.shared_defaults, steps)) {
+            let read = is_map(node).and_then(|node| Container::read(node, Section::Main, 0));
+            // The caller puts the template's path before it.
+            let default = read.map_err(|fault| FactsFault { path: FieldPath::root(), ..fault })?;
+            inherit(&mut containers, &Container { place: Some(place), ..default });
+        }
         let mounted: HashSet<&str> =
             containers.iter().flat_map(|it| it.mounts.iter().map(|mount| mount.volume)).collect();
         let mut volumes: Vec<PodVolume<'a>> = Vec::new();
@@ -60,6 +68,20 @@ impl<'a> Workload<'a> {
     }
 }
 
+/// Gives containers what a default has. Its mounts go to the first of them alone: what is wrong with one is told once.
+fn inherit<'a>(containers: &mut [Container<'a>], default: &Container<'a>) {
+    let mut main = containers.iter_mut().filter(|container| container.section == Section::Main).peekable();
+    if let Some(first) = main.peek_mut() {
+        let own: HashSet<_> = first.mounts.iter().map(|mount| mount.path.clone()).collect();
+        let new = default.mounts.iter().filter(|mount| !own.contains(&mount.path));
+        first.mounts.extend(new.map(|mount| mount.at(default.mount_path(&FieldPath::root(), mount))));
+    }
+    for container in main {
+        container.memory_limit = container.memory_limit.take().or_else(|| default.memory_limit.clone());
+        container.storage_limit = container.storage_limit.take().or_else(|| default.storage_limit.clone());
+    }
+}
+
 /// What stands at any of these paths.
 fn all<'a>(root: Node<'a>, paths: &[String], steps: &Steps) -> impl Iterator<Item = (FieldPath, Node<'a>)> {
     paths.iter().flat_map(move |path| Path(path).all(root, steps))
@@ -80,7 +102,7 @@ fn beneath(path: &FieldPath, fault: FactsFault) -> FactsFault {
 #[cfg(test)]
 mod tests {
     use crate::catalog::Catalog;
-    use crate::facts::{Facts, Parts, Subject};
+    use crate::facts::{Container, Facts, Parts, Subject, Workload};
     use serde_json::{Value, json};
 
     /// The fields of the containers and pod volumes of each pod, with its path.
@@ -144,6 +166,49 @@ mod tests {
         );
         let run = of("PipelineRun", json!({"pipelineSpec": tasks}));
         assert_eq!(run.first(), Some(&shown("spec.pipelineSpec.tasks[1].taskSpec")));
+    }
+
+    /// The mounts of each container, with their paths, and whether it has a limit of storage.
+    fn mounts(object: &Value) -> Vec<String> {
+        let parts: Parts<'_> = Facts::read_all(object, None, Catalog::embedded().kinds()).unwrap();
+        let workloads = parts.iter().filter_map(Facts::workload);
+        let containers =
+            workloads.flat_map(|workload| workload.pod.containers.iter().map(move |it| (workload, it)));
+        let shown = |(workload, it): (&Workload<'_>, &Container<'_>)| {
+            let paths = it.mounts.iter().map(|mount| it.mount_path(&workload.pod.path(), mount).to_string());
+            let paths = paths.collect::<Vec<_>>().join(", ");
+            format!("{paths} {}", if it.storage_limit.is_some() { "limited" } else { "unlimited" })
+        };
+        containers.map(shown).collect()
+    }
+
+    #[test]
+    fn steps_inherit_mounts_and_limits() {
+        let task = |template: Value| {
+            json!({"apiVersion": "tekton.dev/v1", "kind": "Task", "metadata": {"name": "t"}, "spec": {
+                "stepTemplate": template,
+                "steps": [{"image": "x", "volumeMounts": [{"name": "own", "mountPath": "/own"}]}, {"image": "y"}]}})
+        };
+        let template = json!({"volumeMounts": [{"name": "a", "mountPath": "/a"}, {"name": "b", "mountPath": "/own"}],
+            "resources": {"limits": {"ephemeral-storage": "1Gi"}}});
+        assert_eq!(
+            mounts(&task(template)),
+            ["spec.steps[0].volumeMounts[0], spec.stepTemplate.volumeMounts[0] limited", " limited"],
+            "each once, and none over a step's own"
+        );
+        let unread = task(json!({"volumeMounts": "none"}));
+        let parts = Facts::read_all(&unread, None, Catalog::embedded().kinds()).unwrap();
+        let Subject::Custom(custom) = &parts.first.subject else { panic!("{parts:?}") };
+        assert_eq!(custom.unread.len(), 1);
+        let workflow = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"name": "w"}, "spec": {
+            "templateDefaults": {"container": {"volumeMounts": [{"name": "d", "mountPath": "/d"}]},
+                "volumes": [{"name": "d", "hostPath": {"path": "/d"}}]},
+            "templates": [{"name": "a", "container": {"image": "x"}}]}});
+        assert_eq!(mounts(&workflow), ["spec.templateDefaults.container.volumeMounts[0] unlimited"]);
+        assert_eq!(
+            places(&workflow),
+            ["spec.templates[0]: spec.templates[0].container, spec.templateDefaults.volumes[0].hostPath"]
+        );
     }
 
     #[test]

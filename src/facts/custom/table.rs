@@ -78,6 +78,15 @@ pub struct PodParts {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub shared_volumes: Vec<String>,
+    /// Paths from there to what its containers have unless they say otherwise, as `stepTemplate`: mounts and limits. Sidecars
+    /// count as if they had them as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub defaults: Vec<String>,
+    /// The same, with paths from the object.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub shared_defaults: Vec<String>,
 }
 
 /// The workloads that a pod template can be judged as.

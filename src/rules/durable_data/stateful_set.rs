@@ -53,6 +53,10 @@ impl DurableData {
             .containers
             .iter()
             .any(|container| container.mounts.iter().any(|mount| !storage.mount_cover(mount).read_only));
+        // What cannot write anything loses nothing.
+        if !writes && workload.pod.containers.iter().all(|container| container.read_only_root) {
+            return;
+        }
         let most = match named {
             Some(_) if most >= Action::Warn => self.0.stateful_set_data.action().unwrap_or(most),
             // Nothing says that there are data at all.

@@ -883,6 +883,81 @@ fn an_image_that_is_called_like_a_database_is_a_warning() {
     assert_eq!(with("shop/catalogue-db:1", json!({"command": ["migrate"]})), [""; 0]);
     assert_eq!(with("shop/catalogue-db:1", json!({"ports": []})), [""; 0], "it serves nothing");
     assert_eq!(with("zabbix/zabbix-server-mysql:7", json!({})), [""; 0]);
+    let ports = |ports: Value| json!({"ports": ports});
+    let other = json!([{"containerPort": 8000}]);
+    assert_eq!(with("shop/prep-redis:1", ports(other)), [""; 0], "no database listens there");
+    let both = json!([{"containerPort": 9104}, {"containerPort": 3306}]);
+    assert_eq!(with("shop/catalogue-db:1", ports(both)), [told]);
+    let probe = json!({"ports": [], "readinessProbe": {"exec": {"command": ["true"]}}});
+    assert_eq!(with("shop/catalogue-db:1", probe), [told], "its port is not told");
+}
+
+#[test]
+fn a_stateful_set_that_cannot_write_loses_nothing() {
+    let set = |security: Value, mounts: Value| {
+        let container =
+            json!({"name": "c", "image": "shop/app:1", "securityContext": security, "volumeMounts": mounts});
+        let pod = json!({"containers": [container], "volumes": [{"name": "t", "emptyDir": {}}, {"name": "c", "configMap": {"name": "c"}}]});
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": pod}}});
+        found(json!({"statefulSets": "Warn"}), &[], &object).len()
+    };
+    let read_only = || json!({"readOnlyRootFilesystem": true});
+    assert_eq!(set(read_only(), json!([])), 0);
+    assert_eq!(set(read_only(), json!([{"name": "c", "mountPath": "/etc/app"}])), 0);
+    assert_eq!(set(read_only(), json!([{"name": "t", "mountPath": "/tmp"}])), 1);
+    assert_eq!(set(json!({}), json!([])), 1);
+}
+
+#[test]
+fn what_lies_in_data_is_data_by_its_name() {
+    let at = |path: &str, volume: Value| {
+        let mut volume = volume;
+        volume["name"] = json!("v");
+        let container =
+            json!({"name": "c", "image": "shop/app", "volumeMounts": [{"name": "v", "mountPath": path}]});
+        found(json!({}), &[], &deployment(json!({"containers": [container], "volumes": [volume]}))).join("")
+    };
+    let empty = || json!({"emptyDir": {}});
+    for path in ["/data/app", "/data/shop/orders", "/data/uploads"] {
+        assert!(at(path, empty()).starts_with("Warn"), "{path}");
+    }
+    for path in ["/data/cache", "/data/app/logs", "/data/models", "/data/server-certs", "/data/downloads"] {
+        assert_eq!(at(path, empty()), "", "{path}");
+    }
+    assert_eq!(at("/data/app", json!({"persistentVolumeClaim": {"claimName": "c"}})), "");
+    assert_eq!(at("/data/app", json!({"configMap": {"name": "c"}})), "");
+}
+
+#[test]
+fn volumes_of_models_and_of_what_runs_are_no_data() {
+    let at = |path: &str, volume: &str| {
+        let container =
+            json!({"name": "c", "image": "shop/app", "volumeMounts": [{"name": volume, "mountPath": path}]});
+        let volumes = json!([{"name": volume, "emptyDir": {}}]);
+        found(json!({}), &[], &deployment(json!({"containers": [container], "volumes": volumes}))).len()
+    };
+    assert_eq!(at("/data", "v"), 1);
+    assert_eq!(at("/data", "model-volume"), 0, "models are fetched again");
+    assert_eq!(at("/var/lib/app", "app-runtime"), 0);
+    assert_eq!(at("/var/lib/varnish", "v"), 0);
+}
+
+#[test]
+fn where_other_releases_keep_the_data_counts_when_a_volume_is_mounted_there() {
+    let with = |volumes: Value, mounts: Value| {
+        let container =
+            json!({"name": "c", "image": "ghcr.io/immich-app/immich-server:v2", "volumeMounts": mounts});
+        found(json!({}), &[], &deployment(json!({"containers": [container], "volumes": volumes}))).join("")
+    };
+    let claim = || json!([{"name": "v", "persistentVolumeClaim": {"claimName": "v"}}]);
+    let at = |path: &str| json!([{"name": "v", "mountPath": path}]);
+    assert_eq!(with(claim(), at("/usr/src/app/upload")), "");
+    assert_eq!(with(claim(), at("/data")), "");
+    let empty = with(json!([{"name": "v", "emptyDir": {}}]), at("/usr/src/app/upload"));
+    assert!(empty.starts_with("Deny") && empty.contains("/usr/src/app/upload, which lies on"), "{empty}");
+    let elsewhere = with(claim(), at("/import"));
+    assert!(elsewhere.starts_with("Deny") && elsewhere.contains("in /data, which is in"), "{elsewhere}");
 }
 
 #[test]
