@@ -2,12 +2,12 @@
 
 use crate::support::cluster::{ADMIN, DEVELOPER, wait_until};
 use crate::support::run::root;
-use crate::support::{Cluster, Options};
+use crate::support::{Cluster, Options, volgate};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -91,10 +91,15 @@ impl World {
         assert!(output.success, "{}{}", output.stdout, output.stderr);
     }
 
-    fn volgate(&self, user: &str, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+    fn command(&self, user: &str, arguments: &[&str]) -> Command {
+        let mut command = volgate();
         command.args(arguments).current_dir(self.folder.path()).env_remove("KUBERNETES_SERVICE_HOST");
-        command.env("KUBECONFIG", self.cluster.kubeconfig_for(user)).output().unwrap()
+        command.env("KUBECONFIG", self.cluster.kubeconfig_for(user));
+        command
+    }
+
+    fn volgate(&self, user: &str, arguments: &[&str]) -> Output {
+        self.command(user, arguments).output().unwrap()
     }
 
     /// The exit status, and the report as JSON.
@@ -240,6 +245,31 @@ async fn what_runs_is_judged_and_a_state_is_kept() {
     let (part, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && told.contains("the snapshot has no persistentvolumes: "), "{told}");
     assert!(part.contains("PersistentVolumeClaimList") && !part.contains("PersistentVolumeList"), "{part}");
+}
+
+/// As `no_command_minds_a_reader_that_goes_away` of the core's tests has it for the commands that need no cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_command_of_a_cluster_minds_a_reader_that_goes_away() {
+    let Some(world) = World::start().await else { return };
+    for arguments in [
+        &["audit"][..],
+        &["audit", "--format", "json"],
+        &["snapshot"],
+        &["doctor"],
+        &["doctor", "--format", "json"],
+        &["map"],
+        &["webhooks", "--print", "--service", "volgate-system/volgate"],
+    ] {
+        let read = world.volgate(ADMIN, arguments);
+        assert!(!read.stdout.is_empty(), "{arguments:?} prints nothing");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let unread = world.command(ADMIN, arguments).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let unread = unread.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&unread.stderr).into_owned();
+        assert!(!said.contains("panicked") && !said.contains("Broken pipe"), "{arguments:?}: {said}");
+        assert_eq!(unread.status.code(), read.status.code(), "{arguments:?}: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
