@@ -86,16 +86,25 @@ impl Tools {
     }
 }
 
-/// `usr/lib/x86_64-linux-gnu` and the like, as far as packages that were unpacked have them.
+/// `usr/lib/x86_64-linux-gnu` and the like, as far as packages that were unpacked have them, and the directories in them with
+/// libraries of one package (`pulseaudio`), which it looks for where it would be installed.
 pub fn library_dirs(root: &Path) -> Vec<PathBuf> {
+    let folders = |dir: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(root.join(dir)).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.path().is_dir()).map(|entry| dir.join(entry.file_name())).collect()
+    };
+    let has_libraries = |dir: &PathBuf| {
+        let entries = fs::read_dir(root.join(dir)).into_iter().flatten().flatten();
+        entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .any(|name| name.starts_with("lib") && (name.ends_with(".so") || name.contains(".so.")))
+    };
+    let of_machine = |dir: &PathBuf| dir.to_string_lossy().contains("-linux-gnu");
     let mut found = Vec::new();
-    for parent in ["lib", "usr/lib"] {
-        for entry in fs::read_dir(root.join(parent)).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            if name.to_string_lossy().contains("-linux-gnu") {
-                found.push(Path::new(parent).join(name));
-            }
-        }
+    for dir in ["lib", "usr/lib"].iter().flat_map(|parent| folders(Path::new(parent))).filter(of_machine) {
+        let private = folders(&dir).into_iter().filter(has_libraries);
+        found.push(dir);
+        found.extend(private);
     }
     found
 }
