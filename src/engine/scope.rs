@@ -96,9 +96,8 @@ fn only_stops(old: Node<'_>, new: Node<'_>) -> bool {
         "paused" | "suspend" => value.as_bool() == Some(true),
         _ => false,
     };
-    let is_kept = |name: &str| new.get(name).is_some();
     new.fields().all(|(name, value)| old.get(name) == Some(value) || stops(name, value))
-        && old.fields().all(|(name, _)| is_kept(name))
+        && old.fields().all(|(name, _)| new.get(name).is_some())
 }
 
 impl Scope {

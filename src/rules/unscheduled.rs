@@ -5,8 +5,8 @@ use crate::rule::{Context, NewFinding, NewFindings};
 use crate::storage::reserved_volume;
 use crate::verdict::Action;
 
-/// Tells of a claim without a volume whose class waits until the scheduler has chosen a node, which it does for no pod with
-/// `nodeName`. A warning, since another pod may use the claim, and a claim of a template may be bound already.
+/// Warns of a claim that has no volume yet, and whose class waits for the scheduler (`WaitForFirstConsumer`): the scheduler never
+/// sees a pod with `nodeName`. It is no denial, as another pod may use the claim, and a claim of a template may be bound already.
 pub(super) fn check(
     context: &Context<'_>,
     workload: &Workload<'_>,

@@ -293,7 +293,7 @@ async fn more_objects_than_a_page_has_are_all_judged() {
     let folder = tempfile::tempdir().unwrap();
     let strict = folder.path().join("strict.yaml");
     std::fs::write(&strict, policy("strict", "claimClass: {allow: [slow]}")).unwrap();
-    let mut volgate = Command::new(env!("CARGO_BIN_EXE_volgate"));
+    let mut volgate = volgate();
     volgate.args(["audit", "--format", "json", "--kubeconfig"]).arg(cluster.kubeconfig_path());
     let output = volgate.arg("--policy").arg(&strict).output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -48,7 +48,7 @@ fn named(file: &str, kind: &str, name: &str) -> Value {
 
 /// What `volgate webhooks --print` says for whoever writes them by hand: they refuse nothing while volgate is not there.
 fn webhooks() -> String {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_volgate"));
+    let mut command = crate::support::volgate();
     let line = ["webhooks", "--print", "--service=volgate-system/volgate", "--failure-policy=ignore"];
     command.args(line);
     let output = support::run(command, None).unwrap();

@@ -4,7 +4,7 @@ use crate::support::cluster::{ADMIN, wait_until};
 use crate::support::{Cluster, Options};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -143,7 +143,7 @@ spec:
 "#;
 
 fn volgate(cluster: &Cluster, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+    let mut command = crate::support::volgate();
     command.args(arguments).env_remove("KUBERNETES_SERVICE_HOST").env_remove("KUBECONFIG");
     command.args(["--context", "test", "--kubeconfig"]).arg(cluster.kubeconfig_for(ADMIN)).output().unwrap()
 }

@@ -389,7 +389,7 @@ async fn an_installation_refuses_nobody_from_its_beginning_to_its_end() {
     assert_eq!(get(cluster, "-n volgate-system podtemplates").await, Value::Null, "it was a dry run");
 
     // Whoever writes them by hand is told the CA.
-    let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+    let mut command = crate::support::volgate();
     command.args(["webhooks", "--print-ca"]).env("KUBECONFIG", cluster.kubeconfig_path());
     let printed = support::run(command, None).unwrap();
     let ca = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &printed.stdout);
@@ -431,7 +431,7 @@ async fn what_helm_runs_before_it_deletes_leaves_nothing_that_refuses() {
     until(cluster, VALIDATING, |found| failure_policies(found).contains(&"Fail")).await;
     until(cluster, MUTATING, |found| failure_policies(found).contains(&"Fail")).await;
     let run = |args: &[&str], user: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+        let mut command = crate::support::volgate();
         command.args(args).env("KUBECONFIG", cluster.kubeconfig_for(user));
         support::run(command, None).unwrap()
     };
@@ -494,7 +494,7 @@ async fn helm_uninstall_leaves_nothing_and_refuses_nobody() {
     let job = until(cluster, JOB, |found| !found.is_null()).await;
     let container = &job["spec"]["template"]["spec"]["containers"][0];
     let args: Vec<String> = serde_json::from_value(container["args"].clone()).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+    let mut command = crate::support::volgate();
     command.args(&args).env("KUBECONFIG", cluster.kubeconfig_for(REMOVAL));
     let removed = tokio::task::spawn_blocking(move || support::run(command, None).unwrap()).await.unwrap();
     assert!(removed.success, "{removed}");

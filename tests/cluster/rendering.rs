@@ -3,14 +3,13 @@
 use crate::support;
 use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
 
 /// Runs `volgate check` in `tests/rendering`, with the folders of those programs alone as PATH. Its exit status and output.
 fn check(programs: &[&Path], args: &[&str]) -> (i32, String) {
     // Without any program, an empty PATH would mean the current folder.
     let folders = programs.iter().map(|program| program.parent().unwrap());
     let folders = folders.chain([Path::new("/nonexistent")]);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+    let mut command = crate::support::volgate();
     command.arg("check").args(args).env("PATH", std::env::join_paths(folders).unwrap());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rendering");
     let output = command.current_dir(folder).output().unwrap();
@@ -96,7 +95,7 @@ fn a_component_of_patches_is_built_by_kustomize() {
         std::fs::copy(support::run::root("tests/cli/fix-volumes.in").join(name), at(name)).unwrap();
     }
     let volgate = |args: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_volgate")).args(args).output().unwrap();
+        let output = crate::support::volgate().args(args).output().unwrap();
         (output.status.code(), String::from_utf8(output.stdout).unwrap())
     };
     let patched = volgate(&["fix", "--as-patch", &at("patch"), &at("redis.yaml"), &at("db.yaml")]);

@@ -414,7 +414,7 @@ async fn it_runs_on_follows_policies_and_stays_within_bounds() {
 async fn the_doctor_knows_whether_reports_can_be_written() {
     let Some(world) = World::start().await else { return };
     let doctor = async || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+        let mut command = volgate();
         command.args(["doctor", "--format", "json"]).env("KUBECONFIG", world.cluster.kubeconfig_for(ADMIN));
         command.env_remove("KUBERNETES_SERVICE_HOST");
         let output = crate::support::run(command, None).unwrap();

@@ -117,7 +117,7 @@ async fn a_node_is_killed_and_what_was_predicted_is_what_is_left() {
         assert_eq!(pods.exec(&pod, &["redis-cli", "save"]).await, "OK\n");
     }
 
-    let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+    let mut command = crate::support::volgate();
     command.args(["map", "-o", "json", "--what-if", "node=node-2", "--kubeconfig"]);
     let output = command.arg(real.kubeconfig_for(ADMIN)).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -208,7 +208,7 @@ fn a_browser_shows_the_page_and_nothing_of_it_runs() {
         .replace("metadata: {name: shown}", &format!("metadata: {{name: \"{name}\"}}"));
     let file = folder.path().join("redis.yaml");
     std::fs::write(&file, manifest).unwrap();
-    let mut volgate = Command::new(env!("CARGO_BIN_EXE_volgate"));
+    let mut volgate = crate::support::volgate();
     let made = volgate.arg("map").arg(&file).output().unwrap();
     assert!(made.status.success(), "{made:?}");
     std::fs::write(&page, made.stdout).unwrap();

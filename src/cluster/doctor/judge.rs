@@ -150,18 +150,14 @@ impl Installation {
         if ready < wanted || wanted == 0 && kind == "Deployment" {
             let why = self.why_not_ready(name);
             let message = format!("{kind} {namespace}/{name} has {ready} of {wanted} pods ready{why}");
-            let mend = format!("`kubectl -n {namespace} describe pods -l app.kubernetes.io/name={name}`");
-            if self.starts(found, name) {
-                let wait = format!(
-                    "it starts: `kubectl -n {namespace} rollout status {}/{name}` waits for it",
-                    kind.to_lowercase()
-                );
-                part.warning(message, wait);
-            } else if ready == 0 {
-                part.fault(message, mend);
+            let starts = self.starts(found, name);
+            let mend = if starts {
+                let kind = kind.to_lowercase();
+                format!("it starts: `kubectl -n {namespace} rollout status {kind}/{name}` waits for it")
             } else {
-                part.warning(message, mend);
-            }
+                format!("`kubectl -n {namespace} describe pods -l app.kubernetes.io/name={name}`")
+            };
+            if ready == 0 && !starts { part.fault(message, mend) } else { part.warning(message, mend) }
         }
         let images: Vec<&str> = self.images(name);
         if images.len() > 1 {

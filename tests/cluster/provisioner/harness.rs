@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -118,7 +117,7 @@ impl Controller {
     pub(crate) fn start_by(kubeconfig: &Path, args: &[&str], environment: &[(&str, &str)]) -> Self {
         let scratch = Scratch::new("provisioner").unwrap();
         let health = free_address();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_volgate"));
+        let mut command = crate::support::volgate();
         command
             .arg("provisioner")
             .args(["--health-listen", &health.to_string(), "--lease-duration", "6"])
