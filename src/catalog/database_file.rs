@@ -9,7 +9,7 @@ use std::borrow::Cow;
 /// One of these stands in every text that names a database file.
 pub const DATABASE_HINTS: [&str; 3] = [".db", "sqlite", "jdbc:h2:"];
 /// A longer text is no name of one.
-pub const LONGEST_DATABASE_NAME: usize = 256;
+const LONGEST_DATABASE_NAME: usize = 256;
 
 /// How many files of one container are looked at.
 const MOST_FILES: usize = 8;

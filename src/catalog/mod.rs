@@ -32,7 +32,7 @@ use budget::Budget;
 pub use budget::Excess;
 pub use configuration::{Allowance, Brought, Configuration, Mounted, Source};
 pub use container::{ContainerView, Origin};
-pub use database_file::{DATABASE_HINTS, DatabaseFile, FilePlace, LONGEST_DATABASE_NAME, database_files};
+pub use database_file::{DATABASE_HINTS, DatabaseFile, FilePlace, database_files};
 pub use entry::{
     CacheWhen, CatalogFile, ClaimAdvice, Condition, ConfigFile, DataDir, Entry, KindsFile, Positional,
     StatefulWhen, Syntax, ValueForm, Variant,
@@ -41,7 +41,7 @@ pub use image::ImageRef;
 use image::{ANY_NAME, Pattern, ending, stem};
 pub use start::Start;
 pub use statefulness::{CacheDoubt, DataPlace, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure};
-pub use words::{ImageWord, image_expression};
+pub use words::{ImageWord, ImageWords};
 
 const EMBEDDED: &str = include_str!("catalog.json");
 /// The custom resources of known operators, each entry of the type [`CustomKind`].

@@ -20,7 +20,7 @@ pub(crate) use library::as_text;
 pub(crate) use library::{FUNCTIONS, is_there};
 pub(crate) use parse::names;
 #[cfg(test)]
-pub(crate) use program::compile_any_length;
+pub(crate) use program::compile_own;
 pub(crate) use program::{Known, Program, compile};
 pub(crate) use reads::{OfScaled, reads_pod_alone};
 pub(crate) use run::{Code, Fault, Run};

@@ -69,17 +69,23 @@ pub(crate) fn compile_within(
             limits::LENGTH
         )]);
     }
-    compile_any_length(text, variables, around)
+    compile_with(text, variables, around, limits::LOOPS)
 }
 
-/// Compiles an expression of any length: one of volgate's own.
+/// Compiles an expression of any length, with loops as deep as they may be: what is written for an API server.
 ///
 /// # Errors
 /// As [`compile`].
-pub(crate) fn compile_any_length(
+#[cfg(test)]
+pub(crate) fn compile_own(text: &str) -> Result<Program, Vec<String>> {
+    compile_with(text, &[], &[], usize::MAX)
+}
+
+fn compile_with(
     text: &str,
     variables: &[Known<'_>],
     around: &[(&str, Type)],
+    loops: usize,
 ) -> Result<Program, Vec<String>> {
     let tree = parse(text).map_err(|fault| vec![syntax(text, fault)])?;
     let reads = reads(&tree);
@@ -88,7 +94,7 @@ pub(crate) fn compile_any_length(
         text,
         variables,
         scope,
-        loops: 0,
+        loops_left: loops,
         level: 0,
         deepest: 0,
         reads_request: false,
@@ -140,7 +146,8 @@ struct Lowering<'t> {
     variables: &'t [Known<'t>],
     /// The variables of the loops that stand around.
     scope: Vec<(String, Type)>,
-    loops: usize,
+    /// How many more may stand inside.
+    loops_left: usize,
     level: usize,
     deepest: usize,
     reads_request: bool,

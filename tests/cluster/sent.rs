@@ -60,6 +60,12 @@ fn containers(count: usize, image: &str) -> Value {
     (0..count).map(|n| json!({"name": format!("c{n}"), "image": image})).collect()
 }
 
+fn with_variables(count: usize, variables: usize, length: usize) -> Value {
+    let env: Value =
+        (0..variables).map(|n| json!({"name": format!("V{n}"), "value": "x".repeat(length)})).collect();
+    (0..count).map(|n| json!({"name": format!("c{n}"), "image": "nginx", "env": env})).collect()
+}
+
 /// An object with what it is, and whether the baseline has it sent to be judged and to be changed; none where the API server
 /// refuses it by itself.
 type Odd = (&'static str, Value, Option<(bool, bool)>);
@@ -109,12 +115,32 @@ fn odd() -> Vec<Odd> {
         (
             "32 containers with long names",
             pod(json!({"containers": containers(32, &"x".repeat(255))})),
-            Some((true, false)),
+            Some((false, false)),
         ),
         (
             "32 containers",
             pod(json!({"containers": containers(32, "registry.example.com/team/app:1.2.3")})),
             Some((false, false)),
+        ),
+        (
+            "32 containers with names of many segments",
+            pod(json!({"containers": containers(32, &"x/".repeat(250))})),
+            Some((true, false)),
+        ),
+        (
+            "32 containers with 32 long variables",
+            pod(json!({"containers": with_variables(32, 32, 200)})),
+            Some((false, false)),
+        ),
+        (
+            "32 containers with 32 longer variables",
+            pod(json!({"containers": with_variables(32, 32, 1_000)})),
+            Some((true, false)),
+        ),
+        (
+            "32 containers with 32 variables of 2,000 letters",
+            pod(json!({"containers": with_variables(32, 32, 2_000)})),
+            Some((true, false)),
         ),
         ("33 containers", pod(json!({"containers": containers(33, "nginx")})), Some((true, false))),
         ("3,000 containers", pod(json!({"containers": containers(3_000, "nginx")})), Some((true, false))),

@@ -39,7 +39,7 @@ impl Lowering<'_> {
         if !over_kind.may_be(Kind::List) && !over_kind.may_be(Kind::Map) {
             self.fault(at, &format!("`{name}` needs a list or a map to go through, not {over_kind}"));
         }
-        if self.loops == limits::LOOPS {
+        if self.loops_left == 0 {
             let message =
                 format!("more than {} loops stand inside each other: use `variables`", limits::LOOPS);
             self.fault(at, &message);
@@ -66,9 +66,9 @@ impl Lowering<'_> {
             };
             self.scope.push((bound, kind));
         }
-        self.loops += 1;
+        self.loops_left -= 1;
         let mut bodies: Vec<Lowered> = args.map(|tree| self.lower(tree)).collect();
-        self.loops -= 1;
+        self.loops_left += 1;
         let local = self.scope.len().saturating_sub(1);
         self.scope.truncate(before);
         let last = bodies.pop();
