@@ -1,6 +1,7 @@
 //! `volgate reports` against a real API server, with the rights that the chart gives it.
 
 use crate::support::cluster::{ADMIN, wait_until};
+use crate::support::report_crd::report_crd;
 use crate::support::run::root;
 use crate::support::serve::{ask, free_address};
 use crate::support::{Cluster, Options, Output, Process, Scratch, User, say, volgate};
@@ -44,53 +45,6 @@ provisioner: local-path.volgate.dev
 volumeBindingMode: Immediate
 "#;
 
-/// The CustomResourceDefinition of a kind of reports, with the fields that both APIs have.
-fn crd(group: &str, version: &str, kind: &str, plural: &str, severities: &[&str]) -> Value {
-    let text = json!({"type": "string"});
-    let object = |fields: Value| json!({"type": "object", "properties": fields});
-    let reference = object(json!({
-        "apiVersion": text, "kind": text, "name": text, "namespace": text, "uid": text, "fieldPath": text, "resourceVersion": text,
-    }));
-    let selector = object(json!({"matchLabels": {"type": "object", "additionalProperties": text}}));
-    let number = json!({"type": "integer"});
-    let results = ["pass", "fail", "warn", "error", "skip"];
-    let summary: serde_json::Map<String, Value> =
-        results.iter().map(|name| ((*name).to_owned(), number.clone())).collect();
-    let timestamp = json!({"type": "object", "required": ["nanos", "seconds"], "properties": {
-        "nanos": {"type": "integer", "format": "int32"}, "seconds": {"type": "integer", "format": "int64"}}});
-    let result = json!({"type": "object", "required": ["policy"], "properties": {
-        "category": text, "message": text, "policy": text, "rule": text, "source": text, "scored": {"type": "boolean"},
-        "properties": {"type": "object", "additionalProperties": text},
-        "resourceSelector": selector, "resources": {"type": "array", "items": reference},
-        "result": {"type": "string", "enum": results}, "severity": {"type": "string", "enum": severities},
-        "timestamp": timestamp,
-    }});
-    let schema = object(json!({
-        "apiVersion": text, "kind": text, "metadata": {"type": "object"},
-        "scope": reference, "scopeSelector": selector, "summary": object(Value::Object(summary)),
-        "results": {"type": "array", "items": result},
-    }));
-    let column = |name: &str, path: &str, kind: &str, priority: u8| json!({"name": name, "jsonPath": path, "type": kind, "priority": priority});
-    let scope = if kind.starts_with("Cluster") { "Cluster" } else { "Namespaced" };
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.{group}")},
-        "spec": {
-            "group": group, "scope": scope,
-            "names": {"kind": kind, "listKind": format!("{kind}List"), "plural": plural, "singular": kind.to_lowercase()},
-            "versions": [{
-                "name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
-                "additionalPrinterColumns": [
-                    column("Kind", ".scope.kind", "string", 1), column("Name", ".scope.name", "string", 1),
-                    column("Pass", ".summary.pass", "integer", 0), column("Fail", ".summary.fail", "integer", 0),
-                    column("Warn", ".summary.warn", "integer", 0), column("Error", ".summary.error", "integer", 0),
-                    column("Skip", ".summary.skip", "integer", 0), column("Age", ".metadata.creationTimestamp", "date", 0),
-                ],
-            }],
-        },
-    })
-}
-
 struct World {
     cluster: Cluster,
     scratch: Scratch,
@@ -132,7 +86,7 @@ impl World {
     /// Both kinds of reports of an API.
     async fn report_kinds(&self, group: &str, version: &str, kinds: [(&str, &str); 2], severities: &[&str]) {
         for (kind, plural) in kinds {
-            let crd = crd(group, version, kind, plural, severities).to_string();
+            let crd = report_crd(group, version, kind, plural, severities).to_string();
             self.works(&["apply", "-f", "-"], Some(&crd)).await;
             let name = format!("crd/{plural}.{group}");
             self.works(&["wait", "--for=condition=Established", "--timeout=60s", &name], None).await;

@@ -138,8 +138,21 @@ fn blocks_are_read_with_what_is_said_of_them() {
     assert!(script(&blocks[0]).contains("if a ; then"), "{}", script(&blocks[0]));
 }
 
+/// The page that has most of the commands.
+const LONGEST_PAGE: &str = "docs/install.md";
+
 #[test]
-fn every_command_of_the_pages_runs() {
+fn every_command_of_the_page_about_the_installation_runs() {
+    every_command_runs(|page| page == LONGEST_PAGE);
+}
+
+#[test]
+fn every_command_of_the_other_pages_runs() {
+    every_command_runs(|page| page != LONGEST_PAGE);
+}
+
+/// Of some pages, each after the other in one cluster.
+fn every_command_runs(of: impl Fn(&str) -> bool) {
     if node_tests_skipped() {
         return;
     }
@@ -150,10 +163,10 @@ fn every_command_of_the_pages_runs() {
         .user("65532:65532");
     let installed = Installed::cluster(1, vec![image]);
     let programs = Scratch::new("programs").unwrap();
-    let of = |name: &str| programs.path().join(name);
-    symlink(binary("kubectl").unwrap(), of("kubectl")).unwrap();
-    symlink(helm::helm().unwrap(), of("helm")).unwrap();
-    symlink(env!("CARGO_BIN_EXE_volgate"), of("volgate")).unwrap();
+    let called = |name: &str| programs.path().join(name);
+    symlink(binary("kubectl").unwrap(), called("kubectl")).unwrap();
+    symlink(helm::helm().unwrap(), called("helm")).unwrap();
+    symlink(env!("CARGO_BIN_EXE_volgate"), called("volgate")).unwrap();
     let checkout = checkout();
     let kubeconfig = installed.real.kubeconfig_path();
     let bash = |script: &str| bash(script, checkout.path(), programs.path(), &kubeconfig);
@@ -162,7 +175,7 @@ fn every_command_of_the_pages_runs() {
         say(&format!("{page}: {why}"));
     }
     let (mut faults, mut ran) = (Vec::new(), 0);
-    for block in pages() {
+    for block in pages().into_iter().filter(|block| of(&block.page)) {
         let at = format!("{}:{}", block.page, block.line);
         if let Some(why) = &block.not_run {
             say(&format!("{at}: not run: {why}"));
@@ -183,5 +196,5 @@ fn every_command_of_the_pages_runs() {
         ran += 1;
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    assert!(ran > 10, "only {ran} blocks were run");
+    assert!(ran > 5, "only {ran} blocks were run");
 }

@@ -11,3 +11,4 @@ mod docs;
 mod experiments_node;
 mod map;
 mod real_node;
+mod reports;

@@ -32,6 +32,7 @@ pub mod kept;
 pub mod line;
 pub mod node;
 pub mod process;
+pub mod report_crd;
 pub mod run;
 pub mod serve;
 pub mod victim;
