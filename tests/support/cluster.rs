@@ -35,6 +35,9 @@ pub fn autoscaler() -> User {
 
 /// How long the slowest machine may take for any step of the start.
 const START_LIMIT: Duration = Duration::from_secs(120);
+/// How long [`wait_until`] waits between two looks.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long [`Cluster::namespace`] and [`Cluster::fake_node`] wait for what they made.
 const SMALL_LIMIT: Duration = Duration::from_secs(30);
 
@@ -533,14 +536,15 @@ impl Cluster {
 /// # Panics
 /// When `limit` is over, with `what` and the last text.
 pub async fn wait_until<T>(what: &str, limit: Duration, probe: impl AsyncFn() -> Result<T, String>) -> T {
-    let deadline = Instant::now() + limit;
+    let began = Instant::now();
     loop {
         match probe().await {
             Ok(value) => return value,
-            Err(missing) if Instant::now() > deadline => {
+            Err(missing) if began.elapsed() > limit => {
                 panic!("waited {} s until {what}; last seen: {missing}", limit.as_secs_f32())
             }
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            // Many probes are a kubectl, and each is a tenth of a second of a core: what takes long is looked at less often.
+            Err(_) => tokio::time::sleep((began.elapsed() / 10).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)).await,
         }
     }
 }
