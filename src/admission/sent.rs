@@ -11,7 +11,7 @@
 //! expression 0.3 µs for each character of the text, and an item of a list three or four operators. So texts are put together
 //! before something is looked for in them, and a segment is looked for in a list of constants, which the API server keeps as a set.
 
-use crate::catalog::{DATABASE_HINTS, ImageWords};
+use crate::catalog::{DATABASE_HINTS, ProductWords};
 use crate::facts::VolumeSource;
 use crate::policy::Interest;
 use crate::rule::Concern;
@@ -24,6 +24,8 @@ const MOST_VOLUMES: usize = 256;
 const LONGEST_IMAGE: usize = 512;
 /// A pod with a container of more variables, words of its command, or arguments, is.
 const MOST_TEXTS: usize = 32;
+/// A pod with a container of more ports is.
+const MOST_PORTS: usize = 64;
 /// A pod with more bytes of variables, of a command, or of arguments in one container, is.
 const MOST_BYTES: usize = 8 << 10;
 /// What looking for images may cost: well below the million that the API server allows.
@@ -49,9 +51,9 @@ pub fn changes_expression(interest: &Interest) -> Option<String> {
 
 /// Claims and what is scaled are asked about by rules of their own.
 fn expression(concern: &Concern, interest: &Interest, claims: bool) -> Option<String> {
-    let images = match (&interest.images, concern.products) {
+    let products = match (&interest.products, concern.products) {
         (_, false) => None,
-        (Some(words), true) => Some(ImageWords::new(words)?),
+        (Some(words), true) => Some(ProductWords::new(words)?),
         (None, true) => return None,
     };
     if concern.anything {
@@ -68,7 +70,7 @@ fn expression(concern: &Concern, interest: &Interest, claims: bool) -> Option<St
         );
     }
     let of_pod: Vec<String> =
-        volumes(concern).into_iter().chain(containers(concern, images.as_ref())).collect();
+        volumes(concern).into_iter().chain(containers(concern, products.as_ref())).collect();
     if !of_pod.is_empty() {
         cases.push(named(POD, "p", &of_pod.join(" || ")));
     }
@@ -89,18 +91,23 @@ fn volumes(concern: &Concern) -> Option<String> {
 }
 
 /// Whether a container has what matters.
-fn containers(concern: &Concern, images: Option<&ImageWords<'_>>) -> Option<String> {
+fn containers(concern: &Concern, products: Option<&ProductWords<'_>>) -> Option<String> {
     let mut cases = Vec::new();
     if concern.devices {
         cases.push("has(c.volumeDevices)".to_owned());
     }
-    if concern.database_files {
-        let of_variables = "c.env.map(e, has(e.value) ? e.value : '')";
-        cases.push(any_text("env", of_variables));
-        cases.extend(["command", "args"].map(|name| any_text(name, &format!("c.{name}"))));
+    let hints = if concern.database_files { &DATABASE_HINTS[..] } else { &[] };
+    if !hints.is_empty() {
+        cases.push(any_text("env", "c.env.map(e, has(e.value) ? e.value : '')", hints));
     }
+    let programs = products.iter().flat_map(|products| &products.programs);
+    let parts: Vec<&str> = hints.iter().chain(programs).copied().collect();
+    if !parts.is_empty() {
+        cases.extend(["command", "args"].map(|name| any_text(name, &format!("c.{name}"), &parts)));
+    }
+    cases.extend(products.and_then(listens));
     let mut all = vec![format!("size(cs) > {MOST_CONTAINERS}")];
-    all.extend(images.map(any_image));
+    all.extend(products.map(any_image));
     if !cases.is_empty() {
         all.push(format!("cs.exists(c, {})", cases.join(" || ")));
     }
@@ -110,9 +117,23 @@ fn containers(concern: &Concern, images: Option<&ImageWords<'_>>) -> Option<Stri
     (all.len() > 1).then(|| named(&lists.join(" + "), "cs", &all.join(" || ")))
 }
 
+/// Whether a container has a port and a variable that show a product together.
+fn listens(products: &ProductWords<'_>) -> Option<String> {
+    let ProductWords { ports, variables, .. } = products;
+    let number = |port: &u16| port.to_string();
+    let ports = ports.iter().map(number).collect::<Vec<_>>().join(", ");
+    let is_port = format!("has(q.containerPort) && q.containerPort in [{ports}]");
+    let is_variable = format!("has(e.name) && e.name in {}", list(variables.iter().copied()));
+    let both = [
+        any_item("c", "ports", MOST_PORTS, "q", &is_port),
+        any_item("c", "env", MOST_TEXTS, "e", &is_variable),
+    ];
+    (!ports.is_empty() && !variables.is_empty()).then(|| both.join(" && "))
+}
+
 /// Whether an image may be one that is looked for. All images are taken apart in one go.
-fn any_image(words: &ImageWords<'_>) -> String {
-    let ImageWords { names, names_of_publishers, publishers, pattern } = words;
+fn any_image(words: &ProductWords<'_>) -> String {
+    let ProductWords { names, names_of_publishers, publishers, pattern, .. } = words;
     let has_one_of = |words: Vec<&str>| format!("ts.exists(t, t in {})", list(words));
     let all: Vec<&str> = names.union(names_of_publishers).copied().collect();
     let most = MOST_COST / (all.len() + names.len() + publishers.len()).max(1);
@@ -140,11 +161,13 @@ fn most_text(pattern: &str) -> usize {
     (MOST_COST / unit).saturating_sub(1) * 10
 }
 
-/// Whether one of the container's texts may name a database file.
-fn any_text(name: &str, texts: &str) -> String {
-    let hints = DATABASE_HINTS.iter().map(|hint| format!("s.contains('{hint}')"));
-    let hints = hints.collect::<Vec<_>>().join(" || ");
-    let holds = named(&format!("{texts}.join(' ')"), "s", &format!("size(s) > {MOST_BYTES} || {hints}"));
+/// Whether one of the container's texts holds one of these parts.
+fn any_text(name: &str, texts: &str, parts: &[&str]) -> String {
+    // `mongod` stands wherever `mongod-sharded` does.
+    let is_part = |part: &&&str| !parts.iter().any(|other| other != *part && part.contains(other));
+    let parts = parts.iter().filter(is_part).map(|part| format!("s.contains('{part}')"));
+    let parts = parts.collect::<Vec<_>>().join(" || ");
+    let holds = named(&format!("{texts}.join(' ')"), "s", &format!("size(s) > {MOST_BYTES} || {parts}"));
     format!("({} && (size(c.{name}) > {MOST_TEXTS} || {holds}))", is_there("c", name))
 }
 

@@ -22,6 +22,9 @@ pub(super) struct Word<'a> {
     pub(super) known: bool,
     /// Whether a shell script is where it stands.
     pub(super) scripted: bool,
+    /// Whether it stands in a command whose output is taken, `$(…)`: it runs, and what stands there is none of the arguments
+    /// of anything else.
+    pub(super) inner: bool,
     /// Not a word at all but the end of a command: `;`, `&&`, a newline.
     pub(super) end: bool,
 }
@@ -137,7 +140,7 @@ impl<'c, 'a> Argv<'c, 'a> {
         *self.unknown_words.get_or_init(|| {
             let mut after_flag = false;
             self.words.iter().any(|word| {
-                let free = !word.known && !after_flag && !is_flag(&word.text);
+                let free = !word.known && !word.inner && !after_flag && !is_flag(&word.text);
                 after_flag = is_flag(&word.text) && !word.text.contains('=');
                 free
             })
@@ -170,12 +173,13 @@ impl<'c, 'a> Argv<'c, 'a> {
 
 /// The variable that a word of a script sets.
 fn assigned<'v>(word: &'v Word<'_>) -> Option<&'v str> {
-    word.text.split_once('=').filter(|_| word.scripted).map(|(name, _)| name)
+    word.text.split_once('=').filter(|_| word.scripted && !word.inner).map(|(name, _)| name)
 }
 
 /// The name of a flag of more than one letter, without its dashes.
 fn long_name<'v>(word: &'v Word<'_>) -> Option<&'v str> {
-    word.text.starts_with('-').then(|| until_equals(word.text.trim_start_matches('-')))
+    let flag = word.text.starts_with('-') && !word.inner;
+    flag.then(|| until_equals(word.text.trim_start_matches('-')))
 }
 
 fn until_equals(text: &str) -> &str {
@@ -184,7 +188,7 @@ fn until_equals(text: &str) -> &str {
 
 /// The letter of a short flag.
 fn letter<'v>(word: &'v Word<'_>) -> Option<&'v str> {
-    let rest = word.text.strip_prefix('-')?;
+    let rest = word.text.strip_prefix('-').filter(|_| !word.inner)?;
     rest.get(..rest.chars().next()?.len_utf8())
 }
 
@@ -206,7 +210,7 @@ fn push<'a>(
         return split(&text, &|_| Env::Unknown, &mut Words::new(words, origin, false), budget);
     }
     budget.steps(1)?;
-    words.push(Word { text, origin, known, scripted: false, end: false });
+    words.push(Word { text, origin, known, scripted: false, inner: false, end: false });
     Ok(())
 }
 
@@ -260,8 +264,9 @@ mod tests {
         split(script, &|name| variables.get(name), &mut Words::new(&mut words, origin, true), budget)?;
         let text = |word: Word<'_>| match word {
             Word { end: true, .. } => ";".to_owned(),
-            Word { known: true, text, .. } => text.into_owned(),
-            Word { text, .. } => format!("?{text}"),
+            Word { known, inner, text, .. } => {
+                format!("{}{}{text}", if known { "" } else { "?" }, if inner { "(" } else { "" })
+            }
         };
         Ok(words.into_iter().map(text).collect())
     }
@@ -289,7 +294,15 @@ mod tests {
             ("a $SECRET \"$HOSTNAME\"", vec!["a", "?$SECRET", "?$HOSTNAME", ";"]),
             ("a $FLAGS b", vec!["a", "--dir", "/y", "--quiet", "b", ";"]),
             ("a \"$FLAGS\"", vec!["a", "--dir /y  --quiet", ";"]),
-            ("a $(b (c) d) e `f g`h", vec!["a", "?$()", "e", "?`h", ";"]),
+            (
+                "a $(b (c) d) e `f g`h",
+                vec!["a", "?$()", "e", "?`h", ";", "(b", ";", "(c", ";", "(d", ";", "(f", "(g", ";"],
+            ),
+            ("a $((1 + 2)) $() $(b", vec!["a", "?$()", "?$()", "?$()", ";"]),
+            (
+                "a $(b $(c $(d $(e))))",
+                vec!["a", "?$()", ";", "(b", "?($()", ";", "(c", "?($()", ";", "(d", "?($()", ";"],
+            ),
             ("a '$DIR' ü", vec!["a", "$DIR", "ü", ";"]),
             ("a 'open", vec!["a", "open", ";"]),
             ("f() { a b; }; f", vec!["f()", ";", "{", "a", "b", ";", "}", ";", "f", ";"]),

@@ -50,7 +50,7 @@ pub(super) fn any_holds<'a>(conditions: &'a [Condition], said: &Said<'_, '_, 'a>
 
 fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
     let argv = said.argv;
-    let listed = |value: &str| condition.is.iter().any(|known| value_is(value, known));
+    let listed = |value: &str| fits(condition, value);
     let mut values = Given { condition, given: false, fits: true };
     if let Some(flag) = &condition.flag {
         for (value, _) in flag_values(argv, flag) {
@@ -69,7 +69,7 @@ fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
         match argv.env(name) {
             Env::Unset => {}
             // That it is set is all that is asked.
-            Env::Unknown | Env::Sealed(_) if condition.is.is_empty() => values.take(None),
+            Env::Unknown | Env::Sealed(_) if asks_nothing(condition) => values.take(None),
             Env::Unknown | Env::Perhaps => return Truth::Perhaps(Unsure::Variable(name)),
             Env::Sealed(text) => values.take(condition.is.iter().map(String::as_str).find(|known| {
                 // The value that it is equal to stands in the catalog.
@@ -86,7 +86,7 @@ fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
         for file in said.settings.sealed(key) {
             values.given = true;
             values.fits &=
-                condition.is.is_empty() || file.is(key, |all| all.iter().all(|value| listed(value)));
+                asks_nothing(condition) || file.is(key, |all| all.iter().all(|value| listed(value)));
         }
         if !values.given
             && let Some(file) = said.settings.unknown.map(|from| from.file).or(said.settings.made)
@@ -105,7 +105,7 @@ fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
     }
     let words_known = condition.env.is_some() || key_alone || !argv.has_unknown_words();
     let holds = if values.given {
-        values.fits && !(condition.absent && condition.is.is_empty())
+        values.fits && !(condition.absent && asks_nothing(condition))
     } else {
         condition.absent && words_known
     };
@@ -123,9 +123,20 @@ impl Given<'_> {
     /// One more value; none where it is not known.
     fn take(&mut self, value: Option<&str>) {
         self.given = true;
-        let listed = |value: &str| self.condition.is.iter().any(|known| value_is(value, known));
-        self.fits &= self.condition.is.is_empty() || value.is_some_and(listed);
+        self.fits &= asks_nothing(self.condition) || value.is_some_and(|value| fits(self.condition, value));
     }
+}
+
+/// Whether any value will do.
+fn asks_nothing(condition: &Condition) -> bool {
+    condition.is.is_empty() && condition.without.is_empty()
+}
+
+/// Whether a value is one that the condition asks for.
+fn fits(condition: &Condition, value: &str) -> bool {
+    let items = || value.split(|c: char| c == ',' || c.is_whitespace() || "[]\"'".contains(c));
+    let listed = condition.is.is_empty() || condition.is.iter().any(|known| value_is(value, known));
+    listed && !condition.without.iter().any(|unwanted| items().any(|item| value_is(item, unwanted)))
 }
 
 /// Whether something else puts a value there before the server reads it: `${DATA_DIR}`, `{{ .Values.dir }}`.

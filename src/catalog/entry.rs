@@ -1,9 +1,11 @@
 //! The schema of the catalog: what is known of one stateful product.
 
+use super::words::ProductWord;
 use crate::facts::CustomKind;
 use crate::model::{is_yes, yes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The catalog file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -82,6 +84,9 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^/"))]
     pub working_dir: Option<String>,
+    /// Directories of the image that are links, and where they lead: a variable that names one means the other.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, String>,
     /// Environment variables that hold further arguments, such as `REDIS_EXTRA_FLAGS`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args_env: Vec<String>,
@@ -94,6 +99,10 @@ pub struct Entry {
     /// and no script is another program of the image, which keeps no data of the product as far as is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<String>,
+    /// By what the product shows in an image that nothing here names, such as one of somebody's own. What is lost there is a
+    /// warning at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tell_tales: Option<TellTales>,
     /// Who publishes images of this layout besides the official one (`redis` and `library/redis`), as the segment before
     /// the name: `qdrant` in `qdrant/qdrant`. What another publisher calls by the same name may have another layout.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -136,6 +145,30 @@ pub struct Entry {
     /// What is different for some images, versions or ways to start. Of those that apply, the later ones win.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Variant>,
+}
+
+/// By what a product shows in an image that nothing here names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TellTales {
+    /// Programs that are its server and nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programs: Vec<String>,
+    /// The port on which it listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Variables that set its image up. One of them counts together with the port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<String>,
+}
+
+impl TellTales {
+    /// One of these stands in every container that shows the product.
+    pub(super) fn words(&self) -> impl Iterator<Item = ProductWord> {
+        let programs = self.programs.iter().cloned().map(ProductWord::Program);
+        let variables = self.variables.iter().cloned().map(ProductWord::Variable);
+        programs.chain(variables).chain(self.port.map(ProductWord::Port))
+    }
 }
 
 /// What a claim for a product's data is like.
@@ -215,9 +248,10 @@ pub struct DataDir {
     #[schemars(inner(length(min = 1)))]
     pub env: Vec<String>,
     /// Arguments that name it; they win over the environment. `--dir` stands for `--dir X`, `--dir=X`, `-dir X` and
-    /// `-dir=X`; `-c data_directory` stands for `-c data_directory=X`.
+    /// `-dir=X`; `-c data_directory` stands for `-c data_directory=X`, and `$(--name).etcd` for a directory that is named by
+    /// that argument with this end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(inner(regex(pattern = "^-")))]
+    #[schemars(inner(regex(pattern = "^(-|[$][(]-)")))]
     pub flags: Vec<String>,
     /// Bare arguments that name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -370,6 +404,10 @@ pub struct Condition {
     /// beginning. None listed: any value will do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub is: Vec<String>,
+    /// The values that must not be in a list, in any case of letters: of `[ingest, ml]` or `ingest,ml` each is one; `data*` is
+    /// any with that beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
     /// Whether its absence meets the condition too (with values listed), or alone does (without).
     #[serde(default, skip_serializing_if = "is_default")]
     pub absent: bool,

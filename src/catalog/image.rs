@@ -1,6 +1,6 @@
 //! Image references, and the patterns by which the catalog names images.
 
-use super::words::ImageWord;
+use super::words::ProductWord;
 
 /// An image reference, taken apart without copying: `registry/path:tag@digest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,7 +134,7 @@ impl Pattern {
 
     /// What stands in every image that it names; none where that may be any image. The registry is left out: an image may
     /// leave it out as well.
-    pub(super) fn word(&self) -> Option<ImageWord> {
+    pub(super) fn word(&self) -> Option<ProductWord> {
         let is_host = |segment: &str| segment.contains(['.', ':']) || segment == "localhost";
         let prefix = self.text.get(..self.name_at.saturating_sub(1)).unwrap_or_default();
         let publisher = prefix.rsplit('/').next().filter(|publisher| {
@@ -144,11 +144,11 @@ impl Pattern {
         let name = self.key();
         Some(match (publisher, self.any_name) {
             (None, true) => return None,
-            (Some(publisher), true) => ImageWord::Publisher(publisher.to_owned()),
-            (_, false) if self.ending => ImageWord::Ending(name.to_owned()),
-            (_, false) if self.versioned => ImageWord::Versioned(name.to_owned()),
-            (Some(publisher), false) => ImageWord::Named(format!("{publisher}/{name}")),
-            (None, false) => ImageWord::Named(name.to_owned()),
+            (Some(publisher), true) => ProductWord::Publisher(publisher.to_owned()),
+            (_, false) if self.ending => ProductWord::Ending(name.to_owned()),
+            (_, false) if self.versioned => ProductWord::Versioned(name.to_owned()),
+            (Some(publisher), false) => ProductWord::Named(format!("{publisher}/{name}")),
+            (None, false) => ProductWord::Named(name.to_owned()),
         })
     }
 

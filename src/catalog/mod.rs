@@ -3,6 +3,7 @@
 //! The knowledge is data, `catalog.json`; a policy extends it with entries of the same type. Looking a container up
 //! does no I/O: one hash of the image's last path segment finds the entries that can match.
 mod argv;
+mod assigned;
 mod budget;
 mod client;
 mod condition;
@@ -12,6 +13,7 @@ mod database_file;
 mod entry;
 mod flags;
 mod image;
+mod links;
 mod paths;
 mod places;
 mod resolve;
@@ -21,6 +23,7 @@ mod shell;
 mod split;
 mod start;
 mod statefulness;
+mod tell_tale;
 mod variables;
 mod words;
 
@@ -35,13 +38,14 @@ pub use container::{ContainerView, Origin};
 pub use database_file::{DATABASE_HINTS, DatabaseFile, FilePlace, database_files};
 pub use entry::{
     CacheWhen, CatalogFile, ClaimAdvice, Condition, ConfigFile, DataDir, Entry, KindsFile, Positional,
-    StatefulWhen, Syntax, ValueForm, Variant,
+    StatefulWhen, Syntax, TellTales, ValueForm, Variant,
 };
 pub use image::ImageRef;
 use image::{ANY_NAME, Pattern, ending, stem};
 pub use start::Start;
 pub use statefulness::{CacheDoubt, DataPlace, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure};
-pub use words::{ImageWord, ImageWords};
+pub use tell_tale::TellTale;
+pub use words::{ProductWord, ProductWords};
 
 const EMBEDDED: &str = include_str!("catalog.json");
 /// The custom resources of known operators, each entry of the type [`CustomKind`].
@@ -57,6 +61,10 @@ pub struct Catalog {
     stems: HashMap<String, Vec<Candidate>>,
     /// Directories that only one product, or one family of them, keeps its data in, and the first entry that does.
     homes: HashMap<String, usize>,
+    /// Programs that show a product in any image, and its entry.
+    programs: HashMap<String, usize>,
+    /// Ports that do so together with variables.
+    ports: HashMap<u16, Vec<usize>>,
     /// The custom resources of known operators.
     kinds: Kinds,
     /// The day on which a built-in entry was last changed.
@@ -145,14 +153,16 @@ impl Catalog {
         self.listed(image).map(|listed| listed.entry)
     }
 
-    /// One of these stands in every image that the catalog names, except such as never keep anything, of which there is nothing
-    /// to say; none where an entry may name any image.
-    pub fn image_words(&self) -> Option<BTreeSet<ImageWord>> {
+    /// One of these stands in every container that the catalog has something to say about, except images that never keep
+    /// anything; none where an entry may name any image.
+    pub fn product_words(&self) -> Option<BTreeSet<ProductWord>> {
         let keeps = |candidate: &&Candidate| {
             self.entries.get(candidate.entry).is_none_or(|entry| entry.keeps_nothing.is_none())
         };
         let patterns = self.names.values().chain(self.stems.values()).flatten();
-        patterns.filter(keeps).map(|candidate| candidate.pattern.word()).collect()
+        let images = patterns.filter(keeps).map(|candidate| candidate.pattern.word());
+        let shown = self.entries.iter().filter_map(|entry| entry.tell_tales.as_ref());
+        images.chain(shown.flat_map(TellTales::words).map(Some)).collect()
     }
 
     /// Whether a container keeps data, and where. What that may cost follows from the container's size; beyond it the
@@ -218,6 +228,13 @@ impl Catalog {
                     pattern,
                     except: entry.except.iter().map(|text| Pattern::new(text)).collect(),
                 });
+            }
+        }
+        for (index, entry) in catalog.entries.iter().enumerate() {
+            let Some(tell_tales) = &entry.tell_tales else { continue };
+            catalog.programs.extend(tell_tales.programs.iter().map(|program| (program.clone(), index)));
+            if let Some(port) = tell_tales.port {
+                catalog.ports.entry(port).or_default().push(index);
             }
         }
         // A product's own directories before those of its variants, which may be another's by default.

@@ -35,7 +35,8 @@ impl<'a> Places<'_, '_, 'a> {
     pub(super) fn add_dir(&mut self, dir: &'a DataDir) -> Result<(), Excess> {
         let argv = self.argv;
         let mut unknown = None;
-        for flag in &dir.flags {
+        for template in &dir.flags {
+            let (flag, suffix) = named_in(template);
             let values: Vec<_> = flag_values(argv, flag).collect();
             // Each of a list's arguments adds directories; of a single path the last one counts.
             let from = if dir.value == ValueForm::Path { values.len().saturating_sub(1) } else { 0 };
@@ -43,7 +44,9 @@ impl<'a> Places<'_, '_, 'a> {
             for (value, origin) in values.into_iter().skip(from) {
                 let moved_by = MovedBy { named: Named { name: flag, file: None }, origin };
                 match value {
-                    FlagValue::Known(value) => self.add(value, dir.value, "", moved_by, before)?,
+                    FlagValue::Known(value) => self.add(value, dir.value, suffix, moved_by, before)?,
+                    // Whatever the name is, the directory lies beside the default.
+                    FlagValue::Unknown if is_name(suffix) => {}
                     FlagValue::Unknown => unknown = Some(moved_by),
                     FlagValue::None => {}
                 }
@@ -69,16 +72,14 @@ impl<'a> Places<'_, '_, 'a> {
         }
         let mut perhaps = None;
         for template in &dir.env {
-            let (name, suffix) = match template.strip_prefix("$(").and_then(|rest| rest.split_once(')')) {
-                Some((name, suffix)) => (name, suffix),
-                None => (template.as_str(), ""),
-            };
+            let (name, suffix) = named_in(template);
             let moved_by = || MovedBy { named: Named { name, file: None }, origin: argv.env_origin(name) };
             let before = self.all.len();
             match argv.env(name) {
                 Env::Value(value) if !value.is_empty() => {
                     self.add(value, dir.value, suffix, moved_by(), before)?;
                 }
+                Env::Sealed(_) | Env::Unknown | Env::Perhaps if is_name(suffix) => {}
                 Env::Sealed(text) => {
                     let read = |directory: &dyn Fn(&str) -> bool| text.is(|text| directory(text));
                     self.add_sealed(&read, dir.value, suffix, moved_by())?;
@@ -279,4 +280,14 @@ impl<'a> Places<'_, '_, 'a> {
         self.budget.bytes(base.len() + path.len())?;
         Ok((plain(base, path), certain))
     }
+}
+
+/// The argument or the variable in `$(NAME)/data`, and what stands behind it.
+fn named_in(template: &str) -> (&str, &str) {
+    template.strip_prefix("$(").and_then(|rest| rest.split_once(')')).unwrap_or((template, ""))
+}
+
+/// Whether what stands behind it makes it a name in the working directory, and no directory.
+fn is_name(suffix: &str) -> bool {
+    !suffix.is_empty() && !suffix.starts_with('/')
 }

@@ -6,6 +6,7 @@ use super::condition::{Said, Truth, all_hold, any_holds};
 use super::container::ContainerView;
 use super::entry::{CacheWhen, ConfigFile, DataDir, Entry, StatefulWhen, Variant};
 use super::image::ImageRef;
+use super::links::follow;
 use super::places::Places;
 use super::settings::Settings;
 use super::start::{Programs, Runs, Start, runs};
@@ -112,6 +113,7 @@ fn resolve_within<'a>(
     if let Some(name) = nowhere.filter(|_| data.is_empty()) {
         return Ok(unplaced(entry, Unplaced::Value(name)));
     }
+    follow(&mut data, &entry.links, &argv);
     for place in &mut data {
         if place.moved_by.is_none() {
             // A file that stands alone among the arguments is most often the product's configuration.

@@ -57,7 +57,8 @@ impl<'c> Reader<'_, 'c> {
     }
 
     fn add_command(&mut self, mut command: Vec<Word<'c>>, depth: usize) -> Result<(), Excess> {
-        let found = if depth < DEEPEST { self.script_of(&command) } else { None };
+        let inner = command.iter().any(|word| word.inner);
+        let found = if depth < DEEPEST && !inner { self.script_of(&command) } else { None };
         let Some(script) = found else {
             self.all.append(&mut command);
             return Ok(());
@@ -108,7 +109,7 @@ impl<'c> Reader<'_, 'c> {
     fn end(&mut self, origin: Origin) {
         if self.all.last().is_some_and(|word| !word.end) {
             let text = Cow::Borrowed("");
-            self.all.push(Word { text, origin, known: true, scripted: false, end: true });
+            self.all.push(Word { text, origin, known: true, scripted: false, inner: false, end: true });
         }
     }
 

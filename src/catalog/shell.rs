@@ -51,6 +51,12 @@ pub(super) fn behind_parenthesis(text: &str) -> &str {
     ""
 }
 
+/// What stands in the parentheses that the text begins with, when `behind` is what stands behind them; none where they are
+/// not closed.
+pub(super) fn in_parentheses<'t>(text: &'t str, behind: &str) -> Option<&'t str> {
+    text.get(..text.len() - behind.len())?.strip_prefix('(')?.strip_suffix(')')
+}
+
 /// The text behind a line with `<<END`, up to a line that is just `END`.
 pub(super) struct HereDocument {
     /// The line that ends it.

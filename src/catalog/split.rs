@@ -1,16 +1,39 @@
 //! Scripts as words: what a shell makes of quotes, variables, comments, here-documents and the ends of commands.
 
 use super::argv::{FUNCTION, Word, is_shell};
+use super::assigned::Assigned;
 use super::budget::{Budget, Excess};
 use super::container::Origin;
-use super::shell::{HereDocument, behind_parenthesis};
+use super::shell::{HereDocument, behind_parenthesis, in_parentheses};
 use super::variables::Env;
 use std::borrow::Cow;
 
+/// How deep commands whose output is taken, `$(…)`, are read in one another.
+const DEEPEST: usize = 3;
+
 /// Splits a script into words as a shell would, as far as that can be known without running it: quotes, backslashes,
-/// comments, `$NAME`, `${NAME}` and `${NAME:-default}` of known variables, and the ends of commands. A command's
-/// output (`$(…)`, backquotes) is an unknown value.
+/// comments, `$NAME`, `${NAME}` and `${NAME:-default}` of known variables and of what the script itself sets, and the ends of
+/// commands. A command's output (`$(…)`, backquotes) is an unknown value, and the words of the command stand behind those of
+/// the one that takes it.
 pub(super) fn split<'e>(
+    script: &str,
+    env: &dyn Fn(&str) -> Env<'e>,
+    words: &mut Words<'_, '_>,
+    budget: &mut Budget,
+) -> Result<(), Excess> {
+    split_at(script, env, words, budget)?;
+    for _ in 0..DEEPEST {
+        let taken = std::mem::take(&mut words.taken);
+        words.inner = true;
+        for command in taken {
+            split_at(&command, env, words, budget)?;
+        }
+    }
+    words.inner = false;
+    Ok(())
+}
+
+fn split_at<'e>(
     script: &str,
     env: &dyn Fn(&str) -> Env<'e>,
     words: &mut Words<'_, '_>,
@@ -44,7 +67,9 @@ pub(super) fn split<'e>(
             '`' => {
                 words.known = false;
                 words.add("`");
-                after.split_once('`').map_or("", |(_, tail)| tail)
+                let (command, tail) = after.split_once('`').unwrap_or_default();
+                words.take(command, budget)?;
+                tail
             }
             _ if quoted => {
                 words.add(c.encode_utf8(&mut [0; 4]));
@@ -65,7 +90,10 @@ pub(super) fn split<'e>(
             '<' if after.starts_with('<') => words.redirect(after),
             ';' | '&' | '|' | '\n' | '(' | ')' if !words.tests || words.text == "]]" => {
                 words.tests = false;
+                // A list in parentheses is set, and not what stands before it.
+                words.known &= c != '(' || !words.text.ends_with('=');
                 words.end_command(budget)?;
+                words.assigned.ended_by(c);
                 if c == '\n' { words.end_line(after, budget)? } else { after }
             }
             _ if c.is_whitespace() => {
@@ -104,6 +132,12 @@ pub(super) struct Words<'w, 'a> {
     documents: Vec<HereDocument>,
     /// Whether a here-document that ends may still come.
     documents_end: bool,
+    /// The variables that the script sets.
+    assigned: Assigned,
+    /// Whether the script is a command whose output is taken.
+    inner: bool,
+    /// The commands whose output is taken.
+    taken: Vec<String>,
 }
 
 impl<'w, 'a> Words<'w, 'a> {
@@ -123,7 +157,19 @@ impl<'w, 'a> Words<'w, 'a> {
             line: from,
             documents: Vec::new(),
             documents_end: true,
+            assigned: Assigned::default(),
+            inner: false,
+            taken: Vec::new(),
         }
+    }
+
+    /// Keeps a command whose output is taken, so that it is read as well.
+    fn take(&mut self, command: &str, budget: &mut Budget) -> Result<(), Excess> {
+        if !command.trim().is_empty() {
+            budget.bytes(command.len())?;
+            self.taken.push(command.to_owned());
+        }
+        Ok(())
     }
 
     fn add(&mut self, text: &str) {
@@ -138,6 +184,7 @@ impl<'w, 'a> Words<'w, 'a> {
             origin: self.origin,
             known: self.known,
             scripted: self.scripted,
+            inner: self.inner,
             end,
         });
         Ok(())
@@ -145,6 +192,9 @@ impl<'w, 'a> Words<'w, 'a> {
 
     fn end_word(&mut self, budget: &mut Budget) -> Result<(), Excess> {
         if self.open {
+            if self.scripted {
+                self.assigned.word(&self.text, self.known);
+            }
             self.push(false, budget)?;
         }
         self.open = false;
@@ -154,6 +204,7 @@ impl<'w, 'a> Words<'w, 'a> {
 
     fn end_command(&mut self, budget: &mut Budget) -> Result<(), Excess> {
         self.end_word(budget)?;
+        self.assigned.end_command();
         let last = self.all.get(self.from..).and_then(<[_]>::last);
         if last.is_some_and(|word| !word.end) { self.push(true, budget) } else { Ok(()) }
     }
@@ -179,7 +230,7 @@ impl<'w, 'a> Words<'w, 'a> {
         let documents = std::mem::take(&mut self.documents);
         if !documents.is_empty() && self.documents_end {
             let line = self.all.get(self.line..).unwrap_or_default();
-            let runs = line.iter().any(|word| is_shell(&word.text));
+            let runs = line.iter().any(|word| !word.inner && is_shell(&word.text));
             for document in documents.iter().filter(|_| !runs) {
                 match document.behind(rest) {
                     Some(tail) => rest = tail,
@@ -231,7 +282,12 @@ impl<'w, 'a> Words<'w, 'a> {
         if after.starts_with('(') {
             self.known = false;
             self.add("$()");
-            return Ok(behind_parenthesis(after));
+            let tail = behind_parenthesis(after);
+            // Two parentheses are arithmetic.
+            if let Some(command) = in_parentheses(after, tail).filter(|command| !command.starts_with('(')) {
+                self.take(command, budget)?;
+            }
+            return Ok(tail);
         }
         let opened = after.strip_prefix('{').filter(|_| self.closes);
         let braced = opened.and_then(|inner| inner.split_once('}'));
@@ -254,15 +310,15 @@ impl<'w, 'a> Words<'w, 'a> {
             }
         };
         budget.steps(1)?;
-        let value = match (env(name), default) {
-            (Env::Unset, Some(default)) if !default.contains('$') => Some(default),
-            (Env::Value(value), _) => {
-                budget.bytes(value.len())?;
-                Some(value)
-            }
-            // What the image or the script itself sets cannot be known.
-            (Env::Unset | Env::Perhaps | Env::Unknown | Env::Sealed(_), _) => None,
+        let own = self.assigned.value(name).map(|value| value.map(str::to_owned));
+        let value = match (&own, env(name), default) {
+            (Some(own), ..) => own.as_deref(),
+            (None, Env::Unset, Some(default)) if !default.contains('$') => Some(default),
+            (None, Env::Value(value), _) => Some(value),
+            // What the image sets cannot be known.
+            (None, Env::Unset | Env::Perhaps | Env::Unknown | Env::Sealed(_), _) => None,
         };
+        budget.bytes(value.map_or(0, str::len))?;
         match value {
             Some(value) if quoted => self.add(value),
             // An unquoted value falls apart at its spaces.

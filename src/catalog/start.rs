@@ -81,6 +81,8 @@ const SCRIPTS: [&str; 6] = [".sh", ".bash", ".py", ".pl", ".rb", ".js"];
 const BINARIES: [&str; 5] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/tools/"];
 /// Programs that run a file.
 const INTERPRETERS: [&str; 6] = ["python", "python3", "perl", "ruby", "node", "php"];
+/// The program that every application on Django has for its tasks.
+const DJANGO: &str = "manage.py";
 /// Variables whose value a shell runs when it starts, or before it waits.
 const RUN_BY_SHELLS: [&str; 3] = ["BASH_ENV", "ENV", "PROMPT_COMMAND"];
 
@@ -93,7 +95,14 @@ pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs:
         if scripted && !command.iter().any(|word| word.scripted) {
             continue;
         }
+        let inner = command.iter().any(|word| word.inner);
         match does(command, programs, container, &functions) {
+            // Of commands whose output is taken, only servers and clients say something of what the script is for.
+            Some(
+                Does::Tool(_)
+                | Does::Source
+                | Does::Start(Start::Program | Start::Shell | Start::Script | Start::Unknown),
+            ) if inner => {}
             Some(Does::Tool(name)) => tool = tool.or(Some(name)),
             Some(Does::Client(name)) => client = Some(name),
             Some(Does::Source) => sourced = true,
@@ -175,6 +184,12 @@ fn does<'w>(
         if matches!(name, "." | "source") {
             return Some(Does::Source);
         }
+        // What an application on Django does in the database that it is given, unless it serves.
+        let managed = if name == DJANGO { Some(operands) } else { managed_by(name, operands) };
+        if let Some(task) = managed {
+            let serves = task.first().is_some_and(|task| task.text == "runserver");
+            return Some(if serves { Does::Start(Start::Unknown) } else { Does::Tool(DJANGO) });
+        }
         if TOOLS.binary_search(&name).is_ok() {
             return Some(Does::Tool(name));
         }
@@ -189,6 +204,17 @@ fn does<'w>(
             rest => words = rest,
         }
     }
+}
+
+/// A command without the programs that run another one.
+pub(super) fn behind_runners<'w, 'a>(mut words: &'w [Word<'a>]) -> &'w [Word<'a>] {
+    while let Some((head, operands)) = words.split_first()
+        && head.known
+        && RUNNERS.binary_search(&program(&head.text)).is_ok()
+    {
+        words = behind_runner(program(&head.text), operands);
+    }
+    words
 }
 
 /// What `su USER -c "pg_ctl start"` does: the last word is a script of its own, of which each part may be a server.
@@ -224,6 +250,12 @@ fn behind_runner<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> &'w [Word<'a>]
         }
     }
     &[]
+}
+
+/// The task of `python manage.py TASK`.
+fn managed_by<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> Option<&'w [Word<'a>]> {
+    let (script, task) = operands.split_first()?;
+    (INTERPRETERS.contains(&name) && program(&script.text) == DJANGO).then_some(task)
 }
 
 /// What a program starts of which nothing is known but its path.

@@ -1,11 +1,11 @@
-//! What stands in the images of the catalog, for whoever cannot look an image up: the API server. Other images may have it, too,
-//! and every image of the catalog that keeps data has.
+//! What stands in the containers of the catalog's products, for whoever cannot look them up: the API server. Others may have it,
+//! too, and every container of which the catalog says that it keeps data has.
 
 use std::collections::BTreeSet;
 
-/// What stands in every image that a pattern of the catalog names.
+/// What stands in every image that a pattern of the catalog names, or shows a product in an image of somebody's own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ImageWord {
+pub enum ProductWord {
     /// This name, or publisher and name: `redis`, `mssql/server`.
     Named(String),
     /// This name, a dash and a digit: `postgresql` of `rhel9/postgresql-16`.
@@ -16,16 +16,26 @@ pub enum ImageWord {
     Ending(String),
     /// This as the last of a name's words, which `-`, `_` and `.` part: `db` of `catalogue-db`.
     LastWord(String),
+    /// This program in the command or the arguments of any image.
+    Program(String),
+    /// This port of any image, together with a variable.
+    Port(u16),
+    /// This name of a variable, together with a port.
+    Variable(String),
 }
 
-impl ImageWord {
+impl ProductWord {
     fn text(&self) -> &str {
-        let (Self::Named(text)
-        | Self::Versioned(text)
-        | Self::Publisher(text)
-        | Self::Ending(text)
-        | Self::LastWord(text)) = self;
-        text
+        match self {
+            Self::Named(text)
+            | Self::Versioned(text)
+            | Self::Publisher(text)
+            | Self::Ending(text)
+            | Self::LastWord(text)
+            | Self::Program(text)
+            | Self::Variable(text) => text,
+            Self::Port(_) => "",
+        }
     }
 }
 
@@ -37,11 +47,12 @@ const LONGEST: usize = 32 << 10;
 /// What no name of an image holds.
 const OUTSIDE: &str = "[^a-zA-Z0-9._-]";
 
-/// What to look for in the segments of an image, without quotes and backslashes. An image may be one of the catalog when one
-/// of its segments, or its tag, is among `names`; when one is among `names_of_publishers` and another among `publishers`; or
-/// when `pattern` matches it.
+/// What to look for in a container, without quotes and backslashes. Its image may be one of the catalog when one of the image's
+/// segments, or its tag, is among `names`; when one is among `names_of_publishers` and another among `publishers`; or when
+/// `pattern` matches it. Any image may be a product when its command or arguments hold one of `programs`, or when it has one of
+/// `ports` and one of `variables`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct ImageWords<'w> {
+pub struct ProductWords<'w> {
     /// Names that stand for themselves, whoever publishes them, and publishers before any name.
     pub names: BTreeSet<&'w str>,
     /// Names that count with one of the publishers only.
@@ -50,11 +61,17 @@ pub struct ImageWords<'w> {
     pub publishers: BTreeSet<&'w str>,
     /// For what is only a part of a segment, in the syntax of RE2; empty where nothing is.
     pub pattern: String,
+    /// Programs that show a product.
+    pub programs: BTreeSet<&'w str>,
+    /// Ports that do so with one of the variables.
+    pub ports: BTreeSet<u16>,
+    /// Those variables.
+    pub variables: BTreeSet<&'w str>,
 }
 
-impl<'w> ImageWords<'w> {
+impl<'w> ProductWords<'w> {
     /// Sorts words by how they are looked for; none where they are too many, or not to be written as they are.
-    pub fn new(words: &'w BTreeSet<ImageWord>) -> Option<Self> {
+    pub fn new(words: &'w BTreeSet<ProductWord>) -> Option<Self> {
         let mut all = Self::default();
         let (mut versioned, mut endings, mut last_words) = (Vec::new(), Vec::new(), Vec::new());
         let mut length = 0;
@@ -65,7 +82,7 @@ impl<'w> ImageWords<'w> {
                 return None;
             }
             match word {
-                ImageWord::Named(name) => match name.rsplit_once('/') {
+                ProductWord::Named(name) => match name.rsplit_once('/') {
                     Some((publisher, name)) => {
                         all.names_of_publishers.insert(name);
                         all.publishers.insert(publisher);
@@ -74,14 +91,23 @@ impl<'w> ImageWords<'w> {
                         all.names.insert(name);
                     }
                 },
-                ImageWord::Publisher(publisher) => {
+                ProductWord::Publisher(publisher) => {
                     all.names.insert(publisher);
                 }
-                ImageWord::Versioned(name) => versioned.push(escaped(name)),
-                ImageWord::Ending(end) => endings.push(escaped(end)),
-                ImageWord::LastWord(last) => {
+                ProductWord::Versioned(name) => versioned.push(escaped(name)),
+                ProductWord::Ending(end) => endings.push(escaped(end)),
+                ProductWord::LastWord(last) => {
                     all.names.insert(last);
                     last_words.push(escaped(last));
+                }
+                ProductWord::Program(program) => {
+                    all.programs.insert(program);
+                }
+                ProductWord::Port(port) => {
+                    all.ports.insert(*port);
+                }
+                ProductWord::Variable(name) => {
+                    all.variables.insert(name);
                 }
             }
         }
@@ -113,22 +139,27 @@ mod tests {
     #[test]
     fn words_are_sorted_by_how_they_are_looked_for() {
         let words = [
-            ImageWord::Named("redis".to_owned()),
-            ImageWord::Named("mssql/server".to_owned()),
-            ImageWord::Publisher("linuxserver".to_owned()),
-            ImageWord::Versioned("v1.postgresql".to_owned()),
-            ImageWord::Ending("-operator".to_owned()),
-            ImageWord::LastWord("db".to_owned()),
+            ProductWord::Named("redis".to_owned()),
+            ProductWord::Named("mssql/server".to_owned()),
+            ProductWord::Publisher("linuxserver".to_owned()),
+            ProductWord::Versioned("v1.postgresql".to_owned()),
+            ProductWord::Ending("-operator".to_owned()),
+            ProductWord::LastWord("db".to_owned()),
+            ProductWord::Program("redis-server".to_owned()),
+            ProductWord::Port(3306),
+            ProductWord::Variable("MYSQL_DATABASE".to_owned()),
         ]
         .into();
-        let words = ImageWords::new(&words).unwrap();
+        let words = ProductWords::new(&words).unwrap();
         assert_eq!(words.names, ["db", "linuxserver", "redis"].into());
         assert_eq!((words.names_of_publishers, words.publishers), (["server"].into(), ["mssql"].into()));
         assert_eq!(
             words.pattern,
             format!("[._-](db)({OUTSIDE}|$)|(v1[.]postgresql)-[0-9]|(-operator)({OUTSIDE}|$)")
         );
-        assert_eq!(ImageWords::new(&BTreeSet::new()), Some(ImageWords::default()));
+        assert_eq!((words.programs, words.ports), (["redis-server"].into(), [3306].into()));
+        assert_eq!(words.variables, ["MYSQL_DATABASE"].into());
+        assert_eq!(ProductWords::new(&BTreeSet::new()), Some(ProductWords::default()));
     }
 
     #[test]
@@ -137,24 +168,24 @@ mod tests {
             let entry = serde_json::json!({"product": "P", "images": images, "data": [{"path": "/x/y"}]});
             Catalog::with(vec![serde_json::from_value(entry).unwrap()], Vec::new())
         };
-        assert_eq!(entry(&["docker.io/*"]).image_words(), None, "every official image");
+        assert_eq!(entry(&["docker.io/*"]).product_words(), None, "every official image");
         for image in ["docker.io/ledger", "corp.example/ledger"] {
-            let words = entry(&[image]).image_words().unwrap();
-            let words = ImageWords::new(&words).unwrap();
+            let words = entry(&[image]).product_words().unwrap();
+            let words = ProductWords::new(&words).unwrap();
             assert!(words.names.contains("ledger"), "the registry may be left out");
         }
         let many: Vec<String> = (0..4_000).map(|n| format!("corp/ledger-of-{}", n * 7_919)).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(ImageWords::new(&entry(&many).image_words().unwrap()), None);
+        assert_eq!(ProductWords::new(&entry(&many).product_words().unwrap()), None);
         let long = "x".repeat(300);
-        assert_eq!(ImageWords::new(&entry(&[&long]).image_words().unwrap()), None);
+        assert_eq!(ProductWords::new(&entry(&[&long]).product_words().unwrap()), None);
     }
 
     #[test]
     fn there_is_room_for_more_products() {
-        let words = Catalog::embedded().image_words().unwrap();
+        let words = Catalog::embedded().product_words().unwrap();
         let length: usize =
-            ImageWords::new(&words).map(|_| words.iter().map(|word| word.text().len()).sum()).unwrap();
+            ProductWords::new(&words).map(|_| words.iter().map(|word| word.text().len()).sum()).unwrap();
         assert!(length < LONGEST / 2, "{length}");
     }
 }

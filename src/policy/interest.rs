@@ -2,7 +2,7 @@
 //! catalog alone. Which objects a policy matches may hang on their owners and namespaces, which the API server does not know.
 
 use super::set::PolicySet;
-use crate::catalog::ImageWord;
+use crate::catalog::ProductWord;
 use crate::rule::{Concern, Reads};
 use crate::storage::DATABASES;
 use std::collections::BTreeSet;
@@ -14,8 +14,8 @@ pub struct Interest {
     pub finds: Concern,
     /// What rules can change, of the same.
     pub changes: Concern,
-    /// The images of products; none where it may be any.
-    pub images: Option<BTreeSet<ImageWord>>,
+    /// What shows products; none where it may be anything.
+    pub products: Option<BTreeSet<ProductWord>>,
     /// Whether PersistentVolumeClaims are judged.
     pub claims: bool,
     /// Whether PersistentVolumes are.
@@ -35,7 +35,7 @@ impl Interest {
         Self {
             finds: Concern::anything(),
             changes: Concern::anything(),
-            images: None,
+            products: None,
             claims: true,
             volumes: true,
             classes: true,
@@ -46,11 +46,11 @@ impl Interest {
     /// What either is about.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
-        let images = self.images.as_ref().zip(other.images.as_ref());
+        let products = self.products.as_ref().zip(other.products.as_ref());
         Self {
             finds: self.finds.clone().or(&other.finds),
             changes: self.changes.clone().or(&other.changes),
-            images: images.map(|(ours, theirs)| ours.union(theirs).cloned().collect()),
+            products: products.map(|(ours, theirs)| ours.union(theirs).cloned().collect()),
             claims: self.claims || other.claims,
             volumes: self.volumes || other.volumes,
             classes: self.classes || other.classes,
@@ -75,12 +75,12 @@ impl PolicySet {
         let finds = rules().fold(Concern::default(), |all, rule| all.or(&rule.finds()));
         let own = (0..self.policies().len()).filter_map(|index| self.own_catalog(index));
         let catalogs = own.chain([self.catalog()]).filter(|_| finds.products);
-        let words: Option<Vec<_>> = catalogs.map(|catalog| catalog.image_words()).collect();
+        let words: Option<Vec<_>> = catalogs.map(|catalog| catalog.product_words()).collect();
         // Where products are judged, so are images that are called like databases.
         let called = DATABASES.iter().filter(|_| finds.products);
-        let called = called.map(|word| ImageWord::LastWord((*word).to_owned()));
+        let called = called.map(|word| ProductWord::LastWord((*word).to_owned()));
         Interest {
-            images: words.map(|words| words.into_iter().flatten().chain(called).collect()),
+            products: words.map(|words| words.into_iter().flatten().chain(called).collect()),
             changes: rules().fold(Concern::default(), |all, rule| all.or(&rule.changes())),
             finds,
             claims: any("PersistentVolumeClaim", Reads::Claims),
@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(finds.volumes, types.into());
         assert!(!changes.products && changes.claims && changes.stateful_sets, "{changes:?}");
         assert_eq!(changes.volumes, ["ephemeral", "persistentVolumeClaim"].into());
-        assert!(*claims && baseline.images.is_some() && baseline.scaled.is_empty());
+        assert!(*claims && baseline.products.is_some() && baseline.scaled.is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 pub struct Concern {
     /// Whatever it has.
     pub anything: bool,
-    /// An image that the catalog knows.
+    /// A product that the catalog knows, by its image or by what it shows.
     pub products: bool,
     /// That it is a StatefulSet.
     pub stateful_sets: bool,

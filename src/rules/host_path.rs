@@ -314,7 +314,8 @@ impl HostPath {
         if typed.iter().any(|entry| !entry.read_only) {
             return;
         }
-        let allowed = &nearest.path;
+        // Of an entry for all paths, none is named.
+        let allowed = if nearest.path == "/" { "paths" } else { nearest.path.as_str() };
         let help = writer_help(&clean);
         for Writable { at, mount } in writable() {
             findings.push(match mount {
@@ -485,7 +486,7 @@ mod tests {
         let (message, help) = told("/var/log/pods");
         assert_eq!(
             message,
-            "/var/log/pods of the node (pod volume \"v\") is mounted writable at /host; the policy allows / of the node \
+            "/var/log/pods of the node (pod volume \"v\") is mounted writable at /host; the policy allows paths of the node \
              only read-only"
         );
         assert!(help.starts_with("set `readOnly: true` on the mount"), "{help}");

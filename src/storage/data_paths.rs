@@ -7,7 +7,7 @@ use super::lasting::{has_durable, has_lasting, lasting_mounts};
 use super::named_data::{is_called_like_a_database, is_named_data, is_scratch, may_listen_as_a_database};
 use super::product_paths::Product;
 use super::{Cover, Storage};
-use crate::catalog::{CacheDoubt, Catalog, Named, Origin, PlaceDoubt, Start, Unplaced};
+use crate::catalog::{CacheDoubt, Catalog, Named, Origin, PlaceDoubt, Start, TellTale, Unplaced};
 use crate::facts::{Container, Mount, Section, Workload, WorkloadKind};
 use crate::json::Node;
 use crate::model::{Durability, FsPath};
@@ -32,6 +32,8 @@ pub struct DataPath<'w, 'a> {
     pub image_volume: Option<&'w str>,
     /// What may make it another path, or no data at all.
     pub doubts: Doubts<'w>,
+    /// By what the product shows, where the catalog does not name the image: a guess.
+    pub shown_by: Option<TellTale<'w>>,
     /// What the container starts, where a product of the catalog keeps the data.
     pub start: Option<Start>,
     /// Whether it is certain that data which must last lies there; a guess is a warning at most.
@@ -55,8 +57,8 @@ impl<'w, 'a> DataPath<'w, 'a> {
         why: Why<'w>,
     ) -> Self {
         let doubts = Doubts::default();
-        let (hidden_by, image_volume, start) = (None, None, None);
-        Self { container, path, cover, why, hidden_by, image_volume, doubts, start, certain: true }
+        let (hidden_by, image_volume, shown_by, start) = (None, None, None, None);
+        Self { container, path, cover, why, hidden_by, image_volume, doubts, shown_by, start, certain: true }
     }
 
     /// Whether both are of one product and the same lies beneath both: one thing to tell.
@@ -136,6 +138,7 @@ impl<'w, 'a> DataPath<'w, 'a> {
             Why::StatefulSet => self.cover.fate.most >= Durability::Claim || !lasts(),
             Why::Product { copy, .. } => {
                 copy.is_none()
+                    && self.shown_by.is_none()
                     && self.doubts.cache.is_none()
                     && !self.may_lie_elsewhere(storage)
                     && self.serves(workload) == Serves::Yes

@@ -10,9 +10,20 @@ const SCRATCH: [&str; 9] =
     ["/tmp", "/var/tmp", "/run", "/var/run", "/var/cache", "/var/log", "/dev", "/proc", "/var/lock"];
 
 /// Names of directories and of pod volumes that say that data lies there.
-const DATA_NAMES: [&str; 7] = ["data", "database", "datadir", "datastore", "db", "dbdata", "storage"];
+const DATA_NAMES: [&str; 10] = [
+    "attachments",
+    "backups",
+    "data",
+    "database",
+    "datadir",
+    "datastore",
+    "db",
+    "dbdata",
+    "storage",
+    "uploads",
+];
 /// Words that say the opposite, in the last directory of a path or in the name of a pod volume.
-const SCRATCH_NAMES: [&str; 29] = [
+const SCRATCH_NAMES: [&str; 30] = [
     "cache",
     "caches",
     "cert",
@@ -33,6 +44,7 @@ const SCRATCH_NAMES: [&str; 29] = [
     "scratch",
     "script",
     "scripts",
+    "shared",
     "socket",
     "sockets",
     "ssl",
@@ -67,7 +79,7 @@ const NO_STATE: [&str; 17] = [
 ];
 
 /// Whether a mount says by its path or by the name of its pod volume that data lies there: `/data`, `/srv/db`,
-/// `/var/lib/app`, and what lies in `/data`; a pod volume `storage` or `app-data`.
+/// `/var/lib/app`, and what lies in `/data` or `/storage`; a pod volume `storage` or `app-data`.
 pub fn is_named_data(mount: &Mount<'_>) -> bool {
     let path = mount.path.as_str();
     let last = path.rsplit('/').next().unwrap_or_default();
@@ -76,14 +88,14 @@ pub fn is_named_data(mount: &Mount<'_>) -> bool {
         return false;
     }
     // `/cache/data` and `/tmp/db` are parts of what holds nothing to keep.
-    if path.split('/').any(|part| ["cache", "scratch", "temp", "tmp"].contains(&part)) {
+    if path.split('/').any(|part| ["scratch", "temp", "tmp"].contains(&part) || part.ends_with("cache")) {
         return false;
     }
     let rest = ["/var/lib/", "/var/opt/"].iter().find_map(|root| path.strip_prefix(root));
     if rest.is_some_and(|rest| rest.split('/').next().is_some_and(|owner| NO_STATE.contains(&owner))) {
         return false;
     }
-    if let Some(beneath) = path.strip_prefix("/data/") {
+    if let Some(beneath) = ["/data/", "/storage/"].iter().find_map(|root| path.strip_prefix(root)) {
         return !beneath.split('/').any(|part| has_word(part, &SCRATCH_NAMES));
     }
     has_word(last, &DATA_NAMES) || has_word(mount.volume, &DATA_NAMES) || rest.is_some()

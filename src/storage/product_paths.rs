@@ -1,10 +1,14 @@
 //! The directories in which the products of the catalog keep their data, as rows.
 
 use super::data_paths::{Data, DataPath, Doubts, InMemory, Keeper, UnplacedData, Why};
+use super::lasting::has_lasting;
 use super::named_data::{is_named_data, is_named_scratch};
 use super::{Cover, Place, Storage, configuration, view};
-use crate::catalog::{Allowance, Catalog, DataPlace, Excess, Listed, PlaceDoubt, Statefulness, Unplaced};
+use crate::catalog::{
+    Allowance, Catalog, DataPlace, Excess, Listed, PlaceDoubt, Statefulness, TellTale, Unplaced,
+};
 use crate::facts::{Container, Mount, Section, VolumeSource, Workload};
+use crate::json::Node;
 use crate::lookup::Lookup;
 use crate::model::{Durability, Fate, FsPath, Reach, below};
 use std::cell::LazyCell;
@@ -26,6 +30,8 @@ pub struct Product<'w> {
     pub whole_pod: bool,
     /// Whether the container keeps data, and where.
     pub state: Statefulness<'w>,
+    /// By what the product shows, where the catalog does not name the image.
+    pub shown_by: Option<TellTale<'w>>,
 }
 
 /// What the catalog says of each container, in their order.
@@ -38,16 +44,34 @@ pub fn products<'w>(
     let allowance = Allowance::among(workload.templates);
     let product = |container: &Container<'_>| {
         let listed = catalog.listed(container.image);
+        let unnamed = listed.is_none();
         match listed.filter(|listed| !is_misnamed(workload, container, listed)) {
-            None => Product { known: false, whole_pod: false, state: Statefulness::NotListed },
+            None => {
+                let brought = || configuration(workload, container, namespace, lookup, &allowance);
+                let told = || catalog.told(&view(container, Some(&brought())), ports(container));
+                let (shown_by, state) = match Some(())
+                    .filter(|()| unnamed && container.section == Section::Main)
+                    .and_then(|()| told())
+                {
+                    Some((by, state)) => (Some(by), state),
+                    None => (None, Statefulness::NotListed),
+                };
+                Product { known: shown_by.is_some(), whole_pod: false, state, shown_by }
+            }
             Some(listed) => {
                 let brought = configuration(workload, container, namespace, lookup, &allowance);
                 let state = listed.classify(&view(container, Some(&brought)));
-                Product { known: true, whole_pod: listed.is_of_the_whole_pod(), state }
+                Product { known: true, whole_pod: listed.is_of_the_whole_pod(), state, shown_by: None }
             }
         }
     };
     workload.pod.containers.iter().map(product).collect()
+}
+
+/// The ports that a container names.
+fn ports(container: &Container<'_>) -> impl Iterator<Item = u16> {
+    let ports = container.node.get("ports").map(Node::items).into_iter().flatten();
+    ports.filter_map(|port| u16::try_from(port.get("containerPort").and_then(Node::as_i64)?).ok())
 }
 
 /// Whether the image of a StatefulSet is known by the end of its name alone, `-operator`, and the container mounts what ends with
@@ -72,9 +96,17 @@ impl<'w, 'a> Data<'w, 'a> {
         self.keeps_nothing = keeps_nothing(of);
         let most = SPARE_PLACES / of.workload.templates.max(1);
         let mut spare = most;
-        for (container, Product { state, .. }) in of.workload.pod.containers.iter().zip(of.products) {
+        for (container, Product { state, shown_by, .. }) in of.workload.pod.containers.iter().zip(of.products)
+        {
+            // What lasts is most often meant for the data of an image of one's own, wherever that keeps them. And what a Job starts is
+            // most often made for it.
+            let of_job = of.set_or_job && !of.workload.stateful_set;
+            if shown_by.is_some() && (of_job || has_lasting(&of.storage, container, Durability::Node)) {
+                continue;
+            }
             match state {
                 Statefulness::NotListed | Statefulness::Client { .. } => {}
+                Statefulness::Unplaced { .. } if shown_by.is_some() => {}
                 Statefulness::Cache { product, why, always, lossy } => {
                     self.caches.push((product, why));
                     self.never_keeps |= always;
@@ -89,7 +121,11 @@ impl<'w, 'a> Data<'w, 'a> {
                     match spare.checked_sub(places.len().saturating_sub(OWN_PLACES)) {
                         Some(left) => {
                             spare = left;
+                            let from = self.paths.len();
                             self.add_product(of.storage, container, state, scratch);
+                            for row in self.paths.iter_mut().skip(from) {
+                                row.shown_by = *shown_by;
+                            }
                         }
                         None => self.unplaced.push(UnplacedData {
                             container,

@@ -85,7 +85,7 @@ fn row_04_a_host_path() {
         judge("04-host-path/stateful.yaml").findings,
         [
             "warning spec.containers[0].volumeMounts[0].readOnly of Pod default/redis: /data/foo of the node (pod volume \
-             \"redis-storage\") is mounted writable at /data; the policy allows / of the node only read-only",
+             \"redis-storage\") is mounted writable at /data; the policy allows paths of the node only read-only",
             "denied spec.volumes[0].hostPath of Pod default/redis: Redis keeps its data in /data, which lies on the \
              hostPath /data/foo of one node: lost when the node ends or the pod is scheduled elsewhere",
         ]

@@ -339,6 +339,33 @@ fn every_image_of_the_catalog_is_sent_however_it_is_written() {
 }
 
 #[test]
+fn what_shows_a_product_in_any_image_is_sent() {
+    let with = |container: Value| {
+        let mut object = pod("corp/own:1", json!([]));
+        let own = object["spec"]["containers"][0].as_object_mut().unwrap();
+        own.extend(container.as_object().unwrap().clone());
+        object
+    };
+    let ports = json!([{"containerPort": 3306}]);
+    let env = json!([{"name": "MYSQL_ROOT_PASSWORD", "value": "x"}]);
+    let many: Value = (0..65).map(|port| json!({"containerPort": port + 1})).collect();
+    let baseline = Policies::baseline();
+    for (container, finds) in [
+        (json!({"command": ["sh", "-c", "exec redis-server --dir /x"]}), true),
+        (json!({"args": ["mongod"]}), true),
+        (json!({"args": ["--serve"]}), false),
+        (json!({"ports": ports, "env": env}), true),
+        (json!({"ports": ports}), false),
+        (json!({"env": env}), false),
+        (json!({"ports": ports, "env": [{"name": "MYSQL_HOST", "value": "db"}]}), false),
+        (json!({"ports": many, "env": env}), true),
+        (json!({"ports": null, "env": null, "command": null, "args": null}), false),
+    ] {
+        assert_eq!(baseline.sends_one(&with(container.clone())).0, finds, "{container}");
+    }
+}
+
+#[test]
 fn images_that_only_look_like_products_are_not_sent() {
     let images = [
         "corp/app@sha256:00",
@@ -403,13 +430,23 @@ fn object() -> impl Strategy<Value = Value> {
     let mounts =
         ["/data", "/var/lib/mysql", "/x", "/tmp"].map(|path| json!([{"name": "v", "mountPath": path}]));
     let device = json!([{"name": "v", "devicePath": "/dev/x"}]);
-    let container = (any_image(), prop::sample::select(mounts.to_vec()), any::<bool>()).prop_map(
-        move |(image, mounts, block)| {
-            if block {
+    let shown = [
+        json!({}),
+        json!({"command": ["redis-server"]}),
+        json!({"command": ["sh", "-c"], "args": ["gosu x /usr/bin/mongod --dbpath /x"]}),
+        json!({"ports": [{"containerPort": 3306}], "env": [{"name": "MYSQL_ROOT_PASSWORD", "value": "x"}]}),
+        json!({"env": [{"name": "DATABASE_URL", "value": "sqlite:////srv/app.db"}]}),
+    ];
+    let shown = prop::sample::select(shown.to_vec());
+    let container = (any_image(), prop::sample::select(mounts.to_vec()), any::<bool>(), shown).prop_map(
+        move |(image, mounts, block, shown)| {
+            let mut container = if block {
                 json!({"name": "c", "image": image, "volumeDevices": device, "ports": [{"containerPort": 3306}]})
             } else {
                 json!({"name": "c", "image": image, "volumeMounts": mounts})
-            }
+            };
+            container.as_object_mut().unwrap().extend(shown.as_object().unwrap().clone());
+            container
         },
     );
     let owner = prop::sample::select(vec!["", "StatefulSet", "ReplicaSet", "Job", "Other"]);

@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use super::lost::lost_data;
 use super::notes::with_places;
-use super::text::{claim_help, field, owner, place};
+use super::text::{claim_help, field, told};
 use super::{DurableData, Most};
 use crate::catalog::{Start, Unplaced};
 use crate::facts::{VolumeSource, Workload};
@@ -27,8 +27,7 @@ impl DurableData {
             return None;
         }
         let pod = asked.workload.pod.path();
-        let owner = owner(data, alike);
-        let place = place(data, alike, storage);
+        let told = told(data, alike, storage);
         let field = field(&pod, data);
         let claim_help = claim_help(asked, &storage, alike, data, require);
         let mut draft = if fate.most < require {
@@ -37,14 +36,11 @@ impl DurableData {
                 Durability::Claim => "use a class or volume with reclaim policy Retain".to_owned(),
                 _ => claim_help,
             };
-            NewFinding::new(field, format!("{owner}, {place}: lost when {lost}")).help(help)
+            NewFinding::new(field, format!("{told}: lost when {lost}")).help(help)
         } else {
             NewFinding::new(
                 field,
-                format!(
-                    "{owner}, {place}: whether that lasts is not known ({} or {})",
-                    fate.least, fate.most
-                ),
+                format!("{told}: whether that lasts is not known ({} or {})", fate.least, fate.most),
             )
             .help("give volgate the claim, class or volume it lies on (in CI: `--cluster-state`), or name a class")
             .at_most(Action::Warn)
@@ -60,6 +56,11 @@ impl DurableData {
         if data.why == Why::Called {
             let help = "mount a PersistentVolumeClaim where it keeps its data; if it keeps none, name the image in a catalog \
                         entry of the policy, with `stateful: false`";
+            draft = draft.help(help).at_most(Action::Warn);
+        }
+        if data.shown_by.is_some() {
+            let help = "mount a PersistentVolumeClaim where the data lies; if the image keeps none, name it in a catalog entry \
+                        of the policy, with `stateful: false`";
             draft = draft.help(help).at_most(Action::Warn);
         }
         let is_file = matches!(data.why, Why::File { .. });

@@ -4,7 +4,7 @@ use super::DurableData;
 use super::asked::Asked;
 use super::judge::is_on_empty_dir;
 use super::lost::lost_data;
-use super::text::{describe, field};
+use super::text::{describe, field, lies};
 use crate::model::{FieldPath, beginning};
 use crate::rule::{NewFinding, NewFindings};
 use crate::storage::{DataPath, Storage, is_named_data};
@@ -68,9 +68,9 @@ impl DurableData {
             Some(data) => (
                 field(&pod, data),
                 format!(
-                    "this StatefulSet has no durable mount: {}, {}: lost when {}",
+                    "this StatefulSet has no durable mount: {} {}: lost when {}",
                     data.path,
-                    describe(data),
+                    lies(&data.cover),
                     data.cover.fate.most.lost_when()
                 ),
             ),

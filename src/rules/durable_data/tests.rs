@@ -140,12 +140,12 @@ fn an_unknown_image_at_a_telling_directory_is_a_warning() {
     let empty = json!({"name": "v", "emptyDir": {}});
     assert_eq!(
         at("/var/lib/mysql", empty.clone(), json!({})),
-        "Warn spec.volumes[0].emptyDir: /var/lib/mysql, a directory in which MySQL keeps its data, which lies on \
+        "Warn spec.volumes[0].emptyDir: /var/lib/mysql, a directory in which MySQL keeps its data, lies on \
          the emptyDir \"v\": lost when the pod ends"
     );
     assert_eq!(
         at("/data", empty.clone(), json!({})),
-        "Warn spec.volumes[0].emptyDir: /data, where data lies by its name, which lies on the emptyDir \"v\": lost \
+        "Warn spec.volumes[0].emptyDir: /data, a directory for data by its name, lies on the emptyDir \"v\": lost \
          when the pod ends"
     );
     for anyones in
@@ -392,7 +392,10 @@ fn guesses() -> Vec<(Value, &'static str)> {
         (of("postgres:16", json!({"args": ["-c", "config_file=/etc/pg.conf"]})), "/var/lib/postgresql/data"),
         (of("mongo:7", json!({"args": ["--config", "/etc/mongod.conf"]})), "/data/db"),
         (
-            of("quay.io/coreos/etcd:v3.5.0", json!({"env": [{"name": "ETCD_NAME", "value": "a"}]})),
+            of(
+                "quay.io/coreos/etcd:v3.5.0",
+                json!({"env": [{"name": "ETCD_CONFIG_FILE", "value": "/etc/etcd.yaml"}]}),
+            ),
             "/default.etcd",
         ),
         (
@@ -871,7 +874,7 @@ fn an_image_that_is_called_like_a_database_is_a_warning() {
         let volumes = json!([{"name": "c", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "t", "emptyDir": {}}]);
         found(json!({}), &[], &deployment(json!({"containers": [container], "volumes": volumes})))
     };
-    let told = "Warn spec.template.spec.containers[0].image: the data of an image that is called like a database, which is in the \
+    let told = "Warn spec.template.spec.containers[0].image: the image is called like a database, and its data is in the \
                 container's writable layer: lost when the container restarts";
     assert_eq!(with("shop/catalogue-db:1", json!({})), [told]);
     assert_eq!(
@@ -1286,4 +1289,113 @@ fn a_script_of_ones_own_may_put_the_data_on_a_mount_that_lasts() {
     );
     assert!(redis(json!([{"name": "scratch", "mountPath": "/data"}])).starts_with("Deny"), "nothing lasts");
     assert_eq!(redis(json!([{"name": "claim", "mountPath": "/data"}])), "");
+}
+
+/// What is told of a Deployment of one container beside a claim, which is mounted where `claim` says.
+fn told_of(container: Value, claim: Option<&str>) -> Vec<String> {
+    let mut container = container;
+    let fields = container.as_object_mut().unwrap();
+    fields.insert("name".to_owned(), json!("c"));
+    if let Some(path) = claim {
+        fields.insert("volumeMounts".to_owned(), json!([{"name": "c", "mountPath": path}]));
+    }
+    let volumes = json!([{"name": "c", "persistentVolumeClaim": {"claimName": "c"}}]);
+    let spec = if claim.is_some() {
+        json!({"containers": [container], "volumes": volumes})
+    } else {
+        json!({"containers": [container]})
+    };
+    found(json!({}), &[], &deployment(spec))
+}
+
+#[test]
+fn a_member_of_etcd_keeps_its_data_by_its_name() {
+    let named = || {
+        let env = json!([{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]);
+        json!({"image": "quay.io/coreos/etcd:v3.5.0", "command": ["etcd", "--name", "$(POD)"], "env": env})
+    };
+    let told = told_of(named(), Some("/elsewhere"));
+    assert!(told[0].starts_with("Deny") && !told[0].contains("unless"), "{told:?}");
+    assert_eq!(told_of(named(), Some("/default.etcd")), [""; 0]);
+}
+
+#[test]
+fn data_behind_a_link_lies_where_it_leads() {
+    let linked = |target: &str| {
+        let script =
+            format!("ln -sfn {target} /var/run/etcd && exec etcd --data-dir /var/run/etcd/default.etcd");
+        json!({"image": "quay.io/coreos/etcd:v3.5.0", "command": ["sh", "-c", script]})
+    };
+    assert_eq!(told_of(linked("/keep/etcd"), Some("/keep")), [""; 0]);
+    assert_eq!(told_of(linked("/keep/$(hostname)"), Some("/keep")), [""; 0]);
+    let lost = told_of(linked("/tmp/etcd"), Some("/keep"));
+    assert!(lost[0].starts_with("Deny") && lost[0].contains("/tmp/etcd/default.etcd"), "{lost:?}");
+    let unknown = told_of(linked("/data/$(hostname)"), Some("/keep"));
+    assert!(unknown[0].starts_with("Warn") && unknown[0].contains("its script"), "{unknown:?}");
+}
+
+#[test]
+fn a_product_that_shows_in_an_image_of_ones_own_is_a_warning() {
+    let own = |fields: Value| {
+        let mut container = json!({"image": "corp/own:1"});
+        container.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        container
+    };
+    let server = || own(json!({"command": ["redis-server", "--dir", "/x"]}));
+    let told = told_of(server(), None);
+    assert_eq!(
+        told,
+        [
+            "Warn spec.template.spec.containers[0].image: the container starts redis-server, and Redis keeps its data in /x (set \
+          by --dir), which is in the container's writable layer: lost when the container restarts"
+        ]
+    );
+    let env = json!([{"name": "MYSQL_ROOT_PASSWORD", "value": "x"}]);
+    let told = told_of(own(json!({"env": env, "ports": [{"containerPort": 3306}]})), None);
+    assert!(
+        told[0]
+            .contains("the container has port 3306 and MYSQL_ROOT_PASSWORD, as MySQL has, and MySQL keeps"),
+        "{told:?}"
+    );
+    assert!(told[0].starts_with("Warn"), "{told:?}");
+    // What stays allowed: what lasts anywhere in it, a cache, a client, a Job.
+    assert_eq!(told_of(server(), Some("/anywhere")), [""; 0]);
+    let cache = json!({"command": ["redis-server", "--save", "", "--appendonly", "no"]});
+    assert_eq!(told_of(own(cache), None), [""; 0]);
+    assert_eq!(told_of(own(json!({"command": ["redis-cli", "-h", "redis-server"]})), None), [""; 0]);
+    let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": "n"},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "corp/own:1",
+            "command": ["mongod", "--fork"]}]}}}});
+    assert_eq!(found(json!({}), &[], &job), [""; 0]);
+}
+
+#[test]
+fn the_paths_of_a_message_stand_once_and_with_what_sets_them() {
+    let env = |dirs: &[(&str, &str)]| -> Vec<Value> {
+        dirs.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
+    };
+    let zookeeper =
+        |dirs: &[(&str, &str)]| told_of(json!({"image": "zookeeper:3.9", "env": env(dirs)}), None).remove(0);
+    let both = zookeeper(&[("ZOO_DATA_DIR", "/d"), ("ZOO_DATA_LOG_DIR", "/d")]);
+    assert!(both.contains("keeps its data in /d (set by ZOO_DATA_DIR, ZOO_DATA_LOG_DIR), which"), "{both}");
+    let one = zookeeper(&[("ZOO_DATA_DIR", "/d")]);
+    assert!(one.contains("keeps its data in /d (set by ZOO_DATA_DIR) and /datalog, which are"), "{one}");
+}
+
+#[test]
+fn what_people_upload_and_keep_is_data_by_its_name() {
+    let told = |path: &str, volume: &str| {
+        let spec = json!({
+            "containers": [{"name": "c", "image": "corp/app:1", "volumeMounts": [{"name": volume, "mountPath": path}]}],
+            "volumes": [{"name": volume, "emptyDir": {}}]});
+        found(json!({}), &[], &deployment(spec)).len()
+    };
+    for (path, volume) in [("/app/uploads", "u"), ("/storage/functions", "f"), ("/srv/x", "app-backups")] {
+        assert_eq!(told(path, volume), 1, "{path} {volume}");
+    }
+    for (path, volume) in
+        [("/mnt/modelcache", "data"), ("/srv/flyte", "shared-data"), ("/storage/cache", "c")]
+    {
+        assert_eq!(told(path, volume), 0, "{path} {volume}");
+    }
 }

@@ -1,7 +1,7 @@
 //! How the findings of durable-data name paths, and what lies beneath them.
 
 use super::asked::Asked;
-use crate::catalog::Origin;
+use crate::catalog::{Named, Origin, TellTale};
 use crate::facts::{Mount, VolumeSource, WorkloadKind};
 use crate::model::{Brief, Durability, FieldPath, FsPath, beginning, shortened};
 use crate::storage::{Cover, DataPath, Place, Storage, Why, lasting_mounts};
@@ -184,11 +184,8 @@ pub(super) fn claim_help<'w, 'a>(
 }
 
 /// The arguments, variables and keys that put the data there, those of one file together.
-fn set_by(alike: &[&DataPath<'_, '_>]) -> Option<String> {
-    let setters = alike.iter().filter_map(|data| match data.why {
-        Why::Product { moved_by: Some(by), .. } => Some((by.file, by.name)),
-        _ => None,
-    });
+fn set_by<'d, 'w: 'd, 'a: 'w>(alike: impl Iterator<Item = &'d DataPath<'w, 'a>>) -> String {
+    let setters = alike.filter_map(|data| setter(data).map(|by| (by.file, by.name)));
     let setters: BTreeSet<(Option<&str>, &str)> = setters.collect();
     let setters: Vec<(Option<&str>, &str)> = setters.into_iter().collect();
     let of_file = |of_file: &[(Option<&str>, &str)]| {
@@ -197,41 +194,80 @@ fn set_by(alike: &[&DataPath<'_, '_>]) -> Option<String> {
         file.map_or_else(|| names.clone(), |file| format!("{names} in {file}"))
     };
     let texts: Vec<String> = setters.chunk_by(|a, b| a.0 == b.0).map(of_file).collect();
-    (!texts.is_empty()).then(|| texts.join(", "))
+    texts.join(", ")
 }
 
-/// What the paths are: whose data, or by whose word.
-pub(super) fn owner(data: &DataPath<'_, '_>, alike: &[&DataPath<'_, '_>]) -> String {
+fn setter<'w>(data: &DataPath<'w, '_>) -> Option<Named<'w>> {
+    match data.why {
+        Why::Product { moved_by, .. } => moved_by,
+        _ => None,
+    }
+}
+
+/// The paths, each once: those that something sets, with what sets them, and the others.
+fn paths_of(alike: &[&DataPath<'_, '_>]) -> String {
+    let (mut set, mut others) = (Vec::new(), Vec::new());
+    for data in alike {
+        let path = brief(&data.path);
+        let rows = if setter(data).is_some() { &mut set } else { &mut others };
+        if !rows.contains(&path) {
+            rows.push(path);
+        }
+    }
+    let show = |paths: &[Cow<'_, str>]| {
+        let between = if paths.len() > 2 { ", " } else { " and " };
+        listed(paths.iter(), between, |path| Cow::Borrowed(&**path))
+    };
+    let mut texts = Vec::new();
+    if !set.is_empty() {
+        texts.push(format!("{} (set by {})", show(&set), set_by(alike.iter().copied())));
+    }
+    if !others.is_empty() {
+        texts.push(show(&others));
+    }
+    texts.join(" and ")
+}
+
+/// What the paths are, and where they lie: the beginning of a message.
+pub(super) fn told<'w, 'a>(
+    data: &DataPath<'w, 'a>,
+    alike: &[&'w DataPath<'w, 'a>],
+    storage: Storage<'w, 'a>,
+) -> String {
     let path = brief(&data.path);
+    let place = place(data, alike, storage);
+    // What is said of the path itself is a sentence with the place.
+    let lies = place.strip_prefix("which ").unwrap_or(&place);
     match data.why {
         Why::Product { name, .. } => {
-            let paths = |between| listed(alike.iter(), between, |data| brief(&data.path));
-            match set_by(alike) {
-                None => format!("{name} keeps its data in {}", paths(" and ")),
-                Some(setters) => format!("{name} keeps its data in {} (set by {setters})", paths(", ")),
+            let keeps = format!("{name} keeps its data in {}, {place}", paths_of(alike));
+            match data.shown_by {
+                None => keeps,
+                Some(TellTale::Program(program)) => format!("the container starts {program}, and {keeps}"),
+                Some(TellTale::Variable { port, name: variable }) => {
+                    format!("the container has port {port} and {variable}, as {name} has, and {keeps}")
+                }
             }
         }
-        Why::Resembles { name } => {
-            format!("{path}, a directory in which {name} keeps its data")
-        }
-        Why::Named => format!("{path}, where data lies by its name"),
-        Why::Called => "the data of an image that is called like a database".to_owned(),
+        Why::Resembles { name } => format!("{path}, a directory in which {name} keeps its data, {lies}"),
+        Why::Named => format!("{path}, a directory for data by its name, {lies}"),
+        Why::Called => format!("the image is called like a database, and its data {lies}"),
         Why::File { by, .. } => {
             let by = beginning(by, SHOWN);
             match data.doubts.place {
                 Some(_) => {
                     let file = path.trim_start_matches('/');
-                    format!("{by} names the database {file} in the image's working directory")
+                    format!("{by} names the database {file} in the image's working directory, {place}")
                 }
-                None => format!("{by} names the database {path}"),
+                None => format!("{by} names the database {path}, {place}"),
             }
         }
-        Why::Policy | Why::StatefulSet => format!("the policy calls {path} data"),
+        Why::Policy | Why::StatefulSet => format!("the policy calls {path} data, {place}"),
     }
 }
 
 /// Where these data lie, with the mounts that someone took for enough.
-pub(super) fn place<'w, 'a>(
+fn place<'w, 'a>(
     data: &DataPath<'w, 'a>,
     alike: &[&'w DataPath<'w, 'a>],
     storage: Storage<'w, 'a>,
