@@ -1,6 +1,7 @@
 //! What every subcommand that runs until it is told to end has in common: its log, its
 //! ports, its files and its end.
 
+use super::log_lines;
 use crate::cluster::{LeaseSettings, random_text};
 use anyhow::{Context, Result};
 use std::io::IsTerminal;
@@ -55,7 +56,7 @@ impl DaemonArgs {
 /// Starts the log, on stderr.
 pub(super) fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log_lines::stderr);
     let log = log.with_ansi(std::io::stderr().is_terminal());
     // It fails only where a log has been started before, which then serves as well.
     let _ = match format {

@@ -41,7 +41,7 @@ pub use packed::PackedLabels;
 pub use path::{FieldPath, FieldPathError, Segment};
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Labels, Requirement, SelectorOperator, SelectorPart};
-pub use text::{printable, printable_name, shortened, steers};
+pub use text::{printable, printable_line, printable_name, shortened, steers};
 pub(crate) use yes::{is_yes, yes};
 
 /// The API group of volgate's own objects.

@@ -19,6 +19,11 @@ pub fn printable_name(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
 }
 
+/// The same for a line of the log, whose own colours stay where it has any.
+pub fn printable_line(text: &str, coloured: bool) -> Cow<'_, str> {
+    escaped(text, |c| c == '\t' || coloured && c == '\u{1b}')
+}
+
 fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
     let is_odd = |c: char| steers(c) && !stays(c);
     if !text.contains(is_odd) {
@@ -55,6 +60,8 @@ mod tests {
         assert_eq!(printable("\u{202e}gpj.exe\u{2066}"), "\\u{202e}gpj.exe\\u{2066}");
         assert_eq!(printable("ü\ta\nb"), "ü\ta\nb");
         assert_eq!(printable_name("a\nb"), "a\\nb");
+        assert_eq!(printable_line("a\tb\nc\u{1b}[1m", false), "a\tb\\nc\\u{1b}[1m");
+        assert_eq!(printable_line("\u{1b}[1ma\nb\u{202e}", true), "\u{1b}[1ma\\nb\\u{202e}");
         assert!(matches!(printable_name("deploy/é.yaml"), Cow::Borrowed(_)));
     }
 
