@@ -299,6 +299,21 @@ fn a_claim_that_asks_for_what_cannot_be() {
         panic!("a device of a class that names no backend is asked for")
     };
     assert_eq!((spec.backend, spec.volume_mode), (Backend::Loop, NodeVolumeMode::Block));
+    let options = |parameters: Value| {
+        with(facts(), |f| {
+            f.class["parameters"] = parameters;
+            f.class["mountOptions"] = json!(["noatime", "nosuid"]);
+        })
+    };
+    check("options of a local volume", options(json!({})), "ask a:…");
+    check(
+        "options that no kubelet mounts with",
+        options(json!({"volumeType": "hostPath"})),
+        "wait (ProvisioningFailed: class \"fast\" has mountOptions (noatime, nosuid), which no hostPath volume can have…",
+    );
+    let chosen =
+        with(options(json!({})), |f| f.claim["metadata"]["annotations"]["volumeType"] = json!("hostPath"));
+    check("a claim's own choice", chosen, "wait (ProvisioningFailed: class \"fast\" has mountOptions…");
     let pattern = with(facts(), |f| f.class["parameters"] = json!({"pathPattern": "../x"}));
     check("a path that leads out", pattern, "wait (ProvisioningFailed: the path \"../x\"…");
 }
