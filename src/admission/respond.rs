@@ -528,8 +528,8 @@ mod tests {
             r#"{"request":{"uid":"u\n","operation":"CREATE","kind":{"kind":"Pod"},"namespace":"n","name":"a\nb\u001b"}}"#,
         );
         let request = envelope.request().unwrap();
-        assert_eq!(subject(&request), "CREATE Pod n/a\\nb\\u{1b} (request u\\n)");
-        let answer = unreadable(&request, "no \u{1b}[2J");
+        assert_eq!(subject(request), "CREATE Pod n/a\\nb\\u{1b} (request u\\n)");
+        let answer = unreadable(request, "no \u{1b}[2J");
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         let message = body["response"]["status"]["message"].as_str().unwrap();
         assert!(message.contains("no \\u{1b}[2J") && !message.contains('\u{1b}'), "{message:?}");
