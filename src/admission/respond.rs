@@ -3,7 +3,7 @@
 use super::API_VERSION;
 use super::kinds::{OTHER_KIND, judged as judged_kind};
 use super::request::Request;
-use crate::model::{Operation, shortened};
+use crate::model::{Operation, printable, printable_name, shortened};
 use crate::verdict::{Action, Finding, MadeFor, Verdict};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -208,7 +208,8 @@ pub(super) fn nameless(fault: Option<&str>) -> Answer {
 
 /// A review that cannot be read, under its uid.
 pub(super) fn unreadable(request: &Request<'_>, fault: &str) -> Answer {
-    let fault = shortened(fault, MAX_DENIAL);
+    let fault = printable(fault);
+    let fault = shortened(&fault, MAX_DENIAL);
     let message = format!(
         "failed to read the review: {fault}; the object is refused, since no policy could judge it. If the API server \
          sent this, please report it to volgate's maintainers"
@@ -224,9 +225,7 @@ pub(super) fn unreadable(request: &Request<'_>, fault: &str) -> Answer {
 pub(super) fn taken_policy(request: &Request<'_>, warnings: Vec<String>) -> Answer {
     let mut response = Response::allowed(&request.uid);
     let warnings = warnings.into_iter().take(MAX_WARNINGS);
-    response.warnings = warnings
-        .map(|text| shortened(&text.replace(char::is_control, " "), MAX_WARNING).into_owned())
-        .collect();
+    response.warnings = warnings.map(|text| warning(&printable(&text))).collect();
     let label = if response.warnings.is_empty() { VerdictLabel::Allowed } else { VerdictLabel::Warned };
     send(request, response, label, Vec::new(), None)
 }
@@ -372,7 +371,8 @@ fn subject(request: &Request<'_>) -> String {
     // A name that the API server is still to make from generateName is not known here.
     let name = if name.is_empty() { "*" } else { name };
     let place = request.namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
-    shortened(&format!("{operation} {kind} {place}{name} (request {uid})"), MAX_DENIAL).into_owned()
+    let subject = format!("{operation} {kind} {place}{name} (request {uid})");
+    shortened(&printable_name(&subject), MAX_DENIAL).into_owned()
 }
 
 /// What becomes of a finding.
@@ -397,7 +397,8 @@ fn line(finding: &Finding) -> String {
         line.push_str(help);
     }
     line.push_str(&format!(" (policy {})", finding.policy));
-    line
+    // Paths, variables and the like are their author's, and kubectl prints them as they are.
+    printable(&line).into_owned()
 }
 
 /// One finding stands on the line itself, several each on their own.
@@ -405,7 +406,8 @@ fn denial(verdict: &Verdict) -> String {
     let lines: Vec<String> = verdict
         .standing()
         .filter(|finding| finding.action == Action::Deny)
-        .map(|finding| shortened(&line(finding), MAX_DENIAL).into_owned())
+        // A line that an author writes does not look like another finding.
+        .map(|finding| shortened(&line(finding).replace('\n', "\n  "), MAX_DENIAL).into_owned())
         .collect();
     if let [only] = lines.as_slice() {
         return only.clone();
@@ -421,15 +423,16 @@ fn denial(verdict: &Verdict) -> String {
     text
 }
 
+/// A warning travels in an HTTP header, which has no room for line ends.
+fn warning(text: &str) -> String {
+    shortened(&text.replace(char::is_control, " "), MAX_WARNING).into_owned()
+}
+
 fn warnings(verdict: &Verdict) -> Vec<String> {
     let mut warnings: Vec<String> = verdict
         .standing()
         .filter(|finding| finding.action == Action::Warn)
-        .map(|finding| {
-            // They travel in an HTTP header, which has no room for line ends and the like.
-            let line = line(finding).replace(char::is_control, " ");
-            shortened(&line, MAX_WARNING).into_owned()
-        })
+        .map(|finding| warning(&line(finding)))
         .collect();
     if warnings.len() > MAX_WARNINGS {
         let more = warnings.len() - (MAX_WARNINGS - 1);
@@ -505,6 +508,31 @@ mod tests {
         let text = denial(&verdict(findings));
         assert!(text.starts_with("25 findings\n- durable-data: spec.volumes[0]: fault 0;"), "{text}");
         assert!(text.ends_with("fault 19; use a claim (policy baseline)\n… and 5 more"), "{text}");
+    }
+
+    #[test]
+    fn what_authors_write_steers_no_terminal_and_is_no_other_finding() {
+        let hostile = "/q\u{1b}]0;x\u{7}\u{202e}\n- durable-data: all is well";
+        let [one, two] = [1, 2].map(|count| denial(&verdict(vec![finding(Action::Deny, hostile); count])));
+        let shown =
+            "/q\\u{1b}]0;x\\u{7}\\u{202e}\n  - durable-data: all is well; use a claim (policy baseline)";
+        assert!(one.ends_with(shown), "{one:?}");
+        assert_eq!(two.matches("\n- ").count(), 2, "{two:?}");
+        let warned = warnings(&verdict(vec![finding(Action::Warn, hostile)]));
+        assert!(
+            warned[0].contains("\\u{202e} - durable-data") && !warned[0].contains('\u{1b}'),
+            "{warned:?}"
+        );
+
+        let (envelope, _) = Envelope::read(
+            r#"{"request":{"uid":"u\n","operation":"CREATE","kind":{"kind":"Pod"},"namespace":"n","name":"a\nb\u001b"}}"#,
+        );
+        let request = envelope.request().unwrap();
+        assert_eq!(subject(request), "CREATE Pod n/a\\nb\\u{1b} (request u\\n)");
+        let answer = unreadable(request, "no \u{1b}[2J");
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        let message = body["response"]["status"]["message"].as_str().unwrap();
+        assert!(message.contains("no \\u{1b}[2J") && !message.contains('\u{1b}'), "{message:?}");
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! The files of one base. Everything is relative to an open handle of it, and no symbolic link and no other mount is
 //! followed on the way: what pods or people plant beneath it leads nowhere.
 
-use super::directory::OWN;
 use super::point;
-use super::{Directory, Fault, Found, Record};
+use super::{Directory, Fault, Found, OWN, Record};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;

@@ -4,7 +4,6 @@
 mod backend;
 mod base;
 mod confine;
-mod directory;
 mod dispatch;
 mod fault;
 mod filesystem;
@@ -25,13 +24,12 @@ mod usage;
 mod volumes;
 mod worker;
 
-pub use crate::model::device_link;
+pub use crate::model::{Directory, OWN, device_link};
 pub use confine::confine;
-pub use directory::{Directory, OWN, usable_name};
 pub use fault::Fault;
 pub use metrics::sample as metrics_sample;
 pub use plan::{Around, Asked, Found, Other, Room, Seen, Step, after_fault, bytes, node_path, plan};
-pub use record::Record;
+pub use record::{Record, usable_name};
 pub use run::{Agent, Options};
 
 /// A point at which a test can end the agent.

@@ -61,3 +61,32 @@ impl Record {
         self.backend != Backend::Loop
     }
 }
+
+/// Whether a volume's name can be that of a file of the agent's own. An API server takes no other names for objects,
+/// but longer ones.
+pub fn usable_name(volume: &str) -> bool {
+    const LONGEST_VOLUME: usize = 200;
+    let taken = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    (1..=LONGEST_VOLUME).contains(&volume.len()) && !volume.starts_with('.') && volume.bytes().all(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_that_an_object_can_have() {
+        for (name, usable) in [
+            ("pvc-1", true),
+            ("a.b", true),
+            ("", false),
+            ("..", false),
+            ("a/b", false),
+            (".a", false),
+            ("A", false),
+        ] {
+            assert_eq!(usable_name(name), usable, "{name:?}");
+        }
+        assert!(!usable_name(&"a".repeat(201)));
+    }
+}

@@ -1,10 +1,12 @@
 //! What every subcommand that runs until it is told to end has in common: its log, its
 //! ports, its files and its end.
 
+use super::log_lines;
 use crate::cluster::{LeaseSettings, random_text};
 use anyhow::{Context, Result};
-use std::io::IsTerminal;
-use std::net::{SocketAddr, TcpListener};
+use socket2::{Domain, Socket, Type};
+use std::io::{self, ErrorKind, IsTerminal};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -12,6 +14,9 @@ use tracing_subscriber::EnvFilter;
 /// What is logged when RUST_LOG says nothing. kube warns of every try of a watch, which volgate tells once and in its own
 /// words.
 const DEFAULT_LOG: &str = "info,kube_runtime=error,kube_client=error";
+
+/// How many connections wait to be accepted; the kernel's own bound is lower or the same.
+const BACKLOG: i32 = 4096;
 
 /// How often files that are followed are compared with what they were.
 pub(super) const LOOK: Duration = Duration::from_secs(5);
@@ -30,7 +35,7 @@ pub(super) enum LogFormat {
 #[derive(Debug, clap::Args)]
 pub(super) struct DaemonArgs {
     /// Address of health checks and metrics, plain HTTP
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8080")]
     pub(super) health_listen: SocketAddr,
     /// Log format
     #[arg(long, value_enum, default_value_t)]
@@ -55,7 +60,7 @@ impl DaemonArgs {
 /// Starts the log, on stderr.
 pub(super) fn start_log(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(log_lines::stderr);
     let log = log.with_ansi(std::io::stderr().is_terminal());
     // It fails only where a log has been started before, which then serves as well.
     let _ = match format {
@@ -64,9 +69,29 @@ pub(super) fn start_log(format: LogFormat) {
     };
 }
 
-/// Listens, or says where it cannot.
+/// Listens, or says where it cannot. `[::]` is every address of either family: a cluster may have pods of IPv6 alone, and a node a
+/// kernel without it.
 pub(super) fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).with_context(|| format!("failed to listen on {address}"))
+    let bound = match address {
+        SocketAddr::V6(every) if every.ip().is_unspecified() => match of_both_families(address) {
+            Err(error) if !matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied) => {
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, every.port()))
+            }
+            bound => bound,
+        },
+        _ => TcpListener::bind(address),
+    };
+    bound.with_context(|| format!("failed to listen on {address}"))
+}
+
+/// A listener that takes IPv4 as well, whatever the node's `net.ipv6.bindv6only` says.
+fn of_both_families(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_only_v6(false)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// The Lease of that name, for a process whose own name no other has.
@@ -101,5 +126,25 @@ pub(super) async fn stopped() {
     tokio::select! {
         () = terminated => {}
         _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv6Addr, TcpStream};
+
+    #[test]
+    fn every_address_is_one_of_either_family() {
+        let every = listen(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))).unwrap();
+        let port = every.local_addr().unwrap().port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        // Not where the kernel has no IPv6.
+        if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+            TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
+        }
+        assert!(listen(every.local_addr().unwrap()).is_err(), "it is taken");
+        let four = listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))).unwrap();
+        assert!(four.local_addr().unwrap().is_ipv4());
     }
 }

@@ -22,6 +22,8 @@ mod input_policies;
 mod kubeconfig;
 #[cfg(feature = "cluster")]
 mod link;
+#[cfg(feature = "cluster")]
+mod log_lines;
 mod map;
 mod output;
 mod patch_folder;

@@ -44,7 +44,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH")]
     policy: Vec<PathBuf>,
     /// Where the webhook listens, with TLS
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8443")]
+    #[arg(long, value_name = "ADDRESS", default_value = "[::]:8443")]
     listen: SocketAddr,
     /// The certificate chain (PEM); followed when it changes. Without it volgate makes its own: with --register one for all
     /// replicas, in --tls-secret, and otherwise one for this process

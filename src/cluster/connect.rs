@@ -1,4 +1,6 @@
+use super::list_turns::ListTurns;
 use super::{ClusterError, chain};
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::path::Path;
 use std::time::Duration;
@@ -12,9 +14,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// # Errors
 /// Neither is there, or it cannot be used.
 pub async fn connect() -> Result<kube::Client, ClusterError> {
-    let mut config = kube::Config::infer().await.map_err(|error| ClusterError::Config(chain(&error)))?;
-    config.read_timeout = Some(READ_TIMEOUT);
-    kube::Client::try_from(config).map_err(|error| ClusterError::Client(chain(&error)))
+    let config = kube::Config::infer().await.map_err(|error| ClusterError::Config(chain(&error)))?;
+    client(config)
 }
 
 /// A client of the cluster that a person means: of a kubeconfig file and of a context in it, where they are named, as kubectl
@@ -34,7 +35,12 @@ pub async fn connect_to(file: Option<&Path>, context: Option<&str>) -> Result<ku
     let kubeconfig = kubeconfig.map_err(|error| fault(&error))?;
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    let mut config = config.map_err(|error| fault(&error))?;
+    let config = config.map_err(|error| fault(&error))?;
+    client(config)
+}
+
+fn client(mut config: kube::Config) -> Result<kube::Client, ClusterError> {
     config.read_timeout = Some(READ_TIMEOUT);
-    kube::Client::try_from(config).map_err(|error| ClusterError::Client(chain(&error)))
+    let builder = ClientBuilder::try_from(config).map_err(|error| ClusterError::Client(chain(&error)))?;
+    Ok(builder.with_layer(&ListTurns::new()).build())
 }

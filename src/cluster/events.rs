@@ -3,6 +3,7 @@
 use super::calls::{Calls, Fault};
 use super::clock;
 use super::watched::EVENTS;
+use crate::model::{beginning, printable};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -15,6 +16,9 @@ const QUIET: Duration = Duration::from_secs(300);
 const REMEMBERED: usize = 4096;
 /// The longest note that the API server takes, in bytes.
 const LONGEST_NOTE: usize = 1024;
+
+/// How much of its object's name an event has in its own, in bytes.
+const LONGEST_NAME: usize = 200;
 
 /// What an event is about.
 pub(super) struct Regarding {
@@ -100,7 +104,7 @@ impl EventWriter {
 
     async fn create_or_count(&self, id: u64, event: &Event, times: u32) -> Result<(), Fault> {
         // The same in every replica and after a restart, so that all of them count one event.
-        let name = format!("{:.200}.{id:016x}", event.regarding.name);
+        let name = name(&event.regarding.name, id);
         let namespace = &event.regarding.namespace;
         if times > 1 {
             match self.count(namespace, &name, times).await {
@@ -117,11 +121,7 @@ impl EventWriter {
 
     async fn create(&self, name: &str, event: &Event) -> Result<(), Fault> {
         let Event { regarding, warning, reason, note } = event;
-        let mut end = note.len().min(LONGEST_NOTE);
-        while !note.is_char_boundary(end) {
-            end -= 1;
-        }
-        let note = note.get(..end).unwrap_or_default();
+        let note = cut(note);
         let event = json!({
             "apiVersion": "events.k8s.io/v1", "kind": "Event",
             "metadata": {"name": name, "namespace": regarding.namespace},
@@ -140,9 +140,44 @@ impl EventWriter {
     }
 }
 
+/// A name that an event can have: what is cut off a long one leaves no label with an end that none may have.
+fn name(of: &str, id: u64) -> String {
+    format!("{}.{id:016x}", beginning(of, LONGEST_NAME).trim_end_matches(['.', '-']))
+}
+
+/// A note as long as one may be. Parts of it are others' words: those of who wrote an object, or of an agent.
+fn cut(note: &str) -> String {
+    beginning(&printable(note), LONGEST_NOTE).to_owned()
+}
+
 /// What makes two events the same.
 fn id(event: &Event) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&event.regarding.uid, event.reason, &event.note).hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_cut_is_one_still() {
+        assert_eq!(name("data-redis-0", 1), "data-redis-0.0000000000000001");
+        let label = "a".repeat(49);
+        for end in [".", "-"] {
+            // 199 characters, then one with which no label of a name may end.
+            let long = format!("{0}.{0}.{0}.{0}{end}b", label);
+            let name = name(&long, 2);
+            let good = |label: &str| !label.is_empty() && !label.ends_with('-');
+            assert!(name.split('.').all(good) && name.len() <= 253, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_note_steers_no_terminal_and_has_room() {
+        assert_eq!(cut("at /q\u{1b}[2J\u{202e}"), "at /q\\u{1b}[2J\\u{202e}");
+        let long = cut(&"ü".repeat(1_000));
+        assert_eq!((long.len(), long.chars().count()), (1024, 512));
+    }
 }

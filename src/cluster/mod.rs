@@ -16,6 +16,7 @@ pub mod index;
 mod installed;
 mod judging;
 mod lease;
+mod list_turns;
 mod map;
 mod node_volumes;
 mod object;

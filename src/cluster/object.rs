@@ -18,8 +18,8 @@ use std::fmt::Debug;
 pub(super) trait Cached: Sized + Clone + Debug + Send + Sync + 'static {
     /// Whether the metadata says it all; the API server then sends nothing else.
     const METADATA_ONLY: bool;
-    /// How many objects a page of a list has: as many as with client-go, unless they are long.
-    const PAGE: u32 = 500;
+    /// How many objects a page of a list has. It is in memory whole, and each of its objects may have more than a megabyte.
+    const PAGE: u32 = 50;
 
     /// Reads an object, with the same reader as `check` has.
     fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault>;
@@ -79,8 +79,6 @@ pub(super) struct Whole(OwnerFacts);
 
 impl Cached for Whole {
     const METADATA_ONLY: bool = false;
-    // Workloads are long: a page of them takes no more memory than one of claims.
-    const PAGE: u32 = 100;
     fn read(object: &Value, id: &ObjectRef) -> Result<Self, FactsFault> {
         OwnerFacts::read_whole(object.into(), id).map(Self)
     }

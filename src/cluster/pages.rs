@@ -5,8 +5,8 @@ use kube::api::{ListParams, Request};
 use serde_json::Value;
 use std::time::Duration;
 
-/// How many objects a page has.
-const PAGE: u32 = 250;
+/// How many objects a page has: it is in memory whole, and each of them may have more than a megabyte.
+const PAGE: u32 = 50;
 /// How long a page may take to come.
 const LONGEST: Duration = Duration::from_secs(60);
 /// How often a list begins again that took so long that the API server has forgotten where it was.

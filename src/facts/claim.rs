@@ -143,7 +143,9 @@ impl ClaimSpec {
 fn copied_claim(source: Node<'_>) -> Option<Box<str>> {
     let text = |key: &str| source.get(key).and_then(Node::as_str).unwrap_or_default();
     let is_claim = text("apiGroup").is_empty() && text("kind") == "PersistentVolumeClaim";
-    (is_claim && text("namespace").is_empty()).then(|| text("name").into())
+    // The API server takes a name of any length here; no claim has one.
+    let name = beginning(text("name"), 254);
+    (is_claim && text("namespace").is_empty()).then(|| name.into())
 }
 
 /// The most access modes that are read: each of a claim's is held against each of a volume's.
@@ -179,7 +181,18 @@ pub(super) fn volume_mode(spec: Node<'_>) -> Result<VolumeMode, FactsFault> {
     }
 }
 
+/// The most labels and values of a selector that are read: caches keep each claim's, and hold it against the labels of volumes.
+const MOST_SELECTED: usize = 256;
+
 fn label_selector(selector: Node<'_>) -> Result<LabelSelector, FactsFault> {
+    let labels = selector.map_at("matchLabels")?.map_or(0, |labels| labels.fields().count());
+    let expressions = selector.list_at("matchExpressions")?;
+    let values = expressions.map(|one| 1 + one.get("values").map_or(0, |values| values.items().len()));
+    let all = labels + values.sum::<usize>();
+    if all > MOST_SELECTED {
+        let message = format!("has {all} labels and values, and at most {MOST_SELECTED} are read");
+        return Err(FactsFault::at("matchExpressions", message));
+    }
     let requirement = |item: Node<'_>, _| {
         let operator = match item.str_at("operator")?.unwrap_or_default() {
             "In" => SelectorOperator::In,

@@ -141,12 +141,14 @@ pub struct Owner<'a> {
 
 impl<'a> Owner<'a> {
     fn read(owner: Node<'a>) -> Option<Self> {
-        let kind = owner.get("kind")?.as_str()?;
+        // Caches keep these, so that none may be of any length. No object has a name that is none, and so there is no such owner.
+        let text = |key: &'static str| fault::name(key, owner.get(key)?).ok();
+        let kind = text("kind")?;
         let api_version = owner.get("apiVersion").and_then(Node::as_str).unwrap_or_default();
         Some(Self {
             kind,
-            name: owner.get("name")?.as_str()?,
-            uid: owner.get("uid").and_then(Node::as_str).unwrap_or_default(),
+            name: text("name")?,
+            uid: text("uid").unwrap_or_default(),
             workload: WorkloadKind::of(group(api_version), kind),
         })
     }

@@ -72,6 +72,21 @@ impl<'a> From<&'a OwnerRef> for Owner<'a> {
     }
 }
 
+/// The most bytes of labels that are kept of one workload. An object may have more than a megabyte of them, and whoever may make
+/// workloads would choose how much memory the caches take. What comes beyond counts as not there.
+const MOST_LABELS: usize = 16 * 1024;
+
+/// As many of a workload's labels as are kept.
+pub(super) fn kept_labels<'a>(labels: Option<Node<'a>>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let mut bytes = 0;
+    let texts =
+        labels.into_iter().flat_map(Node::fields).filter_map(|(key, value)| Some((key, value.as_str()?)));
+    texts.take_while(move |(key, value)| {
+        bytes += key.len() + value.len();
+        bytes <= MOST_LABELS
+    })
+}
+
 pub(super) fn owned(map: Option<Node<'_>>) -> BTreeMap<String, String> {
     map.into_iter()
         .flat_map(Node::fields)
@@ -103,12 +118,7 @@ impl OwnerFacts {
             namespace: id.namespace.clone().unwrap_or_default(),
             name: id.name.clone(),
             uid: meta.uid.unwrap_or_default().to_owned(),
-            labels: meta
-                .labels
-                .into_iter()
-                .flat_map(Node::fields)
-                .filter_map(|(key, value)| Some((key, value.as_str()?)))
-                .collect(),
+            labels: kept_labels(meta.labels).collect(),
             controller: meta.controller.map(|owner| Box::new(owner.into())),
             outline: None,
         }

@@ -1,5 +1,6 @@
 use super::OwnerFacts;
 use super::container::{Part, part_of, parts_of};
+use super::node::kept_labels;
 use crate::json::Node;
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
@@ -16,6 +17,8 @@ pub struct Outline(Box<str>);
 const LONGEST_ANNOTATION: usize = 1024;
 /// The most bytes of annotations that are kept of one map: it may hold 256 KiB.
 const MOST_ANNOTATIONS: usize = 4096;
+/// The most claims that are kept of one workload.
+const MOST_CLAIMS: usize = 128;
 
 impl Outline {
     /// From a whole Deployment, StatefulSet, ReplicaSet or ReplicationController; nothing where nothing is worth keeping.
@@ -34,7 +37,10 @@ impl Outline {
         let env = variables_of(&mounts);
         container.extend((!env.is_null()).then(|| ("env".to_owned(), env)));
         container.insert("volumeMounts".to_owned(), mounts.into());
-        let labels = at(template_meta, "labels");
+        let labels = |meta: Node<'_>| -> Map<String, Value> {
+            kept_labels(meta.get("labels")).map(|(key, value)| (key.to_owned(), value.into())).collect()
+        };
+        let template_labels = labels(template_meta);
         let outline = pruned(json!({
             "metadata": {
                 "annotations": annotations(inner(meta, "annotations")),
@@ -44,7 +50,7 @@ impl Outline {
                 "strategy": if writes { at(spec, "strategy") } else { Value::Null },
                 "template": {
                     "metadata": {
-                        "labels": if labels == at(meta, "labels") { Value::Null } else { labels },
+                        "labels": if template_labels == labels(meta) { Map::new() } else { template_labels },
                         "annotations": annotations(inner(template_meta, "annotations")),
                     },
                     "spec": if writes { json!({"volumes": volumes, "containers": [container]}) } else { Value::Null },
@@ -137,6 +143,9 @@ fn written_claims(pod: Node<'_>, templates: Node<'_>) -> (Vec<Value>, Vec<Value>
             continue;
         };
         let Some(part) = parts.get(&name).filter(|_| !shadowed.contains(&name)) else { continue };
+        if volumes.len() == MOST_CLAIMS {
+            break;
+        }
         let claim = claim.get("claimName").map_or(Value::Null, Node::to_value);
         volumes.push(json!({"name": name, "persistentVolumeClaim": {"claimName": claim}}));
         mounts.push(match variable_of(*part) {
@@ -249,6 +258,37 @@ mod tests {
                              "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}}}})
         );
         assert!(owner.outline.unwrap().size() < 350, "a few bytes");
+    }
+
+    #[test]
+    fn a_workload_chooses_no_size_of_its_own() {
+        let many = |count: usize, item: fn(usize) -> Value| (0..count).map(item).collect::<Vec<_>>();
+        let labels: Map<String, Value> =
+            (0..20_000).map(|n| (format!("l{n}"), "x".repeat(40).into())).collect();
+        let pod = json!({
+            "containers": [{"name": "c", "volumeMounts": many(9_000, |n| json!({"name": n.to_string(), "mountPath": "/d"}))}],
+            "volumes": many(9_000, |n| json!({"name": n.to_string(), "persistentVolumeClaim": {"claimName": n.to_string()}})),
+        });
+        let mut object = deployment(json!({"name": "x", "labels": labels}), pod);
+        let mut other = labels.clone();
+        other.insert("0".to_owned(), "other".into());
+        object["spec"]["template"]["metadata"]["labels"] = other.into();
+        let owner = whole(&object);
+        let kept: usize = owner.labels.iter().map(|(key, value)| key.len() + value.len()).sum();
+        assert!((1_000..=16 * 1024).contains(&kept), "{kept}");
+        let outline = owner.outline.as_ref().unwrap().size();
+        assert!((1_000..64 * 1024).contains(&outline), "{outline}");
+
+        let long = "n".repeat(254);
+        for (key, value) in [("kind", &long), ("name", &long)] {
+            let mut owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "v", "controller": true});
+            let read = |owner: &Value| {
+                whole(&json!({"metadata": {"name": "x", "ownerReferences": [owner]}})).controller
+            };
+            assert!(read(&owner).is_some());
+            owner[key] = json!(value);
+            assert_eq!(read(&owner), None, "no object is called so");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod path;
 mod quantity;
 mod selector;
 mod text;
+mod volume_directory;
 mod yes;
 
 pub use access_mode::{AccessMode, VolumeMode};
@@ -41,7 +42,8 @@ pub use packed::PackedLabels;
 pub use path::{FieldPath, FieldPathError, Segment};
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Labels, Requirement, SelectorOperator, SelectorPart};
-pub use text::{printable, printable_name, shortened, steers};
+pub use text::{printable, printable_line, printable_name, shortened, steers};
+pub use volume_directory::{Directory, OWN, as_one_name};
 pub(crate) use yes::{is_yes, yes};
 
 /// The API group of volgate's own objects.

@@ -9,14 +9,28 @@ pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
 }
 
 /// A text for a terminal: what would move its cursor, change its colours or turn the direction of writing is written as an escape.
-/// Names of files and objects are their author's, and may hold anything. Line breaks and tabs stay.
+/// Names of files and objects are their author's, and may hold anything. Line breaks and tabs stay, but no line begins with `::`, which
+/// GitHub's runner takes for a command, wherever in a job's log it stands.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| matches!(c, '\n' | '\t'))
+    let text = escaped(text, |c| matches!(c, '\n' | '\t'));
+    let commands = |line: &str| line.trim_start().starts_with("::");
+    if !text.split('\n').skip(1).any(commands) {
+        return text;
+    }
+    let mut lines = text.split('\n');
+    let first = lines.next().unwrap_or_default().to_owned();
+    let joined = lines.fold(first, |joined, line| joined + if commands(line) { "\\n" } else { "\n" } + line);
+    joined.into()
 }
 
 /// The same for a name, which has no line breaks.
 pub fn printable_name(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)
+}
+
+/// The same for a line of the log, whose own colours stay where it has any.
+pub fn printable_line(text: &str, coloured: bool) -> Cow<'_, str> {
+    escaped(text, |c| c == '\t' || coloured && c == '\u{1b}')
 }
 
 fn escaped(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -54,7 +68,10 @@ mod tests {
         assert_eq!(printable("a\u{1b}[31m\u{9b}2J\u{7}\rb"), "a\\u{1b}[31m\\u{9b}2J\\u{7}\\rb");
         assert_eq!(printable("\u{202e}gpj.exe\u{2066}"), "\\u{202e}gpj.exe\\u{2066}");
         assert_eq!(printable("ü\ta\nb"), "ü\ta\nb");
+        assert_eq!(printable("a::b\n c\n  ::add-mask::x\nd"), "a::b\n c\\n  ::add-mask::x\nd");
         assert_eq!(printable_name("a\nb"), "a\\nb");
+        assert_eq!(printable_line("a\tb\nc\u{1b}[1m", false), "a\tb\\nc\\u{1b}[1m");
+        assert_eq!(printable_line("\u{1b}[1ma\nb\u{202e}", true), "\u{1b}[1ma\\nb\\u{202e}");
         assert!(matches!(printable_name("deploy/é.yaml"), Cow::Borrowed(_)));
     }
 

@@ -1,7 +1,7 @@
 //! A claim without a volume: from the choice of its node to the volume that is made for it.
 
 use super::bases::beneath;
-use super::class::Parameters;
+use super::class::{Parameters, VolumeType};
 use super::events::Notice;
 use super::memory::Why;
 use super::objects::{Claim, Class, NodeVolume, Unbound};
@@ -185,7 +185,16 @@ fn parameters(class: &Class, rest: &Unbound) -> Result<Parameters, String> {
     let parameters = Parameters::of(class);
     let parameters = if rest.block { parameters.and_then(|read| read.of_block(class)) } else { parameters };
     let parameters = parameters.map_err(|fault| fault.to_string())?;
-    parameters.volume_type_for(rest).map_err(|fault| fault.to_string())?;
+    let reached = parameters.volume_type_for(rest).map_err(|fault| fault.to_string())?;
+    // Pods that use it would wait for ever: no kubelet mounts a hostPath volume with options.
+    if reached == VolumeType::HostPath && !class.facts.mount_options.is_empty() {
+        return Err(format!(
+            "class {:?} has mountOptions ({}), which no hostPath volume can have: let it be a local volume (volumeType), or \
+             make the class again without them",
+            class.facts.name,
+            class.facts.mount_options.join(", ")
+        ));
+    }
     Ok(parameters)
 }
 

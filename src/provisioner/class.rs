@@ -3,7 +3,7 @@
 use super::names::{RANCHER_DEFAULT_VOLUME_TYPE, RANCHER_VOLUME_TYPE};
 use super::objects::{Claim, Class, Unbound};
 use super::pattern;
-use crate::model::{Backend, FsPath, HOSTNAME};
+use crate::model::{Backend, FsPath, HOSTNAME, as_one_name};
 
 /// Why a class cannot be served, or a claim of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -219,7 +219,9 @@ impl Parameters {
     /// The pattern cannot be filled in, or leads where no volume can be.
     pub fn directory(&self, volume: &str, claim: &Claim, rest: &Unbound) -> Result<String, ClassFault> {
         let Some(pattern) = &self.path_pattern else {
-            return Ok(format!("{volume}_{}_{}", claim.namespace, claim.name));
+            // A claim's name can be as long as a whole name of a file system; the volume's tells it from others'.
+            let name = format!("{volume}_{}_{}", claim.namespace, claim.name);
+            return Ok(as_one_name(&name).to_owned());
         };
         let path = pattern::fill(pattern, volume, claim, rest).map_err(ClassFault)?;
         pattern::check(&path).map_err(ClassFault)?;
@@ -385,6 +387,21 @@ mod tests {
         let trusted =
             |pattern: &str| directory(json!({"pathPattern": pattern, "allowUnsafePathPattern": "true"}));
         assert_eq!(trusted("{{ .PVC.Annotations.dir }}"), Ok("other/victim".into()));
-        assert!(trusted("../{{ .PVC.Name }}").unwrap_err().contains("leads elsewhere"));
+        assert!(trusted("../{{ .PVC.Name }}").unwrap_err().contains("has the name \"..\" in it"));
+        // What no agent takes is told at once, and not after every node has refused it.
+        for path in ["x/".repeat(600) + "x", "a/.volgate".to_owned(), ".Volgate/x".to_owned()] {
+            assert!(trusted(&path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_directorys_name_is_never_longer_than_file_systems_take() {
+        let metadata = json!({"namespace": "n".repeat(63), "name": "c".repeat(253), "uid": "u"});
+        let claim = Claim::read(&json!({"metadata": metadata, "spec": {}})).unwrap();
+        let volume = format!("pvc-{}", "0".repeat(36));
+        let directory = Parameters::default().directory(&volume, &claim, claim.unbound.as_ref().unwrap());
+        let directory = directory.unwrap();
+        assert_eq!(pattern::check(&directory), Ok(()));
+        assert!(directory.starts_with(&format!("{volume}_nnn")) && directory.len() == 255, "{directory}");
     }
 }

@@ -83,7 +83,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// For a class that waits for no pod: the node with the most room.
+    /// For a class that waits for no pod: the node with the most room, of those that pods may come to where there are any.
     pub(super) fn choose(
         &mut self,
         claim: &Claim,
@@ -93,7 +93,7 @@ impl<'a> Planner<'a> {
         // Counted once: there are as many NodeVolumes as volumes, and they would be gone through for each node.
         let promised = self.promised();
         let mut why_not = Vec::new();
-        let mut best: Option<(bool, i64, &Node, String)> = None;
+        let mut best: Option<((bool, bool, i64), &Node, String)> = None;
         let mut storages: Vec<&Storage> = self.world.storages().collect();
         storages.sort_by(|a, b| a.node.cmp(&b.node));
         for storage in storages {
@@ -117,8 +117,12 @@ impl<'a> Planner<'a> {
             let room = storage.base(&base).map_or(0, |base| base.available_bytes).saturating_sub(asked);
             if room < claim.request {
                 why_not.push(format!("{}: {base} has {} bytes left", node.name, room.max(0)));
-            } else if best.as_ref().is_none_or(|(known, most, ..)| (answers, room) > (*known, *most)) {
-                best = Some((answers, room, node, base));
+                continue;
+            }
+            // A node that is drained has the most room of all, and no pod comes to its volumes.
+            let rank = (answers, !node.closed, room);
+            if best.as_ref().is_none_or(|(highest, ..)| rank > *highest) {
+                best = Some((rank, node, base));
             }
         }
         if let Some((.., node, base)) = best {

@@ -299,6 +299,21 @@ fn a_claim_that_asks_for_what_cannot_be() {
         panic!("a device of a class that names no backend is asked for")
     };
     assert_eq!((spec.backend, spec.volume_mode), (Backend::Loop, NodeVolumeMode::Block));
+    let options = |parameters: Value| {
+        with(facts(), |f| {
+            f.class["parameters"] = parameters;
+            f.class["mountOptions"] = json!(["noatime", "nosuid"]);
+        })
+    };
+    check("options of a local volume", options(json!({})), "ask a:…");
+    check(
+        "options that no kubelet mounts with",
+        options(json!({"volumeType": "hostPath"})),
+        "wait (ProvisioningFailed: class \"fast\" has mountOptions (noatime, nosuid), which no hostPath volume can have…",
+    );
+    let chosen =
+        with(options(json!({})), |f| f.claim["metadata"]["annotations"]["volumeType"] = json!("hostPath"));
+    check("a claim's own choice", chosen, "wait (ProvisioningFailed: class \"fast\" has mountOptions…");
     let pattern = with(facts(), |f| f.class["parameters"] = json!({"pathPattern": "../x"}));
     check("a path that leads out", pattern, "wait (ProvisioningFailed: the path \"../x\"…");
 }
@@ -312,6 +327,18 @@ fn a_class_that_waits_for_no_pod() {
         })
     };
     check("the most room", immediate(), "ask b:…");
+    for closed in [
+        json!({"unschedulable": true}),
+        json!({"taints": [{"key": "k", "effect": "PreferNoSchedule"}, {"key": "disk", "effect": "NoExecute"}]}),
+        json!({"taints": [{"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule"}]}),
+    ] {
+        let mut facts = with(immediate(), |f| f.nodes[1]["spec"] = closed.clone());
+        check("not where pods do not come to", facts.clone(), "ask a:…");
+        facts.nodes.remove(0);
+        check("unless there is nowhere else", facts, "ask b:…");
+    }
+    let wished = json!({"taints": [{"key": "k", "effect": "PreferNoSchedule"}]});
+    check("a wish is none", with(immediate(), |f| f.nodes[1]["spec"] = wished), "ask b:…");
     check("of the nodes that are there", with(immediate(), |f| drop(f.nodes.remove(1))), "ask a:…");
     let large = with(immediate(), |f| f.claim["spec"]["resources"]["requests"]["storage"] = json!("30000"));
     check("no room", large, "wait (ProvisioningFailed: no node can hold 30000 bytes of class \"fast\": a: …");

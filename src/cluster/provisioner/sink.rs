@@ -20,7 +20,7 @@ macro_rules! cached {
     )*};
 }
 
-cached!(Claim: false, Volume: false, Class: false, Node: true, NodeVolume: false, Storage: false);
+cached!(Claim: false, Volume: false, Class: false, Node: false, NodeVolume: false, Storage: false);
 
 /// Feeds the world with what one watch brings.
 struct Feed<T> {

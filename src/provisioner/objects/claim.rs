@@ -1,7 +1,7 @@
 //! Claims.
 
 use super::super::names::{BETA_STORAGE_PROVISIONER, SELECTED_NODE, STORAGE_PROVISIONER};
-use super::{Map, RawMeta, Shared, Text, bytes, read};
+use super::{Map, RawMeta, Shared, Text, as_name, bytes, read};
 use crate::facts::FactsFault;
 use crate::model::ClaimReference;
 use serde::Deserialize;
@@ -104,6 +104,36 @@ struct RawCondition {
     r#type: String,
 }
 
+/// The longest label or annotation that is kept of a claim, in bytes: paths are made of them, and none can be longer.
+const LONGEST_KEPT: usize = 1024;
+/// The most that is kept of a claim's labels or annotations, in bytes: it may have a megabyte of them, and whoever may make claims
+/// would choose how much memory the controller takes.
+const MOST_KEPT: usize = 16 * 1024;
+/// What an entry takes besides its texts.
+const ENTRY: usize = 64;
+
+/// As much of labels or annotations as is kept; what comes beyond counts as not there.
+fn kept(map: Option<&Map>) -> Map {
+    let mut bytes = 0;
+    let short = map.into_iter().flatten().filter(|(_, value)| value.len() <= LONGEST_KEPT);
+    let kept = short.take_while(|(key, value)| {
+        bytes += key.len() + value.len() + ENTRY;
+        bytes <= MOST_KEPT
+    });
+    kept.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Each access mode once: the API server takes any number of them.
+fn each_once(modes: Vec<String>) -> Vec<String> {
+    let mut once: Vec<String> = Vec::new();
+    for mode in modes {
+        if !once.contains(&mode) {
+            once.push(mode);
+        }
+    }
+    once
+}
+
 impl Claim {
     /// Reads a PersistentVolumeClaim.
     ///
@@ -116,13 +146,13 @@ impl Claim {
         let provisioner = metadata.annotation(STORAGE_PROVISIONER);
         let unbound = spec.volume_name.is_empty().then(|| {
             Box::new(Unbound {
-                access_modes: spec.access_modes,
+                access_modes: each_once(spec.access_modes),
                 block: spec.volume_mode == "Block",
                 selector: spec.selector.is_some(),
                 source: spec.data_source.is_some() || spec.data_source_ref.is_some(),
                 attributes_class: spec.volume_attributes_class_name.filter(|name| !name.is_empty()),
-                labels: metadata.labels.clone().unwrap_or_default(),
-                annotations: metadata.annotations.clone().unwrap_or_default(),
+                labels: kept(metadata.labels.as_ref()),
+                annotations: kept(metadata.annotations.as_ref()),
             })
         });
         let growing = |kind: &str| matches!(kind, "Resizing" | "FileSystemResizePending");
@@ -133,8 +163,8 @@ impl Claim {
                 .or_else(|| metadata.annotation(BETA_STORAGE_PROVISIONER))
                 .unwrap_or_default()
                 .into(),
-            selected_node: metadata.text(SELECTED_NODE),
-            volume: Some(spec.volume_name).filter(|name| !name.is_empty()).map(Into::into),
+            selected_node: metadata.annotation(SELECTED_NODE).map(|node| as_name(node).into()),
+            volume: Some(as_name(&spec.volume_name)).filter(|name| !name.is_empty()).map(Into::into),
             deleting: metadata.deletion_timestamp.is_some(),
             request: bytes(request).unwrap_or(0),
             request_text: request.map(String::as_str).unwrap_or_default().into(),
@@ -188,6 +218,7 @@ impl Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::facts::CLASS_ANNOTATION;
     use serde_json::json;
 
     #[test]
@@ -201,5 +232,32 @@ mod tests {
         assert_eq!(class(json!({}), Value::Null), "");
         assert_eq!(class(annotation("old"), json!("fast")), "old");
         assert_eq!(class(annotation(""), json!("fast")), "", "no class at all, and so no volume of one");
+    }
+
+    #[test]
+    fn a_claim_chooses_no_size_of_its_own() {
+        let texts = |count: usize, length: usize| -> Map {
+            (0..count).map(|n| (format!("key-{n:06}"), "x".repeat(length))).collect()
+        };
+        let size = |map: &Map| map.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        let mut annotations = texts(1, 200_000);
+        annotations.extend([
+            ("a".to_owned(), "dir".to_owned()),
+            (CLASS_ANNOTATION.to_owned(), "c".repeat(9_000)),
+            (SELECTED_NODE.to_owned(), "n".repeat(9_000)),
+        ]);
+        let modes = ["ReadWriteOnce", "ReadOnlyMany"].repeat(5_000);
+        let claim = json!({"metadata": {"name": "c", "labels": texts(20_000, 30), "annotations": annotations},
+            "spec": {"accessModes": modes}});
+        let claim = Claim::read(&claim).unwrap();
+        let rest = claim.unbound.as_ref().unwrap();
+        assert_eq!(rest.annotations.get("a").map(String::as_str), Some("dir"));
+        assert!(size(&rest.annotations) < 2_000 && (1_000..16_384).contains(&size(&rest.labels)));
+        assert_eq!(rest.access_modes, ["ReadWriteOnce", "ReadOnlyMany"]);
+        assert_eq!((claim.class.len(), claim.selected_node.map_or(0, |node| node.len())), (254, 254));
+        let named =
+            Claim::read(&json!({"metadata": {"name": "c"}, "spec": {"volumeName": "v".repeat(9_000)}}))
+                .unwrap();
+        assert_eq!(named.key().len(), 254);
     }
 }

@@ -13,7 +13,7 @@ pub use node_volume::NodeVolume;
 pub use volume::{Volume, VolumePhase};
 
 use crate::facts::{CLASS_ANNOTATION, ClassName, FactsFault};
-use crate::model::Quantity;
+use crate::model::{Quantity, beginning};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -50,11 +50,16 @@ impl RawMeta {
     /// The class that the object names by its legacy annotation or its field.
     fn class(&self, field: Option<&str>) -> Shared {
         let annotation = self.annotations.as_ref().and_then(|map| map.get(CLASS_ANNOTATION));
-        ClassName::of(annotation.map(String::as_str), field).name().unwrap_or_default().into()
+        as_name(ClassName::of(annotation.map(String::as_str), field).name().unwrap_or_default()).into()
     }
     fn text(&self, key: &str) -> Option<Text> {
         self.annotation(key).map(Into::into)
     }
+}
+
+/// Something that names an object, at the length that it can have: a longer one names none, and none when it is cut either.
+fn as_name(text: &str) -> &str {
+    beginning(text, 254)
 }
 
 fn read<T: DeserializeOwned>(object: &Value) -> Result<T, FactsFault> {

@@ -17,16 +17,40 @@ pub struct Node {
     pub version: u64,
     /// Its labels.
     pub labels: Map,
+    /// Whether it is cordoned or has a taint that keeps pods away which do not tolerate it.
+    pub closed: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawNode {
+    metadata: RawMeta,
+    spec: RawNodeSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawNodeSpec {
+    unschedulable: bool,
+    taints: Vec<RawTaint>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawTaint {
+    effect: String,
 }
 
 impl Node {
-    /// Reads a Node's metadata.
+    /// Reads a Node.
     ///
     /// # Errors
     /// A field has a wrong type.
     pub fn read(object: &Value) -> Result<Self, FactsFault> {
-        let metadata: RawMeta = read(object.get("metadata").unwrap_or(&Value::Null))?;
+        let RawNode { metadata, spec } = read(object)?;
+        let closes = |taint: &RawTaint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute");
         Ok(Self {
+            closed: spec.unschedulable || spec.taints.iter().any(closes),
             version: metadata.version(),
             name: metadata.name.into(),
             uid: metadata.uid.into(),

@@ -153,7 +153,10 @@ impl Change for Node {
         let name = self.name.clone();
         let Some(before) = insert(&mut world.nodes, name.clone(), self, |node| node.version) else { return };
         let now = world.nodes.get(&name);
-        let same = before.as_ref().zip(now).is_some_and(|(a, b)| a.uid == b.uid && a.labels == b.labels);
+        let same = before
+            .as_ref()
+            .zip(now)
+            .is_some_and(|(a, b)| (&a.uid, &a.labels, a.closed) == (&b.uid, &b.labels, b.closed));
         if !same {
             world.places += 1;
             world.touch_node(&name);

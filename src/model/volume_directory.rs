@@ -1,4 +1,6 @@
-use crate::model::below;
+//! Where beneath a base a volume may be: one rule for the controller that asks for it and the agent that makes it.
+
+use super::{beginning, below};
 use std::fmt;
 
 /// The directory beneath a base that belongs to the agent.
@@ -74,18 +76,15 @@ impl Directory {
     }
 }
 
+/// As much of a text as file systems take as one name.
+pub fn as_one_name(text: &str) -> &str {
+    beginning(text, LONGEST_NAME)
+}
+
 impl fmt::Display for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Whether a volume's name can be that of a file of the agent's own. An API server takes no other names for objects,
-/// but longer ones.
-pub fn usable_name(volume: &str) -> bool {
-    const LONGEST_VOLUME: usize = 200;
-    let taken = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-    (1..=LONGEST_VOLUME).contains(&volume.len()) && !volume.starts_with('.') && volume.bytes().all(taken)
 }
 
 #[cfg(test)]
@@ -121,6 +120,13 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_cut_where_file_systems_end_it() {
+        assert_eq!(as_one_name("pvc-1_default_data"), "pvc-1_default_data");
+        assert_eq!(as_one_name(&"n".repeat(255)).len(), 255);
+        assert_eq!(as_one_name(&"n".repeat(358)), "n".repeat(255));
+    }
+
+    #[test]
     fn knows_its_parents() {
         let directory = Directory::parse("a/b/c").unwrap();
         assert_eq!(directory.parents().collect::<Vec<_>>(), ["a", "a/b"]);
@@ -136,21 +142,5 @@ mod tests {
         {
             assert_eq!(directory.overlaps(other), overlaps, "{other}");
         }
-    }
-
-    #[test]
-    fn a_name_is_one_that_an_object_can_have() {
-        for (name, usable) in [
-            ("pvc-1", true),
-            ("a.b", true),
-            ("", false),
-            ("..", false),
-            ("a/b", false),
-            (".a", false),
-            ("A", false),
-        ] {
-            assert_eq!(usable_name(name), usable, "{name:?}");
-        }
-        assert!(!usable_name(&"a".repeat(201)));
     }
 }
