@@ -41,7 +41,7 @@ impl ProductWord {
 
 /// The longest name that can be asked for.
 const LONGEST_NAME: usize = 255;
-/// The longest text of all words: a webhook configuration holds it once for each webhook.
+/// The longest text of all words: an API server parses 100,000 characters of a condition, and each word is quoted there.
 const LONGEST: usize = 32 << 10;
 
 /// What no name of an image holds.
