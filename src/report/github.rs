@@ -64,8 +64,8 @@ mod tests {
         let place = Place { file: "./a,b:c.yaml", line: 3, column: 5, end_line: 3, end_column: 9 };
         assert_eq!(data("a\u{1b}[31m"), "a\\u{1b}[31m");
         assert_eq!(
-            command_line("error", "host-path", Some(&place), "100%\n::stop-commands::x"),
-            "::error file=a%2Cb%3Ac.yaml,line=3,endLine=3,col=5,endColumn=9,title=volgate host-path::100%25%0A::stop-commands::x\n"
+            command_line("error", "host-path", Some(&place), "100%\nb\n::stop-commands::x"),
+            "::error file=a%2Cb%3Ac.yaml,line=3,endLine=3,col=5,endColumn=9,title=volgate host-path::100%25%0Ab\\n::stop-commands::x\n"
         );
     }
 }
