@@ -79,7 +79,7 @@ const NO_STATE: [&str; 17] = [
 ];
 
 /// Whether a mount says by its path or by the name of its pod volume that data lies there: `/data`, `/srv/db`,
-/// `/var/lib/app`, and what lies in `/data` or `/storage`; a pod volume `storage` or `app-data`.
+/// `/var/lib/app`, and what lies in `/data`; a pod volume `storage` or `app-data`.
 pub fn is_named_data(mount: &Mount<'_>) -> bool {
     let path = mount.path.as_str();
     let last = path.rsplit('/').next().unwrap_or_default();
@@ -95,7 +95,7 @@ pub fn is_named_data(mount: &Mount<'_>) -> bool {
     if rest.is_some_and(|rest| rest.split('/').next().is_some_and(|owner| NO_STATE.contains(&owner))) {
         return false;
     }
-    if let Some(beneath) = ["/data/", "/storage/"].iter().find_map(|root| path.strip_prefix(root)) {
+    if let Some(beneath) = path.strip_prefix("/data/") {
         return !beneath.split('/').any(|part| has_word(part, &SCRATCH_NAMES));
     }
     has_word(last, &DATA_NAMES) || has_word(mount.volume, &DATA_NAMES) || rest.is_some()

@@ -49,14 +49,13 @@ pub fn products<'w>(
             None => {
                 let brought = || configuration(workload, container, namespace, lookup, &allowance);
                 let told = || catalog.told(&view(container, Some(&brought())), ports(container));
-                let (shown_by, state) = match Some(())
-                    .filter(|()| unnamed && container.section == Section::Main)
-                    .and_then(|()| told())
-                {
-                    Some((by, state)) => (Some(by), state),
-                    None => (None, Statefulness::NotListed),
-                };
-                Product { known: shown_by.is_some(), whole_pod: false, state, shown_by }
+                let shown = if unnamed && container.section == Section::Main { told() } else { None };
+                // What a StatefulSet keeps is judged by its mounts, unless it shows that it keeps nothing.
+                let is_cache = |state: &Statefulness<'_>| matches!(state, Statefulness::Cache { .. });
+                let shown = shown.filter(|(_, state)| !workload.stateful_set || is_cache(state));
+                let (shown_by, state) =
+                    shown.map_or((None, Statefulness::NotListed), |(by, state)| (Some(by), state));
+                Product { known: false, whole_pod: false, state, shown_by }
             }
             Some(listed) => {
                 let brought = configuration(workload, container, namespace, lookup, &allowance);

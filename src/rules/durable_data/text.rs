@@ -210,7 +210,9 @@ fn paths_of(alike: &[&DataPath<'_, '_>]) -> String {
     for data in alike {
         let path = brief(&data.path);
         let rows = if setter(data).is_some() { &mut set } else { &mut others };
-        if !rows.contains(&path) {
+        // What lies in another of them is lost with it.
+        let within = alike.iter().any(|outer| outer.path != data.path && outer.path.covers(&data.path));
+        if !within && !rows.contains(&path) {
             rows.push(path);
         }
     }
