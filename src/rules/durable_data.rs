@@ -37,8 +37,9 @@ use std::sync::Arc;
 /// StatefulSet for identity alone is legal; of images that never keep anything nothing is said), or when `data` says so. An image that
 /// is not in the catalog, with a pod volume that ends with the pod mounted where a product of the catalog keeps its
 /// data, or as data by its path or name (an emptyDir at `/var/lib/mysql` or `/data`), is a warning. So is a database file that
-/// a variable or an argument of such an image names (`DATABASE_URL=sqlite:////data/app.db`), where no mount outlives the pod,
-/// and a Job of a
+/// a variable or an argument of such an image names (`DATABASE_URL=sqlite:////data/app.db`), where no mount outlives the pod;
+/// a server that such an image plainly runs (`redis-server`, `mysqld`; or port 3306 with `MYSQL_ROOT_PASSWORD`), where nothing
+/// lasts in its container; and a Job of a
 /// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client. `jobs`
 /// asks for more or less; with `jobs: Deny` a Job that starts a server is refused as any other workload, and a script that
 /// volgate cannot read stays a warning. A pod counts as a Job's when the Job is there under the uid that the pod names, or
@@ -77,6 +78,14 @@ use std::sync::Arc;
 /// the workload that they resemble, and what they say of storage by a table (`customResources` of a policy adds to it). A
 /// Kafka with `storage: {type: ephemeral}`, and a product that keeps its data on an emptyDir unless it is told otherwise, is
 /// told to the one who applies it, and not to the operator. Where an existing one is changed in another way, it is a warning.
+///
+/// A start script is followed as far as its text says: the variables that it sets outside of conditions and loops, the commands
+/// whose output it takes, and links that it makes (`ln -s /keep/etcd /var/lib/etcd`).
+///
+/// # What differs in the cluster
+/// Which pods the webhook is asked about follows from the images that the catalog names, from pod volumes and from names of
+/// database files. A Deployment of an image of one's own whose command alone shows a product is found by `volgate check` and
+/// `volgate audit`, and by the webhook only where something else of the pod is looked at.
 ///
 /// # What it does not check
 /// It knows nothing of backups and of copies on other nodes: what a product could rebuild from its other members counts
