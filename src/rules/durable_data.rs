@@ -82,11 +82,6 @@ use std::sync::Arc;
 /// A start script is followed as far as its text says: the variables that it sets outside of conditions and loops, the commands
 /// whose output it takes, and links that it makes (`ln -s /keep/etcd /var/lib/etcd`).
 ///
-/// # What differs in the cluster
-/// Which pods the webhook is asked about follows from the images that the catalog names, from pod volumes and from names of
-/// database files. A Deployment of an image of one's own whose command alone shows a product is found by `volgate check` and
-/// `volgate audit`, and by the webhook only where something else of the pod is looked at.
-///
 /// # What it does not check
 /// It knows nothing of backups and of copies on other nodes: what a product could rebuild from its other members counts
 /// as lost with its pod.
