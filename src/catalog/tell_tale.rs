@@ -25,6 +25,15 @@ pub enum TellTale<'c> {
 }
 
 impl Catalog {
+    /// Whether a container may show a product, as far as its own words and variables say. Most containers show none.
+    pub fn may_show(&self, container: &ContainerView<'_>, ports: impl Iterator<Item = u16>) -> bool {
+        if runs_its_image(container) {
+            return self.served(container, ports).is_some();
+        }
+        let words = || container.command.iter().chain(container.args);
+        words().any(|text| self.programs.keys().any(|program| text.contains(program.as_str())))
+    }
+
     /// The product that a container shows to be, whatever its image is called, with what it keeps and where; none where
     /// nothing shows. `ports` are those that the container names.
     pub fn told<'c>(
@@ -32,15 +41,12 @@ impl Catalog {
         container: &ContainerView<'_>,
         ports: impl Iterator<Item = u16>,
     ) -> Option<(TellTale<'c>, Statefulness<'c>)> {
-        let names_one = |text: &&&str| self.programs.keys().any(|program| text.contains(program.as_str()));
         let by_program = || {
-            // Most containers start something else.
-            container.command.iter().chain(container.args).find(names_one)?;
             let argv = Argv::new(container, &[], &mut Budget::of(container)).ok()?;
             argv.words.split(|word| word.end).find_map(|command| self.started(command))
         };
-        let runs_image = container.command.is_empty() && container.args.is_empty();
-        let (entry, by) = if runs_image { self.served(container, ports)? } else { by_program()? };
+        let (entry, by) =
+            if runs_its_image(container) { self.served(container, ports)? } else { by_program()? };
         let image = ImageRef::parse(container.image)?;
         let listing = Listing { entry, variants: &[], foreign: true };
         Some((by, resolve(&listing, &image, container, &mut Budget::of(container))))
@@ -86,6 +92,11 @@ impl Catalog {
 /// A shorter word among the arguments of an image's entry point says too little: `postgres` may be the kind of a database.
 const TELLING: usize = 9;
 
+/// Whether what the container runs is its image's own.
+fn runs_its_image(container: &ContainerView<'_>) -> bool {
+    container.command.is_empty() && container.args.is_empty()
+}
+
 /// Whether only what connects to a server has a variable of that name.
 fn is_of_a_client(name: &str) -> bool {
     ["_HOST", "_URL", "_URI", "_DSN", "_HOSTNAME", "_ADDR", "_ENDPOINT"].iter().any(|end| name.ends_with(end))
@@ -102,7 +113,10 @@ mod tests {
         ports: &[u16],
     ) -> Option<(TellTale<'static>, Statefulness<'static>)> {
         let view = ContainerView { image: "corp/own:1", command, args, env, ..ContainerView::default() };
-        Catalog::embedded().told(&view, ports.iter().copied())
+        let found = Catalog::embedded().told(&view, ports.iter().copied());
+        let may = Catalog::embedded().may_show(&view, ports.iter().copied());
+        assert!(may || found.is_none(), "{command:?} {args:?}");
+        found
     }
 
     fn place(

@@ -48,8 +48,12 @@ pub fn products<'w>(
         match listed.filter(|listed| !is_misnamed(workload, container, listed)) {
             None => {
                 let brought = || configuration(workload, container, namespace, lookup, &allowance);
+                // What ConfigMaps bring is looked up for the few that may show one.
+                let may_show = unnamed
+                    && container.section == Section::Main
+                    && catalog.may_show(&view(container, None), ports(container));
                 let told = || catalog.told(&view(container, Some(&brought())), ports(container));
-                let shown = if unnamed && container.section == Section::Main { told() } else { None };
+                let shown = if may_show { told() } else { None };
                 // What a StatefulSet keeps is judged by its mounts, unless it shows that it keeps nothing.
                 let is_cache = |state: &Statefulness<'_>| matches!(state, Statefulness::Cache { .. });
                 let shown = shown.filter(|(_, state)| !workload.stateful_set || is_cache(state));
