@@ -42,7 +42,7 @@ pub use packed::PackedLabels;
 pub use path::{FieldPath, FieldPathError, Segment};
 pub use quantity::Quantity;
 pub use selector::{LabelSelector, Labels, Requirement, SelectorOperator, SelectorPart};
-pub use text::{printable, printable_line, printable_name, shortened, steers};
+pub use text::{printable, printable_line, printable_name, shortened, steers, without_commands};
 pub use volume_directory::{Directory, OWN, as_one_name};
 pub(crate) use yes::{is_yes, yes};
 

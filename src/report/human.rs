@@ -2,7 +2,7 @@ use super::excerpt::excerpt;
 use super::format::Options;
 use crate::check::{ByComment, Input, Located, ObjectKind, Repair, Report, Spot, What, effective};
 use crate::facts::Facts;
-use crate::model::{ObjectRef, printable, printable_name};
+use crate::model::{ObjectRef, printable, printable_name, without_commands};
 use crate::verdict::Action;
 use annotate_snippets::{Group, Level, Renderer};
 use std::collections::HashSet;
@@ -82,7 +82,8 @@ pub fn human(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> St
         group = group.element(Level::NOTE.message(printable(&by)));
         put(&[group]);
     }
-    text
+    // Excerpts show an input's lines as they are.
+    without_commands(text.into()).into_owned()
 }
 
 /// The volumes that were written for data that would be lost, or can be; nothing when there are none.

@@ -65,6 +65,24 @@ fn act(folder: &Path, inputs: &[(&str, &str)]) -> Output {
 }
 
 #[test]
+fn a_manifest_gives_a_pipelines_agent_no_command() {
+    let folder = folder("volgate");
+    let hostile =
+        REDIS.replace("image: redis}", "image: redis}  # ##vso[task.setvariable variable=PATH]/x\n   ");
+    let hostile = hostile.replace("name: redis", "name: \"##[group]\"");
+    std::fs::write(folder.path().join("deploy here/redis.yaml"), hostile).unwrap();
+    for format in ["human", "markdown", "github"] {
+        let mut check = Command::new(VOLGATE);
+        check.args(["check", "--format", format, "deploy here"]).current_dir(folder.path());
+        let output = check.output().unwrap();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.contains("/data"), "{format}: {said}");
+        assert!(!said.contains("##vso[") && !said.contains("##["), "{format}: {said}");
+        assert_eq!(said.contains("##vso("), format == "human", "its excerpt: {said}");
+    }
+}
+
+#[test]
 fn the_action_annotates_and_fails() {
     let folder = folder(".cache/volgate-action/bin/volgate");
     let output = act(folder.path(), &[("paths", "deploy here\n"), ("sarif", "volgate.sarif")]);
