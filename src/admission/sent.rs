@@ -5,7 +5,8 @@
 //! The API server gives each expression a million units and all those of a webhook two and a half, and takes an error for a
 //! failure of the webhook: `Fail` refuses the object, and `Ignore` lets it through unjudged. So each expression first asks for
 //! sizes, and what is larger than any usual object is sent without looking further. Looking for a segment of an image in a list
-//! costs the list's length; a regular expression, a tenth of the text's length times a quarter of the expression's.
+//! costs the list's length; a regular expression, a tenth of the text's length times a quarter of the expression's; a part of a text,
+//! a tenth of the one's length times a tenth of the other's.
 //!
 //! What it takes counts as well, as it is evaluated for every pod: each operator takes the API server about 0.2 µs, a long regular
 //! expression 0.3 µs for each character of the text, and an item of a list three or four operators. So texts are put together
@@ -26,10 +27,8 @@ const LONGEST_IMAGE: usize = 512;
 const MOST_TEXTS: usize = 32;
 /// A pod with a container of more ports is.
 const MOST_PORTS: usize = 64;
-/// A pod with more bytes of variables, of a command, or of arguments in one container, is.
-const MOST_BYTES: usize = 8 << 10;
-/// What looking for images may cost: well below the million that the API server allows.
-const MOST_COST: usize = 400_000;
+/// What looking for images may cost, and what looking into texts may: together well below the million that the API server allows.
+const MOST_COST: usize = 300_000;
 
 /// What most volumes are, as every pod has a token.
 const USUAL_VOLUMES: [&str; 3] = ["projected", "configMap", "secret"];
@@ -97,13 +96,14 @@ fn containers(concern: &Concern, products: Option<&ProductWords<'_>>) -> Option<
         cases.push("has(c.volumeDevices)".to_owned());
     }
     let hints = if concern.database_files { &DATABASE_HINTS[..] } else { &[] };
-    if !hints.is_empty() {
-        cases.push(any_text("env", "c.env.map(e, has(e.value) ? e.value : '')", hints));
-    }
     let programs = products.iter().flat_map(|products| &products.programs);
     let parts: Vec<&str> = hints.iter().chain(programs).copied().collect();
+    let most = most_bytes(hints, &parts);
+    if !hints.is_empty() {
+        cases.push(any_text("env", "c.env.map(e, has(e.value) ? e.value : '')", hints, most));
+    }
     if !parts.is_empty() {
-        cases.extend(["command", "args"].map(|name| any_text(name, &format!("c.{name}"), &parts)));
+        cases.extend(["command", "args"].map(|name| any_text(name, &format!("c.{name}"), &parts, most)));
     }
     cases.extend(products.and_then(listens));
     let mut all = vec![format!("size(cs) > {MOST_CONTAINERS}")];
@@ -161,13 +161,20 @@ fn most_text(pattern: &str) -> usize {
     (MOST_COST / unit).saturating_sub(1) * 10
 }
 
-/// Whether one of the container's texts holds one of these parts.
-fn any_text(name: &str, texts: &str, parts: &[&str]) -> String {
+/// How many bytes of commands, of arguments and of variables may be looked into, those of all containers together: each is put together,
+/// and looked into for each of the parts; variables for the hints alone.
+fn most_bytes(hints: &[&str], parts: &[&str]) -> usize {
+    let unit = |parts: &[&str]| parts.iter().map(|part| part.len().div_ceil(10)).sum::<usize>();
+    MOST_COST * 10 / (2 * unit(parts) + unit(hints) + 3)
+}
+
+/// Whether one of the container's texts holds one of these parts, or is longer than each may be where there are so many containers.
+fn any_text(name: &str, texts: &str, parts: &[&str], most: usize) -> String {
     // `mongod` stands wherever `mongod-sharded` does.
     let is_part = |part: &&&str| !parts.iter().any(|other| other != *part && part.contains(other));
     let parts = parts.iter().filter(is_part).map(|part| format!("s.contains('{part}')"));
     let parts = parts.collect::<Vec<_>>().join(" || ");
-    let holds = named(&format!("{texts}.join(' ')"), "s", &format!("size(s) > {MOST_BYTES} || {parts}"));
+    let holds = named(&format!("{texts}.join(' ')"), "s", &format!("size(s) * size(cs) > {most} || {parts}"));
     format!("({} && (size(c.{name}) > {MOST_TEXTS} || {holds}))", is_there("c", name))
 }
 

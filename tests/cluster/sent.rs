@@ -66,6 +66,16 @@ fn with_variables(count: usize, variables: usize, length: usize) -> Value {
     (0..count).map(|n| json!({"name": format!("c{n}"), "image": "nginx", "env": env})).collect()
 }
 
+/// Each with a command, arguments and variables of that length, in which nothing is found.
+fn with_script(count: usize, length: usize) -> Value {
+    let text = "x".repeat(length);
+    let container = |n| {
+        json!({"name": format!("c{n}"), "image": "registry.example.com/team/app:1.2.3", "command": ["sh", "-c", text],
+               "args": [text], "env": [{"name": "V", "value": text}], "ports": [{"containerPort": 3306 + n}]})
+    };
+    (0..count).map(container).collect()
+}
+
 /// An object with what it is, and whether the baseline has it sent to be judged and to be changed; none where the API server
 /// refuses it by itself.
 type Odd = (&'static str, Value, Option<(bool, bool)>);
@@ -128,18 +138,33 @@ fn odd() -> Vec<Odd> {
             Some((true, false)),
         ),
         (
-            "32 containers with 32 long variables",
-            pod(json!({"containers": with_variables(32, 32, 200)})),
+            "32 containers with 32 variables",
+            pod(json!({"containers": with_variables(32, 32, 30)})),
             Some((false, false)),
         ),
         (
-            "32 containers with 32 longer variables",
+            "32 containers with 32 long variables",
             pod(json!({"containers": with_variables(32, 32, 1_000)})),
             Some((true, false)),
         ),
         (
-            "32 containers with 32 variables of 2,000 letters",
-            pod(json!({"containers": with_variables(32, 32, 2_000)})),
+            "a container with a script",
+            pod(json!({"containers": with_script(1, 30_000)})),
+            Some((false, false)),
+        ),
+        (
+            "32 containers with scripts",
+            pod(json!({"containers": with_script(32, 900)})),
+            Some((false, false)),
+        ),
+        (
+            "32 containers with long scripts",
+            pod(json!({"containers": with_script(32, 9_000)})),
+            Some((true, false)),
+        ),
+        (
+            "a container with 100,000 letters",
+            pod(json!({"containers": with_script(1, 100_000)})),
             Some((true, false)),
         ),
         ("33 containers", pod(json!({"containers": containers(33, "nginx")})), Some((true, false))),

@@ -395,6 +395,21 @@ fn images_that_only_look_like_products_are_not_sent() {
     }
 }
 
+/// The API server's reckoning: a tenth of a text by a tenth of what is looked for in it.
+#[test]
+fn looking_into_texts_costs_less_than_an_expression_may() {
+    let interest = Policies::baseline().interest;
+    let words = ProductWords::new(interest.products.as_ref().unwrap()).unwrap();
+    let parts: Vec<&str> = DATABASE_HINTS.into_iter().chain(words.programs.iter().copied()).collect();
+    let most = most_bytes(&DATABASE_HINTS, &parts);
+    assert!(most > 32_000, "a usual start script is looked into: {most}");
+    let cost = |parts: &[&str]| -> usize {
+        parts.iter().map(|part| most.div_ceil(10) * part.len().div_ceil(10)).sum::<usize>()
+            + most.div_ceil(10)
+    };
+    assert!(2 * cost(&parts) + cost(&DATABASE_HINTS) <= MOST_COST + 100, "{most}");
+}
+
 fn source() -> impl Strategy<Value = Value> {
     let types: Vec<&'static str> = VolumeSource::types().collect();
     let fields = json!({"name": "x", "claimName": "on-a", "path": "/x", "driver": "x", "volumeClaimTemplate": {"spec": {}}});
