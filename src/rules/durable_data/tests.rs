@@ -131,6 +131,18 @@ fn a_mount_above_an_image_volume_does_not_keep_it() {
 }
 
 #[test]
+fn one_claim_is_asked_for_where_one_is_enough() {
+    let help = |image: &str| {
+        let object = pod(json!({"containers": [{"name": "c", "image": image}]}));
+        asked(json!({}), &[], None, &object).findings[0].help.clone().unwrap()
+    };
+    let one = help("influxdb:1.8");
+    assert!(one.starts_with("mount a PersistentVolumeClaim at /var/lib/influxdb: "), "the VOLUME: {one}");
+    let two = help("zookeeper:3.9");
+    assert!(two.starts_with("mount PersistentVolumeClaims at /data and /datalog: "), "{two}");
+}
+
+#[test]
 fn an_unknown_image_at_a_telling_directory_is_a_warning() {
     let at = |path: &str, volume: Value, params: Value| {
         let mut object = redis(json!({"name": "v", "mountPath": path}), volume);

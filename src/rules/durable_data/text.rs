@@ -31,6 +31,11 @@ pub(super) fn listed<'p, T>(
     text
 }
 
+/// Paths as a sentence has them.
+fn several(paths: &[Cow<'_, str>]) -> String {
+    listed(paths.iter(), if paths.len() > 2 { ", " } else { " and " }, |path| Cow::Borrowed(&**path))
+}
+
 /// The mounts beneath a path in the writable layer: what someone took for enough.
 pub(super) fn partial_mounts<'w, 'a>(
     data: &'w DataPath<'w, 'a>,
@@ -153,9 +158,15 @@ pub(super) fn claim_help<'w, 'a>(
         WorkloadKind::Pod if workload.stateful_set => "the StatefulSet's `volumeClaimTemplates`",
         _ => "`volumes`",
     };
-    let mut help = if alike.len() > 1 && data.hidden_by.is_none() {
-        let paths = listed(alike.iter(), " and ", |data| brief(&data.path));
-        format!("mount PersistentVolumeClaims at {paths}: add them to {list} and mount them there")
+    let mut points: Vec<Cow<'_, str>> = Vec::new();
+    for point in alike.iter().map(|data| mount_point(data)) {
+        if !points.contains(&point) {
+            points.push(point);
+        }
+    }
+    let mut help = if points.len() > 1 && data.hidden_by.is_none() {
+        let points = several(&points);
+        format!("mount PersistentVolumeClaims at {points}: add them to {list} and mount them there")
     } else {
         format!("mount a PersistentVolumeClaim at {at}: add it to {list} and mount it with `mountPath: {at}`")
     };
@@ -216,16 +227,12 @@ fn paths_of(alike: &[&DataPath<'_, '_>]) -> String {
             rows.push(path);
         }
     }
-    let show = |paths: &[Cow<'_, str>]| {
-        let between = if paths.len() > 2 { ", " } else { " and " };
-        listed(paths.iter(), between, |path| Cow::Borrowed(&**path))
-    };
     let mut texts = Vec::new();
     if !set.is_empty() {
-        texts.push(format!("{} (set by {})", show(&set), set_by(alike.iter().copied())));
+        texts.push(format!("{} (set by {})", several(&set), set_by(alike.iter().copied())));
     }
     if !others.is_empty() {
-        texts.push(show(&others));
+        texts.push(several(&others));
     }
     texts.join(" and ")
 }
