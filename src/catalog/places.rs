@@ -44,6 +44,7 @@ impl<'a> Places<'_, '_, 'a> {
             for (value, origin) in values.into_iter().skip(from) {
                 let moved_by = MovedBy { named: Named { name: flag, file: None }, origin };
                 match value {
+                    FlagValue::Known(_) if is_name(suffix) && self.is_elsewhere(dir) => {}
                     FlagValue::Known(value) => self.add(value, dir.value, suffix, moved_by, before)?,
                     // Whatever the name is, the directory lies beside the default.
                     FlagValue::Unknown if is_name(suffix) => {}
@@ -76,6 +77,7 @@ impl<'a> Places<'_, '_, 'a> {
             let moved_by = || MovedBy { named: Named { name, file: None }, origin: argv.env_origin(name) };
             let before = self.all.len();
             match argv.env(name) {
+                Env::Value(_) if is_name(suffix) && self.is_elsewhere(dir) => {}
                 Env::Value(value) if !value.is_empty() => {
                     self.add(value, dir.value, suffix, moved_by(), before)?;
                 }
@@ -138,6 +140,11 @@ impl<'a> Places<'_, '_, 'a> {
             return None;
         }
         dir.or.iter().map(String::as_str).find(|other| is_mounted(other))
+    }
+
+    /// Whether the image of another release has another working directory, and a volume is mounted there.
+    fn is_elsewhere(&self, dir: &'a DataDir) -> bool {
+        dir.path.as_deref().is_some_and(|path| self.mounted_instead(dir, path).is_some())
     }
 
     /// Whether a configuration file that is not known may have moved a default.

@@ -143,6 +143,30 @@ fn one_claim_is_asked_for_where_one_is_enough() {
 }
 
 #[test]
+fn a_named_etcd_lies_in_the_working_directory_of_whichever_release() {
+    let at = |mount: &str, more: Value| {
+        let mut container = json!({"name": "c", "image": "etcd:v3.5.12", "volumeMounts": [{"name": "v", "mountPath": mount}]});
+        container.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        found(
+            json!({}),
+            &[],
+            &pod(json!({"containers": [container],
+            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]})),
+        )
+    };
+    for named in [
+        json!({}),
+        json!({"command": ["etcd", "--name", "infra0"]}),
+        json!({"env": [{"name": "ETCD_NAME", "value": "infra0"}]}),
+    ] {
+        assert_eq!(at("/var/lib/etcd", named.clone()), [""; 0], "the working directory since 3.5.7");
+        assert!(at("/srv", named)[0].contains("keeps its data in /"), "lost");
+    }
+    let elsewhere = json!({"command": ["etcd", "--name", "infra0", "--data-dir", "/x"]});
+    assert!(at("/var/lib/etcd", elsewhere)[0].contains("/x (set by --data-dir)"), "said in so many words");
+}
+
+#[test]
 fn an_unknown_image_at_a_telling_directory_is_a_warning() {
     let at = |path: &str, volume: Value, params: Value| {
         let mut object = redis(json!({"name": "v", "mountPath": path}), volume);
