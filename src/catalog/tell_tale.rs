@@ -41,12 +41,12 @@ impl Catalog {
         container: &ContainerView<'_>,
         ports: impl Iterator<Item = u16>,
     ) -> Option<(TellTale<'c>, Statefulness<'c>)> {
-        let by_program = || {
+        let (entry, by) = if runs_its_image(container) {
+            self.served(container, ports)?
+        } else {
             let argv = Argv::new(container, &[], &mut Budget::of(container)).ok()?;
-            argv.words.split(|word| word.end).find_map(|command| self.started(command))
+            argv.words.split(|word| word.end).find_map(|command| self.started(command))?
         };
-        let (entry, by) =
-            if runs_its_image(container) { self.served(container, ports)? } else { by_program()? };
         let image = ImageRef::parse(container.image)?;
         let listing = Listing { entry, variants: &[], foreign: true };
         Some((by, resolve(&listing, &image, container, &mut Budget::of(container))))
@@ -78,13 +78,11 @@ impl Catalog {
         }
         let has = |known: &&String| container.env.iter().any(|(name, _)| name == known);
         ports.find_map(|port| {
-            let entries = self.ports.get(&port)?.iter().filter_map(|index| self.entries.get(*index));
-            let shown =
-                |entry: &'c Entry| Some((entry, entry.tell_tales.as_ref()?.variables.iter().find(has)?));
-            entries
-                .into_iter()
-                .find_map(shown)
-                .map(|(entry, name)| (entry, TellTale::Variable { port, name }))
+            self.ports.get(&port)?.iter().find_map(|index| {
+                let entry = self.entries.get(*index)?;
+                let name = entry.tell_tales.as_ref()?.variables.iter().find(has)?;
+                Some((entry, TellTale::Variable { port, name }))
+            })
         })
     }
 }

@@ -186,7 +186,7 @@ fn parameters(class: &Class, rest: &Unbound) -> Result<Parameters, String> {
     let parameters = if rest.block { parameters.and_then(|read| read.of_block(class)) } else { parameters };
     let parameters = parameters.map_err(|fault| fault.to_string())?;
     let reached = parameters.volume_type_for(rest).map_err(|fault| fault.to_string())?;
-    // Pods that use it would wait for ever: no kubelet mounts a hostPath volume with options.
+    // Pods that use it would wait forever: no kubelet mounts a hostPath volume with options.
     if reached == VolumeType::HostPath && !class.facts.mount_options.is_empty() {
         return Err(format!(
             "class {:?} has mountOptions ({}), which no hostPath volume can have: let it be a local volume (volumeType), or \

@@ -5,7 +5,8 @@ use super::lasting::has_lasting;
 use super::named_data::{is_named_data, is_named_scratch};
 use super::{Cover, Place, Storage, configuration, view};
 use crate::catalog::{
-    Allowance, Catalog, DataPlace, Excess, Listed, PlaceDoubt, Statefulness, TellTale, Unplaced,
+    Allowance, Catalog, Configuration, DataPlace, Excess, Listed, PlaceDoubt, Statefulness, TellTale,
+    Unplaced,
 };
 use crate::facts::{Container, Mount, Section, VolumeSource, Workload};
 use crate::json::Node;
@@ -43,32 +44,40 @@ pub fn products<'w>(
 ) -> Vec<Product<'w>> {
     let allowance = Allowance::among(workload.templates);
     let product = |container: &Container<'_>| {
+        let brought = || configuration(workload, container, namespace, lookup, &allowance);
         let listed = catalog.listed(container.image);
-        let unnamed = listed.is_none();
+        // A misnamed one counts as not listed, and shows nothing either.
+        let shown = if listed.is_none() { shown(workload, container, catalog, brought) } else { None };
         match listed.filter(|listed| !is_misnamed(workload, container, listed)) {
             None => {
-                let brought = || configuration(workload, container, namespace, lookup, &allowance);
-                // What ConfigMaps bring is looked up for the few that may show one.
-                let may_show = unnamed
-                    && container.section == Section::Main
-                    && catalog.may_show(&view(container, None), ports(container));
-                let told = || catalog.told(&view(container, Some(&brought())), ports(container));
-                let shown = if may_show { told() } else { None };
-                // What a StatefulSet keeps is judged by its mounts, unless it shows that it keeps nothing.
-                let is_cache = |state: &Statefulness<'_>| matches!(state, Statefulness::Cache { .. });
-                let shown = shown.filter(|(_, state)| !workload.stateful_set || is_cache(state));
                 let (shown_by, state) =
                     shown.map_or((None, Statefulness::NotListed), |(by, state)| (Some(by), state));
                 Product { known: false, whole_pod: false, state, shown_by }
             }
             Some(listed) => {
-                let brought = configuration(workload, container, namespace, lookup, &allowance);
-                let state = listed.classify(&view(container, Some(&brought)));
+                let state = listed.classify(&view(container, Some(&brought())));
                 Product { known: true, whole_pod: listed.is_of_the_whole_pod(), state, shown_by: None }
             }
         }
     };
     workload.pod.containers.iter().map(product).collect()
+}
+
+/// What a container shows of a product, where the catalog does not name its image.
+fn shown<'w, 'c>(
+    workload: &Workload<'_>,
+    container: &'c Container<'_>,
+    catalog: &'w Catalog,
+    brought: impl FnOnce() -> Configuration<'c>,
+) -> Option<(TellTale<'w>, Statefulness<'w>)> {
+    // What ConfigMaps bring is looked up for the few that may show one.
+    if container.section != Section::Main || !catalog.may_show(&view(container, None), ports(container)) {
+        return None;
+    }
+    let (by, state) = catalog.told(&view(container, Some(&brought())), ports(container))?;
+    // What a StatefulSet keeps is judged by its mounts, unless it shows that it keeps nothing.
+    let counts = !workload.stateful_set || matches!(state, Statefulness::Cache { .. });
+    counts.then_some((by, state))
 }
 
 /// The ports that a container names.
