@@ -231,7 +231,7 @@ pub struct Variant {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DataDir {
-    /// Where it is by default. Absent: the directory exists only when something below names it.
+    /// Where it is by default. Without it, the directory exists only when something below names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub path: Option<String>,

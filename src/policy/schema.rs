@@ -48,7 +48,7 @@ pub struct StoragePolicySpec {
     /// equals the name that sorts first. Denials do not depend on it: every policy that matches is applied.
     #[serde(default)]
     pub priority: i32,
-    /// What the policy is about. Absent: everything but the excluded namespaces.
+    /// What the policy is about. Default: everything but the excluded namespaces.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matches: Option<Match>,
     /// What it is not about, although `match` says so.
@@ -145,7 +145,7 @@ pub struct Exception {
     /// Why; it stands in the audit log.
     #[schemars(length(min = 1))]
     pub reason: String,
-    /// The last day on which it holds (UTC), such as 2027-03-31. Absent: it holds without end.
+    /// The last day on which it holds (UTC), such as 2027-03-31. Default: it holds without end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date"))]
     pub until: Option<String>,
