@@ -1,5 +1,6 @@
 use super::list_turns::ListTurns;
 use super::server_time::ServerTime;
+use super::watch_pace::WatchPace;
 use super::{ClusterError, chain};
 use crate::server::ToldTime;
 use kube::client::ClientBuilder;
@@ -52,5 +53,9 @@ pub async fn connect_to(file: Option<&Path>, context: Option<&str>) -> Result<ku
 fn client(mut config: kube::Config, told: &ToldTime) -> Result<kube::Client, ClusterError> {
     config.read_timeout = Some(READ_TIMEOUT);
     let builder = ClientBuilder::try_from(config).map_err(|error| ClusterError::Client(chain(&error)))?;
-    Ok(builder.with_layer(&ListTurns::new()).with_layer(&ServerTime(told.clone())).build())
+    Ok(builder
+        .with_layer(&ListTurns::new())
+        .with_layer(&WatchPace::default())
+        .with_layer(&ServerTime(told.clone()))
+        .build())
 }

@@ -35,6 +35,7 @@ mod server_time;
 mod snapshot;
 mod unregister;
 mod watch;
+mod watch_pace;
 mod watched;
 
 pub use audit::{Audit, Kept, audit};
