@@ -11,7 +11,7 @@ use crate::cluster::{
 use crate::daemon::{Followed, Look};
 use crate::lookup::{Lookup, MapLookup};
 use crate::policy::CompiledPolicy;
-use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State};
+use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State, ToldTime};
 use crate::tls::{CertificateSource, Certificates, Follower, Step};
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
@@ -104,7 +104,8 @@ async fn serve(args: &Args) -> Result<()> {
             "failed to follow stdin: --policy takes files and folders here, which are read again as they change"
         );
     }
-    let clock = Clock::system();
+    let told = ToldTime::default();
+    let clock = Clock::system().beside(told.clone());
     let watched = policy_files(&args.policy)?;
     let files = policies_of(&args.policy)?;
     let (set, _) = assemble(&files, None)?;
@@ -121,7 +122,7 @@ async fn serve(args: &Args) -> Result<()> {
     // Bound before the cluster is reached, so that a port that is taken shows at once.
     let webhook = listen(args.listen)?;
     let health = args.daemon.listen()?;
-    let link = if args.standalone { None } else { Some(Link::start().await?) };
+    let link = if args.standalone { None } else { Some(Link::start(&told).await?) };
     let (lookup, caches): (Arc<dyn Lookup>, Arc<dyn CacheState>) = match &link {
         Some(link) => (link.lookup(), link.caches()),
         None => (Arc::new(MapLookup::default()), Arc::new(NoCaches)),
@@ -307,10 +308,14 @@ fn known_to(state: &Arc<State>) -> Known {
     })
 }
 
-/// Says once a day that a certificate ends soon.
+/// Says once a day that a certificate ends soon, or that this node's clock is wrong.
 fn remind(state: &State, reminded: &mut Option<Instant>) {
     if reminded.is_some_and(|at| at.elapsed() < REMIND) {
         return;
+    }
+    if let Some(why) = state.clock.doubt() {
+        tracing::warn!("{why}; meanwhile the API server's counts");
+        *reminded = Some(Instant::now());
     }
     if let Some(why) = ending(&state.certificates, state.clock.now()) {
         tracing::warn!("{why}; when it has ended the API server refuses volgate's answers");
