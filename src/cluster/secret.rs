@@ -123,7 +123,10 @@ impl SharedSecret {
         let before = self.seen().as_ref().map(|seen| seen.pair.clone());
         let pair = match before {
             Some(pair) => pair,
-            None => SharedPair::new(dns_names, self.clock.now()).map_err(|fault| fault.to_string())?,
+            None => {
+                self.clock.doubt().map_or(Ok(()), Err)?;
+                SharedPair::new(dns_names, self.clock.now()).map_err(|fault| fault.to_string())?
+            }
         };
         let object = json!({
             "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
@@ -197,6 +200,7 @@ impl SharedSecret {
         }
         let next = pair.next(dns_names, self.clock.now(), settled).map_err(|fault| fault.to_string())?;
         let Some((next, change)) = next else { return Ok(false) };
+        self.clock.doubt().map_or(Ok(()), Err)?;
         let Some(map) = object.as_object_mut() else { return Ok(false) };
         let stored = map.entry("data").or_insert_with(|| json!({}));
         if let (Some(stored), Value::Object(new)) = (stored.as_object_mut(), data(&next)) {

@@ -87,12 +87,14 @@ fn essence(object: Node<'_>) -> (Option<Node<'_>>, Option<Node<'_>>) {
     (object.get("spec"), object.get("template"))
 }
 
-/// Whether a change of a workload does nothing but stop it: no replicas, paused, suspended. Whoever has trouble with one that is
-/// there must be able to.
+/// Whether a change of a workload does nothing but stop it or a part of it: fewer replicas, paused, suspended. Whoever has trouble
+/// with one that is there must be able to, and no pod comes of it.
 fn only_stops(old: Node<'_>, new: Node<'_>) -> bool {
     let (Some(old), Some(new)) = (old.get("spec"), new.get("spec")) else { return false };
+    // Where a manifest leaves it out, there is one.
+    let before = old.get("replicas").and_then(Node::as_i64).unwrap_or(1);
     let stops = |name: &str, value: Node<'_>| match name {
-        "replicas" => value.as_i64() == Some(0),
+        "replicas" => value.as_i64().is_some_and(|replicas| replicas < before),
         "paused" | "suspend" => value.as_bool() == Some(true),
         _ => false,
     };

@@ -2,15 +2,18 @@
 //! webhook that fails closed, what is allowed is refused only where the failure policy says so, and what passes the other webhook
 //! is counted and ends with the fault. `.ci/faults` runs them with their figures.
 
+mod clock;
+
 use crate::registration::keeper::{LIMIT, Replicas, get, until};
 use crate::support;
 use crate::support::cluster::{ADMIN, DEVELOPER};
 use crate::support::serve::{self, Serve};
-use crate::support::{Cluster, Options, User, wait_until};
+use crate::support::{Cluster, Options, User, volgate, wait_until};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -133,6 +136,11 @@ async fn api_server_answers(cluster: &Cluster) {
 }
 
 async fn a_cluster() -> Option<(Cluster, Replicas)> {
+    a_cluster_of([volgate(), volgate()]).await
+}
+
+/// With replicas that are started by these commands.
+async fn a_cluster_of(commands: [Command; 2]) -> Option<(Cluster, Replicas)> {
     let controller = User { name: CONTROLLER.into(), groups: Vec::new() };
     let cluster = Cluster::own(Options {
         controller_manager: false,
@@ -142,7 +150,7 @@ async fn a_cluster() -> Option<(Cluster, Replicas)> {
     })?;
     cluster.namespace("app", &[]).await;
     serve::install(&cluster);
-    let replicas = Replicas::start(&cluster).await;
+    let replicas = Replicas::start_by(&cluster, commands).await;
     let is_strict = |found: &Value| found["webhooks"][0]["failurePolicy"] == "Fail";
     until(&cluster, VALIDATING, is_strict).await;
     until(&cluster, MUTATING, is_strict).await;
