@@ -6,7 +6,8 @@
 //! it, and everything else is on the disk: an agent that was killed just begins with what is left.
 
 use super::base::{Base, open_beneath};
-use super::shared::{BaseView, Shared, TrashCount};
+use super::base_view::{BaseView, TrashCount};
+use super::shared::Shared;
 use super::{filesystem, kernel, random};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags, RenameFlags};

@@ -2,8 +2,9 @@
 
 use super::backend::{self, Sought};
 use super::base::Base;
+use super::base_view::BaseView;
 use super::plan::{Around, Asked, Other, Room, Seen, Step, after_fault, plan};
-use super::shared::{BaseView, Shared};
+use super::shared::Shared;
 use super::{Directory, Fault, Found, point};
 use crate::model::{Backend, NodeVolumeStatus};
 use std::sync::Arc;

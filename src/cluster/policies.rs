@@ -1,4 +1,3 @@
-use super::policy_status::Statuses;
 use super::watch::{Sink, WatchState, run};
 use super::watched::POLICIES;
 use crate::policy::{CompiledPolicy, load};
@@ -86,6 +85,9 @@ impl PolicyWatch {
         PolicyStatuses(self.statuses.clone())
     }
 }
+
+/// The status of each StoragePolicy as it is stored, by name.
+pub(super) type Statuses = BTreeMap<String, Value>;
 
 /// The statuses of the StoragePolicy objects as they are stored.
 #[derive(Clone)]

@@ -13,7 +13,7 @@ use super::lease::{Candidate, Term};
 use super::policy_status::{InForce, PolicyStatus};
 use super::register::{CustomResource, FIELD_MANAGER, NAME};
 use super::registered::{Registered, Trust};
-use super::registration_view::RegistrationView;
+use super::registration_view::{AGAIN, KNOWN_EVERYWHERE, LOOK, RegistrationView};
 use super::secret::SharedSecret;
 use super::watched::{CLUSTER_ROLES, POD_TEMPLATES, Watched};
 use crate::admission::{PROBE_LABEL, probe_answer};
@@ -32,14 +32,8 @@ use tokio::sync::watch;
 pub const OWNER_ROLE: &str = "volgate-registration";
 /// The name of the object of the dry run.
 pub(super) const PROBE: &str = "volgate-probe";
-/// How often what is registered is looked at.
-pub(super) const LOOK: Duration = Duration::from_secs(10);
-/// The same while something is to be done.
+/// How often what is registered is looked at while something is to be done.
 const SOON: Duration = Duration::from_secs(1);
-/// The same while the API server does not trust what is served.
-pub(super) const AGAIN: Duration = Duration::from_secs(2);
-/// How long a CA is registered until it signs what is served: an API server may learn of it late.
-pub(super) const KNOWN_EVERYWHERE: Duration = Duration::from_secs(30);
 /// How far apart repairs are of what somebody else changes again and again.
 const REPAIRS: Duration = Duration::from_secs(300);
 /// After so many dry runs without an answer the log says why.
