@@ -283,7 +283,7 @@ async fn an_earlier_mutating_configuration_is_replaced_and_nobody_notices() {
     let first = until(cluster, MUTATING, |found| !found.is_null()).await;
     assert_eq!(first["webhooks"][0]["failurePolicy"], "Fail", "it was never lowered: {first}");
     until(cluster, "mutatingwebhookconfiguration volgate", Value::is_null).await;
-    replicas.say("deleted the MutatingWebhookConfiguration volgate, which zz-volgate replaces", 1).await;
+    replicas.say("deleted the webhook configuration of an earlier version kind=\"MutatingWebhookConfiguration\" name=\"volgate\"", 1).await;
     load.end("a mutating configuration of an earlier version", Instant::now()).await;
     all_is_well(cluster, "an upgrade").await;
 }

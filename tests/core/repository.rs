@@ -272,7 +272,7 @@ fn no_arrows_within_a_room_make_a_circle() {
 /// The files of `src` with their code, without tests and comments.
 fn code_of_src() -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for file in rust_files("src") {
+    for file in files("src", ".rs") {
         let within = file.strip_prefix("src/").unwrap();
         if within.ends_with("tests.rs") || within.contains("/tests/") {
             continue;
@@ -284,6 +284,7 @@ fn code_of_src() -> Vec<(String, String)> {
     all
 }
 
+/// The Rust code of a file, without its tests.
 fn without_tests(text: &str) -> &str {
     let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
     code.split("#[cfg(test)]\npub(crate) mod ").next().unwrap()
@@ -347,6 +348,56 @@ fn reached_from<'f>(file: &'f str, arrows: &BTreeMap<&'f str, BTreeSet<&'f str>>
     reached
 }
 
+/// What stands between parentheses, from behind the first one to the one that closes it, with the texts (`"…"`) that stand in no
+/// other parentheses within.
+fn texts_of_call(code: &str) -> Vec<&str> {
+    let (mut depth, mut texts, mut from) = (1, Vec::new(), None);
+    let mut signs = code.char_indices();
+    while let Some((at, sign)) = signs.next() {
+        match (sign, from) {
+            ('\\', Some(_)) => drop(signs.next()),
+            ('"', Some(start)) => {
+                if depth == 1 {
+                    texts.push(&code[start..at]);
+                }
+                from = None;
+            }
+            ('"', None) => from = Some(at + 1),
+            ('(', None) => depth += 1,
+            (')', None) if depth == 1 => break,
+            (')', None) => depth -= 1,
+            _ => {}
+        }
+    }
+    texts
+}
+
+#[test]
+fn log_messages_are_constant() {
+    let mut calls = 0;
+    let mut varied = Vec::new();
+    for file in files("src", ".rs").into_iter().filter(|file| !file.ends_with("tests.rs")) {
+        let text = read(&file);
+        let code = without_tests(&text);
+        for level in ["error!(", "warn!(", "info!(", "debug!(", "trace!("] {
+            for (at, _) in code.match_indices(level) {
+                let texts = texts_of_call(&code[at + level.len()..]);
+                calls += 1;
+                if texts.is_empty() || texts.iter().any(|text| text.contains('{')) {
+                    let line = code[..at].lines().count();
+                    varied.push(format!("{file}:{line}: {texts:?}"));
+                }
+            }
+        }
+    }
+    assert!(calls > 90, "only {calls} calls were seen");
+    assert!(
+        varied.is_empty(),
+        "what varies in a line of the log is a field (error = %why), and no part of its message:\n{}",
+        varied.join("\n")
+    );
+}
+
 /// How many lines a file may have, without its tests.
 const MOST_LINES: usize = 500;
 
@@ -355,9 +406,7 @@ fn no_file_is_too_long() {
     let is_test = |file: &str| file.ends_with("tests.rs") || file.contains("/tests/");
     let mut longer = Vec::new();
     for file in files("src", ".rs").into_iter().filter(|file| !is_test(file)) {
-        let text = read(&file);
-        let code = without_tests(&text);
-        if code.lines().count() > MOST_LINES {
+        if without_tests(&read(&file)).lines().count() > MOST_LINES {
             longer.push(file);
         }
     }
