@@ -1082,6 +1082,26 @@ fn a_mount_that_lasts_in_another_place_is_pointed_to() {
 }
 
 #[test]
+fn a_claim_is_asked_for_where_it_can_be_mounted() {
+    let lost = |container: Value| {
+        let object = deployment(json!({"containers": [container]}));
+        let mut verdict = judge(json!([{"durableData": {}}]), &[], &object);
+        assert_eq!(verdict.findings.len(), 1, "{:?}", verdict.findings);
+        let finding = verdict.findings.remove(0);
+        (finding.help.unwrap_or_default(), finding.lost.map(|lost| lost.paths))
+    };
+    let (help, paths) = lost(json!({"name": "c", "image": "pingcap/tikv:v8.5.0"}));
+    assert!(help.starts_with("have it keep them in a directory that holds nothing else"), "{help}");
+    assert_eq!(paths, None, "no volume can be mounted at /");
+    let args = json!(["serve", "--cache-file", "/var/cache/ntfy/cache.db"]);
+    let (help, paths) = lost(json!({"name": "c", "image": "binwiederhier/ntfy:v2", "args": args}));
+    assert!(help.starts_with("mount a PersistentVolumeClaim at /var/cache/ntfy: "), "{help}");
+    assert_eq!(paths, Some(vec!["/var/cache/ntfy".to_owned()]), "a database is a file");
+    let (help, _) = lost(json!({"name": "c", "image": "metabase/metabase:v0.50"}));
+    assert!(help.starts_with("mount a PersistentVolumeClaim at /metabase.db: "), "{help}");
+}
+
+#[test]
 fn a_mount_that_holds_data_or_does_not_last_is_not_pointed_to() {
     let mounts = json!([{"name": "d", "mountPath": "/data"}, {"name": "e", "mountPath": "/scratch"}]);
     let container = json!({"name": "c", "image": "zookeeper:3.9", "volumeMounts": mounts});
