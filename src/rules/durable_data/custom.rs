@@ -3,8 +3,8 @@
 use super::DurableData;
 use crate::facts::{CustomFacts, FactsFault, Lies, Store};
 use crate::lookup::Lookup;
-use crate::rule::{NewFinding, NewFindings};
-use crate::storage::store_fate;
+use crate::rule::{Context, NewFinding, NewFindings};
+use crate::storage::{store_fate, with_templates};
 use crate::verdict::Action;
 
 impl DurableData {
@@ -12,10 +12,12 @@ impl DurableData {
     pub(super) fn judge_custom(
         &self,
         custom: &CustomFacts<'_>,
-        lookup: &dyn Lookup,
+        context: &Context<'_>,
         findings: &mut NewFindings<'_>,
     ) {
-        findings.extend(custom.stores.iter().filter_map(|store| self.judge_store(store, lookup)));
+        let Context { facts, lookup, .. } = context;
+        let stores = custom.stores.iter().map(|store| with_templates(store, facts.namespace(), *lookup));
+        findings.extend(stores.filter_map(|store| self.judge_store(&store, *lookup)));
         findings.extend(custom.unread.iter().map(unread));
     }
 
