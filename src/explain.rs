@@ -4,7 +4,9 @@ use crate::check::{Fault, Input, Report, Run, manifests, read_faults};
 use crate::facts::{Facts, Lies, Section, Store, Subject};
 use crate::model::{Durability, Fate, FieldPath, ObjectRef, Reach};
 use crate::rule::Subjects;
-use crate::storage::{DataPath, Keeper, Place, Storage, UnplacedData, Why, data_paths, products, store_fate, with_templates};
+use crate::storage::{
+    DataPath, Keeper, Place, Storage, UnplacedData, Why, data_paths, products, store_fate, with_templates,
+};
 use serde::Serialize;
 use std::collections::HashMap;
 

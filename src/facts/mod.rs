@@ -24,8 +24,8 @@ pub(crate) use config::documents;
 pub use config::{ConfigFacts, ConfigKind, ConfigText, ConfigValue, Sealed};
 pub use container::{Container, Device, KeyRef, Mount, Part, Section};
 pub use custom::{
-    Case, ClaimAt, ClaimForm, CustomClaim, CustomFacts, CustomKind, FieldIs, Kinds, Lies, NamedTemplate, Path,
-    PodParts, PodsAs, PodsAt, Store, StoreAt, TemplateFacts, TemplatesAt, Unchanged,
+    Case, ClaimAt, ClaimForm, CustomClaim, CustomFacts, CustomKind, FieldIs, Kinds, Lies, NamedTemplate,
+    Path, PodParts, PodsAs, PodsAt, Store, StoreAt, TemplateFacts, TemplatesAt, Unchanged,
 };
 pub use fault::FactsFault;
 pub(crate) use fault::{Object, OrFault};

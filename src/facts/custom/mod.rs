@@ -11,5 +11,6 @@ pub use path::Path;
 pub use read::CustomFacts;
 pub use store::{CustomClaim, NamedTemplate, Store, TemplateFacts, Unchanged};
 pub use table::{
-    Case, ClaimAt, ClaimForm, CustomKind, FieldIs, Kinds, Lies, PodParts, PodsAs, PodsAt, StoreAt, TemplatesAt,
+    Case, ClaimAt, ClaimForm, CustomKind, FieldIs, Kinds, Lies, PodParts, PodsAs, PodsAt, StoreAt,
+    TemplatesAt,
 };

@@ -186,7 +186,9 @@ impl<'t> Store<'t> {
 
 impl<'t> NamedTemplate<'t> {
     fn all(at: &'t TemplatesAt, path: &FieldPath, node: Node<'_>, steps: &Steps) -> Vec<Self> {
-        let text = |node: Node<'_>, key| node.get(key).and_then(Node::as_str).map(|text| beginning(text, 253).to_owned());
+        let text = |node: Node<'_>, key| {
+            node.get(key).and_then(Node::as_str).map(|text| beginning(text, 253).to_owned())
+        };
         let named = Path(&at.at).all(node, steps).into_iter();
         named
             .filter_map(|(found, node)| {

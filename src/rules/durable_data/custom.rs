@@ -167,6 +167,54 @@ mod tests {
     }
 
     #[test]
+    fn what_an_object_takes_from_templates_counts_as_its_own() {
+        let made = |kind: &str, name: &str, namespace: &str, spec: Value| {
+            json!({"apiVersion": "clickhouse.altinity.com/v1", "kind": format!("ClickHouseInstallation{kind}"),
+                   "metadata": {"name": name, "namespace": namespace}, "spec": spec})
+        };
+        let claims = json!({"templates": {"volumeClaimTemplates": [{"name": "data", "spec": {}}]}});
+        let disk = json!({"templates": {"podTemplates": [{"name": "p", "spec": {"volumes": [{"name": "v", "hostPath": {"path": "/d"}}]}}]}});
+        let context = [
+            made("Template", "claims", "default", claims.clone()),
+            made("Template", "claims", "other", json!({})),
+            made("Template", "layout", "default", json!({"configuration": {"clusters": []}})),
+            made("Template", "disk", "default", disk),
+        ];
+        let told = |named: Value| {
+            found(json!({}), &context, &made("", "i", "default", json!({"useTemplates": named}))).join("")
+        };
+        assert_eq!(told(json!([{"name": "claims"}])), "");
+        assert_eq!(told(json!([{"name": "unknown"}, {"name": "claims", "namespace": "default"}])), "");
+        let layer = told(json!([{"name": "layout"}]));
+        assert!(layer.starts_with("Deny spec.templates.volumeClaimTemplates: "), "{layer}");
+        assert!(told(json!([{"name": "claims", "namespace": "other"}])).starts_with("Deny"));
+        let disk = told(json!([{"name": "disk"}]));
+        assert!(disk.starts_with("Deny spec.useTemplates[0]: ") && disk.contains("`disk` says"), "{disk}");
+        let unknown = told(json!([{"name": "layout"}, {"name": "x"}]));
+        assert!(
+            unknown.starts_with("Warn spec.useTemplates[1]: ") && unknown.contains("is not known"),
+            "{unknown}"
+        );
+        // Its own claims count before those of a template that nobody knows.
+        let own = json!({"useTemplates": [{"name": "x"}], "templates": claims["templates"]});
+        assert_eq!(found(json!({}), &context, &made("", "i", "default", own)), [""; 0]);
+    }
+
+    #[test]
+    fn an_object_without_a_spec_is_not_judged() {
+        let mut object = kafka("v1beta2", 1, json!({"type": "ephemeral"}));
+        assert_eq!(found(json!({}), &[], &object).len(), 1);
+        object["spec"] = Value::Null;
+        assert_eq!(found(json!({}), &[], &object), [""; 0]);
+        let cluster = |spec: Value| {
+            json!({"apiVersion": "redis.redis.opstreelabs.in/v1beta2", "kind": "RedisCluster", "metadata": {"name": "r"},
+                   "spec": spec, "status": {"state": "Ready"}})
+        };
+        assert_eq!(found(json!({}), &[], &cluster(Value::Null)), [""; 0], "an assertion about its status");
+        assert_eq!(found(json!({}), &[], &cluster(json!({}))).len(), 1);
+    }
+
+    #[test]
     fn pod_templates_are_judged_one_by_one_and_share_an_allowance() {
         let template = |image: &str| json!({"spec": {"containers": [{"name": "c", "image": image}]}});
         let ray = |workers: Vec<Value>| {
