@@ -271,6 +271,24 @@ pub struct DataDir {
     /// settings of a user interface.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mounted_only: bool,
+    /// When given, it holds data only when this holds: the file of SQLite where no other database is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<DirWhen>,
+}
+
+/// When a directory holds data.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DirWhen {
+    /// Conditions that must all hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub all: Vec<Condition>,
+    /// Conditions of which none may hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unless: Vec<Condition>,
+    /// Why it holds none otherwise, for the message: "its tasks are in the database that it is given".
+    #[schemars(length(min = 1))]
+    pub otherwise: String,
 }
 
 /// A configuration file of a product: where it lies, and how it is written.
@@ -370,6 +388,10 @@ pub struct CacheWhen {
     /// Whether what is put into it is lost and not kept elsewhere, as of a development server in memory: worth a warning.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lossy: bool,
+    /// Whether a few files stay all the same, as uploaded pictures do beside a database elsewhere: losing them is a warning at
+    /// most. `why` says which.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub partly: bool,
     /// Conditions that must all hold.
     #[schemars(length(min = 1))]
     pub all: Vec<Condition>,

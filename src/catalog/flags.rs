@@ -7,7 +7,8 @@ use super::container::Origin;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FlagValue<'w> {
     Known(&'w str),
-    Unknown,
+    /// What it begins with is all that is known of it.
+    Unknown(&'w str),
     None,
 }
 
@@ -35,7 +36,7 @@ pub(super) fn flag_values<'w>(
             (text, Some(key)) => Some(text?.strip_prefix(key)?.strip_prefix('=')?),
         };
         let value = match text {
-            _ if !holder.known => FlagValue::Unknown,
+            _ if !holder.known => FlagValue::Unknown(known_beginning(text.unwrap_or_default())),
             // Quotes that no shell takes away: people who quote too much mean nothing by them.
             Some("''" | "\"\"") => FlagValue::Known(""),
             Some(text) => FlagValue::Known(text),
@@ -43,6 +44,11 @@ pub(super) fn flag_values<'w>(
         };
         Some((value, holder.origin))
     })
+}
+
+/// What stands before the first variable or command in a text.
+pub(super) fn known_beginning(text: &str) -> &str {
+    text.split(['$', '`']).next().unwrap_or_default()
 }
 
 /// What a word has behind a flag.
