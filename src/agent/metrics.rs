@@ -1,4 +1,4 @@
-use super::shared::Shared;
+use super::base_view::BaseView;
 use crate::daemon::{Register, signed};
 use crate::model::Phase;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -6,6 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The buckets of a step's duration, in seconds: from a rename in memory to a disk that hangs.
@@ -107,12 +108,15 @@ impl Metrics {
         }
     }
 
-    /// All of it as text, in the OpenMetrics format.
-    pub(super) fn render(&self, shared: &Shared) -> String {
-        let used = shared.usage.used();
+    /// All of it as text, in the OpenMetrics format, with what each volume was measured to take.
+    pub(super) fn render<'v>(
+        &self,
+        views: impl IntoIterator<Item = &'v BaseView>,
+        used: &BTreeMap<String, i64>,
+    ) -> String {
         self.size.clear();
         self.used.clear();
-        for view in &shared.views {
+        for view in views {
             let labels = BaseLabels { base: view.path.clone() };
             let room = view.room();
             let usable = matches!(&room, Some(Ok(room)) if room.unwritable.is_none());

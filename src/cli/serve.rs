@@ -318,7 +318,10 @@ fn remind(state: &State, reminded: &mut Option<Instant>) {
         *reminded = Some(Instant::now());
     }
     if let Some(why) = ending(&state.certificates, state.clock.now()) {
-        tracing::warn!("{why}; when it has ended the API server refuses volgate's answers");
+        tracing::warn!(
+            reason = %why,
+            "a certificate ends soon and nobody has renewed it; when it has ended the API server refuses volgate's answers"
+        );
         *reminded = Some(Instant::now());
     }
 }
@@ -352,12 +355,15 @@ impl CaFile {
         match self.file.look() {
             Look::Same => {}
             Look::Changed(text) => {
-                tracing::info!("{} has changed: its CA is to be registered", self.path.display());
+                tracing::info!(path = %self.path.display(), "the CA file has changed: its CA is to be registered");
                 self.text.store(Arc::new(text.clone()));
             }
             Look::Unreadable(fault) => {
                 state.metrics.certificate_reload_errors.inc();
-                tracing::warn!("{fault:#}; the old CA is kept");
+                tracing::warn!(
+                    error = format_args!("{fault:#}"),
+                    "failed to read the CA file; the old CA is kept"
+                );
             }
         }
     }
@@ -371,7 +377,7 @@ fn look_at_certificate(follower: &mut Follower, state: &State) {
             state.metrics.certificate_reload_errors.inc();
             // Once is enough: the next look is seconds away.
             if !known {
-                tracing::warn!("{fault}; the old certificate is kept");
+                tracing::warn!(error = %fault, "failed to take the new certificate; the old certificate is kept");
             }
         }
     }
@@ -410,7 +416,7 @@ impl Policies {
             }
             Err(fault) => {
                 state.metrics.policy_reload_errors.inc();
-                tracing::error!("{fault:#}; the old policies stay in force");
+                keep_old(&fault);
             }
         }
     }
@@ -432,7 +438,7 @@ impl Policies {
             Ok((set, left_out)) => {
                 for (name, fault) in &left_out {
                     state.metrics.policy_reload_errors.inc();
-                    tracing::error!(policy = name, "StoragePolicy {name} is left out: {fault}");
+                    tracing::error!(policy = name, error = %fault, "a StoragePolicy is left out");
                 }
                 let names: Vec<&str> = set.policies().iter().map(|policy| policy.name.as_str()).collect();
                 if names.is_empty() {
@@ -441,7 +447,7 @@ impl Policies {
                          policies/baseline.yaml is one to begin with"
                     );
                 } else {
-                    tracing::info!("the policies in force: {}", names.join(", "));
+                    tracing::info!(policies = names.join(", "), "the policies are in force");
                 }
                 let counted =
                     set.policies().iter().map(|policy| (policy.name.clone(), policy.counts.clone()));
@@ -458,10 +464,18 @@ impl Policies {
             }
             Err(fault) => {
                 state.metrics.policy_reload_errors.inc();
-                tracing::error!("{fault:#}; the old policies stay in force");
+                keep_old(&fault);
             }
         }
     }
+}
+
+/// Logs why policies are not taken.
+fn keep_old(fault: &anyhow::Error) {
+    tracing::error!(
+        error = format_args!("{fault:#}"),
+        "failed to take the new policies; the old policies stay in force"
+    );
 }
 
 /// The policies of the files that were given; none when none were.
@@ -471,7 +485,7 @@ fn policies_of(paths: &[PathBuf]) -> Result<Vec<CompiledPolicy>> {
     }
     let loaded = policies::read(paths)?;
     for notice in &loaded.notices {
-        tracing::warn!("{}", notice.message);
+        tracing::warn!(notice = %notice.message, "a part of a policy has no effect");
     }
     Ok(loaded.set.policies().to_vec())
 }

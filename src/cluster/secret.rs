@@ -99,7 +99,7 @@ impl SharedSecret {
                         self.certificates.set_awaited(Some(why.clone()));
                     }
                     if why != told {
-                        tracing::warn!("{why}");
+                        tracing::warn!(error = %why, "failed to serve the certificate of the Secret; trying again");
                         told = why;
                     }
                 }
@@ -138,7 +138,9 @@ impl SharedSecret {
         match self.calls.patch(SECRETS, Some(namespace), name, &Patch::Apply(&object), &params).await {
             Ok(made) => {
                 tracing::info!(
-                    "made Secret {namespace}/{name} with the CA and the certificate of all replicas"
+                    namespace,
+                    secret = name,
+                    "made the Secret with the CA and the certificate of all replicas"
                 );
                 Ok(made)
             }
@@ -208,7 +210,7 @@ impl SharedSecret {
         }
         match self.calls.replace(SECRETS, Some(namespace), name, &object).await {
             Ok(stored) => {
-                tracing::info!("{} Secret {namespace}/{name}", said(change));
+                tracing::info!(namespace, secret = name, change = said(change), "renewed the Secret");
                 self.take(stored)?;
             }
             // It is another by now.
@@ -235,9 +237,9 @@ impl SharedSecret {
 
 fn said(change: SharedChange) -> &'static str {
     match change {
-        SharedChange::Authority => "a new CA stands beside the old one in",
-        SharedChange::Certificate => "a new certificate is in",
-        SharedChange::OldAuthorities => "the old CA is taken out of",
+        SharedChange::Authority => "a new CA stands beside the old one",
+        SharedChange::Certificate => "a new certificate",
+        SharedChange::OldAuthorities => "the old CA is taken out",
     }
 }
 

@@ -1,5 +1,5 @@
 use super::excerpt::excerpt;
-use super::format::Options;
+use super::options::Options;
 use crate::check::{ByComment, Input, Located, ObjectKind, Repair, Report, Spot, What, effective};
 use crate::facts::Facts;
 use crate::model::{ObjectRef, printable, printable_name, without_commands};

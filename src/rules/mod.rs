@@ -163,7 +163,8 @@ pub(crate) mod testing {
         let mut lookup = MapLookup::default();
         lookup.set_complete();
         for object in context {
-            lookup.add(&Facts::read(object, None).unwrap());
+            let parts = Facts::read_all(object, None, policies.catalog().kinds()).unwrap();
+            parts.looked_up().into_iter().for_each(|facts| lookup.add(facts));
         }
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
         let verdict = engine.judge(review).unwrap();

@@ -20,18 +20,18 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// One of Kubernetes' own controllers, whose objects go through while nobody answers.
-const CONTROLLER: &str = "system:serviceaccount:kube-system:replicaset-controller";
+pub(crate) const CONTROLLER: &str = "system:serviceaccount:kube-system:replicaset-controller";
 const VALIDATING: &str = "validatingwebhookconfiguration volgate";
 const MUTATING: &str = "mutatingwebhookconfiguration zz-volgate";
 
 /// What came of the creations of one user.
 #[derive(Debug, Default)]
-struct Tally {
-    admitted: usize,
+pub(crate) struct Tally {
+    pub(crate) admitted: usize,
     last_admitted: Option<Instant>,
     denied: usize,
     /// Refused since volgate did not answer.
-    closed: usize,
+    pub(crate) closed: usize,
     /// The API server itself did not answer, or not yet.
     away: usize,
 }
@@ -65,7 +65,7 @@ fn create(client: kube::Client, image: &str, end: Arc<AtomicBool>) -> JoinHandle
 }
 
 /// Three users at once: a person with what is refused and with what is allowed, and a controller with what is refused.
-struct Load {
+pub(crate) struct Load {
     end: Arc<AtomicBool>,
     refused: JoinHandle<Tally>,
     allowed: JoinHandle<Tally>,
@@ -73,7 +73,7 @@ struct Load {
 }
 
 impl Load {
-    fn start(cluster: &Cluster) -> Self {
+    pub(crate) fn start(cluster: &Cluster) -> Self {
         let end = Arc::new(AtomicBool::new(false));
         Self {
             refused: create(cluster.client(DEVELOPER), "redis", end.clone()),
@@ -84,7 +84,7 @@ impl Load {
     }
 
     /// Ends it. Nothing that must be refused has passed the webhook that fails closed.
-    async fn end(self, what: &str, over: Instant) -> [Tally; 3] {
+    pub(crate) async fn end(self, what: &str, over: Instant) -> [Tally; 3] {
         self.end.store(true, Ordering::Relaxed);
         let (refused, allowed) = (self.refused.await.unwrap(), self.allowed.await.unwrap());
         let controller = self.controller.await.unwrap();
@@ -283,7 +283,7 @@ async fn an_earlier_mutating_configuration_is_replaced_and_nobody_notices() {
     let first = until(cluster, MUTATING, |found| !found.is_null()).await;
     assert_eq!(first["webhooks"][0]["failurePolicy"], "Fail", "it was never lowered: {first}");
     until(cluster, "mutatingwebhookconfiguration volgate", Value::is_null).await;
-    replicas.say("deleted the MutatingWebhookConfiguration volgate, which zz-volgate replaces", 1).await;
+    replicas.say("deleted the webhook configuration of an earlier version kind=\"MutatingWebhookConfiguration\" name=\"volgate\"", 1).await;
     load.end("a mutating configuration of an earlier version", Instant::now()).await;
     all_is_well(cluster, "an upgrade").await;
 }
