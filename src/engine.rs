@@ -233,6 +233,11 @@ impl Engine<'_> {
                 let own = self.policies.own_catalog(index).map(|catalog| context.with_catalog(catalog));
                 let context = own.as_ref().unwrap_or(&context);
                 for (rule, holds) in policy.rules_about(&subjects) {
+                    // `kubectl scale` is not judged for fewer either; but an author may have asked just that.
+                    let asks = || rule.rule.reads_any_kind() && rule.rule.reads_replicas(&facts.id.kind);
+                    if matches!(scope, Scope::FewerReplicas) && !asks() {
+                        continue;
+                    }
                     if let Some(is_about) = is_about.get_mut(index) {
                         *is_about = true;
                     }
