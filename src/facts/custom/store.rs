@@ -72,11 +72,42 @@ impl<'t> Store<'t> {
         if !at.when.iter().all(|is| holds(is, node, steps).is_some()) {
             return None;
         }
+        let (lies, field, why) = if let Some(blocked) = Path(&at.at).blocked(node) {
+            let field = path.join(&blocked);
+            let why = format!("as `{field}` is no map");
+            (Lies::Unknown, field, why)
+        } else {
+            Self::by_cases(at, path, node, steps)
+        };
+        let claims = match lies {
+            Lies::Claim | Lies::Unknown => {
+                at.claims.iter().flat_map(|claim| CustomClaim::all(claim, path, node, steps)).collect()
+            }
+            _ => Vec::new(),
+        };
+        // What was not looked at is not absent.
+        if steps.are_spent() {
+            return None;
+        }
+        Some(Self {
+            product: at.product.as_deref().unwrap_or(&entry.product),
+            lies,
+            field,
+            why,
+            claims,
+            dispensable: at.dispensable.as_deref(),
+            help: at.help.as_deref(),
+            unchanged: false,
+        })
+    }
+
+    /// Where the data lie by the cases, the field that says so, and why.
+    fn by_cases(at: &StoreAt, path: &FieldPath, node: Node<'_>, steps: &Steps) -> (Lies, FieldPath, String) {
         let own = || match Path(&at.at).first(node, steps) {
             Some((found, _)) => path.join(&found),
             None => Path(&at.at).place(path),
         };
-        let (lies, field, why) = match at.cases.iter().find_map(|case| {
+        match at.cases.iter().find_map(|case| {
             let held: Option<Vec<_>> = case.when.iter().map(|is| holds(is, node, steps)).collect();
             Some((case, held?))
         }) {
@@ -100,27 +131,7 @@ impl<'t> Store<'t> {
                 };
                 (at.otherwise, field, why)
             }
-        };
-        let claims = match lies {
-            Lies::Claim | Lies::Unknown => {
-                at.claims.iter().flat_map(|claim| CustomClaim::all(claim, path, node, steps)).collect()
-            }
-            _ => Vec::new(),
-        };
-        // What was not looked at is not absent.
-        if steps.are_spent() {
-            return None;
         }
-        Some(Self {
-            product: at.product.as_deref().unwrap_or(&entry.product),
-            lies,
-            field,
-            why,
-            claims,
-            dispensable: at.dispensable.as_deref(),
-            help: at.help.as_deref(),
-            unchanged: false,
-        })
     }
 
     /// Remembers what an object said before it was changed.
