@@ -63,7 +63,7 @@ impl<'a> ImageRef<'a> {
     pub(super) fn mirrored_from(self) -> impl Iterator<Item = Self> {
         let mirrored = self.name().strip_prefix(MIRRORED).unwrap_or_default();
         let dashes = mirrored.match_indices('-').filter_map(|(at, _)| mirrored.get(at + 1..));
-        dashes.filter(|name| !name.is_empty()).map(move |path| Self { path, ..self })
+        dashes.filter(|name| !name.is_empty()).take(MOST_DASHES).map(move |path| Self { path, ..self })
     }
 
     /// The major version that the tag tells: `16` of `16.4-alpine`, `17` of `latest-pg17`; `None` of `latest`, of no
@@ -83,6 +83,9 @@ impl<'a> ImageRef<'a> {
 
 /// The registry of Docker's hardened images.
 const HARDENED: &str = "dhi.io";
+
+/// How many dashes of a mirror's name may end its publisher's.
+const MOST_DASHES: usize = 8;
 
 /// What the names of Rancher's mirrors begin with.
 pub(super) const MIRRORED: &str = "mirrored-";

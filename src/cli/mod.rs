@@ -4,6 +4,7 @@
 mod agent;
 #[cfg(feature = "cluster")]
 mod audit;
+mod bytes;
 mod check;
 mod config;
 #[cfg(feature = "cluster")]

@@ -182,7 +182,7 @@ impl Rule for DurableData {
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         if let Subject::Custom(custom) = &context.facts.subject {
-            return self.judge_custom(custom, context.lookup, findings);
+            return self.judge_custom(custom, context, findings);
         }
         let Some((workload, storage)) = context.storage() else { return };
         let about = |named: &&NamedData| {
