@@ -103,7 +103,7 @@ impl<'w, 'a> DataPath<'w, 'a> {
             Start::Server | Start::Shell => Serves::Yes,
             Start::Program if ends(workload) => Serves::No,
             Start::Unknown if !ends(workload) => Serves::Yes,
-            Start::Program | Start::Script | Start::Unknown => Serves::Perhaps,
+            Start::Program | Start::Script | Start::Unlisted | Start::Unknown => Serves::Perhaps,
         }
     }
 
