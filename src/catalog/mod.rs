@@ -202,10 +202,11 @@ impl Catalog {
     /// The image, if the catalog has an entry for it.
     pub fn listed<'i>(&self, image: &'i str) -> Option<Listed<'_, 'i>> {
         let mut image = ImageRef::parse(image)?;
-        let mut rebuilt = false;
-        let found = loop {
-            if let Some(found) = self.find(&image) {
-                break found;
+        let (mut found, mut rebuilt) = (self.find(&image), false);
+        // `postgres-iamguarded-fips` has two such ends, and no image has more.
+        for _ in 0..2 {
+            if found.is_some() {
+                break;
             }
             // Which publisher's layout a mirror has, its name does not say for sure.
             if let Some((found, mirrored)) =
@@ -215,8 +216,9 @@ impl Catalog {
                 break found;
             }
             image = image.rebuilt_from()?;
-            rebuilt = true;
-        };
+            (found, rebuilt) = (self.find(&image), true);
+        }
+        let found = found?;
         Some(Listed { entry: self.entries.get(found.entry)?, found, image, rebuilt })
     }
 
