@@ -427,7 +427,7 @@ mod tests {
             lookup: &MapLookup::default(),
             today: jiff::civil::date(2026, 11, 23),
         };
-        let verdict = engine.judge(&Review::create(&uses_claim("there"))).unwrap();
+        let verdict = engine.mutate_and_check(&Review::create(&uses_claim("there"))).unwrap();
         assert!(
             verdict.findings[0].message.contains("exists nowhere in what was given"),
             "{:?}",

@@ -166,10 +166,10 @@ pub(crate) mod testing {
             lookup.add(&Facts::read(object, None).unwrap());
         }
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
-        let verdict = engine.judge(review).unwrap();
+        let verdict = engine.mutate_and_check(review).unwrap();
         let mut patched = review.object.to_value();
         json_patch::patch(&mut patched, &verdict.patch).unwrap();
-        let again = engine.judge(&Review { object: (&patched).into(), ..*review }).unwrap();
+        let again = engine.mutate_and_check(&Review { object: (&patched).into(), ..*review }).unwrap();
         assert_eq!(again.patch.0, [], "a second application must be empty");
         assert_eq!(again.findings, verdict.findings, "the patched object must be judged the same");
         verdict
@@ -192,7 +192,7 @@ pub(crate) mod testing {
         let from = workload["spec"]["replicas"].as_i64().unwrap_or(1);
         let scale =
             Scale { api_version, kind, namespace, name: &id.name, uid: "", from, to, requester: None };
-        Verdict { findings: engine.validate_scale(&scale, None).unwrap(), ..Verdict::default() }
+        Verdict { findings: engine.check_scale(&scale, None).unwrap(), ..Verdict::default() }
     }
 
     /// The findings as `action field: message`.

@@ -572,7 +572,7 @@ mod tests {
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
         let mut deployment = workload("Deployment", json!({}));
         deployment["spec"]["template"]["spec"]["containers"][0]["image"] = json!("example-db:1");
-        let found = |object: &Value| lines(&engine.judge(&Review::create(object)).unwrap());
+        let found = |object: &Value| lines(&engine.mutate_and_check(&Review::create(object)).unwrap());
         let line = &found(&deployment)[0];
         assert!(line.starts_with("Deny ") && line.contains("two Example DB processes"), "{line}");
         // Its data lies elsewhere: what is shared is something else.
