@@ -11,14 +11,11 @@ mod durable_data;
 mod empty_dir;
 mod ephemeral_storage;
 mod host_path;
-mod most;
-mod named_volume;
 mod pin_to_volume;
 mod reclaim_policy;
 mod shared_writer;
 mod storage_class;
 mod support;
-mod unscheduled;
 mod volume_mode;
 mod volume_reachable;
 mod volume_types;
@@ -56,6 +53,7 @@ macro_rules! registry {
             &[$(RuleInfo {
                 id: <$module::Params as RuleKind>::ID,
                 field: <$module::Params as RuleKind>::FIELD,
+                reads_beyond: <$module::Params as RuleKind>::READS_BEYOND,
                 schema: || schemars::schema_for!($module::Params),
             }),*]
         }

@@ -1,6 +1,8 @@
 use crate::facts::{ClaimSpec, Part, VolumeSource, Workload, WorkloadKind};
 use crate::model::{AccessMode, FieldPath};
-use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{
+    Concern, Context, NewFinding, NewFindings, OTHER_OBJECTS, PolicyFault, Reads, Rule, RuleKind,
+};
 use crate::storage::{Data, Place, Why};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -54,6 +56,7 @@ pub struct Params {}
 impl RuleKind for Params {
     const ID: &'static str = "shared-writer";
     const FIELD: &'static str = "sharedWriter";
+    const READS_BEYOND: Option<&'static str> = Some(OTHER_OBJECTS);
 
     fn compile(&self, _at: &FieldPath, _faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         Arc::new(SharedWriter)
