@@ -237,7 +237,7 @@ impl Running {
         let (asked, version) = match read(object) {
             Ok(read) => read,
             Err(fault) => {
-                tracing::error!(volume = name, %fault, "a NodeVolume cannot be read and is left alone");
+                tracing::error!(volume = name, error = %fault, "a NodeVolume cannot be read and is left alone");
                 return;
             }
         };

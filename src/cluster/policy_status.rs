@@ -92,7 +92,7 @@ impl PolicyStatus {
                 }
                 Err(why) => {
                     if why != told {
-                        tracing::warn!("{why}; trying again");
+                        tracing::warn!(error = %why, "failed to write the statuses of the policies; trying again");
                         told = why;
                     }
                     AGAIN

@@ -208,7 +208,7 @@ impl Writer<'_> {
                 }
                 Err(why) => {
                     if why != course.told {
-                        tracing::error!("{why}; trying again");
+                        tracing::error!(error = %why, "failed to keep the webhook configurations; trying again");
                         course.told = why;
                     }
                     AGAIN
@@ -259,7 +259,10 @@ impl Writer<'_> {
         match baseline.look(self.leads(), before).await {
             Ok(()) => course.told_of_baseline.clear(),
             Err(why) if why != course.told_of_baseline => {
-                tracing::warn!("{why}; trying again, and the built-in baseline is in force meanwhile");
+                tracing::warn!(
+                    error = %why,
+                    "failed to make the baseline StoragePolicy; trying again, and the built-in baseline is in force meanwhile"
+                );
                 course.told_of_baseline = why;
             }
             Err(_) => {}
@@ -322,7 +325,9 @@ impl Writer<'_> {
             Err(fault) => {
                 if course.owned.replace(false).is_none() {
                     tracing::warn!(
-                        "the ClusterRole {OWNER_ROLE} cannot be read, so the webhook configurations must be removed by hand: {fault:?}"
+                        role = OWNER_ROLE,
+                        error = ?fault,
+                        "the owning ClusterRole cannot be read, so the webhook configurations must be removed by hand"
                     );
                 }
                 Ok(None)
@@ -356,7 +361,7 @@ impl Writer<'_> {
             merged.map_err(|_| why)?;
         }
         let policy = object.pointer("/webhooks/0/failurePolicy").and_then(Value::as_str).unwrap_or_default();
-        tracing::info!(failure_policy = policy, "wrote the {} {name}", of.kind);
+        tracing::info!(kind = of.kind, name, failure_policy = policy, "wrote a webhook configuration");
         Ok(())
     }
 
@@ -386,8 +391,10 @@ impl Writer<'_> {
         course.unanswered += 1;
         if course.unanswered == PATIENCE {
             tracing::warn!(
-                "the API server does not ask volgate yet, so the webhook configurations stay at failurePolicy Ignore: \
-                 dry run of PodTemplate {namespace}/{PROBE}: {why}"
+                namespace,
+                pod_template = PROBE,
+                answer = %why,
+                "the API server does not ask volgate yet, so the webhook configurations stay at failurePolicy Ignore"
             );
         }
         Ok(Next::Go)
@@ -427,7 +434,8 @@ pub async fn until_removed(client: kube::Client, limit: Duration) {
     };
     if tokio::time::timeout(limit, removed).await.is_err() {
         tracing::warn!(
-            "whether the webhook configurations are gone is not known after {limit:?}; shutting down"
+            ?limit,
+            "whether the webhook configurations are gone is not known in time; shutting down"
         );
     }
 }

@@ -25,8 +25,8 @@ pub(crate) use config::documents;
 pub use config::{ConfigFacts, ConfigKind, ConfigText, ConfigValue, Sealed};
 pub use container::{Container, Device, KeyRef, Mount, Part, Section};
 pub use custom::{
-    Case, ClaimAt, ClaimForm, CustomClaim, CustomFacts, CustomKind, FieldIs, Kinds, Lies, Path, PodParts,
-    PodsAs, PodsAt, Store, StoreAt, Unchanged,
+    Case, ClaimAt, ClaimForm, CustomClaim, CustomFacts, CustomKind, FieldIs, Kinds, Lies, NamedTemplate,
+    Path, PodParts, PodsAs, PodsAt, Store, StoreAt, TemplateFacts, TemplatesAt, Unchanged,
 };
 pub use fault::FactsFault;
 pub(crate) use fault::OrFault;
@@ -69,6 +69,11 @@ impl<'a> Parts<'a> {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Facts<'a>> {
         std::iter::once(&self.first).chain(&self.more)
+    }
+
+    /// What look-ups know of it. What a custom resource makes is its operator's to make, so that of those only templates count.
+    pub fn looked_up(&self) -> Option<&Facts<'a>> {
+        self.first.custom.is_none_or(|entry| entry.template).then_some(&self.first)
     }
 
     /// The same, which remembers what a custom resource said before it was changed.

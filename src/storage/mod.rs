@@ -22,4 +22,4 @@ pub use placement::{
     MOST_CANDIDATES, TiedClaim, TiedClaims, could_be_of, names, reserved_volume, tied_claims,
 };
 pub use products::{Product, products};
-pub use store::store_fate;
+pub use store::{store_fate, with_templates};

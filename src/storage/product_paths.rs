@@ -24,12 +24,13 @@ impl<'w, 'a> Data<'w, 'a> {
         self.keeps_nothing = keeps_nothing(of);
         let most = SPARE_PLACES / of.workload.templates.max(1);
         let mut spare = most;
-        for (container, Product { state, shown_by, .. }) in of.workload.pod.containers.iter().zip(of.products)
-        {
+        for (container, product) in of.workload.pod.containers.iter().zip(of.products) {
+            let Product { state, shown_by, rebuilt, .. } = product;
             // What lasts is most often meant for the data of an image of one's own, wherever that keeps them. And what a Job starts is
             // most often made for it.
             let of_job = of.set_or_job && !of.workload.stateful_set;
-            if shown_by.is_some() && (of_job || has_lasting(&of.storage, container, Durability::Node)) {
+            let lasts = || has_lasting(&of.storage, container, Durability::Node);
+            if (shown_by.is_some() && (of_job || lasts())) || (*rebuilt && lasts()) {
                 continue;
             }
             match state {
@@ -109,7 +110,7 @@ impl<'w, 'a> Data<'w, 'a> {
             let is_kept = || has_enough(&storage, container, &path, &cover, enough);
             let copy = copy.or_else(|| is_kept().then_some(KEPT));
             let why = Why::Product { name: product, moved_by, dispensable, copy };
-            let doubts = Doubts { place: place.doubt, cache };
+            let doubts = Doubts { place: place.doubt, cache: cache.or(place.cache) };
             let start = Some(start);
             for mount in parts_apart(container, &path, &cover, parts) {
                 // Unless something else names it, such as the variable that moves the log there.

@@ -14,6 +14,8 @@ pub struct Product<'w> {
     pub known: bool,
     /// Whether the pod keeps nothing, as the image stands in no other.
     pub whole_pod: bool,
+    /// Whether somebody rebuilt the image, so that where it keeps its data is not known.
+    pub rebuilt: bool,
     /// Whether the container keeps data, and where.
     pub state: Statefulness<'w>,
     /// By what the product shows, where the catalog does not name the image.
@@ -37,11 +39,12 @@ pub fn products<'w>(
             None => {
                 let (shown_by, state) =
                     shown.map_or((None, Statefulness::NotListed), |(by, state)| (Some(by), state));
-                Product { known: false, whole_pod: false, state, shown_by }
+                Product { known: false, whole_pod: false, rebuilt: false, state, shown_by }
             }
             Some(listed) => {
                 let state = listed.classify(&view(container, Some(&brought())));
-                Product { known: true, whole_pod: listed.is_of_the_whole_pod(), state, shown_by: None }
+                let (rebuilt, whole_pod) = (listed.is_rebuilt(), listed.is_of_the_whole_pod());
+                Product { known: !rebuilt, whole_pod, rebuilt, state, shown_by: None }
             }
         }
     };

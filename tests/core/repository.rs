@@ -75,21 +75,35 @@ fn every_rule_has_a_manual_page_with_the_same_headings() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    let mut pages: Vec<String> =
-        ["README.md", "CHANGELOG.md", "SECURITY.md", "policies/tests/README.md", "tests/node/README.md"]
-            .map(str::to_owned)
-            .into();
-    let docs = std::fs::read_dir(root("docs")).unwrap().map(|entry| entry.unwrap().file_name());
-    pages.extend(
-        docs.map(|name| format!("docs/{}", name.into_string().unwrap())).filter(|name| name.ends_with(".md")),
-    );
-    for page in pages {
-        for link in read(&page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let target = link.split('#').next().unwrap();
-            let there = Path::new(&page).parent().unwrap().join(target);
-            assert!(link.contains("://") || root(there).exists(), "{page}: {link}");
+    let pages = files(".", ".md");
+    assert!(pages.iter().any(|page| page == "./docs/design/README.md"), "{pages:?}");
+    for page in &pages {
+        for link in read(page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let folder = Path::new(page).parent().unwrap();
+            let there = if target.is_empty() { Path::new(page).to_owned() } else { folder.join(target) };
+            assert!(root(there.to_str().unwrap()).exists(), "{page}: {link}");
+            if !anchor.is_empty() {
+                let anchors = anchors(&read(there.to_str().unwrap()));
+                assert!(anchors.iter().any(|known| known == anchor), "{page}: {link}: {anchors:?}");
+            }
         }
     }
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let texts = headings.map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    texts
+        .map(|text| {
+            let kept = text.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+            kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+        })
+        .collect()
 }
 
 #[test]
@@ -117,19 +131,22 @@ fn the_core_is_pure() {
     }
 }
 
-/// The Rust files below a folder, as paths from the root.
-fn rust_files(folder: &str) -> Vec<String> {
-    let mut files = Vec::new();
+/// The files below a folder whose names end in `suffix`, as paths from the root. What is hidden or built is left out.
+fn files(folder: &str, suffix: &str) -> Vec<String> {
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(root(folder)).unwrap() {
         let entry = entry.unwrap();
-        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        let name = entry.file_name().into_string().unwrap();
+        let path = format!("{folder}/{name}");
         if entry.file_type().unwrap().is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.ends_with(".rs") {
-            files.push(path);
+            if !name.starts_with('.') && name != "target" {
+                found.extend(files(&path, suffix));
+            }
+        } else if name.ends_with(suffix) {
+            found.push(path);
         }
     }
-    files
+    found
 }
 
 /// The rooms, from the lowest; those of one line stand beside each other. Code takes names from lines below its own alone.
@@ -160,7 +177,7 @@ fn no_arrow_between_rooms_points_up() {
     let rank = |room: &str| ROOMS.iter().position(|line| line.contains(&room));
     let mut upward = Vec::new();
     let mut arrows = 0;
-    for file in rust_files("src") {
+    for file in files("src", ".rs") {
         let within = file.strip_prefix("src/").unwrap();
         let room = within.split(['/', '.']).next().unwrap();
         // Tests look down on all of it.
@@ -255,7 +272,7 @@ fn no_arrows_within_a_room_make_a_circle() {
 /// The files of `src` with their code, without tests and comments.
 fn code_of_src() -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for file in rust_files("src") {
+    for file in files("src", ".rs") {
         let within = file.strip_prefix("src/").unwrap();
         if within.ends_with("tests.rs") || within.contains("/tests/") {
             continue;
@@ -267,6 +284,7 @@ fn code_of_src() -> Vec<(String, String)> {
     all
 }
 
+/// The Rust code of a file, without its tests.
 fn without_tests(text: &str) -> &str {
     let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
     code.split("#[cfg(test)]\npub(crate) mod ").next().unwrap()
@@ -330,6 +348,56 @@ fn reached_from<'f>(file: &'f str, arrows: &BTreeMap<&'f str, BTreeSet<&'f str>>
     reached
 }
 
+/// What stands between parentheses, from behind the first one to the one that closes it, with the texts (`"…"`) that stand in no
+/// other parentheses within.
+fn texts_of_call(code: &str) -> Vec<&str> {
+    let (mut depth, mut texts, mut from) = (1, Vec::new(), None);
+    let mut signs = code.char_indices();
+    while let Some((at, sign)) = signs.next() {
+        match (sign, from) {
+            ('\\', Some(_)) => drop(signs.next()),
+            ('"', Some(start)) => {
+                if depth == 1 {
+                    texts.push(&code[start..at]);
+                }
+                from = None;
+            }
+            ('"', None) => from = Some(at + 1),
+            ('(', None) => depth += 1,
+            (')', None) if depth == 1 => break,
+            (')', None) => depth -= 1,
+            _ => {}
+        }
+    }
+    texts
+}
+
+#[test]
+fn log_messages_are_constant() {
+    let mut calls = 0;
+    let mut varied = Vec::new();
+    for file in files("src", ".rs").into_iter().filter(|file| !file.ends_with("tests.rs")) {
+        let text = read(&file);
+        let code = without_tests(&text);
+        for level in ["error!(", "warn!(", "info!(", "debug!(", "trace!("] {
+            for (at, _) in code.match_indices(level) {
+                let texts = texts_of_call(&code[at + level.len()..]);
+                calls += 1;
+                if texts.is_empty() || texts.iter().any(|text| text.contains('{')) {
+                    let line = code[..at].lines().count();
+                    varied.push(format!("{file}:{line}: {texts:?}"));
+                }
+            }
+        }
+    }
+    assert!(calls > 90, "only {calls} calls were seen");
+    assert!(
+        varied.is_empty(),
+        "what varies in a line of the log is a field (error = %why), and no part of its message:\n{}",
+        varied.join("\n")
+    );
+}
+
 /// How many lines a file may have, without its tests.
 const MOST_LINES: usize = 500;
 
@@ -337,10 +405,8 @@ const MOST_LINES: usize = 500;
 fn no_file_is_too_long() {
     let is_test = |file: &str| file.ends_with("tests.rs") || file.contains("/tests/");
     let mut longer = Vec::new();
-    for file in rust_files("src").into_iter().filter(|file| !is_test(file)) {
-        let text = read(&file);
-        let code = without_tests(&text);
-        if code.lines().count() > MOST_LINES {
+    for file in files("src", ".rs").into_iter().filter(|file| !is_test(file)) {
+        if without_tests(&read(&file)).lines().count() > MOST_LINES {
             longer.push(file);
         }
     }
