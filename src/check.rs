@@ -374,10 +374,9 @@ impl Run<'_> {
         }
         let review = before.change(self.review(&manifest.value));
         let verdict = match read {
-            Some(parts) => {
-                parts.and_then(|parts| engine.judge_parts(&review, &engine.compared(&review, parts)))
-            }
-            None => engine.judge(&review),
+            Some(parts) => parts
+                .and_then(|parts| engine.mutate_and_check_parts(&review, &engine.compared(&review, parts))),
+            None => engine.mutate_and_check(&review),
         };
         Some(verdict.map_err(Unread::Field))
     }
@@ -467,7 +466,7 @@ impl Run<'_> {
     /// Puts a claim in as mutation leaves it.
     fn add_as_mutated(&self, claim: &Value, lookup: &mut MapLookup) {
         let engine = Engine { policies: self.policies, lookup: lookup as &dyn Lookup, today: self.today };
-        let changed = engine.patched_object(&self.review(claim));
+        let changed = engine.mutated_object(&self.review(claim));
         if let Ok(Some(changed)) = changed
             && let Ok(facts) = Facts::read(&changed, Some(self.namespace))
         {

@@ -190,7 +190,7 @@ impl<'r, F: Send + Sync> Stream<'r, F> {
     fn learn_mutated(&mut self, claim: &Value) -> Asked {
         let noting = self.known.noting();
         let engine = Engine { policies: self.run.policies, lookup: &noting, today: self.run.today };
-        let changed = engine.patched_object(&self.run.review(claim));
+        let changed = engine.mutated_object(&self.run.review(claim));
         let asked = noting.asked();
         if let Ok(Some(changed)) = changed
             && let Ok(facts) = Facts::read(&changed, Some(self.run.namespace))

@@ -18,6 +18,7 @@ mod given;
 mod help;
 mod ignored;
 mod input;
+mod input_args;
 mod input_policies;
 #[cfg(feature = "cluster")]
 mod kubeconfig;

@@ -323,7 +323,7 @@ mod tests {
             let lookup = MapLookup::default();
             let engine =
                 Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 1, 1) };
-            lines(&engine.judge(&Review::create(object)).unwrap())
+            lines(&engine.mutate_and_check(&Review::create(object)).unwrap())
         };
         assert!(
             of(json!({"allow": ["a"]}), &claim(json!({})))[0].starts_with("Warn spec.storageClassName: ")

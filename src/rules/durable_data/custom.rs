@@ -286,7 +286,7 @@ mod tests {
             let lookup = MapLookup::default();
             let engine =
                 Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
-            let verdict = engine.judge(&Review::create(object)).unwrap();
+            let verdict = engine.mutate_and_check(&Review::create(object)).unwrap();
             lines(&verdict)
         };
         let wombat = json!({"apiVersion": "example.com/v1", "kind": "Wombat", "metadata": {"name": "w"},

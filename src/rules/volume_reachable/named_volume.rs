@@ -81,7 +81,7 @@ fn taken(context: &Context<'_>, volume: &VolumeFacts, claim: &ClaimFacts) -> Opt
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{judge, lines};
+    use crate::rules::testing::{judge, lines};
     use serde_json::{Value, json};
 
     fn volume(more: Value) -> Value {
