@@ -1,6 +1,6 @@
 //! Who is connected: so many at most, and none for longer than it asks for something.
 
-use crate::daemon::lock;
+use crate::model::lock;
 use axum::response::Response;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
