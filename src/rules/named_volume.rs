@@ -17,10 +17,22 @@ pub(super) fn check(context: &Context<'_>, claim: &ClaimFacts, findings: &mut Ne
     let at = FieldPath::root().key("spec");
     let name = Brief(&volume.name);
     if let Some((namespace, other)) = taken(context, &volume, claim) {
-        let message = format!(
-            "names volume {name}, which is for claim {namespace}/{other}: one volume serves one claim"
-        );
-        let help = "name another volume, or take the other claim off it first (its `claimRef`)";
+        // Of its own name there was one before it, which had another uid.
+        let (message, help) = if (&namespace, &other) == (&claim.namespace, &claim.name) {
+            (
+                format!(
+                    "names volume {name}, which an earlier claim of this name had: it is bound to no other"
+                ),
+                "take the `uid` out of the volume's `claimRef` to give this claim the earlier one's data, or name another volume",
+            )
+        } else {
+            (
+                format!(
+                    "names volume {name}, which is for claim {namespace}/{other}: one volume serves one claim"
+                ),
+                "name another volume, or take the other claim off it first (its `claimRef`)",
+            )
+        };
         findings.push(NewFinding::new(at.key("volumeName"), message).help(help).at_most(Action::Warn));
     }
     let other_class = match (&spec.class, &volume.class) {
@@ -149,11 +161,9 @@ mod tests {
         let gone = volume(json!({"claimRef": {"namespace": "default", "name": "second", "uid": "old"}}));
         let mut released = gone;
         released["status"] = json!({"phase": "Released"});
-        assert_eq!(
-            found(&[released], &claim("second", json!({}))).len(),
-            1,
-            "an earlier claim of that name had it"
-        );
+        let lines = found(&[released], &claim("second", json!({})));
+        let wanted = "Warn spec.volumeName: names volume pv-m, which an earlier claim of this name had";
+        assert!(lines.len() == 1 && lines[0].starts_with(wanted), "{lines:?}");
         assert_eq!(
             found(&[free.clone(), claim("second", json!({}))], &claim("second", json!({}))),
             [""; 0],
