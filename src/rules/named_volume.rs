@@ -68,6 +68,17 @@ pub(super) fn check(context: &Context<'_>, claim: &ClaimFacts, findings: &mut Ne
                 .help(format!("ask for {capacity} or less, or name another volume")),
         );
     }
+    let (asked, has) = (spec.volume_mode, volume.volume_mode);
+    if asked != has {
+        let message = format!(
+            "asks for volume mode {asked}, but volume {name}, which it names, has {has}: they are never bound to each other"
+        );
+        findings.push(
+            NewFinding::new(at.key("volumeMode"), message)
+                .related(at.key("volumeName"), "the volume")
+                .help(format!("write `volumeMode: {has}`, or name another volume")),
+        );
+    }
     let lacking = |mode: &&Result<_, _>| !volume.access_modes.contains(mode);
     if let Some(Ok(mode)) = spec.access_modes.iter().filter(|mode| mode.is_ok()).find(lacking) {
         let offered: Vec<&str> = volume.access_modes.iter().flatten().map(|mode| mode.as_str()).collect();
@@ -121,6 +132,10 @@ mod tests {
         let said = |more: Value| found(&context, &claim("c", more));
         assert_eq!(said(json!({})), [""; 0]);
         assert_eq!(said(json!({"resources": {"requests": {"storage": "1Gi"}}})), [""; 0]);
+        assert_eq!(said(json!({"volumeMode": "Filesystem"})), [""; 0]);
+        let device = [volume(json!({"volumeMode": "Block"}))];
+        assert_eq!(found(&device, &claim("c", json!({"volumeMode": "Block"}))), [""; 0]);
+        assert_eq!(found(&device, &claim("c", json!({}))).len(), 1);
         assert_eq!(said(json!({"storageClassName": null})), [""; 0], "a default may be filled in");
         assert_eq!(said(json!({"volumeName": "unknown", "storageClassName": "x"})), [""; 0]);
         for (more, wanted) in [
@@ -132,6 +147,10 @@ mod tests {
             (
                 json!({"resources": {"requests": {"storage": "50Gi"}}}),
                 "Deny spec.resources.requests.storage: asks for 50Gi, but volume pv-m, which it names, has 5Gi",
+            ),
+            (
+                json!({"volumeMode": "Block"}),
+                "Deny spec.volumeMode: asks for volume mode Block, but volume pv-m, which it names, has Filesystem",
             ),
             (
                 json!({"accessModes": ["ReadWriteMany"]}),
