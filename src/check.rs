@@ -35,9 +35,9 @@ use jiff::civil::Date;
 use json_patch::Patch;
 use manifest::text;
 pub use manifest::{Manifest, manifests};
-use reading::MOST_TOLD;
 pub(crate) use reading::read_faults;
 use repeats::{Repeats, Seen};
+use said::MOST_TOLD;
 use said::{Said, Sort};
 use serde_json::Value;
 use std::sync::Arc;
@@ -436,9 +436,7 @@ impl Run<'_> {
         // What a review asks for does not exist yet.
         judged.retain(|manifest| !manifest.patch && !manifest.review);
         for manifest in &judged {
-            if let Ok(facts) = Facts::read(&*manifest.value, Some(self.namespace)) {
-                lookup.add(&facts);
-            }
+            self.learn(&manifest.value, &mut lookup);
         }
         for manifest in judged.iter().filter(|manifest| manifest.is_claim()) {
             self.add_as_mutated(&manifest.value, &mut lookup);
@@ -454,11 +452,19 @@ impl Run<'_> {
             state::kinds(self.context).for_each(|kind| lookup.set_known(kind));
         }
         for manifest in manifests(self.context) {
-            if let Ok(facts) = Facts::read(&*manifest.value, Some(self.namespace)) {
-                lookup.add(&facts);
-            }
+            self.learn(&manifest.value, &mut lookup);
         }
         lookup
+    }
+
+    /// Remembers an object that rules can look up.
+    fn learn(&self, object: &Value, lookup: &mut MapLookup) {
+        let kinds = self.policies.catalog().kinds();
+        if let Ok(parts) = Facts::read_all(object, Some(self.namespace), kinds)
+            && let Some(facts) = parts.looked_up()
+        {
+            lookup.add(facts);
+        }
     }
 
     /// Puts a claim in as mutation leaves it.

@@ -233,6 +233,11 @@ impl Engine<'_> {
                 let own = self.policies.own_catalog(index).map(|catalog| context.with_catalog(catalog));
                 let context = own.as_ref().unwrap_or(&context);
                 for (rule, holds) in policy.rules_about(&subjects) {
+                    // `kubectl scale` is not judged for fewer either; but an author may have asked just that.
+                    let asks = || rule.rule.reads_any_kind() && rule.rule.reads_replicas(&facts.id.kind);
+                    if matches!(scope, Scope::FewerReplicas) && !asks() {
+                        continue;
+                    }
                     if let Some(is_about) = is_about.get_mut(index) {
                         *is_about = true;
                     }
@@ -529,8 +534,16 @@ mod tests {
         // What also changes something else, and what starts it again, is judged.
         stopped["spec"]["template"]["spec"]["containers"][0]["image"] = json!("redis:8");
         assert_eq!(fields(Some(&old), &stopped, None).len(), 1);
-        assert_eq!(fields(Some(&old), &with(&old, "/spec/replicas", json!(1)), None).len(), 1);
         assert_eq!(fields(Some(&with(&old, "/spec/replicas", json!(0))), &old, None).len(), 1);
+        // As kubectl scale has it: fewer are never judged, more are.
+        assert!(fields(Some(&old), &with(&old, "/spec/replicas", json!(1)), None).is_empty());
+        assert_eq!(fields(Some(&old), &with(&old, "/spec/replicas", json!(3)), None).len(), 1);
+        stopped["spec"]["replicas"] = json!(1);
+        assert_eq!(fields(Some(&old), &stopped, None).len(), 1);
+        let mut one = old.clone();
+        one["spec"].as_object_mut().unwrap().remove("replicas");
+        assert!(fields(Some(&one), &with(&old, "/spec/replicas", json!(0)), None).is_empty());
+        assert_eq!(fields(Some(&one), &old, None).len(), 1);
         let mut shorter = old.clone();
         shorter["spec"].as_object_mut().unwrap().remove("paused");
         assert_eq!(fields(Some(&old), &shorter, None).len(), 1);

@@ -4,7 +4,9 @@ use crate::check::{Fault, Input, Report, Run, manifests, read_faults};
 use crate::facts::{Facts, Lies, Section, Store, Subject};
 use crate::model::{Durability, Fate, FieldPath, ObjectRef, Reach};
 use crate::rule::Subjects;
-use crate::storage::{DataPath, Keeper, Place, Storage, UnplacedData, Why, data_paths, products, store_fate};
+use crate::storage::{
+    DataPath, Keeper, Place, Storage, UnplacedData, Why, data_paths, products, store_fate, with_templates,
+};
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -72,8 +74,9 @@ pub fn explain(run: &Run<'_>, inputs: &[Input]) -> (Vec<Row>, Vec<Fault>) {
             };
             if let Subject::Custom(custom) = &facts.subject {
                 for store in &custom.stores {
-                    if let Some(fate) = store_fate(store, &lookup) {
-                        push(store_row(facts, store, fate), &store.field);
+                    let store = with_templates(store, facts.namespace(), &lookup);
+                    if let Some(fate) = store_fate(&store, &lookup) {
+                        push(store_row(facts, &store, fate), &store.field);
                     }
                 }
             }

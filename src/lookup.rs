@@ -2,7 +2,7 @@
 
 use crate::facts::{
     ClaimFacts, ClassFacts, ConfigFacts, ConfigKind, NamespaceFacts, NodeFacts, OwnerFacts, ReclaimPolicy,
-    VolumeFacts,
+    TemplateFacts, VolumeFacts,
 };
 use crate::model::HOSTNAME;
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,6 +146,10 @@ pub trait Lookup: Send + Sync {
     fn config(&self, _kind: ConfigKind, _namespace: &str, _name: &str) -> Option<Arc<ConfigFacts>> {
         None
     }
+    /// A template of custom resources, as the table says. Only `check` knows any.
+    fn template(&self, _kind: &str, _namespace: &str, _name: &str) -> Option<Arc<TemplateFacts>> {
+        None
+    }
 }
 
 /// A lookup over plain maps: what `check` fills from files, and tests by hand.
@@ -168,6 +172,8 @@ pub struct MapLookup {
     owners: BTreeMap<String, BTreeMap<String, Vec<Arc<OwnerFacts>>>>,
     /// By kind and namespace, then by name.
     configs: BTreeMap<(ConfigKind, String), BTreeMap<String, Arc<ConfigFacts>>>,
+    /// By kind and namespace, then by name.
+    templates: BTreeMap<(String, String), BTreeMap<String, Arc<TemplateFacts>>>,
     /// Namespace and `<template>-<set>` of every StatefulSet's claims.
     set_claims: BTreeSet<(String, String)>,
     /// The kinds of which every object is known, a bit each.
@@ -259,7 +265,14 @@ impl MapLookup {
                 let configs = self.configs.entry(key).or_default();
                 configs.insert(config.name.clone(), Arc::new(config.clone()));
             }
-            Subject::Custom(_) | Subject::Other => {}
+            Subject::Custom(custom) => {
+                if let Some(template) = custom.template(&facts.id) {
+                    let key = (template.kind.clone(), template.namespace.clone());
+                    let templates = self.templates.entry(key).or_default();
+                    templates.insert(template.name.clone(), Arc::new(template));
+                }
+            }
+            Subject::Other => {}
         }
     }
 
@@ -361,5 +374,8 @@ impl Lookup for MapLookup {
     }
     fn config(&self, kind: ConfigKind, namespace: &str, name: &str) -> Option<Arc<ConfigFacts>> {
         self.configs.get(&(kind, namespace.to_owned()))?.get(name).cloned()
+    }
+    fn template(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<TemplateFacts>> {
+        self.templates.get(&(kind.to_owned(), namespace.to_owned()))?.get(name).cloned()
     }
 }

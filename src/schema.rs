@@ -85,6 +85,21 @@ fn types(schema: &Map<String, Value>) -> Vec<&str> {
     own.chain(of_branches).collect()
 }
 
+/// Cuts descriptions that are manual pages down to their summaries: `kubectl explain` and editors show them beside the field.
+#[derive(Debug, Clone)]
+pub(crate) struct Summaries;
+
+impl Transform for Summaries {
+    fn transform(&mut self, schema: &mut Schema) {
+        transform_subschemas(self, schema);
+        let text = schema.get("description").and_then(Value::as_str);
+        if let Some((summary, _)) = text.and_then(|text| text.split_once("\n\n# ")) {
+            let short = format!("{summary} `volgate rules` and docs/rules.md have its manual page.");
+            schema.insert("description".to_owned(), Value::String(short));
+        }
+    }
+}
+
 /// Takes `null` out of the alternatives of optional fields: in a policy an absent field is left out.
 #[derive(Debug, Clone)]
 struct NoNull;

@@ -10,9 +10,9 @@ use std::fmt;
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, Default,
 )]
 pub enum Action {
-    /// Written to the audit log alone.
+    /// Written to the audit log only.
     Audit,
-    /// Admitted, and told to the user.
+    /// Admitted, with a warning to the user.
     Warn,
     /// Refused.
     #[default]

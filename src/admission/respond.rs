@@ -3,7 +3,7 @@
 use super::API_VERSION;
 use super::kinds::{OTHER_KIND, judged as judged_kind};
 use super::request::Request;
-use crate::model::{Operation, printable, printable_name, shortened};
+use crate::model::{Operation, printable, shortened};
 use crate::verdict::{Action, Finding, MadeFor, Verdict};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -36,7 +36,7 @@ pub struct Answer {
     pub outcome: Outcome,
 }
 
-/// What became of a review. All but the note is bounded, so that it can be a metric's label.
+/// What became of a review. All but the reason is bounded, so that it can be a metric's label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// `CREATE`, `UPDATE`, `DELETE`, `CONNECT`, or `unknown`.
@@ -47,9 +47,9 @@ pub struct Outcome {
     pub verdict: VerdictLabel,
     /// The findings, excused ones included.
     pub findings: Vec<Tally>,
-    /// For the log: which object was refused or could not be read, and why.
-    pub note: Option<String>,
-    /// The same, field by field, where there is a note about a request.
+    /// For the log: why the object was refused or could not be read.
+    pub reason: Option<String>,
+    /// Which object that was, if the review could be read so far.
     pub subject: Option<Box<About>>,
     /// The policies that are about the object, by their places in the set. None for a dry run, which leaves no trace.
     pub about: Vec<usize>,
@@ -196,7 +196,7 @@ pub(super) fn nameless(fault: Option<&str>) -> Answer {
             kind: OTHER_KIND,
             verdict: VerdictLabel::Unreadable,
             findings: Vec::new(),
-            note: Some(text.trim_end().to_owned()),
+            reason: Some(text.trim_end().to_owned()),
             subject: None,
             about: Vec::new(),
             denied_by: Vec::new(),
@@ -214,9 +214,8 @@ pub(super) fn unreadable(request: &Request<'_>, fault: &str) -> Answer {
         "failed to read the review: {fault}; the object is refused, since no policy could judge it. If the API server \
          sent this, please report it to volgate's maintainers"
     );
-    let note = format!("{}: {fault}", subject(request));
     let response = Response::denied(&request.uid, 400, "BadRequest", message);
-    let mut answer = send(request, response, VerdictLabel::Unreadable, Vec::new(), Some(note));
+    let mut answer = send(request, response, VerdictLabel::Unreadable, Vec::new(), Some(fault.into_owned()));
     answer.outcome.subject = Some(about(request, &[]));
     answer
 }
@@ -233,9 +232,8 @@ pub(super) fn taken_policy(request: &Request<'_>, warnings: Vec<String>) -> Answ
 /// One with faults.
 pub(super) fn refused_policy(request: &Request<'_>, why: &str) -> Answer {
     let message = format!("the policy cannot be applied: {}", shortened(why, MAX_DENIAL));
-    let note = format!("{}: {message}", subject(request));
-    let response = Response::denied(&request.uid, 422, "Invalid", message);
-    let mut answer = send(request, response, VerdictLabel::Denied, Vec::new(), Some(note));
+    let response = Response::denied(&request.uid, 422, "Invalid", message.clone());
+    let mut answer = send(request, response, VerdictLabel::Denied, Vec::new(), Some(message));
     answer.outcome.subject = Some(about(request, &[]));
     answer
 }
@@ -253,10 +251,10 @@ pub(super) fn refused_probe(request: &Request<'_>, message: String) -> Answer {
 
 /// A review that was judged.
 pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
-    let mut note = None;
+    let mut reason = None;
     let mut response = if verdict.denied() {
         let message = denial(verdict);
-        note = Some(format!("{}: {message}", subject(request)));
+        reason = Some(message.clone());
         Response::denied(&request.uid, 403, "Forbidden", message)
     } else {
         Response::allowed(&request.uid)
@@ -277,7 +275,7 @@ pub(super) fn judged(request: &Request<'_>, verdict: &Verdict) -> Answer {
         VerdictLabel::Allowed
     };
     let tallies = verdict.findings.iter().map(|f| Tally { rule: f.rule, action: fate(f) }).collect();
-    let mut answer = send(request, response, label, tallies, note);
+    let mut answer = send(request, response, label, tallies, reason);
     let refusals: Vec<&Finding> =
         verdict.standing().filter(|finding| finding.action == Action::Deny).collect();
     if !refusals.is_empty() {
@@ -340,7 +338,7 @@ fn send(
     response: Response<'_>,
     verdict: VerdictLabel,
     findings: Vec<Tally>,
-    note: Option<String>,
+    reason: Option<String>,
 ) -> Answer {
     // What an answer without findings takes, so that it does not grow step by step.
     let mut body = Vec::with_capacity(192 + response.patch.as_ref().map_or(0, |patch| patch.get().len()));
@@ -356,23 +354,13 @@ fn send(
             kind: judged_kind(&request.group, &request.kind).map_or(OTHER_KIND, |judged| judged.kind),
             verdict,
             findings,
-            note,
+            reason,
             subject: None,
             about: Vec::new(),
             denied_by: Vec::new(),
             denial: None,
         },
     }
-}
-
-/// Which object a line of the log is about.
-fn subject(request: &Request<'_>) -> String {
-    let Request { uid, kind, name, operation, .. } = request;
-    // A name that the API server is still to make from generateName is not known here.
-    let name = if name.is_empty() { "*" } else { name };
-    let place = request.namespace().map_or(String::new(), |namespace| format!("{namespace}/"));
-    let subject = format!("{operation} {kind} {place}{name} (request {uid})");
-    shortened(&printable_name(&subject), MAX_DENIAL).into_owned()
 }
 
 /// What becomes of a finding.
@@ -528,8 +516,8 @@ mod tests {
             r#"{"request":{"uid":"u\n","operation":"CREATE","kind":{"kind":"Pod"},"namespace":"n","name":"a\nb\u001b"}}"#,
         );
         let request = envelope.request().unwrap();
-        assert_eq!(subject(request), "CREATE Pod n/a\\nb\\u{1b} (request u\\n)");
         let answer = unreadable(request, "no \u{1b}[2J");
+        assert_eq!(answer.outcome.reason.as_deref(), Some("no \\u{1b}[2J"));
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         let message = body["response"]["status"]["message"].as_str().unwrap();
         assert!(message.contains("no \\u{1b}[2J") && !message.contains('\u{1b}'), "{message:?}");

@@ -223,8 +223,13 @@ fn a_denial_names_rule_field_help_and_policy() {
             "auditAnnotations": {"denied": "objector=strict"}
         })
     );
-    let note = outcome.note.unwrap();
-    assert!(note.starts_with("CREATE PersistentVolumeClaim shop/data (request 705ab4f5"), "{note}");
+    assert_eq!(outcome.reason.unwrap(), "objector: spec: is objected to; give up (policy strict)");
+    let about = outcome.subject.unwrap();
+    assert_eq!(
+        (outcome.operation, &*about.kind, &*about.namespace, &*about.name),
+        ("CREATE", "PersistentVolumeClaim", "shop", "data")
+    );
+    assert!(about.uid.starts_with("705ab4f5"), "{about:?}");
 }
 
 #[test]
@@ -347,7 +352,8 @@ fn a_scale_is_refused_by_a_rule_on_replicas_and_a_dry_run_says_the_same() {
         "{message}"
     );
     assert_eq!((outcome.operation, outcome.kind), ("UPDATE", "Scale"));
-    assert!(outcome.note.unwrap().starts_with("UPDATE Scale shop/web"));
+    let about = outcome.subject.unwrap();
+    assert_eq!((&*about.kind, &*about.namespace, &*about.name), ("Scale", "shop", "web"));
     let mut dry = scale();
     dry["request"]["dryRun"] = json!(true);
     assert_eq!(scaled(validate, &policies, &dry).0, response);

@@ -67,11 +67,10 @@ impl Running {
         tracing::info!(
             volume,
             claim = format_args!("{}/{}", asked.spec.claim.namespace, asked.spec.claim.name),
+            phase = ?status.phase,
             reason = status.reason,
-            "{:?}{}{}",
-            status.phase,
-            if status.message.is_some() { ": " } else { "" },
-            status.message.as_deref().unwrap_or_default()
+            detail = status.message,
+            "the volume has another status"
         );
         self.changed.get_or_insert_with(Instant::now);
         let status = status.with_condition(&asked.status.conditions, &now());

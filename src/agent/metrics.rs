@@ -1,4 +1,4 @@
-use super::shared::Shared;
+use super::base_view::BaseView;
 use crate::daemon::{Register, signed};
 use crate::model::Phase;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -6,6 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The buckets of a step's duration, in seconds: from a rename in memory to a disk that hangs.
@@ -68,13 +69,14 @@ impl Metrics {
     pub(super) fn new() -> Self {
         let mut r = Register::new("volgate_agent");
         Self {
-            steps: r.family("steps", "Steps on the disk by what came of them"),
+            steps: r.family("steps", "Steps on the disk by result"),
             duration: r.family_of("step_duration_seconds", "Time of a step on the disk", || {
                 Histogram::new(STEP_BUCKETS)
             }),
             phases: r.family("volumes", "NodeVolumes of this node by phase"),
-            capacity: r.family("base_capacity_bytes", "What a base's file system holds"),
-            available: r.family("base_available_bytes", "What of it can still be promised to claims"),
+            capacity: r.family("base_capacity_bytes", "Size of a base's file system"),
+            available: r
+                .family("base_available_bytes", "Bytes of the base that can still be allocated to claims"),
             usable: r.family("base_usable", "1: volumes can be made in a base"),
             bad_records: r.family(
                 "base_unreadable_records",
@@ -83,8 +85,8 @@ impl Metrics {
             trash: r.family("trash_entries", "Removed volumes whose data is not gone yet"),
             trash_stuck: r
                 .family("trash_stuck_entries", "Those of them with something in it that cannot be removed"),
-            size: r.family("volume_size_bytes", "What is promised to a volume"),
-            used: r.family("volume_used_bytes", "What a volume takes on the disk, when it was measured last"),
+            size: r.family("volume_size_bytes", "Requested size of a volume"),
+            used: r.family("volume_used_bytes", "Used bytes of a volume, when it was measured last"),
             orphans: r.one("orphans", "Volumes on the disk without a NodeVolume"),
             writes: r.one("api_writes", "Writes to the API server"),
             write_errors: r
@@ -106,12 +108,15 @@ impl Metrics {
         }
     }
 
-    /// All of it as text, in the OpenMetrics format.
-    pub(super) fn render(&self, shared: &Shared) -> String {
-        let used = shared.usage.used();
+    /// All of it as text, in the OpenMetrics format, with what each volume was measured to take.
+    pub(super) fn render<'v>(
+        &self,
+        views: impl IntoIterator<Item = &'v BaseView>,
+        used: &BTreeMap<String, i64>,
+    ) -> String {
         self.size.clear();
         self.used.clear();
-        for view in &shared.views {
+        for view in views {
             let labels = BaseLabels { base: view.path.clone() };
             let room = view.room();
             let usable = matches!(&room, Some(Ok(room)) if room.unwritable.is_none());

@@ -3,12 +3,14 @@
 
 mod backend;
 mod base;
+mod base_view;
 mod confine;
 mod dispatch;
 mod fault;
 mod filesystem;
 mod in_time;
 mod kernel;
+mod measure;
 mod metrics;
 mod node_storage;
 mod opener;

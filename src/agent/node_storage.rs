@@ -1,10 +1,20 @@
 //! What the agent reports of its node: its NodeStorage's status, and when that is worth a write.
 
-use super::shared::BaseView;
+use super::base_view::BaseView;
 use crate::model::{Backend, BaseStatus, NodeStorageStatus};
 
 /// How much of its capacity a base's room must have changed by, as a divisor.
 const NEWS: i64 = 100;
+
+/// The NodeStorage as far as it is known.
+#[derive(Debug, Default)]
+pub(super) struct Storage {
+    pub(super) listed: bool,
+    pub(super) there: bool,
+    pub(super) remove: Vec<String>,
+    pub(super) told: NodeStorageStatus,
+    pub(super) writing: bool,
+}
 
 /// A base as it is told.
 pub(super) fn base_status(view: &BaseView) -> BaseStatus {

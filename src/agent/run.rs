@@ -2,13 +2,12 @@
 
 use super::backend::Devices;
 use super::in_time::in_time;
-use super::node_storage::base_status;
+use super::node_storage::{Storage, base_status};
 use super::orphans::{Known, Orphans};
 use super::shared::Shared;
-use super::storage_report::Storage;
 use super::volumes::{Volumes, Watched, read};
 use super::worker::{Answer, Job};
-use super::{trash, usage, worker};
+use super::{measure, trash, worker};
 use crate::cluster::{NODE_STORAGES, NODE_VOLUMES, chain, events, node_storages, node_volumes};
 use crate::daemon::Check;
 use crate::model::{NODE_LABEL, NodeVolumeStatus, node_label};
@@ -111,7 +110,7 @@ impl Agent {
     /// The metrics, in the OpenMetrics format.
     pub fn metrics(&self) -> impl Fn() -> String + Clone + Send + Sync + 'static {
         let shared = self.shared.clone();
-        move || shared.metrics.render(&shared)
+        move || shared.metrics.render(shared.views.iter().map(AsRef::as_ref), &shared.usage.used())
     }
 
     /// Works until it is dropped.
@@ -120,7 +119,7 @@ impl Agent {
     /// A thread cannot be started.
     pub async fn run(self, client: kube::Client) -> std::io::Result<()> {
         let (sender, news) = unbounded_channel();
-        usage::start(self.shared.clone(), self.options.walk_every)?;
+        measure::start(self.shared.clone(), self.options.walk_every)?;
         let mut workers = Vec::new();
         for view in &self.shared.views {
             let answers = sender.clone();
@@ -238,7 +237,7 @@ impl Running {
         let (asked, version) = match read(object) {
             Ok(read) => read,
             Err(fault) => {
-                tracing::error!(volume = name, %fault, "a NodeVolume cannot be read and is left alone");
+                tracing::error!(volume = name, error = %fault, "a NodeVolume cannot be read and is left alone");
                 return;
             }
         };

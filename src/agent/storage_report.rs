@@ -17,16 +17,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// The NodeStorage as far as it is known.
-#[derive(Debug, Default)]
-pub(super) struct Storage {
-    pub(super) listed: bool,
-    pub(super) there: bool,
-    pub(super) remove: Vec<String>,
-    pub(super) told: NodeStorageStatus,
-    pub(super) writing: bool,
-}
-
 impl Running {
     pub(super) fn storage_event(&mut self, event: Event<Watched>) {
         match event {

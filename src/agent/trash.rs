@@ -6,7 +6,8 @@
 //! it, and everything else is on the disk: an agent that was killed just begins with what is left.
 
 use super::base::{Base, open_beneath};
-use super::shared::{BaseView, Shared, TrashCount};
+use super::base_view::{BaseView, TrashCount};
+use super::shared::Shared;
 use super::{filesystem, kernel, random};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags, RenameFlags};
@@ -51,8 +52,9 @@ fn run(shared: &Shared, view: &BaseView, wake: &Receiver<()>) {
             tracing::warn!(
                 base = view.path,
                 entries = count.stuck,
+                again_every = ?PAUSE,
                 "removed volumes stay in the trash: something in them is immutable, in use or mounted; see \
-                 .volgate/trash beneath the base. It is tried again every {PAUSE:?}"
+                 .volgate/trash beneath the base"
             );
         }
         told = count.stuck;
@@ -83,7 +85,7 @@ impl Emptier {
     fn round(&mut self, base: &Base, now: Instant) -> u32 {
         let Ok(Some(trash)) = base.trash() else { return 0 };
         if let Err(errno) = self.take_note(&trash) {
-            tracing::debug!(base = base.path(), %errno, "failed to list the trash");
+            tracing::debug!(base = base.path(), error = %errno, "failed to list the trash");
         }
         (0..self.entries.len()).map(|_| self.turn(&trash, now)).fold(0, u32::saturating_add)
     }
@@ -127,7 +129,7 @@ impl Emptier {
             Ok(Progress::Gone) => {}
             Ok(Progress::More) => self.entries.push_back(entry),
             Err(errno) => {
-                tracing::debug!(name = ?entry.name, %errno, "stays in the trash");
+                tracing::debug!(name = ?entry.name, error = %errno, "stays in the trash");
                 entry.levels.clear();
                 entry.rests_until = Some(now + PAUSE);
                 self.entries.push_back(entry);

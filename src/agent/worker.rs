@@ -2,8 +2,9 @@
 
 use super::backend::{self, Sought};
 use super::base::Base;
+use super::base_view::BaseView;
 use super::plan::{Around, Asked, Other, Room, Seen, Step, after_fault, plan};
-use super::shared::{BaseView, Shared};
+use super::shared::Shared;
 use super::{Directory, Fault, Found, point};
 use crate::model::{Backend, NodeVolumeStatus};
 use std::sync::Arc;
@@ -71,7 +72,7 @@ impl Worker {
                 }
                 Job::RemoveOrphan(volume) => {
                     if let Err(fault) = self.remove_orphan(&volume) {
-                        tracing::error!(volume, base = self.view.path, %fault, "failed to remove an orphan; it stays");
+                        tracing::error!(volume, base = self.view.path, error = %fault, "failed to remove an orphan; it stays");
                     }
                     self.look_at_base();
                     answer(Answer::Looked);
@@ -98,7 +99,7 @@ impl Worker {
             tracing::error!(
                 volume,
                 base = base.path(),
-                %fault,
+                error = %fault,
                 "a record cannot be read; its volume is left alone. Repair or remove the file in .volgate/volumes"
             );
         }
@@ -157,7 +158,12 @@ impl Worker {
         match self.carry_out(asked, &steps) {
             Ok(()) => reported(&steps),
             Err(fault) => {
-                tracing::warn!(volume = asked.volume, reason = fault.reason, "{fault}");
+                tracing::warn!(
+                    volume = asked.volume,
+                    reason = fault.reason,
+                    error = %fault,
+                    "failed to take a step for a volume"
+                );
                 let seen = self.seen(asked).unwrap_or_else(|_| seen.clone());
                 self.retreat(asked, &seen, &fault)
             }
@@ -170,7 +176,7 @@ impl Worker {
             Ok(()) => reported(&steps),
             // Not even that: it stays as it is, and is tried again.
             Err(second) => {
-                tracing::error!(volume = asked.volume, fault = %second, "failed to clear up after a fault");
+                tracing::error!(volume = asked.volume, error = %second, "failed to clear up after a fault");
                 let fault = Fault { passing: true, ..fault.clone() };
                 reported(&after_fault(asked, &nothing(), &fault))
             }

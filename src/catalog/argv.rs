@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::budget::{Budget, Excess};
-use super::container::{ContainerView, Origin};
+use super::container::{ContainerView, Origin, known_beginning};
 use super::script::read_scripts;
 use super::shell::script_after;
 use super::split::{Words, split};
@@ -104,6 +104,14 @@ impl<'c, 'a> Argv<'c, 'a> {
             Some(word) if !word.known => Env::Unknown,
             Some(word) => word.text.get(name.len() + 1..).map_or(Env::Unknown, Env::Value),
             None => self.variables.get(name),
+        }
+    }
+
+    /// What a variable whose value is not known begins with, as far as that is known.
+    pub(super) fn env_beginning(&self, name: &str) -> &str {
+        match self.assignment(name) {
+            Some(word) => known_beginning(word.text.get(name.len() + 1..).unwrap_or_default()),
+            None => self.variables.beginning(name),
         }
     }
 

@@ -55,11 +55,11 @@ fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
     if let Some(flag) = &condition.flag {
         for (value, _) in flag_values(argv, flag) {
             // A flag with nothing behind it has the empty value: `--save` at the end of Redis' arguments.
-            values.take(match value {
-                FlagValue::Known(value) => Some(value),
-                FlagValue::None => Some(""),
-                FlagValue::Unknown => None,
-            });
+            match value {
+                FlagValue::Known(value) => values.take(Some(value)),
+                FlagValue::None => values.take(Some("")),
+                FlagValue::Unknown(start) => values.take_start(fits_by_start(condition, start)),
+            }
         }
     } else if let Some(word) = &condition.word {
         if has_word(argv, word) {
@@ -70,7 +70,10 @@ fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
             Env::Unset => {}
             // That it is set is all that is asked.
             Env::Unknown | Env::Sealed(_) if asks_nothing(condition) => values.take(None),
-            Env::Unknown | Env::Perhaps => return Truth::Perhaps(Unsure::Variable(name)),
+            Env::Unknown | Env::Perhaps => match fits_by_start(condition, argv.env_beginning(name)) {
+                Some(fits) => values.take_start(Some(fits)),
+                None => return Truth::Perhaps(Unsure::Variable(name)),
+            },
             Env::Sealed(text) => values.take(condition.is.iter().map(String::as_str).find(|known| {
                 // The value that it is equal to stands in the catalog.
                 text.is(|text| value_is(text, known))
@@ -125,6 +128,12 @@ impl Given<'_> {
         self.given = true;
         self.fits &= asks_nothing(self.condition) || value.is_some_and(|value| fits(self.condition, value));
     }
+
+    /// One more value, and whether it fits by what it begins with; none where that does not tell.
+    fn take_start(&mut self, fits: Option<bool>) {
+        self.given = true;
+        self.fits &= asks_nothing(self.condition) || fits == Some(true);
+    }
 }
 
 /// Whether any value will do.
@@ -137,6 +146,21 @@ fn fits(condition: &Condition, value: &str) -> bool {
     let items = || value.split(|c: char| c == ',' || c.is_whitespace() || "[]\"'".contains(c));
     let listed = condition.is.is_empty() || condition.is.iter().any(|known| value_is(value, known));
     listed && !condition.without.iter().any(|unwanted| items().any(|item| value_is(item, unwanted)))
+}
+
+/// Whether a value that begins so is one that the condition asks for; none where the rest of it decides.
+fn fits_by_start(condition: &Condition, start: &str) -> Option<bool> {
+    let begins =
+        |text: &str, with: &str| text.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with));
+    let surely = |pattern: &String| pattern.strip_suffix('*').is_some_and(|head| begins(start, head));
+    let never = |pattern: &String| match pattern.strip_suffix('*') {
+        Some(head) => !begins(start, head) && !begins(head, start),
+        None => !begins(pattern, start),
+    };
+    if condition.without.iter().any(surely) || (!condition.is.is_empty() && condition.is.iter().all(never)) {
+        return Some(false);
+    }
+    (condition.without.is_empty() && condition.is.iter().any(surely)).then_some(true)
 }
 
 /// Whether something else puts a value there before the server reads it: `${DATA_DIR}`, `{{ .Values.dir }}`.

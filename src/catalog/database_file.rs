@@ -39,6 +39,11 @@ pub enum FilePlace {
     Beneath(String),
 }
 
+/// Whether a path is named as the file of a database is.
+pub fn is_database_file(path: &str) -> bool {
+    ENDS.iter().any(|end| path.ends_with(end))
+}
+
 /// The database files that the variables and arguments of a container name. Of what stands in a Secret nothing shows, and a
 /// shell's script is not read.
 pub fn database_files(container: &ContainerView<'_>) -> Vec<DatabaseFile> {
@@ -125,7 +130,7 @@ fn places(text: &str, base: Option<&str>) -> Vec<FilePlace> {
     let (scheme, rest) = split(text);
     let rest = rest.split(['?', ';', '#']).next().unwrap_or_default();
     let in_memory = text.contains("mode=memory") || rest.contains(":memory:");
-    let is_file = ENDS.iter().any(|end| rest.ends_with(end));
+    let is_file = is_database_file(rest);
     let beyond = rest.trim_start_matches('/');
     if in_memory || beyond.is_empty() || beyond.ends_with('/') {
         return Vec::new();

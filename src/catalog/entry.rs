@@ -76,7 +76,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^/")))]
     pub image_volumes: Vec<String>,
-    /// In whose Dockerfiles the VOLUMEs were looked up, and of which tags: `docker-library/postgres, 14 to 18`.
+    /// The Dockerfiles in which the VOLUMEs were looked up, with their tags: `docker-library/postgres, 14 to 18`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub checked: Option<String>,
@@ -99,8 +99,8 @@ pub struct Entry {
     /// and no script is another program of the image, which keeps no data of the product as far as is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<String>,
-    /// By what the product shows in an image that nothing here names, such as one of somebody's own. What is lost there is a
-    /// warning at most.
+    /// Signs of the product in an image that no entry names, such as one of your own. What is lost there is a warning
+    /// at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tell_tales: Option<TellTales>,
     /// Who publishes images of this layout besides the official one (`redis` and `library/redis`), as the segment before
@@ -113,8 +113,8 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub keeps_nothing: Option<String>,
-    /// Its image stands only in pods that keep nothing, so that `keepsNothing` is said of all their containers: a sidecar of CSI
-    /// drivers.
+    /// Its image is only used in pods that keep nothing, so that `keepsNothing` is said of all their containers: a
+    /// sidecar of CSI drivers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub whole_pod: bool,
     /// What makes it a copy of what another server keeps, such as a read replica: losing that is a warning at
@@ -147,7 +147,7 @@ pub struct Entry {
     pub variants: Vec<Variant>,
 }
 
-/// By what a product shows in an image that nothing here names.
+/// Signs of a product in an image that no entry names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TellTales {
@@ -231,7 +231,7 @@ pub struct Variant {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DataDir {
-    /// Where it is by default. Absent: the directory exists only when something below names it.
+    /// Where it is by default. Without it, the directory exists only when something below names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub path: Option<String>,
@@ -264,13 +264,31 @@ pub struct DataDir {
     /// How a value above is read.
     #[serde(default, skip_serializing_if = "is_default")]
     pub value: ValueForm,
-    /// A configuration file decides the path, so the default is a guess.
+    /// Set if a configuration file decides the path, so that the default is a guess.
     #[serde(default, skip_serializing_if = "is_default")]
     pub configured: bool,
-    /// Nothing is said of it without a volume: where none is mounted, nobody meant to keep what lies there, as with the
-    /// settings of a user interface.
+    /// No finding without a volume: where none is mounted, nobody meant to keep these data, such as the settings of a
+    /// user interface.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mounted_only: bool,
+    /// When given, it holds data only when this holds: the file of SQLite where no other database is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<DirWhen>,
+}
+
+/// When a directory holds data.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DirWhen {
+    /// Conditions that must all hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub all: Vec<Condition>,
+    /// Conditions of which none may hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unless: Vec<Condition>,
+    /// Why it holds none otherwise, for the message: "its tasks are in the database that it is given".
+    #[schemars(length(min = 1))]
+    pub otherwise: String,
 }
 
 /// A configuration file of a product: where it lies, and how it is written.
@@ -351,10 +369,10 @@ pub enum ValueForm {
 pub struct StatefulWhen {
     /// One of these is enough.
     pub any: Vec<Condition>,
-    /// What it is when none holds, for the message: "core NATS keeps messages in memory only".
+    /// The text for the message when no condition holds: "core NATS keeps messages in memory only".
     pub otherwise: String,
-    /// What it is when it is started without any arguments, where whoever runs it so loses what is put into it: "a development
-    /// server keeps everything in memory". That is worth a warning.
+    /// The text when it is started without any arguments and so loses what is put into it: "a development server keeps
+    /// everything in memory". That is worth a warning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub bare: Option<String>,
@@ -364,12 +382,16 @@ pub struct StatefulWhen {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CacheWhen {
-    /// Why it holds no data then, for the message.
+    /// The reason for the message, when it holds no data then.
     #[schemars(length(min = 1))]
     pub why: String,
     /// Whether what is put into it is lost and not kept elsewhere, as of a development server in memory: worth a warning.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lossy: bool,
+    /// Whether a few files stay all the same, as uploaded pictures do beside a database elsewhere: losing them is a warning at
+    /// most. `why` says which.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub partly: bool,
     /// Conditions that must all hold.
     #[schemars(length(min = 1))]
     pub all: Vec<Condition>,

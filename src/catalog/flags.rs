@@ -1,13 +1,14 @@
 //! The values that a container's words give to flags.
 
 use super::argv::{Argv, is_flag};
-use super::container::Origin;
+use super::container::{Origin, known_beginning};
 
 /// The value of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FlagValue<'w> {
     Known(&'w str),
-    Unknown,
+    /// What it begins with is all that is known of it.
+    Unknown(&'w str),
     None,
 }
 
@@ -35,7 +36,7 @@ pub(super) fn flag_values<'w>(
             (text, Some(key)) => Some(text?.strip_prefix(key)?.strip_prefix('=')?),
         };
         let value = match text {
-            _ if !holder.known => FlagValue::Unknown,
+            _ if !holder.known => FlagValue::Unknown(known_beginning(text.unwrap_or_default())),
             // Quotes that no shell takes away: people who quote too much mean nothing by them.
             Some("''" | "\"\"") => FlagValue::Known(""),
             Some(text) => FlagValue::Known(text),

@@ -44,10 +44,18 @@ impl<'a> ImageRef<'a> {
     }
 
     /// Who publishes it, as the segment before the name says: `bitnami` of `docker.io/bitnami/redis`; none for `redis`
-    /// and for `library/redis`, which are the official image.
+    /// and for `library/redis`, which are the official image. Docker's hardened images have another layout, and their registry
+    /// alone tells them apart.
     pub fn publisher(&self) -> Option<&'a str> {
-        let (before, _) = self.path.rsplit_once('/')?;
+        let Some((before, _)) = self.path.rsplit_once('/') else {
+            return Some(self.registry).filter(|registry| *registry == HARDENED);
+        };
         Some(before.rsplit('/').next().unwrap_or(before)).filter(|publisher| *publisher != "library")
+    }
+
+    /// The image without the end of its name, where that says how it was rebuilt and not what is in it.
+    pub(super) fn rebuilt_from(self) -> Option<Self> {
+        REBUILT.iter().find_map(|end| Some(Self { path: self.path.strip_suffix(end)?, ..self }))
     }
 
     /// The major version that the tag tells: `16` of `16.4-alpine`, `17` of `latest-pg17`; `None` of `latest`, of no
@@ -64,6 +72,13 @@ impl<'a> ImageRef<'a> {
         postgres.or_else(|| leading_number(tag.strip_prefix('v').unwrap_or(tag)))
     }
 }
+
+/// The registry of Docker's hardened images.
+const HARDENED: &str = "dhi.io";
+
+/// Ends of names that say how an image was rebuilt: Chainguard's `postgres-fips` and `postgres-iamguarded-fips`, which once were
+/// `postgres-bitnami`.
+pub(super) const REBUILT: [&str; 3] = ["-bitnami", "-fips", "-iamguarded"];
 
 fn leading_number(text: &str) -> Option<u32> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -226,6 +241,23 @@ mod tests {
         for text in ["", "  ", ":7", "@sha256:00", "quay.io/"] {
             assert_eq!(ImageRef::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn names_of_rebuilt_images_lead_to_what_they_were_built_from() {
+        let from = |text| ImageRef::parse(text).unwrap().rebuilt_from().map(|image| image.path);
+        assert_eq!(from("cgr.dev/corp/postgres-fips:17"), Some("corp/postgres"));
+        assert_eq!(from("cgr.dev/corp/redis-iamguarded-fips"), Some("corp/redis-iamguarded"));
+        assert_eq!(from("corp/postgres"), None);
+        assert_eq!(from("corp/fips"), None);
+    }
+
+    #[test]
+    fn the_publisher_stands_before_the_name() {
+        let publisher = |text| ImageRef::parse(text).unwrap().publisher();
+        assert_eq!(publisher("registry.corp/mirror/bitnami/redis"), Some("bitnami"));
+        assert_eq!(publisher("public.ecr.aws/docker/library/redis"), None);
+        assert_eq!(publisher("dhi.io/redis:8"), Some("dhi.io"));
     }
 
     #[test]

@@ -35,15 +35,17 @@ use budget::Budget;
 pub use budget::Excess;
 pub use configuration::{Allowance, Brought, Configuration, Mounted, Source};
 pub use container::{ContainerView, Origin};
-pub use database_file::{DATABASE_HINTS, DatabaseFile, FilePlace, database_files};
+pub use database_file::{DATABASE_HINTS, DatabaseFile, FilePlace, database_files, is_database_file};
 pub use entry::{
-    CacheWhen, CatalogFile, ClaimAdvice, Condition, ConfigFile, DataDir, Entry, KindsFile, Positional,
-    StatefulWhen, Syntax, TellTales, ValueForm, Variant,
+    CacheWhen, CatalogFile, ClaimAdvice, Condition, ConfigFile, DataDir, DirWhen, Entry, KindsFile,
+    Positional, StatefulWhen, Syntax, TellTales, ValueForm, Variant,
 };
 pub use image::ImageRef;
-use image::{ANY_NAME, Pattern, ending, stem};
+use image::{ANY_NAME, Pattern, REBUILT, ending, stem};
 pub use start::Start;
-pub use statefulness::{CacheDoubt, DataPlace, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure};
+pub use statefulness::{
+    CacheDoubt, DataPlace, Keeps, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure,
+};
 pub use tell_tale::TellTale;
 pub use words::{ProductWord, ProductWords};
 
@@ -77,12 +79,19 @@ pub struct Listed<'c, 'i> {
     entry: &'c Entry,
     found: &'c Candidate,
     image: ImageRef<'i>,
+    /// Whether its name has an end that says how it was rebuilt.
+    rebuilt: bool,
 }
 
 impl<'c> Listed<'c, '_> {
     /// Whether the built-in catalog knows the image by the end of its name alone, as `*-operator` does.
     pub fn is_known_by_ending(&self) -> bool {
         self.found.pattern.is_ending() && !self.found.extension
+    }
+
+    /// Whether the image is called like one that somebody rebuilt, so that where it keeps its data is not known.
+    pub fn is_rebuilt(&self) -> bool {
+        self.rebuilt
     }
 
     /// Whether the image stands only in pods that keep nothing.
@@ -93,7 +102,8 @@ impl<'c> Listed<'c, '_> {
     /// Whether a container of the image keeps data, and where. What that may cost follows from the container's size;
     /// beyond it the answer is [`Statefulness::Unplaced`].
     pub fn classify(&self, container: &ContainerView<'_>) -> Statefulness<'c> {
-        let foreign = self.found.pattern.is_name_alone() && is_foreign(self.entry, &self.image);
+        let foreign =
+            self.rebuilt || (self.found.pattern.is_name_alone() && is_foreign(self.entry, &self.image));
         let listing = resolve::Listing { entry: self.entry, variants: &self.found.variants, foreign };
         resolve::resolve(&listing, &self.image, container, &mut Budget::of(container))
     }
@@ -162,7 +172,8 @@ impl Catalog {
         let patterns = self.names.values().chain(self.stems.values()).flatten();
         let images = patterns.filter(keeps).map(|candidate| candidate.pattern.word());
         let shown = self.entries.iter().filter_map(|entry| entry.tell_tales.as_ref());
-        images.chain(shown.flat_map(TellTales::words).map(Some)).collect()
+        let rebuilt = REBUILT.iter().map(|end| ProductWord::Ending((*end).to_owned()));
+        images.chain(shown.flat_map(TellTales::words).chain(rebuilt).map(Some)).collect()
     }
 
     /// Whether a container keeps data, and where. What that may cost follows from the container's size; beyond it the
@@ -187,9 +198,16 @@ impl Catalog {
 
     /// The image, if the catalog has an entry for it.
     pub fn listed<'i>(&self, image: &'i str) -> Option<Listed<'_, 'i>> {
-        let image = ImageRef::parse(image)?;
-        let found = self.find(&image)?;
-        Some(Listed { entry: self.entries.get(found.entry)?, found, image })
+        let mut image = ImageRef::parse(image)?;
+        let mut rebuilt = false;
+        let found = loop {
+            if let Some(found) = self.find(&image) {
+                break found;
+            }
+            image = image.rebuilt_from()?;
+            rebuilt = true;
+        };
+        Some(Listed { entry: self.entries.get(found.entry)?, found, image, rebuilt })
     }
 
     /// The arguments that make a product a mere cache by turning off what it writes, where there are such: `--save ""`.

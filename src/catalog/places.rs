@@ -47,8 +47,8 @@ impl<'a> Places<'_, '_, 'a> {
                     FlagValue::Known(_) if is_name(suffix) && self.is_elsewhere(dir) => {}
                     FlagValue::Known(value) => self.add(value, dir.value, suffix, moved_by, before)?,
                     // Whatever the name is, the directory lies beside the default.
-                    FlagValue::Unknown if is_name(suffix) => {}
-                    FlagValue::Unknown => unknown = Some(moved_by),
+                    FlagValue::Unknown(_) if is_name(suffix) => {}
+                    FlagValue::Unknown(_) => unknown = Some(moved_by),
                     FlagValue::None => {}
                 }
             }
@@ -127,7 +127,14 @@ impl<'a> Places<'_, '_, 'a> {
         };
         self.budget.places(1)?;
         let mounted_only = dir.mounted_only;
-        self.all.push(DataPlace { path, moved_by: unknown, doubt, image_volume: None, mounted_only });
+        self.all.push(DataPlace {
+            path,
+            moved_by: unknown,
+            doubt,
+            image_volume: None,
+            mounted_only,
+            cache: None,
+        });
         Ok(())
     }
 
@@ -242,6 +249,7 @@ impl<'a> Places<'_, '_, 'a> {
             doubt: None,
             image_volume: None,
             mounted_only: false,
+            cache: None,
         });
         Ok(())
     }
@@ -271,6 +279,7 @@ impl<'a> Places<'_, '_, 'a> {
                     doubt,
                     image_volume: None,
                     mounted_only: false,
+                    cache: None,
                 });
             }
         }

@@ -10,7 +10,7 @@ use super::links::follow;
 use super::places::Places;
 use super::settings::Settings;
 use super::start::{Programs, Runs, Start, runs};
-use super::statefulness::{CacheDoubt, PlaceDoubt, Statefulness, Unplaced, Unsure};
+use super::statefulness::{CacheDoubt, Keeps, PlaceDoubt, Statefulness, Unplaced, Unsure};
 use crate::model::below;
 
 /// An entry with what its variants change for one container.
@@ -80,21 +80,27 @@ fn resolve_within<'a>(
                 let (why, lossy) = (bare.unwrap_or(&when.otherwise), bare.is_some());
                 return Ok(Statefulness::Cache { product, why, always: false, lossy });
             }
-            Truth::Perhaps(by) => doubt = Some(CacheDoubt { by, why: &when.otherwise }),
+            Truth::Perhaps(by) => {
+                doubt = Some(CacheDoubt { by, why: &when.otherwise, keeps: Keeps::Nothing })
+            }
             Truth::Yes => {}
         }
     }
+    let mut copy = None;
     for cache in chosen.cache_when {
+        let CacheWhen { why, partly, .. } = cache;
+        let keeps = if *partly { Keeps::Little } else { Keeps::Nothing };
         match all_hold(&cache.all, &said) {
             Truth::No => {}
-            Truth::Perhaps(by) => doubt = doubt.or(Some(CacheDoubt { by, why: &cache.why })),
+            Truth::Perhaps(by) => doubt = doubt.or(Some(CacheDoubt { by, why, keeps })),
+            Truth::Yes if *partly => copy = copy.or(Some(why)),
             Truth::Yes => {
-                let (why, lossy) = (&cache.why, cache.lossy);
-                return Ok(Statefulness::Cache { product, why, always: false, lossy });
+                return Ok(Statefulness::Cache { product, why, always: false, lossy: cache.lossy });
             }
         }
     }
-    let copy = entry.copy_when.iter().find(|copy| all_hold(&copy.all, &said) == Truth::Yes);
+    let is_copy = |copy: &&CacheWhen| all_hold(&copy.all, &said) == Truth::Yes;
+    let copy = copy.or_else(|| entry.copy_when.iter().find(is_copy).map(|copy| &copy.why));
     let configured = !settings.are_known() && any_holds(&entry.uncertain_when, &said) != Truth::No;
     let mut found = Places {
         argv: &argv,
@@ -106,12 +112,32 @@ fn resolve_within<'a>(
         all: Vec::with_capacity(chosen.data.len()),
         nowhere: None,
     };
+    let mut empty = None;
     for dir in chosen.data {
+        let mut perhaps = None;
+        if let Some(when) = &dir.when {
+            let why = &when.otherwise;
+            match (all_hold(&when.all, &said), any_holds(&when.unless, &said)) {
+                (Truth::No, _) | (_, Truth::Yes) => {
+                    empty = Some(why);
+                    continue;
+                }
+                (Truth::Perhaps(by), _) | (_, Truth::Perhaps(by)) => {
+                    perhaps = Some(CacheDoubt { by, why, keeps: Keeps::NothingThere });
+                }
+                (Truth::Yes, Truth::No) => {}
+            }
+        }
+        let before = found.all.len();
         found.add_dir(dir)?;
+        found.all.iter_mut().skip(before).for_each(|place| place.cache = perhaps);
     }
     let Places { all: mut data, nowhere, .. } = found;
     if let Some(name) = nowhere.filter(|_| data.is_empty()) {
         return Ok(unplaced(entry, Unplaced::Value(name)));
+    }
+    if let Some(why) = empty.filter(|_| data.is_empty()) {
+        return Ok(Statefulness::Cache { product, why, always: false, lossy: false });
     }
     follow(&mut data, &entry.links, &argv);
     for place in &mut data {
@@ -130,7 +156,7 @@ fn resolve_within<'a>(
         enough: &entry.enough,
         scratch: &entry.scratch,
         dispensable: entry.dispensable.as_deref(),
-        copy: copy.map(|copy| copy.why.as_str()),
+        copy: copy.map(String::as_str),
         cache: doubt,
         start,
     })

@@ -175,7 +175,7 @@ fn named<'w>(file: &'w ConfigFile, argv: &'w Argv<'_, '_>) -> Vec<Option<Cow<'w,
         for (value, _) in flag_values(argv, flag) {
             match value {
                 FlagValue::Known(value) => named.push(Some(Cow::Borrowed(value))),
-                FlagValue::Unknown => named.push(None),
+                FlagValue::Unknown(_) => named.push(None),
                 FlagValue::None => {}
             }
         }

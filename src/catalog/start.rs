@@ -172,6 +172,10 @@ fn does<'w>(
         if programs.is_client(name) {
             return Some(Does::Client(name));
         }
+        // It asks a server for figures, whosever image it lies in.
+        if name.ends_with("exporter") {
+            return Some(Does::Tool(name));
+        }
         if by_entry_point {
             let script = SCRIPTS.iter().any(|end| name.ends_with(end));
             return Some(Does::Start(if script { Start::Script } else { Start::Server }));

@@ -43,7 +43,7 @@ pub enum Statefulness<'a> {
         scratch: &'a [String],
         /// Why many run it without keeping the data; none where losing them is an accident.
         dispensable: Option<&'a str>,
-        /// Why losing it does no harm where another server keeps the same: "a read replica …".
+        /// Why losing it does little harm: another server keeps the same, or what matters lies elsewhere.
         copy: Option<&'a str>,
         /// Set where a variable whose value is not known decides whether it keeps any data at all.
         cache: Option<CacheDoubt<'a>>,
@@ -70,13 +70,36 @@ pub enum Unplaced<'a> {
     Value(Named<'a>),
 }
 
-/// A variable or a file that is not known and may make the product keep nothing.
+/// A variable or a file that is not known and may make the product keep nothing, or little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheDoubt<'a> {
     /// What is not known.
     pub by: Unsure<'a>,
-    /// Why the product would keep nothing.
+    /// Why the product would keep no more than that.
     pub why: &'a str,
+    /// What it would keep.
+    pub keeps: Keeps,
+}
+
+/// What a product keeps where little is left to keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// Nothing at all.
+    Nothing,
+    /// Nothing in this directory.
+    NothingThere,
+    /// A few files.
+    Little,
+}
+
+impl fmt::Display for Keeps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "nothing",
+            Self::NothingThere => "nothing there",
+            Self::Little => "little",
+        })
+    }
 }
 
 /// What leaves a condition open.
@@ -102,6 +125,8 @@ pub struct DataPlace<'a> {
     pub image_volume: Option<&'a str>,
     /// Whether nothing is to be said where no volume is mounted at it.
     pub mounted_only: bool,
+    /// Set where a variable or a file that is not known decides whether it holds data.
+    pub cache: Option<CacheDoubt<'a>>,
 }
 
 /// What may have moved a data directory from where it is guessed to be.

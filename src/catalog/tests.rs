@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::*;
 
-/// A container and what the catalog should say of it: `data` (a `?` behind a path marks a guess), `cache`, `client`,
-/// or nothing when it is not listed.
+/// A container and what the catalog should say of it: `data` (a `?` behind a path marks a guess), `little` where a
+/// warning is enough, `cache`, `client`, or nothing when it is not listed.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Fixture {
@@ -25,6 +25,9 @@ struct Fixture {
     data: Option<Vec<String>>,
     #[serde(default)]
     cache: bool,
+    /// Whether losing the data does little harm.
+    #[serde(default)]
+    little: bool,
     client: Option<String>,
     /// The variable that may make it a cache.
     cache_doubt: Option<String>,
@@ -118,6 +121,7 @@ fn a_directory_can_tell_the_product() {
 
 #[test]
 fn every_fixture_is_classified_as_written() {
+    let mut wrong = Vec::new();
     for fixture in fixtures() {
         let command: Vec<&str> = fixture.command.iter().map(String::as_str).collect();
         let args: Vec<&str> = fixture.args.iter().map(String::as_str).collect();
@@ -132,7 +136,7 @@ fn every_fixture_is_classified_as_written() {
             working_dir: fixture.working_dir.as_deref(),
             configuration: None,
         };
-        let mut doubts = (None, None);
+        let (mut doubts, mut little) = ((None, None), false);
         let (product, data, cache, client) = match Catalog::embedded().classify(&container) {
             Statefulness::NotListed => (None, None, false, None),
             Statefulness::Unplaced { product, why, .. } => {
@@ -145,7 +149,8 @@ fn every_fixture_is_classified_as_written() {
                 (Some(product), None, true, None)
             }
             Statefulness::Client { product, program } => (Some(product), None, false, Some(program)),
-            Statefulness::Stateful { product, data, cache, .. } => {
+            Statefulness::Stateful { product, data, cache, copy, .. } => {
+                little = copy.is_some();
                 doubts.0 = cache.map(|doubt| match doubt.by {
                     Unsure::Variable(name) | Unsure::File(name) => name,
                 });
@@ -160,13 +165,24 @@ fn every_fixture_is_classified_as_written() {
                 (Some(product), Some(paths), false, None)
             }
         };
-        assert_eq!(
-            (product, data, cache, client),
-            (fixture.product.as_deref(), fixture.data.clone(), fixture.cache, fixture.client.clone()),
-            "{fixture:?}"
+        let found = (product, data, cache, little, client, doubts.0, doubts.1);
+        let expected = (
+            fixture.product.as_deref(),
+            fixture.data.clone(),
+            fixture.cache,
+            fixture.little,
+            fixture.client.clone(),
+            fixture.cache_doubt.as_deref(),
+            fixture.unplaced.as_deref(),
         );
-        assert_eq!(doubts, (fixture.cache_doubt.as_deref(), fixture.unplaced.as_deref()), "{fixture:?}");
+        if found != expected {
+            wrong.push(format!(
+                "{} {command:?} {args:?} {env:?}: {found:?} and not {expected:?}",
+                fixture.image
+            ));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -242,6 +258,20 @@ fn no_image_stands_in_two_entries() {
     }
 }
 
+/// Bitnami moved its images of old, and sells them under a third name.
+#[test]
+fn an_image_of_bitnami_is_known_wherever_it_lies() {
+    let entries = Catalog::embedded().entries();
+    let variants = entries.iter().flat_map(|entry| &entry.variants).flat_map(|variant| &variant.images);
+    let images: BTreeSet<&str> =
+        entries.iter().flat_map(|entry| &entry.images).chain(variants).map(String::as_str).collect();
+    let names = |publisher: &'static str| {
+        images.iter().filter_map(move |image| image.strip_prefix(publisher)).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(names("bitnami/"), names("bitnamilegacy/"));
+    assert_eq!(names("bitnami/"), names("bitnamisecure/"));
+}
+
 #[test]
 fn conditions_name_one_subject_and_reasons_are_given() {
     for entry in Catalog::embedded().entries() {
@@ -249,7 +279,11 @@ fn conditions_name_one_subject_and_reasons_are_given() {
             entry.cache_when.iter().chain(entry.variants.iter().flat_map(|v| v.cache_when.iter().flatten()));
         let when =
             entry.stateful_when.iter().chain(entry.variants.iter().filter_map(|v| v.stateful_when.as_ref()));
+        let dirs = entry.data.iter().chain(entry.variants.iter().flat_map(|v| v.data.iter().flatten()));
         let conditions = (entry.uncertain_when.iter())
+            .chain(
+                dirs.filter_map(|dir| dir.when.as_ref()).flat_map(|when| when.all.iter().chain(&when.unless)),
+            )
             .chain(entry.variants.iter().flat_map(|variant| &variant.when))
             .chain(caches.flat_map(|cache| &cache.all))
             .chain(when.clone().flat_map(|when| &when.any));
@@ -351,7 +385,7 @@ fn extensions_win_and_take_images_out() {
 /// What finding out about a container takes of its budget: bytes, steps and places.
 fn cost(container: &ContainerView<'_>) -> (Statefulness<'static>, (usize, usize, usize)) {
     let mut budget = Budget::of(container);
-    let Listed { entry, found, image } = Catalog::embedded().listed(container.image).unwrap();
+    let Listed { entry, found, image, .. } = Catalog::embedded().listed(container.image).unwrap();
     let listing = resolve::Listing { entry, variants: &found.variants, foreign: false };
     let state = match resolve::resolve(&listing, &image, container, &mut budget) {
         Statefulness::Stateful { product, data, .. } => {
@@ -361,6 +395,7 @@ fn cost(container: &ContainerView<'_>) -> (Statefulness<'static>, (usize, usize,
                 doubt: None,
                 image_volume: None,
                 mounted_only: false,
+                cache: None,
             });
             let (product, data) = (known(product), data.collect());
             Statefulness::Stateful {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::budget::{Budget, Excess};
 use super::configuration::Configuration;
-use super::container::{ContainerView, Origin};
+use super::container::{ContainerView, Origin, known_beginning};
 use crate::facts::{ConfigFacts, ConfigValue, Sealed};
 
 /// What is known of an environment variable.
@@ -45,8 +45,8 @@ pub(super) struct Variables<'a> {
     configuration: Option<&'a Configuration<'a>>,
     /// Where each name is set last among those read so far, in a list too long to be searched each time.
     last: HashMap<&'a str, usize>,
-    /// The values that have references, filled in, by their index; none where that needs what is not known.
-    filled: Vec<(usize, Option<String>)>,
+    /// The values that have references, filled in, by their index; false where that needs what is not known.
+    filled: Vec<(usize, String, bool)>,
 }
 
 /// Up to this length a list is searched, which takes less time than making a map of it.
@@ -79,7 +79,7 @@ impl<'a> Variables<'a> {
         for (index, (name, value)) in env.iter().enumerate() {
             if let Some(value) = value.filter(|value| value.contains('$')) {
                 let (text, known) = variables.fill_in_before(value, index, budget)?;
-                variables.filled.push((index, known.then(|| text.into_owned())));
+                variables.filled.push((index, text.into_owned(), known));
             }
             if let Some(last) = variables.last.get_mut(name) {
                 *last = index;
@@ -147,12 +147,26 @@ impl<'a> Variables<'a> {
             Some(None) => return self.by_env_from(name),
             None => {}
         }
-        let filled = self.filled.binary_search_by_key(&index, |(index, _)| *index);
-        let value = match filled.ok().and_then(|at| self.filled.get(at)) {
-            Some((_, filled)) => filled.as_deref(),
+        let value = match self.filled(index) {
+            Some((text, known)) => Some(text).filter(|_| known),
             None => self.env.get(index).and_then(|(_, value)| *value),
         };
         value.map_or(Env::Unknown, Env::Value)
+    }
+
+    /// The value at an index that has references, and whether all of it is known.
+    fn filled(&self, index: usize) -> Option<(&str, bool)> {
+        let at = self.filled.binary_search_by_key(&index, |(index, ..)| *index).ok()?;
+        self.filled.get(at).map(|(_, text, known)| (text.as_str(), *known))
+    }
+
+    /// What the value of a variable begins with, where only the rest is not known: `postgres://` of
+    /// `postgres://$(USER)@db`.
+    pub(super) fn beginning(&self, name: &str) -> &str {
+        match self.find(name, self.env.len()) {
+            Set::At(index) => self.filled(index).map_or("", |(text, _)| known_beginning(text)),
+            Set::Nowhere | Set::Later => "",
+        }
     }
 
     /// A variable that only `envFrom` can bring. Of very many entries one is taken to fit, so that no reference reads all.

@@ -1,16 +1,16 @@
 //! `format`: a text with the values that are put into it.
 
+use super::budget::{Answer, Budget, Fault, mismatch};
 use super::limits;
-use super::run::{Answer, Fault, Run, mismatch};
 use super::time;
 use super::value::Val;
 
 /// `template.format(values)`.
-pub(crate) fn format<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn format<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let [Val::Text(template), values] = args else {
         return Err(mismatch("`format`", &args.iter().collect::<Vec<_>>()));
     };
-    run.charge(limits::text(template.len()))?;
+    budget.charge(limits::text(template.len()))?;
     let mut made = String::new();
     let mut values = values.items();
     let mut parts = template.split('%');
@@ -45,15 +45,15 @@ pub(crate) fn format<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
             return Err(Fault::new("format: there are more directives than values"));
         };
         let before = made.len();
-        put(run, &mut made, directive, precision.unwrap_or(6), &value)?;
-        run.charge(limits::text(made.len() - before))?;
+        put(budget, &mut made, directive, precision.unwrap_or(6), &value)?;
+        budget.charge(limits::text(made.len() - before))?;
         made.push_str(letters.as_str());
     }
     Ok(Val::text(made))
 }
 
 fn put<'r>(
-    run: &mut Run<'r>,
+    budget: &mut Budget,
     made: &mut String,
     directive: char,
     precision: usize,
@@ -68,7 +68,7 @@ fn put<'r>(
     // A minus stands before the digits, as in Go.
     let sign = if number.is_some_and(|number| number < 0) { "-" } else { "" };
     let text = match (directive, number, value) {
-        ('s', ..) => return shown(run, made, value),
+        ('s', ..) => return shown(budget, made, value),
         ('d' | 'e' | 'f', _, Val::Double(number)) if !number.is_finite() => double(*number),
         ('d', Some(number), _) => number.to_string(),
         ('f', _, Val::Double(number)) => format!("{number:.precision$}"),
@@ -79,8 +79,8 @@ fn put<'r>(
         ('o', Some(number), _) => format!("{sign}{:o}", number.unsigned_abs()),
         ('x', Some(number), _) => format!("{sign}{:x}", number.unsigned_abs()),
         ('X', Some(number), _) => format!("{sign}{:X}", number.unsigned_abs()),
-        ('x' | 'X', _, Val::Text(text)) => hex(run, directive, text.as_bytes())?,
-        ('x' | 'X', _, Val::Bytes(bytes)) => hex(run, directive, bytes)?,
+        ('x' | 'X', _, Val::Text(text)) => hex(budget, directive, text.as_bytes())?,
+        ('x' | 'X', _, Val::Bytes(bytes)) => hex(budget, directive, bytes)?,
         ('d' | 'e' | 'f' | 'b' | 'o' | 'x' | 'X', ..) => {
             return Err(mismatch(&format!("`%{directive}` of `format`"), &[value]));
         }
@@ -90,8 +90,8 @@ fn put<'r>(
     Ok(())
 }
 
-fn hex(run: &mut Run<'_>, directive: char, bytes: &[u8]) -> Result<String, Fault> {
-    run.charge(limits::text(bytes.len().saturating_mul(2)))?;
+fn hex(budget: &mut Budget, directive: char, bytes: &[u8]) -> Result<String, Fault> {
+    budget.charge(limits::text(bytes.len().saturating_mul(2)))?;
     let digits =
         bytes.iter().map(|byte| if directive == 'x' { format!("{byte:02x}") } else { format!("{byte:02X}") });
     Ok(digits.collect())
@@ -121,8 +121,8 @@ fn double(number: f64) -> String {
 }
 
 /// A value as `%s` has it.
-fn shown<'r>(run: &mut Run<'r>, made: &mut String, value: &Val<'r>) -> Result<(), Fault> {
-    run.charge(1)?;
+fn shown<'r>(budget: &mut Budget, made: &mut String, value: &Val<'r>) -> Result<(), Fault> {
+    budget.charge(1)?;
     match value {
         Val::Null => made.push_str("null"),
         Val::Bool(truth) => made.push_str(if *truth { "true" } else { "false" }),
@@ -130,23 +130,23 @@ fn shown<'r>(run: &mut Run<'r>, made: &mut String, value: &Val<'r>) -> Result<()
         Val::Uint(number) => made.push_str(&number.to_string()),
         Val::Double(number) => made.push_str(&double(*number)),
         Val::Text(text) => {
-            run.charge(limits::text(text.len()))?;
+            budget.charge(limits::text(text.len()))?;
             made.push_str(text);
         }
         Val::Bytes(bytes) => {
-            run.charge(limits::text(bytes.len()))?;
+            budget.charge(limits::text(bytes.len()))?;
             made.push_str(&String::from_utf8_lossy(bytes));
         }
         Val::Span(_) | Val::Time(_) => made.push_str(&time::shown(value)),
         Val::Type(name) => made.push_str(name),
-        Val::Json(node) if node.is_list() => list(run, made, value)?,
-        Val::List(_) => list(run, made, value)?,
+        Val::Json(node) if node.is_list() => list(budget, made, value)?,
+        Val::List(_) => list(budget, made, value)?,
         Val::Map(_) | Val::Json(_) => {
-            run.charge(limits::ITEM * value.length().unwrap_or(0) as u64)?;
+            budget.charge(limits::ITEM * value.length().unwrap_or(0) as u64)?;
             let mut entries = Vec::new();
             for (key, value) in value.entries() {
                 let mut name = String::new();
-                shown(run, &mut name, &key)?;
+                shown(budget, &mut name, &key)?;
                 entries.push((name, value));
             }
             entries.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -155,7 +155,7 @@ fn shown<'r>(run: &mut Run<'r>, made: &mut String, value: &Val<'r>) -> Result<()
                 made.push_str(if index > 0 { ", " } else { "" });
                 made.push_str(name);
                 made.push_str(": ");
-                shown(run, made, value)?;
+                shown(budget, made, value)?;
             }
             made.push('}');
         }
@@ -164,11 +164,11 @@ fn shown<'r>(run: &mut Run<'r>, made: &mut String, value: &Val<'r>) -> Result<()
     Ok(())
 }
 
-fn list<'r>(run: &mut Run<'r>, made: &mut String, value: &Val<'r>) -> Result<(), Fault> {
+fn list<'r>(budget: &mut Budget, made: &mut String, value: &Val<'r>) -> Result<(), Fault> {
     made.push('[');
     for (index, item) in value.items().enumerate() {
         made.push_str(if index > 0 { ", " } else { "" });
-        shown(run, made, &item)?;
+        shown(budget, made, &item)?;
     }
     made.push(']');
     Ok(())

@@ -4,12 +4,13 @@
 mod conversions;
 mod foreign;
 mod lists;
+mod searches;
 mod texts;
 
+use super::budget::{Answer, Budget, mismatch};
 use super::format;
 use super::parse::Operator;
-use super::pattern::Search;
-use super::run::{Answer, Call, Run, mismatch};
+use super::pattern::Pattern;
 use super::time;
 use super::types::Kind;
 use super::value::{Text, Val};
@@ -48,7 +49,7 @@ pub(crate) enum Gives {
 
 #[derive(Debug)]
 enum How {
-    Own(for<'r> fn(&mut Run<'r>, &[Val<'r>]) -> Answer<'r>),
+    Own(for<'r> fn(&mut Budget, &[Val<'r>]) -> Answer<'r>),
     Search(Search),
     Library,
 }
@@ -68,6 +69,7 @@ use lists::{
     bit_not, bits, distinct, end, extreme, flatten, is_sorted, last_place_in_list, place_in_list, range,
     reverse, sets_contains, sets_equivalent, sets_intersects, shifted, slice, sort, sum,
 };
+use searches::Search;
 use texts::{
     changed, char_at, contains, ends_with, format_named, index_of, join, last_index_of, replace, size, split,
     starts_with, substring,
@@ -78,7 +80,7 @@ const fn function(
     name: &'static str,
     takes: &'static [Kind],
     gives: Gives,
-    run: for<'r> fn(&mut Run<'r>, &[Val<'r>]) -> Answer<'r>,
+    run: for<'r> fn(&mut Budget, &[Val<'r>]) -> Answer<'r>,
 ) -> Signature {
     Signature { name, method: false, takes, more: false, gives, how: How::Own(run) }
 }
@@ -87,7 +89,7 @@ const fn method(
     name: &'static str,
     takes: &'static [Kind],
     gives: Gives,
-    run: for<'r> fn(&mut Run<'r>, &[Val<'r>]) -> Answer<'r>,
+    run: for<'r> fn(&mut Budget, &[Val<'r>]) -> Answer<'r>,
 ) -> Signature {
     Signature { name, method: true, takes, more: false, gives, how: How::Own(run) }
 }
@@ -203,17 +205,17 @@ pub(crate) static FUNCTIONS: &[Signature] = &[
     method("lastIndexOf", &[TEXT, TEXT], AN_INT, last_index_of),
     method("lastIndexOf", &[TEXT, TEXT, Int], AN_INT, last_index_of),
     method("lastIndexOf", &[List, Any], AN_INT, last_place_in_list),
-    method("lowerAscii", &[TEXT], A_TEXT, |run, args| changed(run, args, |text| text.to_ascii_lowercase())),
+    method("lowerAscii", &[TEXT], A_TEXT, |budget, args| changed(budget, args, |text| text.to_ascii_lowercase())),
     method("replace", &[TEXT, TEXT, TEXT], A_TEXT, replace),
     method("replace", &[TEXT, TEXT, TEXT, Int], A_TEXT, replace),
-    method("reverse", &[TEXT], A_TEXT, |run, args| changed(run, args, |text| text.chars().rev().collect())),
+    method("reverse", &[TEXT], A_TEXT, |budget, args| changed(budget, args, |text| text.chars().rev().collect())),
     method("reverse", &[List], Gives::Same, reverse),
     method("split", &[TEXT, TEXT], Gives::ListOf(TEXT), split),
     method("split", &[TEXT, TEXT, Int], Gives::ListOf(TEXT), split),
     method("substring", &[TEXT, Int], A_TEXT, substring),
     method("substring", &[TEXT, Int, Int], A_TEXT, substring),
-    method("trim", &[TEXT], A_TEXT, |run, args| changed(run, args, |text| text.trim().to_owned())),
-    method("upperAscii", &[TEXT], A_TEXT, |run, args| changed(run, args, |text| text.to_ascii_uppercase())),
+    method("trim", &[TEXT], A_TEXT, |budget, args| changed(budget, args, |text| text.trim().to_owned())),
+    method("upperAscii", &[TEXT], A_TEXT, |budget, args| changed(budget, args, |text| text.to_ascii_uppercase())),
     method("format", &[TEXT, List], A_TEXT, format::format),
     library("strings.quote", &[TEXT], A_TEXT),
     // lists and sets
@@ -223,8 +225,8 @@ pub(crate) static FUNCTIONS: &[Signature] = &[
     method("flatten", &[List, Int], Gives::Of(List), flatten),
     method("isSorted", &[List], TRUTH, is_sorted),
     method("last", &[List], Gives::OptionalItem, |_, args| Ok(Val::Optional(end(args, 1).map(Arc::new)))),
-    method("max", &[List], Gives::Item, |run, args| extreme(run, args, Operator::Greater)),
-    method("min", &[List], Gives::Item, |run, args| extreme(run, args, Operator::Less)),
+    method("max", &[List], Gives::Item, |budget, args| extreme(budget, args, Operator::Greater)),
+    method("min", &[List], Gives::Item, |budget, args| extreme(budget, args, Operator::Less)),
     method("slice", &[List, Int, Int], Gives::Same, slice),
     method("sort", &[List], Gives::Same, sort),
     method("sum", &[List], Gives::Item, sum),
@@ -233,8 +235,8 @@ pub(crate) static FUNCTIONS: &[Signature] = &[
     function("sets.equivalent", &[List, List], TRUTH, sets_equivalent),
     function("sets.intersects", &[List, List], TRUTH, sets_intersects),
     // numbers
-    many(function("max", &[Any], ANYTHING, |run, args| extreme(run, args, Operator::Greater))),
-    many(function("min", &[Any], ANYTHING, |run, args| extreme(run, args, Operator::Less))),
+    many(function("max", &[Any], ANYTHING, |budget, args| extreme(budget, args, Operator::Greater))),
+    many(function("min", &[Any], ANYTHING, |budget, args| extreme(budget, args, Operator::Less))),
     library("math.abs", &[Number], Gives::Same),
     function("math.bitAnd", &[Int, Int], AN_INT, |_, args| bits(args, |a, b| a & b)),
     function("math.bitAnd", &[Uint, Uint], Gives::Of(Uint), |_, args| bits(args, |a, b| a & b)),
@@ -358,17 +360,17 @@ impl Signature {
     }
 }
 
-/// Calls a function with values that it takes.
+/// Calls a function with values that it takes. `pattern` is its regular expression, where that is a constant.
 pub(crate) fn call<'r>(
-    run: &mut Run<'r>,
+    budget: &mut Budget,
     signature: &'static Signature,
-    made: &Call,
+    pattern: Option<&Pattern>,
     args: &[Val<'r>],
 ) -> Answer<'r> {
     match &signature.how {
-        How::Own(function) => function(run, args),
-        How::Search(search) => search.run(run, made.pattern.as_deref(), args),
-        How::Library => in_library(run, signature.name, signature.method, args),
+        How::Own(function) => function(budget, args),
+        How::Search(search) => search.run(budget, pattern, args),
+        How::Library => in_library(budget, signature.name, signature.method, args),
     }
 }
 

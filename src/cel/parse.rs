@@ -5,6 +5,7 @@ mod lexer;
 
 use super::limits;
 use super::value::Val;
+pub(crate) use lexer::unescape;
 use lexer::{Lexer, RESERVED, Token};
 use std::fmt;
 

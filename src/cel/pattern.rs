@@ -1,8 +1,6 @@
 //! Regular expressions, within bounds: what they look at is counted by the size of the pattern.
 
 use super::limits;
-use super::run::{Answer, Fault, Run, mismatch};
-use super::value::{Text, Val};
 use regex::{Regex, RegexBuilder};
 
 /// A compiled regular expression.
@@ -35,74 +33,23 @@ impl Pattern {
         ))
     }
 
-    fn steps(&self, bytes: usize) -> u64 {
+    /// The steps of one search through so many bytes.
+    pub(crate) fn steps(&self, bytes: usize) -> u64 {
         limits::SEARCH + limits::text(bytes).saturating_mul(self.weight)
     }
 
     /// Whether the text matches anywhere.
-    pub(crate) fn matches<'r>(&self, run: &mut Run<'r>, text: &Text<'r>) -> Answer<'r> {
-        run.charge(self.steps(text.len()))?;
-        Ok(Val::Bool(self.regex.is_match(text)))
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        self.regex.is_match(text)
     }
 
     /// The first match, or an empty text.
-    pub(crate) fn find<'r>(&self, run: &mut Run<'r>, text: &Text<'r>) -> Answer<'r> {
-        run.charge(self.steps(text.len()))?;
-        Ok(Val::text(self.regex.find(text).map_or("", |found| found.as_str())))
+    pub(crate) fn find<'t>(&self, text: &'t str) -> &'t str {
+        self.regex.find(text).map_or("", |found| found.as_str())
     }
 
-    /// All matches, or so many.
-    pub(crate) fn find_all<'r>(
-        &self,
-        run: &mut Run<'r>,
-        text: &Text<'r>,
-        most: Option<&Val<'r>>,
-    ) -> Answer<'r> {
-        let most = match most {
-            None => usize::MAX,
-            // A negative number means all, as in Go.
-            Some(Val::Int(most)) => usize::try_from(*most).unwrap_or(usize::MAX),
-            Some(other) => return Err(mismatch("`findAll`", &[other])),
-        };
-        let mut found = Vec::new();
-        let mut at = 0;
-        for item in self.regex.find_iter(text).take(most) {
-            // Each search may look at all that is left before it settles for less.
-            run.charge(limits::LETTER + self.steps(text.len().saturating_sub(at)))?;
-            at = item.end();
-            found.push(Val::text(item.as_str()));
-        }
-        run.charge(self.steps(text.len().saturating_sub(at)))?;
-        Ok(Val::list(found))
-    }
-}
-
-/// Which of the functions with a regular expression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Search {
-    Matches,
-    Find,
-    FindAll,
-}
-
-impl Search {
-    /// Runs it; the text and the pattern are the first two that it is called with.
-    pub(crate) fn run<'r>(self, run: &mut Run<'r>, known: Option<&Pattern>, args: &[Val<'r>]) -> Answer<'r> {
-        let [Val::Text(text), Val::Text(pattern), rest @ ..] = args else {
-            return Err(Fault::new("a regular expression looks at a string"));
-        };
-        let made;
-        let pattern = match known {
-            Some(pattern) => pattern,
-            None => {
-                made = run.pattern(pattern)?;
-                &made
-            }
-        };
-        match self {
-            Self::Matches => pattern.matches(run, text),
-            Self::Find => pattern.find(run, text),
-            Self::FindAll => pattern.find_all(run, text, rest.first()),
-        }
+    /// All matches, each with the place behind it.
+    pub(crate) fn find_all<'t>(&self, text: &'t str) -> impl Iterator<Item = (&'t str, usize)> {
+        self.regex.find_iter(text).map(|found| (found.as_str(), found.end()))
     }
 }

@@ -8,7 +8,7 @@ mod macros;
 use super::globals::{GLOBALS, Global, Globals};
 use super::library::FUNCTIONS;
 use super::limits;
-use super::parse::{Item, Operator, Part, SyntaxFault, Tree, dotted, parse};
+use super::parse::{Item, Operator, Part, SyntaxFault, Tree, dotted, parse, unescape};
 use super::reads::{Reads, reads};
 use super::run::{Call, Code};
 use super::types::{Kind, Record, TYPE_NAMES, Type};
@@ -445,20 +445,6 @@ fn names(kinds: &[Kind]) -> String {
 
 fn is_variables(tree: &Tree) -> bool {
     matches!(&tree.part, Part::Name(name) if name == VARIABLES)
-}
-
-/// Kubernetes writes the names of fields that CEL's grammar does not take with escapes.
-pub(crate) fn unescape(field: &str) -> String {
-    match field.strip_prefix("__").and_then(|rest| rest.strip_suffix("__")) {
-        Some(keyword) if !keyword.is_empty() && keyword.chars().all(|c| c.is_ascii_lowercase()) => {
-            keyword.to_owned()
-        }
-        _ => field
-            .replace("__dot__", ".")
-            .replace("__dash__", "-")
-            .replace("__slash__", "/")
-            .replace("__underscores__", "__"),
-    }
 }
 
 /// The line and column of a place in bytes, both from 1 and the column in characters.

@@ -1,8 +1,7 @@
 //! What an expression reads of a workload, seen without evaluating it: whether its replicas, and whether anything that is
 //! not known when a workload is scaled.
 
-use super::parse::{Operator, Part, Tree};
-use super::program::unescape;
+use super::parse::{Operator, Part, Tree, unescape};
 use super::value::Val;
 use std::collections::BTreeSet;
 

@@ -1,19 +1,18 @@
-//! The evaluation of a compiled expression, which keeps count of what it costs.
+//! The evaluation of a compiled expression, within its budget.
 
 mod loops;
-mod operators;
 
+use super::budget::{Answer, Budget, Fault, mismatch};
 use super::globals::{Global, Globals};
 use super::library::{Signature, call};
 use super::limits;
+use super::operators::overflow;
 use super::parse::Operator;
 use super::pattern::Pattern;
 use super::types::Kind;
-use super::value::{Key, Text, Val};
-use jiff::{SignedDuration, Timestamp};
-use operators::overflow;
+use super::value::{Key, Val};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An expression that is ready to be evaluated.
@@ -107,45 +106,13 @@ pub(crate) enum LoopKind {
     Sorted,
 }
 
-/// Why an evaluation came to nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// The steps are used up.
-    Steps,
-    /// As a fragment.
-    Because(Arc<str>),
-}
-
-impl Fault {
-    pub(crate) fn new(message: impl AsRef<str>) -> Self {
-        let mut text = message.as_ref().replace(['\n', '\r'], " ");
-        if let Some((cut, _)) = text.char_indices().nth(200) {
-            text.truncate(cut);
-            text.push('…');
-        }
-        Self::Because(text.into())
-    }
-}
-
-pub(crate) type Answer<'r> = Result<Val<'r>, Fault>;
-
-/// What a function or operator says of values that it does not take.
-pub(crate) fn mismatch(what: &str, values: &[&Val<'_>]) -> Fault {
-    let kinds: Vec<&str> = values.iter().map(|value| value.kind().name()).collect();
-    Fault::new(format!(
-        "{what} does not take {}; a field may be null or of another type",
-        kinds.join(" and ")
-    ))
-}
-
 /// One evaluation of a rule's expressions on one object.
 pub(crate) struct Run<'r> {
     globals: &'r dyn Globals<'r>,
     variables: &'r [(String, Code)],
     values: Vec<Option<Answer<'r>>>,
     locals: Vec<Val<'r>>,
-    patterns: HashMap<Arc<str>, Result<Arc<Pattern>, String>>,
-    left: u64,
+    budget: Budget,
 }
 
 impl<'r> Run<'r> {
@@ -156,53 +123,13 @@ impl<'r> Run<'r> {
             variables,
             values: vec![None; variables.len()],
             locals: Vec::new(),
-            patterns: HashMap::new(),
-            left: steps,
+            budget: Budget::new(steps),
         }
     }
 
     /// The steps that are left.
     pub(crate) fn left(&self) -> u64 {
-        self.left
-    }
-
-    /// Takes that many steps.
-    ///
-    /// # Errors
-    /// When there are not that many left; from then on none are.
-    pub(crate) fn charge(&mut self, steps: u64) -> Result<(), Fault> {
-        match self.left.checked_sub(steps) {
-            Some(rest) if rest > 0 => {
-                self.left = rest;
-                Ok(())
-            }
-            _ => {
-                self.left = 0;
-                Err(Fault::Steps)
-            }
-        }
-    }
-
-    /// A regular expression, compiled when it is first needed.
-    ///
-    /// # Errors
-    /// Why it is none, or that there are not enough steps left to compile it.
-    pub(crate) fn pattern(&mut self, text: &Text<'_>) -> Result<Arc<Pattern>, Fault> {
-        if let Some(known) = self.patterns.get(&**text) {
-            return known.clone().map_err(Fault::new);
-        }
-        // Before it is tried: what is too large is so only after the work.
-        let least = limits::PATTERNS.first().map_or(0, |(_, _, steps)| *steps);
-        self.charge(least + limits::text(text.len()))?;
-        let compiled = Pattern::compile(text);
-        let steps = match &compiled {
-            Ok((_, steps)) => *steps,
-            Err(_) => limits::PATTERNS.iter().map(|(_, _, steps)| *steps).sum(),
-        };
-        self.charge(steps)?;
-        let pattern = compiled.map(|(pattern, _)| Arc::new(pattern));
-        self.patterns.insert(text.shared(), pattern.clone());
-        pattern.map_err(Fault::new)
+        self.budget.left()
     }
 
     /// Evaluates it.
@@ -210,7 +137,7 @@ impl<'r> Run<'r> {
     /// # Errors
     /// Why that cannot be.
     pub(crate) fn eval(&mut self, code: &'r Code) -> Answer<'r> {
-        self.charge(1)?;
+        self.budget.charge(1)?;
         match code {
             Code::Value(value) => Ok(value.clone()),
             Code::Global(global) => self.globals.global(*global).map_err(Fault::new),
@@ -243,7 +170,7 @@ impl<'r> Run<'r> {
             Code::Or(terms) => self.decide(terms, true, "`||`"),
             Code::Two(operator, left, right) => {
                 let (left, right) = (self.eval(left)?, self.eval(right)?);
-                self.two(*operator, left, right)
+                self.budget.two(*operator, left, right)
             }
             Code::Choice(parts) => {
                 let [condition, yes, no] = parts.as_ref();
@@ -318,16 +245,8 @@ impl<'r> Run<'r> {
         value
     }
 
-    /// The steps of looking up a key: those of an object stand in no order.
-    fn look_up(&mut self, map: &Val<'r>) -> Result<(), Fault> {
-        match map {
-            Val::Json(node) if !node.is_list() => self.charge(node.fields().len() as u64 / limits::KEYS),
-            _ => Ok(()),
-        }
-    }
-
     fn field(&mut self, on: &Val<'r>, name: &Arc<str>, optional: bool) -> Answer<'r> {
-        self.look_up(on)?;
+        self.budget.look_up(on)?;
         match on {
             Val::Optional(None) => Ok(Val::Optional(None)),
             // What is in it must have fields; that this one is absent makes it an optional without a value.
@@ -347,7 +266,7 @@ impl<'r> Run<'r> {
     }
 
     fn has(&mut self, on: &Val<'r>, name: &Arc<str>) -> Result<bool, Fault> {
-        self.look_up(on)?;
+        self.budget.look_up(on)?;
         match on {
             Val::Optional(None) => Ok(false),
             Val::Optional(Some(inside)) => self.has(inside, name),
@@ -357,7 +276,7 @@ impl<'r> Run<'r> {
     }
 
     fn index(&mut self, on: &Val<'r>, key: &Val<'r>, optional: bool) -> Answer<'r> {
-        self.look_up(on)?;
+        self.budget.look_up(on)?;
         let found = match (on, on.kind()) {
             (Val::Optional(None), _) => return Ok(Val::Optional(None)),
             (Val::Optional(Some(inside)), _)
@@ -426,7 +345,7 @@ impl<'r> Run<'r> {
     }
 
     fn put(&mut self, map: &mut BTreeMap<Key, Val<'r>>, key: &Val<'r>, value: Val<'r>) -> Result<(), Fault> {
-        self.charge(limits::ITEM + key.weight())?;
+        self.budget.charge(limits::ITEM + key.weight())?;
         let made = Key::of(key).filter(|_| key.kind() != Kind::Double);
         let made =
             made.ok_or_else(|| Fault::new(format!("{} cannot be the key of a map", key.kind().name())))?;
@@ -443,7 +362,7 @@ impl<'r> Run<'r> {
         }
         let fits = |signature: &&&Signature| signature.takes(&args);
         match made.signatures.iter().find(fits) {
-            Some(signature) => call(self, signature, made, &args),
+            Some(signature) => call(&mut self.budget, signature, made.pattern.as_deref(), &args),
             None => {
                 let values: Vec<&Val<'_>> = args.iter().collect();
                 Err(mismatch(&format!("`{}`", made.name), &values))
@@ -469,15 +388,4 @@ fn shown(value: &Val<'_>) -> Cow<'static, str> {
         Val::Text(text) => format!("{:?}", text.chars().take(60).collect::<String>()).into(),
         other => other.kind().name().into(),
     }
-}
-
-/// A duration, within what 64 bits of nanoseconds hold.
-pub(crate) fn span<'r>(duration: SignedDuration) -> Option<Val<'r>> {
-    i64::try_from(duration.as_nanos()).ok().map(|_| Val::Span(duration))
-}
-
-/// A timestamp, from the year 1 to the year 9999.
-pub(crate) fn moment<'r>(time: Timestamp) -> Option<Val<'r>> {
-    let seconds = time.as_nanosecond().div_euclid(1_000_000_000);
-    (-62_135_596_800..=253_402_300_799).contains(&seconds).then_some(Val::Time(time))
 }

@@ -1,7 +1,7 @@
 //! Timestamps and durations. A timestamp is in UTC, as in Kubernetes; another zone is an offset, because the names of
 //! zones would ask the machine for its tables.
 
-use super::run::{Answer, Fault, Run, mismatch, moment, span};
+use super::budget::{Answer, Budget, Fault, mismatch};
 use super::value::{Text, Val};
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
@@ -12,7 +12,7 @@ fn refused<'r>(name: &str, args: &[Val<'r>]) -> Answer<'r> {
 }
 
 /// `timestamp()` of a text as RFC 3339 has it, or of the seconds since 1970.
-pub(crate) fn timestamp<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn timestamp<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let time = match args {
         [Val::Int(seconds)] => Timestamp::from_second(*seconds).ok(),
         [Val::Text(text)] if is_rfc3339(text) => text.parse().ok(),
@@ -47,7 +47,7 @@ fn is_rfc3339(text: &str) -> bool {
 }
 
 /// `duration()` of a text as Go writes it, such as `1h30m`.
-pub(crate) fn duration<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn duration<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let [Val::Text(text)] = args else { return refused("duration", args) };
     parsed(text).and_then(|nanoseconds| span(SignedDuration::from_nanos(nanoseconds))).ok_or_else(|| {
         Fault::new(format!("{:?} is no duration such as 1h30m", text.chars().take(60).collect::<String>()))
@@ -146,54 +146,65 @@ fn int<'r>(number: impl Into<i64>) -> Answer<'r> {
     Ok(Val::Int(number.into()))
 }
 
-pub(crate) fn date<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn date<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     int(clock(args)?.day())
 }
 
-pub(crate) fn day_of_month<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn day_of_month<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     int(clock(args)?.day() - 1)
 }
 
-pub(crate) fn day_of_week<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn day_of_week<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     int(clock(args)?.weekday().to_sunday_zero_offset())
 }
 
-pub(crate) fn day_of_year<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn day_of_year<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     int(clock(args)?.day_of_year() - 1)
 }
 
-pub(crate) fn full_year<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn full_year<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     int(clock(args)?.year())
 }
 
-pub(crate) fn month<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn month<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     int(clock(args)?.month() - 1)
 }
 
-pub(crate) fn hours<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn hours<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     match args {
         [Val::Span(span)] => int(span.as_hours()),
         _ => int(clock(args)?.hour()),
     }
 }
 
-pub(crate) fn minutes<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn minutes<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     match args {
         [Val::Span(span)] => int(span.as_mins()),
         _ => int(clock(args)?.minute()),
     }
 }
 
-pub(crate) fn seconds<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn seconds<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     match args {
         [Val::Span(span)] => int(span.as_secs()),
         _ => int(clock(args)?.second()),
     }
 }
 
-pub(crate) fn milliseconds<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(crate) fn milliseconds<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     match args {
         [Val::Span(span)] => int(i64::from(span.subsec_millis())),
         _ => int(clock(args)?.millisecond()),
     }
+}
+
+/// A duration, within what 64 bits of nanoseconds hold.
+pub(crate) fn span<'r>(duration: SignedDuration) -> Option<Val<'r>> {
+    i64::try_from(duration.as_nanos()).ok().map(|_| Val::Span(duration))
+}
+
+/// A timestamp, from the year 1 to the year 9999.
+pub(crate) fn moment<'r>(time: Timestamp) -> Option<Val<'r>> {
+    let seconds = time.as_nanosecond().div_euclid(1_000_000_000);
+    (-62_135_596_800..=253_402_300_799).contains(&seconds).then_some(Val::Time(time))
 }

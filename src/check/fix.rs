@@ -8,6 +8,7 @@ mod plan;
 mod repair;
 mod spread;
 mod volumes;
+mod wanted;
 
 use super::manifest::Manifest;
 use super::{Change, Report};
@@ -17,7 +18,8 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{Patch, PatchOperation};
 
 pub use kustomize::{MARK, component};
-pub use repair::{Repair, Repaired, TextEdit, Wanted};
+pub use repair::{Repair, Repaired, TextEdit};
+pub use wanted::Wanted;
 
 /// The text of an input with the changes of the report applied, comments and layout kept.
 ///

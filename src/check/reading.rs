@@ -1,10 +1,9 @@
-//! What of the texts could not be read, and how much of it is told.
+//! What of the texts could not be read, and what a reader of them should know.
 
 use super::manifest::is_object;
 use super::said::{Said, Sort};
 use super::{Fault, Input, Notice, Report, Spot};
 use crate::source::{Document, SourceError, SourceErrorKind};
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Adds what of the texts could not be read, and what a reader of them should know.
@@ -59,37 +58,4 @@ pub(super) fn read(index: usize, input: &Input, said: &mut Said) {
             said.notice(Sort::Reading, Notice { spot, message: notice.message.clone() });
         }
     }
-}
-
-/// How many faults of one file are told, and how many notices: a file of a megabyte may hold hundreds of thousands.
-pub(super) const MOST_TOLD: usize = 1_000;
-
-/// Leaves out the faults and notices that are too many of one file, and says how many.
-pub(super) fn tell_some(inputs: &[Input], report: &mut Report<'_>) {
-    let name = |input: usize| inputs.get(input).map_or("", |input| &input.source.name);
-    let file = |spot: &Spot| inputs.get(spot.input).and_then(|input| input.part_of).unwrap_or(spot.input);
-    let faults = excess(&mut report.faults, |fault| fault.spot.as_ref().map(file));
-    report.faults.extend(faults.into_iter().map(|(input, more)| Fault {
-        spot: None,
-        message: format!("{more} more faults in {}: only the first {MOST_TOLD} are told", name(input)),
-        help: None,
-    }));
-    let notices = excess(&mut report.notices, |notice| notice.spot.as_ref().map(file));
-    report.notices.extend(notices.into_iter().map(|(input, more)| {
-        let message = format!("{more} more notices in {}: only the first {MOST_TOLD} are told", name(input));
-        Notice { spot: None, message }
-    }));
-}
-
-/// Takes out what is too much of one file; how much that is, by file.
-fn excess<T>(all: &mut Vec<T>, input: impl Fn(&T) -> Option<usize>) -> Vec<(usize, usize)> {
-    let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
-    all.retain(|item| {
-        let Some(input) = input(item) else { return true };
-        let seen = seen.entry(input).or_default();
-        *seen += 1;
-        *seen <= MOST_TOLD
-    });
-    let excess = seen.into_iter().map(|(input, seen)| (input, seen.saturating_sub(MOST_TOLD)));
-    excess.filter(|(_, more)| *more > 0).collect()
 }

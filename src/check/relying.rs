@@ -3,7 +3,7 @@
 
 use crate::facts::{
     ClaimFacts, ClassFacts, ConfigFacts, ConfigKind, Facts, NamespaceFacts, NodeFacts, OwnerFacts, Subject,
-    VolumeFacts,
+    TemplateFacts, VolumeFacts,
 };
 use crate::lookup::{Available, Lookup, LookupKind, MapLookup};
 use std::collections::HashMap;
@@ -33,6 +33,7 @@ enum Question<'q> {
     /// The claims that name a volume.
     Takers(&'q str),
     Config(ConfigKind, &'q str, &'q str),
+    Template(&'q str, &'q str, &'q str),
 }
 
 impl Question<'_> {
@@ -166,7 +167,12 @@ impl Known {
             Subject::Config(config) => {
                 note(Question::Config(config.kind, &config.namespace, &config.name));
             }
-            Subject::Custom(_) | Subject::Other => {}
+            Subject::Custom(custom) => {
+                if let Some(template) = custom.template(&facts.id) {
+                    note(Question::Template(&template.kind, &template.namespace, &template.name));
+                }
+            }
+            Subject::Other => {}
         }
     }
 }
@@ -270,11 +276,16 @@ impl Lookup for Noting<'_> {
         self.note(Question::Config(kind, namespace, name));
         self.lookup.config(kind, namespace, name)
     }
+    fn template(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<TemplateFacts>> {
+        self.note(Question::Template(kind, namespace, name));
+        self.lookup.template(kind, namespace, name)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Catalog;
     use serde_json::{Value, json};
 
     fn objects() -> Vec<Value> {
@@ -295,6 +306,10 @@ mod tests {
         let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": meta("s"),
             "spec": {"template": {"spec": {"containers": []}}, "volumeClaimTemplates": [{"metadata": {"name": "data"}}]}});
         let config = |kind: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": meta("m"), "data": {"a": "Yg=="}});
+        let template = |spec: Value| {
+            json!({"apiVersion": "clickhouse.altinity.com/v1", "kind": "ClickHouseInstallationTemplate",
+                   "metadata": meta("m"), "spec": spec})
+        };
         vec![
             claim(json!({})),
             claim(json!({"storageClassName": "fast"})),
@@ -313,13 +328,15 @@ mod tests {
                    "spec": {"template": {"spec": {"containers": []}}}}),
             config("ConfigMap"),
             config("Secret"),
+            template(json!({})),
+            template(json!({"templates": {"volumeClaimTemplates": [{"name": "d", "spec": {}}]}})),
         ]
     }
 
     /// Every question that these objects may answer, each with its answer.
     fn answers(known: &Known) -> Vec<(Asked, String)> {
         type Ask = fn(&Noting<'_>) -> String;
-        const ASK: [Ask; 24] = [
+        const ASK: [Ask; 25] = [
             |l| format!("{:?}", l.claim("n", "c")),
             |l| format!("{:?}", l.volume("v")),
             |l| format!("{:?}", l.class("fast")),
@@ -344,6 +361,7 @@ mod tests {
             |l| format!("{:?}", l.other_claim_of("w", "n", "other")),
             |l| format!("{:?}", l.config(ConfigKind::ConfigMap, "n", "m")),
             |l| format!("{:?}", l.config(ConfigKind::Secret, "n", "m")),
+            |l| format!("{:?}", l.template("ClickHouseInstallationTemplate", "n", "m")),
         ];
         let answer = |ask: &Ask| {
             let noting = known.noting();
@@ -355,7 +373,7 @@ mod tests {
 
     fn add(known: &mut Known, object: &Value) {
         known.grow_older();
-        known.add(&Facts::read(object, None).unwrap());
+        known.add(&Facts::read_all(object, None, Catalog::embedded().kinds()).unwrap().first);
     }
 
     #[test]

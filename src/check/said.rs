@@ -1,7 +1,6 @@
 //! What came of the objects, collected in whatever order they were judged and put in that of their places in the end.
 
 use super::manifest::Manifest;
-use super::reading::{MOST_TOLD, tell_some};
 use super::{
     ByComment, Change, Fault, Input, Located, Notice, Object, Report, Run, Spot, Tally, Unread, What,
     misnamed,
@@ -10,6 +9,9 @@ use crate::facts::Facts;
 use crate::model::FieldPath;
 use crate::verdict::{Overlooked, Verdict};
 use std::collections::BTreeMap;
+
+/// How many faults of one file are told, and how many notices: a file of a megabyte may hold hundreds of thousands.
+pub(super) const MOST_TOLD: usize = 1_000;
 
 /// What a notice or fault is about; those of one sort stand together where they have no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -261,4 +263,34 @@ impl Run<'_> {
         }
         false
     }
+}
+
+/// Leaves out the faults and notices that are too many of one file, and says how many.
+fn tell_some(inputs: &[Input], report: &mut Report<'_>) {
+    let name = |input: usize| inputs.get(input).map_or("", |input| &input.source.name);
+    let file = |spot: &Spot| inputs.get(spot.input).and_then(|input| input.part_of).unwrap_or(spot.input);
+    let faults = excess(&mut report.faults, |fault| fault.spot.as_ref().map(file));
+    report.faults.extend(faults.into_iter().map(|(input, more)| Fault {
+        spot: None,
+        message: format!("{more} more faults in {}: only the first {MOST_TOLD} are told", name(input)),
+        help: None,
+    }));
+    let notices = excess(&mut report.notices, |notice| notice.spot.as_ref().map(file));
+    report.notices.extend(notices.into_iter().map(|(input, more)| {
+        let message = format!("{more} more notices in {}: only the first {MOST_TOLD} are told", name(input));
+        Notice { spot: None, message }
+    }));
+}
+
+/// Takes out what is too much of one file; how much that is, by file.
+fn excess<T>(all: &mut Vec<T>, input: impl Fn(&T) -> Option<usize>) -> Vec<(usize, usize)> {
+    let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
+    all.retain(|item| {
+        let Some(input) = input(item) else { return true };
+        let seen = seen.entry(input).or_default();
+        *seen += 1;
+        *seen <= MOST_TOLD
+    });
+    let excess = seen.into_iter().map(|(input, seen)| (input, seen.saturating_sub(MOST_TOLD)));
+    excess.filter(|(_, more)| *more > 0).collect()
 }

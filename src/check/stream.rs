@@ -139,9 +139,9 @@ impl<'r, F: Send + Sync> Stream<'r, F> {
         let read = in_parallel(&manifests, SMALL_OBJECTS, |manifest| run.read(manifest, &inputs));
         for (manifest, (parts, seen)) in manifests.iter().zip(&read) {
             if let Some(Ok(parts)) = parts
-                && parts.first.custom.is_none()
+                && let Some(facts) = parts.looked_up()
             {
-                self.known.add(&parts.first);
+                self.known.add(facts);
             }
             if let Some(seen) = seen {
                 self.repeats.add(manifest, *seen, base, self.run.namespace);

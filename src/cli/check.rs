@@ -6,7 +6,7 @@ use super::output::{Beside, Further, Output, replace};
 use super::progress::{Progress, Step};
 use super::since::Since;
 use super::state::StateArgs;
-use super::{complain, input, patch_folder, render, say, values};
+use super::{bytes, complain, input, patch_folder, render, say, values};
 use crate::check::{
     Change, Fault, Input, Notice, Report, Run, Wanted, apply, component, excuse_by_comments, keep_changed,
 };
@@ -456,7 +456,7 @@ fn fixes_stdin(args: &Judged, changes: &Changes) -> bool {
 }
 
 fn write_fixed(input: &Input, old: &str, new: &str) -> Result<()> {
-    if input.source.name == input::STDIN {
+    if input.source.name == bytes::STDIN {
         // What is not UTF-8 cannot be given back as it was.
         let is_text = input.errors().all(|error| error.kind != SourceErrorKind::Encoding);
         return if is_text { say(new) } else { Ok(()) };

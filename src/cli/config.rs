@@ -145,7 +145,7 @@ fn find(from: &Path) -> Result<Option<PathBuf>> {
 /// Reads a file.
 fn read(file: &Path) -> Result<Config> {
     let bytes =
-        super::input::file_bytes(file).map_err(|why| anyhow!("failed to read {}: {why}", file.display()))?;
+        super::bytes::file_bytes(file).map_err(|why| anyhow!("failed to read {}: {why}", file.display()))?;
     let inputs = vec![Input::from_bytes(&file.display().to_string(), &bytes, false)];
     let mut faults = Vec::new();
     for error in inputs.iter().flat_map(Input::errors) {

@@ -1,8 +1,9 @@
 use super::check::{NAMESPACE, or};
 use super::config::{Choice, Settings};
-use super::given::{Given, refusal};
+use super::given::Given;
 use super::ignored::Exclude;
 use super::input::Rendering;
+use super::policies::refusal;
 use super::state::StateArgs;
 use super::{FAILED, complain, render, say};
 use crate::check::{Fault, Input, Report};

@@ -6,7 +6,7 @@ use super::input_policies::{self, FromInput};
 use super::policies;
 use super::state::StateArgs;
 use super::texts::put_in_order;
-use crate::check::{Fault, Input, ObjectKind, Report, Run, Stream, What};
+use crate::check::{Input, ObjectKind, Report, Run, Stream, What};
 use crate::policy::KIND;
 use crate::rule::Requester;
 use anyhow::Result;
@@ -149,17 +149,4 @@ fn is_policies(what: &What) -> bool {
         policies::is_own(&kind.api_version) && (kind.kind == KIND || policies::is_misspelt(&kind.kind))
     };
     matches!(what, What::Source(kind) | What::Kind(kind) if is_own(kind))
-}
-
-/// What a run that could not begin has to say: the faults of its policies with their texts, or the one error.
-pub(super) fn refusal(error: &anyhow::Error) -> (Report<'static>, &[Input]) {
-    match error.downcast_ref::<policies::Refused>() {
-        Some(refused) => {
-            (Report { faults: refused.report.faults.clone(), ..Report::default() }, &refused.inputs)
-        }
-        None => {
-            let fault = Fault { spot: None, message: format!("{error:#}"), help: None };
-            (Report { faults: vec![fault], ..Report::default() }, &[])
-        }
-    }
 }

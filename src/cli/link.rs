@@ -1,9 +1,9 @@
 //! What `serve` has of a cluster: caches and policies.
 
-use crate::cluster::{Caches, ClusterPolicies, PolicySource, PolicyStatuses, PolicyWatch, connect};
+use crate::cluster::{Caches, ClusterPolicies, PolicySource, PolicyStatuses, PolicyWatch, connect_and_hear};
 use crate::lookup::Lookup;
 use crate::policy::{CompiledPolicy, PolicySet, embedded_baseline};
-use crate::server::CacheState;
+use crate::server::{CacheState, ToldTime};
 use anyhow::{Result, anyhow};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,9 +32,9 @@ pub(super) struct PolicyFeed {
 }
 
 impl Link {
-    /// Reaches the cluster and begins to fill the caches.
-    pub(super) async fn start() -> Result<Self> {
-        let client = connect().await?;
+    /// Reaches the cluster and begins to fill the caches; `told` hears its time.
+    pub(super) async fn start(told: &ToldTime) -> Result<Self> {
+        let client = connect_and_hear(told).await?;
         let caches = Caches::start(&client);
         let policies = PolicyWatch::start(client.clone());
         let in_force = Arc::default();

@@ -4,6 +4,7 @@
 mod agent;
 #[cfg(feature = "cluster")]
 mod audit;
+mod bytes;
 mod check;
 mod config;
 #[cfg(feature = "cluster")]
@@ -72,7 +73,6 @@ fn today() -> jiff::civil::Date {
     jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
-/// A storage gate for Kubernetes: what dies with what, said before it does.
 #[derive(Debug, Parser)]
 #[command(name = "volgate", version, about, max_term_width = 100)]
 struct Cli {

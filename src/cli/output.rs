@@ -1,6 +1,6 @@
 //! What the subcommands that judge have to say, in the forms that were asked for.
 
-use super::given::refusal;
+use super::policies::refusal;
 use super::{DENIED, FAILED, complain, complain_in_colour, say};
 use crate::check::{Input, Located, Report};
 use crate::report::{Format, Options, render};

@@ -266,3 +266,16 @@ fn build(inputs: &[Input]) -> Result<Loaded, Vec<Fault>> {
         }
     }
 }
+
+/// What a run that could not begin has to say: the faults of its policies with their texts, or the one error.
+pub(super) fn refusal(error: &anyhow::Error) -> (Report<'static>, &[Input]) {
+    match error.downcast_ref::<Refused>() {
+        Some(refused) => {
+            (Report { faults: refused.report.faults.clone(), ..Report::default() }, &refused.inputs)
+        }
+        None => {
+            let fault = Fault { spot: None, message: format!("{error:#}"), help: None };
+            (Report { faults: vec![fault], ..Report::default() }, &[])
+        }
+    }
+}

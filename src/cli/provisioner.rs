@@ -127,7 +127,10 @@ fn look(path: &Path, config: &mut Followed<String, anyhow::Error>, view: &Provis
             tracing::info!(path = %path.display(), "the changed configuration is in force");
             view.set_bases(bases);
         }
-        Err(fault) => tracing::error!("{fault:#}; the old configuration stays in force"),
+        Err(fault) => tracing::error!(
+            error = format_args!("{fault:#}"),
+            "failed to take the changed configuration; the old configuration stays in force"
+        ),
     }
 }
 
@@ -139,7 +142,7 @@ fn parse(path: &Path, text: &str) -> Result<Bases> {
     let (bases, ignored) = Bases::parse(text)
         .map_err(|why| anyhow!("failed to use the configuration {}: {why}", path.display()))?;
     for line in ignored {
-        tracing::warn!("{}: {line}", path.display());
+        tracing::warn!(path = %path.display(), reason = line, "a field of the configuration has no effect");
     }
     Ok(bases)
 }

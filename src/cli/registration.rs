@@ -13,17 +13,17 @@ pub(super) struct RegistrationArgs {
     /// The Service by which the API server reaches the webhook
     #[arg(long, value_name = "NAMESPACE/NAME", value_parser = namespaced_name)]
     service: Option<NamespacedName>,
-    /// The URL by which it does, outside of the cluster
+    /// The URL of the webhook, if it runs outside of the cluster
     #[arg(long, value_name = "URL", conflicts_with = "service", value_parser = url)]
     url: Option<String>,
-    /// What becomes of a request when volgate does not answer
+    /// The webhooks' failurePolicy: what happens to a request when volgate does not answer
     #[arg(long, value_enum, default_value_t)]
     failure_policy: OnFailure,
     /// How long the API server waits for a review, in seconds. volgate's own limit is a fifth shorter, so that its answer
     /// arrives
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=30))]
     timeout: u8,
-    /// A further namespace that volgate is never asked about
+    /// A further namespace whose objects are never sent to volgate
     #[arg(long, value_name = "NAME")]
     exclude_namespace: Vec<String>,
     /// A service account whose objects go through when volgate does not answer: an operator that lives in the namespace of its
@@ -41,10 +41,10 @@ pub(super) struct RegistrationArgs {
 
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
 enum OnFailure {
-    /// It is refused
+    /// The API server refuses it
     #[default]
     Fail,
-    /// It goes through unjudged
+    /// The API server admits it unchecked
     Ignore,
 }
 

@@ -11,7 +11,7 @@ use crate::cluster::{
 use crate::daemon::{Followed, Look};
 use crate::lookup::{Lookup, MapLookup};
 use crate::policy::CompiledPolicy;
-use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State};
+use crate::server::{CacheState, Clock, Limits, NoCaches, Shutdown, State, ToldTime};
 use crate::tls::{CertificateSource, Certificates, Follower, Step};
 use anyhow::{Context, Result, bail};
 use arc_swap::ArcSwap;
@@ -35,9 +35,9 @@ const REMIND: Duration = Duration::from_secs(86_400);
 
 /// Answer the API server's reviews.
 ///
-/// The webhook listens with TLS on --listen, and /livez, /readyz and /metrics are on --health-listen in the clear.
-/// Certificates and policies may change on disk while it runs. On SIGTERM readiness fails first, and what still comes
-/// in is answered for --drain-delay. The log goes to stderr; RUST_LOG sets how much of it.
+/// The webhook listens with TLS on --listen, and /livez, /readyz and /metrics are on --health-listen over plain HTTP.
+/// Certificates and policies may change on disk while it runs. On SIGTERM readiness fails first, and new requests are
+/// still answered for --drain-delay. The log goes to stderr; RUST_LOG sets how much of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Policy files and folders; without any, the built-in baseline
@@ -62,14 +62,14 @@ pub(super) struct Args {
     /// Print the CA's certificate (PEM), for a webhook configuration's caBundle, to stdout
     #[arg(long, conflicts_with = "register")]
     print_ca: bool,
-    /// No cluster: rules know nothing but the object itself
+    /// Run without a cluster: rules see only the object itself
     #[arg(long)]
     standalone: bool,
     /// Write the webhook configurations to the cluster and keep them: one of the replicas does, once it can answer. Without it
     /// somebody else does, and /readyz says when their CA bundle does not fit the certificate, as far as volgate may read them
     #[arg(long, conflicts_with = "standalone")]
     register: bool,
-    /// Do not make the StoragePolicy `baseline`, which --register makes once: only policies that others make count
+    /// Do not create the StoragePolicy `baseline`, which --register creates once by default
     #[arg(long, requires = "register")]
     no_baseline: bool,
     /// The namespace of the Lease and of --tls-secret; without it that of --service
@@ -78,12 +78,12 @@ pub(super) struct Args {
     /// The Secret with the CA and the certificate of all replicas, made and renewed by volgate
     #[arg(long, value_name = "NAME", default_value = SECRET)]
     tls_secret: String,
-    /// How long a replica that writes the webhook configurations and is silent is waited for, in seconds
+    /// How long a silent leader, the replica that writes the webhook configurations, is waited for, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 12, value_parser = clap::value_parser!(u32).range(6..))]
     lease_duration: u32,
     #[command(flatten)]
     registration: RegistrationArgs,
-    /// How long requests are taken after SIGTERM, in seconds: endpoints go away with a delay
+    /// How long new requests are answered after SIGTERM, until endpoints are updated, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     drain_delay: u16,
     /// How much memory the bodies of large reviews may take together, in MiB; a review has 7 at most
@@ -104,7 +104,8 @@ async fn serve(args: &Args) -> Result<()> {
             "failed to follow stdin: --policy takes files and folders here, which are read again as they change"
         );
     }
-    let clock = Clock::system();
+    let told = ToldTime::default();
+    let clock = Clock::system().beside(told.clone());
     let watched = policy_files(&args.policy)?;
     let files = policies_of(&args.policy)?;
     let (set, _) = assemble(&files, None)?;
@@ -121,7 +122,7 @@ async fn serve(args: &Args) -> Result<()> {
     // Bound before the cluster is reached, so that a port that is taken shows at once.
     let webhook = listen(args.listen)?;
     let health = args.daemon.listen()?;
-    let link = if args.standalone { None } else { Some(Link::start().await?) };
+    let link = if args.standalone { None } else { Some(Link::start(&told).await?) };
     let (lookup, caches): (Arc<dyn Lookup>, Arc<dyn CacheState>) = match &link {
         Some(link) => (link.lookup(), link.caches()),
         None => (Arc::new(MapLookup::default()), Arc::new(NoCaches)),
@@ -307,13 +308,20 @@ fn known_to(state: &Arc<State>) -> Known {
     })
 }
 
-/// Says once a day that a certificate ends soon.
+/// Says once a day that a certificate ends soon, or that this node's clock is wrong.
 fn remind(state: &State, reminded: &mut Option<Instant>) {
     if reminded.is_some_and(|at| at.elapsed() < REMIND) {
         return;
     }
+    if let Some(why) = state.clock.doubt() {
+        tracing::warn!(reason = %why, "the clock of this node is wrong; the API server's time is used");
+        *reminded = Some(Instant::now());
+    }
     if let Some(why) = ending(&state.certificates, state.clock.now()) {
-        tracing::warn!("{why}; when it has ended the API server refuses volgate's answers");
+        tracing::warn!(
+            reason = %why,
+            "a certificate ends soon and nobody has renewed it; when it has ended the API server refuses volgate's answers"
+        );
         *reminded = Some(Instant::now());
     }
 }
@@ -347,12 +355,15 @@ impl CaFile {
         match self.file.look() {
             Look::Same => {}
             Look::Changed(text) => {
-                tracing::info!("{} has changed: its CA is to be registered", self.path.display());
+                tracing::info!(path = %self.path.display(), "the CA file has changed: its CA is to be registered");
                 self.text.store(Arc::new(text.clone()));
             }
             Look::Unreadable(fault) => {
                 state.metrics.certificate_reload_errors.inc();
-                tracing::warn!("{fault:#}; the old CA is kept");
+                tracing::warn!(
+                    error = format_args!("{fault:#}"),
+                    "failed to read the CA file; the old CA is kept"
+                );
             }
         }
     }
@@ -366,7 +377,7 @@ fn look_at_certificate(follower: &mut Follower, state: &State) {
             state.metrics.certificate_reload_errors.inc();
             // Once is enough: the next look is seconds away.
             if !known {
-                tracing::warn!("{fault}; the old certificate is kept");
+                tracing::warn!(error = %fault, "failed to take the new certificate; the old certificate is kept");
             }
         }
     }
@@ -405,7 +416,7 @@ impl Policies {
             }
             Err(fault) => {
                 state.metrics.policy_reload_errors.inc();
-                tracing::error!("{fault:#}; the old policies stay in force");
+                keep_old(&fault);
             }
         }
     }
@@ -427,7 +438,7 @@ impl Policies {
             Ok((set, left_out)) => {
                 for (name, fault) in &left_out {
                     state.metrics.policy_reload_errors.inc();
-                    tracing::error!(policy = name, "StoragePolicy {name} is left out: {fault}");
+                    tracing::error!(policy = name, error = %fault, "a StoragePolicy is left out");
                 }
                 let names: Vec<&str> = set.policies().iter().map(|policy| policy.name.as_str()).collect();
                 if names.is_empty() {
@@ -436,7 +447,7 @@ impl Policies {
                          policies/baseline.yaml is one to begin with"
                     );
                 } else {
-                    tracing::info!("the policies in force: {}", names.join(", "));
+                    tracing::info!(policies = names.join(", "), "the policies are in force");
                 }
                 let counted =
                     set.policies().iter().map(|policy| (policy.name.clone(), policy.counts.clone()));
@@ -453,10 +464,18 @@ impl Policies {
             }
             Err(fault) => {
                 state.metrics.policy_reload_errors.inc();
-                tracing::error!("{fault:#}; the old policies stay in force");
+                keep_old(&fault);
             }
         }
     }
+}
+
+/// Logs why policies are not taken.
+fn keep_old(fault: &anyhow::Error) {
+    tracing::error!(
+        error = format_args!("{fault:#}"),
+        "failed to take the new policies; the old policies stay in force"
+    );
 }
 
 /// The policies of the files that were given; none when none were.
@@ -466,7 +485,7 @@ fn policies_of(paths: &[PathBuf]) -> Result<Vec<CompiledPolicy>> {
     }
     let loaded = policies::read(paths)?;
     for notice in &loaded.notices {
-        tracing::warn!("{}", notice.message);
+        tracing::warn!(notice = %notice.message, "a part of a policy has no effect");
     }
     Ok(loaded.set.policies().to_vec())
 }

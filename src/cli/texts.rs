@@ -1,6 +1,6 @@
 //! The texts of a run: files that are read when they are needed, and what was read once and cannot be read again.
 
-use super::input::{MOST_BYTES, STDIN, bounded, too_large, unreadable};
+use super::bytes::{MOST_BYTES, STDIN, bounded, too_large, unreadable};
 use super::render::Rendered;
 use crate::check::{Fault, Input, Manifest, Stream, changed, few_texts, in_parallel};
 use std::fs::File;

@@ -1,8 +1,9 @@
 //! Which value of a chart makes its data durable. Nothing is guessed: a value counts when the chart, rendered with it, has no
 //! such denial any more.
 
+use super::bytes::file_bytes;
 use super::given::Given;
-use super::input::{Rendering, file_bytes};
+use super::input::Rendering;
 use super::render::Source;
 use crate::check::{Input, Report, effective};
 use crate::model::{FieldPath, ObjectRef};

@@ -45,7 +45,7 @@ impl Walk {
     fn add_kustomization(&mut self, folder: &Path, file: &Path) {
         self.kustomizations.push(folder.to_owned());
         let name = || file.display().to_string();
-        let bytes = match super::input::file_bytes(file) {
+        let bytes = match super::bytes::file_bytes(file) {
             Ok(bytes) => bytes,
             Err(why) => return self.unreadable.push((name(), why)),
         };

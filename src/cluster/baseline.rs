@@ -98,7 +98,7 @@ impl Baseline {
         let params = PatchParams::apply(FIELD_MANAGER);
         match self.calls.patch(POLICIES, None, BASELINE_NAME, &Patch::Apply(&object()?), &params).await {
             Ok(_) => {
-                tracing::info!(policy = BASELINE_NAME, "made StoragePolicy {BASELINE_NAME}");
+                tracing::info!(policy = BASELINE_NAME, "made the StoragePolicy");
                 Ok(())
             }
             Err(Fault::Stale | Fault::Exists) => Ok(()),
@@ -120,10 +120,7 @@ impl Baseline {
         let (patch, namespace) = (Patch::Apply(&object), Some(self.namespace.as_str()));
         let written = self.calls.patch(CONFIG_MAPS, namespace, MEMORY, &patch, &params).await;
         written.map_err(|fault| reason("write ConfigMap", MEMORY, fault))?;
-        tracing::info!(
-            policy = BASELINE_NAME,
-            "StoragePolicy {BASELINE_NAME} is yours to edit or delete: {why}"
-        );
+        tracing::info!(policy = BASELINE_NAME, reason = why, "the StoragePolicy is yours to edit or delete");
         self.settled.send_replace(true);
         Ok(())
     }

@@ -1,5 +1,8 @@
 use super::list_turns::ListTurns;
+use super::server_time::ServerTime;
+use super::watch_pace::WatchPace;
 use super::{ClusterError, chain};
+use crate::server::ToldTime;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::path::Path;
@@ -14,8 +17,16 @@ const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// # Errors
 /// Neither is there, or it cannot be used.
 pub async fn connect() -> Result<kube::Client, ClusterError> {
+    connect_and_hear(&ToldTime::default()).await
+}
+
+/// The same, and `told` hears the time that the API server gives in its answers.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_and_hear(told: &ToldTime) -> Result<kube::Client, ClusterError> {
     let config = kube::Config::infer().await.map_err(|error| ClusterError::Config(chain(&error)))?;
-    client(config)
+    client(config, told)
 }
 
 /// A client of the cluster that a person means: of a kubeconfig file and of a context in it, where they are named, as kubectl
@@ -36,11 +47,15 @@ pub async fn connect_to(file: Option<&Path>, context: Option<&str>) -> Result<ku
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await;
     let config = config.map_err(|error| fault(&error))?;
-    client(config)
+    client(config, &ToldTime::default())
 }
 
-fn client(mut config: kube::Config) -> Result<kube::Client, ClusterError> {
+fn client(mut config: kube::Config, told: &ToldTime) -> Result<kube::Client, ClusterError> {
     config.read_timeout = Some(READ_TIMEOUT);
     let builder = ClientBuilder::try_from(config).map_err(|error| ClusterError::Client(chain(&error)))?;
-    Ok(builder.with_layer(&ListTurns::new()).build())
+    Ok(builder
+        .with_layer(&ListTurns::new())
+        .with_layer(&WatchPace::default())
+        .with_layer(&ServerTime(told.clone()))
+        .build())
 }

@@ -96,7 +96,7 @@ impl EventWriter {
         match answer {
             Ok(()) => Told::Written,
             Err(fault) => {
-                tracing::debug!(reason = event.reason, "failed to write an event: {fault:?}");
+                tracing::debug!(reason = event.reason, error = ?fault, "failed to write an event");
                 Told::Failed
             }
         }

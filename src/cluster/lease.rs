@@ -54,11 +54,11 @@ impl Candidate {
             let leads = self.leads();
             match self.round().await {
                 Ok(()) => told.clear(),
-                Err(why) if leads => tracing::warn!(why, "the lease is not renewed"),
+                Err(why) if leads => tracing::warn!(error = why, "the lease is not renewed"),
                 // Once: it is tried again every few seconds.
                 Err(why) if why != told => {
                     let lease = &self.settings.name;
-                    tracing::warn!(lease, why, "the lease is not taken, so this process cannot lead");
+                    tracing::warn!(lease, error = why, "the lease is not taken, so this process cannot lead");
                     told = why;
                 }
                 Err(_) => {}
@@ -97,7 +97,11 @@ impl Candidate {
             Ok(lease) => {
                 self.lease = Some(lease);
                 if !self.leads() {
-                    tracing::info!(lease = self.settings.name, "{} leads", self.settings.identity);
+                    tracing::info!(
+                        lease = self.settings.name,
+                        identity = self.settings.identity,
+                        "this process leads"
+                    );
                 }
                 self.term.send_replace(Some(renewed + self.settings.deadline));
                 Ok(())
@@ -143,7 +147,7 @@ impl Candidate {
         let led = self.leads();
         self.term.send_replace(None);
         if led && let Err(fault) = self.write(Move::Renew, "", 1).await {
-            tracing::warn!(?fault, "failed to give the lease back, so that another waits for its end");
+            tracing::warn!(error = ?fault, "failed to give the lease back, so that another waits for its end");
         }
     }
 }

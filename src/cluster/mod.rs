@@ -31,14 +31,16 @@ mod registration_view;
 mod reports;
 mod role;
 mod secret;
+mod server_time;
 mod snapshot;
 mod unregister;
 mod watch;
+mod watch_pace;
 mod watched;
 
 pub use audit::{Audit, Kept, audit};
 pub use caches::{CacheStatus, Caches};
-pub use connect::{connect, connect_to};
+pub use connect::{connect, connect_and_hear, connect_to};
 pub use denials::{DenialEvents, denial_event_rules};
 pub use doctor::{Diagnosis, Level, doctor};
 pub use index::Index;

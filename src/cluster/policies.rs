@@ -1,4 +1,3 @@
-use super::policy_status::Statuses;
 use super::watch::{Sink, WatchState, run};
 use super::watched::POLICIES;
 use crate::policy::{CompiledPolicy, load};
@@ -87,6 +86,9 @@ impl PolicyWatch {
     }
 }
 
+/// The status of each StoragePolicy as it is stored, by name.
+pub(super) type Statuses = BTreeMap<String, Value>;
+
 /// The statuses of the StoragePolicy objects as they are stored.
 #[derive(Clone)]
 pub struct PolicyStatuses(pub(super) watch::Receiver<Statuses>);
@@ -126,7 +128,8 @@ impl Feed {
                         compiled.notices().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                     warn!(
                         policy = name,
-                        "StoragePolicy {name} is applied, and parts of it have no effect: {list}"
+                        notices = list,
+                        "a StoragePolicy is applied, and parts of it have no effect"
                     );
                 }
                 ClusterPolicy { name, compiled: Some(compiled), faults: Vec::new(), generation, uid }
@@ -134,13 +137,15 @@ impl Feed {
             Err(faults) => {
                 let last = known.and_then(|known| known.compiled.clone());
                 if known.is_none_or(|known| known.faults != faults) {
-                    let list = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-                    let then = if last.is_some() {
-                        "its last good version stays in force"
+                    let error = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                    if last.is_some() {
+                        warn!(
+                            policy = name,
+                            error, "a StoragePolicy has faults, and its last good version stays in force"
+                        );
                     } else {
-                        "it is not applied"
-                    };
-                    warn!(policy = name, "StoragePolicy {name} has faults, and {then}: {list}");
+                        warn!(policy = name, error, "a StoragePolicy has faults, and it is not applied");
+                    }
                 }
                 ClusterPolicy { name, compiled: last, faults, generation, uid }
             }

@@ -6,7 +6,7 @@ mod window;
 use super::calls::{Calls, Fault};
 use super::clock;
 use super::lease::Term;
-use super::policies::{ClusterPolicies, ClusterPolicy, PolicySource};
+use super::policies::{ClusterPolicies, ClusterPolicy, PolicySource, Statuses};
 use super::watched::POLICIES;
 use crate::model::Conditions;
 use crate::policy::{Counts, Interest};
@@ -38,9 +38,6 @@ pub struct InForce {
     /// What the policies may have a say about; none while that is not known, so that it may be everything.
     pub interest: Option<Arc<Interest>>,
 }
-
-/// The status of each StoragePolicy as it is stored, by name.
-pub(super) type Statuses = BTreeMap<String, Value>;
 
 /// Writes statuses.
 pub(super) struct PolicyStatus {
@@ -95,7 +92,7 @@ impl PolicyStatus {
                 }
                 Err(why) => {
                     if why != told {
-                        tracing::warn!("{why}; trying again");
+                        tracing::warn!(error = %why, "failed to write the statuses of the policies; trying again");
                         told = why;
                     }
                     AGAIN

@@ -1,54 +1,7 @@
 //! The webhook configurations, built by a pure function: written by the process that answers ([`super::Registrar`]), or printed
 //! for whoever writes them by hand.
 //!
-//! # When volgate is down
-//! Three webhooks stand in the validating configuration, because what happens when nobody answers differs:
-//!
-//! | webhook | is asked about | when volgate is down |
-//! | --- | --- | --- |
-//! | `workloads.volgate.dev` | what people and tools create or change in a namespace | refused ([`FailurePolicy::Fail`]) |
-//! | `controllers.volgate.dev` | what Kubernetes' own controllers and operators make of that: pods, ReplicaSets, Jobs, claims, more replicas | goes through |
-//! | `volumes.volgate.dev` | new PersistentVolumes and StorageClasses | goes through |
-//!
-//! Refusing is the secure choice for the first, and Kyverno's default too: with `Ignore` (Gatekeeper's default) whoever
-//! applies a manifest during a restart of volgate gets past every rule, unseen. Nothing is lost by a refusal: `kubectl`,
-//! Helm and GitOps say so and try again.
-//!
-//! The second goes through because its parents were judged when they were stored: a node that dies takes pods along, and
-//! their replacements must not wait for volgate, least of all those of a network plugin in a namespace of its own. Who
-//! asks is known from the request's user, which nobody can forge. Where the controller manager runs under another name than
-//! Kubernetes gives it (not `--use-service-account-credentials`, not `system:kube-controller-manager`), its requests are the
-//! first webhook's.
-//!
-//! An operator is a service account of another namespace that makes an object with a controlling owner: its custom resource
-//! was there before, and its failover must not wait for volgate. A service account of the object's own namespace is a
-//! person's pipeline, whatever owner it names. Operators that work otherwise are named ([`Registration::operators`]).
-//!
-//! The third goes through because `namespaceSelector` protects nothing that has no namespace: a provisioner must be able to
-//! make the volume of a claim in kube-system. Claims and pods that use such a volume or class are judged all the same.
-//! The mutating configuration lacks it, since no rule changes volumes or classes.
-//!
-//! A fourth, `policies.volgate.dev`, is asked about StoragePolicies, and lets them through when nobody answers: a gate that is
-//! broken must not stop its own repair.
-//!
-//! The `scale` subresources of workloads are the validating configuration's alone: a Scale holds nothing to change.
-//!
-//! Custom resources of known operators have two webhooks more in the validating configuration, for those whose CRDs are
-//! installed ([`CustomResource`]); with none, there are none:
-//!
-//! | webhook | is asked about | when volgate is down |
-//! | --- | --- | --- |
-//! | `custom-resources.volgate.dev` | what people create or change | as for workloads |
-//! | `custom-resources-of-accounts.volgate.dev` | what service accounts do: operators, GitOps | goes through |
-//!
-//! # What is sent
-//! Only what the policies in force may have a say about ([`Registration::interest`]): a rule of a webhook for what needs no look
-//! into the object, and the part `may-matter-to-a-policy` of the condition for the rest. A webhook that is skipped in the first round is not
-//! called again when another one changes the object, so that volgate's mutating configuration sorts behind all usual ones
-//! ([`LAST_NAME`]): it sees what they made.
-//!
-//! The excluded namespaces are left out altogether: kube-system and volgate's own come up without volgate. Nodes, leases
-//! and certificate requests match no rule.
+//! docs/design/registration.md says which webhooks there are, who waits when volgate is down, and why.
 
 mod registration;
 

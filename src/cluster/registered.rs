@@ -131,9 +131,15 @@ impl Trust {
     pub(super) fn log(&self) {
         match self {
             Self::Holds => tracing::info!("the registered CA bundles fit the certificate that is served"),
-            Self::Broken(why) => tracing::error!("{why}"),
+            Self::Broken(why) => tracing::error!(
+                error = %why,
+                "the registered CA bundles do not fit the certificate that is served"
+            ),
             Self::Unknown(why) => {
-                tracing::warn!("whether the registered CA bundles fit the certificate is not checked: {why}");
+                tracing::warn!(
+                    reason = %why,
+                    "whether the registered CA bundles fit the certificate is not checked"
+                );
             }
         }
     }

@@ -13,7 +13,7 @@ use super::lease::{Candidate, Term};
 use super::policy_status::{InForce, PolicyStatus};
 use super::register::{CustomResource, FIELD_MANAGER, NAME};
 use super::registered::{Registered, Trust};
-use super::registration_view::RegistrationView;
+use super::registration_view::{AGAIN, KNOWN_EVERYWHERE, LOOK, RegistrationView};
 use super::secret::SharedSecret;
 use super::watched::{CLUSTER_ROLES, POD_TEMPLATES, Watched};
 use crate::admission::{PROBE_LABEL, probe_answer};
@@ -32,14 +32,8 @@ use tokio::sync::watch;
 pub const OWNER_ROLE: &str = "volgate-registration";
 /// The name of the object of the dry run.
 pub(super) const PROBE: &str = "volgate-probe";
-/// How often what is registered is looked at.
-pub(super) const LOOK: Duration = Duration::from_secs(10);
-/// The same while something is to be done.
+/// How often what is registered is looked at while something is to be done.
 const SOON: Duration = Duration::from_secs(1);
-/// The same while the API server does not trust what is served.
-pub(super) const AGAIN: Duration = Duration::from_secs(2);
-/// How long a CA is registered until it signs what is served: an API server may learn of it late.
-pub(super) const KNOWN_EVERYWHERE: Duration = Duration::from_secs(30);
 /// How far apart repairs are of what somebody else changes again and again.
 const REPAIRS: Duration = Duration::from_secs(300);
 /// After so many dry runs without an answer the log says why.
@@ -214,7 +208,7 @@ impl Writer<'_> {
                 }
                 Err(why) => {
                     if why != course.told {
-                        tracing::error!("{why}; trying again");
+                        tracing::error!(error = %why, "failed to keep the webhook configurations; trying again");
                         course.told = why;
                     }
                     AGAIN
@@ -265,7 +259,10 @@ impl Writer<'_> {
         match baseline.look(self.leads(), before).await {
             Ok(()) => course.told_of_baseline.clear(),
             Err(why) if why != course.told_of_baseline => {
-                tracing::warn!("{why}; trying again, and the built-in baseline is in force meanwhile");
+                tracing::warn!(
+                    error = %why,
+                    "failed to make the baseline StoragePolicy; trying again, and the built-in baseline is in force meanwhile"
+                );
                 course.told_of_baseline = why;
             }
             Err(_) => {}
@@ -328,7 +325,9 @@ impl Writer<'_> {
             Err(fault) => {
                 if course.owned.replace(false).is_none() {
                     tracing::warn!(
-                        "the ClusterRole {OWNER_ROLE} cannot be read, so the webhook configurations must be removed by hand: {fault:?}"
+                        role = OWNER_ROLE,
+                        error = ?fault,
+                        "the owning ClusterRole cannot be read, so the webhook configurations must be removed by hand"
                     );
                 }
                 Ok(None)
@@ -362,7 +361,7 @@ impl Writer<'_> {
             merged.map_err(|_| why)?;
         }
         let policy = object.pointer("/webhooks/0/failurePolicy").and_then(Value::as_str).unwrap_or_default();
-        tracing::info!(failure_policy = policy, "wrote the {} {name}", of.kind);
+        tracing::info!(kind = of.kind, name, failure_policy = policy, "wrote a webhook configuration");
         Ok(())
     }
 
@@ -392,8 +391,10 @@ impl Writer<'_> {
         course.unanswered += 1;
         if course.unanswered == PATIENCE {
             tracing::warn!(
-                "the API server does not ask volgate yet, so the webhook configurations stay at failurePolicy Ignore: \
-                 dry run of PodTemplate {namespace}/{PROBE}: {why}"
+                namespace,
+                pod_template = PROBE,
+                answer = %why,
+                "the API server does not ask volgate yet, so the webhook configurations stay at failurePolicy Ignore"
             );
         }
         Ok(Next::Go)
@@ -433,7 +434,8 @@ pub async fn until_removed(client: kube::Client, limit: Duration) {
     };
     if tokio::time::timeout(limit, removed).await.is_err() {
         tracing::warn!(
-            "whether the webhook configurations are gone is not known after {limit:?}; shutting down"
+            ?limit,
+            "whether the webhook configurations are gone is not known in time; shutting down"
         );
     }
 }

@@ -2,12 +2,18 @@
 
 use super::calls::Calls;
 use super::registered::{Caller, Registered, Trust};
-use super::registrar::{AGAIN, KNOWN_EVERYWHERE, LOOK};
 use crate::daemon::lock;
 use crate::server::Clock;
 use crate::tls::{Certificates, Pair, certificates, distrust};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How often what is registered is looked at.
+pub(super) const LOOK: Duration = Duration::from_secs(10);
+/// How often that is while the API server does not trust what is served.
+pub(super) const AGAIN: Duration = Duration::from_secs(2);
+/// How long a CA is registered until it signs what is served: an API server may learn of it late.
+pub(super) const KNOWN_EVERYWHERE: Duration = Duration::from_secs(30);
 
 /// What is registered, as this process last saw it.
 pub struct RegistrationView {

@@ -99,7 +99,7 @@ impl SharedSecret {
                         self.certificates.set_awaited(Some(why.clone()));
                     }
                     if why != told {
-                        tracing::warn!("{why}");
+                        tracing::warn!(error = %why, "failed to serve the certificate of the Secret; trying again");
                         told = why;
                     }
                 }
@@ -123,7 +123,10 @@ impl SharedSecret {
         let before = self.seen().as_ref().map(|seen| seen.pair.clone());
         let pair = match before {
             Some(pair) => pair,
-            None => SharedPair::new(dns_names, self.clock.now()).map_err(|fault| fault.to_string())?,
+            None => {
+                self.clock.doubt().map_or(Ok(()), Err)?;
+                SharedPair::new(dns_names, self.clock.now()).map_err(|fault| fault.to_string())?
+            }
         };
         let object = json!({
             "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
@@ -135,7 +138,9 @@ impl SharedSecret {
         match self.calls.patch(SECRETS, Some(namespace), name, &Patch::Apply(&object), &params).await {
             Ok(made) => {
                 tracing::info!(
-                    "made Secret {namespace}/{name} with the CA and the certificate of all replicas"
+                    namespace,
+                    secret = name,
+                    "made the Secret with the CA and the certificate of all replicas"
                 );
                 Ok(made)
             }
@@ -197,6 +202,7 @@ impl SharedSecret {
         }
         let next = pair.next(dns_names, self.clock.now(), settled).map_err(|fault| fault.to_string())?;
         let Some((next, change)) = next else { return Ok(false) };
+        self.clock.doubt().map_or(Ok(()), Err)?;
         let Some(map) = object.as_object_mut() else { return Ok(false) };
         let stored = map.entry("data").or_insert_with(|| json!({}));
         if let (Some(stored), Value::Object(new)) = (stored.as_object_mut(), data(&next)) {
@@ -204,7 +210,7 @@ impl SharedSecret {
         }
         match self.calls.replace(SECRETS, Some(namespace), name, &object).await {
             Ok(stored) => {
-                tracing::info!("{} Secret {namespace}/{name}", said(change));
+                tracing::info!(namespace, secret = name, change = said(change), "renewed the Secret");
                 self.take(stored)?;
             }
             // It is another by now.
@@ -231,9 +237,9 @@ impl SharedSecret {
 
 fn said(change: SharedChange) -> &'static str {
     match change {
-        SharedChange::Authority => "a new CA stands beside the old one in",
-        SharedChange::Certificate => "a new certificate is in",
-        SharedChange::OldAuthorities => "the old CA is taken out of",
+        SharedChange::Authority => "a new CA stands beside the old one",
+        SharedChange::Certificate => "a new certificate",
+        SharedChange::OldAuthorities => "the old CA is taken out",
     }
 }
 

@@ -64,7 +64,7 @@ async fn remove(calls: &Calls) -> Result<bool, String> {
 async fn delete(calls: &Calls, of: Watched, name: &str) -> Result<(), String> {
     match calls.delete(of, None, name, None).await {
         Ok(_) => {
-            tracing::info!("deleted the {} {name}", of.kind);
+            tracing::info!(kind = of.kind, name, "deleted what was registered");
             Ok(())
         }
         Err(Fault::Missing) => Ok(()),

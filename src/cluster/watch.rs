@@ -132,9 +132,11 @@ struct Failures {
 impl Failures {
     fn log(&mut self, watched: Watched, fault: &Fault) {
         match fault.level {
-            Level::Expected => debug!(resource = %watched, "{}", fault.text),
-            Level::Fault if self.last != fault.text => warn!(resource = %watched, "{}", fault.text),
-            Level::Fault => debug!(resource = %watched, "still: {}", fault.text),
+            Level::Expected => debug!(resource = %watched, error = %fault.text, "the watch begins again"),
+            Level::Fault if self.last != fault.text => {
+                warn!(resource = %watched, error = %fault.text, "failed to watch; trying again");
+            }
+            Level::Fault => debug!(resource = %watched, error = %fault.text, "still failing to watch"),
         }
         let count = self.count.saturating_add(1);
         *self = Self { count, last: fault.text.clone(), paused: false };
@@ -197,8 +199,8 @@ fn facts<F: Cached>(watched: Watched, object: Observed<F>) -> Option<F> {
         Err(fault) => {
             let (namespace, name) = (object.meta.namespace, object.meta.name);
             warn!(
-                resource = %watched, namespace, name,
-                "an object cannot be read and is passed over; it is not seen as it is now: {fault}"
+                resource = %watched, namespace, name, error = %fault,
+                "an object cannot be read and is passed over; it is not seen as it is now"
             );
             None
         }

@@ -1,7 +1,6 @@
 //! The rules about claims, claim templates and ephemeral volumes.
 
-use super::parts::{Written, fits_any, literal};
-use super::scope::Kinds;
+use super::parts::{Kinds, Written, fits_any, literal};
 
 const CLAIMS: Kinds =
     Kinds { pods: true, claims: true, volumes: false, classes: false, resized: false, made: false };

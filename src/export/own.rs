@@ -1,7 +1,6 @@
 //! The `cel` rules of a policy.
 
-use super::parts::{POD_META, POD_SPEC, Validation, Written};
-use super::scope::Kinds;
+use super::parts::{Kinds, POD_META, POD_SPEC, Validation, Written};
 use crate::cel::names;
 
 /// What a `cel` rule asks.

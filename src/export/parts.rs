@@ -1,6 +1,18 @@
 //! What a rule becomes in CEL, and the pieces of text that rules share.
 
-use super::scope::Kinds;
+/// The kinds that a rule is about.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kinds {
+    /// Pods, and what makes them.
+    pub(super) pods: bool,
+    pub(super) claims: bool,
+    pub(super) volumes: bool,
+    pub(super) classes: bool,
+    /// Whether a change of a claim is asked about as well.
+    pub(super) resized: bool,
+    /// Whether workloads are asked about when they are made alone.
+    pub(super) made: bool,
+}
 
 /// A rule in CEL.
 #[derive(Debug, Default)]

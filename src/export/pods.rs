@@ -1,7 +1,6 @@
 //! The rules about pods, and about what makes them.
 
-use super::parts::{Written, covers, fits_any, literal};
-use super::scope::Kinds;
+use super::parts::{Kinds, Written, covers, fits_any, literal};
 use crate::facts::VolumeSource;
 use crate::model::{FsPath, below};
 

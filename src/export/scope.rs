@@ -5,20 +5,6 @@ use crate::model::LabelSelector;
 use crate::policy::{EXCLUDED_NAMESPACES, StoragePolicySpec};
 use serde_json::{Value, json};
 
-/// The kinds that a rule is about.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kinds {
-    /// Pods, and what makes them.
-    pub(super) pods: bool,
-    pub(super) claims: bool,
-    pub(super) volumes: bool,
-    pub(super) classes: bool,
-    /// Whether a change of a claim is asked about as well.
-    pub(super) resized: bool,
-    /// Whether workloads are asked about when they are made alone.
-    pub(super) made: bool,
-}
-
 /// A resource: its group, its name, its kind.
 type Resource = (&'static str, &'static str, &'static str);
 

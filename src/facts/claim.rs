@@ -1,12 +1,11 @@
 use super::Meta;
-use super::container::each;
-use super::fault::{FactsFault, Object, OrFault};
+use super::fault::{FactsFault, OrFault};
 use super::node::owned;
+use super::read::{Object, each, quantity_at};
 use crate::json::{Items, Node};
 use crate::model::{
     AccessMode, LabelSelector, ObjectRef, Quantity, Requirement, SelectorOperator, VolumeMode, beginning,
 };
-use std::borrow::Cow;
 
 /// The class that a claim or volume names: three states that mean three things.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -241,16 +240,4 @@ fn storage_request(spec: Node<'_>) -> Result<Option<Quantity>, FactsFault> {
         None => Ok(None),
     };
     read().or_within("resources")
-}
-
-/// A quantity written as text or as a number.
-pub(super) fn quantity_at(map: Node<'_>, key: &'static str) -> Result<Option<Quantity>, FactsFault> {
-    let Some(value) = map.get(key).filter(|value| !value.is_null()) else { return Ok(None) };
-    let text = match (value.as_str(), value.as_number()) {
-        (Some(text), _) => Cow::Borrowed(text),
-        (None, Some(number)) => Cow::Owned(number.to_string()),
-        (None, None) => return Err(FactsFault::at(key, "must be a quantity such as 10Gi")),
-    };
-    // The API server takes spaces around one off.
-    Quantity::parse(text.trim()).map(Some).map_err(|why| FactsFault::at(key, why))
 }

@@ -1,5 +1,6 @@
 use super::Meta;
-use super::fault::{FactsFault, Object};
+use super::fault::FactsFault;
+use super::read::Object;
 use crate::json::Node;
 use crate::model::ObjectRef;
 use std::collections::BTreeMap;

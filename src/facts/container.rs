@@ -1,5 +1,6 @@
 use super::config::ConfigKind;
-use super::fault::{FactsFault, Object, OrFault, given, list, map, name, text, truth};
+use super::fault::{FactsFault, OrFault};
+use super::read::{Object, each_of, list, map, name, quantity_at, text, texts, truth};
 use crate::json::Node;
 use crate::model::{FieldPath, FsPath, Quantity};
 use std::collections::HashMap;
@@ -367,52 +368,8 @@ impl<'a> Device<'a> {
 fn limits(resources: Node<'_>) -> Result<[Option<Quantity>; 2], FactsFault> {
     let read = || -> Result<[Option<Quantity>; 2], FactsFault> {
         let Some(limits) = resources.map_at("limits")? else { return Ok([None, None]) };
-        let limit = |key| super::claim::quantity_at(limits, key).or_within("limits");
+        let limit = |key| quantity_at(limits, key).or_within("limits");
         Ok([limit("memory")?, limit("ephemeral-storage")?])
     };
     read().or_within("resources")
-}
-
-/// Reads each item of a field that is a list of objects.
-pub(super) fn each<'a, T>(
-    object: Node<'a>,
-    key: &'static str,
-    read: impl Fn(Node<'a>, usize) -> Result<T, FactsFault>,
-) -> Result<Vec<T>, FactsFault> {
-    given(object, key).map_or(Ok(Vec::new()), |value| each_of(key, value, read))
-}
-
-/// Reads each item of that field's value, a list of objects.
-pub(super) fn each_of<'a, T>(
-    key: &'static str,
-    value: Node<'a>,
-    mut read: impl FnMut(Node<'a>, usize) -> Result<T, FactsFault>,
-) -> Result<Vec<T>, FactsFault> {
-    let items = list(key, value)?;
-    let mut found = Vec::with_capacity(items.len());
-    for (index, item) in items.enumerate() {
-        if !item.is_map() {
-            let path = FieldPath::root().key(key).index(index);
-            return Err(FactsFault { path, message: "must be a map".to_owned() });
-        }
-        found.push(read(item, index).or_within_item(key, index)?);
-    }
-    Ok(found)
-}
-
-fn texts<'a>(key: &'static str, value: Node<'a>) -> Result<Vec<&'a str>, FactsFault> {
-    let items = list(key, value)?;
-    let mut found = Vec::with_capacity(items.len());
-    for (index, item) in items.enumerate() {
-        match item.as_str() {
-            Some(text) => found.push(text),
-            // As Kubernetes reads it.
-            None if item.is_null() => found.push(""),
-            None => {
-                let path = FieldPath::root().key(key).index(index);
-                return Err(FactsFault { path, message: "must be a string; put it in quotes".to_owned() });
-            }
-        }
-    }
-    Ok(found)
 }

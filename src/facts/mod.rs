@@ -13,6 +13,7 @@ mod node_selector;
 mod outline;
 mod pod;
 mod pod_volume;
+mod read;
 mod volume;
 mod workload;
 
@@ -24,21 +25,22 @@ pub(crate) use config::documents;
 pub use config::{ConfigFacts, ConfigKind, ConfigText, ConfigValue, Sealed};
 pub use container::{Container, Device, KeyRef, Mount, Part, Section};
 pub use custom::{
-    Case, ClaimAt, ClaimForm, CustomClaim, CustomFacts, CustomKind, FieldIs, Kinds, Lies, Path, PodParts,
-    PodsAs, PodsAt, Store, StoreAt, Unchanged,
+    Case, ClaimAt, ClaimForm, CustomClaim, CustomFacts, CustomKind, FieldIs, Kinds, Lies, NamedTemplate,
+    Path, PodParts, PodsAs, PodsAt, Store, StoreAt, TemplateFacts, TemplatesAt, Unchanged,
 };
 pub use fault::FactsFault;
-pub(crate) use fault::{Object, OrFault};
+pub(crate) use fault::OrFault;
 pub use node::{NamespaceFacts, NodeFacts, OwnerFacts, OwnerRef};
 pub use outline::Outline;
 pub use pod::PodFacts;
 pub use pod_volume::{FileSource, PodVolume, VolumeSource};
+pub(crate) use read::Object;
 pub use volume::{VolumeFacts, VolumeKind};
 pub use workload::{ClaimTemplate, Workload, WorkloadKind};
 
 use crate::json::Node;
 use crate::model::{Labels, ObjectRef};
-use fault::{list, text};
+use read::{list, text};
 
 /// What rules are told of an object.
 #[derive(Debug)]
@@ -67,6 +69,11 @@ impl<'a> Parts<'a> {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Facts<'a>> {
         std::iter::once(&self.first).chain(&self.more)
+    }
+
+    /// What look-ups know of it. What a custom resource makes is its operator's to make, so that of those only templates count.
+    pub fn looked_up(&self) -> Option<&Facts<'a>> {
+        self.first.custom.is_none_or(|entry| entry.template).then_some(&self.first)
     }
 
     /// The same, which remembers what a custom resource said before it was changed.
@@ -142,7 +149,7 @@ pub struct Owner<'a> {
 impl<'a> Owner<'a> {
     fn read(owner: Node<'a>) -> Option<Self> {
         // Caches keep these, so that none may be of any length. No object has a name that is none, and so there is no such owner.
-        let text = |key: &'static str| fault::name(key, owner.get(key)?).ok();
+        let text = |key: &'static str| read::name(key, owner.get(key)?).ok();
         let kind = text("kind")?;
         let api_version = owner.get("apiVersion").and_then(Node::as_str).unwrap_or_default();
         Some(Self {
@@ -166,8 +173,8 @@ impl<'a> Meta<'a> {
             let mut read = Self::default();
             for (key, value) in meta.given() {
                 match key {
-                    "labels" => read.labels = Some(fault::texts_by_name("labels", value)?),
-                    "annotations" => read.annotations = Some(fault::texts_by_name("annotations", value)?),
+                    "labels" => read.labels = Some(read::texts_by_name("labels", value)?),
+                    "annotations" => read.annotations = Some(read::texts_by_name("annotations", value)?),
                     "uid" => read.uid = Some(text("uid", value)?),
                     "ownerReferences" => {
                         let mut owners = list("ownerReferences", value)?;
@@ -176,9 +183,9 @@ impl<'a> Meta<'a> {
                             owners.find(|owner| controls(owner) == Some(true)).and_then(Owner::read);
                     }
                     // Messages and look-ups are made of these, so that none may be of any length.
-                    "name" => fault::name("name", value).map(drop)?,
-                    "generateName" => fault::name("generateName", value).map(drop)?,
-                    "namespace" => fault::name("namespace", value).map(drop)?,
+                    "name" => read::name("name", value).map(drop)?,
+                    "generateName" => read::name("generateName", value).map(drop)?,
+                    "namespace" => read::name("namespace", value).map(drop)?,
                     // Nobody asks for them here; each is a value all the same, and each takes its time elsewhere.
                     "finalizers" => {
                         list("finalizers", value)?;

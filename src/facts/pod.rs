@@ -1,7 +1,8 @@
 use super::Meta;
-use super::container::{Container, Mount, Section, each_of};
-use super::fault::{FactsFault, list_of_at_most, map, name};
+use super::container::{Container, Mount, Section};
+use super::fault::FactsFault;
 use super::pod_volume::PodVolume;
+use super::read::{each_of, list_of_at_most, map, name};
 use crate::json::Node;
 use crate::model::{FieldPath, NodeRequirement, NodeSelector, NodeTerm};
 use std::cell::OnceCell;

@@ -1,7 +1,8 @@
 use super::Meta;
 use super::claim::ClaimSpec;
 use super::config::ConfigKind;
-use super::fault::{FactsFault, Object, OrFault};
+use super::fault::{FactsFault, OrFault};
+use super::read::{Object, quantity_at};
 use crate::json::Node;
 use crate::model::{FieldPath, Quantity};
 
@@ -220,7 +221,7 @@ impl<'a> VolumeSource<'a> {
             Ok(match key {
                 "emptyDir" => Self::EmptyDir {
                     medium: source.str_at("medium")?.unwrap_or_default(),
-                    size_limit: super::claim::quantity_at(source, "sizeLimit")?,
+                    size_limit: quantity_at(source, "sizeLimit")?,
                 },
                 "hostPath" => Self::HostPath {
                     path: source.str_at("path")?.unwrap_or_default(),

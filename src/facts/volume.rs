@@ -1,6 +1,7 @@
-use super::claim::{access_modes, quantity_at, volume_mode};
-use super::fault::{FactsFault, Object, OrFault};
+use super::claim::{access_modes, volume_mode};
+use super::fault::{FactsFault, OrFault};
 use super::node::owned;
+use super::read::{Object, quantity_at};
 use super::{ClassName, Meta, ReclaimPolicy};
 use crate::json::Node;
 use crate::model::{AccessMode, NodeSelector, ObjectRef, Quantity, VolumeMode};

@@ -1,7 +1,7 @@
 use super::claim::ClaimSpec;
-use super::container::each;
-use super::fault::{FactsFault, Object, OrFault};
+use super::fault::{FactsFault, OrFault};
 use super::pod::ByName;
+use super::read::{Object, each};
 use super::{Meta, PodFacts, PodsAt};
 use crate::json::Node;
 use crate::model::FieldPath;

@@ -92,7 +92,9 @@ impl<'p> Builder<'p> {
 
     /// The first round: remembers what is looked up. Every object is given to it before any is given to [`add`](Self::add).
     pub fn note(&mut self, object: &Value) {
-        let Ok(facts) = Facts::read(object, Some(self.namespace)) else { return };
+        let kinds = self.policies.catalog().kinds();
+        let Ok(parts) = Facts::read_all(object, Some(self.namespace), kinds) else { return };
+        let Some(facts) = parts.looked_up() else { return };
         match &facts.subject {
             Subject::Node(node) => {
                 let name = node.name.clone();
@@ -117,7 +119,7 @@ impl<'p> Builder<'p> {
             Subject::Other if facts.id.kind == "NodeStorage" => self.note_bases(object),
             _ => {}
         }
-        self.lookup.add(&facts);
+        self.lookup.add(facts);
     }
 
     fn note_bases(&mut self, object: &Value) {
@@ -166,7 +168,7 @@ impl<'p> Builder<'p> {
                 }
             }
             Subject::Custom(custom) => {
-                let mut data = paths::of_custom(custom, &self.lookup);
+                let mut data = paths::of_custom(custom, parts.first.namespace(), &self.lookup);
                 for part in &parts.more {
                     if let Some(workload) = part.workload() {
                         data.extend(paths::places(part, workload, &self.lookup, self.policies.catalog()));

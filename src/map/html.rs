@@ -416,7 +416,7 @@ fn node_card(
         let bytes = |bytes: i64| size(u64::try_from(bytes).unwrap_or_default());
         let _ = writeln!(
             text,
-            "<p>disk <code>{}</code> {}: {} of {} can be promised{}</p>",
+            "<p>disk <code>{}</code> {}: {} of {} can be allocated{}</p>",
             Text(&base.path),
             Text(&base.filesystem),
             bytes(base.available_bytes),

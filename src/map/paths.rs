@@ -6,7 +6,7 @@ use crate::facts::{Container, CustomFacts, Facts, Lies, VolumeSource, Workload};
 use crate::lookup::Lookup;
 use crate::model::{Durability, Fate};
 use crate::rule::Subjects;
-use crate::storage::{Cover, Keeper, Place, Storage, Why, data_paths, products, store_fate};
+use crate::storage::{Cover, Keeper, Place, Storage, Why, data_paths, products, store_fate, with_templates};
 use std::collections::BTreeMap;
 
 /// How many paths of one pod volume are named.
@@ -50,10 +50,11 @@ pub(super) fn places(
 }
 
 /// The places that a custom resource speaks of.
-pub(super) fn of_custom(custom: &CustomFacts<'_>, lookup: &dyn Lookup) -> Vec<MapData> {
+pub(super) fn of_custom(custom: &CustomFacts<'_>, namespace: &str, lookup: &dyn Lookup) -> Vec<MapData> {
     let mut places = Places::default();
     for store in &custom.stores {
-        let Some(fate) = store_fate(store, lookup) else { continue };
+        let store = with_templates(store, namespace, lookup);
+        let Some(fate) = store_fate(&store, lookup) else { continue };
         let (kind, backing) = match store.lies {
             Lies::Claim => (Backing::Unknown, "claim of the operator"),
             Lies::EmptyDir => (Backing::Pod, "emptyDir"),

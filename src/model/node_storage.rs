@@ -11,7 +11,7 @@ pub struct NodeStorageSpec {
     pub node: String,
     /// The node's uid.
     pub node_uid: String,
-    /// Orphans that an administrator wants removed, each as it stands in the status: `<base>/<directory>`.
+    /// Orphans to remove, each as the status lists it: `<base>/<directory>`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove_orphans: Vec<String>,
 }
@@ -23,7 +23,7 @@ pub struct NodeStorageStatus {
     /// The directories in which the agent makes volumes.
     #[serde(default)]
     pub bases: Vec<BaseStatus>,
-    /// What is beneath the bases with an agent's mark and without a NodeVolume; the first 100.
+    /// Orphaned volumes: directories below the bases with an agent's mark and without a NodeVolume. At most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
     /// Ready: whether volumes can be made in all bases. It follows from them.
@@ -53,23 +53,23 @@ impl NodeStorageStatus {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaseStatus {
-    /// Its absolute path on the node.
+    /// The absolute path on the node.
     pub path: String,
     /// Whether volumes can be made in it; if not, `message` says why.
     pub usable: bool,
     /// The file system's name, such as `xfs`.
     #[serde(default)]
     pub filesystem: String,
-    /// How many bytes its file system holds.
+    /// The size of its file system, in bytes.
     #[serde(default)]
     pub capacity_bytes: i64,
-    /// How many bytes can still be promised to claims.
+    /// The bytes that can still be allocated to claims.
     #[serde(default)]
     pub available_bytes: i64,
-    /// What the agent can make there.
+    /// The backends that the agent can use there.
     #[serde(default)]
     pub backends: Vec<Backend>,
-    /// Why a backend or the base cannot be used, for a person.
+    /// Why a backend or the base cannot be used, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }

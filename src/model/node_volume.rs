@@ -24,18 +24,18 @@ pub struct NodeVolumeSpec {
     pub backend: Backend,
     /// The directory of the node in which volumes are: an absolute path, one of the agent's bases.
     pub base: String,
-    /// The volume beneath the base: a relative path of one or more names, without `.` and `..`.
+    /// The volume's path below the base: relative, of one or more names, without `.` and `..`.
     pub directory: String,
-    /// How many bytes it is to hold.
+    /// The size in bytes.
     #[schemars(range(min = 0))]
     pub size_bytes: i64,
     /// A file system or a block device.
     #[serde(default)]
     pub volume_mode: NodeVolumeMode,
-    /// Whether it is to be there. From Absent there is no way back.
+    /// The desired state. Absent is final.
     #[serde(default)]
     pub desired: Desired,
-    /// Whether a directory that volgate's agent did not make is taken over: another provisioner's, made before.
+    /// Whether an existing directory is taken over that volgate's agent did not make: another provisioner's.
     #[serde(default)]
     pub adopt: bool,
 }
@@ -63,11 +63,11 @@ pub fn device_link(volume: &str) -> String {
 /// A claim, by all that tells it from another of the same name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClaimReference {
-    /// Its namespace.
+    /// The claim's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The claim's name.
     pub name: String,
-    /// Its uid.
+    /// The claim's uid.
     pub uid: String,
 }
 
@@ -130,10 +130,10 @@ impl From<VolumeMode> for NodeVolumeMode {
 /// Whether a volume is to be there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Desired {
-    /// It is made, and kept.
+    /// The volume is made, and kept.
     #[default]
     Present,
-    /// It is removed with its data.
+    /// The volume is removed with its data.
     Absent,
 }
 
@@ -141,22 +141,22 @@ pub enum Desired {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeVolumeStatus {
-    /// How far it is.
+    /// The phase.
     #[serde(default)]
     pub phase: Phase,
-    /// The metadata.generation that the status is about.
+    /// The metadata.generation that the status describes.
     #[serde(default)]
     pub observed_generation: i64,
     /// Where the kubelet finds it: an absolute path of the node, of a directory or of a block device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// How many bytes it holds: what bounds it, or for a backend without bounds what was asked for.
+    /// The size in bytes: the limit, or for a backend without limits what was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<i64>,
     /// Why it is not Ready, in one word, such as `NotEnoughSpace`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Why, for a person.
+    /// The reason in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Ready: whether the volume can be used. It follows from the phase.
@@ -179,16 +179,16 @@ impl NodeVolumeStatus {
 /// How far a volume is on its node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
-    /// The agent is at it; with a reason: it failed, and is tried again.
+    /// In progress. With a reason: it failed, and will be retried.
     #[default]
     Pending,
-    /// It is there, of the size that the status tells.
+    /// The volume exists, with the size in the status.
     Ready,
-    /// The agent will not make it, and nothing of it is on the node.
+    /// The agent refuses to make it, and nothing of it is on the node.
     Refused,
-    /// It was there and is not any more: the disk was emptied or changed.
+    /// The volume existed and is gone: the disk was emptied or replaced.
     Lost,
-    /// It is gone, as asked for; its data may still be in the trash, out of anybody's reach.
+    /// The volume was removed, as requested. Its data may still be in the trash, where no pod can reach it.
     Removed,
 }
 

@@ -1,14 +1,15 @@
+use super::compiled_rule::CompiledRule;
 use super::counts::Counts;
 use super::exception::CompiledException;
-use super::faults::{exclude_faults, match_faults, never_fits, pointless, rule_faults};
+use super::faults::{exclude_faults, match_faults, rule_faults};
 use super::matches::{Holds, POD};
+use super::pointless::{never_fits, pointless};
 use super::schema::{Match, SelfService, StoragePolicy};
 use crate::catalog::Entry;
-use crate::facts::{CustomKind, Facts, Subject};
+use crate::facts::CustomKind;
 use crate::model::FieldPath;
-use crate::rule::{PolicyFault, Reads, Rule, Subjects, Trust};
+use crate::rule::{PolicyFault, Subjects, Trust};
 use crate::rules;
-use crate::verdict::Action;
 use jiff::civil::Date;
 use std::sync::Arc;
 
@@ -41,41 +42,9 @@ pub struct CompiledPolicy {
     pub counts: Arc<Counts>,
 }
 
-/// A rule with its action.
-#[derive(Debug, Clone)]
-pub struct CompiledRule {
-    /// Its id.
-    pub id: &'static str,
-    /// What a finding of it leads to.
-    pub action: Action,
-    /// What the policy's author says to a finding of it.
-    pub message: Option<String>,
-    /// The rule.
-    pub rule: Arc<dyn Rule>,
-    /// Where it stands in its policy.
-    pub field: FieldPath,
-}
-
 /// Self-service that is ready to be applied.
 #[derive(Debug, Clone)]
 pub struct CompiledSelfService(SelfService);
-
-impl CompiledRule {
-    /// Whether it can find something in an object of that kind.
-    pub fn reads(&self, facts: &Facts<'_>) -> bool {
-        if !self.rule.asks_about(&facts.id.kind) {
-            return false;
-        }
-        let reads = match &facts.subject {
-            Subject::Workload(_) => Reads::Pods,
-            Subject::Claim(_) => Reads::Claims,
-            Subject::Volume(_) => Reads::Volumes,
-            Subject::Class(_) => Reads::Classes,
-            _ => return self.rule.reads_any_kind(),
-        };
-        self.rule.reads_any_kind() || self.rule.reads().contains(&reads)
-    }
-}
 
 impl CompiledPolicy {
     /// Checks what a schema cannot, and compiles the rules.

@@ -1,8 +1,10 @@
 //! The CustomResourceDefinition of a StoragePolicy, made from the one schema that the files have.
 
-use super::schema::{KIND, schema as policy_schema};
+use super::schema::KIND;
 use crate::rules;
 use crate::schema;
+use schemars::Schema;
+use schemars::transform::Transform;
 use serde_json::{Value, json};
 
 /// The JSON Schema of a policy file, for editors, as text.
@@ -10,6 +12,12 @@ pub fn schema_json() -> String {
     let mut text = serde_json::to_string_pretty(&policy_schema()).unwrap_or_default();
     text.push('\n');
     text
+}
+
+fn policy_schema() -> Schema {
+    let mut schema = super::schema::schema();
+    schema::Summaries.transform(&mut schema);
+    schema
 }
 
 /// The CustomResourceDefinition of a StoragePolicy.
@@ -135,7 +143,8 @@ mod tests {
             .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/rules/items")
             .unwrap();
         for rule in rules::all() {
-            assert!(entry["properties"].get(rule.field).is_some(), "{}", rule.field);
+            let text = entry["properties"][rule.field]["description"].as_str().unwrap();
+            assert!(text.ends_with("its manual page.") && !text.contains("# "), "{}: {text}", rule.field);
             assert!(entry["x-kubernetes-validations"][0]["rule"].as_str().unwrap().contains(rule.field));
         }
     }

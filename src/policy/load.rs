@@ -1,7 +1,7 @@
 use super::compile::CompiledPolicy;
-use super::faults::part_faults;
+use super::parts::part_faults;
 use super::schema::{API_VERSION, KIND, StoragePolicy, schema};
-use super::way_out;
+use super::way_out::{self, short};
 use crate::model::{FieldPath, Segment, nearest};
 use crate::rule::PolicyFault;
 use crate::schema::{Problem, Violation, violations};
@@ -195,16 +195,6 @@ fn name_of(segment: &Segment) -> String {
         Segment::Key(key) => key.to_string(),
         Segment::Index(index) => index.to_string(),
     }
-}
-
-/// A value in a message: as JSON, cut where it gets long.
-pub(super) fn short(value: &Value) -> String {
-    let mut text = value.to_string();
-    if let Some((cut, _)) = text.char_indices().nth(60) {
-        text.truncate(cut);
-        text.push('…');
-    }
-    text
 }
 
 #[cfg(test)]

@@ -7,6 +7,10 @@ use crate::rule::{Requester, Subjects, Trust};
 /// The kind that stands for all that makes such.
 pub(super) const POD: &str = "Pod";
 
+/// The namespaces that no policy is about: without them a cluster does not come up again.
+pub const EXCLUDED_NAMESPACES: [&str; 4] =
+    ["kube-system", "kube-public", "kube-node-lease", "volgate-system"];
+
 /// Whether something is about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Holds {

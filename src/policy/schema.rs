@@ -44,17 +44,17 @@ pub struct StoragePolicySpec {
     /// What the policy is for, for its readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Which of two policies goes first where only one can, as with a default class: the higher number; between
+    /// Decides which of two policies wins where only one can, as with a default class: the higher number, and between
     /// equals the name that sorts first. Denials do not depend on it: every policy that matches is applied.
     #[serde(default)]
     pub priority: i32,
-    /// What the policy is about. Absent: everything but the excluded namespaces.
+    /// What the policy is about. Default: everything but the excluded namespaces.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
     pub matches: Option<Match>,
     /// What it is not about, although `match` says so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<Match>,
-    /// What a finding leads to, unless the rule has its own action.
+    /// The action for findings, unless the rule has its own.
     #[serde(default)]
     pub action: Action,
     /// The rules.
@@ -63,14 +63,14 @@ pub struct StoragePolicySpec {
     /// Who is excused, why and until when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exceptions: Vec<Exception>,
-    /// Lets an object excuse itself by a written reason, which then stands in the audit log.
+    /// Lets an object excuse itself by a written reason, which is written to the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_service: Option<SelfService>,
     /// Images that hold data, in addition to the built-in catalog; they win over it. They count for every policy; those of a policy
     /// among the manifests of `volgate check` for its own rules alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub catalog: Vec<Entry>,
-    /// Custom resources that hold pod templates or say on what data lie, in addition to the built-in table; they win over
+    /// Custom resources that hold pod templates or describe storage, in addition to the built-in table; they win over
     /// it. They count for every policy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -90,7 +90,8 @@ pub struct Match {
     /// The labels of the object, of its pod template, or of the workload that owns it: one of them must satisfy it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_selector: Option<LabelSelector>,
-    /// Who asks. Pods are made by controllers: of a pod whose owner is known, the owner's author counts as unknown.
+    /// The user who sends the request. Pods are made by controllers: for a pod whose owner is known, the user counts as
+    /// unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Users>,
     /// Kinds, such as StatefulSet. A pod counts as its owner's kind as well; in `exclude` only when the owner is known.
@@ -102,7 +103,7 @@ pub struct Match {
     pub kinds_only: bool,
 }
 
-/// Who asks: one name, group or service account is enough. In each, `*` stands for any text.
+/// Users: one name, group or service account is enough. In each, `*` stands for any text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Users {
@@ -120,7 +121,7 @@ pub struct Users {
     pub service_accounts: Vec<String>,
 }
 
-/// Someone who is excused from the rules of this policy.
+/// An exception from the rules of this policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exception {
@@ -133,19 +134,20 @@ pub struct Exception {
     /// The labels of the object, of its pod template, or of the workload that owns it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_selector: Option<LabelSelector>,
-    /// Who asks. Pods are made by controllers: of a pod whose owner is known, the owner's author counts as unknown.
+    /// The user who sends the request. Pods are made by controllers: for a pod whose owner is known, the user counts as
+    /// unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Users>,
     /// Kinds, such as StatefulSet. A pod counts as its owner's kind as well, when the owner is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
-    /// The rules that it excuses from, by id; none means all of this policy.
+    /// The rules that do not apply, by id. Empty: all rules of this policy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
-    /// Why; it stands in the audit log.
+    /// The reason, which is written to the audit log.
     #[schemars(length(min = 1))]
     pub reason: String,
-    /// The last day on which it holds (UTC), such as 2027-03-31. Absent: it holds without end.
+    /// The last day on which it holds (UTC), such as 2027-03-31. Default: it holds without end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date"))]
     pub until: Option<String>,
@@ -161,7 +163,7 @@ pub struct SelfService {
     /// The rules that can be excused so, by id.
     #[schemars(length(min = 1))]
     pub rules: Vec<String>,
-    /// The least number of characters that a reason must have.
+    /// The minimum length of a reason, in characters.
     #[serde(default = "least_reason")]
     pub least_length: u32,
 }

@@ -1,12 +1,7 @@
 use super::compile::CompiledPolicy;
-use super::load::load_own;
+use super::matches::EXCLUDED_NAMESPACES;
 use crate::catalog::Catalog;
 use crate::model::FieldPath;
-use std::sync::LazyLock;
-
-/// The namespaces that no policy is about: without them a cluster does not come up again.
-pub const EXCLUDED_NAMESPACES: [&str; 4] =
-    ["kube-system", "kube-public", "kube-node-lease", "volgate-system"];
 
 /// All policies of a run, in the order in which they are applied.
 #[derive(Debug)]
@@ -137,23 +132,4 @@ fn contradictions<'a>(
         );
         Some((rule.field.clone(), message))
     })
-}
-
-/// The baseline as text: `policies/baseline.yaml`.
-pub const BASELINE: &str = include_str!("../../policies/baseline.yaml");
-
-static EMBEDDED: LazyLock<Result<CompiledPolicy, String>> = LazyLock::new(|| {
-    let mut documents = crate::source::parse(BASELINE).into_iter();
-    let document =
-        documents.next().ok_or("the built-in baseline is empty")?.map_err(|error| error.to_string())?;
-    load_own(&document.value)
-        .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
-});
-
-/// The policy that is used when none is given.
-///
-/// # Errors
-/// What is wrong with the built-in baseline; a test keeps that from happening.
-pub fn embedded_baseline() -> Result<CompiledPolicy, String> {
-    EMBEDDED.clone()
 }

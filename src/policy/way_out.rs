@@ -1,7 +1,6 @@
 //! What a message about a field of a wrong type, or in a wrong place, says to help. It is read off the schema, which has every
 //! type where it is used.
 
-use super::load::short;
 use crate::model::{FieldPath, Segment};
 use serde_json::Value;
 
@@ -138,4 +137,14 @@ fn step(segment: &Segment) -> String {
         Segment::Key(key) => key.to_string(),
         Segment::Index(_) => "[]".to_owned(),
     }
+}
+
+/// A value in a message: as JSON, cut where it gets long.
+pub(super) fn short(value: &Value) -> String {
+    let mut text = value.to_string();
+    if let Some((cut, _)) = text.char_indices().nth(60) {
+        text.truncate(cut);
+        text.push('…');
+    }
+    text
 }

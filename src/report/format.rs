@@ -1,7 +1,7 @@
+use super::options::Options;
 use super::{github, gitlab, human, json, junit, markdown, sarif};
 use crate::check::{Input, Report};
 use crate::model::steers;
-use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,27 +24,6 @@ pub enum Format {
     Gitlab,
     /// Markdown, for a comment on a pull request
     Markdown,
-}
-
-/// What is shown of a run, and how.
-#[derive(Debug, Clone, Copy)]
-pub struct Options<'o> {
-    /// Whether the text for people has colour.
-    pub colour: bool,
-    /// Whether people are shown only what fails the run.
-    pub quiet: bool,
-    /// Whether the changes were written.
-    pub fixed: bool,
-    /// The weakest action that fails the run.
-    pub fail_on: Action,
-    /// What people are told of the policies.
-    pub policies: Option<&'o str>,
-}
-
-impl Default for Options<'_> {
-    fn default() -> Self {
-        Self { colour: false, quiet: false, fixed: false, fail_on: Action::Deny, policies: None }
-    }
 }
 
 /// The report in that form, as it is written to a file or to stdout.

@@ -1,5 +1,5 @@
 use super::excerpt::excerpt;
-use super::format::Options;
+use super::options::Options;
 use crate::check::{ByComment, Input, Located, ObjectKind, Repair, Report, Spot, What, effective};
 use crate::facts::Facts;
 use crate::model::{ObjectRef, printable, printable_name, without_commands};
@@ -77,7 +77,7 @@ pub fn human(report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> St
                 format!("the comment in line {} excuses it: {reason}; {note}", line(spot))
             }
             (Some(reason), None) => format!("policy {:?} excuses it: {reason}", finding.policy),
-            (None, _) => format!("policy {:?}; `volgate rules {}` tells more", finding.policy, finding.rule),
+            (None, _) => format!("policy {:?}; see `volgate rules {}`", finding.policy, finding.rule),
         };
         group = group.element(Level::NOTE.message(printable(&by)));
         put(&[group]);

@@ -9,16 +9,16 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Says which access modes claims may ask for, and refuses those that their class cannot give.
+/// Restricts the access modes of claims, and refuses those that their class cannot give.
 ///
 /// # Why it matters
 /// A claim that asks for `ReadWriteMany` of a class whose volumes lie on one node stays Pending forever, or worse: some
 /// provisioners hand out a volume all the same, and the second node sees an empty directory.
 ///
 /// # What it checks
-/// So `ReadWriteMany` and `ReadOnlyMany` are findings wherever the class is known to be a local one, whatever the lists
-/// say. Every mode of a claim is judged, since any of them may be used; a claim without any, or with an unknown one, is a
-/// finding. Judged are claims, a StatefulSet's volumeClaimTemplates and generic ephemeral volumes.
+/// `ReadWriteMany` and `ReadOnlyMany` are findings wherever the class is known to be a local one, whatever the lists
+/// say. Every mode of a claim is judged, since any of them may be used; a claim without any, or with an unknown one, is
+/// a finding. The rule checks claims, a StatefulSet's volumeClaimTemplates and generic ephemeral volumes.
 ///
 /// # Example
 /// ```yaml
@@ -28,9 +28,9 @@ use std::sync::Arc;
 /// Good: `accessModes: [ReadWriteOnce]`, or a class on the network.
 ///
 /// # What it does not check
-/// The rule does not judge PersistentVolumes, whose modes say what they can do and not who does it; a claim that names
-/// its volume is held against the lists only. Of classes without a provisioner it knows that they are local when all
-/// their free volumes are bound to nodes.
+/// The rule does not judge PersistentVolumes, whose modes say what they support and not how they are used; a claim that
+/// names its volume is held against the lists only. A class without a provisioner counts as local when all its free
+/// volumes are bound to nodes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Asks classes of local storage to wait for the first pod.
+/// Requires classes of local storage to wait for the first pod.
 ///
 /// # Why it matters
 /// With `volumeBindingMode: Immediate`, which is what an absent field means, a claim is bound as soon as it exists. On
@@ -16,9 +16,9 @@ use std::sync::Arc;
 /// has no room for it, or the pod's affinity, taints or a second claim want another one, the pod stays Pending forever.
 ///
 /// # What it checks
-/// Such a class must say `WaitForFirstConsumer`. Judged is the class itself; claims, volumeClaimTemplates and ephemeral
-/// volumes that ask for a class with the wrong mode are warnings at most, since their authors can only take another
-/// class.
+/// Such a class must say `WaitForFirstConsumer`. The rule checks the class itself; claims, volumeClaimTemplates and
+/// ephemeral volumes that ask for a class with the wrong mode get a warning at most, since their authors can only take
+/// another class.
 ///
 /// # Example
 /// ```yaml

@@ -15,15 +15,15 @@ use values::OfReview;
 
 mod values;
 
-/// Asks what an expression in CEL says, with the functions that Kubernetes has in its admission policies.
+/// Evaluates a CEL expression, with the functions of Kubernetes' own admission policies.
 ///
 /// # Why it matters
-/// A rule of your own, for what no other rule asks, in the language that admission policies are written in.
+/// It is a rule of your own, for what no other rule checks, in the language of Kubernetes' admission policies.
 ///
 /// # What it checks
-/// The expression must come to `true`; `false` is a finding at `field`. So is an expression that fails, because a
-/// question that cannot be answered is no "yes": guard what may be absent with `has(…)` or `.?field.orValue(…)`, and
-/// narrow the rule with `kinds` or `when`. It sees
+/// The expression must evaluate to `true`; `false` is a finding at `field`. An expression that fails is a finding too,
+/// because no answer is no "yes": guard what may be absent with `has(…)` or `.?field.orValue(…)`, and narrow the rule
+/// with `kinds` or `when`. It sees
 ///
 /// - `object`, and `oldObject`, which is null for a new object;
 /// - `request` with `operation`, `kind` (group, version, kind), `namespace`, `name` and, in a subresource,
@@ -46,10 +46,11 @@ mod values;
 ///   - `claims`, those that the object is or makes: `field`, `modes`, `mode` (Filesystem or Block), and where they are
 ///     given `name`, `class`, `size` and, as a number, `bytes`.
 ///
-/// A rule that reads `podSpec` or `podMeta` and neither `object` nor `oldObject` is asked about everything that is a pod or makes
-/// pods, as the other rules are, and about nothing else: with `kinds: [Pod]` in `match` it judges Deployments, StatefulSets,
-/// Jobs and the like as well. One that reads `object` is asked about the kinds alone that `match` and `kinds` name. Where
-/// `field` begins with `podSpec` or `podMeta`, a finding points at the place that the object has it at.
+/// A rule that reads `podSpec` or `podMeta` and neither `object` nor `oldObject` is evaluated for everything that is a
+/// pod or makes pods, as the other rules are, and for nothing else: with `kinds: [Pod]` in `match` it judges
+/// Deployments, StatefulSets, Jobs and the like as well. A rule that reads `object` is evaluated only for the kinds
+/// that `match` and `kinds` name. Where `field` begins with `podSpec` or `podMeta`, a finding points at the place that
+/// the object has it at.
 ///
 /// # Example
 /// ```yaml
@@ -61,14 +62,16 @@ mod values;
 /// ```
 ///
 /// # Details
-/// In CI less is known than in a cluster, and the webhook is asked about less than `check`:
+/// Less is known in CI than in a cluster, and the webhook gets fewer kinds than `check`:
 ///
-/// - the API server fills in defaults before the webhook is asked (`spec.volumeMode`, `spec.replicas`, `terminationGracePeriodSeconds`,
-///   the class of a claim where there is a default class). In CI they are absent: write `object.spec.?replicas.orValue(1)`;
-/// - the webhook is asked about pods, what makes them, PersistentVolumeClaims, PersistentVolumes and StorageClasses. `check` asks
-///   a rule that reads `object` about every kind that the policy names, and says which of these no cluster will ask about;
+/// - the API server fills in defaults before the webhook is called (`spec.volumeMode`, `spec.replicas`,
+///   `terminationGracePeriodSeconds`, the class of a claim where there is a default class). In CI they are absent:
+///   write `object.spec.?replicas.orValue(1)`;
+/// - the webhook is called for pods, what makes them, PersistentVolumeClaims, PersistentVolumes and StorageClasses.
+///   `check` evaluates a rule that reads `object` for every kind that the policy names, and says for which of these the
+///   webhook is never called;
 /// - what admission plugins and other webhooks add (sidecars, the service account's token volume) is in the cluster alone;
-/// - who asks is known in CI by `--as` alone, and a manifest is a CREATE there, so that `oldObject` is null;
+/// - the user is known in CI only by `--as`, and a manifest is a CREATE there, so that `oldObject` is null;
 /// - `namespaceObject` has the labels in CI where the Namespace is among the manifests or in `--cluster-state`.
 ///
 /// What can never be right is refused when the policy is loaded: a name that does not exist, a field that `facts`,
@@ -82,47 +85,47 @@ mod values;
 /// that is refused as well. A list may hold values of different types, and `1 == 1.0` is true, where Kubernetes refuses
 /// both; `has(x.y)` fails where `x` is null, and is false there.
 ///
-/// An expression has at most 4096 bytes, 24 levels of nesting and 3 loops inside each other. On one object a rule takes at
-/// most 250,000 steps, and all rules together 4,000,000; what takes more is a finding. Each part of an expression takes a
-/// step when it is evaluated, a round of a loop 3 more, an item that is put into a list or a map 2, a text 1 for each 16
-/// bytes, a value that Kubernetes' library is called with as many as it has parts. Objects with more than 10,000
-/// containers, mounts and volumes have no `facts`. A regular expression is compiled once, to 256 KiB at most, and what it
-/// looks at takes the more steps the larger it is.
+/// An expression has at most 4096 bytes, 24 levels of nesting and 3 loops inside each other. On one object a rule takes
+/// at most 250,000 steps, and all rules together 4,000,000; what takes more is a finding. Each part of an expression
+/// takes a step when it is evaluated, a round of a loop 3 more, an item that is put into a list or a map 2, a text 1
+/// for each 16 bytes, a call into Kubernetes' library one for each element of its arguments. Objects with more than
+/// 10,000 containers, mounts and volumes have no `facts`. A regular expression is compiled once, to 256 KiB at most,
+/// and what it looks at takes the more steps the larger it is.
 ///
 /// # What it does not check
-/// On an update, Kubernetes' own limits stand: a claim is judged again for its size and its VolumeAttributesClass, so that
-/// only findings beneath `spec.resources` and `spec.volumeAttributesClassName` count, and an ephemeral container for those
-/// beneath `spec.ephemeralContainers`.
+/// An update is judged only where Kubernetes allows a change: a claim is judged again for its size and its
+/// VolumeAttributesClass, so that only findings below `spec.resources` and `spec.volumeAttributesClassName` count, and
+/// an ephemeral container for those below `spec.ephemeralContainers`.
 ///
-/// A rule that reads `object.spec.replicas` is asked as well when a workload is scaled up by its `scale` subresource
-/// (`kubectl scale`, a HorizontalPodAutoscaler). Beside the replicas, old and new, only the workload's kind, name,
-/// namespace, uid and labels are known then; a rule that reads more of it is a warning.
+/// A rule that reads `object.spec.replicas` is evaluated as well when a workload is scaled up by its `scale`
+/// subresource (`kubectl scale`, a HorizontalPodAutoscaler). Beside the replicas, old and new, only the workload's
+/// kind, name, namespace, uid and labels are known then; a rule that reads more of it is a warning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
-    /// What the question is called; findings carry it.
+    /// The name of the rule; findings carry it.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// What must be true.
     #[schemars(length(min = 1, max = 4096))]
     pub expression: String,
-    /// What a finding says. Absent: that the expression is not true.
+    /// Message of the finding. Default: that the expression is not true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub message: Option<String>,
-    /// An expression that comes to what a finding says; where it fails or comes to nothing, `message` is used.
+    /// An expression that gives the message of the finding; if it fails or is empty, `message` is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub message_expression: Option<String>,
-    /// The field that a finding points at, such as `spec.replicas`. Absent: the object itself.
+    /// The field that a finding points at, such as `spec.replicas`. Default: the object itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub field: Option<String>,
-    /// The kinds of object that the expression is about, such as StatefulSet. Absent: all that the policy is about.
+    /// The kinds of object that the expression is about, such as StatefulSet. Default: all that the policy is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub kinds: Vec<String>,
-    /// An expression that must be true for the question to be asked at all.
+    /// The expression is evaluated only where this one is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub when: Option<String>,
@@ -139,7 +142,7 @@ pub struct Variable {
     /// The name, such as `claims`.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// What it stands for.
+    /// The expression that it stands for.
     #[schemars(length(min = 1, max = 4096))]
     pub expression: String,
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::sync::Arc;
 
-/// Says which classes claims may ask for.
+/// Restricts which storage classes claims may ask for.
 ///
 /// # Why it matters
 /// The class decides what a volume costs, where it can be used from and what becomes of it.
@@ -35,7 +35,7 @@ use std::sync::Arc;
 /// templates of workloads are refused, and in CI the claims as well.
 ///
 /// # What it does not check
-/// `mustExist` is silent where not all classes are known, and for a class that only volumes made by hand have: such a
+/// `mustExist` says nothing if not all classes are known, or for a class that only volumes made by hand have: such a
 /// class needs no object. The rule does not look at the class of the volume that a claim is bound to.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -43,7 +43,7 @@ pub struct Params {
     /// The classes that may be asked for; `*` stands for any text. Empty: every class.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<String>,
-    /// The classes that may not be asked for, although `allow` has them.
+    /// Forbidden classes, which win over `allow`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
     /// Whether the class must exist, and a default where none is named.
@@ -52,7 +52,7 @@ pub struct Params {
     /// Whether each claim must name its class, or say `""`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_name: bool,
-    /// Whether `""` may be asked for. Absent: only where `allow` is empty.
+    /// Whether `""` may be asked for. Default: only where `allow` is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_none: Option<bool>,
 }

@@ -9,7 +9,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Bounds the size that claims ask for.
+/// Limits the size that claims ask for.
 ///
 /// # Why it matters
 /// A claim of a thousand times the meant size is one letter away (`10Ti` for `10Gi`), cannot be made smaller again, and

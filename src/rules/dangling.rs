@@ -22,11 +22,11 @@ const NAMED: usize = 12;
 /// rest it lets pass: it compares mount paths as text, so that `/data` and `/data/` are two.
 ///
 /// # What it checks
-/// Refused are a mount or block device that names no pod volume (nor claim template), two mounts of a container at the
-/// same path, of which only one is seen, and two pod volumes of the same name. Warnings at most are a pod volume or
-/// claim template that nothing mounts, a claim that exists nowhere (it may be made after its pod), a volume that a
-/// claim names and that is not there, and a generic ephemeral volume whose claim (`<pod>-<volume>`) exists already and
-/// is not the pod's own.
+/// The rule refuses a mount or block device that names no pod volume (nor claim template), two mounts of a container at
+/// the same path, of which only one is seen, and two pod volumes of the same name. It warns of a pod volume or claim
+/// template that nothing mounts, a claim that exists nowhere (it may be made after its pod), a volume that a claim
+/// names but that does not exist, and a generic ephemeral volume whose claim (`<pod>-<volume>`) exists already and is
+/// not the pod's own.
 ///
 /// # Example
 /// ```yaml

@@ -21,10 +21,10 @@ use std::sync::Arc;
 /// default is in the others.
 ///
 /// # What it checks
-/// This rule fills the field in claims, in a StatefulSet's volumeClaimTemplates and in generic ephemeral volumes. A claim
-/// that names a volume gets that volume's class. `""` asks for a volume without a class and stays, as does every name and
-/// the legacy annotation `volume.beta.kubernetes.io/storage-class`. Nothing is filled in beside a field that is nearly
-/// `storageClassName`, such as `storageclassname`. On an update that leaves the field out, the old value is carried over,
+/// This rule fills the field in claims, in a StatefulSet's volumeClaimTemplates and in generic ephemeral volumes. A
+/// claim that names a volume gets that volume's class. An explicit class, `""` (a volume without a class) and the
+/// legacy annotation `volume.beta.kubernetes.io/storage-class` stay as they are. A misspelt `storageclassname` is a
+/// warning, and nothing is written beside it. On an update that leaves the field out, the old value is carried over,
 /// since it cannot be changed.
 ///
 /// # Example
@@ -34,11 +34,10 @@ use std::sync::Arc;
 ///
 /// # What it does not check
 /// A class that is known and cannot serve the claim is not filled in, and a warning says why: a `selector`, which
-/// provisioners do not follow; ReadWriteMany or ReadOnlyMany where the class's volumes belong to one node; a block device
-/// of a class that makes none; the copy of a claim of another provisioner; a snapshot or a claim to be copied, or a
-/// `volumeAttributesClassName`, where volumes begin empty and have no attributes, as those of local-path do. Nothing is written beside a misspelt field
-/// such as `storageclassname`. Where a free volume without a class would do for a claim that gets the class, the audit
-/// log says that the claim does not take it.
+/// provisioners do not follow; ReadWriteMany or ReadOnlyMany where the class's volumes belong to one node; a block
+/// device of a class that makes none; the copy of a claim of another provisioner; a snapshot or a claim to be copied, or
+/// a `volumeAttributesClassName`, where volumes begin empty and have no attributes, as those of local-path. Where a free
+/// volume without a class would do for a claim that gets the class, the audit log says that the claim does not take it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {

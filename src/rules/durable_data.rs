@@ -31,29 +31,38 @@ use std::sync::Arc;
 /// # What it checks
 /// This rule asks that the data of stateful workloads have at least the durability `require`.
 ///
-/// A workload is stateful, and these of its paths are its data, when the image of a container is in the catalog
-/// (`volgate explain` shows what was found), when a StatefulSet owns it (its writable mounts; with no durable mount
-/// at all it is refused where an emptyDir is mounted as data by its path or name, and a warning otherwise, because a
-/// StatefulSet for identity alone is legal; of images that never keep anything nothing is said), or when `data` says so. An image that
-/// is not in the catalog, with a pod volume that ends with the pod mounted where a product of the catalog keeps its
-/// data, or as data by its path or name (an emptyDir at `/var/lib/mysql` or `/data`), is a warning. So is a database file that
-/// a variable or an argument of such an image names (`DATABASE_URL=sqlite:////data/app.db`), where no mount outlives the pod;
-/// a server that such an image plainly runs (`redis-server`, `mysqld`; or port 3306 with `MYSQL_ROOT_PASSWORD`), where nothing
-/// lasts in its container; and a Job of a
-/// catalogued image with nothing at its data that outlives the pod: most often its script only calls a client. `jobs`
-/// asks for more or less; with `jobs: Deny` a Job that starts a server is refused as any other workload, and a script that
-/// volgate cannot read stays a warning. A pod counts as a Job's when the Job is there under the uid that the pod names, or
-/// the Job controller itself makes the pod; in CI, where the Job is not among the manifests, the finding is a warning that
-/// says so. And a product that many run without keeping its data (Grafana, Prometheus, Tempo) is a warning, unless
-/// `dispensable` asks for more.
+/// A workload is stateful, and has data at some of its paths,
+///
+/// - when the image of a container is in the catalog (`volgate explain` shows what was found);
+/// - when a StatefulSet owns it: its writable mounts. Without any durable mount it is refused where an emptyDir is mounted as
+///   data by its path or name, and gets a warning otherwise, because a StatefulSet for identity alone is legal. Images that
+///   never keep data get no finding;
+/// - when `data` says so.
+///
+/// An image that is not in the catalog gets a warning
+///
+/// - where a pod volume that ends with the pod is mounted where a product of the catalog keeps its data, or as data by its
+///   path or name (an emptyDir at `/var/lib/mysql` or `/data`);
+/// - where a variable or an argument names a database file (`DATABASE_URL=sqlite:////data/app.db`) and no mount outlives the
+///   pod;
+/// - where it plainly runs a known server (`redis-server`, `mysqld`; or port 3306 with `MYSQL_ROOT_PASSWORD`), and nothing
+///   lasts in its container.
+///
+/// A Job of an image in the catalog with nothing at its data that outlives the pod gets a warning: most often its script only
+/// calls a client. `jobs` asks for more or less; with `jobs: Deny` a Job that starts a server is refused like any other
+/// workload, and a script that volgate cannot read stays a warning. A pod counts as a Job's when the Job exists with the uid
+/// that the pod names, or when the Job controller itself makes the pod; in CI, where the Job is not among the manifests, the
+/// finding is a warning that says so. A product that many run without keeping its data (Grafana, Prometheus, Tempo) gets a
+/// warning, unless `dispensable` asks for more.
 ///
 /// A container that runs only clients and tools keeps nothing, whatever else its script calls. What runs another program of
 /// the image, or a script that volgate cannot read, is a warning at most, unless it has a port, a probe or a mount at the data,
 /// as servers have. So is an image of a publisher whose layout is not known, where it mounts a claim elsewhere, and a read
 /// replica.
 ///
-/// What a person starts to look around is a warning at most: an ephemeral container (`kubectl debug`), and a container with
-/// `stdin` and `tty` whose command is a shell with nothing to run (`kubectl run -it --image=postgres -- bash`).
+/// A container that somebody starts to debug is a warning at most: an ephemeral container (`kubectl debug`), and a
+/// container with `stdin` and `tty` whose command is a shell with nothing to run (`kubectl run -it --image=postgres --
+/// bash`).
 ///
 /// A mount beneath a data directory takes away what lies there. Where the catalog knows that as a part without which the
 /// rest is lost (`appendonlydir` of Redis, `pg_wal` of PostgreSQL, `member/wal` of etcd), it is judged like the directory
@@ -63,21 +72,22 @@ use std::sync::Arc;
 /// Bad: redis without a volume at `/data`, or with an emptyDir there. Good: a claim mounted at `/data`.
 ///
 /// # Details
-/// Where a claim or class is not known, the answer is a warning and not a guess. So it is where a configuration file, or
-/// a variable from a ConfigMap or a Secret, may have moved the data from their default directory to another mount of the
-/// container that lasts, or may make the product a cache; with no such mount the data are lost wherever they lie. And so
-/// it is where the directory is not known at all, because the container's arguments and variables are more than can be
-/// followed.
+/// Where a claim or class is not known, the answer is a warning and not a guess. The same holds where a configuration
+/// file, or a variable from a ConfigMap or a Secret, may have moved the data from their default directory to another
+/// mount of the container that lasts, or may make the product a cache; with no such mount the data are lost wherever
+/// they lie. The same holds where the directory is not known at all, because the container's arguments and variables
+/// cannot be followed that far.
 ///
 /// `volgate check` reads the ConfigMaps and Secrets among the manifests and in `--cluster-state`: variables by `valueFrom` and
 /// `envFrom`, the configuration files that the catalog knows (`redis.conf`, `my.cnf`, `loki.yaml` …), and scripts that are
 /// mounted and run. What a Secret says is never shown: of a directory that it names, only the mount that covers it. The
 /// webhook has no right to read either; for it they are not known, and the answer is a warning where they matter.
 ///
-/// Custom resources of known operators are judged as well, in CI and where their CRDs are installed: their pod templates like
-/// the workload that they resemble, and what they say of storage by a table (`customResources` of a policy adds to it). A
-/// Kafka with `storage: {type: ephemeral}`, and a product that keeps its data on an emptyDir unless it is told otherwise, is
-/// told to the one who applies it, and not to the operator. Where an existing one is changed in another way, it is a warning.
+/// Custom resources of known operators are judged as well, in CI and where their CRDs are installed: their pod
+/// templates like the workload that they resemble, and what they say of storage by a table (`customResources` of a
+/// policy adds to it). A Kafka with `storage: {type: ephemeral}`, and a product that keeps its data on an emptyDir
+/// unless it is told otherwise, is reported to the user who applies it, and not to the operator. A change of an
+/// existing one that does not touch its storage gets a warning.
 ///
 /// A start script is followed as far as its text says: the variables that it sets outside of conditions and loops, the commands
 /// whose output it takes, and links that it makes (`ln -s /keep/etcd /var/lib/etcd`).
@@ -91,8 +101,8 @@ pub struct Params {
     /// The least durability that data must have.
     #[serde(default = "claim")]
     pub require: Durability,
-    /// The most that a StatefulSet without any durable mount leads to, of images that are not known. With `Deny`, known
-    /// images that are set up to keep nothing count as well, except such as never keep anything.
+    /// The strictest action for a StatefulSet of unknown images without any durable mount. With `Deny`, known images
+    /// that are set up to keep nothing count as well, except those that never keep data.
     #[serde(default)]
     pub stateful_sets: Most,
     /// The same where it mounts an emptyDir that holds data by its path (`/data`, `/var/lib/app`, `/srv/db`) or by the
@@ -101,12 +111,12 @@ pub struct Params {
     /// baseline has `Deny`.
     #[serde(default)]
     pub stateful_set_data: Most,
-    /// The most that losing the data of a product leads to which many run without keeping them, as the catalog has it
+    /// The strictest action for products that are commonly run without persistent storage, by the catalog
     /// (`dispensable` in its entries).
     #[serde(default)]
     pub dispensable: Most,
-    /// The most that a Job leads to which starts a server of a product of the catalog, with nothing at its data that
-    /// outlives the pod; a script that may start one is a warning at most.
+    /// The strictest action for a Job that starts a server of a product of the catalog without storage that outlives
+    /// the pod; a script that may start one is a warning at most.
     #[serde(default)]
     pub jobs: Most,
     /// Paths that are not data, with all that lies beneath them.
@@ -122,7 +132,7 @@ pub struct Params {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NamedData {
-    /// Whose: the labels of the workload, its pod template or its owner. Absent: everyone's.
+    /// Whose: the labels of the workload, its pod template or its owner. Default: everyone's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_selector: Option<LabelSelector>,
     /// The paths, in every container of it.
@@ -172,7 +182,7 @@ impl Rule for DurableData {
 
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         if let Subject::Custom(custom) = &context.facts.subject {
-            return self.judge_custom(custom, context.lookup, findings);
+            return self.judge_custom(custom, context, findings);
         }
         let Some((workload, storage)) = context.storage() else { return };
         let about = |named: &&NamedData| {

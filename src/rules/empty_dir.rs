@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Bounds the scratch space of pods.
+/// Limits the size of emptyDir volumes.
 ///
 /// # Why it matters
 /// An emptyDir without `sizeLimit` takes the node's disk until the kubelet evicts pods, and not only the guilty one. With
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// limit on either side may take all memory that the node has for pods.
 ///
 /// # What it checks
-/// So a tmpfs needs a `sizeLimit` whatever `requireSizeLimit` says (`unboundedMemory` and `orMemoryLimit` ask for less),
+/// A tmpfs needs a `sizeLimit` whatever `requireSizeLimit` says (`unboundedMemory` and `orMemoryLimit` ask for less),
 /// and one that the memory limits of the containers that write to it can hold. A medium that the kubelet does not know
 /// keeps the pod from starting, and is always a finding.
 ///
@@ -29,9 +29,9 @@ use std::sync::Arc;
 /// `limits: {memory: 1Gi}`. Good: `emptyDir: {sizeLimit: 2Gi}`.
 ///
 /// # Details
-/// A `sizeLimit` of 0 is none. A pod volume without a type is an emptyDir without a limit. Huge pages are bounded by the
-/// containers' own limits, and need no size. A resize of a running pod is not asked about: no `sizeLimit` can change in
-/// it, and who lowers a memory limit below one is not told.
+/// A `sizeLimit` of 0 is none. A pod volume without a type is an emptyDir without a limit. Huge pages are bounded by
+/// the containers' own limits, and need no size. In-place resizes of a running pod are not checked: they cannot change
+/// a `sizeLimit`, and a memory limit that is lowered below one goes unnoticed.
 ///
 /// # What it does not check
 /// The rule does not hold `ephemeral-storage` limits of containers against `maxSize`, and does not excuse volumes by
@@ -51,13 +51,13 @@ pub struct Params {
     /// Whether `medium: Memory` may be used.
     #[serde(default = "yes")]
     pub allow_memory: bool,
-    /// The most that a tmpfs without a `sizeLimit` leads to.
+    /// The strictest action for a tmpfs without a `sizeLimit`.
     #[serde(default = "Most::deny", skip_serializing_if = "Most::is_deny")]
     pub unbounded_memory: Most,
     /// Whether a tmpfs needs no `sizeLimit` where the memory limits of the containers that write to it, or of the pod, hold it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub or_memory_limit: bool,
-    /// The largest `sizeLimit` with `medium: Memory`. Absent: `maxSize`.
+    /// The largest `sizeLimit` with `medium: Memory`. Default: `maxSize`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_memory: Option<String>,
 }

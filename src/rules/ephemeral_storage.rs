@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::sync::Arc;
 
-/// Bounds what containers write to the node's disk.
+/// Limits what containers write to the node's disk.
 ///
 /// # Why it matters
 /// What a container writes to its image's layer, to its logs and to an emptyDir on disk lies on the node's own disk. Without a

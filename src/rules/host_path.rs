@@ -12,15 +12,15 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
-/// Says which paths of a node pods may see.
+/// Restricts which paths of a node pods may mount.
 ///
 /// # Why it matters
 /// A hostPath volume is the node's own file system: with the wrong path a pod reads the kubelet's credentials, with a
 /// writable one it can own the node, and data kept there is lost from sight when the pod is scheduled elsewhere.
 ///
 /// # What it checks
-/// Only the paths of `allow` and what lies beneath them may be mounted; with an empty list none. Of several entries that
-/// hold a path the closest counts, so that `/var/log` can be read-only in a `/` that is not. Paths are compared by whole
+/// Only the paths of `allow` and what lies below them may be mounted; with an empty list, none. If several entries hold
+/// a path, the closest counts, so that `/var/log` can be read-only in a `/` that is not. Paths are compared by whole
 /// segments after cleaning, so that `/data` does not admit `/database`; a path with `..` is refused outright.
 ///
 /// # Example
@@ -43,11 +43,11 @@ use std::sync::Arc;
 /// ```
 /// Bad: `hostPath: {path: /var/run/docker.sock}`, or `hostPath: {path: /run}`. Good: `hostPath: {path: /run/flannel}`.
 ///
-/// PersistentVolumes with `hostPath` are judged as well, and with `localVolumes: true` those with `local`. Whoever claims
-/// one can write to it, so that an entry with `readOnly` admits none. What a provisioner makes is told from what is made by
-/// hand by the account that asks, which nobody can forge: `provisioners` says who may make volumes in which directories,
-/// whatever `allow` says. In CI nobody asks, so that a volume in one of these directories is a warning there. A volume that
-/// exists is not judged again: its path cannot change.
+/// PersistentVolumes with `hostPath` are judged as well, and with `localVolumes: true` those with `local`. Any claim
+/// can write to such a volume, so an entry with `readOnly` admits none. The account that sends the request, which
+/// nobody can forge, distinguishes a provisioner's volumes from those that are made by hand: `provisioners` says who
+/// may make volumes in which directories, whatever `allow` says. In CI there is no account, so a volume in one of these
+/// directories is a warning there. A volume that exists is not judged again: its path cannot change.
 ///
 /// ```yaml
 /// - hostPath:
@@ -60,16 +60,18 @@ use std::sync::Arc;
 /// Good: a claim of the provisioner's class.
 ///
 /// # What it does not check
-/// The rule does not see symbolic links: a pod that may write beneath an allowed path can place one that leads
-/// elsewhere. Nor does `readOnly` reach file systems that the node has mounted beneath the path (`recursiveReadOnly` does).
+/// The rule does not see symbolic links: a pod that may write below an allowed path can create one that leads
+/// elsewhere. `readOnly` does not reach file systems that the node has mounted below the path (`recursiveReadOnly`
+/// does).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
     /// The paths that may be mounted. None when empty.
     #[serde(default)]
     pub allow: Vec<AllowedPath>,
-    /// Paths that may not be mounted whatever `allow` says, nor anything beneath them, nor a directory above them, in which
-    /// they would be seen. `/var/run` and `/run` are one. Without `allow`, everything else may be mounted.
+    /// Paths that may not be mounted, whatever `allow` says. Everything below them is forbidden too, and so is every
+    /// directory above them, in which they would be seen. `/var/run` and `/run` are one. Without `allow`, everything
+    /// else may be mounted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
     /// Whether PersistentVolumes of type `local` are held to the list as well. `types` does not count for them.
@@ -84,10 +86,10 @@ pub struct Params {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Provisioner {
-    /// The users as which it asks, such as `system:serviceaccount:<namespace>:<name>`; `*` stands for any text.
+    /// User names of the provisioner, such as `system:serviceaccount:<namespace>:<name>`; `*` stands for any text.
     #[schemars(length(min = 1), inner(length(min = 1)))]
     pub accounts: Vec<String>,
-    /// The directories, from `/`. Its volumes are beneath them.
+    /// The directories, from `/`. Its volumes are below them.
     #[schemars(length(min = 1))]
     pub paths: Vec<String>,
 }
@@ -101,7 +103,7 @@ pub struct AllowedPath {
     /// Whether every mount of it must be read-only.
     #[serde(default)]
     pub read_only: bool,
-    /// The types that the volume must name one of. Empty: any, and none as well.
+    /// The allowed values of the volume's `type`. Empty: any, or none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<HostPathType>,
 }

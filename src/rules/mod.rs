@@ -39,8 +39,8 @@ macro_rules! registry {
             /// What a finding of this rule leads to, in place of the policy's action.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub action: Option<Action>,
-            /// What the policy's author says to those whom a finding of this rule reaches; the finding's own words
-            /// follow in brackets. A `cel` rule has a `message` of its own.
+            /// A message for users. The finding's own text follows in brackets. A `cel` rule has a `message` of its
+            /// own.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             #[schemars(length(min = 1, max = 500))]
             pub message: Option<String>,
@@ -163,7 +163,8 @@ pub(crate) mod testing {
         let mut lookup = MapLookup::default();
         lookup.set_complete();
         for object in context {
-            lookup.add(&Facts::read(object, None).unwrap());
+            let parts = Facts::read_all(object, None, policies.catalog().kinds()).unwrap();
+            parts.looked_up().into_iter().for_each(|facts| lookup.add(facts));
         }
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
         let verdict = engine.judge(review).unwrap();

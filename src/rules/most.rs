@@ -4,17 +4,17 @@ use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The most that a doubtful case leads to.
+/// The strictest action in a doubtful case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Most {
-    /// Whatever the rule's action is.
+    /// The rule's own action.
     Deny,
-    /// A warning at most.
+    /// Only a warning.
     #[default]
     Warn,
-    /// The audit log at most.
+    /// Only a line in the audit log.
     Audit,
-    /// Nothing.
+    /// No finding.
     Ignore,
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Writes into a new pod which nodes its volumes can be used from.
+/// Adds the node affinity of its volumes to a new pod.
 ///
 /// # Why it matters
 /// A local volume ties its pods to its node, but nothing in the pod says so: autoscalers, deschedulers, people and every
@@ -52,8 +52,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
-    /// The most `nodeSelectorTerms` that a pod may end up with. A pod that would need more stays as it is and gets a
-    /// warning; the scheduler keeps to its volumes all the same.
+    /// The largest number of `nodeSelectorTerms` that a pod may end up with. A pod that would need more stays as it is
+    /// and gets a warning; the scheduler keeps to its volumes all the same.
     #[serde(default = "max_terms")]
     #[schemars(range(min = 1, max = 1024))]
     pub max_terms: usize,

@@ -9,7 +9,7 @@ use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Refuses several pods that write to one claim which is made for one writer.
+/// Refuses several pods that write to one claim that is made for one writer.
 ///
 /// # Why it matters
 /// `ReadWriteOnce` means one *node*: replicas on other nodes never start, and those on the same node all write into the
@@ -41,12 +41,12 @@ use std::sync::Arc;
 ///
 /// # Details
 /// Read-only mounts are fine, as are claims that may be ReadWriteMany. Where every pod writes beneath its own
-/// `subPathExpr`, made of a variable that `fieldRef` fills in for each pod (`metadata.name`), it is a warning at most. In
-/// a cluster scaling up is judged as well, by whomever: `kubectl scale`, a HorizontalPodAutoscaler.
+/// `subPathExpr`, made of a variable that `fieldRef` fills in for each pod (`metadata.name`), it is a warning at most.
+/// In a cluster, scaling up is checked as well: `kubectl scale`, a HorizontalPodAutoscaler.
 ///
 /// # What it does not check
-/// It says nothing of claims that are not known, nor of what a HorizontalPodAutoscaler is allowed to make of `replicas`
-/// later, nor of two workloads that share a claim.
+/// It says nothing of claims that are not known, nor of the `maxReplicas` of a HorizontalPodAutoscaler, nor of two
+/// workloads that share a claim.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::sync::Arc;
 
-/// Says what a StorageClass may look like.
+/// Restricts what a StorageClass may look like.
 ///
 /// # Why it matters
 /// A class decides for every claim that names it what becomes of the data when the claim goes, who makes the volume and
@@ -28,12 +28,12 @@ use std::sync::Arc;
 /// Bad: a class without `reclaimPolicy`, which means `Delete`. Good: `reclaimPolicy: Retain`.
 ///
 /// # Details
-/// What stands in a parameter is compared as it is written, capital letters and all. A class has no namespace: in
-/// `match`, use `objectSelector` where not every class is meant.
+/// Values of parameters are case-sensitive. A class has no namespace: in `match`, use `objectSelector` where not every
+/// class is meant.
 ///
 /// # What it does not check
-/// The rule does not look at claims: that is `claimClass`; nor at volumes that exist, nor at classes that do:
-/// `reclaimPolicy` speaks of a database whose class deletes.
+/// The rule does not look at claims: that is `claimClass`; nor at volumes that exist, nor at classes that do: the rule
+/// `reclaimPolicy` finds a database whose class deletes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -71,11 +71,11 @@ impl WantedReclaim {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Provisioners {
-    /// Those that may make volumes, and no others. Empty: all.
+    /// Allowed provisioners. Empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1)))]
     pub allow: Vec<String>,
-    /// Those that may not, although `allow` has them.
+    /// Forbidden provisioners, which win over `allow`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100), inner(length(min = 1)))]
     pub deny: Vec<String>,

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Holds block devices and file systems apart.
+/// Checks that block volumes are used as devices, and all others as mounts.
 ///
 /// # Why it matters
 /// A claim with `volumeMode: Block` is handed to a container by `volumeDevices`, any other by `volumeMounts`. Where the

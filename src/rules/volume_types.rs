@@ -9,7 +9,7 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Says which types of pod volume may be used.
+/// Restricts which types of pod volume may be used.
 ///
 /// # Why it matters
 /// A pod that names its storage itself (`nfs`, `iscsi`, `hostPath`, an inline `csi` volume) goes past classes, claims,
@@ -42,10 +42,10 @@ pub struct Params {
     /// The types that may not be used. Not beside `allow`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deny: Option<Vec<String>>,
-    /// Which drivers inline `csi` volumes may use. Absent: every driver.
+    /// Which drivers inline `csi` volumes may use. Default: every driver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csi_drivers: Option<CsiDrivers>,
-    /// Which drivers `flexVolume` volumes may use. Absent: every driver.
+    /// Which drivers `flexVolume` volumes may use. Default: every driver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flex_drivers: Option<FlexDrivers>,
 }

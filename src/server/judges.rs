@@ -89,7 +89,7 @@ impl Judges {
             let shared = self.0.clone();
             if let Err(error) = thread::Builder::new().name("judge".to_owned()).spawn(move || shared.run()) {
                 // The others do it, or the next request tries again.
-                tracing::error!("failed to start a thread that judges: {error}");
+                tracing::error!(%error, "failed to start a thread that judges");
                 self.0.lock().threads -= 1;
             }
         } else if wakes {

@@ -14,7 +14,7 @@ mod seldom;
 mod state;
 
 pub use body::MAX_BODY;
-pub use clock::Clock;
+pub use clock::{Clock, ToldTime};
 pub use health::health_router;
 pub use listen::{ServeFault, Shutdown, serve, serve_plain};
 pub use metrics::{Metrics, REVIEW_BUCKETS, sample as metrics_sample};

@@ -131,7 +131,7 @@ fn unread_answer(state: &State, endpoint: Endpoint, peer: IpAddr, unread: &Unrea
 /// Answers that there will be no answer.
 fn give_up(state: &State, endpoint: Endpoint, peer: IpAddr, verdict: &'static str, why: &str) -> Response {
     if let Some(more) = state.given_up.now() {
-        tracing::warn!(endpoint = endpoint.name, %peer, more, why, "a review was given up");
+        tracing::warn!(endpoint = endpoint.name, %peer, more, reason = why, "a review was given up");
     }
     let text = format!("failed to answer within {:?}: {why}\n", state.limits.request_time);
     refuse(state, endpoint, StatusCode::SERVICE_UNAVAILABLE, verdict, text)
@@ -186,14 +186,15 @@ fn judge(state: &State, endpoint: Endpoint, bytes: &[u8]) -> Option<Answer> {
             let why = why.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown");
             tracing::error!(
                 endpoint = endpoint.name,
-                "failed to judge a review: panic: {why}; please report this"
+                panic = why,
+                "failed to judge a review; please report this"
             );
             return None;
         }
     };
     state.metrics.reviewed(endpoint.name, &answer.outcome, started.elapsed());
     count(&policies, &answer.outcome);
-    if answer.outcome.note.is_some() {
+    if answer.outcome.reason.is_some() {
         log(endpoint, &answer.outcome);
     }
     if let Some(denial) = answer.outcome.denial.take() {
@@ -214,12 +215,13 @@ fn count(policies: &PolicySet, outcome: &Outcome) {
     }
 }
 
-/// Writes what was refused or could not be read to the log: a sentence, and its parts as fields.
+/// Writes what was refused or could not be read to the log.
 fn log(endpoint: Endpoint, outcome: &Outcome) {
+    let Outcome { operation, .. } = outcome;
     let (endpoint, verdict) = (endpoint.name, outcome.verdict.as_str());
-    let note = outcome.note.as_deref().unwrap_or_default();
+    let reason = outcome.reason.as_deref().unwrap_or_default();
     let Some(about) = &outcome.subject else {
-        tracing::warn!(endpoint, verdict, "unreadable: {note}");
+        tracing::warn!(endpoint, verdict, reason, "failed to read a review");
         return;
     };
     let About { rule, policy, kind, namespace, name, user, uid, dry_run } = &**about;
@@ -230,26 +232,30 @@ fn log(endpoint: Endpoint, outcome: &Outcome) {
                 verdict,
                 rule,
                 policy,
+                operation,
                 kind,
                 namespace,
                 name,
                 user,
                 uid,
                 dry_run,
-                "denied {note}"
+                reason,
+                "denied a request"
             );
         }
         _ => {
             tracing::warn!(
                 endpoint,
                 verdict,
+                operation,
                 kind,
                 namespace,
                 name,
                 user,
                 uid,
                 dry_run,
-                "unreadable: {note}"
+                reason,
+                "failed to read a review"
             );
         }
     }

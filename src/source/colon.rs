@@ -1,7 +1,9 @@
-//! Colons before a comma or bracket, as in `[fd00::, ::1]`: a part of the word to kubectl, the end of a key to YAML 1.2
-//! and so to the parser. It is given another character in their place.
+//! What kubectl reads and the parser does not. Colons before a comma or bracket, as in `[fd00::, ::1]`, are a part of the word
+//! to kubectl, the end of a key to YAML 1.2: the parser is given another character in their place. The `|` of a block scalar
+//! may stand on a line of its own in the column of its key: the parser finds it on the key's line.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// A document's text for the parser, with what stands for such colons in it.
 pub(super) struct Colons<'t> {
@@ -48,6 +50,19 @@ impl<'t> Colons<'t> {
         }
     }
 
+    /// Puts the header of a block scalar that the parser stopped at on the line of its key, if it stands on a line of its own
+    /// in the key's column: kubectl takes it there.
+    pub(super) fn join_header(&mut self, at: usize) -> bool {
+        let Some(between) = between_key_and_header(&self.text, at) else { return false };
+        let mut changed = self.text.as_bytes().to_vec();
+        if let Some(between) = changed.get_mut(between) {
+            between.fill(b' ');
+        }
+        let Ok(text) = String::from_utf8(changed) else { return false };
+        self.text = Cow::Owned(text);
+        true
+    }
+
     /// The text of a scalar as it is written.
     pub(super) fn restore<'s>(&self, scalar: Cow<'s, str>) -> Cow<'s, str> {
         match self.stand_in {
@@ -55,6 +70,35 @@ impl<'t> Colons<'t> {
             _ => scalar,
         }
     }
+}
+
+/// What stands between the colon of a key and the header of a block scalar at `at`, which is in the key's column on a later line.
+fn between_key_and_header(text: &str, at: usize) -> Option<Range<usize>> {
+    let (before, header) = text.split_at_checked(at)?;
+    if !header.lines().next().is_some_and(is_header) {
+        return None;
+    }
+    let above = before.trim_end_matches(' ');
+    let column = before.len() - above.len();
+    let mut end = above.len();
+    for line in above.strip_suffix('\n')?.rsplit('\n') {
+        let start = end - line.len() - 1;
+        let key = line.split_once(" #").map_or(line, |(key, _)| key).trim_end();
+        if key.is_empty() || key.trim_start().starts_with('#') {
+            end = start;
+            continue;
+        }
+        let keys_column = key.len() - key.trim_start_matches([' ', '-']).len();
+        return (key.ends_with(':') && keys_column == column).then_some(start + key.len()..at);
+    }
+    None
+}
+
+/// Whether a line is the header of a block scalar: `|`, `>-`, `|2 # a comment`.
+fn is_header(line: &str) -> bool {
+    let Some(rest) = line.strip_prefix(['|', '>']) else { return false };
+    let tail = rest.trim_start_matches(|c: char| c == '+' || c == '-' || c.is_ascii_digit());
+    tail.trim().is_empty() || tail.starts_with([' ', '\t']) && tail.trim_start().starts_with('#')
 }
 
 /// Whether a quoted text can hold a character that is not written in it.

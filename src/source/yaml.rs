@@ -17,6 +17,9 @@ use crate::model::{Brief, beginning};
 
 const SEPARATOR: &str = "---";
 
+/// How many headers of block scalars that stand below their key are taken in one document: each means reading it once more.
+const MOST_RETRIES: usize = 32;
+
 /// Where `!!` tags live.
 const CORE: &str = "tag:yaml.org,2002:";
 
@@ -54,9 +57,17 @@ fn next_separator(text: &str) -> Option<usize> {
 /// Reads the one document in `range` of `text`; `None` if there is none.
 pub(super) fn parse_one(text: &str, range: Range<usize>) -> Result<Option<Document>, SourceError> {
     let chunk = slice(text, range.clone());
-    let colons = Colons::new(chunk);
-    let reader = Reader { text, chunk, colons: &colons, base: range.start, end_of_last: range.start };
-    reader.read(range)
+    let mut colons = Colons::new(chunk);
+    let mut retries = MOST_RETRIES;
+    loop {
+        let reader = Reader { text, chunk, colons: &colons, base: range.start, end_of_last: range.start };
+        match reader.read(range.clone()) {
+            Err(error) if retries > 0 && colons.join_header(error.offset.saturating_sub(range.start)) => {
+                retries -= 1;
+            }
+            read => return read,
+        }
+    }
 }
 
 struct Reader<'t> {

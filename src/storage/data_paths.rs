@@ -5,7 +5,7 @@
 
 use super::lasting::{filled_in_later, has_durable, has_lasting, lasting_mounts};
 use super::named_data::{is_called_like_a_database, is_named_data, is_scratch, may_listen_as_a_database};
-use super::product_paths::Product;
+use super::products::Product;
 use super::{Cover, Storage};
 use crate::catalog::{
     CacheDoubt, Catalog, Named, Origin, PlaceDoubt, Start, Statefulness, TellTale, Unplaced,

@@ -9,6 +9,7 @@ mod lasting;
 mod named_data;
 mod placement;
 mod product_paths;
+mod products;
 mod store;
 
 pub use claim_site::{ClaimSite, ClaimSiteKind};
@@ -20,5 +21,5 @@ pub use named_data::{DATABASES, is_named_data};
 pub use placement::{
     MOST_CANDIDATES, TiedClaim, TiedClaims, could_be_of, names, reserved_volume, tied_claims,
 };
-pub use product_paths::{Product, products};
-pub use store::store_fate;
+pub use products::{Product, products};
+pub use store::{store_fate, with_templates};

@@ -23,17 +23,21 @@ const DATA_NAMES: [&str; 10] = [
     "uploads",
 ];
 /// Words that say the opposite, in the last directory of a path or in the name of a pod volume.
-const SCRATCH_NAMES: [&str; 30] = [
+const SCRATCH_NAMES: [&str; 34] = [
     "cache",
     "caches",
     "cert",
     "certs",
     "conf",
     "config",
+    "connector",
     "downloads",
+    "driver",
     "home",
     "init",
     "initdb",
+    "jar",
+    "jars",
     "log",
     "logs",
     "model",

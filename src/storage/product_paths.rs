@@ -2,15 +2,11 @@
 
 use super::data_paths::{Data, DataPath, Doubts, InMemory, Keeper, UnplacedData, Why};
 use super::lasting::has_lasting;
-use super::named_data::{is_named_data, is_named_scratch};
-use super::{Cover, Place, Storage, configuration, view};
-use crate::catalog::{
-    Allowance, Catalog, Configuration, DataPlace, Excess, Listed, PlaceDoubt, Statefulness, TellTale,
-    Unplaced,
-};
-use crate::facts::{Container, Mount, Section, VolumeSource, Workload};
-use crate::json::Node;
-use crate::lookup::Lookup;
+use super::named_data::is_named_scratch;
+use super::products::Product;
+use super::{Cover, Place, Storage};
+use crate::catalog::{DataPlace, Excess, PlaceDoubt, Statefulness, Unplaced};
+use crate::facts::{Container, Mount, Section};
 use crate::model::{Durability, Fate, FsPath, Reach, below};
 use std::cell::LazyCell;
 use std::collections::HashSet;
@@ -22,98 +18,19 @@ const OWN_PLACES: usize = 4;
 /// How many more the containers of one object may have together, those of all its pod templates counted.
 const SPARE_PLACES: usize = 1024;
 
-/// What the catalog says of a container.
-#[derive(Debug)]
-pub struct Product<'w> {
-    /// Whether it has an entry for the image, be it one that says nothing of it.
-    pub known: bool,
-    /// Whether the pod keeps nothing, as the image stands in no other.
-    pub whole_pod: bool,
-    /// Whether the container keeps data, and where.
-    pub state: Statefulness<'w>,
-    /// By what the product shows, where the catalog does not name the image.
-    pub shown_by: Option<TellTale<'w>>,
-}
-
-/// What the catalog says of each container, in their order.
-pub fn products<'w>(
-    workload: &Workload<'_>,
-    namespace: &str,
-    lookup: &dyn Lookup,
-    catalog: &'w Catalog,
-) -> Vec<Product<'w>> {
-    let allowance = Allowance::among(workload.templates);
-    let product = |container: &Container<'_>| {
-        let brought = || configuration(workload, container, namespace, lookup, &allowance);
-        let listed = catalog.listed(container.image);
-        // A misnamed one counts as not listed, and shows nothing either.
-        let shown = if listed.is_none() { shown(workload, container, catalog, brought) } else { None };
-        match listed.filter(|listed| !is_misnamed(workload, container, listed)) {
-            None => {
-                let (shown_by, state) =
-                    shown.map_or((None, Statefulness::NotListed), |(by, state)| (Some(by), state));
-                Product { known: false, whole_pod: false, state, shown_by }
-            }
-            Some(listed) => {
-                let state = listed.classify(&view(container, Some(&brought())));
-                Product { known: true, whole_pod: listed.is_of_the_whole_pod(), state, shown_by: None }
-            }
-        }
-    };
-    workload.pod.containers.iter().map(product).collect()
-}
-
-/// What a container shows of a product, where the catalog does not name its image.
-fn shown<'w, 'c>(
-    workload: &Workload<'_>,
-    container: &'c Container<'_>,
-    catalog: &'w Catalog,
-    brought: impl FnOnce() -> Configuration<'c>,
-) -> Option<(TellTale<'w>, Statefulness<'w>)> {
-    // What ConfigMaps bring is looked up for the few that may show one.
-    if container.section != Section::Main || !catalog.may_show(&view(container, None), ports(container)) {
-        return None;
-    }
-    let (by, state) = catalog.told(&view(container, Some(&brought())), ports(container))?;
-    // What a StatefulSet keeps is judged by its mounts, unless it shows that it keeps nothing.
-    let counts = !workload.stateful_set || matches!(state, Statefulness::Cache { .. });
-    counts.then_some((by, state))
-}
-
-/// The ports that a container names.
-fn ports(container: &Container<'_>) -> impl Iterator<Item = u16> {
-    let ports = container.node.get("ports").map(Node::items).into_iter().flatten();
-    ports.filter_map(|port| u16::try_from(port.get("containerPort").and_then(Node::as_i64)?).ok())
-}
-
-/// Whether the image of a StatefulSet is known by the end of its name alone, `-operator`, and the container mounts what ends with
-/// the pod where data lie by the name: a database may be called like an operator.
-fn is_misnamed(workload: &Workload<'_>, container: &Container<'_>, listed: &Listed<'_, '_>) -> bool {
-    let ends = |mount: &Mount<'_>| {
-        workload.pod.volume(mount.volume).is_some_and(|volume| {
-            matches!(
-                volume.source,
-                VolumeSource::EmptyDir { .. } | VolumeSource::Unset | VolumeSource::Ephemeral(_)
-            )
-        })
-    };
-    workload.stateful_set
-        && listed.is_known_by_ending()
-        && container.mounts.iter().any(|mount| is_named_data(mount) && ends(mount))
-}
-
 impl<'w, 'a> Data<'w, 'a> {
     /// Adds what the containers keep by what the catalog says of each. `scratch` paths are left out.
     pub(super) fn add_products(&mut self, of: &Keeper<'w, 'a, '_>, scratch: &[String]) {
         self.keeps_nothing = keeps_nothing(of);
         let most = SPARE_PLACES / of.workload.templates.max(1);
         let mut spare = most;
-        for (container, Product { state, shown_by, .. }) in of.workload.pod.containers.iter().zip(of.products)
-        {
+        for (container, product) in of.workload.pod.containers.iter().zip(of.products) {
+            let Product { state, shown_by, rebuilt, .. } = product;
             // What lasts is most often meant for the data of an image of one's own, wherever that keeps them. And what a Job starts is
             // most often made for it.
             let of_job = of.set_or_job && !of.workload.stateful_set;
-            if shown_by.is_some() && (of_job || has_lasting(&of.storage, container, Durability::Node)) {
+            let lasts = || has_lasting(&of.storage, container, Durability::Node);
+            if (shown_by.is_some() && (of_job || lasts())) || (*rebuilt && lasts()) {
                 continue;
             }
             match state {
@@ -193,7 +110,7 @@ impl<'w, 'a> Data<'w, 'a> {
             let is_kept = || has_enough(&storage, container, &path, &cover, enough);
             let copy = copy.or_else(|| is_kept().then_some(KEPT));
             let why = Why::Product { name: product, moved_by, dispensable, copy };
-            let doubts = Doubts { place: place.doubt, cache };
+            let doubts = Doubts { place: place.doubt, cache: cache.or(place.cache) };
             let start = Some(start);
             for mount in parts_apart(container, &path, &cover, parts) {
                 // Unless something else names it, such as the variable that moves the log there.

@@ -4,6 +4,40 @@ use super::cover::claim_fate;
 use crate::facts::{ClaimSpec, Lies, Store};
 use crate::lookup::Lookup;
 use crate::model::{Durability, Fate, Reach};
+use std::borrow::Cow;
+
+/// A store with what the templates say that the object names: the first one with a place for data decides. Of one that is not
+/// known that is not known either.
+pub fn with_templates<'s, 't>(
+    store: &'s Store<'t>,
+    namespace: &str,
+    lookup: &dyn Lookup,
+) -> Cow<'s, Store<'t>> {
+    let mut unknown = None;
+    for named in &store.templates {
+        let space = named.namespace.as_deref().unwrap_or(namespace);
+        match lookup.template(named.kind, space, &named.name) {
+            Some(template) if template.lies == Lies::Nowhere => {}
+            Some(template) if template.lies != Lies::Unknown => {
+                return Cow::Owned(Store {
+                    lies: template.lies,
+                    field: named.field.clone(),
+                    why: format!("as the {} `{}` says", named.kind, named.name),
+                    claims: template.claims.clone(),
+                    ..store.clone()
+                });
+            }
+            _ => unknown = unknown.or(Some(named)),
+        }
+    }
+    let Some(named) = unknown else { return Cow::Borrowed(store) };
+    Cow::Owned(Store {
+        lies: Lies::Unknown,
+        field: named.field.clone(),
+        why: format!("as what the {} `{}` says is not known", named.kind, named.name),
+        ..store.clone()
+    })
+}
 
 /// What becomes of its data; nothing where there are none, and nothing certain where it is not known.
 pub fn store_fate(store: &Store<'_>, lookup: &dyn Lookup) -> Option<Fate> {

@@ -2,33 +2,36 @@
 //! webhook that fails closed, what is allowed is refused only where the failure policy says so, and what passes the other webhook
 //! is counted and ends with the fault. `.ci/faults` runs them with their figures.
 
+mod clock;
+
 use crate::registration::keeper::{LIMIT, Replicas, get, until};
 use crate::support;
 use crate::support::cluster::{ADMIN, DEVELOPER};
 use crate::support::serve::{self, Serve};
-use crate::support::{Cluster, Options, User, wait_until};
+use crate::support::{Cluster, Options, User, volgate, wait_until};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// One of Kubernetes' own controllers, whose objects go through while nobody answers.
-const CONTROLLER: &str = "system:serviceaccount:kube-system:replicaset-controller";
+pub(crate) const CONTROLLER: &str = "system:serviceaccount:kube-system:replicaset-controller";
 const VALIDATING: &str = "validatingwebhookconfiguration volgate";
 const MUTATING: &str = "mutatingwebhookconfiguration zz-volgate";
 
 /// What came of the creations of one user.
 #[derive(Debug, Default)]
-struct Tally {
-    admitted: usize,
+pub(crate) struct Tally {
+    pub(crate) admitted: usize,
     last_admitted: Option<Instant>,
     denied: usize,
     /// Refused since volgate did not answer.
-    closed: usize,
+    pub(crate) closed: usize,
     /// The API server itself did not answer, or not yet.
     away: usize,
 }
@@ -62,7 +65,7 @@ fn create(client: kube::Client, image: &str, end: Arc<AtomicBool>) -> JoinHandle
 }
 
 /// Three users at once: a person with what is refused and with what is allowed, and a controller with what is refused.
-struct Load {
+pub(crate) struct Load {
     end: Arc<AtomicBool>,
     refused: JoinHandle<Tally>,
     allowed: JoinHandle<Tally>,
@@ -70,7 +73,7 @@ struct Load {
 }
 
 impl Load {
-    fn start(cluster: &Cluster) -> Self {
+    pub(crate) fn start(cluster: &Cluster) -> Self {
         let end = Arc::new(AtomicBool::new(false));
         Self {
             refused: create(cluster.client(DEVELOPER), "redis", end.clone()),
@@ -81,7 +84,7 @@ impl Load {
     }
 
     /// Ends it. Nothing that must be refused has passed the webhook that fails closed.
-    async fn end(self, what: &str, over: Instant) -> [Tally; 3] {
+    pub(crate) async fn end(self, what: &str, over: Instant) -> [Tally; 3] {
         self.end.store(true, Ordering::Relaxed);
         let (refused, allowed) = (self.refused.await.unwrap(), self.allowed.await.unwrap());
         let controller = self.controller.await.unwrap();
@@ -133,6 +136,11 @@ async fn api_server_answers(cluster: &Cluster) {
 }
 
 async fn a_cluster() -> Option<(Cluster, Replicas)> {
+    a_cluster_of([volgate(), volgate()]).await
+}
+
+/// With replicas that are started by these commands.
+async fn a_cluster_of(commands: [Command; 2]) -> Option<(Cluster, Replicas)> {
     let controller = User { name: CONTROLLER.into(), groups: Vec::new() };
     let cluster = Cluster::own(Options {
         controller_manager: false,
@@ -142,7 +150,7 @@ async fn a_cluster() -> Option<(Cluster, Replicas)> {
     })?;
     cluster.namespace("app", &[]).await;
     serve::install(&cluster);
-    let replicas = Replicas::start(&cluster).await;
+    let replicas = Replicas::start_by(&cluster, commands).await;
     let is_strict = |found: &Value| found["webhooks"][0]["failurePolicy"] == "Fail";
     until(&cluster, VALIDATING, is_strict).await;
     until(&cluster, MUTATING, is_strict).await;
@@ -275,7 +283,7 @@ async fn an_earlier_mutating_configuration_is_replaced_and_nobody_notices() {
     let first = until(cluster, MUTATING, |found| !found.is_null()).await;
     assert_eq!(first["webhooks"][0]["failurePolicy"], "Fail", "it was never lowered: {first}");
     until(cluster, "mutatingwebhookconfiguration volgate", Value::is_null).await;
-    replicas.say("deleted the MutatingWebhookConfiguration volgate, which zz-volgate replaces", 1).await;
+    replicas.say("deleted the webhook configuration of an earlier version kind=\"MutatingWebhookConfiguration\" name=\"volgate\"", 1).await;
     load.end("a mutating configuration of an earlier version", Instant::now()).await;
     all_is_well(cluster, "an upgrade").await;
 }

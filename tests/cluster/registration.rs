@@ -2,6 +2,7 @@
 
 pub(crate) mod keeper;
 
+use crate::faults;
 use crate::support;
 use crate::support::cluster::{ADMIN, DEVELOPER, autoscaler};
 use crate::support::serve::{self, Serve, free_address, register};
@@ -11,7 +12,7 @@ use keeper::{Load, Replicas, get, patch, until};
 use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use volgate::cluster::{Endpoint, FailurePolicy, NamespacedName, Registration, VERSION_ANNOTATION};
 use volgate::tls::Authority;
 
@@ -334,7 +335,7 @@ async fn an_installation_refuses_nobody_from_its_beginning_to_its_end() {
         scheduler: false,
         // Its garbage collector removes what has lost its owner.
         controller_manager_args: vec!["--use-service-account-credentials=true".into()],
-        users: vec![serve::user()],
+        users: vec![serve::user(), User { name: faults::CONTROLLER.into(), groups: Vec::new() }],
         ..Options::default()
     };
     let Some(cluster) = Cluster::own(options) else { return };
@@ -352,7 +353,7 @@ async fn an_installation_refuses_nobody_from_its_beginning_to_its_end() {
     }
 
     // Two replicas at once: one Secret, one registration, and the failure policy only when the API server has been answered.
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let replicas = Replicas::start(cluster).await;
     let denied =
         wait_until("a Deployment that loses its data is refused by volgate", keeper::LIMIT, async || {
@@ -367,13 +368,17 @@ async fn an_installation_refuses_nobody_from_its_beginning_to_its_end() {
     let validating = until(cluster, VALIDATING, raised).await;
     let mutating = until(cluster, MUTATING, |found| failure_policies(found) == ["Fail", "Ignore"]).await;
     replicas.say("the webhook configurations are registered", 1).await;
-    for (words, times) in
-        [("made Secret volgate-system/volgate-tls", 1), ("a dry run of its own was answered", 1)]
-    {
+    for (words, times) in [("made the Secret with the CA", 1), ("a dry run of its own was answered", 1)] {
         assert_eq!(replicas.said(words), times, "{words}: {}", replicas.logs());
     }
-    for name in ["ValidatingWebhookConfiguration volgate", "MutatingWebhookConfiguration zz-volgate"] {
-        let wrote = |policy: &str| replicas.said(&format!("wrote the {name} failure_policy=\"{policy}\""));
+    for (kind, name) in
+        [("ValidatingWebhookConfiguration", "volgate"), ("MutatingWebhookConfiguration", "zz-volgate")]
+    {
+        let wrote = |policy: &str| {
+            replicas.said(&format!(
+                "wrote a webhook configuration kind=\"{kind}\" name=\"{name}\" failure_policy=\"{policy}\""
+            ))
+        };
         // While the baseline is made, what may be sent is written as it changes: nothing, wider, and as it then is.
         assert!((1..=3).contains(&wrote("Ignore")), "{name}: {}", replicas.logs());
         assert_eq!(wrote("Fail"), 1, "{name}: {}", replicas.logs());
@@ -395,7 +400,11 @@ async fn an_installation_refuses_nobody_from_its_beginning_to_its_end() {
     let ca = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, &printed.stdout);
     assert_eq!(secret["data"]["ca.crt"], json!(ca), "{printed}");
 
+    let faults = faults::Load::start(cluster);
     certificates_change(cluster, &replicas).await;
+    let what = "three certificates, two CAs and the deleted Secret";
+    let [_, allowed, controller] = faults.end(what, Instant::now()).await;
+    assert_eq!((allowed.closed, controller.admitted), (0, 0), "{}", replicas.logs());
     others_have_their_hands_in_it(cluster, &replicas).await;
 
     // Removed. Those who answered go on until the configurations are gone.
@@ -561,12 +570,17 @@ async fn certificates_change(cluster: &Cluster, replicas: &Replicas) {
     let served = "a new certificate is served";
     let mut times = replicas.said(served);
     let before = get(cluster, SECRET).await["data"].clone();
-    remove("tls.crt").await;
-    let after = until(cluster, SECRET, |found| found["data"]["tls.crt"].is_string()).await["data"].clone();
-    assert_ne!(after["tls.crt"], before["tls.crt"]);
-    assert_eq!(after["ca.crt"], before["ca.crt"], "the CA stays");
-    times += 2;
-    replicas.say(served, times).await;
+    let mut last = before["tls.crt"].clone();
+    for round in 0..3 {
+        remove("tls.crt").await;
+        let after =
+            until(cluster, SECRET, |found| found["data"]["tls.crt"].is_string()).await["data"].clone();
+        assert_ne!(after["tls.crt"], last, "{round}");
+        assert_eq!(after["ca.crt"], before["ca.crt"], "{round}: the CA stays");
+        last = after["tls.crt"].clone();
+        times += 2;
+        replicas.say(served, times).await;
+    }
 
     for round in 0..2 {
         let before = get(cluster, SECRET).await["data"].clone();

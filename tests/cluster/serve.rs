@@ -84,7 +84,7 @@ async fn is_ready_only_once_the_caches_are_filled() {
     serve.ready().await;
     // What it judges by is there from the first review on.
     let log = serve.process.log();
-    assert!(log.contains("the policies in force: baseline, early"), "{log}");
+    assert!(log.contains("the policies are in force policies=\"baseline, early\""), "{log}");
     world.works(ADMIN, "delete storagepolicy early", None).await;
 }
 
@@ -394,7 +394,7 @@ async fn takes_policies_from_the_cluster_as_they_change() {
     let contrary = policy("contrary", "{rules: [{defaultClass: {name: slow}}]}");
     let output = world.kubectl(ADMIN, "apply -f -", Some(&contrary)).await;
     assert!(output.success && output.stderr.contains("one of the two is left out"), "{output}");
-    world.serve().logs("StoragePolicy contrary is left out").await;
+    world.serve().logs("a StoragePolicy is left out policy=\"contrary\"").await;
     let status = is_ready(&world, "contrary", "False").await;
     assert_eq!(status["conditions"][0]["reason"], "LeftOut", "{status}");
     let (ready, _) = world.serve().health("/readyz").await.unwrap();
@@ -556,7 +556,7 @@ async fn a_bad_policy_that_slipped_through_shows_in_its_status() {
     let bad = policy("slipped", "{rules: [{cel: {name: bad, expression: 'object.', message: m}}]}");
     world.works(ADMIN, "apply -f -", Some(&bad)).await;
     world.serve_with(&[]).await;
-    world.serve().logs("StoragePolicy slipped has faults, and it is not applied").await;
+    world.serve().logs("a StoragePolicy has faults, and it is not applied policy=\"slipped\"").await;
     let status = is_ready(&world, "slipped", "False").await;
     let message = status["conditions"][0]["message"].as_str().unwrap();
     assert!(message.contains("spec.rules[0].cel.expression"), "{status}");

@@ -1,12 +1,13 @@
 //! From the first version to today's, on a real API server with two replicas, while somebody makes pods all the time: the Secret and
 //! the webhook configurations that were made by hand are adopted or superseded, and nobody is refused.
 
-use crate::registration::keeper::{LIMIT, Load, get, until};
+use crate::faults::{CONTROLLER, Load};
+use crate::registration::keeper::{LIMIT, get, until};
 use crate::support::cluster::{ADMIN, DEVELOPER, wait_until};
 use crate::support::helm::objects;
 use crate::support::run::root;
 use crate::support::serve::{self, Serve, free_address};
-use crate::support::{Cluster, Options, Scratch};
+use crate::support::{Cluster, Options, Scratch, User};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
@@ -17,6 +18,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
 use volgate::lookup::MapLookup;
 use volgate::policy::{PolicySet, embedded_baseline};
@@ -148,7 +150,7 @@ async fn the_first_version_is_upgraded_and_nobody_is_refused() {
     let Some(cluster) = Cluster::own(Options {
         controller_manager: false,
         scheduler: false,
-        users: vec![serve::user()],
+        users: vec![serve::user(), User { name: CONTROLLER.into(), groups: Vec::new() }],
         ..Options::default()
     }) else {
         return;
@@ -183,7 +185,7 @@ async fn the_first_version_is_upgraded_and_nobody_is_refused() {
     let before = get(cluster, "secret volgate-tls -n volgate-system").await;
 
     // Today's manifests over those, and a rollout as the Deployment does it: a new replica is ready before an old one goes.
-    let load = Load::start(cluster, "app");
+    let load = Load::start(cluster);
     serve::install(cluster);
     let mut replicas = Vec::new();
     for backend in &new {
@@ -233,7 +235,8 @@ async fn the_first_version_is_upgraded_and_nobody_is_refused() {
     })
     .await;
     redis_is_refused(cluster).await;
-    load.end_with_none_refused(20).await;
+    let [_, allowed, controller] = load.end("an upgrade from v0.1.0", Instant::now()).await;
+    assert_eq!((allowed.closed, controller.admitted), (0, 0), "what is allowed, and what must be refused");
 
     // A policy of the first version is in force, and says so.
     let waited =

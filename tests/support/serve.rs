@@ -9,6 +9,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use kube::api::{Api, Patch, PatchParams};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -69,9 +70,13 @@ impl Serve {
 
     /// Starts it; health is on a free port. Without `--listen` in `args` the webhook is so too.
     pub fn start(kubeconfig: &Path, args: &[&str]) -> Self {
+        Self::start_by(volgate(), kubeconfig, args)
+    }
+
+    /// The same by a command of volgate's with an environment of its own.
+    pub fn start_by(mut command: Command, kubeconfig: &Path, args: &[&str]) -> Self {
         let scratch = Scratch::new("serve").unwrap();
         let (health, webhook) = (free_address(), free_address().to_string());
-        let mut command = volgate();
         command.arg("serve").args(args).args(["--health-listen", &health.to_string()]);
         if !args.contains(&"--listen") {
             command.args(["--listen", &webhook]);

@@ -1,11 +1,11 @@
 //! Conversions from type to type, and optionals.
 
-use super::super::run::{Answer, Fault, Run};
+use super::super::budget::{Answer, Budget, Fault};
 use super::super::value::Val;
 use super::super::{limits, time};
 use super::{in_library, refused};
 
-pub(super) fn same<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn same<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     args.first().cloned().ok_or_else(|| Fault::new("nothing was given"))
 }
 
@@ -21,7 +21,7 @@ pub(super) fn cannot<'r>(args: &[Val<'r>], wanted: &str) -> Answer<'r> {
     Err(Fault::new(format!("{shown} cannot become {wanted}")))
 }
 
-pub(super) fn to_bool<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn to_bool<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let [Val::Text(text)] = args else { return refused("bool", args) };
     match &**text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Val::Bool(true)),
@@ -30,13 +30,13 @@ pub(super) fn to_bool<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     }
 }
 
-pub(super) fn to_bytes<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn to_bytes<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let [Val::Text(text)] = args else { return refused("bytes", args) };
-    run.charge(limits::text(text.len()))?;
+    budget.charge(limits::text(text.len()))?;
     Ok(Val::Bytes(text.as_bytes().into()))
 }
 
-pub(super) fn to_double<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn to_double<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     match args {
         [Val::Double(number)] => Ok(Val::Double(*number)),
         [Val::Int(number)] => Ok(Val::Double(*number as f64)),
@@ -46,7 +46,7 @@ pub(super) fn to_double<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     }
 }
 
-pub(super) fn to_int<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn to_int<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let number = match args {
         [Val::Int(number)] => Some(*number),
         [Val::Uint(number)] => i64::try_from(*number).ok(),
@@ -60,7 +60,7 @@ pub(super) fn to_int<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     number.map_or_else(|| cannot(args, "an int"), |number| Ok(Val::Int(number)))
 }
 
-pub(super) fn to_uint<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn to_uint<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let number = match args {
         [Val::Int(number)] => u64::try_from(*number).ok(),
         [Val::Uint(number)] => Some(*number),
@@ -73,12 +73,12 @@ pub(super) fn to_uint<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     number.map_or_else(|| cannot(args, "a uint"), |number| Ok(Val::Uint(number)))
 }
 
-pub(super) fn to_type<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn to_type<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let [value] = args else { return refused("type", args) };
     Ok(Val::Type(value.type_name().as_ref().into()))
 }
 
-pub(super) fn to_text<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn to_text<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let text = match args {
         [text @ Val::Text(_)] => return Ok(text.clone()),
         [Val::Bool(truth)] => truth.to_string(),
@@ -88,13 +88,13 @@ pub(super) fn to_text<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
         [time @ (Val::Time(_) | Val::Span(_))] => time::shown(time),
         [Val::Type(name)] => name.to_string(),
         [Val::Bytes(bytes)] => {
-            run.charge(limits::text(bytes.len()))?;
+            budget.charge(limits::text(bytes.len()))?;
             match std::str::from_utf8(bytes) {
                 Ok(text) => text.to_owned(),
                 Err(_) => return Err(Fault::new("the bytes are no UTF-8")),
             }
         }
-        [Val::Opaque(_)] => return in_library(run, "string", false, args),
+        [Val::Opaque(_)] => return in_library(budget, "string", false, args),
         _ => return refused("string", args),
     };
     Ok(Val::text(text))
@@ -118,22 +118,22 @@ pub(super) fn as_go_writes(number: f64) -> String {
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
-pub(super) fn optional_of<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn optional_of<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let [value] = args else { return refused("optional.of", args) };
     Ok(Val::some(value.clone()))
 }
 
-pub(super) fn optional_of_non_zero<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn optional_of_non_zero<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let [value] = args else { return refused("optional.ofNonZeroValue", args) };
     Ok(if value.is_zero() { Val::Optional(None) } else { Val::some(value.clone()) })
 }
 
-pub(super) fn has_value<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn has_value<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let [Val::Optional(inside)] = args else { return refused("hasValue", args) };
     Ok(Val::Bool(inside.is_some()))
 }
 
-pub(super) fn optional_value<'r>(_: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn optional_value<'r>(_: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     match args {
         [Val::Optional(Some(inside))] => Ok((**inside).clone()),
         [Val::Optional(None)] => Err(Fault::new("`value` is called on an optional without a value")),

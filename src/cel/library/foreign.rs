@@ -1,6 +1,6 @@
 //! Kubernetes' own functions, which the library has: values there and back.
 
-use super::super::run::{Answer, Fault, Run, mismatch};
+use super::super::budget::{Answer, Budget, Fault, mismatch};
 use super::super::types::Kind;
 use super::super::value::{Foreign, Key, Val};
 use super::super::{limits, time};
@@ -15,8 +15,8 @@ pub(super) static LIBRARY: LazyLock<Context<'static>> = LazyLock::new(|| Context
 pub(super) const PLACES: [&str; 4] = ["@0", "@1", "@2", "@3"];
 
 /// Calls a function of the library.
-pub(super) fn in_library<'r>(run: &mut Run<'r>, name: &str, method: bool, args: &[Val<'r>]) -> Answer<'r> {
-    run.charge(limits::LIBRARY + args.iter().map(Val::weight).sum::<u64>())?;
+pub(super) fn in_library<'r>(budget: &mut Budget, name: &str, method: bool, args: &[Val<'r>]) -> Answer<'r> {
+    budget.charge(limits::LIBRARY + args.iter().map(Val::weight).sum::<u64>())?;
     let mut scope = LIBRARY.new_inner_scope();
     let mut places = Vec::with_capacity(args.len());
     let many = [Val::list(args.to_vec())];
@@ -36,7 +36,7 @@ pub(super) fn in_library<'r>(run: &mut Run<'r>, name: &str, method: bool, args: 
         CallExpr { func_name: func_name.to_owned(), target: target.map(Box::new), args: places.collect() };
     let answer = scope.resolve(&IdedExpr { id: 0, expr: Expr::Call(made) });
     let value = from_library(answer.map_err(|error| Fault::new(why(&error, name)))?)?;
-    run.charge(value.weight())?;
+    budget.charge(value.weight())?;
     Ok(value)
 }
 

@@ -1,15 +1,15 @@
 //! The functions of texts.
 
+use super::super::budget::{Answer, Budget, Fault, mismatch};
 use super::super::limits;
-use super::super::run::{Answer, Fault, Run, mismatch};
 use super::super::value::Val;
 use super::{in_library, refused};
 
 /// The size of a text in characters, as CEL has it.
-pub(super) fn size<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn size<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let size = match args {
         [Val::Text(text)] => {
-            run.charge(limits::text(text.len()))?;
+            budget.charge(limits::text(text.len()))?;
             text.chars().count()
         }
         [Val::Bytes(bytes)] => bytes.len(),
@@ -22,37 +22,37 @@ pub(super) fn size<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     Ok(Val::Int(i64::try_from(size).unwrap_or(i64::MAX)))
 }
 
-pub(super) fn contains<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn contains<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     match args {
         [Val::Text(text), Val::Text(part)] => {
-            run.charge(limits::text(text.len()))?;
+            budget.charge(limits::text(text.len()))?;
             Ok(Val::Bool(text.contains(&**part)))
         }
-        [container, value] => run.within(value, container).map(Val::Bool),
+        [container, value] => budget.within(value, container).map(Val::Bool),
         _ => refused("contains", args),
     }
 }
 
-pub(super) fn ends_with<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn ends_with<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let [Val::Text(text), Val::Text(part)] = args else { return refused("endsWith", args) };
-    run.charge(limits::text(part.len()))?;
+    budget.charge(limits::text(part.len()))?;
     Ok(Val::Bool(text.ends_with(&**part)))
 }
 
-pub(super) fn starts_with<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn starts_with<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let [Val::Text(text), Val::Text(part)] = args else { return refused("startsWith", args) };
-    run.charge(limits::text(part.len()))?;
+    budget.charge(limits::text(part.len()))?;
     Ok(Val::Bool(text.starts_with(&**part)))
 }
 
 /// A text of which another one is made that is about as long.
 pub(super) fn changed<'r>(
-    run: &mut Run<'r>,
+    budget: &mut Budget,
     args: &[Val<'r>],
     change: impl Fn(&str) -> String,
 ) -> Answer<'r> {
     let [Val::Text(text)] = args else { return refused("the function", args) };
-    run.charge(limits::text(text.len()))?;
+    budget.charge(limits::text(text.len()))?;
     Ok(Val::text(change(text)))
 }
 
@@ -66,9 +66,9 @@ pub(super) fn out_of_range<'r>(name: &str, index: i64) -> Answer<'r> {
     Err(Fault::new(format!("{name}: the text has no place {index}")))
 }
 
-pub(super) fn char_at<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn char_at<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let [Val::Text(text), Val::Int(index)] = args else { return refused("charAt", args) };
-    run.charge(limits::text(text.len()))?;
+    budget.charge(limits::text(text.len()))?;
     let rest = place(text, *index).and_then(|at| text.get(at..));
     match rest {
         Some(rest) => Ok(Val::text(rest.chars().take(1).collect::<String>())),
@@ -80,25 +80,25 @@ pub(super) fn characters(text: &str) -> Val<'static> {
     Val::Int(i64::try_from(text.chars().count()).unwrap_or(i64::MAX))
 }
 
-pub(super) fn index_of<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn index_of<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let (text, part, from) = match args {
         [Val::Text(text), Val::Text(part)] => (text, part, 0),
         [Val::Text(text), Val::Text(part), Val::Int(from)] => (text, part, *from),
         _ => return refused("indexOf", args),
     };
-    run.charge(limits::text(text.len()))?;
+    budget.charge(limits::text(text.len()))?;
     let Some(start) = place(text, from) else { return out_of_range("indexOf", from) };
     let found = text.get(start..).and_then(|rest| rest.find(&**part));
     Ok(found.and_then(|at| text.get(..start + at)).map_or(Val::Int(-1), characters))
 }
 
-pub(super) fn last_index_of<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn last_index_of<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let (text, part, most) = match args {
         [Val::Text(text), Val::Text(part)] => (text, part, None),
         [Val::Text(text), Val::Text(part), Val::Int(most)] => (text, part, Some(*most)),
         _ => return refused("lastIndexOf", args),
     };
-    run.charge(limits::text(text.len()))?;
+    budget.charge(limits::text(text.len()))?;
     let found = match most {
         None => text.rfind(&**part),
         Some(most) => {
@@ -112,7 +112,7 @@ pub(super) fn last_index_of<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'
     Ok(found.and_then(|at| text.get(..at)).map_or(Val::Int(-1), characters))
 }
 
-pub(super) fn replace<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn replace<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let (text, from, to, most) = match args {
         [Val::Text(text), Val::Text(from), Val::Text(to)] => (text, from, to, usize::MAX),
         // A negative number means all, as in Go.
@@ -121,13 +121,13 @@ pub(super) fn replace<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
         }
         _ => return refused("replace", args),
     };
-    run.charge(limits::text(text.len()))?;
+    budget.charge(limits::text(text.len()))?;
     let count = text.matches(&**from).take(most).count();
-    run.charge(limits::text(text.len().saturating_add(count.saturating_mul(to.len()))))?;
+    budget.charge(limits::text(text.len().saturating_add(count.saturating_mul(to.len()))))?;
     Ok(Val::text(text.replacen(&**from, to, most)))
 }
 
-pub(super) fn split<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn split<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let (text, by, most) = match args {
         [Val::Text(text), Val::Text(by)] => (text, by, usize::MAX),
         [Val::Text(text), Val::Text(by), Val::Int(most)] => {
@@ -135,7 +135,7 @@ pub(super) fn split<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
         }
         _ => return refused("split", args),
     };
-    run.charge(limits::LETTER.saturating_mul(text.len() as u64))?;
+    budget.charge(limits::LETTER.saturating_mul(text.len() as u64))?;
     let parts: Vec<Val<'r>> = if most == 0 {
         Vec::new()
     } else if by.is_empty() {
@@ -157,13 +157,13 @@ pub(super) fn split<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     Ok(Val::list(parts))
 }
 
-pub(super) fn substring<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn substring<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let (text, start, end) = match args {
         [Val::Text(text), Val::Int(start)] => (text, *start, None),
         [Val::Text(text), Val::Int(start), Val::Int(end)] => (text, *start, Some(*end)),
         _ => return refused("substring", args),
     };
-    run.charge(limits::text(text.len()))?;
+    budget.charge(limits::text(text.len()))?;
     let Some(from) = place(text, start) else { return out_of_range("substring", start) };
     let to = end.map_or(Some(text.len()), |end| place(text, end));
     match to.and_then(|to| text.get(from..to)) {
@@ -172,7 +172,7 @@ pub(super) fn substring<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     }
 }
 
-pub(super) fn join<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
+pub(super) fn join<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
     let (list, separator) = match args {
         [list] => (list, ""),
         [list, Val::Text(separator)] => (list, &**separator),
@@ -181,7 +181,7 @@ pub(super) fn join<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     let mut made = String::new();
     for (index, item) in list.items().enumerate() {
         let Val::Text(text) = &item else { return Err(mismatch("`join`", &[&item])) };
-        run.charge(limits::text(text.len() + separator.len()))?;
+        budget.charge(limits::text(text.len() + separator.len()))?;
         if index > 0 {
             made.push_str(separator);
         }
@@ -190,8 +190,8 @@ pub(super) fn join<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
     Ok(Val::text(made))
 }
 
-pub(super) fn format_named<'r>(run: &mut Run<'r>, args: &[Val<'r>]) -> Answer<'r> {
-    match in_library(run, "format.named", false, args) {
+pub(super) fn format_named<'r>(budget: &mut Budget, args: &[Val<'r>]) -> Answer<'r> {
+    match in_library(budget, "format.named", false, args) {
         Ok(optional @ Val::Optional(_)) => Ok(optional),
         Ok(Val::Null) => Ok(Val::Optional(None)),
         Ok(format) => Ok(Val::some(format)),

@@ -252,3 +252,17 @@ impl<'t> Lexer<'t> {
         Ok(())
     }
 }
+
+/// Kubernetes writes the names of fields that CEL's grammar does not take with escapes.
+pub(crate) fn unescape(field: &str) -> String {
+    match field.strip_prefix("__").and_then(|rest| rest.strip_suffix("__")) {
+        Some(keyword) if !keyword.is_empty() && keyword.chars().all(|c| c.is_ascii_lowercase()) => {
+            keyword.to_owned()
+        }
+        _ => field
+            .replace("__dot__", ".")
+            .replace("__dash__", "-")
+            .replace("__slash__", "/")
+            .replace("__underscores__", "__"),
+    }
+}

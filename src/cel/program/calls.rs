@@ -1,15 +1,16 @@
 //! Calls of functions.
 
+use super::super::budget::Fault;
 use super::super::library::{FUNCTIONS, Signature};
-use super::super::parse::{Part, Tree};
+use super::super::parse::{Part, Tree, unescape};
 use super::super::pattern::Pattern;
-use super::super::run::{Call, Code, Fault, Run};
+use super::super::run::{Call, Code, Run};
 use super::super::types::{Kind, Type};
 use super::super::value::Val;
 use super::super::{limits, time};
 use super::kinds::gives;
 use super::macros::{MACROS, loop_of};
-use super::{Lowered, Lowering, NOTHING, Nothing, VARIABLES, is_variables, names, unescape};
+use super::{Lowered, Lowering, NOTHING, Nothing, VARIABLES, is_variables, names};
 use crate::model::nearest;
 use std::sync::Arc;
 

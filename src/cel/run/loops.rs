@@ -4,7 +4,6 @@ use super::super::limits;
 use super::super::types::Kind;
 use super::super::value::Val;
 use super::{Answer, Fault, Loop, LoopKind, Run, mismatch};
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -40,7 +39,7 @@ impl<'r> Run<'r> {
                         if parts.what == LoopKind::Values {
                             run.put(&mut made, key, value)?;
                         } else if value.kind() == Kind::Map {
-                            run.charge(limits::ITEM * value.length().unwrap_or(0) as u64)?;
+                            run.budget.charge(limits::ITEM * value.length().unwrap_or(0) as u64)?;
                             for (key, value) in value.entries() {
                                 run.put(&mut made, &key, value)?;
                             }
@@ -63,27 +62,10 @@ impl<'r> Run<'r> {
                     made.push((key, item));
                     Ok(true)
                 })?;
-                self.sort(&mut made, "sortBy")?;
+                self.budget.sort(&mut made, "sortBy")?;
                 Ok(Val::list(made.into_iter().map(|(_, item)| item).collect()))
             }
         }
-    }
-
-    /// Puts items into the order of their keys, which must all have one.
-    pub(crate) fn sort(&mut self, items: &mut [(Val<'r>, Val<'r>)], name: &str) -> Result<(), Fault> {
-        let weight = items.iter().map(|(key, _)| key.weight()).sum::<u64>();
-        self.charge(weight.saturating_mul(u64::from(items.len().max(1).ilog2()) + 1))?;
-        let ordered = |pair: &[(Val<'r>, Val<'r>)]| match pair {
-            [(one, _), (other, _)] => {
-                one.kind() == other.kind() && (one.kind() == Kind::Double || one.compare(other).is_some())
-            }
-            _ => true,
-        };
-        if !items.windows(2).all(ordered) {
-            return Err(Fault::new(format!("`{name}` takes values of one type that has an order")));
-        }
-        items.sort_by(|(one, _), (other, _)| one.compare(other).unwrap_or(Ordering::Equal));
-        Ok(())
     }
 
     /// Looks for an item whose condition is `sought`. As CEL has it, a fault in one item counts only when none is found.
@@ -117,7 +99,7 @@ impl<'r> Run<'r> {
 
     /// What is made of the item of this round.
     pub(super) fn made(&mut self, parts: &'r Loop) -> Answer<'r> {
-        self.charge(limits::ITEM)?;
+        self.budget.charge(limits::ITEM)?;
         parts.value.as_ref().map_or(Ok(Val::Null), |value| self.eval(value))
     }
 
@@ -130,7 +112,7 @@ impl<'r> Run<'r> {
         mut body: impl FnMut(&mut Self, &Val<'r>) -> Result<bool, Fault>,
     ) -> Result<(), Fault> {
         let mut round = |run: &mut Self, key: Val<'r>, item: Val<'r>| {
-            run.charge(limits::ROUND)?;
+            run.budget.charge(limits::ROUND)?;
             let before = run.locals.len();
             if parts.two {
                 run.locals.push(key.clone());
@@ -150,7 +132,7 @@ impl<'r> Run<'r> {
                 Ok(())
             }
             Kind::Map => {
-                self.charge(over.length().unwrap_or(0) as u64)?;
+                self.budget.charge(over.length().unwrap_or(0) as u64)?;
                 for (key, value) in over.entries() {
                     let item = if parts.two { value } else { key.clone() };
                     if !round(self, key, item)? {

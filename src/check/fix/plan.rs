@@ -2,9 +2,9 @@
 
 use super::names::{Names, as_name, free_volume};
 use super::operations::Operations;
-use super::repair::Wanted;
 use super::spread::{Scalers, group_of_user, obstacle};
 use super::volumes::{Home, Source, homes};
+use super::wanted::Wanted;
 use crate::facts::{ClaimTemplate, Facts, PodVolume, Workload, WorkloadKind};
 use crate::lookup::Lookup;
 use crate::model::FieldPath;

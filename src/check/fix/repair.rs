@@ -5,6 +5,7 @@ use super::super::{Input, Located, Report, Run, Spot, effective};
 use super::names::Names;
 use super::plan::{Plan, Planner};
 use super::spread::{NAMED_LATER, Scalers};
+use super::wanted::Wanted;
 use super::within;
 use crate::facts::Facts;
 use crate::model::{FieldPath, ObjectRef};
@@ -21,19 +22,6 @@ const RULE: &str = "durable-data";
 
 /// How many objects of one document are tried one by one, where they cannot all be changed at once.
 const MOST_TRIED: usize = 32;
-
-/// What is asked of new claims, and of a repair.
-#[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// How much each claim asks for, in place of what the catalog says.
-    pub size: Option<String>,
-    /// The class that it names.
-    pub class: Option<String>,
-    /// Whether what was rendered is changed as well, to make a patch of it.
-    pub rendered: bool,
-    /// Whether each repair says what it changes in the text.
-    pub edits: bool,
-}
 
 /// The volumes that were written for one object.
 #[derive(Debug, Clone)]

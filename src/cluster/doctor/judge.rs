@@ -1,6 +1,6 @@
 //! From what was read to what is wrong with it. Pure.
 
-use super::parts::{items, number, text};
+use super::fields::{items, number, text};
 use super::{Diagnosis, Installation, Level, Seen};
 use crate::cluster::register::{LAST_NAME, NAME, VERSION_ANNOTATION};
 use crate::cluster::registered::Registered;

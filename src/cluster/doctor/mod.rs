@@ -1,5 +1,6 @@
 //! `volgate doctor`: reads what an installation consists of, and says what is wrong with it and how to mend it. It changes nothing.
 
+mod fields;
 mod judge;
 mod parts;
 

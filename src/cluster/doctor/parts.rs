@@ -1,5 +1,6 @@
-//! The provisioner and its agents, and how their objects are read.
+//! The policy reports, the provisioner and its agents.
 
+use super::fields::{items, text};
 use super::judge::Part;
 use super::{Diagnosis, Installation};
 use crate::model::PROVISIONER;
@@ -9,21 +10,6 @@ use serde_json::Value;
 const MOST: usize = 10;
 /// The provisioner whose place volgate can take.
 const TAKEN_OVER: &str = "rancher.io/local-path";
-
-/// The items of a list; none of no list.
-pub(super) fn items(list: Option<&Value>) -> impl Iterator<Item = &Value> + Clone {
-    list.and_then(|list| list.get("items")).and_then(Value::as_array).into_iter().flatten()
-}
-
-/// A text of an object, empty where it has none there.
-pub(super) fn text<'v>(of: &'v Value, at: &str) -> &'v str {
-    of.pointer(at).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// A number of an object, 0 where it has none there.
-pub(super) fn number(of: &Value, at: &str) -> i64 {
-    of.pointer(at).and_then(Value::as_i64).unwrap_or_default()
-}
 
 impl Installation {
     /// Whether a workload of that name is there at all: an installation may leave a part out.

@@ -34,7 +34,10 @@ pub(super) async fn keep(shared: &Shared, view: &ProvisionerView, namespace: &st
         match round(shared, namespace, &mut known).await {
             Ok(()) => seen = Some(places),
             Err(why) => {
-                tracing::warn!("{why}; the scheduler may choose a node without room until it works");
+                tracing::warn!(
+                    error = %why,
+                    "failed to keep the storage capacities; the scheduler may choose a node without room until it works"
+                );
                 known = None;
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }

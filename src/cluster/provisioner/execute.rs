@@ -65,7 +65,12 @@ impl Shared {
                         Ok(Done::Yes) => self.tell(key, notice),
                         Ok(Done::Behind) => return Outcome::At(self.now() + CATCH_UP),
                         Err(why) => {
-                            tracing::warn!(volume = &**key, "{why}; it is tried again");
+                            tracing::warn!(
+                                volume = &**key,
+                                action = kind,
+                                error = %why,
+                                "failed to take a step for a volume; it is tried again"
+                            );
                             if began {
                                 let failed = Notice { message: why, ..Notice::of_failure() };
                                 self.tell(key, Some(failed));
@@ -78,7 +83,8 @@ impl Shared {
         }
         tracing::error!(
             volume = &**key,
-            "more than {MOST_STEPS} steps in a row, without an end; please report this"
+            steps = MOST_STEPS,
+            "too many steps in a row, without an end; please report this"
         );
         Outcome::Failed
     }
@@ -195,7 +201,7 @@ impl Shared {
     /// Whether a removal may be asked for, by this leader and as the API server itself has it.
     async fn may_remove(&self, key: &Key, removal: &Removal) -> Result<bool, String> {
         if let Some(why) = self.forbidden(key, removal).await? {
-            tracing::info!(volume = &**key, "it is not removed: {why}");
+            tracing::info!(volume = &**key, reason = %why, "the volume is not removed");
             return Ok(false);
         }
         // Looking took its time.

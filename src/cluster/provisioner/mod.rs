@@ -139,7 +139,7 @@ impl Provisioner {
         // What is under way ends while the lease still holds.
         let ended = async { while jobs.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_WRITES, ended).await.is_err() {
-            tracing::warn!("some writes did not end within {LAST_WRITES:?} and are left to the next leader");
+            tracing::warn!(limit = ?LAST_WRITES, "some writes did not end in time and are left to the next leader");
         }
         self.candidate.release().await;
         Stopped

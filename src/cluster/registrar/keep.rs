@@ -76,7 +76,8 @@ impl Writer<'_> {
                     // Some clusters let only those own an object who may delete it.
                     Err(why) if owner.is_some() && why.contains("ownerRef") => {
                         tracing::warn!(
-                            "{why}; the webhook configurations get no owner, and must be removed by hand when volgate is"
+                            error = %why,
+                            "the webhook configurations get no owner, and must be removed by hand when volgate is"
                         );
                         course.ownerless = true;
                     }
@@ -134,7 +135,12 @@ impl Writer<'_> {
     async fn remove_earlier(&self, course: &mut Course) {
         let why = match self.calls.delete(MUTATING_WEBHOOKS, None, NAME, None).await {
             Ok(_) | Err(Fault::Missing) => {
-                tracing::info!("deleted the {} {NAME}, which {LAST_NAME} replaces", MUTATING_WEBHOOKS.kind);
+                tracing::info!(
+                    kind = MUTATING_WEBHOOKS.kind,
+                    name = NAME,
+                    replaced_by = LAST_NAME,
+                    "deleted the webhook configuration of an earlier version"
+                );
                 return course.told_of_earlier.clear();
             }
             Err(Fault::Other(why) | Fault::Invalid(why)) => why,
@@ -142,7 +148,12 @@ impl Writer<'_> {
         };
         if why != course.told_of_earlier {
             tracing::warn!(
-                "{why}; {LAST_NAME} replaces it: delete it by hand, so that nothing is asked twice"
+                kind = MUTATING_WEBHOOKS.kind,
+                name = NAME,
+                replaced_by = LAST_NAME,
+                error = %why,
+                "failed to delete the webhook configuration of an earlier version: delete it by hand, so that nothing is \
+                 asked twice"
             );
             course.told_of_earlier = why;
         }

@@ -47,7 +47,7 @@ impl Metrics {
         Self {
             findings: r.family(
                 "findings",
-                "Findings in what is in the cluster, by namespace and rule; of very many namespaces those with the fewest together, as _other",
+                "Findings in the cluster's objects, by namespace and rule; small namespaces are summed as _other",
             ),
             objects: r.one("objects", "Objects that the last round judged"),
             left_out: r.one(

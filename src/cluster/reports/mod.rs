@@ -147,7 +147,7 @@ impl Reporter {
                 state.fault = (*failed > 0).then(|| format!("{failed} reports could not be written"));
             }
             Err(why) => {
-                tracing::warn!(why, "the reports stay as they are");
+                tracing::warn!(error = why, "the reports stay as they are");
                 state.fault = Some(why.clone());
             }
         }
@@ -231,7 +231,7 @@ impl Reporter {
         }
         if state.unread != *unread {
             for (kind, why) in unread {
-                tracing::warn!(kind, why, "a kind is not judged, and its reports stay as they are");
+                tracing::warn!(kind, error = why, "a kind is not judged, and its reports stay as they are");
             }
             state.unread.clone_from(unread);
         }

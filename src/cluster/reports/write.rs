@@ -225,7 +225,7 @@ impl Writer<'_> {
                 };
                 *failed += 1;
                 *failures += 1;
-                tracing::warn!(kind = of.kind, namespace, name, why, "a report is not written");
+                tracing::warn!(kind = of.kind, namespace, name, error = why, "a report is not written");
                 if *failures >= MOST_FAILURES {
                     return Err(why);
                 }

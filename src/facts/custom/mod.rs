@@ -9,7 +9,8 @@ mod table;
 
 pub use path::Path;
 pub use read::CustomFacts;
-pub use store::{CustomClaim, Store, Unchanged};
+pub use store::{CustomClaim, NamedTemplate, Store, TemplateFacts, Unchanged};
 pub use table::{
     Case, ClaimAt, ClaimForm, CustomKind, FieldIs, Kinds, Lies, PodParts, PodsAs, PodsAt, StoreAt,
+    TemplatesAt,
 };

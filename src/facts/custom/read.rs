@@ -1,9 +1,9 @@
 use super::path::{Path, Steps};
-use super::store::Store;
-use super::table::{CustomKind, PodsAt};
+use super::store::{Store, TemplateFacts};
+use super::table::{CustomKind, Lies, PodsAt};
 use crate::facts::{FactsFault, Meta, Workload};
 use crate::json::Node;
-use crate::model::FieldPath;
+use crate::model::{FieldPath, ObjectRef};
 
 /// How many pod templates of one custom resource are read.
 const MOST_TEMPLATES: usize = 32;
@@ -91,6 +91,21 @@ impl<'a> CustomFacts<'a> {
                 return;
             }
         }
+    }
+
+    /// What it says to those that name it, if its objects are templates.
+    pub fn template(&self, id: &ObjectRef) -> Option<TemplateFacts> {
+        if !self.entry.template {
+            return None;
+        }
+        let says = self.stores.iter().find(|store| store.lies != Lies::Nowhere);
+        Some(TemplateFacts {
+            kind: id.kind.clone(),
+            namespace: id.namespace.clone().unwrap_or_default(),
+            name: id.name.clone(),
+            lies: says.map_or(Lies::Nowhere, |store| store.lies),
+            claims: says.map_or_else(Vec::new, |store| store.claims.clone()),
+        })
     }
 
     /// Remembers what the object said before it was changed.

@@ -1,7 +1,7 @@
 //! Where a custom resource says that data lie, and which claims it asks for.
 
 use super::path::{Path, Steps};
-use super::table::{ClaimAt, ClaimForm, CustomKind, FieldIs, Lies, StoreAt};
+use super::table::{ClaimAt, ClaimForm, CustomKind, FieldIs, Lies, StoreAt, TemplatesAt};
 use crate::facts::claim::{ClassName, modes as modes_of};
 use crate::facts::{ClaimSpec, Meta};
 use crate::json::Node;
@@ -21,12 +21,42 @@ pub struct Store<'t> {
     pub why: String,
     /// The claims that it asks for.
     pub claims: Vec<CustomClaim>,
+    /// The templates that may bring claims, where it asks for none itself.
+    pub templates: Vec<NamedTemplate<'t>>,
     /// Why many run the product without keeping its data.
     pub dispensable: Option<&'t str>,
     /// What to write so that the data last.
     pub help: Option<&'t str>,
     /// Whether the object said the same before it was changed: most operators cannot change it any more.
     pub unchanged: bool,
+}
+
+/// A template that a custom resource names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTemplate<'t> {
+    /// Its kind.
+    pub kind: &'t str,
+    /// Its namespace, where that is said.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// The field that names it.
+    pub field: FieldPath,
+}
+
+/// What a template says of data and claims.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TemplateFacts {
+    /// Its kind.
+    pub kind: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Where what is made from it keeps its data; nowhere if the template says nothing of that.
+    pub lies: Lies,
+    /// The claims that it asks for.
+    pub claims: Vec<CustomClaim>,
 }
 
 /// A claim that a custom resource asks for.
@@ -58,6 +88,11 @@ pub struct Unchanged {
 impl<'t> Store<'t> {
     /// The stores of one entry of the table.
     pub(super) fn all(entry: &'t CustomKind, at: &'t StoreAt, object: Node<'_>, steps: &Steps) -> Vec<Self> {
+        // An object without the whole part that the path begins with is none that an operator was given: what a test expects of
+        // its status, or a patch of its metadata.
+        if at.of.is_none() && Path(&at.at).root(object, steps).is_none() {
+            return Vec::new();
+        }
         let owners = Path(at.of.as_deref().unwrap_or_default()).all(object, steps);
         owners.into_iter().filter_map(|(path, node)| Self::read(entry, at, &path, node, steps)).collect()
     }
@@ -107,6 +142,10 @@ impl<'t> Store<'t> {
             }
             _ => Vec::new(),
         };
+        let templates = match (&at.templates, lies) {
+            (Some(named), lies) if lies != Lies::Claim => NamedTemplate::all(named, path, node, steps),
+            _ => Vec::new(),
+        };
         // What was not looked at is not absent.
         if steps.are_spent() {
             return None;
@@ -117,6 +156,7 @@ impl<'t> Store<'t> {
             field,
             why,
             claims,
+            templates,
             dispensable: at.dispensable.as_deref(),
             help: at.help.as_deref(),
             unchanged: false,
@@ -141,6 +181,22 @@ impl<'t> Store<'t> {
                 modes: old.spec.access_modes == claim.spec.access_modes,
             };
         }
+    }
+}
+
+impl<'t> NamedTemplate<'t> {
+    fn all(at: &'t TemplatesAt, path: &FieldPath, node: Node<'_>, steps: &Steps) -> Vec<Self> {
+        let text = |node: Node<'_>, key| {
+            node.get(key).and_then(Node::as_str).map(|text| beginning(text, 253).to_owned())
+        };
+        let named = Path(&at.at).all(node, steps).into_iter();
+        named
+            .filter_map(|(found, node)| {
+                let (namespace, name) = (text(node, "namespace"), text(node, "name")?);
+                let namespace = namespace.filter(|namespace| !namespace.is_empty());
+                Some(Self { kind: &at.kind, namespace, name, field: path.join(&found) })
+            })
+            .collect()
     }
 }
 

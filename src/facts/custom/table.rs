@@ -29,6 +29,10 @@ pub struct CustomKind {
     /// False takes the kinds out of the table: a policy says that they are not judged.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub judged: bool,
+    /// True for kinds whose objects are parts of other objects, which name them in `templates` of a store: what lies nowhere
+    /// else in them is no loss.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub template: bool,
     /// Where pod templates stand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -132,6 +136,9 @@ pub struct StoreAt {
     pub cases: Vec<Case>,
     /// Where the data lie when no case holds.
     pub otherwise: Lies,
+    /// The objects that it takes parts from, which may bring the claims that it does not ask for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub templates: Option<TemplatesAt>,
     /// The claims that it asks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -144,6 +151,18 @@ pub struct StoreAt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub help: Option<String>,
+}
+
+/// Where a custom resource names the templates that it is made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TemplatesAt {
+    /// The path of each, which has its `name`, and its `namespace` where that is another than the object's own.
+    #[schemars(length(min = 1))]
+    pub at: String,
+    /// Their kind, one of the table in which `template` is true.
+    #[schemars(length(min = 1))]
+    pub kind: String,
 }
 
 /// Where the data lie in one case.
@@ -267,6 +286,7 @@ impl StoreAt {
     fn paths<'t>(&'t self, at: &str, paths: &mut Vec<(String, &'t str)>) {
         paths.extend(self.of.as_deref().map(|of| (format!("{at}.of"), of)));
         paths.push((format!("{at}.at"), &self.at));
+        paths.extend(self.templates.iter().map(|named| (format!("{at}.templates.at"), named.at.as_str())));
         conditions(at, &self.when, paths);
         for (index, case) in self.cases.iter().enumerate() {
             conditions(&format!("{at}.cases[{index}]"), &case.when, paths);

@@ -3,8 +3,8 @@
 use super::DurableData;
 use crate::facts::{CustomFacts, FactsFault, Lies, Store};
 use crate::lookup::Lookup;
-use crate::rule::{NewFinding, NewFindings};
-use crate::storage::store_fate;
+use crate::rule::{Context, NewFinding, NewFindings};
+use crate::storage::{store_fate, with_templates};
 use crate::verdict::Action;
 
 impl DurableData {
@@ -12,10 +12,12 @@ impl DurableData {
     pub(super) fn judge_custom(
         &self,
         custom: &CustomFacts<'_>,
-        lookup: &dyn Lookup,
+        context: &Context<'_>,
         findings: &mut NewFindings<'_>,
     ) {
-        findings.extend(custom.stores.iter().filter_map(|store| self.judge_store(store, lookup)));
+        let Context { facts, lookup, .. } = context;
+        let stores = custom.stores.iter().map(|store| with_templates(store, facts.namespace(), *lookup));
+        findings.extend(stores.filter_map(|store| self.judge_store(&store, *lookup)));
         findings.extend(custom.unread.iter().map(unread));
     }
 
@@ -162,6 +164,54 @@ mod tests {
         assert_eq!(told(&claim(1, "bad", "1Gi"), &claim(3, "bad", "1Gi")), [""; 0]);
         assert_eq!(told(&claim(1, "bad", "1Gi"), &claim(1, "bad", "20Gi")), ["Deny spec.kafka.storage.size"]);
         assert_eq!(told(&claim(1, "a", "1Gi"), &claim(1, "bad", "1Gi")), ["Deny spec.kafka.storage.class"]);
+    }
+
+    #[test]
+    fn what_an_object_takes_from_templates_counts_as_its_own() {
+        let made = |kind: &str, name: &str, namespace: &str, spec: Value| {
+            json!({"apiVersion": "clickhouse.altinity.com/v1", "kind": format!("ClickHouseInstallation{kind}"),
+                   "metadata": {"name": name, "namespace": namespace}, "spec": spec})
+        };
+        let claims = json!({"templates": {"volumeClaimTemplates": [{"name": "data", "spec": {}}]}});
+        let disk = json!({"templates": {"podTemplates": [{"name": "p", "spec": {"volumes": [{"name": "v", "hostPath": {"path": "/d"}}]}}]}});
+        let context = [
+            made("Template", "claims", "default", claims.clone()),
+            made("Template", "claims", "other", json!({})),
+            made("Template", "layout", "default", json!({"configuration": {"clusters": []}})),
+            made("Template", "disk", "default", disk),
+        ];
+        let told = |named: Value| {
+            found(json!({}), &context, &made("", "i", "default", json!({"useTemplates": named}))).join("")
+        };
+        assert_eq!(told(json!([{"name": "claims"}])), "");
+        assert_eq!(told(json!([{"name": "unknown"}, {"name": "claims", "namespace": "default"}])), "");
+        let layer = told(json!([{"name": "layout"}]));
+        assert!(layer.starts_with("Deny spec.templates.volumeClaimTemplates: "), "{layer}");
+        assert!(told(json!([{"name": "claims", "namespace": "other"}])).starts_with("Deny"));
+        let disk = told(json!([{"name": "disk"}]));
+        assert!(disk.starts_with("Deny spec.useTemplates[0]: ") && disk.contains("`disk` says"), "{disk}");
+        let unknown = told(json!([{"name": "layout"}, {"name": "x"}]));
+        assert!(
+            unknown.starts_with("Warn spec.useTemplates[1]: ") && unknown.contains("is not known"),
+            "{unknown}"
+        );
+        // Its own claims count before those of a template that nobody knows.
+        let own = json!({"useTemplates": [{"name": "x"}], "templates": claims["templates"]});
+        assert_eq!(found(json!({}), &context, &made("", "i", "default", own)), [""; 0]);
+    }
+
+    #[test]
+    fn an_object_without_a_spec_is_not_judged() {
+        let mut object = kafka("v1beta2", 1, json!({"type": "ephemeral"}));
+        assert_eq!(found(json!({}), &[], &object).len(), 1);
+        object["spec"] = Value::Null;
+        assert_eq!(found(json!({}), &[], &object), [""; 0]);
+        let cluster = |spec: Value| {
+            json!({"apiVersion": "redis.redis.opstreelabs.in/v1beta2", "kind": "RedisCluster", "metadata": {"name": "r"},
+                   "spec": spec, "status": {"state": "Ready"}})
+        };
+        assert_eq!(found(json!({}), &[], &cluster(Value::Null)), [""; 0], "an assertion about its status");
+        assert_eq!(found(json!({}), &[], &cluster(json!({}))).len(), 1);
     }
 
     #[test]

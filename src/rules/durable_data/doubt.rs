@@ -28,16 +28,16 @@ impl DurableData {
                 ),
                 None => return draft,
             },
-            (Some(PlaceDoubt::Configuration), Some(CacheDoubt { by: Unsure::File(_), why })) => {
+            (Some(PlaceDoubt::Configuration), Some(CacheDoubt { by: Unsure::File(_), why, keeps })) => {
                 let moves = moves("its configuration, which is not known here,");
-                format!("{moves} or makes it keep nothing ({why})")
+                format!("{moves} or makes it keep {keeps} ({why})")
             }
             (_, Some(cache)) => {
                 let by = match cache.by {
                     Unsure::Variable(name) => format!("{name}, whose value is not known here,"),
                     Unsure::File(name) => format!("{name}, which is not known here,"),
                 };
-                format!("unless {by} makes it keep nothing ({})", cache.why)
+                format!("unless {by} makes it keep {} ({})", cache.keeps, cache.why)
             }
             (Some(PlaceDoubt::Configuration), None) => moves("its configuration, which is not known here,"),
             (Some(PlaceDoubt::Value(moved_by)), None) => {

@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use super::lost::lost_data;
 use super::notes::with_places;
-use super::text::{claim_help, field, told};
+use super::text::{claim_help, directory, field, told};
 use super::{DurableData, Most};
 use crate::catalog::{Start, Unplaced};
 use crate::facts::{VolumeSource, Workload};
@@ -90,7 +90,7 @@ impl DurableData {
         }
         draft = asked.looked_around(data.container, draft);
         // A claim at the file's directory may hide the program itself.
-        if fate.most < require && !is_file {
+        if fate.most < require && !is_file && alike.iter().all(|data| directory(data).is_some()) {
             draft = draft.losing(lost_data(asked, &pod, alike));
         }
         Some(with_places(draft, &pod, storage, alike))

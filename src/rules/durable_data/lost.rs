@@ -1,6 +1,7 @@
 //! What a finding says of the data that would be lost, for whoever writes a volume for it.
 
 use super::asked::Asked;
+use super::text::directory;
 use crate::model::FieldPath;
 use crate::storage::{DataPath, Why};
 use crate::verdict::LostData;
@@ -16,7 +17,7 @@ pub(super) fn lost_data(asked: &Asked<'_, '_, '_>, pod: &FieldPath, alike: &[&Da
     let claim = entry.and_then(|entry| entry.claim.as_ref());
     LostData {
         container: data.container.path(pod),
-        paths: alike.iter().take(MOST_PATHS).map(|data| data.path.as_str().to_owned()).collect(),
+        paths: alike.iter().take(MOST_PATHS).filter_map(|data| directory(data)).map(str::to_owned).collect(),
         image_volume: data.image_volume.or(data.hidden_by).map(str::to_owned),
         size: claim.and_then(|claim| claim.size.clone()),
         sub_path: claim.and_then(|claim| claim.sub_path.clone()),

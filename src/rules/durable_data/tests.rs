@@ -1082,6 +1082,26 @@ fn a_mount_that_lasts_in_another_place_is_pointed_to() {
 }
 
 #[test]
+fn a_claim_is_asked_for_where_it_can_be_mounted() {
+    let lost = |container: Value| {
+        let object = deployment(json!({"containers": [container]}));
+        let mut verdict = judge(json!([{"durableData": {}}]), &[], &object);
+        assert_eq!(verdict.findings.len(), 1, "{:?}", verdict.findings);
+        let finding = verdict.findings.remove(0);
+        (finding.help.unwrap_or_default(), finding.lost.map(|lost| lost.paths))
+    };
+    let (help, paths) = lost(json!({"name": "c", "image": "pingcap/tikv:v8.5.0"}));
+    assert!(help.starts_with("have it keep them in a directory that holds nothing else"), "{help}");
+    assert_eq!(paths, None, "no volume can be mounted at /");
+    let args = json!(["serve", "--cache-file", "/var/cache/ntfy/cache.db"]);
+    let (help, paths) = lost(json!({"name": "c", "image": "binwiederhier/ntfy:v2", "args": args}));
+    assert!(help.starts_with("mount a PersistentVolumeClaim at /var/cache/ntfy: "), "{help}");
+    assert_eq!(paths, Some(vec!["/var/cache/ntfy".to_owned()]), "a database is a file");
+    let (help, _) = lost(json!({"name": "c", "image": "metabase/metabase:v0.50"}));
+    assert!(help.starts_with("mount a PersistentVolumeClaim at /metabase.db: "), "{help}");
+}
+
+#[test]
 fn a_mount_that_holds_data_or_does_not_last_is_not_pointed_to() {
     let mounts = json!([{"name": "d", "mountPath": "/data"}, {"name": "e", "mountPath": "/scratch"}]);
     let container = json!({"name": "c", "image": "zookeeper:3.9", "volumeMounts": mounts});
@@ -1479,4 +1499,62 @@ fn what_people_upload_and_keep_is_data_by_its_name() {
     {
         assert_eq!(told(path, volume), 0, "{path} {volume}");
     }
+}
+
+fn configured(image: &str, file: &str, text: &str, claim_at: &str) -> Vec<String> {
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config", "namespace": "default"},
+                        "data": {"file": text}});
+    let claim = json!({"name": "kept", "persistentVolumeClaim": {"claimName": "c"}});
+    let files = json!({"name": "config", "configMap": {"name": "config"}});
+    let object = deployment(json!({
+        "containers": [{"name": "c", "image": image, "volumeMounts": [
+            {"name": "config", "mountPath": file, "subPath": "file"}, {"name": "kept", "mountPath": claim_at}]}],
+        "volumes": [files, claim]}));
+    found(json!({}), &[config], &object)
+}
+
+#[test]
+fn a_file_of_settings_says_where_the_database_lies() {
+    let authelia =
+        |text: &str, claim: &str| configured("authelia/authelia:4", "/config/configuration.yml", text, claim);
+    let local = "storage:\n  local:\n    path: /data/db.sqlite3\n";
+    assert_eq!(authelia(local, "/data"), [""; 0]);
+    assert!(authelia(local, "/config/more")[0].contains("/data"), "{:?}", authelia(local, "/config/more"));
+    assert_eq!(authelia("storage:\n  postgres:\n    address: tcp://pg:5432\n", "/other"), [""; 0]);
+    assert!(authelia("theme: light\n", "/other")[0].contains("/config"));
+    // A relative directory is one beneath the program's own.
+    let grafana = |claim: &str| {
+        configured("grafana/grafana:11", "/etc/grafana/grafana.ini", "[paths]\ndata = data\n", claim)
+    };
+    assert_eq!(grafana("/usr/share/grafana/data"), [""; 0]);
+    assert!(grafana("/var/lib/grafana")[0].contains("/usr/share/grafana/data"));
+}
+
+#[test]
+fn an_exporter_in_the_image_of_its_product_keeps_nothing() {
+    let run = |command: &str| {
+        let container =
+            json!({"name": "c", "image": "solr:9", "command": [command], "ports": [{"containerPort": 8983}]});
+        found(json!({}), &[], &deployment(json!({"containers": [container]})))
+    };
+    assert_eq!(run("/opt/solr/prometheus-exporter/bin/solr-exporter"), [""; 0]);
+    assert_eq!(run("redis_exporter"), [""; 0]);
+    assert!(run("/opt/solr/bin/solr-foreground")[0].starts_with("Deny"));
+    assert!(
+        run("/opt/solr/bin/solr-export")[0].contains("/var/solr"),
+        "what only begins so is another program"
+    );
+}
+
+#[test]
+fn libraries_for_a_database_are_no_data() {
+    let told = |volume: &str, path: &str| {
+        let mounts = json!([{"name": volume, "mountPath": path}]);
+        let container = json!({"name": "c", "image": "example/app", "volumeMounts": mounts});
+        let volumes = json!([{"name": volume, "emptyDir": {}}]);
+        found(json!({}), &[], &deployment(json!({"containers": [container], "volumes": volumes})))
+    };
+    assert_eq!(told("db-connector-jar", "/home/app/components/lib"), [""; 0]);
+    assert_eq!(told("db-driver", "/opt/app/lib"), [""; 0]);
+    assert!(told("app-db", "/home/app/components/lib")[0].contains("by its name"));
 }

@@ -1,7 +1,7 @@
 //! How the findings of durable-data name paths, and what lies beneath them.
 
 use super::asked::Asked;
-use crate::catalog::{Named, Origin, TellTale};
+use crate::catalog::{Named, Origin, TellTale, is_database_file};
 use crate::facts::{Mount, VolumeSource, WorkloadKind};
 use crate::model::{Brief, Durability, FieldPath, FsPath, beginning, shortened};
 use crate::storage::{Cover, DataPath, Place, Storage, Why, lasting_mounts};
@@ -127,7 +127,25 @@ pub(super) fn field_of(container: &FieldPath, origin: Origin) -> Option<FieldPat
 
 /// Where a mount keeps the data: at the image's own VOLUME, which lies above them, or at their path.
 fn mount_point<'p>(data: &'p DataPath<'_, '_>) -> Cow<'p, str> {
-    data.hidden_by.or(data.image_volume).map_or_else(|| brief(&data.path), Cow::Borrowed)
+    let volume = data.hidden_by.or(data.image_volume);
+    match volume.or_else(|| directory(data).filter(|directory| *directory != data.path.as_str())) {
+        Some(point) => Cow::Borrowed(point),
+        None => brief(&data.path),
+    }
+}
+
+/// The directory that a volume can keep for the data: theirs, or that of the file that they are. None where it holds what the
+/// image brings: the root, or the one of a file whose name is the image's own.
+pub(super) fn directory<'p>(data: &'p DataPath<'_, '_>) -> Option<&'p str> {
+    let path = data.path.as_str();
+    let is_moved = matches!(data.why, Why::Product { moved_by: Some(_), .. });
+    let directory = match is_database_file(path) {
+        true if is_moved => path.rsplit_once('/').map(|(directory, _)| directory)?,
+        false => path,
+        // Some take a directory by that name.
+        true => Some(path).filter(|path| !path.contains(".sqlite"))?,
+    };
+    Some(directory).filter(|directory| !matches!(*directory, "" | "/"))
 }
 
 /// A mount of the container that lasts and holds none of its data: most often meant for them, and misplaced.
@@ -151,6 +169,10 @@ pub(super) fn claim_help<'w, 'a>(
     data: &DataPath<'w, 'a>,
     require: Durability,
 ) -> String {
+    if alike.iter().any(|data| directory(data).is_none()) {
+        let help = "have it keep them in a directory that holds nothing else, and mount a PersistentVolumeClaim there";
+        return help.to_owned();
+    }
     let at = mount_point(data);
     let workload = asked.workload;
     let list = match workload.kind {

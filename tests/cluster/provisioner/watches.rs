@@ -192,7 +192,11 @@ async fn a_leader_with_old_caches_removes_nothing_that_is_to_be_kept() {
     controller.leads().await;
     wait_until("it wants to remove the volume", LIMIT, async || {
         let log = controller.process.log();
-        if log.contains("it is not removed: its reclaim policy is Retain") { Ok(()) } else { Err(log) }
+        if log.contains("the volume is not removed volume=\"pvc-old\" reason=its reclaim policy is Retain") {
+            Ok(())
+        } else {
+            Err(log)
+        }
     })
     .await;
     assert!(o.get("NodeVolume", "pvc-old").await.is_null(), "nobody was asked");

@@ -2,11 +2,12 @@
 
 use crate::support::cluster::DEVELOPER;
 use crate::support::serve::{self, Serve, free_address};
-use crate::support::{Cluster, Output, wait_until};
+use crate::support::{Cluster, Output, volgate, wait_until};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,12 +24,19 @@ pub(crate) struct Replicas {
 impl Replicas {
     /// Starts both at once.
     pub(crate) async fn start(cluster: &Cluster) -> Self {
+        Self::start_by(cluster, [volgate(), volgate()]).await
+    }
+
+    /// The same by commands of their own.
+    pub(crate) async fn start_by(cluster: &Cluster, commands: [Command; 2]) -> Self {
         let addresses = [free_address(), free_address()];
         let url = format!("https://{}", balance(addresses).await);
+        let mut commands = commands.into_iter();
         let both = addresses.map(|address| {
             let listen = address.to_string();
             let args = ["--register", "--url", &url, "--listen", &listen, "--lease-duration", "6"];
-            Serve::start(&cluster.kubeconfig_for(&serve::user().name), &args)
+            let command = commands.next().unwrap();
+            Serve::start_by(command, &cluster.kubeconfig_for(&serve::user().name), &args)
         });
         for replica in &both {
             replica.ready().await;

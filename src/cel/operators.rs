@@ -1,15 +1,16 @@
 //! Operators: arithmetic, comparison, and what stands in what.
 
-use super::super::limits;
-use super::super::parse::Operator;
-use super::super::types::Kind;
-use super::super::value::Val;
-use super::{Answer, Fault, Run, mismatch, moment, span};
+use super::budget::{Answer, Budget, Fault, mismatch};
+use super::limits;
+use super::parse::Operator;
+use super::time::{moment, span};
+use super::types::Kind;
+use super::value::Val;
 use std::cmp::Ordering;
 
-impl<'r> Run<'r> {
+impl Budget {
     /// What an operator between two values comes to.
-    pub(crate) fn two(&mut self, operator: Operator, left: Val<'r>, right: Val<'r>) -> Answer<'r> {
+    pub(crate) fn two<'r>(&mut self, operator: Operator, left: Val<'r>, right: Val<'r>) -> Answer<'r> {
         match operator {
             Operator::Equal => self.equal(&left, &right).map(Val::Bool),
             Operator::Unequal => self.equal(&left, &right).map(|equal| Val::Bool(!equal)),
@@ -37,7 +38,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    pub(super) fn arithmetic(&mut self, operator: Operator, left: Val<'r>, right: Val<'r>) -> Answer<'r> {
+    fn arithmetic<'r>(&mut self, operator: Operator, left: Val<'r>, right: Val<'r>) -> Answer<'r> {
         let sign = operator.to_string();
         let fit = |number: Option<Val<'r>>| number.ok_or_else(|| overflow(&sign));
         let zero = matches!(operator, Operator::Divide | Operator::Modulo)
@@ -88,7 +89,7 @@ impl<'r> Run<'r> {
     }
 
     /// Whether two values are the same; numbers of one value are, whatever their types.
-    pub(crate) fn equal(&mut self, left: &Val<'r>, right: &Val<'r>) -> Result<bool, Fault> {
+    pub(crate) fn equal(&mut self, left: &Val<'_>, right: &Val<'_>) -> Result<bool, Fault> {
         self.charge(1)?;
         Ok(match (left, right) {
             (Val::Null, Val::Null) => true,
@@ -136,8 +137,25 @@ impl<'r> Run<'r> {
         })
     }
 
+    /// Puts items into the order of their keys, which must all have one.
+    pub(crate) fn sort<'r>(&mut self, items: &mut [(Val<'r>, Val<'r>)], name: &str) -> Result<(), Fault> {
+        let weight = items.iter().map(|(key, _)| key.weight()).sum::<u64>();
+        self.charge(weight.saturating_mul(u64::from(items.len().max(1).ilog2()) + 1))?;
+        let ordered = |pair: &[(Val<'r>, Val<'r>)]| match pair {
+            [(one, _), (other, _)] => {
+                one.kind() == other.kind() && (one.kind() == Kind::Double || one.compare(other).is_some())
+            }
+            _ => true,
+        };
+        if !items.windows(2).all(ordered) {
+            return Err(Fault::new(format!("`{name}` takes values of one type that has an order")));
+        }
+        items.sort_by(|(one, _), (other, _)| one.compare(other).unwrap_or(Ordering::Equal));
+        Ok(())
+    }
+
     /// Whether the value stands in the list, or is a key of the map.
-    pub(crate) fn within(&mut self, value: &Val<'r>, container: &Val<'r>) -> Result<bool, Fault> {
+    pub(crate) fn within(&mut self, value: &Val<'_>, container: &Val<'_>) -> Result<bool, Fault> {
         match container.kind() {
             Kind::List => {
                 for item in container.items() {
