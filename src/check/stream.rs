@@ -4,7 +4,7 @@
 
 use super::comments::{add_notices, excuse_in};
 use super::relying::{Asked, Known};
-use super::said::{Judgement, Said, Sort};
+use super::said::{Said, Sort};
 use super::update::Before;
 use super::{
     FAR, Fault, Input, Manifest, Notice, Repeats, Report, Run, SMALL_OBJECTS, Seen, Spot, Tally, few_texts,
@@ -214,7 +214,7 @@ impl<'r, F: Send + Sync> Stream<'r, F> {
             let noting = self.known.noting();
             let engine = Engine { policies: self.run.policies, lookup: &noting, today: self.run.today };
             let verdict = self.run.verdict(manifest, parts, &engine, &self.before);
-            (Judgement::of(manifest, verdict), noting.asked())
+            (self.run.judgement(manifest, verdict), noting.asked())
         });
         let mut all: Vec<Judged> = Vec::new();
         all.resize_with(inputs.len(), Judged::default);

@@ -9,6 +9,7 @@ use crate::check::{Report, kinds, manifests};
 use crate::map::{Builder, Event, StorageMap, WhatIf, html};
 use crate::report;
 use anyhow::{Result, anyhow};
+use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -54,6 +55,16 @@ enum Form {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    draw(args).or_else(|error| {
+        // What reads JSON reads nothing else.
+        if args.output == Form::Json {
+            say(&format!("{:#}\n", json!({"error": format!("{error:#}")})))?;
+        }
+        Err(error)
+    })
+}
+
+fn draw(args: &Args) -> Result<ExitCode> {
     let files: Vec<PathBuf> = args.state.files().cloned().collect();
     let state = input::read(&files);
     let rendering = Rendering { options: &args.rendering, namespace: args.namespace.name() };

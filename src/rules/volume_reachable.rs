@@ -37,8 +37,8 @@ use std::sync::Arc;
 /// ```
 ///
 /// # Details
-/// A claim that names a volume is held against it: another class, less room than the claim asks for, an access mode that the
-/// volume does not offer, and another claim that has the volume. Kubernetes never binds the two, and whoever uses the claim
+/// A claim that names a volume is held against it: another class, another volume mode, less room than the claim asks for, an
+/// access mode that the volume does not offer, and another claim that has the volume. Kubernetes never binds the two, and whoever uses the claim
 /// waits.
 ///
 /// It is a warning at most where things may still change by themselves: a claim that is not bound yet, a node that is not
