@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::budget::{Budget, Excess};
-use super::container::{ContainerView, Origin};
-use super::flags::known_beginning;
+use super::container::{ContainerView, Origin, known_beginning};
 use super::script::read_scripts;
 use super::shell::script_after;
 use super::split::{Words, split};

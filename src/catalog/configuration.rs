@@ -63,6 +63,9 @@ pub struct Mounted<'a> {
     pub sub_path: Option<&'a str>,
     /// What Kubernetes writes the files from; none for every other pod volume.
     pub files: Option<Vec<Source<'a>>>,
+    /// Whether something else writes files there before the container starts, which nobody here can read: an init container into
+    /// an emptyDir, or a driver that brings secrets.
+    pub rendered: bool,
 }
 
 /// An object that files come from.
@@ -134,7 +137,14 @@ impl<'a> Configuration<'a> {
     /// Whether a ConfigMap or a Secret brings the file at that path, known or not.
     pub(super) fn brings(&self, path: &str) -> bool {
         path.starts_with('/')
+            && self.over(path).is_some_and(|(mount, _)| mount.files.is_some())
             && matches!(self.file(path), File::Unknown(_) | File::Text(..) | File::Sealed(..))
+    }
+
+    /// Whether a mount brings what is configuration by its path.
+    pub(super) fn configures(&self) -> bool {
+        let brings = |mount: &&Mounted<'_>| mount.files.is_some() || mount.rendered;
+        self.mounts.iter().filter(brings).any(|mount| is_of_configuration(mount.path))
     }
 
     /// The files in that directory whose names have that end, in the order of their names.
@@ -161,10 +171,42 @@ impl<'a> Configuration<'a> {
     }
 }
 
+/// Directories that hold configuration, by their names.
+const CONFIGURATION: [&str; 8] =
+    ["conf", "conf.d", "config", "config.d", "configs", "configuration", "etc", "settings"];
+/// Ends of files that hold configuration.
+const CONFIGURATION_ENDS: [&str; 11] =
+    [".cfg", ".cnf", ".conf", ".hcl", ".ini", ".json", ".properties", ".toml", ".xml", ".yaml", ".yml"];
+/// Words of paths that hold something else, wherever they lie.
+const NO_CONFIGURATION: [&str; 12] = [
+    "ca-certificates",
+    "cert",
+    "certs",
+    "group",
+    "hosts",
+    "initdb",
+    "localtime",
+    "passwd",
+    "pki",
+    "ssl",
+    "timezone",
+    "tls",
+];
+
+/// Whether a path is called like configuration: `/etc/app`, `/opt/app/conf`, `/app/settings.toml`.
+fn is_of_configuration(path: &str) -> bool {
+    let mut segments = path.split('/');
+    !segments.clone().any(|segment| NO_CONFIGURATION.contains(&segment))
+        && (segments.any(|segment| CONFIGURATION.contains(&segment))
+            || CONFIGURATION_ENDS.iter().any(|end| path.ends_with(end)))
+}
+
 impl<'a> Mounted<'a> {
     /// The file at that path below the mount; the mount itself for an empty one.
     fn file(&self, rest: &str) -> File<'_> {
-        let Some(sources) = &self.files else { return File::Elsewhere };
+        let Some(sources) = &self.files else {
+            return if self.rendered { File::Unknown(self.index) } else { File::Elsewhere };
+        };
         let Some(inner) = self.inner(rest) else { return File::Unknown(self.index) };
         let mut unknown = false;
         for source in sources.iter().rev() {
@@ -187,7 +229,7 @@ impl<'a> Mounted<'a> {
     /// Adds the files of the directory at that path below the mount.
     fn list<'s>(&'s self, rest: &str, end: &str, files: &mut BTreeMap<&'s str, File<'s>>) {
         let Some(sources) = &self.files else {
-            files.insert("", File::Elsewhere);
+            files.insert("", self.file(rest));
             return;
         };
         let Some(inner) = self.inner(rest) else {

@@ -51,6 +51,11 @@ pub enum Origin {
     },
 }
 
+/// What stands before the first variable or command in a text.
+pub(super) fn known_beginning(text: &str) -> &str {
+    text.split(['$', '`']).next().unwrap_or_default()
+}
+
 /// The path from that base on, without `.`, `..` and doubled slashes.
 pub(super) fn plain(base: &str, path: &str) -> String {
     let mut plain = String::with_capacity(base.len() + path.len() + 2);

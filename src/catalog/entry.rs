@@ -90,8 +90,8 @@ pub struct Entry {
     /// Environment variables that hold further arguments, such as `REDIS_EXTRA_FLAGS`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args_env: Vec<String>,
-    /// Programs in the image that only talk to a server. A container that runs none but these and plain tools holds no
-    /// data.
+    /// Programs in the image that only talk to a server; `etcd gateway` is the program `etcd` with that task, and `n8n export:*`
+    /// any task that begins so. A container that runs none but these and plain tools holds no data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<String>,
     /// Programs and scripts in the image that start a server; `rpk redpanda` is the program `rpk` with that word behind it, and a
@@ -135,6 +135,10 @@ pub struct Entry {
     /// The configuration files of the product. One that is mounted from a ConfigMap or a Secret is read where that is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub config_files: Vec<ConfigFile>,
+    /// Whether what `cacheWhen` names keeps its data in another service and nothing on disk, so that a StatefulSet of it is one for
+    /// the sake of names alone. What loses the data is none of these.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub elsewhere: bool,
     /// When one of these holds, the default directories are a guess: a configuration file may have moved them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uncertain_when: Vec<Condition>,
@@ -317,6 +321,9 @@ pub struct ConfigFile {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^/")))]
     pub paths: Vec<String>,
+    /// Environment variables whose value is the text of such a file, as `VAULT_LOCAL_CONFIG` is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<String>,
 }
 
 /// How a configuration file is written.
@@ -326,10 +333,12 @@ pub enum Syntax {
     /// `key value`, `key = value` or `key: value` on a line, perhaps under a `[section]`; the value perhaps in quotes.
     #[default]
     Lines,
-    /// The same with `name { … }` around what belongs together.
+    /// The same with `name { … }` around what belongs together; or JSON.
     Blocks,
     /// YAML, or JSON.
     Yaml,
+    /// XML, whose root has no part in the keys.
+    Xml,
 }
 
 /// Bare arguments that name data directories: `/data` in `minio server --quiet /data`.

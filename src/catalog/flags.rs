@@ -1,7 +1,7 @@
 //! The values that a container's words give to flags.
 
 use super::argv::{Argv, is_flag};
-use super::container::Origin;
+use super::container::{Origin, known_beginning};
 
 /// The value of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +44,6 @@ pub(super) fn flag_values<'w>(
         };
         Some((value, holder.origin))
     })
-}
-
-/// What stands before the first variable or command in a text.
-pub(super) fn known_beginning(text: &str) -> &str {
-    text.split(['$', '`']).next().unwrap_or_default()
 }
 
 /// What a word has behind a flag.

@@ -58,6 +58,14 @@ impl<'a> ImageRef<'a> {
         REBUILT.iter().find_map(|end| Some(Self { path: self.path.strip_suffix(end)?, ..self }))
     }
 
+    /// What an image may mirror that is called so: Rancher's `mirrored-coreos-etcd` is `etcd` of `coreos`, and where the
+    /// publisher's name ends is not written. The longest name comes first.
+    pub(super) fn mirrored_from(self) -> impl Iterator<Item = Self> {
+        let mirrored = self.name().strip_prefix(MIRRORED).unwrap_or_default();
+        let dashes = mirrored.match_indices('-').filter_map(|(at, _)| mirrored.get(at + 1..));
+        dashes.filter(|name| !name.is_empty()).take(MOST_DASHES).map(move |path| Self { path, ..self })
+    }
+
     /// The major version that the tag tells: `16` of `16.4-alpine`, `17` of `latest-pg17`; `None` of `latest`, of no
     /// tag and of a name.
     pub fn major(&self) -> Option<u32> {
@@ -75,6 +83,12 @@ impl<'a> ImageRef<'a> {
 
 /// The registry of Docker's hardened images.
 const HARDENED: &str = "dhi.io";
+
+/// How many dashes of a mirror's name may end its publisher's.
+const MOST_DASHES: usize = 8;
+
+/// What the names of Rancher's mirrors begin with.
+pub(super) const MIRRORED: &str = "mirrored-";
 
 /// Ends of names that say how an image was rebuilt: Chainguard's `postgres-fips` and `postgres-iamguarded-fips`, which once were
 /// `postgres-bitnami`.
@@ -250,6 +264,17 @@ mod tests {
         assert_eq!(from("cgr.dev/corp/redis-iamguarded-fips"), Some("corp/redis-iamguarded"));
         assert_eq!(from("corp/postgres"), None);
         assert_eq!(from("corp/fips"), None);
+    }
+
+    #[test]
+    fn names_of_mirrors_lead_to_what_they_mirror() {
+        let from = |text| {
+            let names = ImageRef::parse(text).unwrap().mirrored_from();
+            names.map(|image| image.path.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(from("rancher/mirrored-coreos-etcd:v3.5"), ["etcd"]);
+        assert_eq!(from("rancher/mirrored-a-kube-state-x"), ["kube-state-x", "state-x", "x"]);
+        assert_eq!(from("rancher/etcd-mirrored-a"), [""; 0]);
     }
 
     #[test]

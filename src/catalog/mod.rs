@@ -16,6 +16,7 @@ mod image;
 mod links;
 mod paths;
 mod places;
+mod program;
 mod resolve;
 mod script;
 mod settings;
@@ -26,6 +27,7 @@ mod statefulness;
 mod tell_tale;
 mod variables;
 mod words;
+mod xml;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -41,7 +43,7 @@ pub use entry::{
     Positional, StatefulWhen, Syntax, TellTales, ValueForm, Variant,
 };
 pub use image::ImageRef;
-use image::{ANY_NAME, Pattern, REBUILT, ending, stem};
+use image::{ANY_NAME, MIRRORED, Pattern, REBUILT, ending, stem};
 pub use start::Start;
 pub use statefulness::{
     CacheDoubt, DataPlace, Keeps, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure,
@@ -173,7 +175,8 @@ impl Catalog {
         let images = patterns.filter(keeps).map(|candidate| candidate.pattern.word());
         let shown = self.entries.iter().filter_map(|entry| entry.tell_tales.as_ref());
         let rebuilt = REBUILT.iter().map(|end| ProductWord::Ending((*end).to_owned()));
-        images.chain(shown.flat_map(TellTales::words).chain(rebuilt).map(Some)).collect()
+        let mirrored = ProductWord::Beginning(MIRRORED.to_owned());
+        images.chain(shown.flat_map(TellTales::words).chain(rebuilt).chain([mirrored]).map(Some)).collect()
     }
 
     /// Whether a container keeps data, and where. What that may cost follows from the container's size; beyond it the
@@ -204,6 +207,13 @@ impl Catalog {
         for _ in 0..2 {
             if found.is_some() {
                 break;
+            }
+            // Which publisher's layout a mirror has, its name does not say for sure.
+            if let Some((found, mirrored)) =
+                image.mirrored_from().find_map(|mirrored| Some((self.find(&mirrored)?, mirrored)))
+            {
+                image = mirrored;
+                break found;
             }
             image = image.rebuilt_from()?;
             (found, rebuilt) = (self.find(&image), true);
@@ -257,17 +267,30 @@ impl Catalog {
                 catalog.ports.entry(port).or_default().push(index);
             }
         }
-        // A product's own directories before those of its variants, which may be another's by default.
+        // A product's own directories before those of its variants, which may be another's by default; and what lies above one
+        // last.
         for (index, entry) in catalog.entries.iter().enumerate() {
             let own = entry.data.iter().filter_map(|data| data.path.as_ref()).chain(&entry.image_volumes);
-            for home in own.filter(|path| telling(path)) {
+            for home in own.filter(|path| telling(path, entry)) {
                 catalog.homes.entry(home.clone()).or_insert(index);
             }
         }
-        for (index, entry) in catalog.entries.iter().enumerate() {
+        let moved = |entry: &'_ Entry| {
             let moved = entry.variants.iter().flat_map(|variant| variant.data.iter().flatten());
-            for home in moved.filter_map(|data| data.path.as_ref()).filter(|path| telling(path)) {
-                catalog.homes.entry(home.clone()).or_insert(index);
+            moved.filter_map(|data| data.path.clone()).collect::<Vec<_>>()
+        };
+        for (index, entry) in catalog.entries.iter().enumerate() {
+            for home in moved(entry).into_iter().filter(|path| telling(path, entry)) {
+                catalog.homes.entry(home).or_insert(index);
+            }
+        }
+        for (index, entry) in catalog.entries.iter().enumerate() {
+            let own = entry.data.iter().filter_map(|data| data.path.clone());
+            for home in own.chain(moved(entry)) {
+                let above = home.rsplit_once('/').map(|(above, _)| above);
+                if let Some(above) = above.filter(|path| tells_above(path, entry)) {
+                    catalog.homes.entry(above.to_owned()).or_insert(index);
+                }
             }
         }
         catalog
@@ -298,12 +321,29 @@ fn is_foreign(entry: &Entry, image: &ImageRef<'_>) -> bool {
     })
 }
 
-/// Directories of more than one segment that could be anyone's all the same.
-const ANYONES: [&str; 3] = ["/app/config", "/app/data", "/var/www/html"];
+/// Directories that could be anyone's, whatever products keep their data in them.
+const ANYONES: [&str; 4] = ["/app/config", "/app/data", "/code", "/var/www/html"];
+/// Where programs and their configuration lie beside data.
+const INSTALLED: [&str; 4] = ["/etc/", "/opt/", "/tmp/", "/usr/"];
 
-/// Whether a directory's path tells what lies there. One of a single segment, as `/data`, could be anyone's.
-fn telling(path: &str) -> bool {
-    !ANYONES.contains(&path) && path.split('/').filter(|segment| !segment.is_empty()).count() > 1
+/// Whether a directory's path tells what lies there. One of a single segment, as `/data`, could be anyone's, unless it is called
+/// like the product.
+fn telling(path: &str, entry: &Entry) -> bool {
+    let segments = path.split('/').filter(|segment| !segment.is_empty()).count();
+    !ANYONES.contains(&path) && (segments > 1 || tells_by_name(path, entry))
+}
+
+/// Whether a directory above a product's own tells as much: it is called like the product, and no programs lie there.
+fn tells_above(path: &str, entry: &Entry) -> bool {
+    let installed = INSTALLED.iter().any(|root| path.starts_with(root));
+    path.split('/').filter(|segment| !segment.is_empty()).count() > 1
+        && !installed
+        && tells_by_name(path, entry)
+}
+
+/// Whether a directory is called like the product.
+fn tells_by_name(path: &str, entry: &Entry) -> bool {
+    path.starts_with('/') && path.rsplit('/').next().is_some_and(|last| entry.is_named_like(last))
 }
 
 /// The variants of an entry that are about the images of one of its patterns, in their order.

@@ -173,7 +173,7 @@ impl<'a> Places<'_, '_, 'a> {
         for key in &dir.keys {
             let moved_by = |from: FromFile<'a>| {
                 let named = Named { name: key, file: Some(from.file) };
-                MovedBy { named, origin: from.origin() }
+                MovedBy { named, origin: from.origin }
             };
             let mut values: Vec<_> = settings.values(key).collect();
             // Each of a list adds directories; of single paths the last one counts.

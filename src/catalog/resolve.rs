@@ -3,6 +3,7 @@
 use super::argv::Argv;
 use super::budget::{Budget, Excess};
 use super::condition::{Said, Truth, all_hold, any_holds};
+use super::configuration::Configuration;
 use super::container::ContainerView;
 use super::entry::{CacheWhen, ConfigFile, DataDir, Entry, StatefulWhen, Variant};
 use super::image::ImageRef;
@@ -69,7 +70,8 @@ fn resolve_within<'a>(
     };
     let chosen = choose(entry, variants, image, &argv);
     let working_dir = container.working_dir.or(entry.working_dir.as_deref());
-    let settings = Settings::open(chosen.config_files, &argv, container.configuration, working_dir);
+    let settings =
+        Settings::open((chosen.config_files, chosen.data), &argv, container.configuration, working_dir);
     let said = Said { argv: &argv, settings: &settings };
     let mut doubt = None;
     if let Some(when) = chosen.stateful_when.filter(|when| !when.any.is_empty()) {
@@ -95,13 +97,15 @@ fn resolve_within<'a>(
             Truth::Perhaps(by) => doubt = doubt.or(Some(CacheDoubt { by, why, keeps })),
             Truth::Yes if *partly => copy = copy.or(Some(why)),
             Truth::Yes => {
-                return Ok(Statefulness::Cache { product, why, always: false, lossy: cache.lossy });
+                let (lossy, always) = (cache.lossy, entry.elsewhere && !cache.lossy);
+                return Ok(Statefulness::Cache { product, why, always, lossy });
             }
         }
     }
     let is_copy = |copy: &&CacheWhen| all_hold(&copy.all, &said) == Truth::Yes;
     let copy = copy.or_else(|| entry.copy_when.iter().find(is_copy).map(|copy| &copy.why));
-    let configured = !settings.are_known() && any_holds(&entry.uncertain_when, &said) != Truth::No;
+    let configured = (!settings.are_known() && any_holds(&entry.uncertain_when, &said) != Truth::No)
+        || is_configured_unread(&chosen, container.configuration);
     let mut found = Places {
         argv: &argv,
         settings: &settings,
@@ -160,6 +164,16 @@ fn resolve_within<'a>(
         cache: doubt,
         start,
     })
+}
+
+/// Whether a mount brings configuration of a format that the catalog does not model, and none is at the product's directories.
+fn is_configured_unread(chosen: &Chosen<'_>, configuration: Option<&Configuration<'_>>) -> bool {
+    let Some(known) = configuration.filter(|_| chosen.config_files.is_empty()) else { return false };
+    let is_mounted = |dir: &DataDir| {
+        let mount = dir.path.as_deref().and_then(|path| known.over(path));
+        mount.is_some_and(|(mount, _)| mount.files.is_none())
+    };
+    known.configures() && !chosen.data.iter().any(is_mounted)
 }
 
 fn choose<'a>(entry: &'a Entry, variants: &[usize], image: &ImageRef<'_>, argv: &Argv<'_, '_>) -> Chosen<'a> {

@@ -1,14 +1,17 @@
 //! What the configuration files of a product say, as far as the ConfigMaps and Secrets that they come from are known.
 
 use super::argv::{Argv, is_flag};
-use super::configuration::{Configuration, File};
+use super::configuration::{Configuration, File, Mounted};
 use super::container::{Origin, plain};
-use super::entry::{ConfigFile, Syntax};
+use super::entry::{ConfigFile, DataDir, Syntax};
 use super::flags::{FlagValue, flag_values};
 use super::variables::Env;
+use super::xml;
 use crate::facts::{ConfigText, Sealed, documents};
+use crate::model::below;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// The configuration files of one container.
 #[derive(Debug, Default)]
@@ -22,17 +25,11 @@ pub(super) struct Settings<'c, 'a> {
     pub(super) hidden: bool,
 }
 
-/// A file by its name, and the mount that brings it.
+/// A file by its name, and the mount or the variable that brings it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FromFile<'a> {
     pub(super) file: &'a str,
-    pub(super) mount: usize,
-}
-
-impl FromFile<'_> {
-    pub(super) fn origin(&self) -> Origin {
-        Origin::Mount { index: Some(self.mount) }
-    }
+    pub(super) origin: Origin,
 }
 
 #[derive(Debug)]
@@ -52,7 +49,7 @@ enum Content<'c> {
 impl<'c, 'a> Settings<'c, 'a> {
     /// Opens the files that a container reads: those that its words and variables name, else those at the usual places.
     pub(super) fn open(
-        catalogued: &'a [ConfigFile],
+        (catalogued, data): (&'a [ConfigFile], &[DataDir]),
         argv: &Argv<'c, 'a>,
         configuration: Option<&'c Configuration<'c>>,
         working_dir: Option<&str>,
@@ -69,14 +66,18 @@ impl<'c, 'a> Settings<'c, 'a> {
                     Some(path) if path.starts_with('/') || working_dir.is_some() => {
                         let path =
                             plain(if path.starts_with('/') { "" } else { working_dir.unwrap_or("") }, path);
-                        let found = configuration.map_or(File::OfImage, |known| known.file(&path));
-                        settings.add(file, found, true, configuration);
+                        settings.add_named(file, &path, configuration);
                     }
                     _ => settings.hidden = true,
                 }
             }
+            settings.add_texts(file, argv, configuration);
             let Some(configuration) = configuration.filter(|_| named.is_empty()) else { continue };
             for path in &file.paths {
+                // A volume for data may lie over a usual place, whoever writes into it first.
+                if configuration.over(path).is_some_and(|(mount, _)| mount.rendered && holds(mount, data)) {
+                    continue;
+                }
                 match path.rsplit_once("/*") {
                     Some((directory, end)) => {
                         for found in configuration.files_in(directory, end) {
@@ -90,6 +91,46 @@ impl<'c, 'a> Settings<'c, 'a> {
         settings
     }
 
+    /// Adds a file that is named, or the files of a folder that is.
+    fn add_named(&mut self, file: &'a ConfigFile, path: &str, configuration: Option<&'c Configuration<'c>>) {
+        let found = configuration.map_or(File::OfImage, |known| known.file(path));
+        if matches!(found, File::OfImage | File::Absent) {
+            let usual: Vec<_> = file.paths.iter().filter_map(|usual| usual.rsplit_once("/*")).collect();
+            let ends: BTreeSet<&str> = usual.iter().map(|(_, end)| *end).collect();
+            let files = |end| configuration.map_or_else(Vec::new, |known| known.files_in(path, end));
+            let inside: Vec<_> = ends.into_iter().flat_map(files).collect();
+            // A usual folder of the image is empty, and the catalog knows what the image does then.
+            if !inside.is_empty() || usual.iter().any(|(folder, _)| *folder == path) {
+                inside.into_iter().for_each(|found| self.add(file, found, true, configuration));
+                return;
+            }
+        }
+        self.add(file, found, true, configuration);
+    }
+
+    /// Adds the texts that variables hold.
+    fn add_texts(
+        &mut self,
+        file: &'a ConfigFile,
+        argv: &Argv<'c, 'a>,
+        configuration: Option<&'c Configuration<'c>>,
+    ) {
+        for name in &file.texts {
+            let from = FromFile { file: name, origin: argv.env_origin(name) };
+            let text = match argv.env(name) {
+                Env::Unset => continue,
+                Env::Value(text) if text.trim().is_empty() => continue,
+                Env::Value(text) => Some(text),
+                Env::Unknown | Env::Sealed(_) | Env::Perhaps => None,
+            };
+            let may_read = |text: &&str| configuration.is_none_or(|known| known.take(text.len()));
+            match text.filter(may_read).and_then(|text| tree(file.syntax, text)) {
+                Some(trees) => self.files.push(Opened { from, content: Content::Tree(Cow::Owned(trees)) }),
+                None => self.unknown = self.unknown.or(Some(from)),
+            }
+        }
+    }
+
     fn add(
         &mut self,
         file: &'a ConfigFile,
@@ -98,7 +139,7 @@ impl<'c, 'a> Settings<'c, 'a> {
         configuration: Option<&'c Configuration<'c>>,
     ) {
         let may_read = |size| configuration.is_none_or(|configuration| configuration.take(size));
-        let from = |mount| FromFile { file: &file.name, mount };
+        let from = |mount| FromFile { file: &file.name, origin: Origin::Mount { index: Some(mount) } };
         match found {
             // What is not there at a usual place is not read; the catalog knows what the image's own says. A volume for data
             // may lie over a usual place, and holds no configuration unless something names it there.
@@ -161,11 +202,17 @@ impl SealedFile<'_, '_> {
         self.text.is(|text| {
             let content = match self.syntax {
                 Syntax::Yaml => documents(text).map(|trees| Content::Tree(trees.into())),
-                syntax => Some(Content::Pairs(pairs(text, syntax == Syntax::Blocks))),
+                Syntax::Blocks if is_json(text) => documents(text).map(|trees| Content::Tree(trees.into())),
+                syntax => Some(Content::Pairs(pairs_of(syntax, text))),
             };
             content.is_some_and(|content| question(&content.values(key)))
         })
     }
+}
+
+/// Whether a mount is at a default directory for data, or above one.
+fn holds(mount: &Mounted<'_>, data: &[DataDir]) -> bool {
+    data.iter().filter_map(|dir| dir.path.as_deref()).any(|dir| below(dir, mount.path).is_some())
 }
 
 /// The paths by which a container names a file; `None` for one whose value is not known.
@@ -204,9 +251,32 @@ fn is_made_by_script(argv: &Argv<'_, '_>, path: &str) -> bool {
 /// Takes a text apart; none where it is not written as it should be.
 fn read(syntax: Syntax, text: &ConfigText) -> Option<Content<'_>> {
     match syntax {
-        Syntax::Lines => Some(Content::Pairs(pairs(text.as_str(), false))),
-        Syntax::Blocks => Some(Content::Pairs(pairs(text.as_str(), true))),
         Syntax::Yaml => text.documents().map(|trees| Content::Tree(Cow::Borrowed(trees))),
+        Syntax::Blocks if is_json(text.as_str()) => {
+            text.documents().map(|trees| Content::Tree(Cow::Borrowed(trees)))
+        }
+        syntax => Some(Content::Pairs(pairs_of(syntax, text.as_str()))),
+    }
+}
+
+/// A text as trees of its own, whose keys may have dots in them.
+fn tree(syntax: Syntax, text: &str) -> Option<Vec<Value>> {
+    if syntax == Syntax::Yaml || is_json(text) {
+        return documents(text);
+    }
+    let pairs = pairs_of(syntax, text).into_iter();
+    Some(vec![Value::Object(pairs.map(|(key, value)| (key.into_owned(), Value::from(value))).collect())])
+}
+
+/// Whether a text that may have blocks is written as JSON.
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
+fn pairs_of(syntax: Syntax, text: &str) -> Vec<(Cow<'_, str>, &str)> {
+    match syntax {
+        Syntax::Xml => xml::pairs(text),
+        syntax => pairs(text, syntax == Syntax::Blocks),
     }
 }
 
@@ -309,9 +379,9 @@ fn pairs(text: &str, blocks: bool) -> Vec<(Cow<'_, str>, &str)> {
 }
 
 /// How deep blocks are followed.
-const DEEPEST: usize = 8;
+pub(super) const DEEPEST: usize = 8;
 
-fn within<'t>(section: Option<&Cow<'t, str>>, key: Cow<'t, str>) -> Cow<'t, str> {
+pub(super) fn within<'t>(section: Option<&Cow<'t, str>>, key: Cow<'t, str>) -> Cow<'t, str> {
     match section {
         Some(section) if !section.is_empty() => Cow::Owned(format!("{section}.{key}")),
         _ => key,

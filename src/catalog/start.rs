@@ -5,6 +5,7 @@ use super::argv::{Argv, FUNCTION, Word, is_shell, program};
 use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
 use super::container::ContainerView;
 use super::entry::Entry;
+use super::program::{has_task, may_serve, only_tells};
 use super::shell::takes_script;
 use std::collections::HashSet;
 
@@ -17,7 +18,9 @@ pub enum Start {
     Shell,
     /// A script, or a program that a variable names: it may start anything.
     Script,
-    /// A program of an image of which no programs are known: most often its server.
+    /// A program of an image of which no servers are known, and which is called unlike the product.
+    Unlisted,
+    /// A program of such an image that is called like the product or like a server: most often its server.
     Unknown,
     /// A server, or what the image's entry point makes of the arguments.
     Server,
@@ -35,17 +38,32 @@ pub(super) enum Runs {
 /// The programs of an image whose use is known.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Programs<'e> {
+    entry: Option<&'e Entry>,
     clients: &'e [String],
     servers: &'e [String],
 }
 
 impl<'e> Programs<'e> {
     pub(super) fn of(entry: Option<&'e Entry>) -> Self {
-        entry.map_or_else(Self::default, |entry| Self { clients: &entry.clients, servers: &entry.servers })
+        let of_entry =
+            |entry: &'e Entry| Self { entry: Some(entry), clients: &entry.clients, servers: &entry.servers };
+        entry.map_or_else(Self::default, of_entry)
     }
 
     fn is_client(self, name: &str) -> bool {
         self.clients.iter().any(|client| client == name)
+    }
+
+    /// Whether a program is given a task of a client: `etcd grpc-proxy`.
+    fn is_task(self, name: &str, operands: &[Word<'_>]) -> bool {
+        let tasks = self.clients.iter().filter_map(|client| client.split_once(' '));
+        tasks.filter(|(program, _)| *program == name).any(|(_, task)| has_task(operands, task))
+    }
+
+    /// Whether a program only tells of itself, or does what is known not to serve.
+    fn keeps_nothing(self, head: &Word<'_>, operands: &[Word<'_>]) -> bool {
+        let name = program(&head.text);
+        self.is_client(name) || self.is_task(name, operands) || only_tells(head, operands)
     }
 
     /// An image's entry point starts its server, and so do the scripts that Bitnami's images bring. A server with a space
@@ -101,7 +119,7 @@ pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs:
             Some(
                 Does::Tool(_)
                 | Does::Source
-                | Does::Start(Start::Program | Start::Shell | Start::Script | Start::Unknown),
+                | Does::Start(Start::Program | Start::Shell | Start::Script | Start::Unlisted | Start::Unknown),
             ) if inner => {}
             Some(Does::Tool(name)) => tool = tool.or(Some(name)),
             Some(Does::Client(name)) => client = Some(name),
@@ -163,8 +181,21 @@ fn does<'w>(
         if container.configuration.is_some_and(|brought| brought.brings(&head.text)) {
             return Some(Does::Start(Start::Script));
         }
+        if only_tells(head, operands) {
+            return Some(Does::Tool(name));
+        }
+        if programs.is_task(name, operands) {
+            return Some(Does::Client(name));
+        }
         if programs.is_server(&head.text, operands) {
-            return Some(Does::Start(Start::Server));
+            match operands.split_first() {
+                // The image's entry point runs what it is given, unless that is the server.
+                Some((first, rest)) if name.contains("entrypoint") && programs.keeps_nothing(first, rest) => {
+                    words = operands;
+                    continue;
+                }
+                _ => return Some(Does::Start(Start::Server)),
+            }
         }
         if head.scripted && (head.text.ends_with(FUNCTION) || functions.contains(&*head.text)) {
             return None;
@@ -201,7 +232,7 @@ fn does<'w>(
             return Some(switched_user_does(operands, programs));
         }
         if RUNNERS.binary_search(&name).is_err() {
-            return Some(Does::Start(program_start(&head.text, programs)));
+            return Some(Does::Start(program_start(&head.text, operands, programs)));
         }
         match behind_runner(name, operands) {
             [] => return Some(Does::Tool(name)),
@@ -263,13 +294,14 @@ fn managed_by<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> Option<&'w [Word<
 }
 
 /// What a program starts of which nothing is known but its path.
-fn program_start(word: &str, programs: Programs<'_>) -> Start {
+fn program_start(word: &str, operands: &[Word<'_>], programs: Programs<'_>) -> Start {
     let name = program(word);
     // An image's own programs lie in these; what lies elsewhere was most often mounted.
     let mounted = word.starts_with('/') && !BINARIES.iter().any(|root| word.starts_with(root));
     let script = SCRIPTS.iter().any(|end| name.ends_with(end)) || INTERPRETERS.contains(&name);
     match (script || mounted, programs.servers.is_empty()) {
-        (_, true) if !script => Start::Unknown,
+        (_, true) if !script && may_serve(name, operands, programs.entry) => Start::Unknown,
+        (_, true) if !script => Start::Unlisted,
         (true, _) => Start::Script,
         (false, _) => Start::Program,
     }

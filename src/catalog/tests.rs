@@ -98,6 +98,7 @@ fn what_is_dispensable_is_known_by_name() {
         "Redis Insight",
         "This desktop application of LinuxServer.io",
         "This image of a home-lab publisher",
+        "Zammad",
         "acme-dns",
         "code-server",
         "pgAdmin",
@@ -114,7 +115,12 @@ fn a_directory_can_tell_the_product() {
     assert_eq!(catalog.at_home("/var/lib/mysql"), Some("MySQL"));
     assert_eq!(catalog.at_home("/data/db"), Some("MongoDB"));
     assert_eq!(catalog.at_home("/var/lib/rabbitmq"), Some("RabbitMQ"));
+    assert_eq!(catalog.at_home("/prometheus"), Some("Prometheus"), "one segment, called like the product");
+    assert_eq!(catalog.at_home("/alertmanager"), Some("Alertmanager"));
+    assert_eq!(catalog.at_home("/bitnami/postgresql"), Some("PostgreSQL"), "above its directory");
+    assert_eq!(catalog.at_home("/usr/share/elasticsearch"), None, "programs lie there, too");
     assert_eq!(catalog.at_home("/data"), None, "anyone's");
+    assert_eq!(catalog.at_home("/code"), None, "anyone's");
     assert_eq!(catalog.at_home("/app/data"), None, "anyone's too");
     assert_eq!(catalog.at_home("/var/lib"), None);
 }
@@ -613,7 +619,13 @@ fn mounted<'a>(
     };
     let mut configuration = Configuration::new(allowance);
     let source = Source { named, object: object.map(read) };
-    configuration.mounts.push(Mounted { index: 0, path, sub_path: Some("file"), files: Some(vec![source]) });
+    configuration.mounts.push(Mounted {
+        index: 0,
+        path,
+        sub_path: Some("file"),
+        files: Some(vec![source]),
+        rendered: false,
+    });
     configuration
 }
 
@@ -631,6 +643,11 @@ fn text_of(syntax: Syntax, key: &str, value: &str) -> String {
             format!("{open}{last} = \"{value}\"\n{}", "}\n".repeat(parts.len()))
         }
         Syntax::Yaml => format!("{key}: {value}\n"),
+        Syntax::Xml => {
+            let close: String = key.rsplit('.').map(|part| format!("</{part}>")).collect();
+            let open: String = key.split('.').map(|part| format!("<{part}>")).collect();
+            format!("<root>{open}{value}{close}</root>")
+        }
     }
 }
 
@@ -712,6 +729,7 @@ fn every_key_of_every_configuration_file_moves_the_data() {
                 };
                 let server = match entry.product.as_str() {
                     "Vault" => &["server"][..],
+                    "Consul" => &["agent", "-server"],
                     "GreptimeDB" => &["standalone"],
                     "Apache Pinot" => &["StartServer"],
                     _ => &[],
@@ -751,7 +769,13 @@ fn a_file_from_a_secret_moves_the_data_to_a_mount_and_shows_nothing() {
         let secret = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"file": text}});
         let allowance = Allowance::default();
         let mut configuration = mounted(&allowance, ("/etc/redis.conf", &named), Some(&secret));
-        configuration.mounts.push(Mounted { index: 1, path: mount, sub_path: Some(""), files: None });
+        configuration.mounts.push(Mounted {
+            index: 1,
+            path: mount,
+            sub_path: Some(""),
+            files: None,
+            rendered: false,
+        });
         let view = ContainerView {
             image: "redis:7",
             args: &["/etc/redis.conf"],

@@ -14,6 +14,8 @@ pub enum ProductWord {
     Publisher(String),
     /// This end of a name, with its dash: `-operator`.
     Ending(String),
+    /// This beginning of a name, with its dash: `mirrored-`.
+    Beginning(String),
     /// This as the last of a name's words, which `-`, `_` and `.` part: `db` of `catalogue-db`.
     LastWord(String),
     /// This program in the command or the arguments of any image.
@@ -31,6 +33,7 @@ impl ProductWord {
             | Self::Versioned(text)
             | Self::Publisher(text)
             | Self::Ending(text)
+            | Self::Beginning(text)
             | Self::LastWord(text)
             | Self::Program(text)
             | Self::Variable(text) => text,
@@ -74,6 +77,7 @@ impl<'w> ProductWords<'w> {
     pub fn new(words: &'w BTreeSet<ProductWord>) -> Option<Self> {
         let mut all = Self::default();
         let (mut versioned, mut endings, mut last_words) = (Vec::new(), Vec::new(), Vec::new());
+        let mut beginnings = Vec::new();
         let mut length = 0;
         for word in words {
             let text = word.text();
@@ -96,6 +100,7 @@ impl<'w> ProductWords<'w> {
                 }
                 ProductWord::Versioned(name) => versioned.push(escaped(name)),
                 ProductWord::Ending(end) => endings.push(escaped(end)),
+                ProductWord::Beginning(start) => beginnings.push(escaped(start)),
                 ProductWord::LastWord(last) => {
                     all.names.insert(last);
                     last_words.push(escaped(last));
@@ -115,6 +120,7 @@ impl<'w> ProductWords<'w> {
             (last_words, "[._-](", format!(")({OUTSIDE}|$)")),
             (versioned, "(", ")-[0-9]".to_owned()),
             (endings, "(", format!(")({OUTSIDE}|$)")),
+            (beginnings, "(", ")".to_owned()),
         ];
         let parts = parts.into_iter().filter(|(words, ..)| !words.is_empty());
         let parts = parts.map(|(words, before, after)| format!("{before}{}{after}", words.join("|")));
@@ -144,6 +150,7 @@ mod tests {
             ProductWord::Publisher("linuxserver".to_owned()),
             ProductWord::Versioned("v1.postgresql".to_owned()),
             ProductWord::Ending("-operator".to_owned()),
+            ProductWord::Beginning("mirrored-".to_owned()),
             ProductWord::LastWord("db".to_owned()),
             ProductWord::Program("redis-server".to_owned()),
             ProductWord::Port(3306),
@@ -155,7 +162,7 @@ mod tests {
         assert_eq!((words.names_of_publishers, words.publishers), (["server"].into(), ["mssql"].into()));
         assert_eq!(
             words.pattern,
-            format!("[._-](db)({OUTSIDE}|$)|(v1[.]postgresql)-[0-9]|(-operator)({OUTSIDE}|$)")
+            format!("[._-](db)({OUTSIDE}|$)|(v1[.]postgresql)-[0-9]|(-operator)({OUTSIDE}|$)|(mirrored-)")
         );
         assert_eq!((words.programs, words.ports), (["redis-server"].into(), [3306].into()));
         assert_eq!(words.variables, ["MYSQL_DATABASE"].into());

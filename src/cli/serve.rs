@@ -314,7 +314,7 @@ fn remind(state: &State, reminded: &mut Option<Instant>) {
         return;
     }
     if let Some(why) = state.clock.doubt() {
-        tracing::warn!("{why}; meanwhile the API server's counts");
+        tracing::warn!(reason = %why, "the clock of this node is wrong; the API server's time is used");
         *reminded = Some(Instant::now());
     }
     if let Some(why) = ending(&state.certificates, state.clock.now()) {

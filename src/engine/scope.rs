@@ -10,6 +10,8 @@ use std::collections::HashSet;
 pub(super) enum Scope {
     Nothing,
     Everything,
+    /// What expressions say of `spec.replicas`: nothing changes but that it becomes less.
+    FewerReplicas,
     /// Findings beneath these fields alone, which are all equally deep: the rest was judged before and cannot be changed
     /// now.
     Beneath(HashSet<Vec<Segment>>),
@@ -44,7 +46,7 @@ pub(super) fn scope(review: &Review<'_>, facts: &Facts<'_>) -> Scope {
         // What backs them cannot be changed.
         Subject::Volume(_) | Subject::Class(_) => Scope::Nothing,
         _ if essence(old) == essence(review.object) => Scope::Nothing,
-        Subject::Workload(_) if only_stops(old, review.object) => Scope::Nothing,
+        Subject::Workload(_) => stopped(old, review.object),
         _ => Scope::Everything,
     }
 }
@@ -87,10 +89,10 @@ fn essence(object: Node<'_>) -> (Option<Node<'_>>, Option<Node<'_>>) {
     (object.get("spec"), object.get("template"))
 }
 
-/// Whether a change of a workload does nothing but stop it or a part of it: fewer replicas, paused, suspended. Whoever has trouble
-/// with one that is there must be able to, and no pod comes of it.
-fn only_stops(old: Node<'_>, new: Node<'_>) -> bool {
-    let (Some(old), Some(new)) = (old.get("spec"), new.get("spec")) else { return false };
+/// What is up for judgement in a workload that is changed. Whoever has trouble with one that is there must be able to stop it, or
+/// a part of it: paused, suspended, fewer replicas. No pod comes of that.
+fn stopped(old: Node<'_>, new: Node<'_>) -> Scope {
+    let (Some(old), Some(new)) = (old.get("spec"), new.get("spec")) else { return Scope::Everything };
     // Where a manifest leaves it out, there is one.
     let before = old.get("replicas").and_then(Node::as_i64).unwrap_or(1);
     let stops = |name: &str, value: Node<'_>| match name {
@@ -98,8 +100,13 @@ fn only_stops(old: Node<'_>, new: Node<'_>) -> bool {
         "paused" | "suspend" => value.as_bool() == Some(true),
         _ => false,
     };
-    new.fields().all(|(name, value)| old.get(name) == Some(value) || stops(name, value))
-        && old.fields().all(|(name, _)| new.get(name).is_some())
+    let only_stops = new.fields().all(|(name, value)| old.get(name) == Some(value) || stops(name, value))
+        && old.fields().all(|(name, _)| new.get(name).is_some());
+    match new.get("replicas").and_then(Node::as_i64) {
+        _ if !only_stops => Scope::Everything,
+        Some(replicas) if (1..before).contains(&replicas) => Scope::FewerReplicas,
+        _ => Scope::Nothing,
+    }
 }
 
 impl Scope {
@@ -113,7 +120,7 @@ impl Scope {
     pub(super) fn admits(&self, draft: &NewFinding) -> bool {
         match self {
             Self::Nothing => false,
-            Self::Everything => true,
+            Self::Everything | Self::FewerReplicas => true,
             Self::Beneath(outer) => {
                 let depth = outer.iter().next().map_or(0, Vec::len);
                 let within = |field: &FieldPath| {

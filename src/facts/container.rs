@@ -85,8 +85,6 @@ pub struct KeyRef<'a> {
     pub name: &'a str,
     /// The key.
     pub key: &'a str,
-    /// Whether the variable is left out where the key does not exist.
-    pub optional: bool,
 }
 
 /// One volume mount.
@@ -268,8 +266,7 @@ fn key_ref<'a>(item: Node<'a>) -> Option<KeyRef<'a>> {
         Some(named) => (ConfigKind::ConfigMap, named),
         None => (ConfigKind::Secret, from.get("secretKeyRef")?),
     };
-    let optional = named.get("optional").and_then(Node::as_bool).unwrap_or_default();
-    Some(KeyRef { kind, name: named.get("name")?.as_str()?, key: named.get("key")?.as_str()?, optional })
+    Some(KeyRef { kind, name: named.get("name")?.as_str()?, key: named.get("key")?.as_str()? })
 }
 
 /// The object that an entry of `envFrom` reads.

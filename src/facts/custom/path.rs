@@ -78,15 +78,24 @@ impl<'t> Path<'t> {
         found
     }
 
-    /// What stands at its first step.
-    pub(super) fn root<'a>(self, object: Node<'a>, steps: &Steps) -> Option<Node<'a>> {
-        let first = self.0.split('.').next()?;
-        Path(first).first(object, steps).map(|(_, node)| node)
-    }
-
     /// The first that stands there.
     pub(super) fn first<'a>(self, root: Node<'a>, steps: &Steps) -> Option<(FieldPath, Node<'a>)> {
         self.all(root, steps).into_iter().next()
+    }
+
+    /// What stands on the way to it and is no map, so that nothing can stand there.
+    pub(super) fn blocked(self, root: Node<'_>) -> Option<FieldPath> {
+        let (mut at, mut node) = (FieldPath::root(), root);
+        let steps = self.0.split('.').filter(|step| !step.is_empty()).map(Self::step);
+        for step in steps {
+            let Step::Field(key) = step else { return None };
+            if !node.is_map() {
+                return (!node.is_null()).then_some(at);
+            }
+            node = node.get(key)?;
+            at = at.key(key.to_owned());
+        }
+        None
     }
 
     /// The place of it, where nothing stands there: lists count by their names.

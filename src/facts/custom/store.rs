@@ -88,11 +88,6 @@ pub struct Unchanged {
 impl<'t> Store<'t> {
     /// The stores of one entry of the table.
     pub(super) fn all(entry: &'t CustomKind, at: &'t StoreAt, object: Node<'_>, steps: &Steps) -> Vec<Self> {
-        // An object without the whole part that the path begins with is none that an operator was given: what a test expects of
-        // its status, or a patch of its metadata.
-        if at.of.is_none() && Path(&at.at).root(object, steps).is_none() {
-            return Vec::new();
-        }
         let owners = Path(at.of.as_deref().unwrap_or_default()).all(object, steps);
         owners.into_iter().filter_map(|(path, node)| Self::read(entry, at, &path, node, steps)).collect()
     }
@@ -107,34 +102,12 @@ impl<'t> Store<'t> {
         if !at.when.iter().all(|is| holds(is, node, steps).is_some()) {
             return None;
         }
-        let own = || match Path(&at.at).first(node, steps) {
-            Some((found, _)) => path.join(&found),
-            None => Path(&at.at).place(path),
-        };
-        let (lies, field, why) = match at.cases.iter().find_map(|case| {
-            let held: Option<Vec<_>> = case.when.iter().map(|is| holds(is, node, steps)).collect();
-            Some((case, held?))
-        }) {
-            Some((case, held)) => {
-                let given = held.into_iter().flatten().next();
-                let said = given.as_ref().map(|(found, value)| {
-                    let field = path.join(found);
-                    match scalar(*value) {
-                        Some(text) => format!("as `{field}` is `{}`", shortened(&text, 60)),
-                        None => format!("as it has `{field}`"),
-                    }
-                });
-                let why = case.why.clone().or(said).unwrap_or_else(|| format!("as `{}` is not set", own()));
-                (case.lies, given.map_or_else(own, |(found, _)| path.join(&found)), why)
-            }
-            None => {
-                let field = own();
-                let why = match Path(&at.at).first(node, steps) {
-                    Some(_) => format!("as `{field}` asks for nothing else"),
-                    None => format!("as `{field}` is not set"),
-                };
-                (at.otherwise, field, why)
-            }
+        let (lies, field, why) = if let Some(blocked) = Path(&at.at).blocked(node) {
+            let field = path.join(&blocked);
+            let why = format!("as `{field}` is no map");
+            (Lies::Unknown, field, why)
+        } else {
+            Self::by_cases(at, path, node, steps)
         };
         let claims = match lies {
             Lies::Claim | Lies::Unknown => {
@@ -161,6 +134,39 @@ impl<'t> Store<'t> {
             help: at.help.as_deref(),
             unchanged: false,
         })
+    }
+
+    /// Where the data lie by the cases, the field that says so, and why.
+    fn by_cases(at: &StoreAt, path: &FieldPath, node: Node<'_>, steps: &Steps) -> (Lies, FieldPath, String) {
+        let own = || match Path(&at.at).first(node, steps) {
+            Some((found, _)) => path.join(&found),
+            None => Path(&at.at).place(path),
+        };
+        match at.cases.iter().find_map(|case| {
+            let held: Option<Vec<_>> = case.when.iter().map(|is| holds(is, node, steps)).collect();
+            Some((case, held?))
+        }) {
+            Some((case, held)) => {
+                let given = held.into_iter().flatten().next();
+                let said = given.as_ref().map(|(found, value)| {
+                    let field = path.join(found);
+                    match scalar(*value) {
+                        Some(text) => format!("as `{field}` is `{}`", shortened(&text, 60)),
+                        None => format!("as it has `{field}`"),
+                    }
+                });
+                let why = case.why.clone().or(said).unwrap_or_else(|| format!("as `{}` is not set", own()));
+                (case.lies, given.map_or_else(own, |(found, _)| path.join(&found)), why)
+            }
+            None => {
+                let field = own();
+                let why = match Path(&at.at).first(node, steps) {
+                    Some(_) => format!("as `{field}` asks for nothing else"),
+                    None => format!("as `{field}` is not set"),
+                };
+                (at.otherwise, field, why)
+            }
+        }
     }
 
     /// Remembers what an object said before it was changed.

@@ -1329,6 +1329,40 @@ fn a_helper_that_keeps_nothing_says_nothing_of_the_others() {
 }
 
 #[test]
+fn a_sidecar_that_stands_first_says_nothing_of_the_others() {
+    let set = |first: Value, second: Value| {
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"containers": [first, second], "volumes": [
+                {"name": "data", "emptyDir": {}}, {"name": "work", "emptyDir": {}},
+                {"name": "settings", "configMap": {"name": "c"}}]}}}});
+        found(json!({"statefulSetData": "Deny"}), &[], &object).join("; ")
+    };
+    let side = |image: &str| json!({"name": "side", "image": image});
+    let app = |volume: &str, path: &str| json!({"name": "app", "image": "corp/ledger", "volumeMounts": [{"name": volume, "mountPath": path}]});
+    for image in [
+        "istio/proxyv2:1.20",
+        "fluent/fluent-bit:3",
+        "prom/statsd-exporter",
+        "edoburu/pgbouncer",
+        "haproxy:2.9",
+        "registry.k8s.io/sig-storage/csi-provisioner:v5",
+    ] {
+        let told = set(side(image), app("data", "/data"));
+        assert!(told.starts_with("Deny") && told.contains("no durable mount: /data"), "{image}: {told}");
+        assert_eq!(set(side(image), side("memcached:1.6")), "", "{image} beside one that keeps nothing");
+    }
+    // What the sidecar itself mounts is none of the data.
+    let mut buffers = side("fluent/fluent-bit:3");
+    buffers["volumeMounts"] = json!([{"name": "work", "mountPath": "/buffers/data"}]);
+    let told = set(buffers.clone(), app("data", "/data"));
+    assert!(told.contains("no durable mount: /data"), "{told}");
+    assert_eq!(set(buffers, side("memcached:1.6")), "");
+    // A helper of one that keeps nothing, without data of its own.
+    assert_eq!(set(side("memcached:1.6"), app("work", "/opt/plugins")), "");
+    assert_eq!(set(side("memcached:1.6"), app("settings", "/data")), "", "read-only");
+}
+
+#[test]
 fn a_script_of_ones_own_may_put_the_data_on_a_mount_that_lasts() {
     let redis = |mounts: Value| {
         found(json!({}), &[], &pod(json!({

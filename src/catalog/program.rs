@@ -1,0 +1,169 @@
+//! What a program is for, by its name and its operands: a server, a tool, or a task that keeps nothing.
+
+use super::argv::{Word, is_flag, program};
+use super::entry::Entry;
+
+/// Programs that serve what they are given, and those with which images begin.
+const SERVE: [&str; 14] = [
+    "apache2-foreground",
+    "apachectl",
+    "dotnet",
+    "gunicorn",
+    "httpd",
+    "init",
+    "java",
+    "nginx",
+    "php-fpm",
+    "puma",
+    "s6-svscan",
+    "supervisord",
+    "uvicorn",
+    "uwsgi",
+];
+/// Words that tell a server, in the name of a program or as its task.
+const SERVER_WORDS: [&str; 6] = ["daemon", "foreground", "serve", "server", "start", "standalone"];
+/// Ends of the names of programs that serve nobody.
+const TOOL_ENDS: [&str; 12] = [
+    "admin", "backup", "check", "cli", "client", "ctl", "dump", "export", "import", "migrate", "restore",
+    "tool",
+];
+
+/// Whether a program of an image of which no servers are known may be one by its name: it is called like the product, or like a
+/// server. Of an image that is not known, any may.
+pub(super) fn may_serve(name: &str, operands: &[Word<'_>], entry: Option<&Entry>) -> bool {
+    let Some(entry) = entry else { return true };
+    let lower = name.to_ascii_lowercase();
+    if TOOL_ENDS.iter().any(|end| lower.ends_with(end)) {
+        return false;
+    }
+    let is_word = |word: &str| SERVER_WORDS.contains(&word);
+    SERVE.contains(&&*lower)
+        || lower.split(['-', '_', '.']).any(is_word)
+        || task(operands).is_some_and(|task| is_word(&task.text))
+        || entry.is_named_like(name)
+}
+
+/// The first operand that is no flag and no flag's value.
+fn task<'w, 'a>(operands: &'w [Word<'a>]) -> Option<&'w Word<'a>> {
+    let mut value = false;
+    operands.iter().take(8).find(|word| {
+        let free = !value && !is_flag(&word.text);
+        value = is_flag(&word.text) && !word.text.contains('=');
+        free
+    })
+}
+
+/// Whether a task is that one; `export:*` is any that begins so, and a task that is a jar may stand behind `-jar`.
+pub(super) fn has_task(operands: &[Word<'_>], wanted: &str) -> bool {
+    if wanted.ends_with(".jar") {
+        return operands.iter().take(8).any(|word| program(&word.text) == wanted);
+    }
+    task(operands).is_some_and(|task| match wanted.strip_suffix('*') {
+        Some(start) => task.text.starts_with(start),
+        None => task.text == wanted,
+    })
+}
+
+/// Flags with which any program tells of itself or checks its configuration, and does nothing else.
+const TELLING: [&str; 6] =
+    ["--help", "--validate-config", "--verify-config", "--version", "-verify-config", "-version"];
+
+/// Whether a program only tells its version, or how it is used.
+pub(super) fn only_tells(head: &Word<'_>, operands: &[Word<'_>]) -> bool {
+    let is_flag = |word: &Word<'_>| TELLING.contains(&&*word.text);
+    let mut flags = std::iter::once(head).chain(operands.iter().take(8));
+    flags.any(is_flag) || matches!(operands, [only] if matches!(&*only.text, "help" | "version"))
+}
+
+impl Entry {
+    /// Whether something is called like the product or one of its images, as `gitea` and `influxd` are.
+    pub(super) fn is_named_like(&self, name: &str) -> bool {
+        let name = letters(name);
+        let images = self.images.iter().filter(|image| !image.contains('*'));
+        let names = images.map(|image| program(image)).chain([self.product.as_str()]).map(letters);
+        let alike = |other: String| other.starts_with(&name) || name.starts_with(&other);
+        name.len() >= SHORTEST && names.filter(|other| other.len() >= SHORTEST).any(alike)
+    }
+}
+
+/// A shorter name is like too many.
+const SHORTEST: usize = 3;
+
+/// The letters and digits of a name, in lower case.
+fn letters(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Catalog, ContainerView, Start, Statefulness};
+
+    fn start(image: &str, command: &[&str]) -> Start {
+        Catalog::embedded().start(&ContainerView { image, command, ..ContainerView::default() })
+    }
+
+    #[test]
+    fn a_program_that_is_called_unlike_the_product_and_a_server_may_be_none() {
+        for (image, command) in [
+            ("gotify/server", &["/opt/tools/some-tool", "--do"][..]),
+            ("drupal:10", &["/usr/bin/backup-tool", "--all"]),
+            ("pingcap/tikv:v7", &["/tikv-ctl", "x"]),
+            ("jellyfin/jellyfin", &["upload", "server.tar"]),
+        ] {
+            assert_eq!(start(image, command), Start::Unlisted, "{image} {command:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_called_like_either_most_often_serves() {
+        for (image, command) in [
+            ("gotify/server", &["./gotify-app"][..]),
+            ("jellyfin/jellyfin", &["/jellyfin/jellyfin"]),
+            ("pingcap/tikv:v7", &["/tikv-server"]),
+            ("drupal:10", &["apache2-foreground"]),
+            ("vaultwarden/server", &["/start", "it"]),
+            ("headscale/headscale", &["/ko-app/main", "--x", "y", "serve"]),
+            ("linuxserver/sonarr", &["/init"]),
+        ] {
+            assert_eq!(start(image, command), Start::Unknown, "{image} {command:?}");
+        }
+    }
+
+    #[test]
+    fn tasks_that_keep_nothing_are_no_servers() {
+        let is_client = |image: &str, command: &[&str], args: &[&str]| {
+            let view = ContainerView { image, command, args, ..ContainerView::default() };
+            matches!(Catalog::embedded().classify(&view), Statefulness::Client { .. })
+        };
+        for (image, command, args) in [
+            ("quay.io/coreos/etcd:v3.5", &["etcd", "grpc-proxy", "start"][..], &[][..]),
+            ("quay.io/coreos/etcd:v3.5", &["etcd", "gateway", "start"], &[]),
+            ("clickhouse/clickhouse-server:24", &["clickhouse", "local", "-q", "select 1"], &[]),
+            ("clickhouse/clickhouse-server:24", &[], &["clickhouse", "client"]),
+            ("gitea/gitea:1.21", &["gitea", "-c", "/x/app.ini", "doctor", "check"], &[]),
+            ("jenkins/jenkins:lts", &["java", "-jar", "/x/jenkins-cli.jar", "who-am-i"], &[]),
+            ("n8nio/n8n", &["n8n", "export:workflow", "--all"], &[]),
+            ("postgres:16", &["docker-entrypoint.sh", "psql", "-h", "x"], &[]),
+            ("redis:7", &["redis-server", "--version"], &[]),
+            ("minio/minio", &[], &["--help"]),
+            ("ghost:5", &["ghost", "version"], &[]),
+            ("bitnami/zookeeper:3.9", &["zkServer.sh", "status"], &[]),
+        ] {
+            assert!(is_client(image, command, args), "{image} {command:?} {args:?}");
+        }
+        for (image, command, args) in [
+            ("quay.io/coreos/etcd:v3.5", &["etcd", "--name", "gateway"][..], &[][..]),
+            ("quay.io/coreos/etcd:v3.5", &["etcd", "--data-dir=/x"], &[]),
+            ("clickhouse/clickhouse-server:24", &["clickhouse", "server", "client"], &[]),
+            ("clickhouse/clickhouse-server:24", &["clickhouse", "server"], &[]),
+            ("gitea/gitea:1.21", &["gitea", "web"], &[]),
+            ("jenkins/jenkins:lts", &["java", "-jar", "/usr/share/jenkins/jenkins.war"], &[]),
+            ("n8nio/n8n", &["n8n", "start"], &[]),
+            ("postgres:16", &["docker-entrypoint.sh", "postgres"], &[]),
+            ("postgres:16", &["docker-entrypoint.sh", "-c", "psql=1"], &[]),
+            ("bitnami/zookeeper:3.9", &["zkServer.sh", "start-foreground"], &[]),
+        ] {
+            assert!(!is_client(image, command, args), "{image} {command:?} {args:?}");
+        }
+    }
+}
