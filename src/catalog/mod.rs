@@ -202,24 +202,21 @@ impl Catalog {
     /// The image, if the catalog has an entry for it.
     pub fn listed<'i>(&self, image: &'i str) -> Option<Listed<'_, 'i>> {
         let mut image = ImageRef::parse(image)?;
-        let (mut found, mut rebuilt) = (self.find(&image), false);
-        // `postgres-iamguarded-fips` has two such ends, and no image has more.
-        for _ in 0..2 {
-            if found.is_some() {
-                break;
-            }
+        // `postgres-iamguarded-fips` has two ends of rebuilding, and no image has more.
+        for ends in 0..3 {
             // Which publisher's layout a mirror has, its name does not say for sure.
-            if let Some((found, mirrored)) =
-                image.mirrored_from().find_map(|mirrored| Some((self.find(&mirrored)?, mirrored)))
-            {
-                image = mirrored;
-                break found;
+            let mut names = std::iter::once(image).chain(image.mirrored_from());
+            if let Some((found, image)) = names.find_map(|image| Some((self.find(&image)?, image))) {
+                return Some(Listed {
+                    entry: self.entries.get(found.entry)?,
+                    found,
+                    image,
+                    rebuilt: ends > 0,
+                });
             }
             image = image.rebuilt_from()?;
-            (found, rebuilt) = (self.find(&image), true);
         }
-        let found = found?;
-        Some(Listed { entry: self.entries.get(found.entry)?, found, image, rebuilt })
+        None
     }
 
     /// The arguments that make a product a mere cache by turning off what it writes, where there are such: `--save ""`.

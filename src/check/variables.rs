@@ -188,3 +188,102 @@ fn filled_in(object: &Value, field: &FieldPath) -> Option<Value> {
     let read = crate::source::parse(&text).pop().and_then(Result::ok).map(|document| document.value);
     Some(read.filter(|value| !value.is_object() && !value.is_array()).unwrap_or(Value::String(text)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Input, Run};
+    use crate::policy::{PolicySet, load};
+    use crate::source::Source;
+    use jiff::civil::date;
+    use serde_json::json;
+
+    /// The standing findings with their actions, and the notices.
+    fn told(text: &str) -> (Vec<String>, Vec<String>) {
+        let policy = json!({"apiVersion": "volgate.dev/v1alpha1", "kind": "StoragePolicy", "metadata": {"name": "p"}, "spec": {
+            "rules": [{"durableData": {}}, {"accessModes": {"allow": ["ReadWriteOnce"]}}, {"claimClass": {"allow": ["fast"]}}]}});
+        let policies = PolicySet::build(vec![load(&policy).unwrap()]).unwrap();
+        let inputs = [Input::new(Source::new("case.yaml", text), true)];
+        let report = Run::new(&policies, date(2026, 11, 29)).check(&inputs);
+        let faults: Vec<&str> = report.faults.iter().map(|fault| &*fault.message).collect();
+        assert!(faults.is_empty(), "{faults:?}");
+        let findings = report.findings.iter().map(|located| {
+            format!("{:?} {}: {}", located.finding.action, located.finding.field, located.finding.message)
+        });
+        let notices = report.notices.iter().map(|notice| notice.message.clone());
+        (findings.collect(), notices.collect())
+    }
+
+    fn mysql(image: &str, path: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: \"${{APP:-shop}}\", namespace: shop}}\nspec:\n  containers:\n    - name: c\n      \
+             image: \"{image}\"\n      volumeMounts: [{{name: d, mountPath: \"{path}\"}}]\n  volumes:\n    - name: d\n      \
+             persistentVolumeClaim: {{claimName: \"${{CLAIM:=c}}\"}}\n"
+        )
+    }
+
+    #[test]
+    fn defaults_of_variables_are_used_in_texts() {
+        for image in ["${IMG:=mysql:8}", "${REG:=docker.io}/mysql:8", "mysql:${TAG:-8}", "mysql:${TAG}"] {
+            let (findings, notices) = told(&mysql(image, "/srv/elsewhere"));
+            assert!(
+                findings.len() == 1
+                    && findings[0].starts_with("Deny")
+                    && findings[0].contains("/var/lib/mysql"),
+                "{image}: {findings:?}"
+            );
+            assert!(notices.iter().any(|notice| notice.contains(".image holds a variable")), "{notices:?}");
+            assert_eq!(told(&mysql(image, "${DATA:=/var/lib/mysql}")).0, [""; 0], "{image}");
+        }
+        let (findings, notices) = told(&mysql("${IMG:=nginx:1}", "/srv"));
+        assert_eq!(findings, [""; 0]);
+        assert_eq!(
+            notices,
+            [
+                "metadata.name holds a variable that is filled in later: it is judged as \"shop\"",
+                "spec.containers[0].image holds a variable that is filled in later: it is judged as \"nginx:1\"",
+                "spec.volumes[0].persistentVolumeClaim.claimName holds a variable that is filled in later: it is judged as \"c\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_text_denies_nothing() {
+        let (findings, notices) = told(&mysql("mysql:8", "${DATA}"));
+        assert!(
+            findings.len() == 1
+                && findings[0].starts_with("Warn")
+                && findings[0].ends_with(
+                    "unless /${DATA}, which is filled in later and where something lasts, holds them"
+                ),
+            "{findings:?}"
+        );
+        let open = "holds a variable without a default, which is filled in later: what depends on it is a warning at most";
+        assert!(
+            notices.contains(&format!("spec.containers[0].volumeMounts[0].mountPath {open}")),
+            "{notices:?}"
+        );
+        assert_eq!(told(&mysql("${IMG}", "/srv")).0, [""; 0]);
+        let claim = |class: &str, mode: &str| {
+            told(&format!(
+                "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: c}}\nspec:\n  storageClassName: \"{class}\"\n  \
+                 accessModes: [\"{mode}\"]\n  resources: {{requests: {{storage: 1Gi}}}}\n"
+            ))
+        };
+        assert_eq!(claim("${SC:=fast}", "${MODE:=ReadWriteOnce}").0, [""; 0]);
+        let (findings, _) = claim("${SC:=slow}", "${MODE:=ReadWriteMany}");
+        assert!(findings.len() == 2 && findings.iter().all(|line| line.starts_with("Deny")), "{findings:?}");
+        let (findings, notices) = claim("${SC}", "${MODE}");
+        assert!(findings.iter().all(|line| line.starts_with("Warn")), "{findings:?}");
+        assert_eq!(
+            notices.iter().filter(|notice| notice.contains("without a default")).count(),
+            2,
+            "{notices:?}"
+        );
+        // A script's own variables, and labels of any name, are no tool's.
+        let (_, notices) = told(
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {name: \"${X}\"}}\nspec:\n  containers:\n    - name: c\n      \
+             image: nginx\n      args: [\"${X:=y}\"]\n",
+        );
+        assert_eq!(notices, [""; 0]);
+    }
+}

@@ -174,10 +174,16 @@ impl<'m> Run<'m> {
                     let mut zones = map.nodes.iter().filter_map(|node| node.zone.as_deref());
                     return Err(unknown("zone", &mut zones));
                 }
-                format!(
-                    "All {} nodes of zone {name} are lost with their disks and do not come back; storage outside the nodes is kept.",
-                    away.iter().filter(|away| **away).count()
-                )
+                let count = away.iter().filter(|away| **away).count();
+                let nodes = match count {
+                    1 => {
+                        format!("The only node of zone {name} is lost with its disks and does not come back")
+                    }
+                    _ => format!(
+                        "All {count} nodes of zone {name} are lost with their disks and do not come back"
+                    ),
+                };
+                format!("{nodes}; storage outside the nodes is kept.")
             }
             EventKind::Claim => {
                 let at = map.claims.iter().position(|claim| claim.full_name() == name);

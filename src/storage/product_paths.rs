@@ -2,7 +2,7 @@
 
 use super::data_paths::{Data, DataPath, Doubts, InMemory, Keeper, UnplacedData, Why};
 use super::lasting::has_lasting;
-use super::named_data::is_named_scratch;
+use super::named_data::{is_named_data, is_named_scratch};
 use super::products::Product;
 use super::{Cover, Place, Storage};
 use crate::catalog::{DataPlace, Excess, PlaceDoubt, Statefulness, Unplaced};
