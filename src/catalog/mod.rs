@@ -14,6 +14,7 @@ mod entry;
 mod flags;
 mod image;
 mod links;
+mod nested;
 mod paths;
 mod places;
 mod program;
@@ -333,8 +334,10 @@ fn telling(path: &str, entry: &Entry) -> bool {
 /// Whether a directory above a product's own tells as much: it is called like the product, and no programs lie there.
 fn tells_above(path: &str, entry: &Entry) -> bool {
     let installed = INSTALLED.iter().any(|root| path.starts_with(root));
+    // `lib` is the beginning of many names.
     path.split('/').filter(|segment| !segment.is_empty()).count() > 1
         && !installed
+        && !path.ends_with("/lib")
         && tells_by_name(path, entry)
 }
 
