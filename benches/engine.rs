@@ -33,9 +33,9 @@ fn engine(criterion: &mut Criterion) {
                 bencher.iter(|| run(black_box(&review)))
             });
         };
-        bench("mutate", &|review| drop(black_box(engine.patch_for(review).unwrap())));
-        bench("validate", &|review| drop(black_box(engine.validate(review).unwrap())));
-        bench("judge", &|review| drop(black_box(engine.judge(review).unwrap())));
+        bench("mutate", &|review| drop(black_box(engine.mutate(review).unwrap())));
+        bench("validate", &|review| drop(black_box(engine.check(review).unwrap().findings)));
+        bench("judge", &|review| drop(black_box(engine.mutate_and_check(review).unwrap())));
     }
     group.finish();
 }
@@ -57,9 +57,9 @@ fn cel(criterion: &mut Criterion) {
                             "spec": {"rules": rules}});
         let policies = PolicySet::build(vec![load(&policy).unwrap()]).unwrap();
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
-        assert!(engine.validate(&review).unwrap().is_empty(), "all of them are true");
+        assert!(engine.check(&review).unwrap().findings.is_empty(), "all of them are true");
         group.bench_function(format!("pod of 2 containers, validate with {count} cel rules"), |bencher| {
-            bencher.iter(|| drop(black_box(engine.validate(black_box(&review)).unwrap())))
+            bencher.iter(|| drop(black_box(engine.check(black_box(&review)).unwrap().findings)))
         });
     }
     group.finish();

@@ -38,7 +38,7 @@ pub use manifest::{Manifest, manifests};
 pub(crate) use reading::read_faults;
 use repeats::{Repeats, Seen};
 use said::MOST_TOLD;
-use said::{Judgement, Said, Sort};
+use said::{Said, Sort};
 use serde_json::Value;
 use std::sync::Arc;
 use update::Before;
@@ -343,7 +343,7 @@ impl Run<'_> {
         }
         repeats.notices(inputs).for_each(|notice| said.notice(Sort::Repeats, notice));
         let judgements = in_parallel(&manifests, SMALL_OBJECTS, |manifest| {
-            Judgement::of(manifest, self.verdict(manifest, None, &engine, &before))
+            self.judgement(manifest, self.verdict(manifest, None, &engine, &before))
         });
         if self.complete {
             state::missing(lookup).into_iter().for_each(|notice| said.notice(Sort::State, notice));
@@ -374,12 +374,14 @@ impl Run<'_> {
         }
         let review = before.change(self.review(&manifest.value));
         let verdict = match read {
-            Some(parts) => {
-                parts.and_then(|parts| engine.judge_parts(&review, &engine.compared(&review, parts)))
-            }
-            None => engine.judge(&review),
+            Some(parts) => parts
+                .and_then(|parts| engine.mutate_and_check_parts(&review, &engine.compared(&review, parts))),
+            None => engine.mutate_and_check(&review),
         };
-        Some(verdict.map_err(Unread::Field))
+        Some(verdict.map_err(Unread::Field).map(|mut verdict| {
+            manifest.soften(&mut verdict);
+            verdict
+        }))
     }
 
     /// Adds what is said of no object: faults of the context, exceptions that end, policies that ask who makes a change.
@@ -467,7 +469,7 @@ impl Run<'_> {
     /// Puts a claim in as mutation leaves it.
     fn add_as_mutated(&self, claim: &Value, lookup: &mut MapLookup) {
         let engine = Engine { policies: self.policies, lookup: lookup as &dyn Lookup, today: self.today };
-        let changed = engine.patched_object(&self.review(claim));
+        let changed = engine.mutated_object(&self.review(claim));
         if let Ok(Some(changed)) = changed
             && let Ok(facts) = Facts::read(&changed, Some(self.namespace))
         {

@@ -29,19 +29,23 @@ pub struct Engine<'a> {
 }
 
 impl Engine<'_> {
-    /// Mutates, then judges what came out: the verdict that a cluster comes to by way of both webhooks.
+    /// Mutates, then checks what came out: the verdict that a cluster comes to by way of both webhooks.
     ///
     /// # Errors
     /// The field that has a wrong type.
-    pub fn judge(&self, review: &Review<'_>) -> Result<Verdict, FactsFault> {
+    pub fn mutate_and_check(&self, review: &Review<'_>) -> Result<Verdict, FactsFault> {
         if !writes(review) {
             return Ok(Verdict::default());
         }
-        self.judge_parts(review, &self.parts(review)?)
+        self.mutate_and_check_parts(review, &self.parts(review)?)
     }
 
     /// The same of an object that is made or changed, whose parts were read before.
-    pub(crate) fn judge_parts(&self, review: &Review<'_>, parts: &Parts<'_>) -> Result<Verdict, FactsFault> {
+    pub(crate) fn mutate_and_check_parts(
+        &self,
+        review: &Review<'_>,
+        parts: &Parts<'_>,
+    ) -> Result<Verdict, FactsFault> {
         let overlooked = self.overlooks(review, parts);
         let patch = self.changes(review, &parts.first);
         let (findings, _) = if patch.is_empty() {
@@ -58,40 +62,32 @@ impl Engine<'_> {
     ///
     /// # Errors
     /// The field that has a wrong type.
-    pub fn patch_for(&self, review: &Review<'_>) -> Result<Patch, FactsFault> {
-        if !writes(review) {
-            return Ok(Patch::default());
-        }
-        let facts = Facts::read(review.object, review.namespace)?;
-        Ok(self.changes(review, &facts).finish())
+    pub fn mutate(&self, review: &Review<'_>) -> Result<Patch, FactsFault> {
+        Ok(self.mutation(review)?.finish())
     }
 
-    /// The object as the mutating rules change it, when there is any change.
+    /// The object as the mutating rules leave it; none where they change nothing.
     ///
     /// # Errors
     /// The field that has a wrong type.
-    pub fn patched_object(&self, review: &Review<'_>) -> Result<Option<serde_json::Value>, FactsFault> {
-        if !writes(review) {
-            return Ok(None);
-        }
-        let facts = Facts::read(review.object, review.namespace)?;
-        let patch = self.changes(review, &facts);
+    pub fn mutated_object(&self, review: &Review<'_>) -> Result<Option<serde_json::Value>, FactsFault> {
+        let patch = self.mutation(review)?;
         Ok((!patch.is_empty()).then(|| patch.current().to_value()))
     }
 
-    /// What the checking rules find in the object as it stands.
-    ///
-    /// # Errors
-    /// The field that has a wrong type.
-    pub fn validate(&self, review: &Review<'_>) -> Result<Vec<Finding>, FactsFault> {
-        Ok(self.review(review)?.findings)
+    fn mutation<'r>(&self, review: &Review<'r>) -> Result<PatchBuilder<'r>, FactsFault> {
+        if !writes(review) {
+            return Ok(PatchBuilder::new(review.object));
+        }
+        let facts = Facts::read(review.object, review.namespace)?;
+        Ok(self.changes(review, &facts))
     }
 
-    /// The same, with the policies that are about the object.
+    /// What the checking rules find in the object as it stands, and which policies are about it.
     ///
     /// # Errors
     /// The field that has a wrong type.
-    pub fn review(&self, review: &Review<'_>) -> Result<Verdict, FactsFault> {
+    pub fn check(&self, review: &Review<'_>) -> Result<Verdict, FactsFault> {
         if !writes(review) {
             return Ok(Verdict::default());
         }
@@ -116,14 +112,14 @@ impl Engine<'_> {
         parts.compared(old, review.namespace, self.policies.catalog().kinds())
     }
 
-    /// What the rules that read replicas find in a workload that is scaled up, as `validate` would if the workload itself
+    /// What the rules that read replicas find in a workload that is scaled up, as `check` would if the workload itself
     /// were written with that many replicas. Of scaling down they find nothing. A workload that is not known is a warning.
     ///
     /// `request` is the whole request as JSON, for CEL.
     ///
     /// # Errors
     /// The field that has a wrong type.
-    pub fn validate_scale(
+    pub fn check_scale(
         &self,
         scale: &Scale<'_>,
         request: Option<&serde_json::Value>,
@@ -210,12 +206,12 @@ impl Engine<'_> {
         })
     }
 
-    /// What `judge` finds with each rule of each policy that is about the object, and which policies these are.
+    /// What `ask` finds with each rule of each policy that is about the object, and which policies these are.
     fn findings(
         &self,
         review: &Review<'_>,
         parts: &Parts<'_>,
-        judge: impl Fn(&CompiledPolicy, &CompiledRule, &Context<'_>, &mut NewFindings<'_>),
+        ask: impl Fn(&CompiledPolicy, &CompiledRule, &Context<'_>, &mut NewFindings<'_>),
     ) -> (Vec<Finding>, Vec<usize>) {
         let scope = scope(review, &parts.first);
         if matches!(scope, Scope::Nothing) || self.leaves_alone(review, &parts.first) {
@@ -247,7 +243,7 @@ impl Engine<'_> {
                     }
                     let told = told.entry(std::ptr::from_ref(rule)).or_default();
                     let mut drafts = NewFindings::within(NewFindings::MOST.saturating_sub(*told), &admits);
-                    judge(policy, rule, context, &mut drafts);
+                    ask(policy, rule, context, &mut drafts);
                     let drafts = drafts.finish();
                     *told += drafts.len();
                     if !drafts.is_empty() {
@@ -427,7 +423,7 @@ mod tests {
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
         let operation = if old.is_some() { Operation::Update } else { Operation::Create };
         let review = Review { operation, old: old.map(Node::from), subresource, ..Review::create(new) };
-        engine.validate(&review).unwrap().iter().map(|finding| finding.field.to_string()).collect()
+        engine.check(&review).unwrap().findings.iter().map(|finding| finding.field.to_string()).collect()
     }
 
     fn with(object: &Value, pointer: &str, value: Value) -> Value {
@@ -570,7 +566,7 @@ mod tests {
         let patch = |old: Option<&Value>, new: &Value| {
             let operation = if old.is_some() { Operation::Update } else { Operation::Create };
             let review = Review { operation, old: old.map(Node::from), ..Review::create(new) };
-            engine.patch_for(&review).unwrap().0.len()
+            engine.mutate(&review).unwrap().0.len()
         };
         let none = json!({"name": "n", "emptyDir": {}});
         let (without, with) = (set(Value::Null, none.clone()), set(json!("local-path"), none.clone()));
@@ -614,7 +610,7 @@ mod tests {
     fn to_three(lookup: &MapLookup, scale: Scale<'_>) -> Vec<String> {
         let policies = shared();
         let engine = Engine { policies: &policies, lookup, today: jiff::civil::date(2026, 11, 23) };
-        let findings = engine.validate_scale(&scale, None).unwrap();
+        let findings = engine.check_scale(&scale, None).unwrap();
         let said = |f: &Finding| match &f.excused {
             Some(_) => format!("excused {}", f.field),
             None => format!("{} {}: {}", f.action, f.field, f.message.split(',').next().unwrap_or_default()),
@@ -668,7 +664,7 @@ mod tests {
         let lookup = cluster(&sharing("Deployment", json!({"name": "d", "uid": "of one before"}), json!({})));
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
         for scale in [SCALE, Scale { kind: "StatefulSet", ..SCALE }, Scale { name: "x", uid: "", ..SCALE }] {
-            let findings = engine.validate_scale(&scale, None).unwrap();
+            let findings = engine.check_scale(&scale, None).unwrap();
             assert_eq!(findings.len(), 1, "{findings:?}");
             assert_eq!((findings[0].rule, findings[0].action), ("shared-writer", Action::Warn));
             assert!(findings[0].message.starts_with("not judged: "), "{}", findings[0].message);
@@ -688,7 +684,7 @@ mod tests {
         let rules = |policies: &PolicySet, object: &Value, user: Option<&str>| -> Vec<&str> {
             let engine = Engine { policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
             let review = Review { user, namespace: Some("shop"), ..Review::create(object) };
-            engine.validate(&review).unwrap().iter().map(|finding| finding.rule).collect()
+            engine.check(&review).unwrap().findings.iter().map(|finding| finding.rule).collect()
         };
         let policies = shared();
         let found = |object: &Value, user| {
@@ -736,7 +732,7 @@ mod tests {
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
         let mut unset = large.clone();
         unset["spec"].as_object_mut().unwrap().remove("storageClassName");
-        assert!(engine.patch_for(&Review { object: (&unset).into(), ..review }).unwrap().0.is_empty());
+        assert!(engine.mutate(&Review { object: (&unset).into(), ..review }).unwrap().0.is_empty());
     }
 
     #[test]
@@ -757,7 +753,7 @@ mod tests {
         let found = |old: &Value, new: &Value| -> Vec<String> {
             let review =
                 Review { operation: Operation::Update, old: Some(old.into()), ..Review::create(new) };
-            engine.validate(&review).unwrap().iter().map(|finding| finding.field.to_string()).collect()
+            engine.check(&review).unwrap().findings.iter().map(|finding| finding.field.to_string()).collect()
         };
         let (gold, silver) = (claim(json!("gold"), "20Gi"), claim(json!("silver"), "20Gi"));
         let field = "spec.volumeAttributesClassName";
@@ -773,6 +769,6 @@ mod tests {
         let (policies, lookup, pod) = (policies(), MapLookup::default(), pod());
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
         let review = Review { operation: Operation::Delete, ..Review::create(&pod) };
-        assert_eq!(engine.judge(&review).unwrap(), Verdict::default());
+        assert_eq!(engine.mutate_and_check(&review).unwrap(), Verdict::default());
     }
 }

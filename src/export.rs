@@ -122,7 +122,7 @@ pub fn admission_policies(policies: &[(String, StoragePolicySpec)], version: Kub
                 }
                 continue;
             }
-            match written(entry) {
+            match written(rule, entry) {
                 Ok(written) => {
                     written.left.iter().for_each(|why| leave(false, why.clone()));
                     match documents(&name, &written, scope, action, entry.message.as_deref()) {
@@ -144,7 +144,7 @@ fn id(entry: &RuleEntry) -> Option<&'static str> {
 }
 
 /// A rule in CEL, or why it is not.
-fn written(entry: &RuleEntry) -> Result<Written, String> {
+fn written(rule: &str, entry: &RuleEntry) -> Result<Written, String> {
     if let Some(params) = &entry.volume_types {
         let csi = params.csi_drivers.as_ref().map(|drivers| &*drivers.allow);
         let flex = params.flex_drivers.as_ref().map(|drivers| &*drivers.allow);
@@ -211,18 +211,13 @@ fn written(entry: &RuleEntry) -> Result<Written, String> {
             variables: &variables,
         });
     }
-    Err(stays(entry).to_owned())
+    Err(stays(rule).to_owned())
 }
 
-/// Why a rule is none that CEL can say of an object alone.
-fn stays(entry: &RuleEntry) -> &'static str {
-    if entry.durable_data.is_some() {
-        "it reads the catalog of images, and the claims and classes that lie behind a pod"
-    } else if entry.pin_to_volume.is_some() {
-        "it reads where the pod's volumes are"
-    } else {
-        "it reads other objects: claims, volumes, classes or nodes"
-    }
+/// Why a rule stays with the webhook, as it says itself.
+fn stays(rule: &str) -> &'static str {
+    let known = crate::rules::all().iter().find(|known| known.id == rule);
+    known.and_then(|known| known.reads_beyond).unwrap_or("`volgate export` does not translate it")
 }
 
 /// A policy and its binding; nothing where the scope leaves no kind.

@@ -94,7 +94,7 @@ pub struct Verdict {
     pub patch: json_patch::Patch,
     /// Why the object was not judged, when it was not.
     pub overlooked: Option<Overlooked>,
-    /// The policies that are about the object, by their places in the set; known only of what `Engine::review` has judged.
+    /// The policies that are about the object, by their places in the set; known only of what `Engine::check` has judged.
     pub about: Vec<usize>,
     /// The topmost owner that is known of a refused object which a controller makes; known as `about` is, and only of what is created.
     pub made_for: Option<Box<MadeFor>>,

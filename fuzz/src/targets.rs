@@ -80,7 +80,7 @@ fn engine(policies: &PolicySet) -> Engine<'_> {
 /// Builds what all inputs share.
 pub fn warm_up() {
     LazyLock::force(&LOOKUP);
-    let _ = engine(&POLICIES).judge(&Review::create(&*POD));
+    let _ = engine(&POLICIES).mutate_and_check(&Review::create(&*POD));
 }
 
 /// The body of an admission review, at both webhooks.
@@ -113,7 +113,7 @@ pub fn policy(bytes: &[u8]) {
     let documents = parse(text);
     let policies = documents.iter().flatten().filter_map(|document| load(&document.value).ok()).collect();
     if let Ok(policies) = PolicySet::build(policies) {
-        let _ = engine(&policies).judge(&Review::create(&*POD));
+        let _ = engine(&policies).mutate_and_check(&Review::create(&*POD));
     }
 }
 
@@ -124,7 +124,7 @@ pub fn cel(bytes: &[u8]) {
         "spec": {"rules": [{"cel": {"name": "fuzz", "expression": expression, "message": "must hold"}}]}});
     let Ok(policy) = load(&policy) else { return };
     let policies = PolicySet::build(vec![policy]).expect("one policy fits itself");
-    let _ = engine(&policies).judge(&Review::create(&*POD));
+    let _ = engine(&policies).mutate_and_check(&Review::create(&*POD));
 }
 
 /// A container of a catalogued image. Zero bytes separate its parts, so that a script may have several lines: the image,

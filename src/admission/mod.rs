@@ -39,8 +39,7 @@ pub const API_VERSION: &str = "admission.k8s.io/v1";
 
 /// Answers a review with what the mutating rules change.
 pub fn mutate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
-    let patched =
-        |review: &Review<'_>| Ok(Verdict { patch: engine.patch_for(review)?, ..Verdict::default() });
+    let patched = |review: &Review<'_>| Ok(Verdict { patch: engine.mutate(review)?, ..Verdict::default() });
     // There is nothing in a Scale to change.
     answer(bytes, engine, probe::mutate, patched, |_, _| Ok(Verdict::default()))
 }
@@ -52,8 +51,8 @@ pub fn validate(bytes: &[u8], engine: &Engine<'_>) -> Answer {
         bytes,
         engine,
         probe::validate,
-        |review| engine.review(review),
-        |scale, request| engine.validate_scale(scale, request).map(found),
+        |review| engine.check(review),
+        |scale, request| engine.check_scale(scale, request).map(found),
     )
 }
 
@@ -108,11 +107,11 @@ pub fn judge(text: &str, engine: &Engine<'_>) -> Result<Option<Verdict>, String>
         request,
         operation,
         |review| {
-            let findings = engine.validate(review)?;
-            Ok(Verdict { findings, patch: engine.patch_for(review)?, ..Verdict::default() })
+            let findings = engine.check(review)?.findings;
+            Ok(Verdict { findings, patch: engine.mutate(review)?, ..Verdict::default() })
         },
         |scale, request| {
-            engine.validate_scale(scale, request).map(|findings| Verdict { findings, ..Verdict::default() })
+            engine.check_scale(scale, request).map(|findings| Verdict { findings, ..Verdict::default() })
         },
     )
 }

@@ -1,7 +1,7 @@
 use super::base::{Identity, Records};
 use super::plan::Room;
 use super::{Fault, Record};
-use crate::daemon::lock;
+use crate::model::lock;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 

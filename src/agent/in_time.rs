@@ -1,5 +1,7 @@
 //! Calls to the API server that end.
 
+use crate::cluster::within;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 /// How long one call may take: so that it is made again on another connection, when this one leads to nobody any more.
@@ -8,17 +10,15 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The answer of a call that is no watch, or a fault when there is none in time. What was called for may be done all the
 /// same.
 pub(super) async fn in_time<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
-    within(LIMIT, call).await
+    by(LIMIT, call).await
 }
 
-async fn within<T>(
+async fn by<T>(
     limit: Duration,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, kube::Error> {
-    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
-        let late = std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer within {limit:?}"));
-        Err(kube::Error::Service(late.into()))
-    })
+    let late = |why| Err(kube::Error::Service(io::Error::new(ErrorKind::TimedOut, why).into()));
+    within(limit, call).await.unwrap_or_else(late)
 }
 
 #[cfg(test)]
@@ -29,8 +29,8 @@ mod tests {
     #[tokio::test]
     async fn a_call_without_an_answer_ends() {
         let limit = Duration::from_millis(20);
-        let late = within::<()>(limit, std::future::pending()).await.unwrap_err();
+        let late = by::<()>(limit, std::future::pending()).await.unwrap_err();
         assert!(chain(&late).contains("no answer within 20ms"), "{}", chain(&late));
-        assert_eq!(within(limit, async { Ok(1) }).await.unwrap(), 1);
+        assert_eq!(by(limit, async { Ok(1) }).await.unwrap(), 1);
     }
 }

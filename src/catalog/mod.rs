@@ -14,6 +14,7 @@ mod entry;
 mod flags;
 mod image;
 mod links;
+mod nested;
 mod paths;
 mod places;
 mod program;
@@ -202,22 +203,21 @@ impl Catalog {
     /// The image, if the catalog has an entry for it.
     pub fn listed<'i>(&self, image: &'i str) -> Option<Listed<'_, 'i>> {
         let mut image = ImageRef::parse(image)?;
-        let mut rebuilt = false;
-        let found = loop {
-            if let Some(found) = self.find(&image) {
-                break found;
-            }
+        // `postgres-iamguarded-fips` has two ends of rebuilding, and no image has more.
+        for ends in 0..3 {
             // Which publisher's layout a mirror has, its name does not say for sure.
-            if let Some((found, mirrored)) =
-                image.mirrored_from().find_map(|mirrored| Some((self.find(&mirrored)?, mirrored)))
-            {
-                image = mirrored;
-                break found;
+            let mut names = std::iter::once(image).chain(image.mirrored_from());
+            if let Some((found, image)) = names.find_map(|image| Some((self.find(&image)?, image))) {
+                return Some(Listed {
+                    entry: self.entries.get(found.entry)?,
+                    found,
+                    image,
+                    rebuilt: ends > 0,
+                });
             }
             image = image.rebuilt_from()?;
-            rebuilt = true;
-        };
-        Some(Listed { entry: self.entries.get(found.entry)?, found, image, rebuilt })
+        }
+        None
     }
 
     /// The arguments that make a product a mere cache by turning off what it writes, where there are such: `--save ""`.
@@ -334,8 +334,10 @@ fn telling(path: &str, entry: &Entry) -> bool {
 /// Whether a directory above a product's own tells as much: it is called like the product, and no programs lie there.
 fn tells_above(path: &str, entry: &Entry) -> bool {
     let installed = INSTALLED.iter().any(|root| path.starts_with(root));
+    // `lib` is the beginning of many names.
     path.split('/').filter(|segment| !segment.is_empty()).count() > 1
         && !installed
+        && !path.ends_with("/lib")
         && tells_by_name(path, entry)
 }
 

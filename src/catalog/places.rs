@@ -212,8 +212,8 @@ impl<'a> Places<'_, '_, 'a> {
         Ok(false)
     }
 
-    /// Adds the place that the text of a Secret names: the mount that covers it, since the text itself must not show.
-    /// Where no mount does, it stays unknown.
+    /// Adds the place that the text of a Secret names: the mount that covers it, or the root where none does, since the
+    /// text itself must not show.
     fn add_sealed(
         &mut self,
         holds: &Ask<'_>,
@@ -237,12 +237,15 @@ impl<'a> Places<'_, '_, 'a> {
             })
         };
         self.budget.steps(configuration.mounts.len())?;
-        let Some(mount) = configuration.mounts.iter().find(|mount| lies_on(mount.index)) else {
-            return Ok(());
+        let path = match configuration.mounts.iter().find(|mount| lies_on(mount.index)) {
+            Some(mount) => mount.path,
+            // No mount covers it, which is all that is said of it.
+            None if holds(&|text: &str| text.starts_with('/') && !text.contains('$')) => "/",
+            None => return Ok(()),
         };
-        self.budget.bytes(mount.path.len())?;
+        self.budget.bytes(path.len())?;
         self.budget.places(1)?;
-        let path = Cow::Owned(plain("", mount.path));
+        let path = Cow::Owned(plain("", path));
         self.all.push(DataPlace {
             path,
             moved_by: Some(moved_by),

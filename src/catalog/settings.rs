@@ -5,6 +5,7 @@ use super::configuration::{Configuration, File, Mounted};
 use super::container::{Origin, plain};
 use super::entry::{ConfigFile, DataDir, Syntax};
 use super::flags::{FlagValue, flag_values};
+use super::nested::{DEEPEST, within};
 use super::variables::Env;
 use super::xml;
 use crate::facts::{ConfigText, Sealed, documents};
@@ -376,16 +377,6 @@ fn pairs(text: &str, blocks: bool) -> Vec<(Cow<'_, str>, &str)> {
         }
     }
     pairs
-}
-
-/// How deep blocks are followed.
-pub(super) const DEEPEST: usize = 8;
-
-pub(super) fn within<'t>(section: Option<&Cow<'t, str>>, key: Cow<'t, str>) -> Cow<'t, str> {
-    match section {
-        Some(section) if !section.is_empty() => Cow::Owned(format!("{section}.{key}")),
-        _ => key,
-    }
 }
 
 /// The key and the value of a line; none for a comment and for an empty line.

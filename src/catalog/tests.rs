@@ -794,7 +794,8 @@ fn a_file_from_a_secret_moves_the_data_to_a_mount_and_shows_nothing() {
         }
     };
     assert_eq!(state("dir /srv/hidden\n", "/srv"), "/srv");
-    assert_eq!(state("dir /else/hidden\n", "/srv"), "/data?", "it lies on no mount");
+    assert_eq!(state("dir /else/hidden\n", "/srv"), "/", "it lies on no mount");
+    assert_eq!(state("dir /else/${DIR}\n", "/srv"), "/data?", "a variable is filled in later");
     assert_eq!(state("port 1\n", "/srv"), "/data");
     assert_eq!(state("save \"\"\nappendonly no\nrequirepass hidden\n", "/srv"), "cache");
 }

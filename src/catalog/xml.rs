@@ -1,6 +1,6 @@
 //! The keys and values of a configuration file that is written in XML, as ClickHouse has it.
 
-use super::settings::{DEEPEST, within};
+use super::nested::{DEEPEST, within};
 use std::borrow::Cow;
 
 /// What stands for a value that something else puts there: `<path from_env="DIR"/>`.

@@ -13,7 +13,7 @@ use super::reads::{Reads, reads};
 use super::run::{Call, Code};
 use super::types::{Kind, Record, TYPE_NAMES, Type};
 use super::value::Val;
-use crate::model::nearest;
+use crate::model::{did_you_mean_code, nearest};
 use kinds::{inside, sum};
 
 /// The map of the rule's own variables.
@@ -282,8 +282,8 @@ impl Lowering<'_> {
         let globals: Vec<&str> = GLOBALS.iter().map(|(name, _)| *name).collect();
         let mut known = globals.clone();
         known.extend(self.scope.iter().map(|(name, _)| name.as_str()));
-        let hint = match nearest(name, &known) {
-            Some(near) => format!("did you mean `{near}`?"),
+        let hint = match did_you_mean_code(name, &known) {
+            Some(meant) => meant,
             None if self.variables.iter().any(|known| known.name == name) => {
                 format!("write variables.{name}")
             }
@@ -333,10 +333,7 @@ impl Lowering<'_> {
             return (*shape).into();
         }
         let known: Vec<&str> = record.fields.iter().map(|(name, _)| *name).collect();
-        let hint = match nearest(name, &known) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("it has {}", known.join(", ")),
-        };
+        let hint = did_you_mean_code(name, &known).unwrap_or_else(|| format!("it has {}", known.join(", ")));
         self.fault(at, &format!("{} has no field `{name}`: {hint}", record.name));
         Type::Dyn
     }

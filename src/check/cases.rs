@@ -135,7 +135,7 @@ impl Run<'_> {
                 Some(old) => Review { operation: Operation::Update, old: Some((*old).into()), ..review },
                 None => review,
             };
-            match engine.judge(&review) {
+            match engine.mutate_and_check(&review) {
                 Ok(verdict) => outcome.add(&verdict, &name),
                 Err(fault) => outcome.faults.push(format!("{name}: {fault}")),
             }

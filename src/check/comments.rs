@@ -2,7 +2,7 @@
 //! finding's line or on a line of its own above. CI heeds them, and a cluster does not see them.
 
 use super::{ByComment, Input, Located, Notice, Report, Spot};
-use crate::model::{nearest, shortened};
+use crate::model::{did_you_mean, shortened};
 use crate::policy::PolicySet;
 use crate::rules;
 use crate::source::Source;
@@ -173,10 +173,7 @@ fn faults(comment: &Comment, unused: impl Fn(usize) -> bool, policies: &PolicySe
         }
         let shown = shortened(rule, 100);
         if !ids.contains(&rule.as_str()) && !names.contains(rule.as_str()) {
-            let hint = match nearest(rule, &ids) {
-                Some(near) => format!("did you mean {near}?"),
-                None => "`volgate rules` lists them".to_owned(),
-            };
+            let hint = did_you_mean(rule, &ids).unwrap_or_else(|| "`volgate rules` lists them".to_owned());
             return Some(format!("this comment excuses nothing: there is no rule {shown:?}; {hint}"));
         }
         Some(match comment.line {

@@ -21,6 +21,8 @@ pub struct Manifest<'i> {
     pub value: Cow<'i, Value>,
     /// The fields that a variable was filled in for.
     pub(super) variables: Vec<FieldPath>,
+    /// The fields with a variable that has no default.
+    pub(super) open: Vec<FieldPath>,
     /// Whether it is a patch and no whole object.
     pub(crate) patch: bool,
     /// Whether it is the object of an AdmissionReview, which is judged as the webhook would.
@@ -36,8 +38,9 @@ pub fn manifests<'i>(inputs: &'i [Input]) -> Vec<Manifest<'i>> {
         for document in read.documents() {
             let mut add = |at, value: Cow<'i, Value>| {
                 let patch = read.patch || (has_directives && not_judged::has_directive(&value));
+                let (variables, open) = (Vec::new(), Vec::new());
                 let mut manifest =
-                    Manifest { input, document, at, value, variables: Vec::new(), patch, review: false };
+                    Manifest { input, document, at, value, variables, open, patch, review: false };
                 if has_variables {
                     manifest.fill_in_variables();
                 }
@@ -50,6 +53,7 @@ pub fn manifests<'i>(inputs: &'i [Input]) -> Vec<Manifest<'i>> {
                     at: FieldPath::root().key("request").key("object"),
                     value: Cow::Borrowed(request.get("object").unwrap_or(&Value::Null)),
                     variables: Vec::new(),
+                    open: Vec::new(),
                     patch: false,
                     review: true,
                 }),
@@ -142,6 +146,10 @@ impl Manifest<'_> {
             };
             at(field, format!("{field} holds a variable that is filled in later: it is {used}"))
         };
+        let open = self.open.iter().filter(|field| !self.variables.contains(field)).map(|field| {
+            let message = "holds a variable without a default, which is filled in later: what depends on it is a warning at most";
+            at(field, format!("{field} {message}"))
+        });
         // A custom resource may have a kind of the same name, and fields of its own.
         let own = text(&self.value, "apiVersion").zip(text(&self.value, "kind"));
         let own = own.is_some_and(|(api_version, kind)| Facts::reads(api_version, kind));
@@ -152,6 +160,7 @@ impl Manifest<'_> {
             .map(|found| at(&found.field, found.message))
             .chain(sizes.map(|(field, message)| at(&field, message)))
             .chain(self.variables.iter().map(variable))
+            .chain(open)
             .collect()
     }
 

@@ -1,7 +1,7 @@
 //! Objects of no kind that any cluster knows, but nearly of one that volgate judges.
 
 use super::{Fault, Manifest, text};
-use crate::facts::Facts;
+use crate::facts::{Facts, Kinds};
 use crate::model::{FieldPath, nearly, shortened};
 use serde_json::{Map, Value};
 
@@ -25,10 +25,10 @@ const KINDS: [(&str, &str); 12] = [
 const OTHERS: [&str; 1] = ["PodGroup"];
 
 /// What is wrong with the kind of an object, if it was meant to be of one that is judged.
-pub(super) fn fault(manifest: &Manifest<'_>) -> Option<Fault> {
+pub(super) fn fault(manifest: &Manifest<'_>, kinds: &Kinds) -> Option<Fault> {
     let object = manifest.value.as_object()?;
     let (field, message) = match (text(&manifest.value, "apiVersion"), text(&manifest.value, "kind")) {
-        (Some(api_version), Some(kind)) => wrong_kind(api_version, kind)?,
+        (Some(api_version), Some(kind)) => wrong_kind(api_version, kind, kinds)?,
         _ => wrong_keys(object)?,
     };
     Some(Fault {
@@ -38,17 +38,20 @@ pub(super) fn fault(manifest: &Manifest<'_>) -> Option<Fault> {
     })
 }
 
-fn wrong_kind(api_version: &str, kind: &str) -> Option<(FieldPath, String)> {
-    if Facts::reads(api_version, kind) || OTHERS.contains(&kind) {
-        return None;
-    }
-    let group = api_version.split_once('/').map_or("", |(group, _)| group);
-    // The group of a custom resource has a dot, and may have a kind of any name.
-    if group.contains('.') && group != "storage.k8s.io" {
+fn wrong_kind(api_version: &str, kind: &str, kinds: &Kinds) -> Option<(FieldPath, String)> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    if (Facts::reads(api_version, kind) && is_version(group, version)) || OTHERS.contains(&kind) {
         return None;
     }
     let named = shortened(kind, 100);
     let version = shortened(api_version, 100);
+    // The group of a custom resource has a dot, and may have a kind of any name; of those that are known in other letters as well.
+    if group.contains('.') && group != "storage.k8s.io" {
+        let wanted = kinds.in_other_letters(group, kind)?;
+        let message =
+            format!("no cluster knows the kind {named} in {version:?}: did you mean `kind: {wanted}`?");
+        return Some((FieldPath::root().key("kind"), message));
+    }
     let (wanted_version, wanted) = KINDS.iter().find(|(_, known)| *known == kind).or_else(|| {
         let name = nearly(kind, KINDS.iter().map(|(_, known)| *known))?;
         KINDS.iter().find(|(_, known)| *known == name)
@@ -61,6 +64,18 @@ fn wrong_kind(api_version: &str, kind: &str) -> Option<(FieldPath, String)> {
     }
     let message = format!("no cluster knows the kind {named} in {version:?}: did you mean `kind: {wanted}`?");
     Some((FieldPath::root().key("kind"), message))
+}
+
+/// Whether a group of Kubernetes' own has, or had, that version.
+fn is_version(group: &str, version: &str) -> bool {
+    let versions: &[&str] = match group {
+        "apps" => &["v1", "v1beta1", "v1beta2"],
+        "extensions" => &["v1beta1"],
+        "batch" => &["v1", "v1beta1", "v2alpha1"],
+        "storage.k8s.io" => &["v1", "v1alpha1", "v1beta1"],
+        _ => &["v1"],
+    };
+    versions.contains(&version)
 }
 
 /// A manifest with `Kind`, `apiversion` or without one of the two. Other files have such keys too, so that what they
@@ -89,10 +104,12 @@ fn wrong_keys(object: &Map<String, Value>) -> Option<(FieldPath, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Catalog;
     use serde_json::json;
 
     #[test]
     fn nearly_a_kind_that_is_judged() {
+        let kinds = Catalog::embedded().kinds();
         for (api_version, kind, wanted) in [
             ("v1", "Deployment", "apiVersion: apps/v1"),
             ("app/v1", "Deployment", "apiVersion: apps/v1"),
@@ -102,8 +119,16 @@ mod tests {
             ("batch/v1", "Cronjob", "kind: CronJob"),
             ("v1", "pod", "kind: Pod"),
             ("storage.k8s.io/v1", "Storageclass", "kind: StorageClass"),
+            ("apps/v2", "Deployment", "apiVersion: apps/v1"),
+            ("apps/V1", "StatefulSet", "apiVersion: apps/v1"),
+            ("V1", "Pod", "apiVersion: v1"),
+            ("v1beta1", "PersistentVolumeClaim", "apiVersion: v1"),
+            ("batch/v3", "CronJob", "apiVersion: batch/v1"),
+            ("argoproj.io/v1alpha1", "rollout", "kind: Rollout"),
+            ("kafka.strimzi.io/v1beta2", "kafka", "kind: Kafka"),
         ] {
-            let message = wrong_kind(api_version, kind).map(|(_, message)| message).unwrap_or_default();
+            let message =
+                wrong_kind(api_version, kind, kinds).map(|(_, message)| message).unwrap_or_default();
             assert!(message.contains(&format!("`{wanted}`")), "{api_version} {kind}: {message}");
         }
         for (api_version, kind) in [
@@ -118,8 +143,14 @@ mod tests {
             ("scheduling.k8s.io/v1alpha1", "PodGroup"),
             ("skaffold/v4beta1", "Config"),
             ("batch/v1", "JobSet"),
+            ("batch/v1beta1", "CronJob"),
+            ("apps/v1beta2", "StatefulSet"),
+            ("storage.k8s.io/v1beta1", "StorageClass"),
+            ("argoproj.io/v1alpha1", "Rollout"),
+            ("argoproj.io/v9", "Rollout"),
+            ("example.com/v1", "kafka"),
         ] {
-            assert_eq!(wrong_kind(api_version, kind), None, "{api_version} {kind}");
+            assert_eq!(wrong_kind(api_version, kind, kinds), None, "{api_version} {kind}");
         }
     }
 

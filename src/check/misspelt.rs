@@ -201,12 +201,13 @@ static POD: Shape = Shape { read: &[("metadata", In(&META)), ("spec", In(&POD_SP
 static POD_TEMPLATE: Shape =
     Shape { read: &[("metadata", In(&META)), ("template", In(&TEMPLATE))], others: OBJECT };
 
+static RETENTION: Shape = Shape { read: &[("whenDeleted", Leaf), ("whenScaled", Leaf)], others: &[] };
 static SET_SPEC: Shape = Shape {
     read: &[
         ("template", In(&TEMPLATE)),
         ("replicas", Leaf),
         ("volumeClaimTemplates", List(&CLAIM)),
-        ("persistentVolumeClaimRetentionPolicy", Leaf),
+        ("persistentVolumeClaimRetentionPolicy", In(&RETENTION)),
     ],
     others: &[
         "selector",
@@ -271,6 +272,13 @@ static CRON_JOB_SPEC: Shape = Shape {
 static CRON_JOB: Shape =
     Shape { read: &[("metadata", In(&META)), ("spec", In(&CRON_JOB_SPEC))], others: OBJECT };
 
+static TOPOLOGY: Shape = Shape {
+    read: &[(
+        "matchLabelExpressions",
+        List(&Shape { read: &[("key", Leaf), ("values", Leaf)], others: &[] }),
+    )],
+    others: &[],
+};
 static CLASS: Shape = Shape {
     read: &[
         ("metadata", In(&META)),
@@ -280,10 +288,45 @@ static CLASS: Shape = Shape {
         ("mountOptions", Leaf),
         ("allowVolumeExpansion", Leaf),
         ("volumeBindingMode", Leaf),
-        ("allowedTopologies", Leaf),
+        ("allowedTopologies", List(&TOPOLOGY)),
     ],
     others: OBJECT,
 };
+
+static LOCAL: Shape = Shape { read: &[("path", Leaf), ("fsType", Leaf)], others: &[] };
+static CLAIM_REF: Shape = Shape {
+    read: &[("namespace", Leaf), ("name", Leaf), ("uid", Leaf)],
+    others: &["apiVersion", "kind", "resourceVersion", "fieldPath"],
+};
+static CAPACITY: Shape = Shape { read: &[("storage", Leaf)], others: &[] };
+static REQUIREMENT: Shape =
+    Shape { read: &[("key", Leaf), ("operator", Leaf), ("values", Leaf)], others: &[] };
+static NODE_TERM: Shape = Shape {
+    read: &[("matchExpressions", List(&REQUIREMENT)), ("matchFields", List(&REQUIREMENT))],
+    others: &[],
+};
+static NODE_SELECTOR: Shape = Shape { read: &[("nodeSelectorTerms", List(&NODE_TERM))], others: &[] };
+static NODE_AFFINITY: Shape = Shape { read: &[("required", In(&NODE_SELECTOR))], others: &[] };
+/// Its types are asked for by name, as a pod volume's.
+static PERSISTENT_VOLUME_SPEC: Shape = Shape {
+    read: &[
+        ("accessModes", Leaf),
+        ("capacity", In(&CAPACITY)),
+        ("claimRef", In(&CLAIM_REF)),
+        ("persistentVolumeReclaimPolicy", Leaf),
+        ("storageClassName", Leaf),
+        ("volumeMode", Leaf),
+        ("nodeAffinity", In(&NODE_AFFINITY)),
+        ("mountOptions", Leaf),
+        ("hostPath", In(&HOST_PATH)),
+        ("local", In(&LOCAL)),
+        ("csi", Leaf),
+        ("nfs", Leaf),
+    ],
+    others: &["volumeAttributesClassName"],
+};
+static PERSISTENT_VOLUME: Shape =
+    Shape { read: &[("metadata", In(&META)), ("spec", In(&PERSISTENT_VOLUME_SPEC))], others: OBJECT };
 
 fn shape(kind: &str) -> Option<&'static Shape> {
     Some(match kind {
@@ -294,6 +337,7 @@ fn shape(kind: &str) -> Option<&'static Shape> {
         "Job" => &JOB,
         "CronJob" => &CRON_JOB,
         "PersistentVolumeClaim" => &CLAIM,
+        "PersistentVolume" => &PERSISTENT_VOLUME,
         "StorageClass" => &CLASS,
         _ => return None,
     })
@@ -315,8 +359,10 @@ fn look(fields: &Map<String, Value>, shape: &'static Shape, at: &mut FieldPath, 
             return;
         }
         let Some((_, inner)) = shape.read.iter().find(|(name, _)| name == key) else {
+            let has_types =
+                [&VOLUME, &PERSISTENT_VOLUME_SPEC].into_iter().any(|one| std::ptr::eq(shape, one));
             let is_known = shape.others.contains(&key.as_str())
-                || (std::ptr::eq(shape, &VOLUME) && VolumeSource::types().any(|known| known == key));
+                || (has_types && VolumeSource::types().any(|known| known == key));
             if !is_known && !value.is_null() {
                 found.extend(
                     message(key, fields, shape)
@@ -383,6 +429,28 @@ mod tests {
                 "spec.storageclassname: unknown field `storageclassname`, which the API server drops: did you mean `storageClassName`?",
             ]
         );
+        let volume = json!({"kind": "PersistentVolume", "metadata": {"name": "v", "annotation": {}}, "spec": {
+            "capacities": {}, "capacity": {"Storage": "1Gi"}, "persistentVolumeReclaimpolicy": "Retain", "claimref": {},
+            "hostpath": {}, "storageclassName": "z", "volumemode": "Block", "local": {"paths": "/x"},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpression": []}]}}}});
+        let said = told(&volume);
+        assert_eq!(said.len(), 9, "{said:#?}");
+        for (wrong, meant) in [
+            ("annotation", "annotations"),
+            ("Storage", "storage"),
+            ("persistentVolumeReclaimpolicy", "persistentVolumeReclaimPolicy"),
+            ("claimref", "claimRef"),
+            ("hostpath", "hostPath"),
+            ("matchExpression", "matchExpressions"),
+        ] {
+            let wanted =
+                format!("unknown field `{wrong}`, which the API server drops: did you mean `{meant}`?");
+            assert!(said.iter().any(|line| line.ends_with(&wanted)), "{wrong}: {said:#?}");
+        }
+        let class = json!({"kind": "StorageClass", "provisioner": "p", "allowedTopologies": [{"matchLabelExpression": []}]});
+        assert_eq!(told(&class).len(), 1);
+        let set = json!({"kind": "StatefulSet", "spec": {"persistentVolumeClaimRetentionPolicy": {"whenDelete": "Retain"}}});
+        assert_eq!(told(&set).len(), 1);
         let pod = json!({"kind": "Pod", "spec": {"volumes": [{"name": "d", "source": {}}, {"name": "e", "emptydir": {}}],
             "containers": [{"name": "c", "volumeMounts": [{"name": "d", "mountpath": "/d"}]}]}});
         assert_eq!(told(&pod).len(), 3);
@@ -397,6 +465,10 @@ mod tests {
             json!({"kind": "Deployment", "spec": {"selector": {}, "paused": true, "x-owner": "team"}}),
             json!({"kind": "StatefulSet", "spec": {"ordinals": {}, "selector": {}, "volumeClaimTemplates": null}}),
             json!({"kind": "PersistentVolumeClaim", "spec": {"storageClassName": "a", "storageClass": null}}),
+            json!({"kind": "PersistentVolume", "spec": {"capacity": {"storage": "1Gi"}, "volumeAttributesClassName": "a",
+                "claimRef": {"kind": "PersistentVolumeClaim", "apiVersion": "v1", "resourceVersion": "1", "fieldPath": "f",
+                             "namespace": "n", "name": "c", "uid": "u"},
+                "mountOptions": ["ro"], "awsElasticBlockStore": {}, "iscsi": {}, "rbd": {}, "quobyte": {}, "flexVolume": {}}}),
         ] {
             assert_eq!(told(&object), Vec::<String>::new());
         }

@@ -6,6 +6,7 @@ use crate::facts::{
     TemplateFacts, VolumeFacts,
 };
 use crate::lookup::{Available, Lookup, LookupKind, MapLookup};
+use crate::model::lock;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -194,7 +195,7 @@ impl Noting<'_> {
     }
 
     fn note(&self, question: Question<'_>) {
-        self.questions.lock().unwrap_or_else(PoisonError::into_inner).push(question.digest());
+        lock(&self.questions).push(question.digest());
     }
 }
 

@@ -142,22 +142,25 @@ pub(super) struct Judgement {
     doubts: Vec<Notice>,
 }
 
-impl Judgement {
+impl Run<'_> {
     /// Looks for what else there is to say of an object that was judged.
-    pub(super) fn of(manifest: &Manifest<'_>, verdict: Option<Result<Verdict, Unread>>) -> Self {
+    pub(super) fn judgement(
+        &self,
+        manifest: &Manifest<'_>,
+        verdict: Option<Result<Verdict, Unread>>,
+    ) -> Judgement {
         let is_whole = !manifest.patch;
-        let misnamed = (is_whole && !manifest.review).then(|| misnamed::fault(manifest)).flatten();
+        let kinds = self.policies.catalog().kinds();
+        let misnamed = (is_whole && !manifest.review).then(|| misnamed::fault(manifest, kinds)).flatten();
         let is_judged = match &verdict {
             Some(Ok(verdict)) => verdict.overlooked.is_none(),
             Some(Err(_)) => true,
             None => false,
         };
         let is_told = is_whole && misnamed.is_none() && is_judged;
-        Self { doubts: if is_told { manifest.doubts() } else { Vec::new() }, verdict, misnamed }
+        Judgement { doubts: if is_told { manifest.doubts() } else { Vec::new() }, verdict, misnamed }
     }
-}
 
-impl Run<'_> {
     /// Adds what came of one object, the `nth` of its input. Whether it was judged.
     pub(super) fn conclude(
         &self,

@@ -4,7 +4,7 @@
 
 use super::comments::{add_notices, excuse_in};
 use super::relying::{Asked, Known};
-use super::said::{Judgement, Said, Sort};
+use super::said::{Said, Sort};
 use super::update::Before;
 use super::{
     FAR, Fault, Input, Manifest, Notice, Repeats, Report, Run, SMALL_OBJECTS, Seen, Spot, Tally, few_texts,
@@ -190,7 +190,7 @@ impl<'r, F: Send + Sync> Stream<'r, F> {
     fn learn_mutated(&mut self, claim: &Value) -> Asked {
         let noting = self.known.noting();
         let engine = Engine { policies: self.run.policies, lookup: &noting, today: self.run.today };
-        let changed = engine.patched_object(&self.run.review(claim));
+        let changed = engine.mutated_object(&self.run.review(claim));
         let asked = noting.asked();
         if let Ok(Some(changed)) = changed
             && let Ok(facts) = Facts::read(&changed, Some(self.run.namespace))
@@ -214,7 +214,7 @@ impl<'r, F: Send + Sync> Stream<'r, F> {
             let noting = self.known.noting();
             let engine = Engine { policies: self.run.policies, lookup: &noting, today: self.run.today };
             let verdict = self.run.verdict(manifest, parts, &engine, &self.before);
-            (Judgement::of(manifest, verdict), noting.asked())
+            (self.run.judgement(manifest, verdict), noting.asked())
         });
         let mut all: Vec<Judged> = Vec::new();
         all.resize_with(inputs.len(), Judged::default);

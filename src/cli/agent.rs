@@ -1,6 +1,6 @@
 //! `volgate agent`: the agent of one node, from its arguments to the end of the process.
 
-use super::daemon::{DaemonArgs, start_log, stopped};
+use super::daemon::{DaemonArgs, block_on, start_log, stopped};
 use crate::agent::{Agent, Options, confine, device_link};
 use crate::daemon::health_routes;
 use crate::server::serve_plain;
@@ -53,8 +53,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let options = options(args)?;
     make_bases(&options);
     // One thread waits for the API server; disks have threads of their own.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("failed to start the runtime")?.block_on(work(args, options))?;
+    block_on(work(args, options))?;
     Ok(ExitCode::SUCCESS)
 }
 

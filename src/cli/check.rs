@@ -1,12 +1,11 @@
-use super::config::{Choice, Settings};
+use super::config::Settings;
 use super::given::Given;
 use super::ignored::Exclude;
-use super::input::Rendering;
+use super::input_args::{InputArgs, or};
 use super::output::{Beside, Further, Output, replace};
 use super::progress::{Progress, Step};
 use super::since::Since;
-use super::state::StateArgs;
-use super::{bytes, complain, input, patch_folder, render, say, values};
+use super::{bytes, complain, input, patch_folder, say, values};
 use crate::check::{
     Change, Fault, Input, Notice, Report, Run, Wanted, apply, component, excuse_by_comments, keep_changed,
 };
@@ -54,16 +53,8 @@ pub(super) struct Judged {
         hide_env_values = true
     )]
     exclude: Vec<String>,
-    /// Policy files or folders; without any, the policies of the cluster state, or else the built-in baseline
-    #[arg(
-        long,
-        short,
-        value_name = "PATH",
-        value_delimiter = '\n',
-        env = "VOLGATE_POLICY",
-        hide_env_values = true
-    )]
-    policy: Vec<PathBuf>,
+    #[command(flatten)]
+    input: InputArgs,
     /// Leave out the StoragePolicies among the manifests, which are applied beside those of --policy or the baseline
     #[arg(long)]
     no_policies_from_input: bool,
@@ -91,11 +82,6 @@ pub(super) struct Judged {
         hide_env_values = true
     )]
     groups: Vec<String>,
-    #[command(flatten)]
-    state: StateArgs,
-    /// The namespace of objects that name none [default: default]
-    #[arg(long, short, value_name = "NAMESPACE", env = "VOLGATE_NAMESPACE", hide_env_values = true)]
-    namespace: Option<String>,
     /// What is done with the objects. An update is judged against --old, as the webhook judges it
     #[arg(long, value_enum, ignore_case = true, default_value_t = Operation::Create, value_name = "OPERATION")]
     operation: Operation,
@@ -108,10 +94,6 @@ pub(super) struct Judged {
     since: Option<String>,
     #[command(flatten)]
     output: Output,
-    #[command(flatten)]
-    config: Choice,
-    #[command(flatten)]
-    rendering: render::Options,
 }
 
 /// What is to become of the files.
@@ -148,16 +130,9 @@ enum Operation {
 /// The most bytes of manifests for which a SARIF report has fixes.
 const MOST_WITH_FIXES: u64 = 16 << 20;
 
-/// What is left out when nobody says which namespace.
-pub(super) const NAMESPACE: &str = "default";
-
 impl Judged {
     fn all_paths(&self) -> Vec<PathBuf> {
         self.paths.iter().chain(&self.filename).cloned().collect()
-    }
-
-    fn namespace(&self) -> &str {
-        self.namespace.as_deref().unwrap_or(NAMESPACE)
     }
 
     /// Whether the documents of all manifests are needed at once: to change them, to hold them against others, or to say of each
@@ -169,39 +144,27 @@ impl Judged {
 
     /// Fills in what neither a flag nor a variable says. What leaves files out counts from the folder of its own file.
     fn fill_in(&mut self, settings: Settings) -> Result<Exclude> {
-        let Settings { config, folder, .. } = settings;
+        let Settings { mut config, folder, .. } = settings;
         let exclude = if self.exclude.is_empty() {
             Exclude::from_folder(&folder, &config.exclude)
         } else {
             Exclude::new(&self.exclude)
         };
         if self.paths.is_empty() && self.filename.is_empty() {
-            self.paths = config.paths;
+            self.paths = std::mem::take(&mut config.paths);
         }
-        or(&mut self.policy, config.policies);
+        self.input.fill_in(&mut config);
         or(&mut self.groups, config.groups);
-        or(&mut self.rendering.helm_values, config.helm_values);
-        or(&mut self.rendering.helm_set, config.helm_set);
         let reports =
             config.reports.into_iter().map(|report| Further { format: report.format, file: report.file });
         or(&mut self.output.report, reports.collect());
-        self.state.fill_in(config.cluster_state, config.kube_context);
         self.user = self.user.take().or(config.user);
-        self.namespace = self.namespace.take().or(config.namespace);
         self.output.format = self.output.format.or(config.format);
         self.output.fail_on = self.output.fail_on.or(config.fail_on);
         self.output.quiet |= config.quiet == Some(true);
         self.no_policies_from_input |= config.policies_from_input == Some(false);
         self.no_ignore_comments |= config.ignore_comments == Some(false);
-        self.rendering.no_render |= config.render == Some(false);
         exclude.map_err(|why| anyhow!(why))
-    }
-}
-
-/// Takes the second list where the first is empty.
-pub(super) fn or<T>(list: &mut Vec<T>, other: Vec<T>) {
-    if list.is_empty() {
-        *list = other;
     }
 }
 
@@ -220,7 +183,7 @@ pub(super) fn run(args: Args) -> Result<ExitCode> {
 
 /// Judges, and changes what is to be changed.
 pub(super) fn run_with(mut args: Judged, changes: &Changes) -> Result<ExitCode> {
-    let prepared = args.config.settings().and_then(|settings| {
+    let prepared = args.input.config.settings().and_then(|settings| {
         let file = settings.file.clone();
         Ok((file, args.fill_in(settings)?))
     });
@@ -254,8 +217,8 @@ fn prepare(args: &Judged, exclude: &Exclude, settings: Option<PathBuf>) -> Resul
         bail!("groups are of a user: name one with --as, or as `user` in .volgate.yaml");
     }
     let since = args.since.as_deref().map(Since::read).transpose()?;
-    let rendering = Rendering { options: &args.rendering, namespace: args.namespace() };
-    let mut given = Given::find(&paths, rendering, Some(exclude), &args.policy, &args.state)?;
+    let of = &args.input;
+    let mut given = Given::find(&paths, of.rendering(), Some(exclude), of.policies(), &of.state)?;
     let user = args.user.as_deref();
     given.set_requester(user.map(|user| Requester::impersonated(user, &args.groups)));
     let mut old = input::read(&args.old);
@@ -280,7 +243,7 @@ fn judge(
     let edits = args.output.writes(Format::Sarif) && !changes.after;
     let mut repaired = changes.are_asked().then(|| {
         let wanted = Wanted { edits, rendered: changes.folder.is_some(), ..changes.claims.clone() };
-        let run = given.run(args.namespace());
+        let run = given.run(args.input.namespace());
         run.repair_for(&verdicts(args, &run, &old, extra), &old, &wanted)
     });
     // What is written is what is shown: with --since nothing but the files that changed.
@@ -296,11 +259,11 @@ fn judge(
     }
     if let Some(repaired) = repaired.as_ref().filter(|repaired| changes.after && !repaired.repairs.is_empty())
     {
-        given.set_inputs(repaired.inputs.clone(), &args.policy)?;
+        given.set_inputs(repaired.inputs.clone(), args.input.policies())?;
     }
     let inputs = &given.found.inputs;
-    let rendering = Rendering { options: &args.rendering, namespace: args.namespace() };
-    let run = given.run(args.namespace());
+    let rendering = args.input.rendering();
+    let run = given.run(args.input.namespace());
     let mut report = verdicts(args, &run, inputs, extra);
     report.settings = extra.settings.as_ref().map(|file| file.display().to_string());
     if args.explain_policies {
@@ -363,9 +326,9 @@ fn judge_in_portions(args: &Judged, mut given: Given, extra: &Extra, progress: P
     let has_fixes = !args.output.writes(Format::Sarif);
     progress.step(Step::Judging);
     let comments = !args.no_ignore_comments;
-    let mut report = given.judge_in_portions(args.namespace(), with_policies, &extra.old, comments);
+    let mut report = given.judge_in_portions(args.input.namespace(), with_policies, &extra.old, comments);
     report.settings = extra.settings.as_ref().map(|file| file.display().to_string());
-    values::advise(&given, Rendering { options: &args.rendering, namespace: args.namespace() }, &mut report);
+    values::advise(&given, args.input.rendering(), &mut report);
     given.add_found(&mut report);
     if !has_fixes {
         let message = format!(
@@ -398,7 +361,8 @@ fn narrow(
     report: &mut Report<'_>,
 ) -> Result<()> {
     let paths = args.all_paths();
-    let about_all = args.policy.iter().chain(args.state.files()).chain(&args.old).chain(&extra.settings);
+    let about_all =
+        args.input.policies().iter().chain(args.input.state.files()).chain(&args.old).chain(&extra.settings);
     let changed = since.changed(inputs);
     let everything = |why: &str| Notice { spot: None, message: format!("everything is shown: {why}") };
     // What all verdicts rest on may change each of them.

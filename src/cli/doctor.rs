@@ -35,14 +35,25 @@ enum Format {
 
 /// Looks and tells.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
-    let found = args.cluster.with(async |client| Ok(doctor(client, &args.namespace).await))?;
+    let say_json = |worst: Level, found: &[Diagnosis]| {
+        let report = json!({"namespace": args.namespace, "status": worst, "checks": found});
+        say(&format!("{report:#}\n"))
+    };
+    let found = match args.cluster.with(async |client| Ok(doctor(client, &args.namespace).await)) {
+        Ok(found) => found,
+        Err(error) => {
+            if matches!(args.format, Format::Json) {
+                let message = format!("{error:#}");
+                let level = Level::Fault;
+                say_json(level, &[Diagnosis { area: "api server", level, message, mend: None }])?;
+            }
+            return Err(error);
+        }
+    };
     let worst = found.iter().map(|one| one.level).max().unwrap_or(Level::Ok);
     match args.format {
         Format::Text => say(&text_of(&found))?,
-        Format::Json => {
-            let report = json!({"namespace": args.namespace, "status": worst, "checks": found});
-            say(&format!("{report:#}\n"))?;
-        }
+        Format::Json => say_json(worst, &found)?,
     }
     Ok(if worst == Level::Fault { ExitCode::from(DENIED) } else { ExitCode::SUCCESS })
 }

@@ -11,7 +11,6 @@ use anyhow::Context;
 use anyhow::Result;
 use globset::GlobBuilder;
 use std::ffi::OsStr;
-
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 

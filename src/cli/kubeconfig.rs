@@ -1,7 +1,8 @@
 //! Which cluster a person means, as kubectl has it.
 
+use super::daemon::block_on;
 use crate::cluster::connect_to;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::path::PathBuf;
 
 /// The file and the context in it.
@@ -18,9 +19,6 @@ pub(super) struct Kubeconfig {
 impl Kubeconfig {
     /// Does something with the cluster.
     pub(super) fn with<T>(&self, work: impl AsyncFnOnce(kube::Client) -> Result<T>) -> Result<T> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.context("failed to start the runtime")?.block_on(async {
-            work(connect_to(self.kubeconfig.as_deref(), self.context.as_deref()).await?).await
-        })
+        block_on(async { work(connect_to(self.kubeconfig.as_deref(), self.context.as_deref()).await?).await })
     }
 }

@@ -1,4 +1,5 @@
 use super::input::{self, Found, Rendering};
+use super::input_args::{NamespaceArgs, PolicyArgs};
 #[cfg(feature = "cluster")]
 use super::kubeconfig::Kubeconfig;
 use super::policies;
@@ -8,6 +9,7 @@ use crate::check::{Report, kinds, manifests};
 use crate::map::{Builder, Event, StorageMap, WhatIf, html};
 use crate::report;
 use anyhow::{Result, anyhow};
+use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,6 +18,11 @@ use std::process::ExitCode;
 /// One HTML page without scripts, or JSON. Without PATHs and --cluster-state the cluster of the kubeconfig is read; nothing is
 /// changed. Exit status 0: the map is whole, 2: something could not be read, or there is nothing of the name of an event.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("policy", |policy| {
+    policy.help(
+        "Policy files or folders, for the findings; without any, the StoragePolicies of the cluster, or the built-in baseline",
+    )
+}))]
 pub(super) struct Args {
     /// Manifests, or dumps of a cluster: files, folders, or - for stdin
     paths: Vec<PathBuf>,
@@ -28,19 +35,10 @@ pub(super) struct Args {
     #[cfg(feature = "cluster")]
     #[command(flatten)]
     cluster: Kubeconfig,
-    /// Policy files or folders, for the findings; without any, the StoragePolicies of the cluster, or the built-in baseline
-    #[arg(
-        long,
-        short,
-        value_name = "PATH",
-        value_delimiter = '\n',
-        env = "VOLGATE_POLICY",
-        hide_env_values = true
-    )]
-    policy: Vec<PathBuf>,
-    /// The namespace of objects that name none
-    #[arg(long, short, value_name = "NAMESPACE", env = "VOLGATE_NAMESPACE", default_value = "default")]
-    namespace: String,
+    #[command(flatten)]
+    policies: PolicyArgs,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
     #[command(flatten)]
     rendering: render::Options,
     /// The form of the map
@@ -57,18 +55,28 @@ enum Form {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    draw(args).or_else(|error| {
+        // What reads JSON reads nothing else.
+        if args.output == Form::Json {
+            say(&format!("{:#}\n", json!({"error": format!("{error:#}")})))?;
+        }
+        Err(error)
+    })
+}
+
+fn draw(args: &Args) -> Result<ExitCode> {
     let files: Vec<PathBuf> = args.state.files().cloned().collect();
     let state = input::read(&files);
-    let rendering = Rendering { options: &args.rendering, namespace: &args.namespace };
+    let rendering = Rendering { options: &args.rendering, namespace: args.namespace.name() };
     let found = input::read_manifests(&args.paths, Some(rendering), None);
     let made = if args.state.is_live() || (args.paths.is_empty() && files.is_empty()) {
         live(args, &state, &found)?
     } else {
-        let loaded = match args.policy.as_slice() {
+        let loaded = match args.policies.policy.as_slice() {
             [] => policies::of_state(&state.inputs)?.map_or_else(|| policies::read(&[]), Ok)?,
             files => policies::read(files)?,
         };
-        let mut builder = Builder::new(&loaded.set, super::today(), &args.namespace);
+        let mut builder = Builder::new(&loaded.set, super::today(), args.namespace.name());
         kinds(&state.inputs).for_each(|kind| builder.set_known(kind));
         for object in objects(&[&state, &found]) {
             builder.note(&object);
@@ -143,8 +151,8 @@ fn tell(read: Vec<Found>) -> bool {
 #[cfg(feature = "cluster")]
 fn live(args: &Args, state: &Found, found: &Found) -> Result<Made> {
     args.cluster.with(async |client| {
-        let loaded = super::audit::policies_for(&args.policy, &client).await?;
-        let mut builder = Builder::new(&loaded.set, super::today(), &args.namespace);
+        let loaded = super::audit::policies_for(&args.policies.policy, &client).await?;
+        let mut builder = Builder::new(&loaded.set, super::today(), args.namespace.name());
         for object in objects(&[state, found]) {
             builder.note(&object);
         }

@@ -18,6 +18,7 @@ mod given;
 mod help;
 mod ignored;
 mod input;
+mod input_args;
 mod input_policies;
 #[cfg(feature = "cluster")]
 mod kubeconfig;
@@ -53,7 +54,7 @@ mod walk;
 #[cfg(feature = "cluster")]
 mod webhooks;
 
-use crate::model::{nearest, printable};
+use crate::model::{did_you_mean, printable};
 use anyhow::Context;
 use clap::builder::Resettable;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -189,8 +190,8 @@ fn misspelt_variables() {
     let known: Vec<&str> = arguments.filter_map(|argument| argument.get_env()?.to_str()).collect();
     let given = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for name in given.filter(|name| name.starts_with("VOLGATE_") && !known.contains(&name.as_str())) {
-        if let Some(near) = nearest(&name, &known) {
-            complain(&format!("volgate: the variable {name} is not known: did you mean {near}?\n"));
+        if let Some(meant) = did_you_mean(&name, &known) {
+            complain(&format!("volgate: the variable {name} is not known: {meant}\n"));
         }
     }
 }

@@ -144,9 +144,7 @@ impl Output {
             fail_on: self.fails_on(),
             policies: beside.policies,
         };
-        for further in &self.report {
-            replace(&further.file, &render(further.format, report, inputs, &options))?;
-        }
+        let further = self.put_further(report, inputs, &options);
         let colour = self.colour(beside.to_stderr);
         let mut text = render(self.form(), report, inputs, &Options { colour, ..options });
         if !beside.diffs.is_empty() {
@@ -160,6 +158,7 @@ impl Output {
         if !text.is_empty() || self.output.is_some() {
             self.put(&text, beside.to_stderr)?;
         }
+        further?;
         Ok(exit_code(report, options.fail_on))
     }
 
@@ -167,20 +166,35 @@ impl Output {
     pub(super) fn refuse(&self, error: anyhow::Error) -> Result<ExitCode> {
         let (report, inputs) = refusal(&error);
         let options = Options { fail_on: self.fails_on(), ..Options::default() };
-        for further in &self.report {
-            replace(&further.file, &render(further.format, &report, inputs, &options))?;
-        }
+        let further = self.put_further(&report, inputs, &options);
         if self.form() == Format::Human {
             return Err(error);
         }
         self.put(&render(self.form(), &report, inputs, &options), false)?;
+        further?;
         Ok(ExitCode::from(FAILED))
+    }
+
+    /// Writes the further forms: all that can be written, and then the first error.
+    fn put_further(&self, report: &Report<'_>, inputs: &[Input], options: &Options<'_>) -> Result<()> {
+        let write =
+            |further: &Further| replace(&further.file, &render(further.format, report, inputs, options));
+        let written: Vec<Result<()>> = self.report.iter().map(write).collect();
+        written.into_iter().collect()
     }
 
     /// Puts the report where it is to go.
     fn put(&self, text: &str, to_stderr: bool) -> Result<()> {
         match &self.output {
-            Some(path) => replace(path, text),
+            Some(path) => replace(path, text).or_else(|error| {
+                // What reads the report is told where it looks next.
+                if self.form() != Format::Human && !to_stderr {
+                    let (report, inputs) = refusal(&error);
+                    let options = Options { fail_on: self.fails_on(), ..Options::default() };
+                    say(&render(self.form(), &report, inputs, &options))?;
+                }
+                Err(error)
+            }),
             // The report must not stand among the manifests.
             None if to_stderr => {
                 complain_in_colour(text);

@@ -1,3 +1,4 @@
+use super::input_args::NamespaceArgs;
 use super::policies::{self, Loaded};
 use super::state::StateArgs;
 use super::{DENIED, FAILED, complain, input, say};
@@ -55,9 +56,8 @@ struct DiffArgs {
     paths: Vec<PathBuf>,
     #[command(flatten)]
     state: StateArgs,
-    /// The namespace of objects that name none
-    #[arg(long, short, default_value = "default")]
-    namespace: String,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
     /// The form of the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -99,7 +99,7 @@ fn diff(args: &DiffArgs) -> Result<ExitCode> {
     let (found, context) = (input::read(&args.paths), args.state.read()?);
     context.notices.iter().for_each(|notice| complain(&format!("volgate: {}\n", notice.message)));
     let judge = |loaded: &Loaded| {
-        let run = Run { namespace: &args.namespace, ..Run::new(&loaded.set, super::today()) };
+        let run = Run { namespace: args.namespace.name(), ..Run::new(&loaded.set, super::today()) };
         let run = run.in_cluster(&context.inputs);
         lines(&run.check(&found.inputs), &found.inputs)
     };

@@ -4,7 +4,9 @@ use super::daemon::{DaemonArgs, stopped};
 use super::kubeconfig::Kubeconfig;
 use super::link::assemble;
 use super::say;
-use crate::cluster::{ClusterPolicies, PolicySource, PolicyWatch, Reporter, Round, connect_to};
+use crate::cluster::{
+    ClusterPolicies, NO_REPORT_API, PolicySource, PolicyWatch, Reporter, Round, connect_to,
+};
 use crate::daemon::health_routes;
 use crate::policy::{CompiledPolicy, PolicySet};
 use crate::server::serve_plain;
@@ -72,11 +74,7 @@ async fn once(args: &Args) -> Result<()> {
     let set = in_force(&known).map_err(|why| anyhow!(why))?;
     let round = Reporter::new(client).round(&set, super::today()).await.map_err(|why| anyhow!(why))?;
     let Round { judged, reports, left_out, written, failed, api } = round;
-    let Some(api) = api else {
-        bail!(
-            "no report is written: the cluster has neither the CustomResourceDefinitions of openreports.io nor those of wgpolicyk8s.io"
-        )
-    };
+    let Some(api) = api else { bail!("no report is written: {NO_REPORT_API}") };
     if failed > 0 {
         bail!("failed to write {failed} of the reports; the log has the reasons");
     }

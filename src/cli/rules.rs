@@ -1,4 +1,4 @@
-use crate::model::nearest;
+use crate::model::did_you_mean;
 use crate::report::{rule_list, rule_manual, rules_markdown};
 use crate::rules::all;
 use anyhow::{Result, bail};
@@ -22,8 +22,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             Some(rule) => rule_manual(rule),
             None => {
                 let ids: Vec<&str> = all().iter().map(|rule| rule.id).collect();
-                let hint =
-                    nearest(id, &ids).map_or_else(|| ids.join(", "), |near| format!("did you mean {near}?"));
+                let hint = did_you_mean(id, &ids).unwrap_or_else(|| ids.join(", "));
                 bail!("there is no rule {id:?}: {hint}");
             }
         },

@@ -1,6 +1,6 @@
 //! `volgate webhooks`: the webhook configurations, for whoever writes them by hand or removes volgate.
 
-use super::daemon::{LogFormat, start_log};
+use super::daemon::{LogFormat, block_on, start_log};
 use super::registration::{RegistrationArgs, read_ca};
 use super::say;
 use crate::cluster::{SECRET, SecretSettings, configurations, connect, shared_ca, unregister};
@@ -48,21 +48,17 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     if args.delete {
         start_log(LogFormat::Text);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let delete = async { unregister(connect().await?, DELETION).await };
-        runtime.context("failed to start the runtime")?.block_on(delete)?;
+        block_on(async { Ok(unregister(connect().await?, DELETION).await?) })?;
         say("the webhook configurations are deleted; volgate can be removed\n")?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.print_ca {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let settings = SecretSettings {
             namespace: args.namespace.clone(),
             name: args.tls_secret.clone(),
             dns_names: Vec::new(),
         };
-        let read = async { shared_ca(connect().await?, &settings).await };
-        let ca = runtime.context("failed to start the runtime")?.block_on(read)?;
+        let ca = block_on(async { Ok(shared_ca(connect().await?, &settings).await?) })?;
         say(&ca)?;
         return Ok(ExitCode::SUCCESS);
     }

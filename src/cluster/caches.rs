@@ -104,11 +104,6 @@ impl Caches {
         errors.max_by_key(|(at, _)| *at).map(|(at, why)| (at.elapsed(), why))
     }
 
-    /// How often a list or a watch failed and was begun again, all caches together.
-    pub fn watch_restarts(&self) -> u64 {
-        self.caches.iter().map(|cache| cache.state.restarts()).sum()
-    }
-
     /// All of it, cache by cache.
     pub fn statuses(&self) -> Vec<CacheStatus> {
         let status = |cache: &Cache| CacheStatus {

@@ -1,6 +1,6 @@
 //! Calls to the API server, with JSON in and out: what is kept of an object is far less than its type.
 
-use super::{Watched, chain};
+use super::{Watched, chain, within};
 use kube::api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions, Request};
 use serde_json::Value;
 use std::time::Duration;
@@ -149,10 +149,8 @@ impl Calls {
         request: Result<axum::http::Request<Vec<u8>>, String>,
     ) -> Result<Value, Fault> {
         let request = request.map_err(|why| Fault::Other(format!("failed to {what}: {why}")))?;
-        let answer = tokio::time::timeout(CALL_LIMIT, self.client.request::<Value>(request)).await;
-        let Ok(answer) = answer else {
-            return Err(Fault::Other(format!("failed to {what}: no answer within {CALL_LIMIT:?}")));
-        };
+        let answer = within(CALL_LIMIT, self.client.request::<Value>(request)).await;
+        let answer = answer.map_err(|late| Fault::Other(format!("failed to {what}: {late}")))?;
         answer.map_err(|error| match &error {
             kube::Error::Api(status) => match (status.code, status.reason.as_str()) {
                 (404, _) => Fault::Missing,

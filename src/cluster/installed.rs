@@ -5,10 +5,10 @@ use super::object::Cached;
 use super::watch::{Sink, WatchState, run};
 use super::watched::CUSTOM_RESOURCES;
 use crate::facts::FactsFault;
-use crate::model::ObjectRef;
+use crate::model::{ObjectRef, lock};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The name of a CRD: `kafkas.kafka.strimzi.io`.
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ impl Installed {
     }
 
     fn with<T>(&self, of: impl FnOnce(&mut Names) -> T) -> T {
-        of(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        of(&mut lock(&self.0))
     }
 }
 

@@ -174,7 +174,7 @@ pub(super) fn look(scope: Scope<'_>, lookup: &MapLookup, object: Value) -> Looke
         return Looked::Folded;
     }
     let engine = Engine { policies: scope.policies, lookup, today: scope.today };
-    let verdict = engine.judge(&Review::create(&object));
+    let verdict = engine.mutate_and_check(&Review::create(&object));
     match verdict {
         Ok(Verdict { overlooked: Some(Overlooked::Namespace), .. }) => {
             Looked::Overlooked(namespace.to_owned())

@@ -5,6 +5,7 @@ use super::calls::{Calls, Fault};
 use super::clock;
 use super::election::{Election, LeaseRecord, Move};
 use super::watched::LEASES;
+use crate::daemon::LogOnChange;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -30,6 +31,11 @@ pub struct LeaseSettings {
 /// Until when this process leads, as far as it knows.
 pub(super) type Term = Option<Instant>;
 
+/// Whether it leads now.
+pub(super) fn leads(term: Term) -> bool {
+    term.is_some_and(|until| until > Instant::now())
+}
+
 pub(super) struct Candidate {
     calls: Calls,
     settings: LeaseSettings,
@@ -49,17 +55,16 @@ impl Candidate {
 
     /// Stands for election. It never ends.
     pub(super) async fn run(&mut self) {
-        let mut told = String::new();
+        let mut log = LogOnChange::default();
         loop {
             let leads = self.leads();
             match self.round().await {
-                Ok(()) => told.clear(),
+                Ok(()) => log.clear(),
                 Err(why) if leads => tracing::warn!(error = why, "the lease is not renewed"),
                 // Once: it is tried again every few seconds.
-                Err(why) if why != told => {
+                Err(why) if log.is_new(&why) => {
                     let lease = &self.settings.name;
                     tracing::warn!(lease, error = why, "the lease is not taken, so this process cannot lead");
-                    told = why;
                 }
                 Err(_) => {}
             }
@@ -72,7 +77,7 @@ impl Candidate {
     }
 
     fn leads(&self) -> bool {
-        self.term.borrow().is_some_and(|until| until > Instant::now())
+        leads(*self.term.borrow())
     }
 
     async fn round(&mut self) -> Result<(), String> {

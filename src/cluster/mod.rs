@@ -37,6 +37,7 @@ mod unregister;
 mod watch;
 mod watch_pace;
 mod watched;
+mod within;
 
 pub use audit::{Audit, Kept, audit};
 pub use caches::{CacheStatus, Caches};
@@ -66,7 +67,9 @@ pub use registrar::{
     Authorities, Bundle, Known, OWNER_ROLE, PolicyKeeping, Registrar, RegistrarOptions, until_removed,
 };
 pub use registration_view::RegistrationView;
-pub use reports::{REPORTED_BY, Reporter, Round, reports_cluster_rules, reports_metrics_sample};
+pub use reports::{
+    NO_REPORT_API, REPORTED_BY, Reporter, Round, reports_cluster_rules, reports_metrics_sample,
+};
 pub use role::{registration_cluster_rules, registration_namespace_rules, removal_rules};
 pub use secret::{SECRET, SecretSettings, shared_ca};
 pub use snapshot::{policy_snapshot, snapshot};
@@ -74,6 +77,7 @@ pub use unregister::unregister;
 pub(crate) use watch::events;
 pub(crate) use watched::{NODE_STORAGES, NODE_VOLUMES};
 pub use watched::{Watched, role_rules};
+pub(crate) use within::within;
 
 /// What goes wrong between volgate and the API server.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Lists of objects, a page at a time: what is in memory is one page, however many objects there are.
 
-use super::chain;
+use super::{chain, within};
 use kube::api::{ListParams, Request};
 use serde_json::Value;
 use std::time::Duration;
@@ -69,7 +69,7 @@ pub(super) async fn each_labelled(
                 Ok(page) => page,
                 Err(error) => return Ended::Failed(chain(&error)),
             };
-            let answer = tokio::time::timeout(LONGEST, client.request::<Value>(page)).await;
+            let answer = within(LONGEST, client.request::<Value>(page)).await;
             let mut page = match answer {
                 Ok(Ok(page)) => page,
                 Ok(Err(kube::Error::Api(status))) if status.code == 404 => return Ended::Unknown,
@@ -78,7 +78,7 @@ pub(super) async fn each_labelled(
                     return Ended::Failed(format!("{} ({})", status.message, status.code));
                 }
                 Ok(Err(error)) => return Ended::Failed(chain(&error)),
-                Err(_) => return Ended::Failed(format!("no answer within {} s", LONGEST.as_secs())),
+                Err(late) => return Ended::Failed(late),
             };
             if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
                 items.into_iter().for_each(|item| step(Step::Object(listed.named(item))));

@@ -5,9 +5,10 @@ mod window;
 
 use super::calls::{Calls, Fault};
 use super::clock;
-use super::lease::Term;
+use super::lease::{Term, leads};
 use super::policies::{ClusterPolicies, ClusterPolicy, PolicySource, Statuses};
 use super::watched::POLICIES;
+use crate::daemon::LogOnChange;
 use crate::model::Conditions;
 use crate::policy::{Counts, Interest};
 use serde_json::{Map, Value, json};
@@ -82,18 +83,17 @@ impl PolicyStatus {
 
     /// Keeps the statuses. It never ends.
     pub(super) async fn run(&mut self, mut term: watch::Receiver<Term>) {
-        let mut told = String::new();
+        let mut log = LogOnChange::default();
         loop {
-            let leads = term.borrow().is_some_and(|until| until > Instant::now());
-            let pause = match self.round(leads).await {
+            let leading = leads(*term.borrow());
+            let pause = match self.round(leading).await {
                 Ok(()) => {
-                    told.clear();
+                    log.clear();
                     LOOK
                 }
                 Err(why) => {
-                    if why != told {
+                    if log.is_new(&why) {
                         tracing::warn!(error = %why, "failed to write the statuses of the policies; trying again");
-                        told = why;
                     }
                     AGAIN
                 }
@@ -103,7 +103,7 @@ impl PolicyStatus {
                     changed = self.policies.changed() => changed,
                     changed = self.in_force.changed() => changed,
                     changed = self.sent.changed() => changed,
-                    changed = led(&mut term, leads) => changed,
+                    changed = led(&mut term, leading) => changed,
                 }
             };
             // Those who would tell of changes may have ended.
@@ -181,9 +181,8 @@ impl PolicyStatus {
 }
 
 /// Ends when this process has begun or ceased to lead.
-async fn led(term: &mut watch::Receiver<Term>, leads: bool) -> Result<(), watch::error::RecvError> {
-    let is = |term: &Term| term.is_some_and(|until| until > Instant::now());
-    term.wait_for(|term| is(term) != leads).await.map(|_| ())
+async fn led(term: &mut watch::Receiver<Term>, leading: bool) -> Result<(), watch::error::RecvError> {
+    term.wait_for(|term| leads(*term) != leading).await.map(|_| ())
 }
 
 /// Whether the API server sends all that the policies in force may be about.

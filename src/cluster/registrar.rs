@@ -9,7 +9,7 @@ use super::baseline::Baseline;
 use super::calls::{Calls, Fault};
 use super::desired::is_as;
 use super::installed::Installed;
-use super::lease::{Candidate, Term};
+use super::lease::{Candidate, Term, leads};
 use super::policy_status::{InForce, PolicyStatus};
 use super::register::{CustomResource, FIELD_MANAGER, NAME};
 use super::registered::{Registered, Trust};
@@ -17,7 +17,8 @@ use super::registration_view::{AGAIN, KNOWN_EVERYWHERE, LOOK, RegistrationView};
 use super::secret::SharedSecret;
 use super::watched::{CLUSTER_ROLES, POD_TEMPLATES, Watched};
 use crate::admission::{PROBE_LABEL, probe_answer};
-use crate::daemon::lock;
+use crate::daemon::LogOnChange;
+use crate::model::lock;
 use crate::policy::Interest;
 use crate::server::Clock;
 use crate::tls::{Certificates, Settled, certificates, distrust};
@@ -77,11 +78,11 @@ struct Course {
     /// A newer version has written them.
     newer: bool,
     unanswered: u32,
-    told: String,
+    log: LogOnChange,
     /// Whether there was a configuration when this process looked first.
     before: Option<bool>,
-    told_of_baseline: String,
-    told_of_earlier: String,
+    baseline_log: LogOnChange,
+    earlier_log: LogOnChange,
 }
 
 /// When to look again.
@@ -199,7 +200,7 @@ impl Writer<'_> {
             }
             let pause = match self.round(&mut course, &ready).await {
                 Ok(next) => {
-                    course.told.clear();
+                    course.log.clear();
                     match next {
                         Next::Rest if self.view.certificates.distrust().is_some() => AGAIN,
                         Next::Rest => LOOK,
@@ -207,9 +208,8 @@ impl Writer<'_> {
                     }
                 }
                 Err(why) => {
-                    if why != course.told {
+                    if course.log.is_new(&why) {
                         tracing::error!(error = %why, "failed to keep the webhook configurations; trying again");
-                        course.told = why;
                     }
                     AGAIN
                 }
@@ -226,7 +226,7 @@ impl Writer<'_> {
     }
 
     fn leads(&self) -> bool {
-        self.term.borrow().is_some_and(|until| until > Instant::now())
+        leads(*self.term.borrow())
     }
 
     async fn round(&self, course: &mut Course, ready: impl Fn() -> bool) -> Result<Next, String> {
@@ -257,13 +257,12 @@ impl Writer<'_> {
         let before = *course.before.get_or_insert(registered);
         let Some(baseline) = self.baseline else { return };
         match baseline.look(self.leads(), before).await {
-            Ok(()) => course.told_of_baseline.clear(),
-            Err(why) if why != course.told_of_baseline => {
+            Ok(()) => course.baseline_log.clear(),
+            Err(why) if course.baseline_log.is_new(&why) => {
                 tracing::warn!(
                     error = %why,
                     "failed to make the baseline StoragePolicy; trying again, and the built-in baseline is in force meanwhile"
                 );
-                course.told_of_baseline = why;
             }
             Err(_) => {}
         }

@@ -2,7 +2,7 @@
 
 use super::calls::Calls;
 use super::registered::{Caller, Registered, Trust};
-use crate::daemon::lock;
+use crate::model::lock;
 use crate::server::Clock;
 use crate::tls::{Certificates, Pair, certificates, distrust};
 use std::sync::{Arc, Mutex};

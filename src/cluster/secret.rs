@@ -4,7 +4,8 @@
 use super::ClusterError;
 use super::calls::{Calls, Fault};
 use super::watched::SECRETS;
-use crate::daemon::lock;
+use crate::daemon::LogOnChange;
+use crate::model::lock;
 use crate::server::Clock;
 use crate::tls::{Certificates, Settled, SharedChange, SharedPair};
 use base64::Engine;
@@ -90,17 +91,16 @@ impl SharedSecret {
 
     /// Serves what the Secret holds, now and as it changes. It never ends.
     pub(super) async fn follow(&self) {
-        let mut told = String::new();
+        let mut log = LogOnChange::default();
         loop {
             match self.look().await {
-                Ok(()) => told.clear(),
+                Ok(()) => log.clear(),
                 Err(why) => {
                     if self.certificates.awaited().is_some() {
                         self.certificates.set_awaited(Some(why.clone()));
                     }
-                    if why != told {
+                    if log.is_new(&why) {
                         tracing::warn!(error = %why, "failed to serve the certificate of the Secret; trying again");
-                        told = why;
                     }
                 }
             }

@@ -4,7 +4,8 @@
 use super::object::{Cached, Observed};
 use super::watched::POLICIES;
 use super::{Watched, chain};
-use crate::daemon::{Backoff, lock};
+use crate::daemon::{Backoff, LogOnChange};
+use crate::model::lock;
 use futures::{Stream, StreamExt, stream};
 use kube::Resource;
 use kube::api::Api;
@@ -124,22 +125,23 @@ fn paced<T>(
 #[derive(Debug, Default)]
 struct Failures {
     count: u32,
-    last: String,
+    log: LogOnChange,
     /// Whether the pause after the last one is over.
     paused: bool,
 }
 
 impl Failures {
     fn log(&mut self, watched: Watched, fault: &Fault) {
+        let is_new = self.log.is_new(&fault.text);
         match fault.level {
             Level::Expected => debug!(resource = %watched, error = %fault.text, "the watch begins again"),
-            Level::Fault if self.last != fault.text => {
+            Level::Fault if is_new => {
                 warn!(resource = %watched, error = %fault.text, "failed to watch; trying again");
             }
             Level::Fault => debug!(resource = %watched, error = %fault.text, "still failing to watch"),
         }
-        let count = self.count.saturating_add(1);
-        *self = Self { count, last: fault.text.clone(), paused: false };
+        self.count = self.count.saturating_add(1);
+        self.paused = false;
     }
 
     fn pause(&self) -> Duration {

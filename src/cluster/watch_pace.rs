@@ -1,7 +1,7 @@
 //! A watch that ends at once is not begun again at once: an API server that is shutting down, or a proxy before it, may close every
 //! watch as soon as it is open. That is no error to the watch loop, and it would ask as fast as it is answered.
 
-use crate::daemon::lock;
+use crate::model::lock;
 use futures::future::BoxFuture;
 use hyper::{Request, Response, Uri};
 use std::collections::HashMap;

@@ -1,5 +1,6 @@
 //! What is read again as it changes on disk.
 
+use super::LogOnChange;
 use std::fmt::Display;
 
 /// What is read again and again, as it was when it was last looked at. The content is compared, as the kubelet changes
@@ -7,7 +8,7 @@ use std::fmt::Display;
 pub struct Followed<T, E> {
     read: Box<dyn Fn() -> Result<T, E> + Send>,
     seen: T,
-    fault: Option<String>,
+    log: LogOnChange,
 }
 
 /// What a look found.
@@ -28,7 +29,7 @@ impl<T: PartialEq, E: Display> Followed<T, E> {
     /// Those of `read`.
     pub fn open(read: impl Fn() -> Result<T, E> + Send + 'static) -> Result<Self, E> {
         let seen = read()?;
-        Ok(Self { read: Box::new(read), seen, fault: None })
+        Ok(Self { read: Box::new(read), seen, log: LogOnChange::default() })
     }
 
     /// What was read last.
@@ -40,7 +41,7 @@ impl<T: PartialEq, E: Display> Followed<T, E> {
     pub fn look(&mut self) -> Look<'_, T, E> {
         match (self.read)() {
             Ok(now) => {
-                self.fault = None;
+                self.log.clear();
                 if now == self.seen {
                     return Look::Same;
                 }
@@ -48,8 +49,11 @@ impl<T: PartialEq, E: Display> Followed<T, E> {
                 Look::Changed(&self.seen)
             }
             Err(fault) => {
-                let known = self.fault.replace(format!("{fault:#}"));
-                if known == self.fault { Look::Same } else { Look::Unreadable(fault) }
+                if self.log.is_new(&format!("{fault:#}")) {
+                    Look::Unreadable(fault)
+                } else {
+                    Look::Same
+                }
             }
         }
     }

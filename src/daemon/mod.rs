@@ -5,7 +5,7 @@ mod backoff;
 mod followed;
 #[cfg(feature = "serve")]
 mod health;
-mod lock;
+mod log_on_change;
 #[cfg(feature = "serve")]
 mod metrics;
 mod queue;
@@ -14,7 +14,7 @@ pub use backoff::{Backoff, RETRY};
 pub use followed::{Followed, Look};
 #[cfg(feature = "serve")]
 pub use health::{Check, health_routes};
-pub use lock::lock;
+pub use log_on_change::LogOnChange;
 #[cfg(feature = "serve")]
 pub use metrics::{Register, signed};
 pub use queue::{Outcome, Queue};

@@ -48,6 +48,20 @@ fn what_needs_other_objects_stays_with_the_webhook() {
 }
 
 #[test]
+fn a_rule_says_itself_why_it_stays() {
+    let why = |rule: Value| {
+        let exported = exported(json!({"rules": [rule]}), 37);
+        assert!(exported.documents.is_empty());
+        exported.left.into_iter().map(|left| left.why).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(why(json!({"dangling": {}})), "it reads other objects: claims, volumes, classes or nodes");
+    assert_eq!(why(json!({"pinToVolume": {}})), "it reads where the pod's volumes are");
+    let untranslated = "`volgate export` does not translate it";
+    assert_eq!(why(json!({"storageClass": {}})), untranslated, "it reads the class alone");
+    assert_eq!(stays("a-rule-to-come"), untranslated);
+}
+
+#[test]
 fn a_policy_that_excuses_by_more_than_namespaces_stays_whole() {
     let rules = json!([{"volumeTypes": {"deny": ["nfs"]}}]);
     for more in [

@@ -76,8 +76,11 @@ pub struct ClaimSpec {
     pub request: Option<Quantity>,
     /// `selector`: the labels that a volume must have to be bound to it.
     pub selector: Option<Box<LabelSelector>>,
-    /// Whether `dataSource` or `dataSourceRef` is set.
-    pub has_data_source: bool,
+    /// Whether its provisioner has to copy something into the volume: `dataSource` or `dataSourceRef` names a claim or a snapshot.
+    /// From anything else a populator fills it.
+    pub is_copy: bool,
+    /// Whether `volumeAttributesClassName` is set.
+    pub has_attributes_class: bool,
     /// The claim of the same namespace whose data it begins with, where `dataSource` or `dataSourceRef` names one.
     pub copy_of: Option<Box<str>>,
 }
@@ -130,12 +133,27 @@ impl ClaimSpec {
                 Some(selector) => Some(Box::new(label_selector(selector).or_within("selector")?)),
                 None => None,
             },
-            has_data_source: spec.map_at("dataSource")?.is_some() || spec.map_at("dataSourceRef")?.is_some(),
+            is_copy: {
+                let sources = [spec.map_at("dataSource")?, spec.map_at("dataSourceRef")?];
+                sources.into_iter().flatten().any(is_of_provisioner)
+            },
+            has_attributes_class: spec
+                .name_at("volumeAttributesClassName")?
+                .is_some_and(|name| !name.is_empty()),
             copy_of: ["dataSourceRef", "dataSource"]
                 .into_iter()
                 .find_map(|field| copied_claim(spec.get(field)?)),
         })
     }
+}
+
+/// Whether a data source is one that provisioners copy, and no populator fills.
+fn is_of_provisioner(source: Node<'_>) -> bool {
+    let text = |key: &str| source.get(key).and_then(Node::as_str).unwrap_or_default();
+    matches!(
+        (text("apiGroup"), text("kind")),
+        ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+    )
 }
 
 /// The claim that a data source names, where it is one of the same namespace.

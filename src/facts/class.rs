@@ -110,6 +110,18 @@ const FILESYSTEM_PROVISIONERS: [&str; 13] = [
     "*cephfs.csi.ceph.com",
 ];
 
+/// Provisioners that are known to make empty volumes alone, without attributes: none of them is a CSI driver.
+const PLAIN_PROVISIONERS: [&str; 8] = [
+    crate::model::PROVISIONER,
+    "rancher.io/local-path",
+    "k8s.io/minikube-hostpath",
+    "openebs.io/local",
+    "microk8s.io/hostpath",
+    "docker.io/hostpath",
+    "k8s-sigs.io/nfs-subdir-external-provisioner",
+    "cluster.local/nfs-subdir-external-provisioner",
+];
+
 /// The provisioner of classes whose volumes an administrator makes by hand.
 pub(crate) const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 
@@ -183,6 +195,11 @@ impl ClassFacts {
             Some(driver) => self.provisioner.ends_with(driver),
             None => self.provisioner == *known,
         })
+    }
+
+    /// Whether its volumes are known to begin empty, and to have no attributes of a VolumeAttributesClass.
+    pub fn is_plain(&self) -> bool {
+        PLAIN_PROVISIONERS.contains(&self.provisioner.as_str())
     }
 
     /// Whether nobody makes its volumes but an administrator.

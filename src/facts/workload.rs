@@ -143,6 +143,10 @@ impl<'a> Workload<'a> {
             [] => own,
             steps => Meta::read(walk(object, steps)?).map_err(|fault| prefixed(steps, fault))?,
         };
+        if kind == WorkloadKind::CronJob {
+            let steps = &["spec", "jobTemplate"];
+            Meta::read(walk(object, steps)?).map_err(|fault| prefixed(steps, fault))?;
+        }
         let spec_steps = kind.pod_spec();
         let pod_spec = walk(object, spec_steps)?;
         let pod = PodFacts::read(pod_spec, meta, spec_steps).map_err(|fault| prefixed(spec_steps, fault))?;

@@ -301,7 +301,7 @@ impl<'p> Builder<'p> {
         }
         let engine = Engine { policies: self.policies, lookup: &self.lookup, today: self.today };
         let review = Review { namespace: Some(self.namespace), ..Review::create(object) };
-        let Ok(verdict) = engine.judge(&review) else { return Vec::new() };
+        let Ok(verdict) = engine.mutate_and_check(&review) else { return Vec::new() };
         let finding = |finding: crate::verdict::Finding| MapFinding {
             rule: finding.rule,
             action: finding.action,

@@ -7,7 +7,7 @@ mod outcome;
 use super::scheduling::Scheduling;
 use super::{Backing, Event, EventKind, MapClaim, MapPod, MapWorkload, StorageMap};
 use crate::facts::WorkloadKind;
-use crate::model::{Durability, Effort, ObjectRef, nearest};
+use crate::model::{Durability, Effort, ObjectRef, did_you_mean};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -144,10 +144,10 @@ struct Run<'m> {
 impl<'m> Run<'m> {
     fn new(map: &'m StorageMap, event: &Event) -> Result<Self, String> {
         let name = event.name.as_str();
-        let unknown = |what: &str, known: &mut dyn Iterator<Item = &'m str>| {
+        let unknown = |what: &str, known: &mut dyn Iterator<Item = &str>| {
             let known: Vec<&str> = known.collect();
-            let near = nearest(name, &known).map(|near| format!(": did you mean {near}?"));
-            format!("there is no {what} {name} on the map{}", near.unwrap_or_default())
+            let meant = did_you_mean(name, &known).map(|meant| format!(": {meant}"));
+            format!("there is no {what} {name} on the map{}", meant.unwrap_or_default())
         };
         let mut away = vec![false; map.nodes.len()];
         let (mut claim, mut class) = (None, None);
@@ -174,19 +174,21 @@ impl<'m> Run<'m> {
                     let mut zones = map.nodes.iter().filter_map(|node| node.zone.as_deref());
                     return Err(unknown("zone", &mut zones));
                 }
-                format!(
-                    "All {} nodes of zone {name} are lost with their disks and do not come back; storage outside the nodes is kept.",
-                    away.iter().filter(|away| **away).count()
-                )
+                let count = away.iter().filter(|away| **away).count();
+                let nodes = match count {
+                    1 => {
+                        format!("The only node of zone {name} is lost with its disks and does not come back")
+                    }
+                    _ => format!(
+                        "All {count} nodes of zone {name} are lost with their disks and do not come back"
+                    ),
+                };
+                format!("{nodes}; storage outside the nodes is kept.")
             }
             EventKind::Claim => {
                 let at = map.claims.iter().position(|claim| claim.full_name() == name);
                 let names: Vec<String> = map.claims.iter().map(MapClaim::full_name).collect();
-                let at = at.ok_or_else(|| {
-                    let known: Vec<&str> = names.iter().map(String::as_str).collect();
-                    let near = nearest(name, &known).map(|near| format!(": did you mean {near}?"));
-                    format!("there is no claim {name} on the map{}", near.unwrap_or_default())
-                })?;
+                let at = at.ok_or_else(|| unknown("claim", &mut names.iter().map(String::as_str)))?;
                 claim = Some(at);
                 format!(
                     "Claim {name} is deleted, and the pods that use it are made again. (A claim in use is deleted once its last pod has ended.)"

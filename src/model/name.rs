@@ -60,6 +60,17 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .filter(|(distance, candidate)| *distance <= 2.max(candidate.len() / 4))
         .map(|(_, candidate)| candidate)
 }
+
+/// `did you mean NAME?`, with the known name that is nearest.
+pub(crate) fn did_you_mean(name: &str, known: &[&str]) -> Option<String> {
+    nearest(name, known).map(|near| format!("did you mean {near}?"))
+}
+
+/// The same for a name in code, in backticks.
+pub(crate) fn did_you_mean_code(name: &str, known: &[&str]) -> Option<String> {
+    nearest(name, known).map(|near| format!("did you mean `{near}`?"))
+}
+
 /// The one of some names that a text is with a slip or two, and no more, whatever the size of its letters: to be named
 /// where nobody asked.
 pub(crate) fn nearly<'n>(text: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {

@@ -2,7 +2,7 @@
 
 use super::matches::POD;
 use super::schema::{Match, Users};
-use crate::model::{FieldPath, includes, nearest};
+use crate::model::{FieldPath, did_you_mean, includes};
 use crate::rule::{PolicyFault, kind_faults, selector_faults};
 use crate::rules;
 
@@ -22,10 +22,7 @@ pub(super) fn exclude_faults(exclude: &Match, at: &FieldPath, faults: &mut Vec<P
 pub(super) fn rule_faults(ids: &[String], at: &FieldPath, faults: &mut Vec<PolicyFault>) {
     let known: Vec<&str> = rules::all().iter().map(|rule| rule.id).collect();
     for (index, id) in ids.iter().enumerate().filter(|(_, id)| !known.contains(&id.as_str())) {
-        let hint = match nearest(id, &known) {
-            Some(near) => format!("did you mean {near}?"),
-            None => format!("the rules are {}", known.join(", ")),
-        };
+        let hint = did_you_mean(id, &known).unwrap_or_else(|| format!("the rules are {}", known.join(", ")));
         faults.push(PolicyFault::new(at.index(index), format!("unknown rule {id:?}: {hint}")));
     }
 }

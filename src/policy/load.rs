@@ -2,7 +2,7 @@ use super::compile::CompiledPolicy;
 use super::parts::part_faults;
 use super::schema::{API_VERSION, KIND, StoragePolicy, schema};
 use super::way_out::{self, short};
-use crate::model::{FieldPath, Segment, nearest};
+use crate::model::{FieldPath, Segment, did_you_mean_code};
 use crate::rule::PolicyFault;
 use crate::schema::{Problem, Violation, violations};
 use serde::Deserialize;
@@ -72,11 +72,12 @@ fn beside_spec(policy: &Value, schema: &Value) -> Vec<PolicyFault> {
     let fields = policy.as_object().into_iter().flat_map(|fields| fields.keys());
     let unknown = fields.filter(|field| !TOP.contains(&field.as_str())).take(MOST_PLACED);
     let fault = |field: &String| {
-        let hint = match (nearest(field, &TOP), way_out::elsewhere(schema, field, &FieldPath::root())) {
-            (_, Some(place)) => format!("it belongs in {place}"),
-            (Some(near), None) => format!("did you mean `{near}`?"),
-            (None, None) => "all that a policy says stands in `spec`".to_owned(),
-        };
+        let hint =
+            match (did_you_mean_code(field, &TOP), way_out::elsewhere(schema, field, &FieldPath::root())) {
+                (_, Some(place)) => format!("it belongs in {place}"),
+                (Some(meant), None) => meant,
+                (None, None) => "all that a policy says stands in `spec`".to_owned(),
+            };
         PolicyFault::new(FieldPath::root().key(field.clone()), format!("unknown field `{field}`: {hint}"))
     };
     unknown.map(fault).collect()
@@ -128,7 +129,7 @@ fn explain(violation: &Violation<'_>, schema: &Value, faults: &mut Vec<PolicyFau
                 };
                 let elsewhere =
                     (faults.len() < MOST_PLACED).then(|| way_out::elsewhere(schema, field, path)).flatten();
-                let hint = match nearest(field, &known) {
+                let hint = match did_you_mean_code(field, &known) {
                     _ if *field == "action" && path.parent().is_some_and(|above| is_rule_entry(&above)) => {
                         let rule = path.segments().last().map_or_else(String::new, name_of);
                         format!(
@@ -136,7 +137,7 @@ fn explain(violation: &Violation<'_>, schema: &Value, faults: &mut Vec<PolicyFau
                         )
                     }
                     _ if let Some(place) = &elsewhere => format!("it belongs in {place}"),
-                    Some(near) => format!("did you mean `{near}`?"),
+                    Some(meant) => meant,
                     None if known.is_empty() => "there are no fields here".to_owned(),
                     None => {
                         let known: Vec<&str> = known

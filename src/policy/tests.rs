@@ -51,7 +51,7 @@ fn judge_on(today: Date, spec: Value, context: &[Value], object: &Value) -> Verd
     for object in context {
         lookup.add(&Facts::read(object, None).unwrap());
     }
-    Engine { policies: &policies, lookup: &lookup, today }.judge(&Review::create(object)).unwrap()
+    Engine { policies: &policies, lookup: &lookup, today }.mutate_and_check(&Review::create(object)).unwrap()
 }
 
 fn judge(spec: Value, context: &[Value], object: &Value) -> Verdict {
@@ -332,7 +332,7 @@ fn the_higher_priority_fills_the_class() {
     let policies = PolicySet::build(vec![class("a", "low", 0), class("b", "high", 5)]).unwrap();
     let lookup = MapLookup::default();
     let engine = Engine { policies: &policies, lookup: &lookup, today: date(2026, 11, 23) };
-    let patch = engine.judge(&Review::create(&claim)).unwrap().patch;
+    let patch = engine.mutate_and_check(&Review::create(&claim)).unwrap().patch;
     assert_eq!(serde_json::to_value(patch).unwrap()[0]["value"], "high");
 }
 
@@ -565,7 +565,7 @@ fn a_controllers_own_account_proves_the_kind_and_no_labels() {
         let policies = PolicySet::build(vec![excuse(subjects)]).unwrap();
         let lookup = MapLookup::default();
         let engine = Engine { policies: &policies, lookup: &lookup, today: date(2026, 11, 23) };
-        engine.judge(&Review { user, ..Review::create(&owned) }).unwrap().denied()
+        engine.mutate_and_check(&Review { user, ..Review::create(&owned) }).unwrap().denied()
     };
     let by_kind = json!({"kinds": ["DaemonSet"]});
     let controller = "system:serviceaccount:kube-system:daemon-set-controller";
@@ -621,7 +621,9 @@ fn judge_as(spec: Value, user: Option<(&str, &[&str])>, context: &[Value], objec
     });
     let review =
         Review { user: user.map(|(name, _)| name), requester: requester.as_ref(), ..Review::create(object) };
-    Engine { policies: &policies, lookup: &lookup, today: date(2026, 11, 23) }.judge(&review).unwrap()
+    Engine { policies: &policies, lookup: &lookup, today: date(2026, 11, 23) }
+        .mutate_and_check(&review)
+        .unwrap()
 }
 
 #[test]
@@ -824,7 +826,13 @@ fn what_a_policy_that_stands_alone_adds_to_the_catalog_is_its_own() {
         let policies = PolicySet::build(policies).unwrap();
         let lookup = MapLookup::default();
         let engine = Engine { policies: &policies, lookup: &lookup, today: date(2026, 11, 23) };
-        engine.judge(&Review::create(&object)).unwrap().findings.iter().map(|f| f.policy.clone()).collect()
+        engine
+            .mutate_and_check(&Review::create(&object))
+            .unwrap()
+            .findings
+            .iter()
+            .map(|f| f.policy.clone())
+            .collect()
     };
     assert_eq!(found(vec![adding(true), other()]), ["adding"]);
     let silent = |alone: bool| {
@@ -842,7 +850,7 @@ fn what_a_policy_that_stands_alone_adds_to_the_catalog_is_its_own() {
         let policies = PolicySet::build(policies).unwrap();
         let lookup = MapLookup::default();
         Engine { policies: &policies, lookup: &lookup, today: date(2026, 11, 23) }
-            .judge(&Review::create(&redis))
+            .mutate_and_check(&Review::create(&redis))
             .unwrap()
             .findings
             .len()

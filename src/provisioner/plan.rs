@@ -7,6 +7,7 @@ use super::remove;
 use super::settings::Settings;
 use super::step::Step;
 use super::world::World;
+use crate::model::Phase;
 use std::time::Duration;
 
 /// The next step for the volume of that name.
@@ -22,8 +23,12 @@ pub fn plan(world: &World, key: &str, settings: &Settings, memory: &mut Memory, 
             Some(rest) if !claim.deleting => planner.claim(claim, rest, found),
             // Being deleted, it gets no volume any more.
             Some(_) => found.map_or(Step::Nothing, |found| planner.orphan(found)),
-            // It names a volume that is not there or not ours: what became of that is not known, so nothing is touched.
-            None => Step::Nothing,
+            // It names a volume that is not there or not ours: what became of that is not known, so nothing is touched but a record
+            // of what is gone.
+            None => match found.filter(|found| found.status.phase == Phase::Removed) {
+                Some(found) => planner.orphan(found),
+                None => Step::Nothing,
+            },
         },
         (None, None, Some(found)) => planner.orphan(found),
         (None, None, None) => {

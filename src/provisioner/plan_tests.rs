@@ -776,6 +776,9 @@ fn a_claim_that_names_a_volume_does_not_keep_it() {
         named(with(released(), |f| f.volume["status"]["phase"] = json!("Available"))),
         "nothing",
     );
+    check("of which the record alone is left", named(absent(asked("Ready"), "Removed")), "forget");
+    check("of which nobody knows what became", named(absent(asked("Ready"), "Ready")), "nothing");
+    check("of which nobody knows what is to become", named(asked("Ready")), "nothing");
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub struct World {
     provisioner: Arc<str>,
     /// One of each text that many objects share.
     texts: HashSet<Arc<str>>,
-    /// Several claims can name one volume; nearly always it is one.
+    /// Several claims can name one volume, as many as somebody makes; nearly always it is one. By namespace and name.
     claims: HashMap<Key, Vec<Claim>>,
     /// From a claim's namespace and name.
     claim_keys: HashMap<Box<str>, Key>,
@@ -70,12 +70,15 @@ impl World {
     }
 
     /// The claim whose volume has this name or will have it. Anybody may name a volume in a claim: which claim has it, the
-    /// volume says.
+    /// volume says, and before there is one, that it is to be made for the claim.
     pub fn claim(&self, key: &str) -> Option<&Claim> {
         let claims = self.claims.get(key)?;
         match self.volumes.get(key).and_then(|volume| volume.claim.as_ref()) {
-            Some(reference) => claims.iter().find(|claim| claim.is(reference)),
-            None => claims.first(),
+            Some(reference) => {
+                let at = place(claims, &reference.namespace, &reference.name).ok()?;
+                claims.get(at).filter(|claim| claim.is(reference))
+            }
+            None => claims.iter().find(|claim| claim.unbound.is_some()).or(claims.first()),
         }
     }
 
@@ -170,7 +173,9 @@ impl World {
 
     fn drop_claim(&mut self, key: &str, namespace: &str, name: &str) {
         let Some(claims) = self.claims.get_mut(key) else { return };
-        claims.retain(|claim| !claim.is_named(namespace, name));
+        if let Ok(at) = place(claims, namespace, name) {
+            claims.remove(at);
+        }
         if claims.is_empty() {
             self.claims.remove(key);
         }
@@ -215,4 +220,9 @@ impl World {
     fn buried(&self, kind: &'static str, name: &str) -> bool {
         self.gone.iter().any(|(of, gone)| *of == kind && **gone == *name)
     }
+}
+
+/// Where the claim of that name is among those of one volume, or belongs.
+fn place(claims: &[Claim], namespace: &str, name: &str) -> Result<usize, usize> {
+    claims.binary_search_by(|claim| (&*claim.namespace, &*claim.name).cmp(&(namespace, name)))
 }

@@ -122,10 +122,15 @@ pub trait RuleKind: JsonSchema {
     const ID: &'static str;
     /// The field of a policy's rule, such as `durableData`.
     const FIELD: &'static str;
+    /// What the rule reads that an expression about the object alone cannot: why `volgate export` leaves it to the webhook.
+    const READS_BEYOND: Option<&'static str> = None;
 
     /// Checks what a schema cannot, tells the faults of the parameters that stand at `at`, and makes the rule.
     fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule>;
 }
+
+/// [`RuleKind::READS_BEYOND`] of a rule that looks other objects up.
+pub const OTHER_OBJECTS: &str = "it reads other objects: claims, volumes, classes or nodes";
 
 /// What is known of a rule without its parameters.
 #[derive(Debug, Clone, Copy)]
@@ -134,6 +139,8 @@ pub struct RuleInfo {
     pub id: &'static str,
     /// Its field in a policy.
     pub field: &'static str,
+    /// What it reads that an expression about the object alone cannot.
+    pub reads_beyond: Option<&'static str>,
     /// The JSON Schema of its parameters, whose description is its manual page.
     pub schema: fn() -> schemars::Schema,
 }

@@ -1,7 +1,7 @@
 use super::support::fits_any;
 use crate::facts::{BindingMode, ClassFacts, Subject};
 use crate::model::FieldPath;
-use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, OTHER_OBJECTS, PolicyFault, Rule, RuleKind};
 use crate::storage::ClaimSite;
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -44,6 +44,7 @@ pub struct Params {
 impl RuleKind for Params {
     const ID: &'static str = "binding-mode";
     const FIELD: &'static str = "bindingMode";
+    const READS_BEYOND: Option<&'static str> = Some(OTHER_OBJECTS);
 
     fn compile(&self, _at: &FieldPath, _faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         Arc::new(BindingModeRule(self.clone()))

@@ -1,7 +1,7 @@
 use super::support::{fits_any, one_of};
 use crate::facts::ClassName;
 use crate::lookup::LookupKind;
-use crate::model::{FieldPath, includes, nearest, overlap, yes};
+use crate::model::{FieldPath, did_you_mean, includes, overlap, yes};
 use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind};
 use crate::verdict::Action;
@@ -211,12 +211,9 @@ impl ClaimClass {
         // An allowed class that exists and is written nearly the same.
         let existing =
             self.0.allow.iter().map(String::as_str).filter(|name| context.lookup.class(name).is_some());
-        match nearest(class, &existing.collect::<Vec<_>>()) {
-            Some(near) => format!("did you mean {near}?"),
-            None => {
-                "write the name of a class of this cluster (`kubectl get storageclass` lists them)".to_owned()
-            }
-        }
+        did_you_mean(class, &existing.collect::<Vec<_>>()).unwrap_or_else(|| {
+            "write the name of a class of this cluster (`kubectl get storageclass` lists them)".to_owned()
+        })
     }
 
     fn allowed(&self) -> String {
@@ -323,7 +320,7 @@ mod tests {
             let lookup = MapLookup::default();
             let engine =
                 Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 1, 1) };
-            lines(&engine.judge(&Review::create(object)).unwrap())
+            lines(&engine.mutate_and_check(&Review::create(object)).unwrap())
         };
         assert!(
             of(json!({"allow": ["a"]}), &claim(json!({})))[0].starts_with("Warn spec.storageClassName: ")

@@ -1,7 +1,7 @@
 use crate::facts::{ClaimFacts, Container, Subject, VolumeSource, Workload, WorkloadKind};
 use crate::lookup::LookupKind;
 use crate::model::FieldPath;
-use crate::rule::{Belongs, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Belongs, Context, NewFinding, NewFindings, OTHER_OBJECTS, PolicyFault, Rule, RuleKind};
 use crate::verdict::Action;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,7 @@ pub struct Params {}
 impl RuleKind for Params {
     const ID: &'static str = "dangling";
     const FIELD: &'static str = "dangling";
+    const READS_BEYOND: Option<&'static str> = Some(OTHER_OBJECTS);
 
     fn compile(&self, _at: &FieldPath, _faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         Arc::new(Dangling)
@@ -427,7 +428,7 @@ mod tests {
             lookup: &MapLookup::default(),
             today: jiff::civil::date(2026, 11, 23),
         };
-        let verdict = engine.judge(&Review::create(&uses_claim("there"))).unwrap();
+        let verdict = engine.mutate_and_check(&Review::create(&uses_claim("there"))).unwrap();
         assert!(
             verdict.findings[0].message.contains("exists nowhere in what was given"),
             "{:?}",

@@ -35,8 +35,9 @@ use std::sync::Arc;
 /// # What it does not check
 /// A class that is known and cannot serve the claim is not filled in, and a warning says why: a `selector`, which
 /// provisioners do not follow; ReadWriteMany or ReadOnlyMany where the class's volumes belong to one node; a block
-/// device of a class that makes none; the copy of a claim of another provisioner. Where a free volume without a class
-/// would do for a claim that gets the class, the audit log says that the claim does not take it.
+/// device of a class that makes none; the copy of a claim of another provisioner; a snapshot or a claim to be copied, or
+/// a `volumeAttributesClassName`, where volumes begin empty and have no attributes, as those of local-path. Where a free
+/// volume without a class would do for a claim that gets the class, the audit log says that the claim does not take it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
@@ -253,6 +254,18 @@ fn unfit(context: &Context<'_>, spec: &ClaimSpec, name: &str) -> Option<String> 
             return Some(format!("it has a `selector`, and {provisioner} makes no volumes by labels"));
         }
     }
+    if known.as_ref().map_or(name == LOCAL_PATH, |class| class.is_plain()) {
+        if spec.is_copy {
+            return Some(format!(
+                "it has a data source to be copied, and volumes of {provisioner} begin empty"
+            ));
+        }
+        if spec.has_attributes_class {
+            return Some(format!(
+                "it has a `volumeAttributesClassName`, and volumes of {provisioner} have no such attributes"
+            ));
+        }
+    }
     let class = known.as_ref()?;
     let shared = [AccessMode::ReadWriteMany, AccessMode::ReadOnlyMany];
     let mode = shared.into_iter().find(|mode| spec.access_modes.contains(&Ok(*mode)));
@@ -321,7 +334,7 @@ mod tests {
             assert_eq!(filled(&[], &claim("default", json!({name: "fast"}))), json!([]), "{name}");
         }
         for spec in
-            [json!({"storageClassName": null}), json!({"volumeAttributesClassName": "a"}), json!({"x": 1})]
+            [json!({"storageClassName": null}), json!({"volumeAttributesClassName": null}), json!({"x": 1})]
         {
             assert_eq!(filled(&[], &claim("default", spec))[0]["value"], "local-path");
         }
@@ -406,6 +419,37 @@ mod tests {
         assert_eq!(served(&classes, copy.clone()), (true, Vec::new()), "the claim is not known");
         let populated = json!({"dataSourceRef": {"apiGroup": "volsync.backube", "kind": "ReplicationDestination", "name": "source"}});
         assert_eq!(served(&[&classes[..], &[source("other")]].concat(), populated), (true, Vec::new()));
+    }
+
+    #[test]
+    fn a_class_whose_volumes_begin_empty_serves_no_copy() {
+        let snapshot = json!({"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "s"});
+        let claim = json!({"kind": "PersistentVolumeClaim", "name": "source"});
+        let source = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                            "metadata": {"name": "source", "namespace": "default"}, "spec": {"storageClassName": "local-path"}});
+        let copies = [
+            json!({"dataSource": snapshot.clone()}),
+            json!({"dataSourceRef": snapshot}),
+            json!({"dataSource": claim.clone()}),
+            json!({"dataSourceRef": {"kind": "PersistentVolumeClaim", "name": "source", "namespace": "other"}}),
+        ];
+        let attributes = json!({"volumeAttributesClassName": "gold"});
+        for provisioner in ["local-path.volgate.dev", "rancher.io/local-path"] {
+            let context = [class("local-path", provisioner), source.clone()];
+            for spec in copies.iter().chain([&attributes]) {
+                let (filled, said) = served(&context, spec.clone());
+                let why = if spec == &attributes { "have no such attributes" } else { "begin empty" };
+                let why = format!("volumes of {provisioner} {why}");
+                assert!(!filled && said.len() == 1 && said[0].contains(&why), "{spec}: {said:?}");
+            }
+            let populated = json!({"dataSourceRef": {"apiGroup": "volsync.backube", "kind": "ReplicationDestination", "name": "r"}});
+            assert_eq!(served(&context, populated), (true, Vec::new()), "a populator fills it");
+        }
+        // Drivers copy, and have attributes.
+        let driver = [class("local-path", "ebs.csi.aws.com"), source];
+        for spec in copies.iter().chain([&attributes]) {
+            assert_eq!(served(&driver, spec.clone()), (true, Vec::new()), "{spec}");
+        }
     }
 
     #[test]

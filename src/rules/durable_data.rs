@@ -7,7 +7,7 @@ mod notes;
 mod stateful_set;
 mod text;
 
-use super::most::Most;
+use super::support::Most;
 use crate::catalog::Allowance;
 use crate::facts::{Subject, WorkloadKind};
 use crate::model::{Durability, FieldPath, LabelSelector};
@@ -147,6 +147,8 @@ fn claim() -> Durability {
 impl RuleKind for Params {
     const ID: &'static str = "durable-data";
     const FIELD: &'static str = "durableData";
+    const READS_BEYOND: Option<&'static str> =
+        Some("it reads the catalog of images, and the claims and classes that lie behind a pod");
 
     fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         for (index, named) in self.data.iter().enumerate() {

@@ -1,5 +1,4 @@
-use super::most::Most;
-use super::support::quantity;
+use super::support::{Most, quantity};
 use crate::facts::{Container, Mount, PodFacts, PodVolume, Section, VolumeSource};
 use crate::json::Node;
 use crate::model::{FieldPath, Quantity, nearest, yes};

@@ -4,7 +4,6 @@ use crate::model::{FieldPath, Quantity, yes};
 use crate::rule::{Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
 use std::sync::Arc;
 
 /// Limits what containers write to the node's disk.
@@ -92,11 +91,6 @@ impl Rule for EphemeralStorage {
         for container in running {
             self.judge(pod, container, findings);
         }
-    }
-
-    fn contradicts(&self, _other: &dyn Any) -> Option<String> {
-        // The smaller of two bounds satisfies both.
-        None
     }
 }
 

@@ -11,14 +11,11 @@ mod durable_data;
 mod empty_dir;
 mod ephemeral_storage;
 mod host_path;
-mod most;
-mod named_volume;
 mod pin_to_volume;
 mod reclaim_policy;
 mod shared_writer;
 mod storage_class;
 mod support;
-mod unscheduled;
 mod volume_mode;
 mod volume_reachable;
 mod volume_types;
@@ -56,6 +53,7 @@ macro_rules! registry {
             &[$(RuleInfo {
                 id: <$module::Params as RuleKind>::ID,
                 field: <$module::Params as RuleKind>::FIELD,
+                reads_beyond: <$module::Params as RuleKind>::READS_BEYOND,
                 schema: || schemars::schema_for!($module::Params),
             }),*]
         }
@@ -167,10 +165,10 @@ pub(crate) mod testing {
             parts.looked_up().into_iter().for_each(|facts| lookup.add(facts));
         }
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
-        let verdict = engine.judge(review).unwrap();
+        let verdict = engine.mutate_and_check(review).unwrap();
         let mut patched = review.object.to_value();
         json_patch::patch(&mut patched, &verdict.patch).unwrap();
-        let again = engine.judge(&Review { object: (&patched).into(), ..*review }).unwrap();
+        let again = engine.mutate_and_check(&Review { object: (&patched).into(), ..*review }).unwrap();
         assert_eq!(again.patch.0, [], "a second application must be empty");
         assert_eq!(again.findings, verdict.findings, "the patched object must be judged the same");
         verdict
@@ -193,7 +191,7 @@ pub(crate) mod testing {
         let from = workload["spec"]["replicas"].as_i64().unwrap_or(1);
         let scale =
             Scale { api_version, kind, namespace, name: &id.name, uid: "", from, to, requester: None };
-        Verdict { findings: engine.validate_scale(&scale, None).unwrap(), ..Verdict::default() }
+        Verdict { findings: engine.check_scale(&scale, None).unwrap(), ..Verdict::default() }
     }
 
     /// The findings as `action field: message`.

@@ -66,6 +66,7 @@ fn max_terms() -> usize {
 impl RuleKind for Params {
     const ID: &'static str = "pin-to-volume";
     const FIELD: &'static str = "pinToVolume";
+    const READS_BEYOND: Option<&'static str> = Some("it reads where the pod's volumes are");
 
     fn compile(&self, _at: &FieldPath, _faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         Arc::new(PinToVolume(self.clone()))

@@ -1,6 +1,8 @@
 use crate::facts::{CustomClaim, Lies, Store, Subject, Workload};
 use crate::model::{Durability, FieldPath, yes};
-use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{
+    Concern, Context, NewFinding, NewFindings, OTHER_OBJECTS, PolicyFault, Reads, Rule, RuleKind,
+};
 use crate::storage::{DataPath, Place, claim_fate};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -41,6 +43,7 @@ pub struct Params {
 impl RuleKind for Params {
     const ID: &'static str = "reclaim-policy";
     const FIELD: &'static str = "reclaimPolicy";
+    const READS_BEYOND: Option<&'static str> = Some(OTHER_OBJECTS);
 
     fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         if !self.volumes && !self.claims {

@@ -1,6 +1,8 @@
 use crate::facts::{ClaimSpec, Part, VolumeSource, Workload, WorkloadKind};
 use crate::model::{AccessMode, FieldPath};
-use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
+use crate::rule::{
+    Concern, Context, NewFinding, NewFindings, OTHER_OBJECTS, PolicyFault, Reads, Rule, RuleKind,
+};
 use crate::storage::{Data, Place, Why};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -54,6 +56,7 @@ pub struct Params {}
 impl RuleKind for Params {
     const ID: &'static str = "shared-writer";
     const FIELD: &'static str = "sharedWriter";
+    const READS_BEYOND: Option<&'static str> = Some(OTHER_OBJECTS);
 
     fn compile(&self, _at: &FieldPath, _faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         Arc::new(SharedWriter)
@@ -572,7 +575,7 @@ mod tests {
         let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
         let mut deployment = workload("Deployment", json!({}));
         deployment["spec"]["template"]["spec"]["containers"][0]["image"] = json!("example-db:1");
-        let found = |object: &Value| lines(&engine.judge(&Review::create(object)).unwrap());
+        let found = |object: &Value| lines(&engine.mutate_and_check(&Review::create(object)).unwrap());
         let line = &found(&deployment)[0];
         assert!(line.starts_with("Deny ") && line.contains("two Example DB processes"), "{line}");
         // Its data lies elsewhere: what is shared is something else.

@@ -1,7 +1,7 @@
 use super::support::fits_any;
 use crate::facts::{Container, VolumeSource, Workload};
 use crate::model::{FieldPath, VolumeMode};
-use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, OTHER_OBJECTS, PolicyFault, Rule, RuleKind};
 use crate::storage::{ClaimSite, ClaimSiteKind, Place, Storage};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,8 @@ use std::sync::Arc;
 ///
 /// # What it checks
 /// This rule holds every mount and device against the claim behind it (claims that are known, a StatefulSet's
-/// volumeClaimTemplates, generic ephemeral volumes), a claim against the volume that it names, and a claim for a block
-/// device against its class, where the class is known to make directories or shares only.
+/// volumeClaimTemplates, generic ephemeral volumes), and a claim for a block device against its class, where the class is
+/// known to make directories or shares only. A claim is held against the volume that it names by volume-reachable.
 ///
 /// # Example
 /// ```yaml
@@ -43,6 +43,7 @@ pub struct Params {
 impl RuleKind for Params {
     const ID: &'static str = "volume-mode";
     const FIELD: &'static str = "volumeMode";
+    const READS_BEYOND: Option<&'static str> = Some(OTHER_OBJECTS);
 
     fn compile(&self, at: &FieldPath, faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         for (index, class) in self.no_block_classes.iter().enumerate() {
@@ -67,7 +68,6 @@ impl Rule for VolumeModeRule {
     fn check(&self, context: &Context<'_>, findings: &mut NewFindings<'_>) {
         for site in context.facts.claim_sites() {
             findings.extend(self.class_cannot(context, &site));
-            findings.extend(other_than_volume(context, &site));
         }
         if let Some((workload, storage)) = context.storage() {
             for container in &workload.pod.containers {
@@ -102,23 +102,6 @@ impl VolumeModeRule {
             ),
         )
     }
-}
-
-/// A claim that names a volume of the other mode.
-fn other_than_volume(context: &Context<'_>, site: &ClaimSite<'_>) -> Option<NewFinding> {
-    let name = site.spec.volume_name.as_ref()?;
-    let (asked, has) = (site.spec.volume_mode, context.lookup.volume(name)?.volume_mode);
-    if asked == has {
-        return None;
-    }
-    let message = format!(
-        "asks for volume mode {asked}, but volume {name:?} has {has}: they are never bound to each other"
-    );
-    Some(
-        NewFinding::new(site.field("volumeMode"), message)
-            .related(site.field("volumeName"), "the volume")
-            .help(format!("write `volumeMode: {has}`, or name another volume")),
-    )
 }
 
 /// Holds a container's mounts and devices against what is behind them.
@@ -311,17 +294,6 @@ mod tests {
         assert_eq!(of(json!({"blockClasses": ["loc*"]}), "local", "Block"), [""; 0]);
         assert_eq!(of(json!({"noBlockClasses": ["other"]}), "other", "Block"), ["spec.volumeMode"]);
         assert_eq!(of(json!({}), "other", "Block"), [""; 0], "the class is not known");
-    }
-
-    #[test]
-    fn a_claim_has_the_mode_of_the_volume_it_names() {
-        let volume = json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pv"},
-                            "spec": {"volumeMode": "Block"}});
-        let of = |spec: Value| fields(&found(json!({}), std::slice::from_ref(&volume), &claim("c", spec)));
-        assert_eq!(of(json!({"volumeName": "pv", "volumeMode": "Filesystem"})), ["spec.volumeMode"]);
-        assert_eq!(of(json!({"volumeName": "pv"})), ["spec.volumeMode"]);
-        assert_eq!(of(json!({"volumeName": "pv", "volumeMode": "Block"})), [""; 0]);
-        assert_eq!(of(json!({"volumeName": "other"})), [""; 0]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
-use super::{named_volume, unscheduled};
+mod named_volume;
+mod unscheduled;
+
 use crate::facts::{NodeFacts, PodFacts, Subject, WorkloadKind};
 use crate::lookup::{Lookup, LookupKind};
 use crate::model::{Brief, Effort, FieldPath, HOSTNAME, NODE_NAME, NodeRequirement, NodeSelector, NodeTerm};
-use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Rule, RuleKind};
+use crate::rule::{Concern, Context, NewFinding, NewFindings, OTHER_OBJECTS, PolicyFault, Rule, RuleKind};
 use crate::storage::{MOST_CANDIDATES, TiedClaim};
 use crate::verdict::Action;
 use schemars::JsonSchema;
@@ -35,8 +37,8 @@ use std::sync::Arc;
 /// ```
 ///
 /// # Details
-/// A claim that names a volume is held against it: another class, less room than the claim asks for, an access mode that the
-/// volume does not offer, and another claim that has the volume. Kubernetes never binds the two, and whoever uses the claim
+/// A claim that names a volume is held against it: another class, another volume mode, less room than the claim asks for, an
+/// access mode that the volume does not offer, and another claim that has the volume. Kubernetes never binds the two, and whoever uses the claim
 /// waits.
 ///
 /// It is a warning at most where things may still change by themselves: a claim that is not bound yet, a node that is not
@@ -55,6 +57,7 @@ pub struct Params {}
 impl RuleKind for Params {
     const ID: &'static str = "volume-reachable";
     const FIELD: &'static str = "volumeReachable";
+    const READS_BEYOND: Option<&'static str> = Some(OTHER_OBJECTS);
 
     fn compile(&self, _at: &FieldPath, _faults: &mut Vec<PolicyFault>) -> Arc<dyn Rule> {
         Arc::new(VolumeReachable)

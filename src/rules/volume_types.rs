@@ -1,7 +1,7 @@
 use super::support::{fits_any, one_of};
 use crate::facts::{PodVolume, VolumeSource, Workload, WorkloadKind};
 use crate::json::Node;
-use crate::model::{FieldPath, beginning, nearest};
+use crate::model::{FieldPath, beginning, did_you_mean, did_you_mean_code};
 use crate::rule::{Concern, Context, NewFinding, NewFindings, PolicyFault, Reads, Rule, RuleKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -87,10 +87,8 @@ impl RuleKind for Params {
         for (field, types) in [("allow", &self.allow), ("deny", &self.deny)] {
             for (index, name) in types.iter().flatten().enumerate() {
                 if !known.contains(&name.as_str()) {
-                    let hint = match nearest(name, &known) {
-                        Some(near) => format!("did you mean {near}?"),
-                        None => format!("the types are {}", known.join(", ")),
-                    };
+                    let hint = did_you_mean(name, &known)
+                        .unwrap_or_else(|| format!("the types are {}", known.join(", ")));
                     let message = format!("unknown pod volume type {name:?}: {hint}");
                     faults.push(PolicyFault::new(at.key(field).index(index), message));
                 }
@@ -174,10 +172,9 @@ impl VolumeTypes {
                 "pod volume {name:?} has the type {shown:?}, which Kubernetes 1.37 does not have: the API server drops \
                  the field, and the pod gets an empty emptyDir in its place"
             );
-            return Some(NewFinding::new(field, message).help(match nearest(kind, &known) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("use {}", self.alternatives()),
-            }));
+            let help =
+                did_you_mean_code(kind, &known).unwrap_or_else(|| format!("use {}", self.alternatives()));
+            return Some(NewFinding::new(field, message).help(help));
         }
         let kind = volume.source.field().unwrap_or("emptyDir");
         if !self.0.permits(kind) {

@@ -4,7 +4,7 @@
 //! Whoever has a share and does not send its body in time gives way as soon as somebody needs the bytes, and the peer that
 //! holds most gives way first. One peer has so many that wait, and no more.
 
-use crate::daemon::lock;
+use crate::model::lock;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-use crate::daemon::lock;
+use crate::model::lock;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;

@@ -1,6 +1,6 @@
 //! Who is connected: so many at most, and none for longer than it asks for something.
 
-use crate::daemon::lock;
+use crate::model::lock;
 use axum::response::Response;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -87,7 +87,7 @@ impl Server {
     {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
-        let builder = Arc::new(builder());
+        let builders = Arc::new(Builders::new());
         // Each connection holds a sender; nothing is ever sent.
         let (open, mut all_closed) = mpsc::channel::<Infallible>(1);
         let grace = loop {
@@ -106,10 +106,10 @@ impl Server {
             };
             let entry = self.connections.admit(peer);
             let service = service(peer, entry.activity.clone());
-            let (server, builder, ending, open) =
-                (self.clone(), builder.clone(), ending.clone(), open.clone());
+            let (server, builders, ending, open) =
+                (self.clone(), builders.clone(), ending.clone(), open.clone());
             tokio::spawn(async move {
-                if let Err(error) = server.run(&builder, stream, service, &entry, ending).await {
+                if let Err(error) = server.run(&builders, stream, service, &entry, ending).await {
                     (server.failed)(Some(peer), &error);
                 }
                 drop(open);
@@ -124,7 +124,7 @@ impl Server {
 
     async fn run<S>(
         &self,
-        builder: &Builder<TokioExecutor>,
+        builders: &Builders,
         stream: TcpStream,
         service: S,
         entry: &Entry,
@@ -139,7 +139,7 @@ impl Server {
     {
         let stream = prepared(stream)?;
         let Some(tls) = &self.tls else {
-            return Self::converse(builder, stream, service, entry, ending).await;
+            return Self::converse(&builders.http1, stream, service, entry, ending).await;
         };
         let stream = tokio::select! {
             biased;
@@ -148,6 +148,13 @@ impl Server {
             shaken = tokio::time::timeout(PATIENCE, tls.accept(stream)) => {
                 shaken.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")))?
             }
+        };
+        let builder = match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => {
+                entry.speaks_http2();
+                &builders.http2
+            }
+            _ => &builders.http1,
         };
         Self::converse(builder, stream, service, entry, ending).await
     }
@@ -197,6 +204,18 @@ impl Server {
     }
 }
 
+/// Each for one version of HTTP: what a connection may hold depends on it, so that it is not for the client to choose later.
+struct Builders {
+    http1: Builder<TokioExecutor>,
+    http2: Builder<TokioExecutor>,
+}
+
+impl Builders {
+    fn new() -> Self {
+        Self { http1: builder().http1_only(), http2: builder().http2_only() }
+    }
+}
+
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE).max_buf_size(READ);
@@ -219,11 +238,14 @@ fn prepared(stream: TcpStream) -> io::Result<BufReader<TcpStream>> {
     Ok(BufReader::with_capacity(READ, stream))
 }
 
-/// The connections that are open. One more than there may be closes another: of the peer that has most of them that which
-/// was answered last the longest time ago, so that nobody is locked out by those who hold connections and ask nothing.
+/// The connections that are open. One more than there may be closes another: of the peer that has most of them one on which no
+/// request runs, if there is any, and that which was answered last the longest time ago, so that nobody is locked out by those who hold
+/// connections and ask nothing. API servers speak HTTP/1.1 to webhooks in a cluster: each review that runs has a connection.
 #[derive(Debug)]
 pub(super) struct Connections {
     most: usize,
+    /// How many of them may speak HTTP/2, which can hold far more.
+    most_http2: usize,
     /// How long one may be open while nothing is asked.
     idle: Duration,
     open: Mutex<Open>,
@@ -240,6 +262,7 @@ struct Open {
 #[derive(Debug)]
 struct Known {
     peer: IpAddr,
+    http2: bool,
     activity: Arc<Activity>,
     closed: Arc<Notify>,
 }
@@ -254,8 +277,8 @@ pub(super) struct Entry {
 }
 
 impl Connections {
-    pub(super) fn new(most: usize, idle: Duration) -> Arc<Self> {
-        Arc::new(Self { most: most.max(1), idle, open: Mutex::default() })
+    pub(super) fn new(most: usize, most_http2: usize, idle: Duration) -> Arc<Self> {
+        Arc::new(Self { most: most.max(1), most_http2: most_http2.max(1), idle, open: Mutex::default() })
     }
 
     /// How many are open, and how many were closed so that others could be.
@@ -266,18 +289,22 @@ impl Connections {
 
     fn admit(self: &Arc<Self>, peer: IpAddr) -> Entry {
         let mut open = self.lock();
-        while open.entries.len() >= self.most {
-            let Some(id) = open.first_to_go(peer) else { break };
-            if let Some(known) = open.entries.remove(&id) {
-                known.closed.notify_one();
-                open.gave_way += 1;
-            }
-        }
+        open.make_room(self.most, peer, |_| true);
         let id = open.next;
         open.next += 1;
         let (activity, closed) = (Arc::new(Activity::new()), Arc::new(Notify::new()));
-        open.entries.insert(id, Known { peer, activity: activity.clone(), closed: closed.clone() });
+        open.entries
+            .insert(id, Known { peer, http2: false, activity: activity.clone(), closed: closed.clone() });
         Entry { id, connections: self.clone(), activity, closed }
+    }
+
+    fn speaks_http2(&self, id: u64) {
+        let mut open = self.lock();
+        let Some(peer) = open.entries.get(&id).map(|known| known.peer) else { return };
+        open.make_room(self.most_http2, peer, |known| known.http2);
+        if let Some(known) = open.entries.get_mut(&id) {
+            known.http2 = true;
+        }
     }
 
     fn close_all(&self) {
@@ -293,21 +320,37 @@ impl Connections {
 }
 
 impl Open {
-    /// Which is closed for a new one of that peer.
-    fn first_to_go(&self, new: IpAddr) -> Option<u64> {
+    /// Closes connections of this kind until there is room for another of that peer.
+    fn make_room(&mut self, most: usize, new: IpAddr, of: impl Fn(&Known) -> bool) {
+        while self.entries.values().filter(|known| of(known)).count() >= most {
+            let Some(known) = self.first_to_go(new, &of).and_then(|id| self.entries.remove(&id)) else {
+                return;
+            };
+            known.closed.notify_one();
+            self.gave_way += 1;
+        }
+    }
+
+    /// Which of this kind is closed for a new one of that peer.
+    fn first_to_go(&self, new: IpAddr, of: impl Fn(&Known) -> bool) -> Option<u64> {
         let mut counts: HashMap<IpAddr, usize> = HashMap::from([(new, 1)]);
-        for known in self.entries.values() {
+        for known in self.entries.values().filter(|known| of(known)) {
             *counts.entry(known.peer).or_default() += 1;
         }
         let key = |(id, known): &(&u64, &Known)| {
             let count = counts.get(&known.peer).copied();
-            (std::cmp::Reverse(count), known.activity.answered(), **id)
+            (std::cmp::Reverse(count), known.activity.is_busy(), known.activity.answered(), **id)
         };
-        self.entries.iter().min_by_key(key).map(|(id, _)| *id)
+        self.entries.iter().filter(|(_, known)| of(known)).min_by_key(key).map(|(id, _)| *id)
     }
 }
 
 impl Entry {
+    /// Takes one of the places of HTTP/2.
+    fn speaks_http2(&self) {
+        self.connections.speaks_http2(self.id);
+    }
+
     fn idle_until(&self) -> Instant {
         self.activity.idle_until(self.connections.idle)
     }
@@ -345,6 +388,11 @@ impl Activity {
 
     fn answered(&self) -> Option<Instant> {
         self.lock().answered
+    }
+
+    /// Whether a request runs.
+    fn is_busy(&self) -> bool {
+        self.lock().running > 0
     }
 
     /// When it has been idle for too long, if nothing is asked until then; the time to look again where a request runs.
@@ -411,7 +459,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_holds_most_connections_loses_one_when_there_are_too_many() {
-        let connections = Connections::new(4, IDLE);
+        let connections = Connections::new(4, 4, IDLE);
         let api_server = connections.admit(peer(1));
         let others: Vec<Entry> = (0..3).map(|_| connections.admit(peer(2))).collect();
         others[0].activity.request().answered();
@@ -429,8 +477,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_on_which_a_request_runs_goes_last() {
+        let connections = Connections::new(3, 3, IDLE);
+        let entries: Vec<Entry> = (0..3).map(|_| connections.admit(peer(1))).collect();
+        let running: Vec<Request> = entries.iter().take(2).map(|entry| entry.activity.request()).collect();
+        entries[2].activity.request().answered();
+        let new = connections.admit(peer(1));
+        let _asks = new.activity.request();
+        let closed: Vec<bool> = entries.iter().map(is_closed).collect();
+        assert_eq!(closed, [false, false, true], "though it was answered just now");
+        // Somebody who has fewer is let in all the same.
+        let other = connections.admit(peer(2));
+        assert!(is_closed(&entries[0]) && !is_closed(&entries[1]) && !is_closed(&new) && !is_closed(&other));
+        drop(running);
+    }
+
+    #[tokio::test]
+    async fn those_of_http2_are_fewer_and_make_room_among_themselves() {
+        let connections = Connections::new(10, 2, IDLE);
+        let entries: Vec<Entry> = (0..6).map(|_| connections.admit(peer(1))).collect();
+        entries.iter().skip(2).take(3).for_each(Entry::speaks_http2);
+        let closed: Vec<bool> = entries.iter().map(is_closed).collect();
+        assert_eq!(closed, [false, false, true, false, false, false]);
+        entries[0].speaks_http2();
+        assert!(is_closed(&entries[3]) && !is_closed(&entries[1]));
+        assert_eq!(connections.counts(), (4, 2));
+    }
+
+    #[tokio::test]
     async fn one_client_alone_may_have_all_of_them() {
-        let connections = Connections::new(3, IDLE);
+        let connections = Connections::new(3, 3, IDLE);
         let entries: Vec<Entry> = (0..5).map(|_| connections.admit(peer(1))).collect();
         let closed: Vec<bool> = entries.iter().map(is_closed).collect();
         assert_eq!(closed, [true, true, false, false, false]);

@@ -1,7 +1,7 @@
 //! The threads that judge. Those that serve connections do not, so that a review that takes long delays no other
 //! connection, and health least of all.
 
-use crate::daemon::lock;
+use crate::model::lock;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::num::NonZero;

@@ -182,7 +182,7 @@ async fn serve_health(listener: TcpListener, router: axum::Router, ending: Endin
     let failed = |from: Option<IpAddr>, error: &io::Error| {
         tracing::debug!(?from, %error, "a connection for health failed");
     };
-    let connections = Connections::new(HEALTH_CONNECTIONS, HEALTH_IDLE);
+    let connections = Connections::new(HEALTH_CONNECTIONS, HEALTH_CONNECTIONS, HEALTH_IDLE);
     let server = Server { tls: None, connections, failed: Arc::new(failed) };
     let service = move |_, activity| watched(router.clone(), activity);
     let served = server.serve(listener, ending, service).await;

@@ -1,4 +1,4 @@
-use crate::daemon::lock;
+use crate::model::lock;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 

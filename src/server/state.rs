@@ -43,8 +43,10 @@ pub struct Limits {
     pub small_bodies: usize,
     /// The same for larger ones; at least one of the largest size has room.
     pub large_bodies: usize,
-    /// How many connections may be open.
+    /// How many connections may be open. An API server has one for each review that runs.
     pub connections: usize,
+    /// How many of them may speak HTTP/2, in which one has many requests.
+    pub http2_connections: usize,
     /// How long one may be open while nothing is asked. The API server closes its own after 90 seconds.
     pub idle: Duration,
 }
@@ -64,16 +66,18 @@ impl Limits {
     /// How many bytes all that clients do can take at most; what the caches hold comes to it.
     pub const fn memory(&self) -> usize {
         let judging = Judges::HEAVY * HEAVY_REVIEW;
-        self.small_bodies + self.large_bodies + judging + self.connections * CONNECTION
+        let connections = self.connections * CONNECTION + self.http2_connections * HTTP2;
+        self.small_bodies + self.large_bodies + judging + connections
     }
 }
 
 /// What judging one large review takes besides its body: at most [`MAX_VALUES`](crate::admission::MAX_VALUES) values, of
 /// which a tree of maps with one field each takes most.
 const HEAVY_REVIEW: usize = 128 * 1024 * 1024;
-/// What a connection holds at most: 2 MiB that nobody has read yet, 16 KiB for each of 32 requests that wait, and 256 KiB of
-/// buffers.
-const CONNECTION: usize = (2048 + 32 * 16 + 256) * 1024;
+/// What a connection holds at most: buffers.
+const CONNECTION: usize = 256 * 1024;
+/// What one of HTTP/2 holds besides: 2 MiB that nobody has read yet, and 16 KiB for each of 32 requests that wait.
+const HTTP2: usize = (2048 + 32 * 16) * 1024;
 
 impl Default for Limits {
     fn default() -> Self {
@@ -81,7 +85,8 @@ impl Default for Limits {
             request_time: Self::for_timeout(5),
             small_bodies: 16 * 1024 * 1024,
             large_bodies: 64 * 1024 * 1024,
-            connections: 64,
+            connections: 384,
+            http2_connections: 32,
             idle: Duration::from_secs(120),
         }
     }
@@ -137,7 +142,7 @@ impl State {
             metrics: Metrics::new(),
             budgets: Budgets::new(&limits),
             judges: Judges::new(),
-            connections: Connections::new(limits.connections, limits.idle),
+            connections: Connections::new(limits.connections, limits.http2_connections, limits.idle),
             given_up: Seldom::default(),
             failed: Seldom::default(),
             draining: AtomicBool::new(false),

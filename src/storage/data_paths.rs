@@ -3,11 +3,13 @@
 //! [`data_paths`] is the one answer. durable-data, reclaim-policy, shared-writer, `volgate explain` and the `facts` of CEL
 //! read its rows.
 
-use super::lasting::{has_durable, has_lasting, lasting_mounts};
+use super::lasting::{filled_in_later, has_durable, has_lasting, lasting_mounts};
 use super::named_data::{is_called_like_a_database, is_named_data, is_scratch, may_listen_as_a_database};
 use super::products::Product;
 use super::{Cover, Storage};
-use crate::catalog::{CacheDoubt, Catalog, Named, Origin, PlaceDoubt, Start, TellTale, Unplaced};
+use crate::catalog::{
+    CacheDoubt, Catalog, Named, Origin, PlaceDoubt, Start, Statefulness, TellTale, Unplaced,
+};
 use crate::facts::{Container, Mount, Section, Workload, WorkloadKind};
 use crate::json::Node;
 use crate::model::{Durability, FsPath};
@@ -114,7 +116,8 @@ impl<'w, 'a> DataPath<'w, 'a> {
         let elsewhere = || {
             lasting_mounts(storage, self.container, Durability::Claim).any(|mount| Some(mount.index) != here)
         };
-        self.doubts.place.is_some() && elsewhere()
+        let is_open = || filled_in_later(storage, self.container, Durability::Claim).is_some();
+        (self.doubts.place.is_some() && elsewhere()) || is_open()
     }
 
     /// Whether a person looks around in the container: a debug container, or a shell at a terminal.
@@ -256,6 +259,14 @@ pub struct Keeper<'w, 'a, 'p> {
 }
 
 impl<'w, 'a> Keeper<'w, 'a, '_> {
+    /// Whether the catalog says of a container that it keeps nothing.
+    fn keeps_nothing(&self, container: &Container<'_>) -> bool {
+        let mut all = self.workload.pod.containers.iter().zip(self.products);
+        all.any(|(it, product)| {
+            std::ptr::eq(it, container) && matches!(product.state, Statefulness::Cache { .. })
+        })
+    }
+
     /// The main containers, and whether the catalog knows the image of each.
     pub(super) fn main_containers(&self) -> impl Iterator<Item = (&'w Container<'a>, bool)> {
         let containers = self.workload.pod.containers.iter().zip(self.products);
@@ -285,6 +296,10 @@ pub fn data_paths<'w, 'a>(
     }
     if of.workload.stateful_set {
         data.set_mounts = writable_mounts(of.workload, of.storage, scratch);
+        // Of a helper that keeps nothing, neither do its mounts.
+        if !data.keeps_nothing {
+            data.set_mounts.retain(|row| !of.keeps_nothing(row.container));
+        }
     }
     data.settle(of);
     data

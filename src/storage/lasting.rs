@@ -37,3 +37,12 @@ pub fn lasting_mount<'w, 'a>(
 ) -> Option<&'w Mount<'a>> {
     lasting_mounts(storage, container, least).next()
 }
+
+/// A mount that may be as durable as that, at a path that a GitOps tool fills in later, as `${DATA}`.
+pub fn filled_in_later<'w, 'a>(
+    storage: &Storage<'w, 'a>,
+    container: &'w Container<'a>,
+    least: Durability,
+) -> Option<&'w Mount<'a>> {
+    lasting_mounts(storage, container, least).find(|mount| mount.path.as_str().contains("${"))
+}

@@ -85,10 +85,13 @@ const NO_STATE: [&str; 17] = [
 /// Whether a mount says by its path or by the name of its pod volume that data lies there: `/data`, `/srv/db`,
 /// `/var/lib/app`, and what lies in `/data`; a pod volume `storage` or `app-data`.
 pub fn is_named_data(mount: &Mount<'_>) -> bool {
-    let path = mount.path.as_str();
+    is_called_data(mount.path.as_str(), mount.volume)
+}
+
+fn is_called_data(path: &str, volume: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
     let has_word = |name: &str, of: &[&str]| name.split(['-', '_', '.']).any(|word| of.contains(&word));
-    if mount.volume == EMPTY_DIR || has_word(last, &SCRATCH_NAMES) || has_word(mount.volume, &SCRATCH_NAMES) {
+    if volume == EMPTY_DIR || has_word(last, &SCRATCH_NAMES) || has_word(volume, &SCRATCH_NAMES) {
         return false;
     }
     // `/cache/data` and `/tmp/db` are parts of what holds nothing to keep.
@@ -102,7 +105,14 @@ pub fn is_named_data(mount: &Mount<'_>) -> bool {
     if let Some(beneath) = path.strip_prefix("/data/") {
         return !beneath.split('/').any(|part| has_word(part, &SCRATCH_NAMES));
     }
-    has_word(last, &DATA_NAMES) || has_word(mount.volume, &DATA_NAMES) || rest.is_some()
+    has_word(last, &DATA_NAMES) || has_word(volume, &DATA_NAMES) || rest.is_some()
+}
+
+/// Whether the path of a mount says that data lies there though its pod volume is called `tmp`. Of a StatefulSet alone: elsewhere
+/// the name is as good.
+pub fn is_data_in_tmp(mount: &Mount<'_>) -> bool {
+    let is_tmp = mount.volume.split(['-', '_', '.']).any(|word| ["temp", "tmp", "tmpdir"].contains(&word));
+    is_tmp && is_called_data(mount.path.as_str(), "")
 }
 
 /// The last words of images' names that say that a database is inside.

@@ -2,7 +2,7 @@
 
 use super::data_paths::{Data, DataPath, Doubts, InMemory, Keeper, UnplacedData, Why};
 use super::lasting::has_lasting;
-use super::named_data::is_named_scratch;
+use super::named_data::{is_named_data, is_named_scratch};
 use super::products::Product;
 use super::{Cover, Place, Storage};
 use crate::catalog::{DataPlace, Excess, PlaceDoubt, Statefulness, Unplaced};
@@ -128,9 +128,12 @@ impl<'w, 'a> Data<'w, 'a> {
 }
 
 /// Whether the catalog says of a workload that it keeps nothing: of its first container, or of all of them. An exporter or a proxy
-/// beside an image that is not known says nothing of that one.
+/// beside an image that is not known says nothing of that one, wherever it stands: injected sidecars stand first.
 fn keeps_nothing(of: &Keeper<'_, '_, '_>) -> bool {
     let all = of.workload.pod.containers.iter().zip(of.products);
+    if all.clone().any(|(container, product)| keeps_of_its_own(of, container, product)) {
+        return false;
+    }
     let states =
         || all.clone().filter(|(it, _)| it.section == Section::Main).map(|(_, product)| &product.state);
     let is_cache = |state: &Statefulness<'_>| matches!(state, Statefulness::Cache { .. });
@@ -138,6 +141,17 @@ fn keeps_nothing(of: &Keeper<'_, '_, '_>) -> bool {
     of.products.iter().any(|product| product.whole_pod)
         || states().next().is_some_and(is_cache)
         || (states().any(is_cache) && !states().any(is_unknown))
+}
+
+/// Whether the image is not known and the container mounts what ends with the pod where data lie by the name.
+fn keeps_of_its_own(of: &Keeper<'_, '_, '_>, container: &Container<'_>, product: &Product<'_>) -> bool {
+    matches!(container.section, Section::Main | Section::Sidecar)
+        && !product.known
+        && product.shown_by.is_none()
+        && container.mounts.iter().any(|mount| {
+            let cover = of.storage.mount_cover(mount);
+            is_named_data(mount) && !cover.read_only && cover.fate.most <= Durability::Pod
+        })
 }
 
 /// What covers a product's directory. A mount above a VOLUME that the image declares does not keep it: containerd

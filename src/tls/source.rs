@@ -1,4 +1,5 @@
 use super::{Authority, Certificates, Pair, PemPair, SERVER_DAYS, TlsFault};
+use crate::daemon::LogOnChange;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -75,7 +76,7 @@ impl CertificateSource {
 pub struct Follower {
     source: CertificateSource,
     certificates: Arc<Certificates>,
-    last_fault: Option<String>,
+    log: LogOnChange,
 }
 
 /// What one look at the source led to.
@@ -101,7 +102,7 @@ impl Follower {
     /// There is none that can be used. One that is not valid is served all the same, and readiness says so.
     pub fn start(source: CertificateSource, now: i64) -> Result<Self, TlsFault> {
         let pair = source.load(None, now).and_then(Pair::read).map_err(|fault| source.named(fault))?;
-        Ok(Self { source, certificates: Arc::new(Certificates::new(pair)), last_fault: None })
+        Ok(Self { source, certificates: Arc::new(Certificates::new(pair)), log: LogOnChange::default() })
     }
 
     /// What is served.
@@ -120,12 +121,12 @@ impl Follower {
         let offered = self.source.load(Some(&current), now);
         match offered.and_then(|pem| self.certificates.offer(pem, now)) {
             Ok(taken) => {
-                self.last_fault = None;
+                self.log.clear();
                 if taken { Step::Taken } else { Step::Same }
             }
             Err(fault) => {
                 let fault = self.source.named(fault).to_string();
-                let known = self.last_fault.replace(fault.clone()).as_ref() == Some(&fault);
+                let known = !self.log.is_new(&fault);
                 Step::Kept { fault, known }
             }
         }

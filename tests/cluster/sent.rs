@@ -48,7 +48,7 @@ fn says(policies: &PolicySet, fixture: &Fixture) -> (bool, bool) {
         lookup.add(&Facts::read(&object, None).unwrap());
     }
     let engine = Engine { policies, lookup: &lookup, today: TODAY };
-    let verdict = engine.judge(&Review::create(&fixture.object)).unwrap();
+    let verdict = engine.mutate_and_check(&Review::create(&fixture.object)).unwrap();
     (!verdict.patch.0.is_empty(), !verdict.findings.is_empty())
 }
 

@@ -261,7 +261,7 @@ fn judge(case: &Case) -> Result<(), String> {
     let engine = Engine { policies: &policies, lookup: &lookup, today: jiff::civil::date(2026, 11, 23) };
     let object =
         json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": {}});
-    let found = engine.validate(&Review::create(&object)).unwrap();
+    let found = engine.check(&Review::create(&object)).unwrap().findings;
     let message = found.first().map(|finding| finding.message.clone());
     match (&case.value, message) {
         (Some(_), None) => Ok(()),

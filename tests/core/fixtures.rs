@@ -30,11 +30,12 @@ fn the_engine_finds_what_is_expected() {
         if let Some(old) = &fixture.old {
             review = Review { operation: Operation::Update, old: Some(old.into()), ..review };
         }
-        let verdict = engine.judge(&review).unwrap_or_else(|fault| panic!("{}: {fault}", fixture.name));
+        let verdict =
+            engine.mutate_and_check(&review).unwrap_or_else(|fault| panic!("{}: {fault}", fixture.name));
         fixture.compare("the engine", &verdict.findings, &verdict.patch);
         let mut patched = fixture.object.clone();
         json_patch::patch(&mut patched, &verdict.patch).unwrap();
-        let again = engine.judge(&Review { object: (&patched).into(), ..review }).unwrap();
+        let again = engine.mutate_and_check(&Review { object: (&patched).into(), ..review }).unwrap();
         assert_eq!(again.patch.0, [], "{}: a second application must be empty", fixture.name);
         assert_eq!(
             again.findings, verdict.findings,
@@ -60,7 +61,7 @@ fn what_ci_sees_more_than_a_cluster_is_said() {
             lookup.add(&Facts::read(object, None).unwrap());
         }
         let engine = Engine { policies: &policies, lookup: &lookup, today: TODAY };
-        let verdict = engine.judge(&Review::create(&fixture.object)).unwrap();
+        let verdict = engine.mutate_and_check(&Review::create(&fixture.object)).unwrap();
         fixture.compare_with(fixture.expected_in_cluster(), "a cluster", &verdict.findings, &verdict.patch);
         let silent = verdict.findings.is_empty() && !fixture.expect.findings.is_empty();
         assert!(!silent, "{}: what a cluster does not know must not be silence", fixture.name);

@@ -264,17 +264,17 @@ proptest! {
     #[test]
     fn a_second_application_is_empty_and_a_patched_object_is_judged_the_same(object in object()) {
         let engine = engine();
-        let verdict = engine.judge(&Review::create(&object)).unwrap();
+        let verdict = engine.mutate_and_check(&Review::create(&object)).unwrap();
         let mut patched = object.clone();
         json_patch::patch(&mut patched, &verdict.patch).unwrap();
-        let again = engine.judge(&Review::create(&patched)).unwrap();
+        let again = engine.mutate_and_check(&Review::create(&patched)).unwrap();
         prop_assert_eq!(&again.patch.0, &[]);
-        prop_assert_eq!(engine.validate(&Review::create(&patched)).unwrap(), verdict.findings);
+        prop_assert_eq!(engine.check(&Review::create(&patched)).unwrap().findings, verdict.findings);
     }
 
     #[test]
     fn mutation_changes_what_it_is_about_and_nothing_else(object in object()) {
-        let verdict = engine().judge(&Review::create(&object)).unwrap();
+        let verdict = engine().mutate_and_check(&Review::create(&object)).unwrap();
         for operation in &verdict.patch.0 {
             let path = operation.path().to_string();
             let about = path.ends_with("/storageClassName") || path.starts_with("/spec/affinity");
@@ -289,7 +289,7 @@ proptest! {
         let source = if claim { json!({"claimName": "waits"}) } else { Value::Null };
         let object = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "o", "namespace": "default"}, "spec": {
             "containers": containers, "volumes": [{"name": "v", "emptyDir": {}, "persistentVolumeClaim": source}]}});
-        let findings = engine().judge(&Review::create(&object)).unwrap().findings;
+        let findings = engine().mutate_and_check(&Review::create(&object)).unwrap().findings;
         let data: Vec<_> = findings.iter().filter(|finding| finding.rule == "durable-data").collect();
         let length: usize = data.iter().map(|finding| format!("{finding:?}").len()).sum();
         // Each container has a mount and a layer of its own, and each of them one finding for each product's directory.
@@ -307,7 +307,7 @@ proptest! {
         metadata in junk(),
     ) {
         let mut object = json!({"apiVersion": kind.0, "kind": kind.1, "metadata": metadata, "spec": spec});
-        match engine().judge(&Review::create(&object)) {
+        match engine().mutate_and_check(&Review::create(&object)) {
             Ok(verdict) => {
                 prop_assert!(json_patch::patch(&mut object, &verdict.patch).is_ok(), "the patch must fit");
             }

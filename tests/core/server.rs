@@ -302,6 +302,33 @@ async fn connections_that_ask_nothing_make_room_for_others() {
     gate.stop().await;
 }
 
+/// As API servers ask in a cluster: by HTTP/1.1, on a connection for each review that runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_on_which_a_review_runs_is_not_closed_for_another() {
+    let limits = Limits { connections: 3, request_time: Duration::from_secs(3), ..Limits::default() };
+    let gate = Gate::with(limits, Shutdown::default()).await;
+    let mut running = Vec::new();
+    for _ in 0..2 {
+        let mut client = gate.http1().await;
+        running.push(tokio::spawn(async move {
+            let body = Body::new(Unsized::begun(1_000));
+            client.send("POST", "/validate", "application/json", body).await.0.status
+        }));
+    }
+    gate.until("volgate_body_bytes{size=\"small\"} ", |bytes| bytes == 2_000).await;
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let mut client = gate.http1().await;
+        assert_eq!(client.post("/validate", review("fine")).await.0.status, StatusCode::OK);
+        others.push(client);
+    }
+    assert_eq!(gate.metric("volgate_connections_displaced_total ").await, 2, "idle ones");
+    for running in running {
+        assert_eq!(running.await.unwrap(), StatusCode::SERVICE_UNAVAILABLE, "its body never came");
+    }
+    gate.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_are_closed_and_busy_ones_are_not() {
     let limits = Limits { idle: Duration::from_millis(300), ..Limits::default() };

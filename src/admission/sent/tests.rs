@@ -106,11 +106,11 @@ impl Policies {
             let engine =
                 Engine { policies: &self.set, lookup: *lookup, today: jiff::civil::date(2026, 11, 23) };
             // What no API server takes is judged by nobody.
-            let Ok(patch) = engine.patch_for(review) else { continue };
+            let Ok(patch) = engine.mutate(review) else { continue };
             let object = review.object.to_value();
             let mut patched = object.clone();
             json_patch::patch(&mut patched, &patch).unwrap();
-            let found = engine.validate(&Review { object: (&patched).into(), ..*review }).unwrap();
+            let found = engine.check(&Review { object: (&patched).into(), ..*review }).unwrap().findings;
             said.push((patch.0, found));
             objects.push(object);
             objects.push(patched);

@@ -3,6 +3,7 @@
 use super::fields::{items, text};
 use super::judge::Part;
 use super::{Diagnosis, Installation};
+use crate::cluster::NO_REPORT_API;
 use crate::model::PROVISIONER;
 use serde_json::Value;
 
@@ -32,8 +33,7 @@ impl Installation {
                 "run `volgate doctor` with the rights of an administrator",
             ),
             Ok([]) => part.fault(
-                "no report is written: the cluster has neither the CustomResourceDefinitions of openreports.io nor those of \
-                 wgpolicyk8s.io",
+                format!("no report is written: {NO_REPORT_API}"),
                 "install one of them (docs/audit.md, Policy reports)",
             ),
             Ok([first, ..]) => written = first,

@@ -11,10 +11,11 @@ mod sink;
 pub use role::{provisioner_cluster_rules, provisioner_namespace_rules};
 
 use super::calls::Calls;
-use super::lease::{Candidate, LeaseSettings, Term};
+use super::lease::{Candidate, LeaseSettings, Term, leads};
 use super::watch::WatchState;
 use super::watched::{CLAIMS, CLASSES, NODE_STORAGES, NODE_VOLUMES, NODES, VOLUMES};
-use crate::daemon::{Queue, lock};
+use crate::daemon::Queue;
+use crate::model::lock;
 use crate::provisioner::{
     Bases, Claim, Class, Failpoint, Key, Memory, Node, NodeVolume, Settings, Storage, Volume, World,
 };
@@ -160,7 +161,7 @@ async fn work(shared: &Arc<Shared>, view: &ProvisionerView, workers: usize, jobs
     let mut term = shared.term.clone();
     loop {
         // The sender lives as long as the candidate does, which is longer.
-        if term.wait_for(|term| term.is_some_and(|until| until > Instant::now())).await.is_err() {
+        if term.wait_for(|term| leads(*term)).await.is_err() {
             return;
         }
         while !view.waiting().is_empty() {
@@ -210,7 +211,7 @@ impl Shared {
     }
 
     fn leads(&self) -> bool {
-        self.term.borrow().is_some_and(|until| until > Instant::now())
+        leads(*self.term.borrow())
     }
 
     fn world(&self) -> MutexGuard<'_, World> {

@@ -6,7 +6,7 @@ use crate::cluster::desired::{Progress, desired, is_newer, is_older, must_wait, 
 use crate::cluster::register::{CustomResource, LAST_NAME, NAME, Registration, configurations};
 use crate::cluster::registered::{Registered, Trust};
 use crate::cluster::watched::{MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS, Watched};
-use crate::daemon::lock;
+use crate::model::lock;
 use crate::policy::Interest;
 use serde_json::Value;
 use std::sync::Arc;
@@ -141,12 +141,12 @@ impl Writer<'_> {
                     replaced_by = LAST_NAME,
                     "deleted the webhook configuration of an earlier version"
                 );
-                return course.told_of_earlier.clear();
+                return course.earlier_log.clear();
             }
             Err(Fault::Other(why) | Fault::Invalid(why)) => why,
             Err(fault) => format!("failed to delete the {} {NAME}: {fault:?}", MUTATING_WEBHOOKS.kind),
         };
-        if why != course.told_of_earlier {
+        if course.earlier_log.is_new(&why) {
             tracing::warn!(
                 kind = MUTATING_WEBHOOKS.kind,
                 name = NAME,
@@ -155,7 +155,6 @@ impl Writer<'_> {
                 "failed to delete the webhook configuration of an earlier version: delete it by hand, so that nothing is \
                  asked twice"
             );
-            course.told_of_earlier = why;
         }
     }
 

@@ -11,11 +11,16 @@ pub use metrics::sample as reports_metrics_sample;
 pub use role::reports_cluster_rules;
 pub use write::REPORTED_BY;
 
+/// Why no report is written, for a person.
+pub const NO_REPORT_API: &str =
+    "the cluster has neither the CustomResourceDefinitions of openreports.io nor those of wgpolicyk8s.io";
+
 use super::calls::Calls;
 use super::judging::{Looked, Scope, judged_kinds, look, look_up};
 use super::pages::{Ended, Step, each};
 use super::{ClusterPolicies, PolicySource, clock};
-use crate::daemon::{Backoff, Check, lock};
+use crate::daemon::{Backoff, Check};
+use crate::model::lock;
 use crate::policy::PolicySet;
 use gather::{Bounds, Gathered, Wanted};
 use jiff::civil::Date;
@@ -223,8 +228,8 @@ impl Reporter {
             match group {
                 Some(group) => tracing::info!(group, "reports are written"),
                 None => tracing::warn!(
-                    "no report is written: the cluster has neither the CustomResourceDefinitions of openreports.io nor those of \
-                     wgpolicyk8s.io; findings are in the metrics alone"
+                    reason = NO_REPORT_API,
+                    "no report is written; findings are in the metrics alone"
                 ),
             }
             state.api = Some(group);

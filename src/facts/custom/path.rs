@@ -78,12 +78,6 @@ impl<'t> Path<'t> {
         found
     }
 
-    /// What stands at its first step.
-    pub(super) fn root<'a>(self, object: Node<'a>, steps: &Steps) -> Option<Node<'a>> {
-        let first = self.0.split('.').next()?;
-        Path(first).first(object, steps).map(|(_, node)| node)
-    }
-
     /// The first that stands there.
     pub(super) fn first<'a>(self, root: Node<'a>, steps: &Steps) -> Option<(FieldPath, Node<'a>)> {
         self.all(root, steps).into_iter().next()

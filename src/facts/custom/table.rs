@@ -346,6 +346,13 @@ impl Kinds {
         entry.judged.then_some(entry)
     }
 
+    /// The kind of that group that differs only in capital and small letters from one which the group has not.
+    pub(crate) fn in_other_letters(&self, group: &str, kind: &str) -> Option<&str> {
+        let of_group = || self.by_kind.iter().filter(|(_, groups)| groups.contains_key(group));
+        let has = of_group().any(|(name, _)| name == kind);
+        of_group().map(|(name, _)| name.as_str()).find(|name| !has && name.eq_ignore_ascii_case(kind))
+    }
+
     /// Whether a kind of that name is in the table, whatever its group.
     pub fn names(&self, kind: &str) -> bool {
         self.by_kind.contains_key(kind)

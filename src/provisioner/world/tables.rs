@@ -1,7 +1,7 @@
 //! The tables of the world: what comes, goes, and takes the place of another.
 
 use super::super::objects::{Claim, Class, Node, NodeVolume, Storage, Volume};
-use super::{Change, World};
+use super::{Change, World, place};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
@@ -28,26 +28,34 @@ impl Change for Claim {
         let id = claim_id(&self.namespace, &self.name);
         let before = world.claim_keys.get(&id).cloned();
         let known = before.as_ref().and_then(|key| world.claims.get(key)).and_then(|claims| {
-            claims.iter().find(|claim| claim.is_named(&self.namespace, &self.name)).map(|claim| claim.version)
+            claims.get(place(claims, &self.namespace, &self.name).ok()?).map(|claim| claim.version)
         });
         if known.is_some_and(|version| version > self.version) {
             return;
         }
         let ours = world.concerns(&self);
         let key = world.key(&self.key());
-        if let Some(before) = before {
+        // Under the same name there may have been another claim, or this one before it was bound to another volume.
+        if let Some(before) = before.filter(|before| *before != key || !ours) {
             world.drop_claim(&before, &self.namespace, &self.name);
-            // Under the same name there may have been another claim, or this one before it was bound to another volume.
-            if before != key || !ours {
-                world.claim_keys.remove(&id);
-                world.dirty.insert(before);
-            }
+            world.claim_keys.remove(&id);
+            world.dirty.insert(before);
         }
         if ours {
             self.shared().into_iter().for_each(|text| world.share(text));
             world.claim_keys.insert(id, key.clone());
             match world.claims.entry(key.clone()) {
-                Entry::Occupied(mut others) => others.get_mut().push(self),
+                Entry::Occupied(mut others) => {
+                    let others = others.get_mut();
+                    match place(others, &self.namespace, &self.name) {
+                        Ok(at) => {
+                            if let Some(known) = others.get_mut(at) {
+                                *known = self;
+                            }
+                        }
+                        Err(at) => others.insert(at, self),
+                    }
+                }
                 Entry::Vacant(place) => drop(place.insert(vec![self])),
             }
             world.dirty.insert(key);
@@ -287,6 +295,47 @@ mod tests {
         by_hand(6, "other", "b", "another's").put(&mut world);
         assert_eq!(has(&world), None, "another provisioner's claim");
         assert_eq!(world.keys().len(), 1, "the volume alone");
+    }
+
+    #[test]
+    fn whoever_names_a_volume_that_is_to_be_made_does_not_stand_before_its_claim() {
+        for first in [true, false] {
+            let mut world = World::new("p");
+            let named = |namespace: &str| {
+                let mut claim = by_hand(1, namespace, namespace, "");
+                claim.volume = Some("pvc-a".into());
+                claim
+            };
+            if first {
+                named("aaa").put(&mut world);
+            }
+            claim(2, "a", "").put(&mut world);
+            named("zzz").put(&mut world);
+            named("aaa").put(&mut world);
+            assert_eq!(world.claim("pvc-a").map(|claim| &*claim.uid), Some("a"), "{first}");
+            Claim::remove(&mut world, "team", "data");
+            assert_eq!(world.claim("pvc-a").map(|claim| &*claim.uid), Some("aaa"));
+        }
+    }
+
+    #[test]
+    fn many_claims_may_name_one_volume() {
+        const MANY: u32 = 20_000;
+        let mut world = World::new("p");
+        let named = |number: u32, version| {
+            let mut claim = by_hand(version, "team", &number.to_string(), "");
+            claim.name = format!("c{}", number.wrapping_mul(2_654_435_761)).into();
+            claim
+        };
+        (0..MANY).for_each(|number| named(number, 1).put(&mut world));
+        (0..MANY).for_each(|number| named(number, 2).put(&mut world));
+        let mut volume = volume(3, "p");
+        volume.claim = Some(named(77, 0).reference());
+        volume.put(&mut world);
+        assert_eq!(world.claim("v").map(|claim| (&*claim.uid, claim.version)), Some(("77", 2)));
+        Claim::replace((0..MANY).step_by(2).map(|number| named(number, 4)).collect(), &mut world);
+        assert_eq!(world.claim("v").map(|claim| &*claim.uid), None, "77 is odd");
+        assert_eq!(world.claims.get("v").map(Vec::len), Some(MANY as usize / 2));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::DurableData;
 use super::text::brief;
 use crate::catalog::{CacheDoubt, PlaceDoubt, Unsure};
 use crate::rule::NewFinding;
-use crate::storage::{DataPath, Storage, has_lasting, lasting_mount};
+use crate::storage::{DataPath, Storage, filled_in_later, has_lasting, lasting_mount};
 use crate::verdict::Action;
 use std::borrow::Cow;
 
@@ -19,8 +19,15 @@ impl DurableData {
     ) -> NewFinding {
         let moves = |what: &str| format!("unless {what} puts them on another mount");
         let place = data.doubts.place.filter(|_| has_lasting(&storage, data.container, self.0.require));
+        let open = filled_in_later(&storage, data.container, self.0.require);
         let unless = match (place, data.doubts.cache) {
-            (None, None) => return draft,
+            (None, None) => match open {
+                Some(mount) => format!(
+                    "unless {}, which is filled in later and where something lasts, holds them",
+                    brief(&mount.path)
+                ),
+                None => return draft,
+            },
             (Some(PlaceDoubt::Configuration), Some(CacheDoubt { by: Unsure::File(_), why, keeps })) => {
                 let moves = moves("its configuration, which is not known here,");
                 format!("{moves} or makes it keep {keeps} ({why})")

@@ -5,9 +5,10 @@ use super::asked::Asked;
 use super::judge::is_on_empty_dir;
 use super::lost::lost_data;
 use super::text::{describe, field, lies};
+use crate::facts::Mount;
 use crate::model::{FieldPath, beginning};
 use crate::rule::{NewFinding, NewFindings};
-use crate::storage::{DataPath, Storage, is_named_data};
+use crate::storage::{DataPath, Storage, is_data_in_tmp, is_named_data};
 use crate::verdict::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,8 +47,9 @@ impl DurableData {
             }));
             return;
         }
-        let named =
-            mounts.iter().find(|data| is_on_empty_dir(data) && data.cover.mount.is_some_and(is_named_data));
+        let named = mounts
+            .iter()
+            .find(|data| is_on_empty_dir(data) && data.cover.mount.is_some_and(is_data_of_a_set));
         let writes = workload
             .pod
             .containers
@@ -91,4 +93,9 @@ impl DurableData {
         let draft = NewFinding::new(field, message).help(help).at_most(most);
         findings.push(NewFinding { lost: lost.map(Box::new), ..draft });
     }
+}
+
+/// Whether data of a StatefulSet lies at a mount, by its path or the pod volume's name.
+fn is_data_of_a_set(mount: &Mount<'_>) -> bool {
+    is_named_data(mount) || is_data_in_tmp(mount)
 }

@@ -1278,6 +1278,52 @@ fn a_database_file_by_a_config_map_is_told_and_by_a_secret_is_not() {
 }
 
 #[test]
+fn the_path_of_a_stateful_sets_mount_counts_more_than_the_name_tmp() {
+    let set = |kind: &str, volume: &str, path: &str| {
+        let object = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"volumes": [{"name": volume, "emptyDir": {}}], "containers": [
+                {"name": "c", "image": "corp/ledger", "volumeMounts": [{"name": volume, "mountPath": path}]}]}}}});
+        found(json!({"statefulSetData": "Deny", "statefulSets": "Warn"}), &[], &object).join("; ")
+    };
+    assert!(set("StatefulSet", "tmp", "/data").starts_with("Deny"));
+    assert!(set("StatefulSet", "tmp", "/var/lib/app").starts_with("Deny"));
+    assert!(set("StatefulSet", "data", "/tmp").starts_with("Warn"), "/tmp is scratch, whatever lies there");
+    assert!(set("StatefulSet", "tmp", "/tmp").starts_with("Warn"));
+    assert!(set("StatefulSet", "cache", "/data").starts_with("Warn"));
+    assert_eq!(set("Deployment", "tmp", "/data"), "");
+}
+
+#[test]
+fn a_value_of_a_secret_that_no_mount_covers_is_told_and_never_shown() {
+    let secret = |value: &str| {
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "m", "namespace": "default"},
+               "stringData": {"PGDATA": value}})
+    };
+    let with = |container: Value| {
+        let mut container = container;
+        container["name"] = json!("c");
+        container["image"] = json!("postgres:16");
+        container["volumeMounts"] = json!([{"name": "d", "mountPath": "/var/lib/postgresql/data"}]);
+        pod(json!({"containers": [container],
+                   "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]}))
+    };
+    for container in [
+        json!({"envFrom": [{"secretRef": {"name": "m"}}]}),
+        json!({"env": [{"name": "PGDATA", "valueFrom": {"secretKeyRef": {"name": "m", "key": "PGDATA"}}}]}),
+    ] {
+        let object = with(container);
+        let of = |value: &str| found(json!({}), &[secret(value)], &object).join("; ");
+        let told = of("/srv/hidden");
+        let wanted = "PostgreSQL keeps its data in a directory that no mount covers (set by PGDATA), which is in the container's \
+                      writable layer: lost when the container restarts";
+        assert!(told.starts_with("Deny") && told.contains(wanted), "{told}");
+        assert!(!told.contains("/srv"), "{told}");
+        assert_eq!(of("/var/lib/postgresql/data/pgdata"), "");
+        assert_eq!(of("ENC[AES256_GCM,data:x]"), "", "not known, and the default lasts");
+    }
+}
+
+#[test]
 fn what_keeps_everything_in_memory_by_its_arguments_is_told_and_never_refused() {
     let of = |image: &str, args: &[&str]| {
         found(json!({}), &[], &pod(json!({"containers": [{"name": "c", "image": image, "args": args}]})))
@@ -1326,6 +1372,40 @@ fn a_helper_that_keeps_nothing_says_nothing_of_the_others() {
     assert!(set(&["corp/ledger"], &["bitnami/jmx-exporter"]).contains(told), "an exporter before it");
     assert_eq!(set(&["memcached", "corp/metrics"], &[]), "", "the first container is the workload's own");
     assert_eq!(set(&["memcached", "prom/memcached-exporter"], &[]), "");
+}
+
+#[test]
+fn a_sidecar_that_stands_first_says_nothing_of_the_others() {
+    let set = |first: Value, second: Value| {
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"containers": [first, second], "volumes": [
+                {"name": "data", "emptyDir": {}}, {"name": "work", "emptyDir": {}},
+                {"name": "settings", "configMap": {"name": "c"}}]}}}});
+        found(json!({"statefulSetData": "Deny"}), &[], &object).join("; ")
+    };
+    let side = |image: &str| json!({"name": "side", "image": image});
+    let app = |volume: &str, path: &str| json!({"name": "app", "image": "corp/ledger", "volumeMounts": [{"name": volume, "mountPath": path}]});
+    for image in [
+        "istio/proxyv2:1.20",
+        "fluent/fluent-bit:3",
+        "prom/statsd-exporter",
+        "edoburu/pgbouncer",
+        "haproxy:2.9",
+        "registry.k8s.io/sig-storage/csi-provisioner:v5",
+    ] {
+        let told = set(side(image), app("data", "/data"));
+        assert!(told.starts_with("Deny") && told.contains("no durable mount: /data"), "{image}: {told}");
+        assert_eq!(set(side(image), side("memcached:1.6")), "", "{image} beside one that keeps nothing");
+    }
+    // What the sidecar itself mounts is none of the data.
+    let mut buffers = side("fluent/fluent-bit:3");
+    buffers["volumeMounts"] = json!([{"name": "work", "mountPath": "/buffers/data"}]);
+    let told = set(buffers.clone(), app("data", "/data"));
+    assert!(told.contains("no durable mount: /data"), "{told}");
+    assert_eq!(set(buffers, side("memcached:1.6")), "");
+    // A helper of one that keeps nothing, without data of its own.
+    assert_eq!(set(side("memcached:1.6"), app("work", "/opt/plugins")), "");
+    assert_eq!(set(side("memcached:1.6"), app("settings", "/data")), "", "read-only");
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub(super) fn partial_mounts<'w, 'a>(
     storage: Storage<'w, 'a>,
 ) -> impl Iterator<Item = (&'w Mount<'a>, Cover<'w, 'a>)> {
     // Of data that lie somewhere, no mount covers a part.
-    let placed = !matches!(data.why, Why::Called | Why::File { .. });
+    let placed = !matches!(data.why, Why::Called | Why::File { .. }) && data.path.as_str() != "/";
     let in_layer = placed && data.cover.mount.is_none() && data.hidden_by.is_none();
     let mounts = data.container.mounts.get(..if in_layer { data.container.mounts.len() } else { 0 });
     let beneath = mounts.unwrap_or_default().iter().filter(|mount| data.path.covers(&mount.path));
@@ -241,7 +241,11 @@ fn setter<'w>(data: &DataPath<'w, '_>) -> Option<Named<'w>> {
 fn paths_of(alike: &[&DataPath<'_, '_>]) -> String {
     let (mut set, mut others) = (Vec::new(), Vec::new());
     for data in alike {
-        let path = brief(&data.path);
+        // The root stands for what a Secret names and no mount covers.
+        let path = match data.path.as_str() {
+            "/" => Cow::Borrowed("a directory that no mount covers"),
+            _ => brief(&data.path),
+        };
         let rows = if setter(data).is_some() { &mut set } else { &mut others };
         // What lies in another of them is lost with it.
         let within = alike.iter().any(|outer| outer.path != data.path && outer.path.covers(&data.path));

@@ -274,5 +274,5 @@ async fn connections_that_ask_nothing_take_little_memory() {
     println!("with 1,000 connections {} MiB", serve.memory("VmHWM:"));
     assert!(serve.memory("VmHWM:") <= limit() / 2, "{} MiB", serve.memory("VmHWM:"));
     let metrics = serve.ask("/metrics").unwrap();
-    assert!(metrics.contains("volgate_connections 64\n"), "{metrics}");
+    assert!(metrics.contains("volgate_connections 32\n"), "{metrics}");
 }

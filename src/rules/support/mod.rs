@@ -1,11 +1,15 @@
 //! What several rules need: patterns, quantities and lists in a policy, in messages.
 
+mod most;
+
+pub(super) use most::Most;
+
 use crate::model::{FieldPath, Quantity, closeness, fits};
 use crate::rule::PolicyFault;
 use std::collections::BTreeMap;
 
 /// Reads a quantity of a policy that must be more than nothing; tells the fault otherwise.
-pub(super) fn quantity(
+pub(in crate::rules) fn quantity(
     text: Option<&str>,
     at: &FieldPath,
     faults: &mut Vec<PolicyFault>,
@@ -24,19 +28,19 @@ pub(super) fn quantity(
 }
 
 /// Whether a name fits one of the patterns.
-pub(super) fn fits_any(patterns: &[String], name: &str) -> bool {
+pub(in crate::rules) fn fits_any(patterns: &[String], name: &str) -> bool {
     patterns.iter().any(|pattern| fits(pattern, name))
 }
 
 /// The value of the pattern that fits the name most closely.
-pub(super) fn best_fit<'m, T>(values: &'m BTreeMap<String, T>, name: &str) -> Option<&'m T> {
+pub(in crate::rules) fn best_fit<'m, T>(values: &'m BTreeMap<String, T>, name: &str) -> Option<&'m T> {
     let fitting = values.iter().filter(|(pattern, _)| fits(pattern, name));
     let best = fitting.max_by_key(|(pattern, _)| closeness(pattern));
     best.map(|(_, value)| value)
 }
 
 /// A name for each kind of class that two maps of patterns tell apart: each pattern's own, and any other.
-pub(super) fn class_samples<'m, T>(
+pub(in crate::rules) fn class_samples<'m, T>(
     a: &'m BTreeMap<String, T>,
     b: &'m BTreeMap<String, T>,
 ) -> impl Iterator<Item = Option<String>> {
@@ -45,7 +49,7 @@ pub(super) fn class_samples<'m, T>(
 }
 
 /// `a, b or c`.
-pub(super) fn one_of<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
+pub(in crate::rules) fn one_of<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
     match items.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),

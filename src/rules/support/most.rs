@@ -20,7 +20,7 @@ pub enum Most {
 
 impl Most {
     /// The action; none where nothing is said.
-    pub(super) fn action(self) -> Option<Action> {
+    pub(in crate::rules) fn action(self) -> Option<Action> {
         match self {
             Self::Deny => Some(Action::Deny),
             Self::Warn => Some(Action::Warn),
@@ -29,7 +29,7 @@ impl Most {
         }
     }
 
-    pub(super) fn deny() -> Self {
+    pub(in crate::rules) fn deny() -> Self {
         Self::Deny
     }
 

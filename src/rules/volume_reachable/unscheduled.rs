@@ -59,7 +59,7 @@ fn waits(context: &Context<'_>, spec: &ClaimSpec) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{judge, lines};
+    use crate::rules::testing::{judge, lines};
     use serde_json::{Value, json};
 
     fn class(mode: &str) -> Value {

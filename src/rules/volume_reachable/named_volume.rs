@@ -17,10 +17,22 @@ pub(super) fn check(context: &Context<'_>, claim: &ClaimFacts, findings: &mut Ne
     let at = FieldPath::root().key("spec");
     let name = Brief(&volume.name);
     if let Some((namespace, other)) = taken(context, &volume, claim) {
-        let message = format!(
-            "names volume {name}, which is for claim {namespace}/{other}: one volume serves one claim"
-        );
-        let help = "name another volume, or take the other claim off it first (its `claimRef`)";
+        // Of its own name there was one before it, which had another uid.
+        let (message, help) = if (&namespace, &other) == (&claim.namespace, &claim.name) {
+            (
+                format!(
+                    "names volume {name}, which an earlier claim of this name had: it is bound to no other"
+                ),
+                "take the `uid` out of the volume's `claimRef` to give this claim the earlier one's data, or name another volume",
+            )
+        } else {
+            (
+                format!(
+                    "names volume {name}, which is for claim {namespace}/{other}: one volume serves one claim"
+                ),
+                "name another volume, or take the other claim off it first (its `claimRef`)",
+            )
+        };
         findings.push(NewFinding::new(at.key("volumeName"), message).help(help).at_most(Action::Warn));
     }
     let other_class = match (&spec.class, &volume.class) {
@@ -56,6 +68,17 @@ pub(super) fn check(context: &Context<'_>, claim: &ClaimFacts, findings: &mut Ne
                 .help(format!("ask for {capacity} or less, or name another volume")),
         );
     }
+    let (asked, has) = (spec.volume_mode, volume.volume_mode);
+    if asked != has {
+        let message = format!(
+            "asks for volume mode {asked}, but volume {name}, which it names, has {has}: they are never bound to each other"
+        );
+        findings.push(
+            NewFinding::new(at.key("volumeMode"), message)
+                .related(at.key("volumeName"), "the volume")
+                .help(format!("write `volumeMode: {has}`, or name another volume")),
+        );
+    }
     let lacking = |mode: &&Result<_, _>| !volume.access_modes.contains(mode);
     if let Some(Ok(mode)) = spec.access_modes.iter().filter(|mode| mode.is_ok()).find(lacking) {
         let offered: Vec<&str> = volume.access_modes.iter().flatten().map(|mode| mode.as_str()).collect();
@@ -81,7 +104,7 @@ fn taken(context: &Context<'_>, volume: &VolumeFacts, claim: &ClaimFacts) -> Opt
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{judge, lines};
+    use crate::rules::testing::{judge, lines};
     use serde_json::{Value, json};
 
     fn volume(more: Value) -> Value {
@@ -109,6 +132,10 @@ mod tests {
         let said = |more: Value| found(&context, &claim("c", more));
         assert_eq!(said(json!({})), [""; 0]);
         assert_eq!(said(json!({"resources": {"requests": {"storage": "1Gi"}}})), [""; 0]);
+        assert_eq!(said(json!({"volumeMode": "Filesystem"})), [""; 0]);
+        let device = [volume(json!({"volumeMode": "Block"}))];
+        assert_eq!(found(&device, &claim("c", json!({"volumeMode": "Block"}))), [""; 0]);
+        assert_eq!(found(&device, &claim("c", json!({}))).len(), 1);
         assert_eq!(said(json!({"storageClassName": null})), [""; 0], "a default may be filled in");
         assert_eq!(said(json!({"volumeName": "unknown", "storageClassName": "x"})), [""; 0]);
         for (more, wanted) in [
@@ -120,6 +147,10 @@ mod tests {
             (
                 json!({"resources": {"requests": {"storage": "50Gi"}}}),
                 "Deny spec.resources.requests.storage: asks for 50Gi, but volume pv-m, which it names, has 5Gi",
+            ),
+            (
+                json!({"volumeMode": "Block"}),
+                "Deny spec.volumeMode: asks for volume mode Block, but volume pv-m, which it names, has Filesystem",
             ),
             (
                 json!({"accessModes": ["ReadWriteMany"]}),
@@ -149,11 +180,9 @@ mod tests {
         let gone = volume(json!({"claimRef": {"namespace": "default", "name": "second", "uid": "old"}}));
         let mut released = gone;
         released["status"] = json!({"phase": "Released"});
-        assert_eq!(
-            found(&[released], &claim("second", json!({}))).len(),
-            1,
-            "an earlier claim of that name had it"
-        );
+        let lines = found(&[released], &claim("second", json!({})));
+        let wanted = "Warn spec.volumeName: names volume pv-m, which an earlier claim of this name had";
+        assert!(lines.len() == 1 && lines[0].starts_with(wanted), "{lines:?}");
         assert_eq!(
             found(&[free.clone(), claim("second", json!({}))], &claim("second", json!({}))),
             [""; 0],
