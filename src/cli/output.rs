@@ -249,6 +249,8 @@ pub(super) fn replace_by(
         }
         let folder =
             target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        // Said before the name of a file that nobody asked for gets into the message.
+        std::fs::metadata(folder)?;
         let mut file = tempfile::Builder::new().permissions(default_rights()).tempfile_in(folder)?;
         write(&mut file)?;
         if let Some(meta) = rights {

@@ -237,6 +237,14 @@ mod tests {
         let wanted =
             format!("spec.volumeClaimTemplates[0].metadata.name: must be a string, not a number{hint}");
         assert_eq!(workload(json!({"volumeClaimTemplates": [claim]})), Some(wanted));
+        let cron_job = |labels| {
+            let spec = json!({"jobTemplate": {"metadata": {"labels": labels}, "spec": {}}});
+            told(
+                json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "j"}, "spec": spec}),
+            )
+        };
+        let wanted = format!("spec.jobTemplate.metadata.labels.v: must be a string, not a number{hint}");
+        assert_eq!((cron_job(json!({"v": 1})), cron_job(json!({"v": "1"}))), (Some(wanted), None));
     }
 
     #[test]
