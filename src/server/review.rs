@@ -6,7 +6,7 @@ use crate::admission::{self, About, Answer, Outcome, VerdictLabel};
 use crate::engine::Engine;
 use crate::policy::PolicySet;
 use axum::body::{Bytes, HttpBody};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
@@ -57,12 +57,18 @@ where
     service_fn(move |request: Request<B>| {
         // Before anything waits, so that what waits holds the body alone: it is moved with every task.
         let endpoint = endpoint(&state, &request);
+        let is_http1 = request.version() < Version::HTTP_2;
         let (state, places, body) = (state.clone(), places.clone(), request.into_body());
         async move {
-            Ok(match endpoint {
+            let mut answer = match endpoint {
                 Ok(endpoint) => answer(&state, endpoint, peer, &places, body).await,
                 Err(refusal) => *refusal,
-            })
+            };
+            // HTTP/1.1 has no other way to say so before the connection is closed, which may be just when the next request comes.
+            if is_http1 && state.draining() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(answer)
         }
     })
 }

@@ -364,6 +364,10 @@ async fn the_end_loses_no_request() {
     assert_eq!(gate.health("/livez").await, (200, "ok\n".to_owned()));
     let (parts, _) = gate.http1().await.post("/validate", review("fine")).await;
     assert_eq!(parts.status, StatusCode::OK, "the API server may not know of the end yet");
+    assert_eq!(
+        parts.headers["connection"], "close",
+        "it is told, so that nothing more comes on this connection"
+    );
 
     let (parts, _) = slow.await.unwrap();
     assert_eq!(parts.status, StatusCode::OK, "what was under way when the end began is answered");

@@ -115,8 +115,8 @@ async fn a_clock_that_jumps_costs_no_answer() {
     replicas.both[leader].process.start_again();
     replicas.both[leader].ready().await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let [_, allowed, controller] = load.end("a start with a wrong clock", Instant::now()).await;
-    assert_eq!((allowed.closed, controller.admitted), (0, 0), "{}", replicas.logs());
+    load.end("a start with a wrong clock", Instant::now()).await;
+    all_is_well(cluster, "a start with a wrong clock").await;
     replicas.both[leader].logs("the clock of this node shows").await;
 
     // Where there is none yet, none is made that the API server would not take.

@@ -6,7 +6,7 @@ use crate::support::{Cluster, Output, volgate, wait_until};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -63,20 +63,9 @@ impl Replicas {
     }
 }
 
-/// This machine's address, where it has one: to a loopback address an API server speaks HTTP/2, to all others HTTP/1.1, as in every
-/// cluster.
-fn own_address() -> IpAddr {
-    // Nothing is sent.
-    let route = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
-        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
-        socket.local_addr()
-    });
-    route.map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip())
-}
-
 /// Takes connections and passes each on to one of the two in turns, as a Service does; to the other where the one is gone.
 async fn balance(to: [SocketAddr; 2]) -> SocketAddr {
-    let listener = TcpListener::bind((own_address(), 0)).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         for turn in 0.. {
