@@ -1604,3 +1604,59 @@ fn libraries_for_a_database_are_no_data() {
     assert_eq!(told("db-driver", "/opt/app/lib"), [""; 0]);
     assert!(told("app-db", "/home/app/components/lib")[0].contains("by its name"));
 }
+
+/// The first word of each finding of a pod with a container of that image; volumes are named by what they are.
+fn actions(image: &str, mounts: Value, context: &[Value]) -> String {
+    let object = pod(json!({
+        "initContainers": [{"name": "i", "image": "busybox", "command": ["sh", "-c", "cp /a /b"],
+            "volumeMounts": [{"name": "rendered", "mountPath": "/out"}]}],
+        "containers": [{"name": "c", "image": image, "volumeMounts": mounts}],
+        "volumes": [
+            {"name": "claim", "persistentVolumeClaim": {"claimName": "d"}},
+            {"name": "files", "configMap": {"name": "c"}},
+            {"name": "rendered", "emptyDir": {}}, {"name": "empty", "emptyDir": {}}]}));
+    found(json!({}), context, &object).iter().filter_map(|line| line.split(' ').next()).collect()
+}
+
+#[test]
+fn clickhouse_that_config_d_moves_off_its_claim_is_found() {
+    let config = |key: &str, text: &str| {
+        let data = json!({key: text});
+        [
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}, "data": data}),
+        ]
+    };
+    let on = |path: &str, context: &[Value]| {
+        let mounts = json!([{"name": "files", "mountPath": "/etc/clickhouse-server/config.d"},
+            {"name": "claim", "mountPath": path}]);
+        actions("clickhouse/clickhouse-server:24", mounts, context)
+    };
+    let xml = config("p.xml", "<clickhouse><path>/srv/ch/</path></clickhouse>");
+    let yaml = config("p.yaml", "path: /srv/ch/\n");
+    let other = config("p.xml", "<clickhouse><logger><level>trace</level></logger></clickhouse>");
+    for moved in [&xml, &yaml] {
+        assert_eq!(on("/var/lib/clickhouse", moved), "Deny");
+        assert_eq!(on("/srv", moved), "");
+    }
+    assert_eq!(on("/var/lib/clickhouse", &other), "");
+    assert_eq!(on("/srv", &other), "Deny");
+    assert_eq!(on("/srv", &[]), "Warn", "nobody knows what it says");
+}
+
+#[test]
+fn configuration_that_nobody_reads_is_a_doubt_where_a_claim_is_mounted_elsewhere() {
+    let nexus = |mounts: Value| actions("sonatype/nexus3:3.70.1", mounts, &[]);
+    let files = json!({"name": "files", "mountPath": "/opt/sonatype/nexus/etc"});
+    let claim = json!({"name": "claim", "mountPath": "/srv/nexus"});
+    assert_eq!(nexus(json!([files, claim])), "Warn");
+    assert_eq!(nexus(json!([files])), "Deny", "nothing lasts");
+    assert_eq!(nexus(json!([claim])), "Deny", "nothing configures it");
+    let rendered = json!({"name": "rendered", "mountPath": "/opt/sonatype/nexus/etc"});
+    assert_eq!(nexus(json!([rendered, claim])), "Warn", "an init container writes it");
+    let empty = json!({"name": "empty", "mountPath": "/opt/sonatype/nexus/etc"});
+    assert_eq!(nexus(json!([empty, claim])), "Deny", "nobody writes it");
+    let certificates = json!({"name": "files", "mountPath": "/etc/ssl/certs"});
+    assert_eq!(nexus(json!([certificates, claim])), "Deny", "no configuration");
+    let data = json!({"name": "empty", "mountPath": "/nexus-data"});
+    assert_eq!(nexus(json!([files, claim, data])), "Deny", "somebody meant its data to lie there");
+}
