@@ -67,11 +67,14 @@ impl Manifest<'_> {
         let mut found = Vec::new();
         collect(&self.value, "", &mut FieldPath::root(), &mut found);
         for (field, Filled { text, is_whole }) in found {
-            if !is_whole {
+            let is_open = !is_whole && !is_tag_alone(&self.value, &field);
+            if is_open {
                 self.open.push(field.clone());
             }
-            if let Some(text) = text {
-                self.put(field, Value::String(text));
+            match text {
+                Some(text) => self.put(field, Value::String(text)),
+                None if !is_open => self.variables.push(field),
+                None => {}
             }
         }
     }
@@ -103,6 +106,15 @@ impl Manifest<'_> {
             verdict.findings.sort_by_key(|finding| (finding.excused.is_some(), Reverse(finding.action)));
         }
     }
+}
+
+/// Whether only the tag of an image is not known: the product is, and what it loses.
+fn is_tag_alone(object: &Value, field: &FieldPath) -> bool {
+    let text = object.pointer(&field.to_json_pointer()).and_then(Value::as_str).unwrap_or_default();
+    let name = text.rfind('/').map_or(0, |slash| slash + 1);
+    let tag = text.get(name..).and_then(|last| last.find([':', '@'])).map(|at| name + at);
+    let before = tag.and_then(|tag| text.get(..tag));
+    field.to_string().ends_with(".image") && before.is_some_and(|before| !before.contains("${"))
 }
 
 /// Whether both are the list of a claim's access modes.
