@@ -151,16 +151,16 @@ impl Engine<'_> {
         };
         let parts = Parts::from(Facts::read(review.object, review.namespace)?);
         let replicas = FieldPath::root().key("spec").key("replicas");
-        let (findings, _) = self.findings(&review, &parts, |_, rule, context, drafts| {
+        let (findings, _) = self.findings(&review, &parts, |_, rule, context, new_findings| {
             if !rule.rule.reads_replicas(kind) {
                 return;
             }
             // The one field that a Scale has: where the workload's others stand is not known.
-            drafts.all_at(&replicas);
+            new_findings.all_at(&replicas);
             if known.is_some() {
-                rule.rule.check_scale(context, drafts);
+                rule.rule.check_scale(context, new_findings);
             } else {
-                drafts.push(unknown_workload(scale));
+                new_findings.push(unknown_workload(scale));
             }
         });
         Ok(findings)
@@ -195,13 +195,13 @@ impl Engine<'_> {
 
     fn all_findings(&self, review: &Review<'_>, parts: &Parts<'_>) -> (Vec<Finding>, Vec<usize>) {
         let of_deployment = writes_of_deployment_controller(review, &parts.first);
-        self.findings(review, parts, |policy, rule, context, drafts| {
+        self.findings(review, parts, |policy, rule, context, new_findings| {
             // Refused here, a rollout would hang half-way through, with nobody to read why.
             let judged_before = of_deployment
                 && policy.names_workload("Deployment")
                 && ["ReplicaSet", "Deployment"].iter().all(|kind| rule.rule.reads_replicas(kind));
             if !judged_before {
-                rule.rule.check(context, drafts);
+                rule.rule.check(context, new_findings);
             }
         })
     }
@@ -220,7 +220,7 @@ impl Engine<'_> {
         let mut findings = Findings::default();
         // All parts of an object have one allowance of findings, rule by rule.
         let mut told: HashMap<*const CompiledRule, usize> = HashMap::new();
-        let admits = |draft: &NewFinding| scope.admits(draft);
+        let admits = |new_finding: &NewFinding| scope.admits(new_finding);
         let mut is_about = vec![false; self.policies.policies().len()];
         for (part, facts) in parts.iter().enumerate() {
             let subjects = self.subjects(review, facts);
@@ -242,12 +242,13 @@ impl Engine<'_> {
                         continue;
                     }
                     let told = told.entry(std::ptr::from_ref(rule)).or_default();
-                    let mut drafts = NewFindings::within(NewFindings::MOST.saturating_sub(*told), &admits);
-                    ask(policy, rule, context, &mut drafts);
-                    let drafts = drafts.finish();
-                    *told += drafts.len();
-                    if !drafts.is_empty() {
-                        let found = self.judged(policy, rule, holds, &subjects, drafts);
+                    let mut new_findings =
+                        NewFindings::within(NewFindings::MOST.saturating_sub(*told), &admits);
+                    ask(policy, rule, context, &mut new_findings);
+                    let new_findings = new_findings.finish();
+                    *told += new_findings.len();
+                    if !new_findings.is_empty() {
+                        let found = self.judged(policy, rule, holds, &subjects, new_findings);
                         found.for_each(|finding| findings.add(finding));
                     }
                 }
@@ -269,7 +270,7 @@ impl Engine<'_> {
         rule: &'f CompiledRule,
         holds: Holds,
         subjects: &Subjects<'_>,
-        drafts: Vec<NewFinding>,
+        new_findings: Vec<NewFinding>,
     ) -> impl Iterator<Item = Finding> + use<'f> {
         let excused = policy.excuse(subjects, rule.id, self.today);
         let (refused, doubt) = match excused {
@@ -279,12 +280,12 @@ impl Engine<'_> {
             ),
             Some(_) => (None, None),
         };
-        drafts.into_iter().map(move |draft| {
-            let draft = if doubt.is_some() { draft.at_most(Action::Warn) } else { draft };
-            let action = draft.at_most.map_or(rule.action, |most| rule.action.min(most));
-            let draft = draft.and_help(refused.clone()).and_help(doubt.clone());
-            let draft = draft.told_as(rule.message.as_deref());
-            draft.into_finding(rule.id, action, &policy.name, excused.clone())
+        new_findings.into_iter().map(move |new_finding| {
+            let new_finding = if doubt.is_some() { new_finding.at_most(Action::Warn) } else { new_finding };
+            let action = new_finding.at_most.map_or(rule.action, |most| rule.action.min(most));
+            let new_finding = new_finding.and_help(refused.clone()).and_help(doubt.clone());
+            let new_finding = new_finding.told_as(rule.message.as_deref());
+            new_finding.into_finding(rule.id, action, &policy.name, excused.clone())
         })
     }
 

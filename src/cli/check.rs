@@ -41,7 +41,7 @@ pub(super) struct Judged {
     /// Files, folders (all .yaml, .yml and .json in them), patterns, charts, kustomizations, or - for stdin; without any, the
     /// `paths` of .volgate.yaml
     paths: Vec<PathBuf>,
-    /// The same, as kubectl has it
+    /// The same as PATHS, for those used to kubectl
     #[arg(long, short = 'f', value_name = "PATH")]
     filename: Vec<PathBuf>,
     /// Leave out what matches in folders, as .gitignore and .volgateignore do; may be given several times
@@ -82,7 +82,7 @@ pub(super) struct Judged {
         hide_env_values = true
     )]
     groups: Vec<String>,
-    /// What is done with the objects. An update is judged against --old, as the webhook judges it
+    /// The operation to simulate. An update is judged against --old, as the webhook judges it
     #[arg(long, value_enum, ignore_case = true, default_value_t = Operation::Create, value_name = "OPERATION")]
     operation: Operation,
     /// The objects as they were before the update: files or folders; may be given several times
@@ -117,13 +117,13 @@ impl Changes {
     }
 }
 
-/// What is done with the objects.
+/// The operation to simulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "UPPER")]
 enum Operation {
-    /// They are new
+    /// The objects are new
     Create,
-    /// They take the place of those in --old
+    /// The objects replace those in --old
     Update,
 }
 

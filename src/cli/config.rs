@@ -30,7 +30,7 @@ pub(super) struct Config {
     pub(super) policies: Vec<PathBuf>,
     /// Whether the StoragePolicies among the manifests are applied as well; true unless said otherwise.
     pub(super) policies_from_input: Option<bool>,
-    /// Objects of the cluster that are looked up and not judged: files, folders, or `live` (`--cluster-state`).
+    /// Objects of the cluster, for look-ups only: files, folders, or `live` (`--cluster-state`).
     #[serde(default)]
     pub(super) cluster_state: Vec<PathBuf>,
     /// The context of the kubeconfig that `live` means (`--kube-context`).

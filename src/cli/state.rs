@@ -15,8 +15,9 @@ const MOST_BYTES: u64 = 64 << 20;
 /// Where the state is.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct StatePaths {
-    /// Objects of the cluster that are looked up and not judged: files or folders as `volgate snapshot` or `kubectl get -o yaml`
-    /// writes them, or `live` for the cluster of the kubeconfig. Of the kinds in it, what is not found counts as not there
+    /// Objects of the cluster, for look-ups only: files or folders as `volgate snapshot` or `kubectl get -o yaml`
+    /// writes them, or `live` for the cluster of the kubeconfig. If a kind is in it, objects of that kind that are
+    /// missing count as absent
     #[arg(
         long,
         value_name = "PATH|live",

@@ -117,7 +117,7 @@ impl Scope {
 
     /// Whether the finding, or a field that explains it, is up for judgement: an old pod volume becomes a fault by the
     /// new container that mounts it.
-    pub(super) fn admits(&self, draft: &NewFinding) -> bool {
+    pub(super) fn admits(&self, new_finding: &NewFinding) -> bool {
         match self {
             Self::Nothing => false,
             Self::Everything | Self::FewerReplicas => true,
@@ -126,7 +126,7 @@ impl Scope {
                 let within = |field: &FieldPath| {
                     field.segments().get(..depth).is_some_and(|beginning| outer.contains(beginning))
                 };
-                within(&draft.field) || draft.related.iter().any(|(field, _)| within(field))
+                within(&new_finding.field) || new_finding.related.iter().any(|(field, _)| within(field))
             }
         }
     }

@@ -186,31 +186,33 @@ impl<'s> NewFindings<'s> {
 
     /// What was found so far leads to no more than that.
     pub(crate) fn at_most(&mut self, most: Action) {
-        for draft in &mut self.kept {
-            draft.at_most = Some(draft.strictest().min(most));
+        for new_finding in &mut self.kept {
+            new_finding.at_most = Some(new_finding.strictest().min(most));
         }
         self.strictest_left_out = self.strictest_left_out.min(most);
         self.all_strict = false;
     }
 
     /// Adds a finding. Where there are too many, one that can lead to less makes room.
-    pub fn push(&mut self, mut draft: NewFinding) {
+    pub fn push(&mut self, mut new_finding: NewFinding) {
         self.seen += 1;
         if let Some(field) = &self.field {
-            draft.field = field.clone();
-            draft.related.clear();
+            new_finding.field = field.clone();
+            new_finding.related.clear();
         }
-        if !(self.admits)(&draft) {
+        if !(self.admits)(&new_finding) {
             return;
         }
         if self.kept.len() < self.most {
-            self.kept.push(draft);
+            self.kept.push(new_finding);
             return;
         }
         self.left_out += 1;
         let left_out = match self.weakest() {
-            Some(weakest) if weakest.strictest() < draft.strictest() => std::mem::replace(weakest, draft),
-            _ => draft,
+            Some(weakest) if weakest.strictest() < new_finding.strictest() => {
+                std::mem::replace(weakest, new_finding)
+            }
+            _ => new_finding,
         };
         self.strictest_left_out = self.strictest_left_out.max(left_out.strictest());
         self.first_left_out.get_or_insert(left_out.field);
@@ -246,8 +248,8 @@ impl<'s> NewFindings<'s> {
 }
 
 impl Extend<NewFinding> for NewFindings<'_> {
-    fn extend<I: IntoIterator<Item = NewFinding>>(&mut self, drafts: I) {
-        drafts.into_iter().for_each(|draft| self.push(draft));
+    fn extend<I: IntoIterator<Item = NewFinding>>(&mut self, new_findings: I) {
+        new_findings.into_iter().for_each(|new_finding| self.push(new_finding));
     }
 }
 
@@ -255,20 +257,21 @@ impl Extend<NewFinding> for NewFindings<'_> {
 mod tests {
     use super::*;
 
-    fn draft(n: usize, most: Action) -> NewFinding {
+    fn new_finding(n: usize, most: Action) -> NewFinding {
         NewFinding::new(FieldPath::root().key("spec").index(n), format!("finding {n}")).at_most(most)
     }
 
     #[test]
     fn of_very_many_findings_the_strictest_are_kept() {
-        let admits = |draft: &NewFinding| !draft.message.ends_with('7');
-        let mut drafts = NewFindings::new(&admits);
-        drafts.extend((0..1_000).map(|n| draft(n, if n < 600 { Action::Warn } else { Action::Audit })));
-        drafts.extend((1_000..1_020).map(|n| draft(n, Action::Deny)));
-        assert_eq!(drafts.seen(), 1_020);
-        let kept = drafts.finish();
+        let admits = |new_finding: &NewFinding| !new_finding.message.ends_with('7');
+        let mut new_findings = NewFindings::new(&admits);
+        new_findings
+            .extend((0..1_000).map(|n| new_finding(n, if n < 600 { Action::Warn } else { Action::Audit })));
+        new_findings.extend((1_000..1_020).map(|n| new_finding(n, Action::Deny)));
+        assert_eq!(new_findings.seen(), 1_020);
+        let kept = new_findings.finish();
         assert_eq!(kept.len(), NewFindings::MOST + 1);
-        let denials = kept.iter().filter(|draft| draft.at_most == Some(Action::Deny)).count();
+        let denials = kept.iter().filter(|new_finding| new_finding.at_most == Some(Action::Deny)).count();
         assert_eq!(
             denials, 18,
             "those that came last are told, but for the two that are not up for judgement"
@@ -286,20 +289,24 @@ mod tests {
 
     #[test]
     fn as_many_findings_as_are_told_have_no_last_line() {
-        let mut drafts = NewFindings::new(&|_| true);
-        drafts.extend((0..NewFindings::MOST).map(|n| draft(n, Action::Deny)));
-        assert_eq!(drafts.finish().len(), NewFindings::MOST);
+        let mut new_findings = NewFindings::new(&|_| true);
+        new_findings.extend((0..NewFindings::MOST).map(|n| new_finding(n, Action::Deny)));
+        assert_eq!(new_findings.finish().len(), NewFindings::MOST);
     }
 
     #[test]
     fn texts_and_related_fields_are_bounded() {
         let long = "ä".repeat(NewFinding::MOST_BYTES);
         let field = FieldPath::root();
-        let mut draft = NewFinding::new(field.clone(), long.clone()).help(long.clone());
+        let mut new_finding = NewFinding::new(field.clone(), long.clone()).help(long.clone());
         for _ in 0..50 {
-            draft = draft.related(field.clone(), long.clone());
+            new_finding = new_finding.related(field.clone(), long.clone());
         }
-        let texts = [Some(&draft.message), draft.help.as_ref(), draft.related.first().map(|(_, note)| note)];
+        let texts = [
+            Some(&new_finding.message),
+            new_finding.help.as_ref(),
+            new_finding.related.first().map(|(_, note)| note),
+        ];
         for text in texts.into_iter().flatten() {
             assert!(
                 text.len() <= NewFinding::MOST_BYTES + '…'.len_utf8() && text.ends_with("ä…"),
@@ -307,6 +314,6 @@ mod tests {
                 text.len()
             );
         }
-        assert_eq!(draft.related.len(), NewFinding::MOST_RELATED);
+        assert_eq!(new_finding.related.len(), NewFinding::MOST_RELATED);
     }
 }

@@ -88,8 +88,9 @@ impl BindingModeRule {
              and a pod that does not fit there stays Pending",
             class.name, class.provisioner
         );
-        let draft = NewFinding::new(field, message).help("set `volumeBindingMode: WaitForFirstConsumer`");
-        Some(if local == Local::Maybe { draft.at_most(Action::Warn) } else { draft })
+        let new_finding =
+            NewFinding::new(field, message).help("set `volumeBindingMode: WaitForFirstConsumer`");
+        Some(if local == Local::Maybe { new_finding.at_most(Action::Warn) } else { new_finding })
     }
 
     fn judge_claim(&self, context: &Context<'_>, site: &ClaimSite<'_>) -> Option<NewFinding> {

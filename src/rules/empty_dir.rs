@@ -230,10 +230,12 @@ impl EmptyDir {
                  to it allow {}: they are OOM-killed before it is full",
                 held.text
             );
-            let draft = NewFinding::new(field, message)
+            let new_finding = NewFinding::new(field, message)
                 .help(format!("lower `sizeLimit` well below {}, or raise the memory limits", held.text));
             return Some(
-                held.fields.into_iter().fold(draft, |draft, at| draft.related(at, "the memory limit")),
+                held.fields
+                    .into_iter()
+                    .fold(new_finding, |new_finding, at| new_finding.related(at, "the memory limit")),
             );
         }
         too_large(name, size, self.max_memory.as_ref(), field)

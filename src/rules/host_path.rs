@@ -250,7 +250,8 @@ impl Rule for HostPath {
                 let found = found.finish().into_iter();
                 let requester = context.review.requester.map(|requester| requester.name.as_str());
                 let user = context.review.user.or(requester);
-                findings.extend(found.filter_map(|draft| self.provisioned(asked.path, user, draft)));
+                findings
+                    .extend(found.filter_map(|new_finding| self.provisioned(asked.path, user, new_finding)));
             }
             _ => {}
         }
@@ -355,11 +356,11 @@ impl HostPath {
     }
 
     /// The finding about a PersistentVolume of that path, made by that user; nothing where it is a provisioner's own.
-    fn provisioned(&self, path: &str, user: Option<&str>, draft: NewFinding) -> Option<NewFinding> {
+    fn provisioned(&self, path: &str, user: Option<&str>, new_finding: NewFinding) -> Option<NewFinding> {
         let clean = FsPath::new(path);
         // Nobody may open what is denied.
         if self.denied(&clean).is_some() {
-            return Some(draft);
+            return Some(new_finding);
         }
         let beneath = |base: &String| {
             let base = FsPath::new(base);
@@ -368,18 +369,18 @@ impl HostPath {
         let of_path = self.0.provisioners.iter().filter(|provisioner| provisioner.paths.iter().any(beneath));
         let accounts: Vec<&String> = of_path.flat_map(|provisioner| &provisioner.accounts).collect();
         if accounts.is_empty() {
-            return Some(draft);
+            return Some(new_finding);
         }
         let Some(user) = user else {
             let only = one_of(accounts);
             let help =
                 format!("only {only} may make a volume there, and who will make this one is not known here");
-            return Some(draft.help(help).at_most(Action::Warn));
+            return Some(new_finding.help(help).at_most(Action::Warn));
         };
         if accounts.iter().any(|account| fits(account, user)) {
             return None;
         }
-        Some(draft.and_help(Some(format!("only {} may make a volume there", one_of(accounts)))))
+        Some(new_finding.and_help(Some(format!("only {} may make a volume there", one_of(accounts)))))
     }
 
     fn allowed(&self) -> String {

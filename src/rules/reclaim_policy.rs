@@ -103,9 +103,9 @@ fn volume_finding(workload: &Workload<'_>, data: &DataPath<'_, '_>) -> Option<Ne
         data.path,
         data.cover.fate.most.lost_when()
     );
-    let draft = NewFinding::new(field, message)
+    let new_finding = NewFinding::new(field, message)
         .help("use a class with `reclaimPolicy: Retain`, or set it on the volume");
-    Some(if data.certain { draft } else { draft.at_most(Action::Warn) })
+    Some(if data.certain { new_finding } else { new_finding.at_most(Action::Warn) })
 }
 
 /// The claims that a custom resource asks for, of classes that delete their volumes.

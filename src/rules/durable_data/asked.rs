@@ -78,16 +78,16 @@ impl<'w, 'a> Asked<'_, 'w, 'a> {
 
     /// The finding as it is where a person only looks around: a debug container, or a shell at a terminal. To refuse one
     /// would be in the way of whoever repairs something.
-    pub(super) fn looked_around(&self, container: &'w Container<'a>, draft: NewFinding) -> NewFinding {
+    pub(super) fn looked_around(&self, container: &'w Container<'a>, new_finding: NewFinding) -> NewFinding {
         // In a pod template there is no ephemeral container, and what a hook runs is not typed by a person.
         let debugs = container.section == Section::Ephemeral && self.workload.kind == WorkloadKind::Pod;
         let shell =
             || container.interactive && !container.has_post_start && self.start(container) == Start::Shell;
         if !debugs && !shell() {
-            return draft;
+            return new_finding;
         }
         let help = "to look around, this does no harm; what is written there ends with this container, so mount the \
                     claim to work on its data";
-        draft.help(help).at_most(Action::Warn)
+        new_finding.help(help).at_most(Action::Warn)
     }
 }

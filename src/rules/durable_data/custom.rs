@@ -30,7 +30,7 @@ impl DurableData {
         }
         let keep = store.help.unwrap_or("let it ask for a PersistentVolumeClaim");
         let place = place(store.lies);
-        let draft = if store.lies == Lies::Unknown {
+        let new_finding = if store.lies == Lies::Unknown {
             NewFinding::new(field.clone(), format!("where {product} keeps its data is not known, {why}"))
                 .help(format!("{keep}, or except it with a reason"))
                 .at_most(Action::Warn)
@@ -54,21 +54,21 @@ impl DurableData {
                 .help("give volgate the class it asks for (in CI: `--cluster-state`), or name a class")
                 .at_most(Action::Warn)
         };
-        let draft = match store.dispensable {
+        let new_finding = match store.dispensable {
             Some(why) => {
                 let most = self.0.dispensable.action()?;
-                let told = match draft.help.as_deref() {
-                    Some(kept) if most < Action::Deny && draft.at_most.is_none() => {
+                let told = match new_finding.help.as_deref() {
+                    Some(kept) if most < Action::Deny && new_finding.at_most.is_none() => {
                         format!("{product} is often run so, as {why}; to keep them, {kept}")
                     }
                     kept => kept.unwrap_or_default().to_owned(),
                 };
-                draft.help(told).at_most(most)
+                new_finding.help(told).at_most(most)
             }
-            None => draft,
+            None => new_finding,
         };
         let old = store.unchanged.then(|| "it is a warning, as it was so before this change".to_owned());
-        Some(if store.unchanged { draft.and_help(old).at_most(Action::Warn) } else { draft })
+        Some(if store.unchanged { new_finding.and_help(old).at_most(Action::Warn) } else { new_finding })
     }
 }
 

@@ -13,7 +13,7 @@ impl DurableData {
     /// are lost wherever they lie.
     pub(super) fn doubted(
         &self,
-        draft: NewFinding,
+        new_finding: NewFinding,
         storage: Storage<'_, '_>,
         data: &DataPath<'_, '_>,
     ) -> NewFinding {
@@ -26,7 +26,7 @@ impl DurableData {
                     "unless {}, which is filled in later and where something lasts, holds them",
                     brief(&mount.path)
                 ),
-                None => return draft,
+                None => return new_finding,
             },
             (Some(PlaceDoubt::Configuration), Some(CacheDoubt { by: Unsure::File(_), why, keeps })) => {
                 let moves = moves("its configuration, which is not known here,");
@@ -60,6 +60,7 @@ impl DurableData {
                 format!("unless this publisher's image keeps them in {kept}, which lasts")
             }
         };
-        NewFinding { message: format!("{}, {unless}", draft.message), ..draft }.at_most(Action::Warn)
+        NewFinding { message: format!("{}, {unless}", new_finding.message), ..new_finding }
+            .at_most(Action::Warn)
     }
 }

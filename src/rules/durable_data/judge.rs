@@ -30,7 +30,7 @@ impl DurableData {
         let told = told(data, alike, storage);
         let field = field(&pod, data);
         let claim_help = claim_help(asked, &storage, alike, data, require);
-        let mut draft = if fate.most < require {
+        let mut new_finding = if fate.most < require {
             let lost = fate.least.lost_when();
             let help = match fate.most {
                 Durability::Claim => "use a class or volume with reclaim policy Retain".to_owned(),
@@ -46,54 +46,56 @@ impl DurableData {
             .at_most(Action::Warn)
         };
         if fate.most < require {
-            draft = self.doubted(draft, storage, data);
+            new_finding = self.doubted(new_finding, storage, data);
         }
         if matches!(data.why, Why::Resembles { .. } | Why::Named) {
             let help = "if it is data, mount a PersistentVolumeClaim there; if not, name the path in the rule's \
                         `scratch`, or the image in a catalog entry of the policy";
-            draft = draft.help(help).at_most(Action::Warn);
+            new_finding = new_finding.help(help).at_most(Action::Warn);
         }
         if data.why == Why::Called {
             let help = "mount a PersistentVolumeClaim where it keeps its data; if it keeps none, name the image in a catalog \
                         entry of the policy, with `stateful: false`";
-            draft = draft.help(help).at_most(Action::Warn);
+            new_finding = new_finding.help(help).at_most(Action::Warn);
         }
         if data.shown_by.is_some() {
             let help = "mount a PersistentVolumeClaim where the data lies; if the image keeps none, name it in a catalog entry \
                         of the policy, with `stateful: false`";
-            draft = draft.help(help).at_most(Action::Warn);
+            new_finding = new_finding.help(help).at_most(Action::Warn);
         }
         let is_file = matches!(data.why, Why::File { .. });
         if is_file {
             let help = "let it name a file in a directory that holds nothing else, and mount a PersistentVolumeClaim there; \
                         if it may be lost, name the image in a catalog entry of the policy, with `stateful: false`";
-            draft = draft.help(help).at_most(Action::Warn);
+            new_finding = new_finding.help(help).at_most(Action::Warn);
         }
         if let Why::Product { name, dispensable: Some(why), .. } = data.why {
             let most = self.dispensable(asked, storage, data)?;
-            if most < Action::Deny && draft.at_most.is_none() {
-                let kept = draft.help.take().unwrap_or_default();
-                draft = draft.help(format!("{name} is often run so, as {why}; to keep them, {kept}"));
+            if most < Action::Deny && new_finding.at_most.is_none() {
+                let kept = new_finding.help.take().unwrap_or_default();
+                new_finding =
+                    new_finding.help(format!("{name} is often run so, as {why}; to keep them, {kept}"));
             }
-            draft = draft.at_most(most);
+            new_finding = new_finding.at_most(most);
         }
         if let Why::Product { copy: Some(why), .. } = data.why {
-            draft = draft.at_most(Action::Warn).and_help(Some(format!("it is a warning, as {why}")));
+            new_finding =
+                new_finding.at_most(Action::Warn).and_help(Some(format!("it is a warning, as {why}")));
         }
         if matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
-            draft = self.of_a_job(asked, data, draft)?;
+            new_finding = self.of_a_job(asked, data, new_finding)?;
             if data.may_be_no_server(asked.workload) {
                 let help = "a container that only calls clients loses nothing: ignore this, or except it with a reason; if \
                             its script starts the server, mount a PersistentVolumeClaim where the data lies";
-                draft = draft.help(help).at_most(Action::Warn);
+                new_finding = new_finding.help(help).at_most(Action::Warn);
             }
         }
-        draft = asked.looked_around(data.container, draft);
+        new_finding = asked.looked_around(data.container, new_finding);
         // A claim at the file's directory may hide the program itself.
         if fate.most < require && !is_file && alike.iter().all(|data| directory(data).is_some()) {
-            draft = draft.losing(lost_data(asked, &pod, alike));
+            new_finding = new_finding.losing(lost_data(asked, &pod, alike));
         }
-        Some(with_places(draft, &pod, storage, alike))
+        Some(with_places(new_finding, &pod, storage, alike))
     }
 
     /// The most that losing these data of a product leads to which many run without keeping them. A StatefulSet that puts
@@ -129,9 +131,9 @@ impl DurableData {
             Unplaced::Value(name) => format!("the value of {name} is not known here"),
         };
         let message = format!("where {} keeps its data is not known: {why}", data.product);
-        let draft = NewFinding::new(field, message)
+        let new_finding = NewFinding::new(field, message)
             .help("write the directory as a plain value into `args` or `env`, and mount a PersistentVolumeClaim there");
-        Some(draft.at_most(most).at_most(Action::Warn))
+        Some(new_finding.at_most(most).at_most(Action::Warn))
     }
 
     /// The finding about a product's data as it is where a Job runs the product; nothing where the policy ignores Jobs.
@@ -139,11 +141,11 @@ impl DurableData {
         &self,
         asked: &Asked<'_, 'w, 'a>,
         data: &DataPath<'w, 'a>,
-        draft: NewFinding,
+        new_finding: NewFinding,
     ) -> Option<NewFinding> {
         let (most, missing) = match &asked.job {
-            Belongs::No => return Some(draft),
-            Belongs::Invented(why) => return Some(draft.and_help(Some(why.clone()))),
+            Belongs::No => return Some(new_finding),
+            Belongs::Invented(why) => return Some(new_finding.and_help(Some(why.clone()))),
             Belongs::Proven => (self.0.jobs, None),
             // A warning, so that somebody looks at it; refused only if any Job's pod is.
             Belongs::Unknown(why) if self.0.jobs == Most::Deny => (Most::Deny, Some(why.clone())),
@@ -151,12 +153,12 @@ impl DurableData {
         };
         let most = most.action()?;
         if most == Action::Deny && data.start >= Some(Start::Unknown) {
-            return Some(draft);
+            return Some(new_finding);
         }
         // A script of one's own most often calls a client of the product, and no server.
         let help = "a job that only calls clients, such as a dump, loses nothing: ignore this, or except it with a \
                     reason; if it runs a server, its data goes with each run";
-        Some(draft.help(help).and_help(missing).at_most(most.min(Action::Warn)))
+        Some(new_finding.help(help).and_help(missing).at_most(most.min(Action::Warn)))
     }
 }
 

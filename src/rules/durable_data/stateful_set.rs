@@ -90,8 +90,8 @@ impl DurableData {
                      or an exception with the reason"
                 .to_owned(),
         };
-        let draft = NewFinding::new(field, message).help(help).at_most(most);
-        findings.push(NewFinding { lost: lost.map(Box::new), ..draft });
+        let new_finding = NewFinding::new(field, message).help(help).at_most(most);
+        findings.push(NewFinding { lost: lost.map(Box::new), ..new_finding });
     }
 }
 
