@@ -1,33 +1,15 @@
 //! What a container runs, as words: command and arguments with `$(VAR)` filled in, and a shell's script taken apart.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::budget::{Budget, Excess};
-use super::container::{ContainerView, Origin, known_beginning};
+use super::container::{ContainerView, Origin};
 use super::script::read_scripts;
 use super::shell::script_after;
 use super::split::{Words, split};
+use super::text::known_beginning;
 use super::variables::{Env, Variables};
-
-/// The end of a word that names a function of a script, where it is defined.
-pub(super) const FUNCTION: &str = "()";
-
-/// One word of a command line.
-#[derive(Debug, Clone)]
-pub(super) struct Word<'a> {
-    pub(super) text: Cow<'a, str>,
-    pub(super) origin: Origin,
-    /// False when a variable in it has a value that cannot be known here.
-    pub(super) known: bool,
-    /// Whether a shell script is where it stands.
-    pub(super) scripted: bool,
-    /// Whether it stands in a command whose output is taken, `$(…)`: it runs, and what stands there is none of the arguments
-    /// of anything else.
-    pub(super) inner: bool,
-    /// Not a word at all but the end of a command: `;`, `&&`, a newline.
-    pub(super) end: bool,
-}
+use super::word::{Word, is_flag, is_shell, program};
 
 /// A container's words, and its environment; `'a` is the catalog's life.
 #[derive(Debug)]
@@ -200,10 +182,6 @@ fn letter<'v>(word: &'v Word<'_>) -> Option<&'v str> {
     rest.get(..rest.chars().next()?.len_utf8())
 }
 
-pub(super) fn is_flag(word: &str) -> bool {
-    word.len() > 1 && word.starts_with('-')
-}
-
 fn push<'a>(
     words: &mut Vec<Word<'a>>,
     text: &'a str,
@@ -237,15 +215,6 @@ fn take_script_apart<'a>(
     split(&script.text, &|name| variables.get(name), &mut Words::new(words, script.origin, true), budget)?;
     words.extend(behind);
     Ok(())
-}
-
-pub(super) fn is_shell(word: &str) -> bool {
-    matches!(program(word), "sh" | "bash" | "ash" | "dash" | "zsh" | "ksh")
-}
-
-/// The name of a program without its directory.
-pub(super) fn program(word: &str) -> &str {
-    word.rsplit('/').next().unwrap_or(word)
 }
 
 #[cfg(test)]

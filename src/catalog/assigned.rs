@@ -73,11 +73,11 @@ impl Assigned {
 
 #[cfg(test)]
 mod tests {
-    use super::super::argv::Word;
     use super::super::budget::Budget;
     use super::super::container::Origin;
     use super::super::split::{Words, split};
     use super::super::variables::Env;
+    use super::super::word::Word;
 
     /// The last command's words; one that is not known has a question mark.
     fn last(script: &str) -> Vec<String> {

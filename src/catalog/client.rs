@@ -1,6 +1,6 @@
 //! The programs that start-up scripts are made of, whatever the product.
 
-use super::argv::Word;
+use super::word::Word;
 
 /// Programs of no product. In order, as they are searched.
 pub(super) const TOOLS: &[&str] = &[

@@ -1,11 +1,12 @@
 //! Conditions of the catalog, asked of what a container says.
 
-use super::argv::{Argv, is_flag};
+use super::argv::Argv;
 use super::entry::Condition;
 use super::flags::{FlagValue, flag_values};
 use super::settings::Settings;
 use super::statefulness::Unsure;
 use super::variables::Env;
+use super::word::is_flag;
 
 /// What is known of a condition.
 #[derive(Clone, Copy, PartialEq, Eq)]

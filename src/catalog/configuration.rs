@@ -1,6 +1,6 @@
 //! What ConfigMaps and Secrets bring into a container: variables and files. Whoever can look the objects up fills it in.
 
-use super::container::plain;
+use super::text::plain;
 use crate::facts::{ConfigFacts, ConfigText, ConfigValue, FileSource, Sealed};
 use crate::model::below;
 use std::cell::Cell;

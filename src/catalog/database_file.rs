@@ -1,7 +1,8 @@
 //! Database files that variables and arguments name, whatever the image: `DATABASE_URL=sqlite:////data/app.db`.
 
 use super::budget::Budget;
-use super::container::{ContainerView, Origin, plain};
+use super::container::{ContainerView, Origin};
+use super::text::plain;
 use super::variables::{Env, Variables};
 use crate::facts::ConfigValue;
 use std::borrow::Cow;

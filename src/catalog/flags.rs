@@ -1,7 +1,9 @@
 //! The values that a container's words give to flags.
 
-use super::argv::{Argv, is_flag};
-use super::container::{Origin, known_beginning};
+use super::argv::Argv;
+use super::container::Origin;
+use super::text::known_beginning;
+use super::word::is_flag;
 
 /// The value of an argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! Directories that are links to others: those of the image, and those that a script makes before it starts the server.
 
-use super::argv::{Argv, Word, program};
+use super::argv::Argv;
 use super::client::program_of;
-use super::container::plain;
 use super::statefulness::{DataPlace, PlaceDoubt};
+use super::text::plain;
+use super::word::{Word, program};
 use crate::model::below;
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -26,7 +26,9 @@ mod split;
 mod start;
 mod statefulness;
 mod tell_tale;
+mod text;
 mod variables;
+mod word;
 mod words;
 mod xml;
 

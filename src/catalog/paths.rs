@@ -1,8 +1,9 @@
 //! The paths that an argument or a value names.
 
-use super::argv::{Argv, Word, is_flag};
+use super::argv::Argv;
 use super::budget::{Budget, Excess};
 use super::entry::{Positional, ValueForm};
+use super::word::{Word, is_flag};
 
 /// The bare words behind `after`, up to the end of the command, that look like paths.
 pub(super) fn positionals<'w, 'c>(argv: &'w Argv<'c, '_>, positional: &Positional) -> Vec<&'w Word<'c>> {

@@ -4,12 +4,12 @@ use super::argv::Argv;
 use super::budget::{Budget, Excess};
 use super::condition::is_filled_in;
 use super::configuration::Configuration;
-use super::container::plain;
 use super::entry::{DataDir, ValueForm};
 use super::flags::{FlagValue, flag_values};
 use super::paths::{numbered, paths, positionals};
 use super::settings::{FromFile, Settings};
 use super::statefulness::{DataPlace, MovedBy, Named, PlaceDoubt};
+use super::text::plain;
 use super::variables::Env;
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! What a program is for, by its name and its operands: a server, a tool, or a task that keeps nothing.
 
-use super::argv::{Word, is_flag, program};
 use super::entry::Entry;
+use super::word::{Word, is_flag, program};
 
 /// Programs that serve what they are given, and those with which images begin.
 const SERVE: [&str; 14] = [

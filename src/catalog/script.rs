@@ -1,12 +1,13 @@
 //! Scripts that are mounted from ConfigMaps, read as if they stood in the container's arguments.
 
-use super::argv::{Word, is_shell, program};
 use super::budget::{Budget, Excess};
 use super::client::program_of;
 use super::configuration::{Configuration, File};
-use super::container::{Origin, plain};
+use super::container::Origin;
 use super::split::{Words, split};
+use super::text::plain;
 use super::variables::Variables;
+use super::word::{Word, is_shell, program};
 use std::borrow::Cow;
 use std::collections::HashSet;
 

@@ -1,12 +1,14 @@
 //! What the configuration files of a product say, as far as the ConfigMaps and Secrets that they come from are known.
 
-use super::argv::{Argv, is_flag};
+use super::argv::Argv;
 use super::configuration::{Configuration, File, Mounted};
-use super::container::{Origin, plain};
+use super::container::Origin;
 use super::entry::{ConfigFile, DataDir, Syntax};
 use super::flags::{FlagValue, flag_values};
 use super::nested::{DEEPEST, within};
+use super::text::plain;
 use super::variables::Env;
+use super::word::is_flag;
 use super::xml;
 use crate::facts::{ConfigText, Sealed, documents};
 use crate::model::below;

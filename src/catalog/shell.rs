@@ -1,6 +1,6 @@
 //! How shells are told what to run, and how their parentheses and here-documents end.
 
-use super::argv::Word;
+use super::word::Word;
 
 /// The index of the script of `sh -c`: the first word behind the options that is no option itself.
 pub(super) fn script_after(words: &[Word<'_>], shell: usize) -> Option<usize> {

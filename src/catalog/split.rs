@@ -1,11 +1,11 @@
 //! Scripts as words: what a shell makes of quotes, variables, comments, here-documents and the ends of commands.
 
-use super::argv::{FUNCTION, Word, is_shell};
 use super::assigned::Assigned;
 use super::budget::{Budget, Excess};
 use super::container::Origin;
 use super::shell::{HereDocument, behind_parenthesis, in_parentheses};
 use super::variables::Env;
+use super::word::{FUNCTION, Word, is_shell};
 use std::borrow::Cow;
 
 /// How deep commands whose output is taken, `$(…)`, are read in one another.

@@ -1,12 +1,13 @@
 //! What a container runs, as far as its words say: clients and tools alone, a server of its image, a script that nobody here
 //! can read, or a shell for a person. Data of the product needs a server.
 
-use super::argv::{Argv, FUNCTION, Word, is_shell, program};
+use super::argv::Argv;
 use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
 use super::container::ContainerView;
 use super::entry::Entry;
 use super::program::{has_task, may_serve, only_tells};
 use super::shell::takes_script;
+use super::word::{FUNCTION, Word, is_shell, program};
 use std::collections::HashSet;
 
 /// What a container starts that is more than clients and tools.

@@ -1,6 +1,6 @@
 //! By what a product shows in an image that the catalog does not name: `company/postgres-custom` that starts `postgres`.
 
-use super::argv::{Argv, Word, program};
+use super::argv::Argv;
 use super::budget::Budget;
 use super::client::program_of;
 use super::container::{ContainerView, Origin};
@@ -8,6 +8,7 @@ use super::image::ImageRef;
 use super::resolve::{Listing, resolve};
 use super::start::behind_runners;
 use super::statefulness::Statefulness;
+use super::word::{Word, program};
 use super::{Catalog, Entry};
 
 /// By what a product shows.

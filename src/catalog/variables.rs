@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use super::budget::{Budget, Excess};
 use super::configuration::Configuration;
-use super::container::{ContainerView, Origin, known_beginning};
+use super::container::{ContainerView, Origin};
+use super::text::known_beginning;
 use crate::facts::{ConfigFacts, ConfigValue, Sealed};
 
 /// What is known of an environment variable.
