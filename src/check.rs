@@ -3,6 +3,7 @@
 mod applied;
 mod cases;
 mod comments;
+mod expected;
 mod fix;
 mod manifest;
 mod misnamed;
@@ -380,6 +381,7 @@ impl Run<'_> {
         };
         Some(verdict.map_err(Unread::Field).map(|mut verdict| {
             manifest.soften(&mut verdict);
+            manifest.soften_expected(&mut verdict.findings);
             verdict
         }))
     }

@@ -84,8 +84,11 @@ fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
     }
     let by_file = condition.key.as_ref().filter(|_| !values.given);
     if let Some(key) = by_file {
-        for (value, _) in said.settings.values(key) {
-            values.take(Some(&*value).filter(|value| !is_filled_in(value)));
+        for (value, from) in said.settings.values(key) {
+            if is_filled_in(&value) && !asks_nothing(condition) {
+                return Truth::Perhaps(Unsure::File(from.file));
+            }
+            values.take(Some(&*value));
         }
         for file in said.settings.sealed(key) {
             values.given = true;

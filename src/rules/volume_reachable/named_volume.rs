@@ -16,7 +16,9 @@ pub(super) fn check(context: &Context<'_>, claim: &ClaimFacts, findings: &mut Ne
     }
     let at = FieldPath::root().key("spec");
     let name = Brief(&volume.name);
-    if let Some((namespace, other)) = taken(context, &volume, claim) {
+    if let Some((namespace, other)) =
+        taken(context, &volume, claim).filter(|of| !may_be_its_own(context, claim, of))
+    {
         // Of its own name there was one before it, which had another uid.
         let (message, help) = if (&namespace, &other) == (&claim.namespace, &claim.name) {
             (
@@ -102,6 +104,12 @@ fn taken(context: &Context<'_>, volume: &VolumeFacts, claim: &ClaimFacts) -> Opt
     context.lookup.other_claim_of(&volume.name, &claim.namespace, &claim.name)
 }
 
+/// Whether the volume may be for this claim, which names no namespace in its manifest: a kustomization or Helm gives it one.
+fn may_be_its_own(context: &Context<'_>, claim: &ClaimFacts, (namespace, name): &(String, String)) -> bool {
+    let stated = context.review.object.get("metadata").and_then(|metadata| metadata.get("namespace"));
+    stated.is_none() && *name == claim.name && *namespace != claim.namespace
+}
+
 #[cfg(test)]
 mod tests {
     use crate::rules::testing::{judge, lines};
@@ -160,6 +168,17 @@ mod tests {
             let lines = said(more);
             assert!(lines.len() == 1 && lines[0].starts_with(wanted), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn a_claim_that_gets_its_namespace_later_may_be_the_volumes_own() {
+        let kept = volume(json!({"claimRef": {"namespace": "media", "name": "store"}}));
+        let mut unplaced = claim("store", json!({}));
+        unplaced["metadata"].as_object_mut().unwrap().remove("namespace");
+        assert_eq!(found(std::slice::from_ref(&kept), &unplaced), [""; 0]);
+        assert_eq!(found(std::slice::from_ref(&kept), &claim("other", json!({}))).len(), 1);
+        unplaced["metadata"]["namespace"] = json!("default");
+        assert_eq!(found(&[kept], &unplaced).len(), 1);
     }
 
     #[test]

@@ -65,7 +65,8 @@ impl Replicas {
 
 /// Takes connections and passes each on to one of the two in turns, as a Service does; to the other where the one is gone.
 async fn balance(to: [SocketAddr; 2]) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // Not a loopback address: an API server speaks HTTP/2 to those alone, and HTTP/1.1 to every webhook of a real cluster.
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         for turn in 0.. {
