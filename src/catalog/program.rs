@@ -64,7 +64,7 @@ pub(super) fn has_task(operands: &[Word<'_>], wanted: &str) -> bool {
     })
 }
 
-/// Flags with which any program tells of itself or checks its configuration, and does nothing else.
+/// Flags with which any program reports on itself or checks its configuration, and does nothing else.
 const TELLING: [&str; 6] =
     ["--help", "--validate-config", "--verify-config", "--version", "-verify-config", "-version"];
 

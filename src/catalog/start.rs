@@ -61,7 +61,7 @@ impl<'e> Programs<'e> {
         tasks.filter(|(program, _)| *program == name).any(|(_, task)| has_task(operands, task))
     }
 
-    /// Whether a program only tells of itself, or does what is known not to serve.
+    /// Whether a program only reports on itself, or does what is known not to serve.
     fn keeps_nothing(self, head: &Word<'_>, operands: &[Word<'_>]) -> bool {
         let name = program(&head.text);
         self.is_client(name) || self.is_task(name, operands) || only_tells(head, operands)

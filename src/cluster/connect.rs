@@ -1,5 +1,5 @@
 use super::list_turns::ListTurns;
-use super::server_time::ServerTime;
+use super::server_time::server_time;
 use super::watch_pace::WatchPace;
 use super::{ClusterError, chain};
 use crate::server::ToldTime;
@@ -56,6 +56,6 @@ fn client(mut config: kube::Config, told: &ToldTime) -> Result<kube::Client, Clu
     Ok(builder
         .with_layer(&ListTurns::new())
         .with_layer(&WatchPace::default())
-        .with_layer(&ServerTime(told.clone()))
+        .with_layer(&server_time(told.clone()))
         .build())
 }

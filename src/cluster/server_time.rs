@@ -1,54 +1,20 @@
 //! What time it is to the API server: the `Date` of its answers.
 
 use crate::server::ToldTime;
-use futures::future::BoxFuture;
 use hyper::header::DATE;
-use hyper::{HeaderMap, Request, Response, StatusCode};
-use std::task::{Context, Poll};
-use tower::{Layer, Service};
+use hyper::{HeaderMap, Response, StatusCode};
+use tower::util::MapResponseLayer;
 
 /// Takes the time from all answers of one client.
-#[derive(Debug, Clone)]
-pub(super) struct ServerTime(pub(super) ToldTime);
-
-impl<S> Layer<S> for ServerTime {
-    type Service = Hearing<S>;
-
-    fn layer(&self, inner: S) -> Hearing<S> {
-        Hearing { inner, told: self.0.clone() }
-    }
-}
-
-/// A way to the API server on which the time is taken from the answers.
-#[derive(Debug)]
-pub(super) struct Hearing<S> {
-    inner: S,
+pub(super) fn server_time<B>(
     told: ToldTime,
-}
-
-impl<S, Q, B> Service<Request<Q>> for Hearing<S>
-where
-    S: Service<Request<Q>, Response = Response<B>>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<B>;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Q>) -> Self::Future {
-        let (answer, told) = (self.inner.call(request), self.told.clone());
-        Box::pin(async move {
-            let answer = answer.await?;
-            if let Some(seconds) = time_of(answer.status(), answer.headers()) {
-                told.hear(seconds);
-            }
-            Ok(answer)
-        })
-    }
+) -> MapResponseLayer<impl Fn(Response<B>) -> Response<B> + Clone> {
+    MapResponseLayer::new(move |answer: Response<B>| {
+        if let Some(seconds) = time_of(answer.status(), answer.headers()) {
+            told.hear(seconds);
+        }
+        answer
+    })
 }
 
 /// When the API server gave this answer, in seconds since 1970. One that takes no token, as its clock is wrong, and a proxy without
