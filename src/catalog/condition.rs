@@ -66,6 +66,10 @@ fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
         if has_word(argv, word) {
             values.take(Some(word));
         }
+    } else if let Some(name) = &condition.container {
+        if value_is(argv.container, name) {
+            values.take(Some(argv.container));
+        }
     } else if let Some(name) = &condition.env {
         match argv.env(name) {
             Env::Unset => {}

@@ -134,6 +134,7 @@ fn every_fixture_is_classified_as_written() {
         let env: Vec<_> = fixture.env.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
         let env_from: Vec<&str> = fixture.env_from.iter().map(String::as_str).collect();
         let container = ContainerView {
+            name: "",
             image: &fixture.image,
             command: &command,
             args: &args,

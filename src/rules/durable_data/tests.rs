@@ -1375,6 +1375,71 @@ fn a_helper_that_keeps_nothing_says_nothing_of_the_others() {
 }
 
 #[test]
+fn a_stateful_set_that_writes_nowhere_and_shows_no_data_gets_no_word() {
+    let set = |container: Value| {
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"containers": [container], "volumes": [
+                {"name": "models", "persistentVolumeClaim": {"claimName": "models"}},
+                {"name": "data", "emptyDir": {}}]}}}});
+        found(json!({"statefulSetData": "Deny"}), &[], &object).join("; ")
+    };
+    let named = |name: &str, image: &str| json!({"name": name, "image": image});
+    for (name, image) in [
+        ("manager", "corp/policies"),
+        ("app", "corp/http-transport:3"),
+        ("app", "nginx:1.27"),
+        ("app", "registry.k8s.io/e2e-test-images/agnhost:2.40"),
+        ("app", "timberio/vector:0.40"),
+    ] {
+        assert_eq!(set(named(name, image)), "", "{name} {image}");
+    }
+    for (name, image) in [("app", "corp/ledger"), ("manager", "corp/orders-db"), ("node", "corp/chain")] {
+        assert!(set(named(name, image)).contains("whatever it writes is lost"), "{name} {image}");
+    }
+    // What reads from a claim has its data there.
+    let mounting = |name: &str, image: &str, volume: &str, path: &str, read_only: bool| {
+        json!({"name": name, "image": image,
+            "volumeMounts": [{"name": volume, "mountPath": path, "readOnly": read_only}]})
+    };
+    assert_eq!(set(mounting("app", "corp/inference", "models", "/models", true)), "");
+    assert!(set(mounting("manager", "corp/policies", "data", "/data", false)).starts_with("Deny"));
+}
+
+#[test]
+fn of_an_image_whose_layout_is_not_known_a_part_that_lasts_is_enough_for_a_warning() {
+    let told = |image: &str, path: &str| {
+        let mut object = redis(
+            json!({"name": "v", "mountPath": path}),
+            json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}),
+        );
+        object["spec"]["containers"][0]["image"] = json!(image);
+        found(json!({}), &[], &object).join("; ")
+    };
+    for image in ["lscr.io/linuxserver/grocy", "hotio/mylar3", "ghcr.io/home-operations/charts-syncer"] {
+        assert!(told(image, "/config/data").starts_with("Warn"), "{image}");
+        assert_eq!(told(image, "/config"), "", "{image}");
+    }
+    assert!(told("lscr.io/linuxserver/grocy", "/books").starts_with("Deny"));
+    assert!(
+        told("postgres:16", "/var/lib/postgresql/data/base").starts_with("Deny"),
+        "a layout that is known"
+    );
+}
+
+#[test]
+fn a_container_called_an_arbiter_is_a_warning() {
+    let told = |name: &str| {
+        let mut object =
+            redis(json!({"name": "v", "mountPath": "/data/db"}), json!({"name": "v", "emptyDir": {}}));
+        object["spec"]["containers"][0]["image"] = json!("percona/percona-server-mongodb:6.0");
+        object["spec"]["containers"][0]["name"] = json!(name);
+        found(json!({}), &[], &object).join("; ")
+    };
+    assert!(told("mongod-arbiter").starts_with("Warn"));
+    assert!(told("mongod").starts_with("Deny"));
+}
+
+#[test]
 fn a_sidecar_that_stands_first_says_nothing_of_the_others() {
     let set = |first: Value, second: Value| {
         let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "default"},
