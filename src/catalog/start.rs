@@ -5,6 +5,7 @@ use super::argv::Argv;
 use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
 use super::container::ContainerView;
 use super::entry::Entry;
+use super::fronts::{INTERPRETERS, Task, task_of};
 use super::program::{has_task, may_serve, only_tells};
 use super::shell::takes_script;
 use super::word::{FUNCTION, Word, is_shell, program};
@@ -98,10 +99,6 @@ enum Does<'w> {
 const SCRIPTS: [&str; 6] = [".sh", ".bash", ".py", ".pl", ".rb", ".js"];
 /// Where images have their programs.
 const BINARIES: [&str; 5] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/tools/"];
-/// Programs that run a file.
-const INTERPRETERS: [&str; 6] = ["python", "python3", "perl", "ruby", "node", "php"];
-/// The program that every application on Django has for its tasks.
-const DJANGO: &str = "manage.py";
 /// Variables whose value a shell runs when it starts, or before it waits.
 const RUN_BY_SHELLS: [&str; 3] = ["BASH_ENV", "ENV", "PROMPT_COMMAND"];
 
@@ -208,6 +205,11 @@ fn does<'w>(
         if name.ends_with("exporter") {
             return Some(Does::Tool(name));
         }
+        match task_of(head, operands) {
+            Some(Task::Of(name)) => return Some(Does::Tool(name)),
+            Some(Task::Serves) => return Some(Does::Start(Start::Unknown)),
+            None => {}
+        }
         if by_entry_point {
             let script = SCRIPTS.iter().any(|end| name.ends_with(end));
             return Some(Does::Start(if script { Start::Script } else { Start::Server }));
@@ -219,12 +221,6 @@ fn does<'w>(
         }
         if matches!(name, "." | "source") {
             return Some(Does::Source);
-        }
-        // What an application on Django does in the database that it is given, unless it serves.
-        let managed = if name == DJANGO { Some(operands) } else { managed_by(name, operands) };
-        if let Some(task) = managed {
-            let serves = task.first().is_some_and(|task| task.text == "runserver");
-            return Some(if serves { Does::Start(Start::Unknown) } else { Does::Tool(DJANGO) });
         }
         if TOOLS.binary_search(&name).is_ok() {
             return Some(Does::Tool(name));
@@ -271,7 +267,8 @@ fn switched_user_does<'w>(operands: &'w [Word<'_>], programs: Programs<'_>) -> D
 
 /// The command that a program runs: what stands behind its options, and behind a user's name or a time.
 fn behind_runner<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> &'w [Word<'a>] {
-    let mut own = usize::from(matches!(name, "chroot" | "gosu" | "s6-setuidgid" | "su-exec" | "timeout"));
+    let mut own =
+        usize::from(matches!(name, "bundle" | "chroot" | "gosu" | "s6-setuidgid" | "su-exec" | "timeout"));
     let mut value = false;
     for (at, word) in operands.iter().enumerate() {
         let text = &*word.text;
@@ -286,12 +283,6 @@ fn behind_runner<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> &'w [Word<'a>]
         }
     }
     &[]
-}
-
-/// The task of `python manage.py TASK`.
-fn managed_by<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> Option<&'w [Word<'a>]> {
-    let (script, task) = operands.split_first()?;
-    (INTERPRETERS.contains(&name) && program(&script.text) == DJANGO).then_some(task)
 }
 
 /// What a program starts of which nothing is known but its path.
