@@ -59,7 +59,11 @@ fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
             match value {
                 FlagValue::Known(value) => values.take(Some(value)),
                 FlagValue::None => values.take(Some("")),
-                FlagValue::Unknown(start) => values.take_start(fits_by_start(condition, start)),
+                FlagValue::Unknown(_) if asks_nothing(condition) => values.take(None),
+                FlagValue::Unknown(start) => match fits_by_start(condition, start) {
+                    Some(fits) => values.take_start(Some(fits)),
+                    None => return Truth::Perhaps(Unsure::Variable(flag)),
+                },
             }
         }
     } else if let Some(word) = &condition.word {

@@ -62,6 +62,12 @@ impl<'e> Programs<'e> {
         tasks.filter(|(program, _)| *program == name).any(|(_, task)| has_task(operands, task))
     }
 
+    /// Whether the image's entry point is given a task of a client, where that is the program itself: `node status` alone is
+    /// `cockroach node status`.
+    fn is_bare_task(self, words: &[Word<'_>]) -> bool {
+        self.clients.iter().filter_map(|client| client.split_once(' ')).any(|(_, task)| has_task(words, task))
+    }
+
     /// Whether a program only reports on itself, or does what is known not to serve.
     fn keeps_nothing(self, head: &Word<'_>, operands: &[Word<'_>]) -> bool {
         let name = program(&head.text);
@@ -74,7 +80,7 @@ impl<'e> Programs<'e> {
         let name = program(word);
         let has = |operand: &str| operands.iter().take(8).any(|word| word.text == operand);
         name.contains("entrypoint")
-            || word.starts_with("/opt/bitnami/scripts/")
+            || (word.starts_with("/opt/bitnami/scripts/") && !self.is_client(name))
             || self.servers.iter().any(|server| match server.split_once(' ') {
                 Some((program, operand)) => program == name && has(operand),
                 None if server.starts_with('/') => server == word,
@@ -182,7 +188,7 @@ fn does<'w>(
         if only_tells(head, operands) {
             return Some(Does::Tool(name));
         }
-        if programs.is_task(name, operands) {
+        if programs.is_task(name, operands) || (by_entry_point && programs.is_bare_task(words)) {
             return Some(Does::Client(name));
         }
         if programs.is_server(&head.text, operands) {

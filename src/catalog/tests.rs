@@ -98,6 +98,7 @@ fn what_is_dispensable_is_known_by_name() {
         "Redis Insight",
         "This desktop application of LinuxServer.io",
         "This image of a home-lab publisher",
+        "VictoriaTraces",
         "Zammad",
         "acme-dns",
         "code-server",

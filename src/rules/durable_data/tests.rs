@@ -735,7 +735,9 @@ fn what_may_be_no_server_is_a_warning_at_most() {
     assert!(with("volumeMounts", mounts).starts_with("Deny"), "somebody meant its data");
     assert!(with("command", json!(["docker-entrypoint.sh", "postgres"])).starts_with("Deny"));
     assert!(with("command", json!(["pg_archivecleanup", "/x"])).starts_with("Warn"), "another program");
-    let other = json!({"name": "c", "image": "postgres:16", "command": ["pg_archivecleanup", "/x"]});
+    let mut other = json!({"name": "c", "image": "postgres:16", "command": ["pg_archivecleanup", "/x"]});
+    other["ports"] = json!([{"containerPort": 9187}]);
+    assert!(pod_of(other.clone(), "Always").starts_with("Warn"), "its own port");
     assert_eq!(pod_of(other, "Never"), "", "that ends");
     let server = json!({"name": "c", "image": "postgres:16", "command": ["postgres"]});
     assert!(pod_of(server, "Never").starts_with("Deny"), "a server all the same");
@@ -1724,4 +1726,78 @@ fn configuration_that_nobody_reads_is_a_doubt_where_a_claim_is_mounted_elsewhere
     assert_eq!(nexus(json!([certificates, claim])), "Deny", "no configuration");
     let data = json!({"name": "empty", "mountPath": "/nexus-data"});
     assert_eq!(nexus(json!([files, claim, data])), "Deny", "somebody meant its data to lie there");
+}
+
+#[test]
+fn a_file_of_settings_may_make_a_product_keep_nothing() {
+    for (image, file, text, expected) in [
+        (
+            "sonarqube:10",
+            "/opt/sonarqube/conf/sonar.properties",
+            "sonar.jdbc.url=jdbc:postgresql://db/s\n",
+            "",
+        ),
+        ("sonarqube:10", "/opt/sonarqube/conf/sonar.properties", "sonar.web.context=/s\n", "Deny"),
+        (
+            "mattermost/mattermost-team-edition",
+            "/mattermost/config/config.json",
+            r#"{"FileSettings": {"DriverName": "amazons3"}}"#,
+            "",
+        ),
+        (
+            "mattermost/mattermost-team-edition",
+            "/mattermost/config/config.json",
+            r#"{"FileSettings": {"DriverName": "local"}}"#,
+            "Deny",
+        ),
+        ("chrislusf/seaweedfs", "/etc/seaweedfs/filer.toml", "[postgres2]\nenabled = true\n", ""),
+        ("chrislusf/seaweedfs", "/etc/seaweedfs/filer.toml", "[leveldb2]\nenabled = true\n", "Deny"),
+        ("registry:2", "/etc/docker/registry/config.yml", "storage:\n  oss:\n    bucket: b\n", ""),
+        ("registry:2", "/etc/docker/registry/config.yml", "storage:\n  filesystem: {}\n", "Deny"),
+        (
+            "verdaccio/verdaccio:5",
+            "/verdaccio/conf/config.yaml",
+            "store:\n  aws-s3-storage:\n    bucket: b\n",
+            "",
+        ),
+        ("verdaccio/verdaccio:5", "/verdaccio/conf/config.yaml", "storage: /verdaccio/storage\n", "Deny"),
+        ("emqx/emqx:5", "/opt/emqx/etc/emqx.conf", "node {\n role = replicant\n}\n", ""),
+        ("emqx/emqx:5", "/opt/emqx/etc/emqx.conf", "node {\n role = core\n}\n", "Deny"),
+        ("eclipse-mosquitto:2", "/mosquitto/config/mosquitto.conf", "listener 1883\n", ""),
+        ("eclipse-mosquitto:2", "/mosquitto/config/mosquitto.conf", "persistence true\n", "Deny"),
+        ("matomo:5", "/var/www/html/config/config.ini.php", "[database]\nhost = \"db\"\n", ""),
+        ("matomo:5", "/var/www/html/config/other.ini.php", "[database]\nhost = \"db\"\n", "Deny"),
+    ] {
+        let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"},
+                            "data": {"file": text}});
+        let args = if image.contains("seaweedfs") { json!(["filer", "-master=m"]) } else { json!([]) };
+        let mounts = json!([{"name": "files", "mountPath": file, "subPath": "file"}]);
+        let container = json!({"name": "c", "image": image, "args": args, "volumeMounts": mounts});
+        let volumes = json!([{"name": "files", "configMap": {"name": "c"}}]);
+        let object = deployment(json!({"containers": [container], "volumes": volumes}));
+        let told = found(json!({}), &[config], &object).concat();
+        assert_eq!(told.split(' ').next(), Some(expected), "{image} {text}: {told}");
+    }
+}
+
+#[test]
+fn a_file_that_a_start_script_copies_is_read() {
+    let vault = |script: &str, storage: &str| {
+        let text = format!("ui = true\nstorage \"{storage}\" {{\n path = \"/vault/data\"\n}}\n");
+        let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"},
+                            "data": {"values.hcl": text}});
+        let mounts = json!([{"name": "files", "mountPath": "/vault/config"}]);
+        let container = json!({"name": "c", "image": "hashicorp/vault:1.20", "command": ["/bin/sh", "-ec", script],
+                               "volumeMounts": mounts});
+        let volumes = json!([{"name": "files", "configMap": {"name": "c"}}]);
+        let object = deployment(json!({"containers": [container], "volumes": volumes}));
+        found(json!({}), &[config], &object).concat()
+    };
+    let copied = "cp /vault/config/values.hcl /tmp/s.hcl; sed -Ei \"s|POD_IP|${POD_IP?}|g\" /tmp/s.hcl; \
+                  docker-entrypoint.sh vault server -config=/tmp/s.hcl";
+    let told = vault(copied, "file");
+    assert!(told.starts_with("Deny") && told.contains("/vault/data (set by storage.file.path"), "{told}");
+    assert_eq!(vault(copied, "consul"), "");
+    let more = copied.replace("sed", "cat /x >/tmp/s.hcl; sed");
+    assert!(vault(&more, "file").starts_with("Warn"), "what is written over it is not known");
 }
