@@ -6,7 +6,7 @@ use super::condition::is_filled_in;
 use super::configuration::Configuration;
 use super::entry::{DataDir, ValueForm};
 use super::flags::{FlagValue, flag_values};
-use super::paths::{numbered, paths, positionals};
+use super::paths::{is_remote, numbered, paths, positionals};
 use super::settings::{FromFile, Settings};
 use super::statefulness::{DataPlace, MovedBy, Named, PlaceDoubt};
 use super::text::plain;
@@ -45,6 +45,7 @@ impl<'a> Places<'_, '_, 'a> {
                 let moved_by = MovedBy { named: Named { name: flag, file: None }, origin };
                 match value {
                     FlagValue::Known(_) if is_name(suffix) && self.is_elsewhere(dir) => {}
+                    FlagValue::Known(value) if dir.value == ValueForm::Path && is_remote(value) => return Ok(()),
                     FlagValue::Known(value) => self.add(value, dir.value, suffix, moved_by, before)?,
                     // Whatever the name is, the directory lies beside the default.
                     FlagValue::Unknown(_) if is_name(suffix) => {}
@@ -78,6 +79,7 @@ impl<'a> Places<'_, '_, 'a> {
             let before = self.all.len();
             match argv.env(name) {
                 Env::Value(_) if is_name(suffix) && self.is_elsewhere(dir) => {}
+                Env::Value(value) if dir.value == ValueForm::Path && is_remote(value) => return Ok(()),
                 Env::Value(value) if !value.is_empty() => {
                     self.add(value, dir.value, suffix, moved_by(), before)?;
                 }
@@ -181,7 +183,9 @@ impl<'a> Places<'_, '_, 'a> {
                 values.drain(..values.len().saturating_sub(1));
             }
             for (value, from) in values {
-                if is_filled_in(&value) {
+                if dir.value == ValueForm::Path && is_remote(&value) {
+                    return Ok(true);
+                } else if is_filled_in(&value) {
                     unknown.get_or_insert(moved_by(from));
                 } else {
                     self.add(&value, dir.value, "", moved_by(from), before)?;
