@@ -28,7 +28,7 @@ pub(super) fn paths<'v>(value: &'v str, form: ValueForm) -> Box<dyn Iterator<Ite
     let not_empty = |path: &&str| !path.is_empty();
     match form {
         ValueForm::Path => Box::new(Some(local(value.trim())).into_iter().filter(not_empty)),
-        ValueForm::List => Box::new(value.split(',').map(str::trim).filter(not_empty)),
+        ValueForm::List => Box::new(value.split(',').map(str::trim).map(local).filter(not_empty)),
         ValueForm::Spec => {
             let named = value.split(',').find_map(|part| part.trim().strip_prefix("path="));
             let bare = || value.split(',').next().filter(|first| !first.contains('='));

@@ -26,6 +26,8 @@ pub(super) struct Places<'p, 'c, 'a> {
     pub(super) working_dir: Option<&'p str>,
     pub(super) budget: &'p mut Budget,
     pub(super) all: Vec<DataPlace<'a>>,
+    /// Whether a directory lies in another service, by the URL that names it.
+    pub(super) elsewhere: bool,
     /// What names a directory that has no default, with a value that is not known.
     pub(super) nowhere: Option<Named<'a>>,
 }
@@ -45,7 +47,7 @@ impl<'a> Places<'_, '_, 'a> {
                 let moved_by = MovedBy { named: Named { name: flag, file: None }, origin };
                 match value {
                     FlagValue::Known(_) if is_name(suffix) && self.is_elsewhere(dir) => {}
-                    FlagValue::Known(value) if dir.value == ValueForm::Path && is_remote(value) => return Ok(()),
+                    FlagValue::Known(value) if self.is_remote(dir, value) => return Ok(()),
                     FlagValue::Known(value) => self.add(value, dir.value, suffix, moved_by, before)?,
                     // Whatever the name is, the directory lies beside the default.
                     FlagValue::Unknown(_) if is_name(suffix) => {}
@@ -79,7 +81,7 @@ impl<'a> Places<'_, '_, 'a> {
             let before = self.all.len();
             match argv.env(name) {
                 Env::Value(_) if is_name(suffix) && self.is_elsewhere(dir) => {}
-                Env::Value(value) if dir.value == ValueForm::Path && is_remote(value) => return Ok(()),
+                Env::Value(value) if self.is_remote(dir, value) => return Ok(()),
                 Env::Value(value) if !value.is_empty() => {
                     self.add(value, dir.value, suffix, moved_by(), before)?;
                 }
@@ -140,6 +142,13 @@ impl<'a> Places<'_, '_, 'a> {
         Ok(())
     }
 
+    /// Whether a value puts a directory into another service.
+    fn is_remote(&mut self, dir: &DataDir, value: &str) -> bool {
+        let remote = dir.value == ValueForm::Path && is_remote(value);
+        self.elsewhere |= remote;
+        remote
+    }
+
     /// The directory of another release at which a volume is mounted, where none is at the default.
     fn mounted_instead(&self, dir: &'a DataDir, path: &str) -> Option<&'a str> {
         let configuration = self.configuration?;
@@ -183,7 +192,7 @@ impl<'a> Places<'_, '_, 'a> {
                 values.drain(..values.len().saturating_sub(1));
             }
             for (value, from) in values {
-                if dir.value == ValueForm::Path && is_remote(&value) {
+                if self.is_remote(dir, &value) {
                     return Ok(true);
                 } else if is_filled_in(&value) {
                     unknown.get_or_insert(moved_by(from));
