@@ -178,6 +178,13 @@ fn does<'w>(
             return Some(Does::Start(if argument { Start::Server } else { Start::Script }));
         }
         if is_shell(name) {
+            // A client that is a script of the image: `bash /opt/tools/securityadmin.sh`.
+            if let Some(file) =
+                operands.first().filter(|file| file.known && programs.is_client(program(&file.text)))
+                && !container.configuration.is_some_and(|brought| brought.brings(&file.text))
+            {
+                return Some(Does::Client(program(&file.text)));
+            }
             let waits = operands.iter().all(is_plain_option);
             return Some(Does::Start(if waits { Start::Shell } else { Start::Script }));
         }
