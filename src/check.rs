@@ -1,6 +1,7 @@
 //! The dry run: manifests in, the verdict that a cluster would give out, each finding at its line. Pure.
 
 mod applied;
+mod built;
 mod cases;
 mod comments;
 mod expected;
@@ -65,6 +66,8 @@ pub struct Input {
     pub named: bool,
     /// Whether a kustomization names it as a patch, so that its objects are parts of others.
     pub patch: bool,
+    /// Whether a kustomization of the run names it as a resource, so that kustomize writes it before a cluster sees it.
+    pub built: bool,
     /// The template or folder that it was rendered from, so that its lines are of no file.
     pub rendered: Option<String>,
     /// The folder with a kustomization that it belongs to, by a number; 0 for none. Objects of two such folders may have
@@ -80,7 +83,16 @@ impl Input {
     /// Reads the documents of a text.
     pub fn new(source: Source, named: bool) -> Self {
         let documents = Some(Arc::new(parse(&source.text)));
-        Self { source, named, patch: false, rendered: None, folder: 0, part_of: None, documents }
+        Self {
+            source,
+            named,
+            patch: false,
+            built: false,
+            rendered: None,
+            folder: 0,
+            part_of: None,
+            documents,
+        }
     }
 
     /// Reads the documents of bytes that may not be text.
@@ -90,7 +102,16 @@ impl Input {
             Err(_) => {
                 let documents = Some(Arc::new(crate::source::parse_bytes(bytes)));
                 let source = Source::new(name, String::from_utf8_lossy(bytes));
-                Self { source, named, patch: false, rendered: None, folder: 0, part_of: None, documents }
+                Self {
+                    source,
+                    named,
+                    patch: false,
+                    built: false,
+                    rendered: None,
+                    folder: 0,
+                    part_of: None,
+                    documents,
+                }
             }
         }
     }
@@ -99,7 +120,8 @@ impl Input {
     #[must_use]
     pub fn with_text(&self, text: &str) -> Self {
         let read = Self::new(Source::new(self.source.name.clone(), text), self.named);
-        Self { patch: self.patch, rendered: self.rendered.clone(), folder: self.folder, ..read }
+        let (patch, built, folder) = (self.patch, self.built, self.folder);
+        Self { patch, built, rendered: self.rendered.clone(), folder, ..read }
     }
 
     /// The same with what is to be shown of its text, and without its documents.
@@ -116,8 +138,8 @@ impl Input {
 
     /// What is known of another one that is the same file.
     fn like(self, known: &Self) -> Self {
-        let Self { named, patch, folder, part_of, .. } = *known;
-        Self { named, patch, folder, part_of, rendered: known.rendered.clone(), ..self }
+        let Self { named, patch, built, folder, part_of, .. } = *known;
+        Self { named, patch, built, folder, part_of, rendered: known.rendered.clone(), ..self }
     }
 
     /// The same as a part of a longer text, which begins there at that byte and line. `first` is the input that is its first part.
@@ -134,6 +156,11 @@ impl Input {
         in_parallel(texts, few_texts(texts.len(), bytes), |(name, bytes, named)| {
             Self::from_bytes(name, bytes, *named)
         })
+    }
+
+    /// Whether it was met on the way through a folder: nobody said that it is a manifest.
+    fn is_met(&self) -> bool {
+        !self.named && self.rendered.is_none()
     }
 
     /// The documents, as far as they could be read.
@@ -325,9 +352,9 @@ impl Run<'_> {
 
     /// Judges all objects of the inputs against what is known of others.
     pub fn check_against<'i>(&self, inputs: &'i [Input], lookup: &MapLookup, old: &[Input]) -> Report<'i> {
-        let mut said = Said::default();
+        let (mut said, mut tally) = (Said::default(), Tally::default());
         for (index, input) in inputs.iter().enumerate() {
-            reading::read(index, input, &mut said);
+            reading::read(index, input, &mut said, &mut tally);
         }
         self.say_of_run(&mut said);
         let engine = Engine { policies: self.policies, lookup, today: self.today };
@@ -349,7 +376,6 @@ impl Run<'_> {
         if self.complete {
             state::missing(lookup).into_iter().for_each(|notice| said.notice(Sort::State, notice));
         }
-        let mut tally = Tally::default();
         let mut judged = Vec::new();
         for (nth, (manifest, judgement)) in manifests.into_iter().zip(judgements).enumerate() {
             if self.conclude((nth, &manifest), judgement, inputs, &mut said, &mut tally) {

@@ -23,6 +23,8 @@ pub struct Manifest<'i> {
     pub(super) variables: Vec<FieldPath>,
     /// The fields with a variable that has no default.
     pub(super) open: Vec<FieldPath>,
+    /// The fields that are text only once kustomize has written them.
+    pub(super) quoted: Vec<FieldPath>,
     /// Whether it is a patch and no whole object.
     pub(crate) patch: bool,
     /// Whether it is the object of an AdmissionReview, which is judged as the webhook would.
@@ -38,9 +40,12 @@ pub fn manifests<'i>(inputs: &'i [Input]) -> Vec<Manifest<'i>> {
         for document in read.documents() {
             let mut add = |at, value: Cow<'i, Value>| {
                 let patch = read.patch || (has_directives && not_judged::has_directive(&value));
-                let (variables, open) = (Vec::new(), Vec::new());
+                let (variables, open, quoted) = (Vec::new(), Vec::new(), Vec::new());
                 let mut manifest =
-                    Manifest { input, document, at, value, variables, open, patch, review: false };
+                    Manifest { input, document, at, value, variables, open, quoted, patch, review: false };
+                if read.built && !patch {
+                    manifest.quote_as_built(&read.source);
+                }
                 if has_variables {
                     manifest.fill_in_variables();
                 }
@@ -54,6 +59,7 @@ pub fn manifests<'i>(inputs: &'i [Input]) -> Vec<Manifest<'i>> {
                     value: Cow::Borrowed(request.get("object").unwrap_or(&Value::Null)),
                     variables: Vec::new(),
                     open: Vec::new(),
+                    quoted: Vec::new(),
                     patch: false,
                     review: true,
                 }),
@@ -150,6 +156,16 @@ impl Manifest<'_> {
             let message = "holds a variable without a default, which is filled in later: what depends on it is a warning at most";
             at(field, format!("{field} {message}"))
         });
+        // Of one object the first is enough.
+        let quoted = self.quoted.first().map(|field| {
+            let value = self.value.pointer(&field.to_json_pointer()).map_or_else(String::new, Value::to_string);
+            let value = shortened(&value, 100);
+            let message = format!(
+                "{field} is no text as it stands here: kustomize puts it in quotes when it builds the folder, and it is judged as \
+                 {value}; `kubectl apply -f` would refuse it"
+            );
+            at(field, message)
+        });
         // A custom resource may have a kind of the same name, and fields of its own.
         let own = text(&self.value, "apiVersion").zip(text(&self.value, "kind"));
         let own = own.is_some_and(|(api_version, kind)| Facts::reads(api_version, kind));
@@ -161,6 +177,7 @@ impl Manifest<'_> {
             .chain(sizes.map(|(field, message)| at(&field, message)))
             .chain(self.variables.iter().map(variable))
             .chain(open)
+            .chain(quoted)
             .collect()
     }
 

@@ -219,7 +219,7 @@ impl<'r, F: Send + Sync> Stream<'r, F> {
         let mut all: Vec<Judged> = Vec::new();
         all.resize_with(inputs.len(), Judged::default);
         for (index, (input, judged)) in inputs.iter().zip(&mut all).enumerate() {
-            reading::read(index, input, &mut judged.said);
+            reading::read(index, input, &mut judged.said, &mut judged.tally);
         }
         for notice in self.before.unmatched(manifests) {
             let input = notice.spot.as_ref().map_or(0, |spot| spot.input);
