@@ -98,7 +98,8 @@ pub(super) fn find_manifests(
                         continue;
                     };
                     // What its files say by themselves is better than nothing.
-                    let help = "its files are judged as they stand, without patches and components".to_owned();
+                    let help =
+                        "its files are judged as they stand, without patches and components".to_owned();
                     fault.help = fault.help.or(Some(help));
                     found.faults.push(fault);
                     known += found.add_folder(&folder, exclude, known);
