@@ -73,7 +73,9 @@ mod tests {
     use jiff::civil::date;
 
     fn told(text: &str, built: bool) -> (Vec<String>, Vec<String>) {
-        let inputs = [Input { built, ..Input::new(Source::new("case.yaml", text), false) }];
+        let mut input = Input::new(Source::new("case.yaml", text), false);
+        input.built = built;
+        let inputs = [input];
         let policies = PolicySet::build(Vec::new()).unwrap();
         let Report { faults, notices, .. } = Run::new(&policies, date(2026, 11, 29)).check(&inputs);
         let (faults, notices) = (faults.into_iter(), notices.into_iter());

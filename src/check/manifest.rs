@@ -1,5 +1,6 @@
 //! The objects of the files, one by one.
 
+use super::template::Template;
 use super::{Fault, Input, Notice, Spot};
 use super::{misspelt, not_judged, sizes};
 use crate::facts::Facts;
@@ -31,7 +32,7 @@ pub struct Manifest<'i> {
     pub(crate) review: bool,
 }
 
-/// The objects of the inputs; a `List` counts as its items.
+/// The objects of the inputs; a `List` counts as its items, and a Template of OpenShift as its objects.
 pub fn manifests<'i>(inputs: &'i [Input]) -> Vec<Manifest<'i>> {
     let mut found = Vec::new();
     for (input, read) in inputs.iter().enumerate() {
@@ -85,7 +86,15 @@ pub(super) fn expand<'i>(
                 expand(at.index(index), item_of(list, kind, item), add);
             }
         }
-        _ => add(at, Cow::Borrowed(list)),
+        _ => match Template::of(list) {
+            Some(mut template) => {
+                let at = at.key("objects");
+                for (index, object) in template.objects.iter().enumerate() {
+                    expand(at.index(index), template.filled(object), add);
+                }
+            }
+            None => add(at, Cow::Borrowed(list)),
+        },
     }
 }
 

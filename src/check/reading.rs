@@ -2,8 +2,11 @@
 
 use super::manifest::is_object;
 use super::said::{Said, Sort};
+use super::template::{Template, has_reference};
 use super::{Fault, Input, Notice, Report, Spot, Tally, What};
+use crate::model::FieldPath;
 use crate::source::{Document, SourceError, SourceErrorKind};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Adds what of the texts could not be read, and what a reader of them should know.
@@ -67,6 +70,17 @@ pub(super) fn read(index: usize, input: &Input, said: &mut Said, tally: &mut Tal
             let spot = Some(Spot { input: index, start, end });
             said.notice(Sort::Reading, Notice { spot, message: notice.message.clone() });
         }
+        if let Some(template) = Template::of(&document.value)
+            && template.objects.iter().any(has_reference)
+        {
+            let message = "the objects of this Template are judged with the values that its parameters have here: `oc process` \
+                           with others may make others";
+            let Range { start, end } = document.span(&FieldPath::root().key("kind")).point();
+            said.notice(
+                Sort::Reading,
+                Notice { spot: Some(Spot { input: index, start, end }), message: message.to_owned() },
+            );
+        }
     }
 }
 
@@ -77,10 +91,17 @@ fn passed_over(input: &Input, error: &SourceError) -> Option<What> {
     }
     // A part of a long text may be that of a manifest in which neither word stands.
     let is_whole = input.part_of.is_none();
-    if is_whole && !["apiversion", "kind"].iter().all(|key| has_key(&input.source.text, key)) {
+    if is_whole && !is_like_manifest(&input.source.text) {
         return Some(What::Unreadable);
     }
     (error.kind == SourceErrorKind::Template).then_some(What::Template)
+}
+
+/// Whether a text that cannot be read has keys as a manifest has them.
+fn is_like_manifest(text: &str) -> bool {
+    // UTF-16, as some shells write it, has a NUL byte in each letter.
+    let text = if text.contains('\0') { text.replace('\0', "").into() } else { Cow::Borrowed(text) };
+    has_key(&text, "apiVersion") || (has_key(&text, "kind") && has_key(&text, "metadata"))
 }
 
 /// Whether a text has a key of that name, in whatever case: `"apiVersion":`, `kind :`, `Kind:`.
@@ -96,4 +117,32 @@ fn has_key(text: &str, key: &str) -> bool {
         line.char_indices().any(|(start, _)| at(start) && ends(start))
     };
     text.lines().any(is_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_may_be_a_manifest() {
+        for text in [
+            "apiVersion: v1\nkind: Pod\nmetadata: [\n",
+            "apiversion : v1\n\tkind: Pod\n",
+            "{\"apiVersion\": \"v1\", \"kind\": ",
+            "- {kind: Pod, 'metadata': {",
+            "Kind: Pod\nMetadata:\n\tname: a\n",
+            "a\0p\0i\0V\0e\0r\0s\0i\0o\0n\0:\0",
+        ] {
+            assert!(is_like_manifest(text), "{text:?}");
+        }
+        for text in [
+            "a: [\n",
+            "kind: DaemonSet\nimage: [\n",
+            "// the kind: of metadata\n{",
+            "see apiVersion and kind\n[",
+            "",
+        ] {
+            assert!(!is_like_manifest(text), "{text:?}");
+        }
+    }
 }
