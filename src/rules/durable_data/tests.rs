@@ -1326,6 +1326,38 @@ fn a_value_of_a_secret_that_no_mount_covers_is_told_and_never_shown() {
 }
 
 #[test]
+fn a_configuration_file_in_base64_is_read_and_a_secrets_is_not_shown() {
+    let object = |volume: Value| {
+        pod(
+            json!({"containers": [{"name": "c", "image": "redis:7", "args": ["/etc/redis/redis.conf"], "volumeMounts": [
+                       {"name": "conf", "mountPath": "/etc/redis"}, {"name": "d", "mountPath": "/srv"}]}],
+                   "volumes": [volume, {"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]}),
+        )
+    };
+    // `dir /srv/hidden`, and `dir /else/hidden`.
+    let (lasts, lost) = ("ZGlyIC9zcnYvaGlkZGVuCg==", "ZGlyIC9lbHNlL2hpZGRlbgo=");
+    let (map, secret) = (
+        json!({"name": "conf", "configMap": {"name": "m"}}),
+        json!({"name": "conf", "secret": {"secretName": "m"}}),
+    );
+    for (kind, field, volume) in [("ConfigMap", "binaryData", &map), ("Secret", "data", &secret)] {
+        let of = |kind: &str, field: &str, text: &str| {
+            let mut config =
+                json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "m", "namespace": "default"}});
+            config[field] = json!({"redis.conf": text});
+            found(json!({}), &[config], &object((*volume).clone())).join("; ")
+        };
+        assert_eq!(of(kind, field, lasts), "", "{kind}");
+        let told = of(kind, field, lost);
+        assert!(told.contains("Redis keeps its data in"), "{kind}: {told}");
+        assert_eq!(told.contains("/else/hidden"), kind == "ConfigMap", "{told}");
+        if kind == "ConfigMap" {
+            assert_eq!(told, of(kind, "data", "dir /else/hidden\n"), "as in plain text");
+        }
+    }
+}
+
+#[test]
 fn what_keeps_everything_in_memory_by_its_arguments_is_told_and_never_refused() {
     let of = |image: &str, args: &[&str]| {
         found(json!({}), &[], &pod(json!({"containers": [{"name": "c", "image": image, "args": args}]})))
