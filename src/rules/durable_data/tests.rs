@@ -1423,7 +1423,7 @@ fn a_stateful_set_that_writes_nowhere_and_shows_no_data_gets_no_word() {
         ("app", "corp/http-transport:3"),
         ("app", "nginx:1.27"),
         ("app", "registry.k8s.io/e2e-test-images/agnhost:2.40"),
-        ("app", "timberio/vector:0.40"),
+        ("app", "grafana/promtail:2.9.8"),
     ] {
         assert_eq!(set(named(name, image)), "", "{name} {image}");
     }
