@@ -115,6 +115,11 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_no_server_of_those_that_are_known_is_another_program() {
+        assert_eq!(start("consul:1.15", &["/bin/consul-template", "-once"]), Start::Program);
+    }
+
+    #[test]
     fn one_that_is_called_like_either_most_often_serves() {
         for (image, command) in [
             ("gotify/server", &["./gotify-app"][..]),
@@ -124,6 +129,7 @@ mod tests {
             ("vaultwarden/server", &["/start", "it"]),
             ("headscale/headscale", &["/ko-app/main", "--x", "y", "serve"]),
             ("linuxserver/sonarr", &["/init"]),
+            ("corp/consul", &["/bin/start", "-server"]),
         ] {
             assert_eq!(start(image, command), Start::Unknown, "{image} {command:?}");
         }

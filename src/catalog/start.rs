@@ -103,6 +103,8 @@ enum Does<'w> {
 
 /// The ends of files that an interpreter runs.
 const SCRIPTS: [&str; 6] = [".sh", ".bash", ".py", ".pl", ".rb", ".js"];
+/// What images call the program with which they begin.
+const LAUNCHERS: [&str; 3] = ["launch", "run", "start"];
 /// Where images have their programs.
 const BINARIES: [&str; 5] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/tools/"];
 /// Variables whose value a shell runs when it starts, or before it waits.
@@ -308,6 +310,7 @@ fn program_start(word: &str, operands: &[Word<'_>], programs: Programs<'_>) -> S
         (_, true) if !script && may_serve(name, operands, programs.entry) => Start::Unknown,
         (_, true) if !script => Start::Unlisted,
         (true, _) => Start::Script,
+        (false, _) if LAUNCHERS.contains(&name) => Start::Unknown,
         (false, _) => Start::Program,
     }
 }
