@@ -6,7 +6,7 @@ use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
 use super::container::ContainerView;
 use super::entry::Entry;
 use super::fronts::{INTERPRETERS, Task, task_of};
-use super::program::{has_task, may_serve, only_tells};
+use super::program::{has_task, is_called_server, may_serve, only_tells};
 use super::shell::takes_script;
 use super::word::{FUNCTION, Word, is_shell, program};
 use std::collections::HashSet;
@@ -311,6 +311,8 @@ fn program_start(word: &str, operands: &[Word<'_>], programs: Programs<'_>) -> S
         (_, true) if !script => Start::Unlisted,
         (true, _) => Start::Script,
         (false, _) if LAUNCHERS.contains(&name) => Start::Unknown,
+        // It may well be the server that the catalog knows by another name.
+        (false, _) if is_called_server(name) => Start::Script,
         (false, _) => Start::Program,
     }
 }
@@ -448,5 +450,11 @@ mod tests {
         assert_eq!(start(&["pg_archivecleanup", "/x"], &[], &[]), Start::Program);
         assert_eq!(start(&["sh", "-c", "upload-it /x"], &[], &[]), Start::Program);
         assert_eq!(start(&[], &["upload-it"], &[]), Start::Server, "the entry point decides what that is");
+        assert_eq!(
+            start(&["/bin/some-server", "-D", "/x"], &[], &[]),
+            Start::Script,
+            "it may be the server by another name"
+        );
+        assert_eq!(start(&["java", "-jar", "/x.jar"], &[], &[]), Start::Script);
     }
 }

@@ -1833,3 +1833,24 @@ fn a_file_that_a_start_script_copies_is_read() {
     let more = copied.replace("sed", "cat /x >/tmp/s.hcl; sed");
     assert!(vault(&more, "file").starts_with("Warn"), "what is written over it is not known");
 }
+
+#[test]
+fn a_claim_at_the_part_that_people_fill_makes_the_rest_a_warning() {
+    for (image, part, other) in [
+        ("graphiteapp/graphite-statsd", "/opt/graphite/storage/whisper", "/opt/graphite/storage/log"),
+        ("odoo:17", "/var/lib/odoo/filestore", "/var/lib/odoo/addons"),
+        ("jenkins/jenkins:lts", "/var/jenkins_home/jobs", "/var/jenkins_home/workspace"),
+        ("gitlab/gitlab-ce:17", "/var/opt/gitlab/git-data", "/var/opt/gitlab/backups"),
+        ("gitea/gitea:1", "/data/git", "/data/log"),
+        ("ghost:5", "/var/lib/ghost/content/images", "/var/lib/ghost/content/themes"),
+        ("questdb/questdb:8", "/var/lib/questdb/db", "/var/lib/questdb/log"),
+        ("apache/activemq-classic:6", "/opt/apache-activemq/data/kahadb", "/opt/apache-activemq/data/log"),
+        ("emqx/emqx:4", "/opt/emqx/data/mnesia", "/opt/emqx/data/certs"),
+        ("ghcr.io/immich-app/immich-server", "/data/library", "/data/thumbs"),
+    ] {
+        let on = |path: &str| actions(image, json!([{"name": "claim", "mountPath": path}]), &[]);
+        assert!(!on(part).contains("Deny") || image.contains("gitlab"), "{image} {part}: {}", on(part));
+        assert!(on(part).contains("Warn"), "{image} {part}: {}", on(part));
+        assert!(on(other).starts_with("Deny"), "{image} {other}: {}", on(other));
+    }
+}
