@@ -1,10 +1,12 @@
 //! The dry run: manifests in, the verdict that a cluster would give out, each finding at its line. Pure.
 
 mod applied;
+mod built;
 mod cases;
 mod comments;
 mod expected;
 mod fix;
+mod input;
 mod manifest;
 mod misnamed;
 mod misspelt;
@@ -19,6 +21,7 @@ mod sizes;
 mod state;
 mod stream;
 mod summary;
+mod template;
 mod update;
 mod variables;
 
@@ -29,7 +32,6 @@ use crate::lookup::{Lookup, MapLookup};
 use crate::model::ObjectRef;
 use crate::policy::PolicySet;
 use crate::rule::{Requester, Review};
-use crate::source::{Document, Source, SourceError, parse};
 use crate::verdict::{Finding, Overlooked, Verdict};
 pub use fix::{MARK, Repair, Repaired, TextEdit, Wanted, apply, component};
 use jiff::civil::Date;
@@ -41,12 +43,12 @@ use repeats::{Repeats, Seen};
 use said::MOST_TOLD;
 use said::{Said, Sort};
 use serde_json::Value;
-use std::sync::Arc;
 use update::Before;
 
 pub use applied::{Applied, AppliedException, AppliedObject, AppliedRule};
 pub use cases::{Directives, Outcome};
 pub use comments::excuse_by_comments;
+pub use input::Input;
 pub use not_judged::{NotJudged, ObjectKind, Tally, What};
 pub(crate) use parallel::{SMALL_OBJECTS, few_texts, in_parallel, take_in_parallel};
 pub use since::keep_changed;
@@ -55,102 +57,6 @@ pub(crate) use state::kinds;
 pub use stream::Stream;
 pub(crate) use stream::changed;
 pub use summary::{Summary, effective};
-
-/// A text and its documents. A copy is cheap: the documents are shared.
-#[derive(Debug, Clone)]
-pub struct Input {
-    /// The text.
-    pub source: Source,
-    /// Whether it was named by the user, and not merely found in a folder: then every document must be an object.
-    pub named: bool,
-    /// Whether a kustomization names it as a patch, so that its objects are parts of others.
-    pub patch: bool,
-    /// The template or folder that it was rendered from, so that its lines are of no file.
-    pub rendered: Option<String>,
-    /// The folder with a kustomization that it belongs to, by a number; 0 for none. Objects of two such folders may have
-    /// one name, and be two objects in the end.
-    pub folder: usize,
-    /// Where it is a part of a longer text: the input that is the first part of it, by index.
-    pub part_of: Option<usize>,
-    /// None where they were let go.
-    documents: Option<Arc<Vec<Result<Document, SourceError>>>>,
-}
-
-impl Input {
-    /// Reads the documents of a text.
-    pub fn new(source: Source, named: bool) -> Self {
-        let documents = Some(Arc::new(parse(&source.text)));
-        Self { source, named, patch: false, rendered: None, folder: 0, part_of: None, documents }
-    }
-
-    /// Reads the documents of bytes that may not be text.
-    pub fn from_bytes(name: &str, bytes: &[u8], named: bool) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::new(Source::new(name, text), named),
-            Err(_) => {
-                let documents = Some(Arc::new(crate::source::parse_bytes(bytes)));
-                let source = Source::new(name, String::from_utf8_lossy(bytes));
-                Self { source, named, patch: false, rendered: None, folder: 0, part_of: None, documents }
-            }
-        }
-    }
-
-    /// The same file with another text.
-    #[must_use]
-    pub fn with_text(&self, text: &str) -> Self {
-        let read = Self::new(Source::new(self.source.name.clone(), text), self.named);
-        Self { patch: self.patch, rendered: self.rendered.clone(), folder: self.folder, ..read }
-    }
-
-    /// The same with what is to be shown of its text, and without its documents.
-    #[must_use]
-    fn shown(&self, source: Source) -> Self {
-        Self { source, rendered: self.rendered.clone(), documents: None, ..*self }
-    }
-
-    /// Reads what a template or folder was rendered to. It is called by that origin, and its lines are its own.
-    pub fn from_rendered(origin: &str, bytes: &[u8]) -> Self {
-        let name = format!("{origin} (rendered)");
-        Self { rendered: Some(origin.to_owned()), ..Self::from_bytes(&name, bytes, false) }
-    }
-
-    /// What is known of another one that is the same file.
-    fn like(self, known: &Self) -> Self {
-        let Self { named, patch, folder, part_of, .. } = *known;
-        Self { named, patch, folder, part_of, rendered: known.rendered.clone(), ..self }
-    }
-
-    /// The same as a part of a longer text, which begins there at that byte and line. `first` is the input that is its first part.
-    #[must_use]
-    pub fn as_part(self, from: usize, line: usize, first: usize) -> Self {
-        let source = Source::part(self.source.name.clone(), Arc::clone(&self.source.text), from, line);
-        Self { source, part_of: Some(first), ..self }
-    }
-
-    /// Reads many texts at once, on all cores, and returns them in their order. Each is its name, its bytes and
-    /// whether it was named by the user.
-    pub fn read_all(texts: &[(String, Vec<u8>, bool)]) -> Vec<Self> {
-        let bytes = texts.iter().map(|(_, bytes, _)| bytes.len()).sum();
-        in_parallel(texts, few_texts(texts.len(), bytes), |(name, bytes, named)| {
-            Self::from_bytes(name, bytes, *named)
-        })
-    }
-
-    /// The documents, as far as they could be read.
-    pub fn documents(&self) -> impl Iterator<Item = &Document> {
-        self.read().iter().filter_map(|document| document.as_ref().ok())
-    }
-
-    /// What could not be read.
-    pub fn errors(&self) -> impl Iterator<Item = &SourceError> {
-        self.read().iter().filter_map(|document| document.as_ref().err())
-    }
-
-    /// All documents, as far as they are there.
-    fn read(&self) -> &[Result<Document, SourceError>] {
-        self.documents.as_ref().map_or(&[], |documents| documents)
-    }
-}
 
 /// Where something stands in an input.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -326,9 +232,6 @@ impl Run<'_> {
     /// Judges all objects of the inputs against what is known of others.
     pub fn check_against<'i>(&self, inputs: &'i [Input], lookup: &MapLookup, old: &[Input]) -> Report<'i> {
         let mut said = Said::default();
-        for (index, input) in inputs.iter().enumerate() {
-            reading::read(index, input, &mut said);
-        }
         self.say_of_run(&mut said);
         let engine = Engine { policies: self.policies, lookup, today: self.today };
         let manifests = manifests(inputs);
@@ -351,11 +254,16 @@ impl Run<'_> {
         }
         let mut tally = Tally::default();
         let mut judged = Vec::new();
+        let mut texts = inputs.iter().enumerate().peekable();
         for (nth, (manifest, judgement)) in manifests.into_iter().zip(judgements).enumerate() {
+            while let Some((index, input)) = texts.next_if(|(index, _)| *index <= manifest.input) {
+                reading::read(index, input, &mut said, &mut tally);
+            }
             if self.conclude((nth, &manifest), judgement, inputs, &mut said, &mut tally) {
                 judged.push(manifest);
             }
         }
+        texts.for_each(|(index, input)| reading::read(index, input, &mut said, &mut tally));
         Report { manifests: judged, ..said.report(inputs, &tally) }
     }
 

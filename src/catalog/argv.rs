@@ -14,6 +14,8 @@ use super::word::{Word, is_flag, is_shell, program};
 /// A container's words, and its environment; `'a` is the catalog's life.
 #[derive(Debug)]
 pub(super) struct Argv<'c, 'a> {
+    /// The container's name.
+    pub(super) container: &'c str,
     pub(super) words: Vec<Word<'c>>,
     /// The first of the image's own variables for further arguments whose value is not known.
     pub(super) unknown_args: Option<(&'a str, Env<'static>)>,
@@ -48,6 +50,7 @@ impl<'c, 'a> Argv<'c, 'a> {
             words = read_scripts(words, configuration, container.working_dir, &variables, budget)?;
         }
         let mut argv = Self {
+            container: container.name,
             words,
             unknown_args: None,
             variables,
@@ -359,6 +362,7 @@ mod tests {
         )
         .unwrap();
         let argv = Argv {
+            container: "",
             words,
             unknown_args: None,
             variables,

@@ -20,6 +20,7 @@ pub(super) const TOOLS: &[&str] = &[
 
 /// Programs that run another one, which stands behind their own arguments.
 pub(super) const RUNNERS: &[&str] = &[
+    "bundle",
     "catatonit",
     "chroot",
     "dumb-init",
@@ -27,6 +28,7 @@ pub(super) const RUNNERS: &[&str] = &[
     "gosu",
     "ionice",
     "nice",
+    "npx",
     "numactl",
     "runuser",
     "s6-setuidgid",

@@ -279,7 +279,7 @@ impl Source<'_> {
         };
         match &self.object {
             None => Found::Perhaps,
-            Some(object) => object.get(key).map_or(Found::No, Found::Value),
+            Some(object) => object.file(key).map_or(Found::No, Found::Value),
         }
     }
 
@@ -288,7 +288,7 @@ impl Source<'_> {
         match (&self.named.items, &self.object, self.named.object) {
             (_, _, None) => Some(Vec::new()),
             (Some(items), ..) => Some(items.iter().map(|(_, path)| *path).collect()),
-            (None, Some(object), _) => Some(object.keys().collect()),
+            (None, Some(object), _) => Some(object.files().collect()),
             (None, None, _) => None,
         }
     }

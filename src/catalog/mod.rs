@@ -12,6 +12,7 @@ mod container;
 mod database_file;
 mod entry;
 mod flags;
+mod fronts;
 mod image;
 mod links;
 mod nested;

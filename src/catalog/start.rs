@@ -5,6 +5,7 @@ use super::argv::Argv;
 use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
 use super::container::ContainerView;
 use super::entry::Entry;
+use super::fronts::{INTERPRETERS, Task, task_of};
 use super::program::{has_task, may_serve, only_tells};
 use super::shell::takes_script;
 use super::word::{FUNCTION, Word, is_shell, program};
@@ -61,6 +62,12 @@ impl<'e> Programs<'e> {
         tasks.filter(|(program, _)| *program == name).any(|(_, task)| has_task(operands, task))
     }
 
+    /// Whether the image's entry point is given a task of a client, where that is the program itself: `node status` alone is
+    /// `cockroach node status`.
+    fn is_bare_task(self, words: &[Word<'_>]) -> bool {
+        self.clients.iter().filter_map(|client| client.split_once(' ')).any(|(_, task)| has_task(words, task))
+    }
+
     /// Whether a program only reports on itself, or does what is known not to serve.
     fn keeps_nothing(self, head: &Word<'_>, operands: &[Word<'_>]) -> bool {
         let name = program(&head.text);
@@ -73,7 +80,7 @@ impl<'e> Programs<'e> {
         let name = program(word);
         let has = |operand: &str| operands.iter().take(8).any(|word| word.text == operand);
         name.contains("entrypoint")
-            || word.starts_with("/opt/bitnami/scripts/")
+            || (word.starts_with("/opt/bitnami/scripts/") && !self.is_client(name))
             || self.servers.iter().any(|server| match server.split_once(' ') {
                 Some((program, operand)) => program == name && has(operand),
                 None if server.starts_with('/') => server == word,
@@ -98,10 +105,6 @@ enum Does<'w> {
 const SCRIPTS: [&str; 6] = [".sh", ".bash", ".py", ".pl", ".rb", ".js"];
 /// Where images have their programs.
 const BINARIES: [&str; 5] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/tools/"];
-/// Programs that run a file.
-const INTERPRETERS: [&str; 6] = ["python", "python3", "perl", "ruby", "node", "php"];
-/// The program that every application on Django has for its tasks.
-const DJANGO: &str = "manage.py";
 /// Variables whose value a shell runs when it starts, or before it waits.
 const RUN_BY_SHELLS: [&str; 3] = ["BASH_ENV", "ENV", "PROMPT_COMMAND"];
 
@@ -192,7 +195,7 @@ fn does<'w>(
         if only_tells(head, operands) {
             return Some(Does::Tool(name));
         }
-        if programs.is_task(name, operands) {
+        if programs.is_task(name, operands) || (by_entry_point && programs.is_bare_task(words)) {
             return Some(Does::Client(name));
         }
         if programs.is_server(&head.text, operands) {
@@ -215,6 +218,11 @@ fn does<'w>(
         if name.ends_with("exporter") {
             return Some(Does::Tool(name));
         }
+        match task_of(head, operands) {
+            Some(Task::Of(name)) => return Some(Does::Tool(name)),
+            Some(Task::Serves) => return Some(Does::Start(Start::Unknown)),
+            None => {}
+        }
         if by_entry_point {
             let script = SCRIPTS.iter().any(|end| name.ends_with(end));
             return Some(Does::Start(if script { Start::Script } else { Start::Server }));
@@ -226,12 +234,6 @@ fn does<'w>(
         }
         if matches!(name, "." | "source") {
             return Some(Does::Source);
-        }
-        // What an application on Django does in the database that it is given, unless it serves.
-        let managed = if name == DJANGO { Some(operands) } else { managed_by(name, operands) };
-        if let Some(task) = managed {
-            let serves = task.first().is_some_and(|task| task.text == "runserver");
-            return Some(if serves { Does::Start(Start::Unknown) } else { Does::Tool(DJANGO) });
         }
         if TOOLS.binary_search(&name).is_ok() {
             return Some(Does::Tool(name));
@@ -278,7 +280,8 @@ fn switched_user_does<'w>(operands: &'w [Word<'_>], programs: Programs<'_>) -> D
 
 /// The command that a program runs: what stands behind its options, and behind a user's name or a time.
 fn behind_runner<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> &'w [Word<'a>] {
-    let mut own = usize::from(matches!(name, "chroot" | "gosu" | "s6-setuidgid" | "su-exec" | "timeout"));
+    let mut own =
+        usize::from(matches!(name, "bundle" | "chroot" | "gosu" | "s6-setuidgid" | "su-exec" | "timeout"));
     let mut value = false;
     for (at, word) in operands.iter().enumerate() {
         let text = &*word.text;
@@ -293,12 +296,6 @@ fn behind_runner<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> &'w [Word<'a>]
         }
     }
     &[]
-}
-
-/// The task of `python manage.py TASK`.
-fn managed_by<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> Option<&'w [Word<'a>]> {
-    let (script, task) = operands.split_first()?;
-    (INTERPRETERS.contains(&name) && program(&script.text) == DJANGO).then_some(task)
 }
 
 /// What a program starts of which nothing is known but its path.

@@ -99,6 +99,7 @@ fn what_is_dispensable_is_known_by_name() {
         "This desktop application of LinuxServer.io",
         "This image of a home-lab publisher",
         "This small service of LinuxServer.io",
+        "VictoriaTraces",
         "Zammad",
         "acme-dns",
         "code-server",
@@ -135,6 +136,7 @@ fn every_fixture_is_classified_as_written() {
         let env: Vec<_> = fixture.env.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
         let env_from: Vec<&str> = fixture.env_from.iter().map(String::as_str).collect();
         let container = ContainerView {
+            name: "",
             image: &fixture.image,
             command: &command,
             args: &args,

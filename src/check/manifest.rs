@@ -1,5 +1,6 @@
 //! The objects of the files, one by one.
 
+use super::template::Template;
 use super::{Fault, Input, Notice, Spot};
 use super::{misspelt, not_judged, sizes};
 use crate::facts::Facts;
@@ -23,13 +24,15 @@ pub struct Manifest<'i> {
     pub(super) variables: Vec<FieldPath>,
     /// The fields with a variable that has no default.
     pub(super) open: Vec<FieldPath>,
+    /// The fields that are text only once kustomize has written them.
+    pub(super) quoted: Vec<FieldPath>,
     /// Whether it is a patch and no whole object.
     pub(crate) patch: bool,
     /// Whether it is the object of an AdmissionReview, which is judged as the webhook would.
     pub(crate) review: bool,
 }
 
-/// The objects of the inputs; a `List` counts as its items.
+/// The objects of the inputs; a `List` counts as its items, and a Template of OpenShift as its objects.
 pub fn manifests<'i>(inputs: &'i [Input]) -> Vec<Manifest<'i>> {
     let mut found = Vec::new();
     for (input, read) in inputs.iter().enumerate() {
@@ -38,9 +41,12 @@ pub fn manifests<'i>(inputs: &'i [Input]) -> Vec<Manifest<'i>> {
         for document in read.documents() {
             let mut add = |at, value: Cow<'i, Value>| {
                 let patch = read.patch || (has_directives && not_judged::has_directive(&value));
-                let (variables, open) = (Vec::new(), Vec::new());
+                let (variables, open, quoted) = (Vec::new(), Vec::new(), Vec::new());
                 let mut manifest =
-                    Manifest { input, document, at, value, variables, open, patch, review: false };
+                    Manifest { input, document, at, value, variables, open, quoted, patch, review: false };
+                if read.built && !patch {
+                    manifest.quote_as_built(&read.source);
+                }
                 if has_variables {
                     manifest.fill_in_variables();
                 }
@@ -54,6 +60,7 @@ pub fn manifests<'i>(inputs: &'i [Input]) -> Vec<Manifest<'i>> {
                     value: Cow::Borrowed(request.get("object").unwrap_or(&Value::Null)),
                     variables: Vec::new(),
                     open: Vec::new(),
+                    quoted: Vec::new(),
                     patch: false,
                     review: true,
                 }),
@@ -79,7 +86,15 @@ pub(super) fn expand<'i>(
                 expand(at.index(index), item_of(list, kind, item), add);
             }
         }
-        _ => add(at, Cow::Borrowed(list)),
+        _ => match Template::of(list) {
+            Some(mut template) => {
+                let at = at.key("objects");
+                for (index, object) in template.objects.iter().enumerate() {
+                    expand(at.index(index), template.filled(object), add);
+                }
+            }
+            None => add(at, Cow::Borrowed(list)),
+        },
     }
 }
 
@@ -150,6 +165,16 @@ impl Manifest<'_> {
             let message = "holds a variable without a default, which is filled in later: what depends on it is a warning at most";
             at(field, format!("{field} {message}"))
         });
+        // Of one object the first is enough.
+        let quoted = self.quoted.first().map(|field| {
+            let value = self.value.pointer(&field.to_json_pointer()).map_or_else(String::new, Value::to_string);
+            let value = shortened(&value, 100);
+            let message = format!(
+                "{field} is no text as it stands here: kustomize puts it in quotes when it builds the folder, and it is judged as \
+                 {value}; `kubectl apply -f` would refuse it"
+            );
+            at(field, message)
+        });
         // A custom resource may have a kind of the same name, and fields of its own.
         let own = text(&self.value, "apiVersion").zip(text(&self.value, "kind"));
         let own = own.is_some_and(|(api_version, kind)| Facts::reads(api_version, kind));
@@ -161,6 +186,7 @@ impl Manifest<'_> {
             .chain(sizes.map(|(field, message)| at(&field, message)))
             .chain(self.variables.iter().map(variable))
             .chain(open)
+            .chain(quoted)
             .collect()
     }
 

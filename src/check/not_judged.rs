@@ -28,6 +28,10 @@ pub enum What {
     Ignored,
     /// A folder whose name begins with a dot.
     Hidden,
+    /// A file, or an object, into which values have to be put first.
+    Template,
+    /// A file that cannot be read, and in which nothing looks like an object.
+    Unreadable,
     /// Patches of kustomizations: parts of objects.
     Patch,
     /// Objects in a namespace that no policy is about.
@@ -54,7 +58,8 @@ pub struct ObjectKind {
 impl What {
     /// Whether these are objects among the documents, and no folders or files.
     pub fn is_object(&self) -> bool {
-        !matches!(self, Self::Chart | Self::Kustomization | Self::Ignored | Self::Hidden | Self::Unread(_))
+        use What::*;
+        !matches!(self, Chart | Kustomization | Ignored | Hidden | Template | Unreadable | Unread(_))
     }
 }
 
@@ -145,6 +150,11 @@ fn reason(what: &What) -> String {
         }
         What::Ignored => "left out by .gitignore, .volgateignore or --exclude: name it to have it judged",
         What::Hidden => "names that begin with a dot are passed over: name the folder to have it judged",
+        What::Template => {
+            "values are put into it before it is a manifest: render it first (helm template, ansible, oc process, envsubst) and \
+             check what comes out"
+        }
+        What::Unreadable => "neither YAML nor JSON, and nothing in it looks like a Kubernetes object: name it to see why",
         What::Patch => "a patch is part of an object: build its kustomization to have the whole judged",
         What::Namespace(_) => "no policy is about this namespace, so that the cluster can always start",
         What::Source(kind) => return maker(kind).unwrap_or(HOLDS_STORAGE).to_owned(),

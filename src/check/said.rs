@@ -6,8 +6,10 @@ use super::{
     misnamed,
 };
 use crate::facts::Facts;
-use crate::model::FieldPath;
+use crate::model::{FieldPath, shortened};
+use crate::source::placeholder;
 use crate::verdict::{Overlooked, Verdict};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// How many faults of one file are told, and how many notices: a file of a megabyte may hold hundreds of thousands.
@@ -192,7 +194,14 @@ impl Run<'_> {
                 tally.add(What::Namespace(namespace.unwrap_or_default()), || manifest.place(inputs));
                 false
             }
-            Some(verdict) => self.add(nth, manifest, verdict, inputs, said),
+            Some(Ok(verdict)) => {
+                self.add(nth, manifest, verdict, inputs, said);
+                true
+            }
+            Some(Err(unread)) => {
+                tell_unread(manifest, unread, inputs, said, tally);
+                false
+            }
             None if inputs.get(manifest.input).is_some_and(|input| input.named) => {
                 let seen = said.strangers.entry(manifest.input).or_default();
                 *seen += 1;
@@ -208,61 +217,71 @@ impl Run<'_> {
         }
     }
 
-    fn add(
-        &self,
-        nth: usize,
-        manifest: &Manifest<'_>,
-        verdict: Result<Verdict, Unread>,
-        inputs: &[Input],
-        said: &mut Said,
-    ) -> bool {
+    fn add(&self, nth: usize, manifest: &Manifest<'_>, verdict: Verdict, inputs: &[Input], said: &mut Said) {
         let root = manifest.spot(&FieldPath::root());
-        match verdict {
-            Ok(verdict) => {
-                let index = said.objects.len();
-                let line = inputs.get(root.input).map_or(0, |input| input.source.position(root.start).line);
-                said.objects.push(Object { input: root.input, nth, line, name: manifest.name() });
-                if verdict.findings.is_empty() && verdict.patch.0.is_empty() {
-                    return true;
-                }
-                let object = Facts::identify(&*manifest.value, Some(self.namespace));
-                for finding in verdict.findings {
-                    let related = finding.related.iter();
-                    said.findings.push(Located {
-                        spot: manifest.spot(&finding.field),
-                        related: related.map(|(field, note)| (manifest.spot(field), note.clone())).collect(),
-                        object: object.clone(),
-                        manifest: index,
-                        comment: None,
-                        finding,
-                    });
-                }
-                if !verdict.patch.0.is_empty() {
-                    said.changes.push(Change { object, manifest: index, patch: verdict.patch });
-                }
-                return true;
-            }
-            Err(Unread::Review(why)) => said.fault(
-                Sort::Object,
-                Fault {
-                    spot: Some(root),
-                    message: format!("failed to read this AdmissionReview: {why}"),
-                    help: Some(
-                        "the webhook would refuse it as well; give it as the API server sent it".to_owned(),
-                    ),
-                },
-            ),
-            Err(Unread::Field(fault)) => said.fault(
-                Sort::Object,
-                Fault {
-                    spot: Some(manifest.spot(&fault.path)),
-                    message: format!("failed to read this object: {fault}"),
-                    help: Some("a cluster would refuse it as well; correct the field".to_owned()),
-                },
-            ),
+        let index = said.objects.len();
+        let line = inputs.get(root.input).map_or(0, |input| input.source.position(root.start).line);
+        said.objects.push(Object { input: root.input, nth, line, name: manifest.name() });
+        if verdict.findings.is_empty() && verdict.patch.0.is_empty() {
+            return;
         }
-        false
+        let object = Facts::identify(&*manifest.value, Some(self.namespace));
+        for finding in verdict.findings {
+            let related = finding.related.iter();
+            said.findings.push(Located {
+                spot: manifest.spot(&finding.field),
+                related: related.map(|(field, note)| (manifest.spot(field), note.clone())).collect(),
+                object: object.clone(),
+                manifest: index,
+                comment: None,
+                finding,
+            });
+        }
+        if !verdict.patch.0.is_empty() {
+            said.changes.push(Change { object, manifest: index, patch: verdict.patch });
+        }
     }
+}
+
+/// Says why an object was not judged. A template that was met on the way through a folder is no fault.
+fn tell_unread(
+    manifest: &Manifest<'_>,
+    unread: Unread,
+    inputs: &[Input],
+    said: &mut Said,
+    tally: &mut Tally,
+) {
+    let (spot, message, help) = match unread {
+        Unread::Review(why) => (
+            manifest.spot(&FieldPath::root()),
+            format!("failed to read this AdmissionReview: {why}"),
+            "the webhook would refuse it as well; give it as the API server sent it".to_owned(),
+        ),
+        Unread::Field(fault) => {
+            let sign = placeholder_at(&manifest.value, &fault.path);
+            if sign.is_some() && inputs.get(manifest.input).is_some_and(Input::is_met) {
+                return tally.add(What::Template, || manifest.place(inputs));
+            }
+            let help = match sign {
+                Some(sign) => {
+                    let sign = shortened(sign, 100);
+                    format!(
+                        "this is a template, in which {sign} stands for a value: put the values in first, and judge what comes out"
+                    )
+                }
+                None => "a cluster would refuse it as well; correct the field".to_owned(),
+            };
+            (manifest.spot(&fault.path), format!("failed to read this object: {fault}"), help)
+        }
+    };
+    said.fault(Sort::Object, Fault { spot: Some(spot), message, help: Some(help) });
+}
+
+/// The placeholder of a template that a field holds, or the first item of its list.
+fn placeholder_at<'v>(object: &'v Value, field: &FieldPath) -> Option<&'v str> {
+    let value = object.pointer(&field.to_json_pointer())?;
+    let items = value.as_array().into_iter().flatten().chain([value]);
+    items.filter_map(Value::as_str).find_map(placeholder)
 }
 
 /// Leaves out the faults and notices that are too many of one file, and says how many.

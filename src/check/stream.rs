@@ -218,16 +218,17 @@ impl<'r, F: Send + Sync> Stream<'r, F> {
         });
         let mut all: Vec<Judged> = Vec::new();
         all.resize_with(inputs.len(), Judged::default);
-        for (index, (input, judged)) in inputs.iter().zip(&mut all).enumerate() {
-            reading::read(index, input, &mut judged.said);
-        }
         for notice in self.before.unmatched(manifests) {
             let input = notice.spot.as_ref().map_or(0, |spot| spot.input);
             if let Some(judged) = all.get_mut(input) {
                 judged.said.notice(Sort::Unmatched, notice);
             }
         }
+        let mut texts = inputs.iter().enumerate().peekable();
         for ((nth, manifest), (judgement, asked)) in numbered(manifests).zip(judgements) {
+            while let Some((index, input)) = texts.next_if(|(index, _)| *index <= manifest.input) {
+                read_text(index, input, &mut all, tally);
+            }
             let Some(judged) = all.get_mut(manifest.input) else { continue };
             let Judged { said, tally: of_text, asked: of_others } = judged;
             if asked.is_final() {
@@ -238,6 +239,7 @@ impl<'r, F: Send + Sync> Stream<'r, F> {
                 self.run.conclude((nth, manifest), judgement, inputs, said, of_text);
             }
         }
+        texts.for_each(|(index, input)| read_text(index, input, &mut all, tally));
         all
     }
 
@@ -399,6 +401,13 @@ impl Run<'_> {
             _ => seen(&Facts::identify(&*manifest.value, namespace)),
         };
         (parts, seen)
+    }
+}
+
+/// Adds what of a text could not be read: whatever it is judged by, that stays the same.
+fn read_text(index: usize, input: &Input, all: &mut [Judged], tally: &mut Tally) {
+    if let Some(judged) = all.get_mut(index) {
+        reading::read(index, input, &mut judged.said, tally);
     }
 }
 

@@ -92,22 +92,21 @@ pub(super) fn find_manifests(
                     }
                     rendered.extend(files);
                 }
-                Err(fault) => found.faults.push(fault),
+                Err(mut fault) => {
+                    let render::Source::Kustomization(folder) = source else {
+                        found.faults.push(fault);
+                        continue;
+                    };
+                    // What its files say by themselves is better than nothing.
+                    let help =
+                        "its files are judged as they stand, without patches and components".to_owned();
+                    fault.help = fault.help.or(Some(help));
+                    found.faults.push(fault);
+                    known += found.add_folder(&folder, exclude, known);
+                }
             }
         } else if path.is_dir() {
-            let walk = walk(path, exclude);
-            let from = found.texts.len();
-            for file in &walk.files {
-                found.add_file(file, false);
-            }
-            found.add_walk(path, &walk);
-            for text in found.texts.iter_mut(from) {
-                let Some(path) = text.path() else { continue };
-                let folder = walk.kustomization_of(path).map_or(0, |folder| known + folder + 1);
-                text.patch = walk.is_patch(path);
-                text.folder = folder;
-            }
-            known += walk.kustomizations.len();
+            known += found.add_folder(path, exclude, known);
         } else if is_kustomization(path) && paths.len() > 1 {
             // A shell's wildcard names it beside the files that it is about.
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -180,6 +179,23 @@ impl Found {
         }
         let added = self.texts.add_file(path.to_owned(), named, self.faults.len());
         self.faults.extend(added.err());
+    }
+
+    /// Adds what is in a folder; how many kustomizations are in it, beside those that are `known`.
+    fn add_folder(&mut self, path: &Path, exclude: Option<&Exclude>, known: usize) -> usize {
+        let walk = walk(path, exclude);
+        let from = self.texts.len();
+        for file in &walk.files {
+            self.add_file(file, false);
+        }
+        self.add_walk(path, &walk);
+        for text in self.texts.iter_mut(from) {
+            let Some(path) = text.path() else { continue };
+            let folder = walk.kustomization_of(path).map_or(0, |folder| known + folder + 1);
+            let (patch, built) = (walk.is_patch(path), walk.is_resource(path));
+            (text.patch, text.built, text.folder) = (patch, built, folder);
+        }
+        walk.kustomizations.len()
     }
 
     /// Reads the texts that were found, and keeps them.

@@ -135,9 +135,9 @@ fn tell(read: Vec<Found>) -> bool {
     let mut failed = false;
     for found in read {
         let Found { inputs, faults, notices, folders, .. } = found;
-        let mut report = Report { faults, notices, ..Report::default() };
+        let not_judged = folders.entries().collect();
+        let mut report = Report { faults, notices, not_judged, ..Report::default() };
         crate::check::read_faults(&inputs, &mut report);
-        report.not_judged = folders.entries().collect();
         failed |= !report.faults.is_empty();
         let human = report::human(&report, &inputs, &report::Options::default());
         let text = format!("{human}{}", report::not_judged(&report));

@@ -110,6 +110,7 @@ impl Since {
             };
             let mut read = Input::from_bytes(&input.source.name, text, input.named);
             read.patch = input.patch;
+            read.built = input.built;
             read.folder = input.folder;
             old.push(read);
         }

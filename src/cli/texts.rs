@@ -24,6 +24,8 @@ pub(super) struct Text {
     /// Whether the user named it.
     named: bool,
     pub(super) patch: bool,
+    /// Whether a kustomization names it as a resource.
+    pub(super) built: bool,
     pub(super) folder: usize,
     /// How many faults were known before it.
     after: usize,
@@ -59,7 +61,15 @@ impl Texts {
         let (is_regular, bytes) =
             std::fs::metadata(&path).map_or((true, 0), |meta| (meta.is_file(), meta.len()));
         if is_regular {
-            self.0.push(Text { origin: Origin::File(path), bytes, named, patch: false, folder: 0, after });
+            self.0.push(Text {
+                origin: Origin::File(path),
+                bytes,
+                named,
+                patch: false,
+                built: false,
+                folder: 0,
+                after,
+            });
         } else {
             let name = path.to_string_lossy().into_owned();
             let read = File::open(&path).map_err(|error| error.to_string()).and_then(bounded);
@@ -75,12 +85,12 @@ impl Texts {
 
     fn add_bytes(&mut self, name: String, text: Vec<u8>, named: bool, after: usize) {
         let (bytes, origin) = (text.len() as u64, Origin::Bytes { name, text });
-        self.0.push(Text { origin, bytes, named, patch: false, folder: 0, after });
+        self.0.push(Text { origin, bytes, named, patch: false, built: false, folder: 0, after });
     }
 
     pub(super) fn add_rendered(&mut self, file: Rendered) {
         let (bytes, origin) = (file.text.len() as u64, Origin::Rendered(file));
-        self.0.push(Text { origin, bytes, named: false, patch: false, folder: 0, after: 0 });
+        self.0.push(Text { origin, bytes, named: false, patch: false, built: false, folder: 0, after: 0 });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -258,6 +268,7 @@ impl Text {
             Origin::File(_) | Origin::Bytes { .. } => Input::from_bytes(self.name(), bytes, self.named),
         };
         input.patch = self.patch;
+        input.built = self.built;
         input.folder = self.folder;
         input
     }

@@ -27,12 +27,18 @@ pub(super) struct Walk {
     /// Folders whose names begin with a dot.
     pub(super) hidden: Vec<PathBuf>,
     patches: HashSet<PathBuf>,
+    resources: HashSet<PathBuf>,
 }
 
 impl Walk {
     /// Whether a kustomization of this walk names the file as a patch.
     pub(super) fn is_patch(&self, file: &Path) -> bool {
         !self.patches.is_empty() && self.patches.contains(&plain(file))
+    }
+
+    /// Whether a kustomization of this walk names the file as a resource.
+    pub(super) fn is_resource(&self, file: &Path) -> bool {
+        !self.resources.is_empty() && self.resources.contains(&plain(file))
     }
 
     /// The innermost folder with a kustomization that holds the file, by its index.
@@ -52,7 +58,9 @@ impl Walk {
         for document in source::parse_bytes(&bytes) {
             match document {
                 Ok(document) => {
-                    self.patches.extend(patches(&document.value).map(|patch| plain(&folder.join(patch))));
+                    let within = |file: &str| plain(&folder.join(file));
+                    self.patches.extend(patches(&document.value).map(within));
+                    self.resources.extend(resources(&document.value).map(within));
                 }
                 Err(error) => self.unreadable.push((name(), error.message)),
             }
@@ -244,9 +252,19 @@ pub(super) fn is_manifest(path: &Path) -> bool {
     matches!(path.extension().and_then(|ending| ending.to_str()), Some("yaml" | "yml" | "json"))
 }
 
+/// The entries of a kustomization's list.
+fn entries<'v>(kustomization: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> + use<'v> {
+    kustomization.get(key).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The files and folders that a kustomization puts together.
+fn resources(kustomization: &Value) -> impl Iterator<Item = &str> {
+    entries(kustomization, "resources").filter_map(Value::as_str)
+}
+
 /// The files that a kustomization names as patches.
 fn patches(kustomization: &Value) -> impl Iterator<Item = &str> {
-    let entries = |key| kustomization.get(key).and_then(Value::as_array).into_iter().flatten();
+    let entries = |key| entries(kustomization, key);
     let paths = ["patches", "patchesJson6902"].into_iter().flat_map(entries);
     let paths = paths.filter_map(|patch| patch.get("path")?.as_str());
     // A patch may stand there itself as well; then it is no file's name.

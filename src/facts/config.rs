@@ -28,6 +28,8 @@ pub struct ConfigFacts {
     /// Its name.
     pub name: String,
     values: BTreeMap<String, ConfigValue>,
+    /// The `binaryData` of a ConfigMap: files, and no variables.
+    binary: BTreeMap<String, ConfigValue>,
 }
 
 /// A value of a ConfigMap or a Secret.
@@ -96,14 +98,14 @@ impl Sealed {
 /// What sops writes in the place of a value that it has encrypted.
 const ENCRYPTED: &str = "ENC[";
 
+/// The most bytes that base64 takes for a value that is read: what an API server stores in one object, 1 MiB, and line ends.
+const MOST_ENCODED: usize = 3 << 19;
+
 impl ConfigFacts {
     /// Reads an object of that kind. A value of a wrong type counts as not known.
     pub(super) fn read(kind: ConfigKind, object: Node<'_>, id: &ObjectRef) -> Self {
-        let mut values = BTreeMap::new();
+        let (mut values, mut binary) = (BTreeMap::new(), BTreeMap::new());
         let fields = |key| object.get(key).unwrap_or(Node::NULL).fields();
-        for (key, _) in fields("binaryData") {
-            values.insert(key.to_owned(), ConfigValue::Unknown);
-        }
         for (key, value) in fields("data") {
             let value = match kind {
                 ConfigKind::ConfigMap => value.as_str().map(str::to_owned),
@@ -117,18 +119,33 @@ impl ConfigFacts {
                 values.insert(key.to_owned(), ConfigValue::of(kind, value.as_str().map(str::to_owned)));
             }
         }
+        if kind == ConfigKind::ConfigMap {
+            for (key, value) in fields("binaryData") {
+                binary.insert(key.to_owned(), ConfigValue::of(kind, value.as_str().and_then(decoded)));
+            }
+        }
         let namespace = id.namespace.clone().unwrap_or_default();
-        Self { kind, namespace, name: id.name.clone(), values }
+        Self { kind, namespace, name: id.name.clone(), values, binary }
     }
 
-    /// The value of a key, when the object has the key.
+    /// The value that a variable has from a key, when the object has the key.
     pub fn get(&self, key: &str) -> Option<&ConfigValue> {
         self.values.get(key)
     }
 
-    /// The keys, in their order.
+    /// The file that a pod volume has from a key, when the object has the key.
+    pub fn file(&self, key: &str) -> Option<&ConfigValue> {
+        self.values.get(key).or_else(|| self.binary.get(key))
+    }
+
+    /// The keys of variables, in their order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
+    }
+
+    /// The keys of files.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.keys().chain(self.binary.keys().map(String::as_str))
     }
 }
 
@@ -143,6 +160,9 @@ impl ConfigValue {
 }
 
 fn decoded(text: &str) -> Option<String> {
+    if text.len() > MOST_ENCODED {
+        return None;
+    }
     // Whoever wraps base64 at a width puts newlines into it, which Kubernetes passes over.
     let text: String = text.split_ascii_whitespace().collect();
     String::from_utf8(STANDARD.decode(text).ok()?).ok()
@@ -165,16 +185,35 @@ mod tests {
     fn a_config_map_is_read() {
         let map = config(
             &json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": "n"},
-            "data": {"a": "b", "port": 1, "crypt": "ENC[AES256_GCM,data:x]"}, "binaryData": {"bin": "AAAA"}}),
+            "data": {"a": "b", "port": 1, "crypt": "ENC[AES256_GCM,data:x]"}}),
         );
         assert_eq!((map.kind, &*map.namespace, &*map.name), (ConfigKind::ConfigMap, "n", "m"));
         let Some(ConfigValue::Text(text)) = map.get("a") else { panic!("{map:?}") };
         assert_eq!((text.as_str(), text.documents()), ("b", None), "no map");
         assert_eq!(map.get("none"), None);
-        for unknown in ["port", "bin", "crypt"] {
+        for unknown in ["port", "crypt"] {
             assert_eq!(map.get(unknown), Some(&ConfigValue::Unknown), "{unknown}");
         }
-        assert_eq!(map.keys().collect::<Vec<_>>(), ["a", "bin", "crypt", "port"]);
+        assert_eq!(map.keys().collect::<Vec<_>>(), ["a", "crypt", "port"]);
+    }
+
+    #[test]
+    fn binary_data_are_files_and_no_variables() {
+        let large = STANDARD.encode("a".repeat(MOST_ENCODED));
+        let map = config(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"},
+            "data": {"a": "b"}, "binaryData": {"conf": "ZGlyIC9z\ncnYK", "bytes": "//79", "bad": "%", "number": 1, "large": large}}));
+        let Some(ConfigValue::Text(text)) = map.file("conf") else { panic!("{map:?}") };
+        assert_eq!(text.as_str(), "dir /srv\n");
+        for unknown in ["bytes", "bad", "number", "large"] {
+            assert_eq!(map.file(unknown), Some(&ConfigValue::Unknown), "{unknown}");
+        }
+        assert_eq!((map.get("conf"), map.keys().collect::<Vec<_>>()), (None, vec!["a"]));
+        assert_eq!(map.files().collect::<Vec<_>>(), ["a", "bad", "bytes", "conf", "large", "number"]);
+        // Of a Secret there is no such field.
+        let secret = config(
+            &json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "binaryData": {"a": "Yg=="}}),
+        );
+        assert_eq!(secret.files().count(), 0);
     }
 
     #[test]

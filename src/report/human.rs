@@ -130,6 +130,8 @@ pub fn not_judged(report: &Report<'_>) -> String {
             What::Kustomization => format!("{count} kustomization{s}"),
             What::Ignored => format!("{count} path{s}"),
             What::Hidden => format!("{count} hidden folder{s}"),
+            What::Template => format!("{count} template{s}"),
+            What::Unreadable => format!("{count} unreadable file{s}"),
             What::Patch => format!("{count} patch{}", if count == 1 { "" } else { "es" }),
             What::Namespace(namespace) => format!("{count} object{s} in namespace {namespace}"),
             What::Source(ObjectKind { api_version, kind }) | What::Kind(ObjectKind { api_version, kind }) => {

@@ -107,6 +107,8 @@ fn not_judged(entry: &NotJudged) -> Value {
         What::Kustomization => ("kustomization", &[]),
         What::Ignored => ("ignored", &[]),
         What::Hidden => ("hidden", &[]),
+        What::Template => ("template", &[]),
+        What::Unreadable => ("unreadable", &[]),
         What::Patch => ("patch", &[]),
         What::Namespace(namespace) => ("namespace", &[("namespace", namespace)]),
         What::Source(ObjectKind { api_version, kind }) | What::Kind(ObjectKind { api_version, kind }) => {

@@ -30,7 +30,7 @@ pub enum SourceErrorKind {
     Json,
     /// YAML with something that JSON, and so the API server, cannot hold.
     Unsupported,
-    /// A Helm template that was not rendered.
+    /// A template that was not rendered.
     Template,
     /// More than volgate is willing to expand or nest.
     Limit,

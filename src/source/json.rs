@@ -57,9 +57,13 @@ fn fall_back(
     let first = documents.len();
     yaml::parse(text, from, documents);
     let inside = slice(text, from..text.len()).trim_start().strip_prefix('{');
-    let is_json = inside.is_some_and(|inside| inside.trim_start().starts_with(['"', '}']));
+    let is_json = inside.is_some_and(|inside| {
+        let inside = inside.trim_start();
+        inside.starts_with(['"', '}']) || is_comment(inside)
+    });
     if let Some(Err(found)) = documents.get_mut(first)
         && is_json
+        && found.kind != SourceErrorKind::Template
     {
         *found = error;
     }
@@ -88,12 +92,16 @@ fn explain(text: &str, start: usize) -> SourceError {
     while !text.is_char_boundary(offset) {
         offset -= 1;
     }
-    SourceError::new(
-        SourceErrorKind::Json,
-        offset,
-        message,
-        "check the commas, quotes and brackets before this place",
-    )
+    let help = match is_comment(slice(text, offset..text.len())) {
+        true => "remove the comment: JSON has none",
+        false => "check the commas, quotes and brackets before this place",
+    };
+    SourceError::new(SourceErrorKind::Json, offset, message, help)
+}
+
+/// Whether a text begins with a comment as some programs take them in JSON.
+fn is_comment(text: &str) -> bool {
+    ["//", "/*"].iter().any(|sign| text.starts_with(sign))
 }
 
 /// Why the walk stopped.

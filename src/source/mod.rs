@@ -10,6 +10,7 @@ mod edit;
 mod error;
 mod json;
 mod kept;
+mod placeholder;
 mod render;
 mod scalar;
 mod span;
@@ -25,6 +26,7 @@ use crate::model::FieldPath;
 pub use edit::{DocumentChange, EditError, edit, edit_all, edit_one};
 pub use error::{SourceError, SourceErrorKind};
 pub use kept::Kept;
+pub use placeholder::placeholder;
 pub use span::{FieldSpan, SpanTree};
 pub use text::{Position, Source};
 

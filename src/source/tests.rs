@@ -262,8 +262,17 @@ fn faults_name_place_and_way_out() {
         ("{\"a\": 1e999}\n", 6, "out of range"),
         ("{\"a\": \"é\tü\"}x: [", 7, "control character"),
         ("a: {b\n  :, c: 1}\n", 4, "put a space after the colon"),
-        ("a: {{ .Values.x }}\n", 4, "`helm template`"),
-        ("{{- if x }}\na: b\n{{- end }}\n", 2, "`helm template`"),
+        ("a: {{ .Values.x }}\n", 4, "{{ .Values.x }} stands for what is put in later"),
+        ("{{- if x }}\na: b\n{{- end }}\n", 2, "(helm template, "),
+        ("{% if x %}\na: b\n{% endif %}\n", 1, "{% if x %} stands for"),
+        ("a: @NAME@\n", 3, "@NAME@ stands for"),
+        ("a: 1\nb: %NAME%\n", 8, "%NAME% stands for"),
+        ("a: {b: ${NAME}}\n", 8, "${NAME} stands for"),
+        ("{\"a\": {{ x }}}\n", 7, "{{ x }} stands for"),
+        ("{\n // a\n \"b\": 1, // c: d\n \"e\": 2}\n", 3, "JSON has none"),
+        // The fault is another one than the placeholder.
+        ("a: \"${NAME}\nb: 1\n", 3, "close the quote"),
+        ("a: |\n  {{ x }}\nb: @c\n", 18, "quote a value"),
     ] {
         let found = fault(text);
         let message = found.to_string();

@@ -12,10 +12,14 @@ use super::error::{SourceError, SourceErrorKind};
 use super::scalar::{self, Scalar};
 use super::span::{Form, Place};
 use super::text::slice;
-use super::{Document, Notice};
+use super::{Document, Notice, placeholder};
 use crate::model::{Brief, beginning};
 
 const SEPARATOR: &str = "---";
+
+/// What to do about a template.
+const TEMPLATE_HELP: &str = "render it first with the tool that it is for (helm template, ansible, oc process, envsubst), and judge what \
+                             comes out";
 
 /// How many headers of block scalars that stand below their key are taken in one document: each means reading it once more.
 const MOST_RETRIES: usize = 32;
@@ -321,21 +325,29 @@ impl<'t> Reader<'t> {
             && slice(self.text, self.base + line..self.text.len()).trim_start_matches(' ').starts_with('\t')
     }
 
-    /// Says so if the fault comes from a Helm template that was not rendered.
+    /// Says so if the fault comes from a template that was not rendered.
     fn hint(&self, error: SourceError) -> SourceError {
-        let template = self.chunk.lines().any(|line| {
-            let line = line.trim_start();
-            line.starts_with("{{") || line.contains(": {{") || line.contains("- {{")
-        });
-        if !template || error.kind == SourceErrorKind::Limit {
-            return error;
-        }
+        let sign = self.placeholder(error.offset).filter(|_| error.kind != SourceErrorKind::Limit);
+        let Some(sign) = sign else { return error };
         SourceError {
             kind: SourceErrorKind::Template,
-            message: format!("this looks like a Helm template that was not rendered ({})", error.message),
-            help: "render it with `helm template` first".into(),
+            message: format!(
+                "this looks like a template: {} stands for what is put in later ({})",
+                Brief(sign),
+                error.message
+            ),
+            help: TEMPLATE_HELP.into(),
             ..error
         }
+    }
+
+    /// The placeholder of a template in the line of that byte.
+    fn placeholder(&self, offset: usize) -> Option<&'t str> {
+        let end_of_line = |rest: &str| rest.find('\n').unwrap_or(rest.len());
+        let at = offset.checked_sub(self.base)?;
+        let (before, rest) = self.chunk.split_at_checked(at)?;
+        let start = before.rfind('\n').map_or(0, |line| line + 1);
+        placeholder::in_line(self.chunk.get(start..at + end_of_line(rest))?, at - start)
     }
 }
 

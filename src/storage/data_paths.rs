@@ -91,14 +91,19 @@ impl<'w, 'a> DataPath<'w, 'a> {
     }
 
     /// Whether the container may start no server of the product: another program of its image, or a script that volgate
-    /// cannot read. What has a port, a probe or a mount at its data, and what a StatefulSet runs, is a server all the same.
+    /// cannot read. What has a mount at its data is a server all the same, and so is a script with a port or a probe, or one that
+    /// a StatefulSet runs.
     pub fn may_be_no_server(&self, workload: &Workload<'_>) -> bool {
         self.serves(workload) == Serves::Perhaps
     }
 
     fn serves(&self, workload: &Workload<'_>) -> Serves {
         let Some(start) = self.start else { return Serves::Yes };
-        if self.container.serves || workload.stateful_set || self.cover.mount.is_some() {
+        if self.cover.mount.is_some() {
+            return Serves::Yes;
+        }
+        // A port may as well be that of another program, of which the catalog knows that it is none of the servers.
+        if start != Start::Program && (self.container.serves || workload.stateful_set) {
             return Serves::Yes;
         }
         match start {

@@ -23,7 +23,7 @@ const DATA_NAMES: [&str; 10] = [
     "uploads",
 ];
 /// Words that say the opposite, in the last directory of a path or in the name of a pod volume.
-const SCRATCH_NAMES: [&str; 34] = [
+const SCRATCH_NAMES: [&str; 38] = [
     "cache",
     "caches",
     "cert",
@@ -40,8 +40,12 @@ const SCRATCH_NAMES: [&str; 34] = [
     "jars",
     "log",
     "logs",
+    "metrics",
     "model",
     "models",
+    "multiproc",
+    "nginx",
+    "observability",
     "plugins",
     "run",
     "runtime",
@@ -157,6 +161,40 @@ pub(super) fn is_called_like_a_database(image: &str) -> bool {
     let words = || image.name().split(['-', '_', '.']);
     words().next_back().is_some_and(|last| DATABASES.contains(&last))
         && !words().any(|word| BESIDE_DATABASES.contains(&word))
+}
+
+/// Words in the names of containers and images that keep nothing by themselves.
+const STATELESS: [&str; 22] = [
+    "agent",
+    "api",
+    "balancer",
+    "consumer",
+    "controller",
+    "executor",
+    "exporter",
+    "frontend",
+    "gateway",
+    "ingress",
+    "invoker",
+    "manager",
+    "mcrouter",
+    "operator",
+    "producer",
+    "proxy",
+    "router",
+    "scheduler",
+    "sentinel",
+    "transport",
+    "webhook",
+    "worker",
+];
+
+/// Whether a container, or its image, is called like something that keeps nothing by itself: `manager`, `http-transport`.
+pub fn is_called_stateless(container: &Container<'_>) -> bool {
+    let image = ImageRef::parse(container.image);
+    let names = [Some(container.name), image.as_ref().map(ImageRef::name)];
+    let words = || names.into_iter().flatten().flat_map(|name| name.split(['-', '_', '.']));
+    words().any(|word| STATELESS.contains(&word)) && !words().any(|word| DATABASES.contains(&word))
 }
 
 /// The ports of the databases that the names above are about.

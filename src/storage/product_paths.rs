@@ -195,7 +195,7 @@ fn has_enough(
             let mounts = container.mounts.iter().filter(|mount| {
                 mount.path.as_str().len() > own
                     && below(mount.path.as_str(), directory.as_str())
-                        .is_some_and(|rest| rest == part.as_str())
+                        .is_some_and(|rest| part == "*" || rest == part.as_str())
             });
             mounts.into_iter().any(lasts)
         })

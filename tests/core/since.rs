@@ -79,7 +79,7 @@ fn only_what_a_change_touches_is_shown() {
     repository.write("deploy/both.yaml", &pod("both", "redis"));
     repository.write("deploy/claim.yaml", CLAIM);
     repository.write("deploy/user.yaml", USER);
-    repository.write("deploy/broken.yaml", "a: [\n");
+    repository.write("deploy/broken.yaml", "apiVersion: v1\nkind: Pod\nmetadata: [\n");
     repository.commit();
     let since = ["--policy", "policy.yaml", "--since", "main", "deploy"];
     assert_eq!(repository.findings(&since), [""; 0], "nothing changed");

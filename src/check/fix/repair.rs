@@ -192,18 +192,21 @@ impl Run<'_> {
         if !plan.claims.is_empty() && manifest.variables.contains(&name) {
             return Err(NAMED_LATER.to_owned());
         }
-        if !plan.claims.is_empty() && is_in_typed_list(manifest) {
-            return Err("it stands in a list of one kind, which cannot hold its claim".to_owned());
+        match list_of(manifest).filter(|_| !plan.claims.is_empty()) {
+            None | Some("List") => {}
+            Some("Template") => {
+                return Err("it stands in a Template, whose parameters are to name its claim".to_owned());
+            }
+            Some(_) => return Err("it stands in a list of one kind, which cannot hold its claim".to_owned()),
         }
         Ok(plan)
     }
 }
 
-/// Whether an object is an item of a list such as a DeploymentList.
-fn is_in_typed_list(manifest: &Manifest<'_>) -> bool {
-    let list = manifest.at.parent().and_then(|items| items.parent());
-    let list = list.and_then(|list| manifest.document.value.pointer(&list.to_json_pointer()));
-    list.is_some_and(|list| text(list, "kind") != Some("List"))
+/// The kind of the object that holds this one in a list: `List`, `DeploymentList`, `Template`.
+fn list_of<'m>(manifest: &'m Manifest<'_>) -> Option<&'m str> {
+    let list = manifest.at.parent()?.parent()?;
+    Some(text(manifest.document.value.pointer(&list.to_json_pointer())?, "kind").unwrap_or_default())
 }
 
 impl Repaired {

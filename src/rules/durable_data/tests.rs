@@ -735,7 +735,9 @@ fn what_may_be_no_server_is_a_warning_at_most() {
     assert!(with("volumeMounts", mounts).starts_with("Deny"), "somebody meant its data");
     assert!(with("command", json!(["docker-entrypoint.sh", "postgres"])).starts_with("Deny"));
     assert!(with("command", json!(["pg_archivecleanup", "/x"])).starts_with("Warn"), "another program");
-    let other = json!({"name": "c", "image": "postgres:16", "command": ["pg_archivecleanup", "/x"]});
+    let mut other = json!({"name": "c", "image": "postgres:16", "command": ["pg_archivecleanup", "/x"]});
+    other["ports"] = json!([{"containerPort": 9187}]);
+    assert!(pod_of(other.clone(), "Always").starts_with("Warn"), "its own port");
     assert_eq!(pod_of(other, "Never"), "", "that ends");
     let server = json!({"name": "c", "image": "postgres:16", "command": ["postgres"]});
     assert!(pod_of(server, "Never").starts_with("Deny"), "a server all the same");
@@ -1324,6 +1326,38 @@ fn a_value_of_a_secret_that_no_mount_covers_is_told_and_never_shown() {
 }
 
 #[test]
+fn a_configuration_file_in_base64_is_read_and_a_secrets_is_not_shown() {
+    let object = |volume: Value| {
+        pod(
+            json!({"containers": [{"name": "c", "image": "redis:7", "args": ["/etc/redis/redis.conf"], "volumeMounts": [
+                       {"name": "conf", "mountPath": "/etc/redis"}, {"name": "d", "mountPath": "/srv"}]}],
+                   "volumes": [volume, {"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]}),
+        )
+    };
+    // `dir /srv/hidden`, and `dir /else/hidden`.
+    let (lasts, lost) = ("ZGlyIC9zcnYvaGlkZGVuCg==", "ZGlyIC9lbHNlL2hpZGRlbgo=");
+    let (map, secret) = (
+        json!({"name": "conf", "configMap": {"name": "m"}}),
+        json!({"name": "conf", "secret": {"secretName": "m"}}),
+    );
+    for (kind, field, volume) in [("ConfigMap", "binaryData", &map), ("Secret", "data", &secret)] {
+        let of = |kind: &str, field: &str, text: &str| {
+            let mut config =
+                json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "m", "namespace": "default"}});
+            config[field] = json!({"redis.conf": text});
+            found(json!({}), &[config], &object((*volume).clone())).join("; ")
+        };
+        assert_eq!(of(kind, field, lasts), "", "{kind}");
+        let told = of(kind, field, lost);
+        assert!(told.contains("Redis keeps its data in"), "{kind}: {told}");
+        assert_eq!(told.contains("/else/hidden"), kind == "ConfigMap", "{told}");
+        if kind == "ConfigMap" {
+            assert_eq!(told, of(kind, "data", "dir /else/hidden\n"), "as in plain text");
+        }
+    }
+}
+
+#[test]
 fn what_keeps_everything_in_memory_by_its_arguments_is_told_and_never_refused() {
     let of = |image: &str, args: &[&str]| {
         found(json!({}), &[], &pod(json!({"containers": [{"name": "c", "image": image, "args": args}]})))
@@ -1372,6 +1406,71 @@ fn a_helper_that_keeps_nothing_says_nothing_of_the_others() {
     assert!(set(&["corp/ledger"], &["bitnami/jmx-exporter"]).contains(told), "an exporter before it");
     assert_eq!(set(&["memcached", "corp/metrics"], &[]), "", "the first container is the workload's own");
     assert_eq!(set(&["memcached", "prom/memcached-exporter"], &[]), "");
+}
+
+#[test]
+fn a_stateful_set_that_writes_nowhere_and_shows_no_data_gets_no_word() {
+    let set = |container: Value| {
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"containers": [container], "volumes": [
+                {"name": "models", "persistentVolumeClaim": {"claimName": "models"}},
+                {"name": "data", "emptyDir": {}}]}}}});
+        found(json!({"statefulSetData": "Deny"}), &[], &object).join("; ")
+    };
+    let named = |name: &str, image: &str| json!({"name": name, "image": image});
+    for (name, image) in [
+        ("manager", "corp/policies"),
+        ("app", "corp/http-transport:3"),
+        ("app", "nginx:1.27"),
+        ("app", "registry.k8s.io/e2e-test-images/agnhost:2.40"),
+        ("app", "timberio/vector:0.40"),
+    ] {
+        assert_eq!(set(named(name, image)), "", "{name} {image}");
+    }
+    for (name, image) in [("app", "corp/ledger"), ("manager", "corp/orders-db"), ("node", "corp/chain")] {
+        assert!(set(named(name, image)).contains("whatever it writes is lost"), "{name} {image}");
+    }
+    // What reads from a claim has its data there.
+    let mounting = |name: &str, image: &str, volume: &str, path: &str, read_only: bool| {
+        json!({"name": name, "image": image,
+            "volumeMounts": [{"name": volume, "mountPath": path, "readOnly": read_only}]})
+    };
+    assert_eq!(set(mounting("app", "corp/inference", "models", "/models", true)), "");
+    assert!(set(mounting("manager", "corp/policies", "data", "/data", false)).starts_with("Deny"));
+}
+
+#[test]
+fn of_an_image_whose_layout_is_not_known_a_part_that_lasts_is_enough_for_a_warning() {
+    let told = |image: &str, path: &str| {
+        let mut object = redis(
+            json!({"name": "v", "mountPath": path}),
+            json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}),
+        );
+        object["spec"]["containers"][0]["image"] = json!(image);
+        found(json!({}), &[], &object).join("; ")
+    };
+    for image in ["lscr.io/linuxserver/grocy", "hotio/mylar3", "ghcr.io/home-operations/charts-syncer"] {
+        assert!(told(image, "/config/data").starts_with("Warn"), "{image}");
+        assert_eq!(told(image, "/config"), "", "{image}");
+    }
+    assert!(told("lscr.io/linuxserver/grocy", "/books").starts_with("Deny"));
+    assert!(
+        told("postgres:16", "/var/lib/postgresql/data/base").starts_with("Deny"),
+        "a layout that is known"
+    );
+}
+
+#[test]
+fn a_container_called_an_arbiter_is_a_warning() {
+    let told = |name: &str| {
+        let mut object =
+            redis(json!({"name": "v", "mountPath": "/data/db"}), json!({"name": "v", "emptyDir": {}}));
+        object["spec"]["containers"][0]["image"] = json!("percona/percona-server-mongodb:6.0");
+        object["spec"]["containers"][0]["name"] = json!(name);
+        found(json!({}), &[], &object).join("; ")
+    };
+    assert!(told("mongod-arbiter").starts_with("Warn"));
+    assert!(told("mongod").starts_with("Deny"));
 }
 
 #[test]
@@ -1659,4 +1758,78 @@ fn configuration_that_nobody_reads_is_a_doubt_where_a_claim_is_mounted_elsewhere
     assert_eq!(nexus(json!([certificates, claim])), "Deny", "no configuration");
     let data = json!({"name": "empty", "mountPath": "/nexus-data"});
     assert_eq!(nexus(json!([files, claim, data])), "Deny", "somebody meant its data to lie there");
+}
+
+#[test]
+fn a_file_of_settings_may_make_a_product_keep_nothing() {
+    for (image, file, text, expected) in [
+        (
+            "sonarqube:10",
+            "/opt/sonarqube/conf/sonar.properties",
+            "sonar.jdbc.url=jdbc:postgresql://db/s\n",
+            "",
+        ),
+        ("sonarqube:10", "/opt/sonarqube/conf/sonar.properties", "sonar.web.context=/s\n", "Deny"),
+        (
+            "mattermost/mattermost-team-edition",
+            "/mattermost/config/config.json",
+            r#"{"FileSettings": {"DriverName": "amazons3"}}"#,
+            "",
+        ),
+        (
+            "mattermost/mattermost-team-edition",
+            "/mattermost/config/config.json",
+            r#"{"FileSettings": {"DriverName": "local"}}"#,
+            "Deny",
+        ),
+        ("chrislusf/seaweedfs", "/etc/seaweedfs/filer.toml", "[postgres2]\nenabled = true\n", ""),
+        ("chrislusf/seaweedfs", "/etc/seaweedfs/filer.toml", "[leveldb2]\nenabled = true\n", "Deny"),
+        ("registry:2", "/etc/docker/registry/config.yml", "storage:\n  oss:\n    bucket: b\n", ""),
+        ("registry:2", "/etc/docker/registry/config.yml", "storage:\n  filesystem: {}\n", "Deny"),
+        (
+            "verdaccio/verdaccio:5",
+            "/verdaccio/conf/config.yaml",
+            "store:\n  aws-s3-storage:\n    bucket: b\n",
+            "",
+        ),
+        ("verdaccio/verdaccio:5", "/verdaccio/conf/config.yaml", "storage: /verdaccio/storage\n", "Deny"),
+        ("emqx/emqx:5", "/opt/emqx/etc/emqx.conf", "node {\n role = replicant\n}\n", ""),
+        ("emqx/emqx:5", "/opt/emqx/etc/emqx.conf", "node {\n role = core\n}\n", "Deny"),
+        ("eclipse-mosquitto:2", "/mosquitto/config/mosquitto.conf", "listener 1883\n", ""),
+        ("eclipse-mosquitto:2", "/mosquitto/config/mosquitto.conf", "persistence true\n", "Deny"),
+        ("matomo:5", "/var/www/html/config/config.ini.php", "[database]\nhost = \"db\"\n", ""),
+        ("matomo:5", "/var/www/html/config/other.ini.php", "[database]\nhost = \"db\"\n", "Deny"),
+    ] {
+        let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"},
+                            "data": {"file": text}});
+        let args = if image.contains("seaweedfs") { json!(["filer", "-master=m"]) } else { json!([]) };
+        let mounts = json!([{"name": "files", "mountPath": file, "subPath": "file"}]);
+        let container = json!({"name": "c", "image": image, "args": args, "volumeMounts": mounts});
+        let volumes = json!([{"name": "files", "configMap": {"name": "c"}}]);
+        let object = deployment(json!({"containers": [container], "volumes": volumes}));
+        let told = found(json!({}), &[config], &object).concat();
+        assert_eq!(told.split(' ').next(), Some(expected), "{image} {text}: {told}");
+    }
+}
+
+#[test]
+fn a_file_that_a_start_script_copies_is_read() {
+    let vault = |script: &str, storage: &str| {
+        let text = format!("ui = true\nstorage \"{storage}\" {{\n path = \"/vault/data\"\n}}\n");
+        let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"},
+                            "data": {"values.hcl": text}});
+        let mounts = json!([{"name": "files", "mountPath": "/vault/config"}]);
+        let container = json!({"name": "c", "image": "hashicorp/vault:1.20", "command": ["/bin/sh", "-ec", script],
+                               "volumeMounts": mounts});
+        let volumes = json!([{"name": "files", "configMap": {"name": "c"}}]);
+        let object = deployment(json!({"containers": [container], "volumes": volumes}));
+        found(json!({}), &[config], &object).concat()
+    };
+    let copied = "cp /vault/config/values.hcl /tmp/s.hcl; sed -Ei \"s|POD_IP|${POD_IP?}|g\" /tmp/s.hcl; \
+                  docker-entrypoint.sh vault server -config=/tmp/s.hcl";
+    let told = vault(copied, "file");
+    assert!(told.starts_with("Deny") && told.contains("/vault/data (set by storage.file.path"), "{told}");
+    assert_eq!(vault(copied, "consul"), "");
+    let more = copied.replace("sed", "cat /x >/tmp/s.hcl; sed");
+    assert!(vault(&more, "file").starts_with("Warn"), "what is written over it is not known");
 }

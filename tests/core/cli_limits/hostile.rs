@@ -68,7 +68,7 @@ fn every_fault_is_in_every_form_and_the_rest_is_judged() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &[u8]| write(folder.path(), name, text);
     write("pods.yaml", format!("a: [\n---\n{POD}---\n\tb: 1\n").as_bytes());
-    write("binary.yaml", b"\x00\xff\x7fELF");
+    write("binary.yaml", b"apiVersion: v1\nkind: Pod\n\x00\xff\x7fELF");
     write("cyclic.yaml", b"apiVersion: v1\nkind: Pod\nmetadata: &m\n  labels: *m\n");
     write("crlf.yaml", POD.replace('\n', "\r\n").as_bytes());
     write("mark.yaml", format!("\u{feff}{POD}").as_bytes());

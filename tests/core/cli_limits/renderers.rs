@@ -77,6 +77,24 @@ fn a_tool_that_fails() {
 }
 
 #[test]
+fn the_files_of_a_kustomization_that_does_not_build_are_judged_as_they_stand() {
+    let place = Place::new("echo no such base >&2; exit 1");
+    place.write("folder/kustomization.yaml", "resources: [cache.yaml, ../gone]\n");
+    place.write("folder/cache.yaml", POD);
+    for named in ["folder", "folder/kustomization.yaml"] {
+        let output = place.check(&["--format", "json", named]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(json["summary"]["denied"], 1, "{json:#}");
+        assert_eq!(json["findings"][0]["file"], "folder/cache.yaml");
+        let [error] = json["errors"].as_array().unwrap().as_slice() else { panic!("{json:#}") };
+        assert!(error["message"].as_str().unwrap().contains("no such base"), "{error}");
+        assert!(error["help"].as_str().unwrap().contains("as they stand"), "{error}");
+        assert_eq!(json["notJudged"][0]["what"], "kustomization", "{json:#}");
+    }
+}
+
+#[test]
 fn a_tool_that_does_not_end() {
     for what in ["chart", "folder"] {
         told_in_every_form("exec sleep 600", what, "did not end within 1 s");

@@ -1,7 +1,7 @@
 //! Folders and files that no version control keeps: links, loops, what cannot be read, what is huge.
 
 use super::{POD, volgate};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -78,9 +78,15 @@ fn a_huge_file_is_a_fault_and_is_not_read() {
 }
 
 #[test]
-fn a_binary_file_is_a_fault() {
+fn a_binary_file_is_a_fault_where_it_may_be_a_manifest() {
     let folder = folder();
-    std::fs::write(folder.path().join("blob.json"), b"\x7fELF\x02\x01\xff\xfe").unwrap();
+    let blob = folder.path().join("blob.json");
+    std::fs::write(&blob, b"\x7fELF\x02\x01\xff\xfe").unwrap();
+    let (report, status) = report(folder.path());
+    assert_eq!((status, &report["errors"], &report["summary"]["denied"]), (1, &json!([]), &json!(1)));
+    assert_eq!(report["notJudged"][0]["what"], "unreadable", "{report:#}");
+    assert!(report["notJudged"][0]["places"][0].as_str().unwrap().ends_with("blob.json:1"), "{report:#}");
+    std::fs::write(&blob, b"{\"apiVersion\": \"v1\", \"kind\": \"P\xff\xfe\"}").unwrap();
     told(folder.path(), "errors", "is not UTF-8", 2);
 }
 
