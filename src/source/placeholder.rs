@@ -1,8 +1,16 @@
 //! Texts that stand for a value which a tool puts in before a manifest is one: Helm, Jinja, `sed`, `envsubst`, `oc process`.
 
 /// Signs around what is any text on one line.
-const ENCLOSED: [(&str, &str); 7] =
-    [("{{", "}}"), ("{%", "%}"), ("<%", "%>"), ("[[", "]]"), ("${{", "}}"), ("${", "}"), ("$(", ")")];
+const ENCLOSED: [(&str, &str); 8] = [
+    ("{{", "}}"),
+    ("{%", "%}"),
+    ("<%", "%>"),
+    ("[[", "]]"),
+    ("${{", "}}"),
+    ("${", "}"),
+    ("$(", ")"),
+    ("#{", "}"),
+];
 
 /// Those that no YAML has outside of quotes.
 const FOREIGN: [&str; 3] = ["{{", "{%", "<%"];
@@ -89,6 +97,7 @@ mod tests {
             ("$(params.size)", "$(params.size)"),
             ("$SIZE", "$SIZE"),
             ("[[ size ]]", "[[ size ]]"),
+            ("#{size}#", "#{size}"),
             ("<%= size %>", "<%= size %>"),
             ("<size>", "<size>"),
             ("<your storage class>", "<your storage class>"),
