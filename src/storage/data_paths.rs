@@ -13,7 +13,6 @@ use crate::catalog::{
     CacheDoubt, Catalog, Named, Origin, PlaceDoubt, Start, Statefulness, TellTale, Unplaced,
 };
 use crate::facts::{Container, Mount, Section, VolumeSource, Workload, WorkloadKind};
-use crate::json::Node;
 use crate::model::{Durability, FsPath};
 use std::cell::LazyCell;
 use std::collections::HashSet;
