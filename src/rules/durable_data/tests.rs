@@ -1797,6 +1797,15 @@ fn a_file_of_settings_may_make_a_product_keep_nothing() {
         ("emqx/emqx:5", "/opt/emqx/etc/emqx.conf", "node {\n role = core\n}\n", "Deny"),
         ("eclipse-mosquitto:2", "/mosquitto/config/mosquitto.conf", "listener 1883\n", ""),
         ("eclipse-mosquitto:2", "/mosquitto/config/mosquitto.conf", "persistence true\n", "Deny"),
+        ("mattermost/focalboard", "/opt/focalboard/config.json", r#"{"dbtype": "postgres"}"#, "Warn"),
+        ("mattermost/focalboard", "/opt/focalboard/config.json", r#"{"dbtype": "sqlite3"}"#, "Deny"),
+        (
+            "ghcr.io/project-zot/zot",
+            "/etc/zot/config.json",
+            r#"{"extensions": {"sync": {"registries": [{"onDemand": true}]}}}"#,
+            "Warn",
+        ),
+        ("ghcr.io/project-zot/zot", "/etc/zot/config.json", r#"{"extensions": {}}"#, "Deny"),
         ("matomo:5", "/var/www/html/config/config.ini.php", "[database]\nhost = \"db\"\n", ""),
         ("matomo:5", "/var/www/html/config/other.ini.php", "[database]\nhost = \"db\"\n", "Deny"),
     ] {
