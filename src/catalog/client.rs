@@ -8,18 +8,19 @@ pub(super) const TOOLS: &[&str] = &[
     "case", "cat", "cd", "celery", "chattr", "chgrp", "chmod", "chown", "clear", "cmp", "comm", "command",
     "continue", "cp", "curl", "cut", "date", "dd", "df", "diff", "dig", "dirname", "dos2unix", "du", "echo",
     "envsubst", "esac", "exit", "export", "expr", "false", "find", "fold", "gcloud", "getent", "git", "gpg",
-    "grep", "gsutil", "gunzip", "gzip", "head", "host", "hostname", "id", "install", "ip", "jq", "kill",
-    "killall", "kubectl", "let", "ln", "local", "ls", "mc", "md5sum", "mkdir", "mkfifo", "mktemp", "mount",
-    "mv", "nc", "nl", "nproc", "nslookup", "od", "openssl", "paste", "pgrep", "pigz", "ping", "pip", "pip3",
-    "pkill", "popd", "printenv", "printf", "ps", "pushd", "pwd", "rclone", "read", "readlink", "realpath",
-    "restic", "return", "rev", "rm", "rmdir", "rsync", "s3cmd", "scp", "sed", "seq", "set", "shift",
-    "sidekiq", "sleep", "sort", "split", "ssh", "stat", "sync", "sysctl", "tac", "tail", "tar", "tee",
-    "test", "touch", "tput", "tr", "trap", "true", "type", "ulimit", "umask", "umount", "uname", "uniq",
-    "unset", "unzip", "wait", "wc", "wget", "which", "whoami", "xz", "yes", "yq", "zip", "zstd",
+    "grep", "gsutil", "gunzip", "gzip", "head", "host", "hostname", "id", "install", "ip", "jq", "keytool",
+    "kill", "killall", "kubectl", "let", "ln", "local", "ls", "mc", "md5sum", "mkdir", "mkfifo", "mktemp",
+    "mount", "mv", "nc", "nl", "nproc", "nslookup", "od", "openssl", "paste", "pgrep", "pigz", "ping", "pip",
+    "pip3", "pkill", "popd", "printenv", "printf", "ps", "pushd", "pwd", "rclone", "read", "readlink",
+    "realpath", "restic", "return", "rev", "rm", "rmdir", "rsync", "s3cmd", "scp", "sed", "seq", "set",
+    "shift", "sidekiq", "sleep", "sort", "split", "ssh", "stat", "sync", "sysctl", "tac", "tail", "tar",
+    "tee", "test", "touch", "tput", "tr", "trap", "true", "type", "ulimit", "umask", "umount", "uname",
+    "uniq", "unset", "unzip", "wait", "wc", "wget", "which", "whoami", "xz", "yes", "yq", "zip", "zstd",
 ];
 
 /// Programs that run another one, which stands behind their own arguments.
 pub(super) const RUNNERS: &[&str] = &[
+    "bundle",
     "catatonit",
     "chroot",
     "dumb-init",
@@ -27,6 +28,7 @@ pub(super) const RUNNERS: &[&str] = &[
     "gosu",
     "ionice",
     "nice",
+    "npx",
     "numactl",
     "runuser",
     "s6-setuidgid",
@@ -59,6 +61,7 @@ pub(super) fn program_of<'w, 'a>(command: &'w [Word<'a>]) -> Option<&'w [Word<'a
 
 pub(super) fn is_assignment(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| {
+        let name = name.strip_suffix('+').unwrap_or(name);
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     })
 }

@@ -59,15 +59,29 @@ fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
             match value {
                 FlagValue::Known(value) => values.take(Some(value)),
                 FlagValue::None => values.take(Some("")),
-                FlagValue::Unknown(start) => values.take_start(fits_by_start(condition, start)),
+                FlagValue::Unknown(_) if asks_nothing(condition) => values.take(None),
+                FlagValue::Unknown(start) => match fits_by_start(condition, start) {
+                    Some(fits) => values.take_start(Some(fits)),
+                    None => return Truth::Perhaps(Unsure::Variable(flag)),
+                },
             }
         }
     } else if let Some(word) = &condition.word {
         if has_word(argv, word) {
             values.take(Some(word));
         }
+    } else if let Some(name) = &condition.container {
+        if value_is(argv.container, name) {
+            values.take(Some(argv.container));
+        }
     } else if let Some(name) = &condition.env {
+        let choices = argv.choices(name).unwrap_or_default();
+        let fitting = choices.iter().filter(|value| listed(value)).count();
         match argv.env(name) {
+            // Whichever the script chooses.
+            Env::Unknown if !choices.is_empty() && (fitting == 0 || fitting == choices.len()) => {
+                values.take(choices.first().copied());
+            }
             Env::Unset => {}
             // That it is set is all that is asked.
             Env::Unknown | Env::Sealed(_) if asks_nothing(condition) => values.take(None),

@@ -5,6 +5,8 @@ use super::configuration::Configuration;
 /// What the catalog has to know of a container.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ContainerView<'a> {
+    /// Its name, which anybody may give it.
+    pub name: &'a str,
     /// The image reference.
     pub image: &'a str,
     /// `command`, which replaces the image's entry point.

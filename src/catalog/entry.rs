@@ -67,7 +67,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<ClaimAdvice>,
     /// Directories beneath each data directory that hold what people put there, as WordPress' `uploads` does: where one of them
-    /// lies on a mount that lasts, losing the rest is a warning at most.
+    /// lies on a mount that lasts, losing the rest is a warning at most. `*` is any of them, where the layout is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(regex(pattern = "^[^/]")))]
     pub enough: Vec<String>,
@@ -426,6 +426,11 @@ pub struct Condition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub env: Option<String>,
+    /// The container's name it is about, of which `mongod*` is the beginning. Anybody may give a container any name, so that it is for
+    /// what leads to a warning, as `copyWhen` does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub container: Option<String>,
     /// The key of the product's configuration files it is about, written as in a data directory's `keys`. Of a file whose
     /// content is not known the condition is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@
 //! does no I/O: one hash of the image's last path segment finds the entries that can match.
 mod argv;
 mod assigned;
+mod branches;
 mod budget;
 mod client;
 mod condition;
@@ -12,9 +13,11 @@ mod container;
 mod database_file;
 mod entry;
 mod flags;
+mod fronts;
 mod image;
 mod links;
 mod nested;
+mod passed;
 mod paths;
 mod places;
 mod program;

@@ -27,8 +27,8 @@ pub(super) fn positionals<'w, 'c>(argv: &'w Argv<'c, '_>, positional: &Positiona
 pub(super) fn paths<'v>(value: &'v str, form: ValueForm) -> Box<dyn Iterator<Item = &'v str> + 'v> {
     let not_empty = |path: &&str| !path.is_empty();
     match form {
-        ValueForm::Path => Box::new(Some(value.trim()).into_iter().filter(not_empty)),
-        ValueForm::List => Box::new(value.split(',').map(str::trim).filter(not_empty)),
+        ValueForm::Path => Box::new(Some(local(value.trim())).into_iter().filter(not_empty)),
+        ValueForm::List => Box::new(value.split(',').map(str::trim).map(local).filter(not_empty)),
         ValueForm::Spec => {
             let named = value.split(',').find_map(|part| part.trim().strip_prefix("path="));
             let bare = || value.split(',').next().filter(|first| !first.contains('='));
@@ -37,6 +37,18 @@ pub(super) fn paths<'v>(value: &'v str, form: ValueForm) -> Box<dyn Iterator<Ite
         ValueForm::Disks => Box::new(value.split_whitespace().map(url_path)),
         ValueForm::File => Box::new(directory_of_file(value.trim()).into_iter()),
     }
+}
+
+/// Whether a value names a place in another service, as `s3://bucket/segments` and `hdfs://namenode/x` do.
+pub(super) fn is_remote(value: &str) -> bool {
+    value.trim().split_once("://").is_some_and(|(scheme, _)| {
+        scheme != "file" && !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric())
+    })
+}
+
+/// `/data` of `file:///data`; anything else as it is.
+fn local(path: &str) -> &str {
+    path.strip_prefix("file://").filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
 /// `/data` of `sqlite:///data/users.db?mode=rwc` and of `/data/users.db`; nothing of another database's URL.

@@ -6,7 +6,7 @@ use super::condition::is_filled_in;
 use super::configuration::Configuration;
 use super::entry::{DataDir, ValueForm};
 use super::flags::{FlagValue, flag_values};
-use super::paths::{numbered, paths, positionals};
+use super::paths::{is_remote, numbered, paths, positionals};
 use super::settings::{FromFile, Settings};
 use super::statefulness::{DataPlace, MovedBy, Named, PlaceDoubt};
 use super::text::plain;
@@ -26,6 +26,8 @@ pub(super) struct Places<'p, 'c, 'a> {
     pub(super) working_dir: Option<&'p str>,
     pub(super) budget: &'p mut Budget,
     pub(super) all: Vec<DataPlace<'a>>,
+    /// Whether a directory lies in another service, by the URL that names it.
+    pub(super) elsewhere: bool,
     /// What names a directory that has no default, with a value that is not known.
     pub(super) nowhere: Option<Named<'a>>,
 }
@@ -45,6 +47,7 @@ impl<'a> Places<'_, '_, 'a> {
                 let moved_by = MovedBy { named: Named { name: flag, file: None }, origin };
                 match value {
                     FlagValue::Known(_) if is_name(suffix) && self.is_elsewhere(dir) => {}
+                    FlagValue::Known(value) if self.is_remote(dir, value) => return Ok(()),
                     FlagValue::Known(value) => self.add(value, dir.value, suffix, moved_by, before)?,
                     // Whatever the name is, the directory lies beside the default.
                     FlagValue::Unknown(_) if is_name(suffix) => {}
@@ -78,6 +81,7 @@ impl<'a> Places<'_, '_, 'a> {
             let before = self.all.len();
             match argv.env(name) {
                 Env::Value(_) if is_name(suffix) && self.is_elsewhere(dir) => {}
+                Env::Value(value) if self.is_remote(dir, value) => return Ok(()),
                 Env::Value(value) if !value.is_empty() => {
                     self.add(value, dir.value, suffix, moved_by(), before)?;
                 }
@@ -138,6 +142,13 @@ impl<'a> Places<'_, '_, 'a> {
         Ok(())
     }
 
+    /// Whether a value puts a directory into another service.
+    fn is_remote(&mut self, dir: &DataDir, value: &str) -> bool {
+        let remote = dir.value == ValueForm::Path && is_remote(value);
+        self.elsewhere |= remote;
+        remote
+    }
+
     /// The directory of another release at which a volume is mounted, where none is at the default.
     fn mounted_instead(&self, dir: &'a DataDir, path: &str) -> Option<&'a str> {
         let configuration = self.configuration?;
@@ -181,7 +192,9 @@ impl<'a> Places<'_, '_, 'a> {
                 values.drain(..values.len().saturating_sub(1));
             }
             for (value, from) in values {
-                if is_filled_in(&value) {
+                if self.is_remote(dir, &value) {
+                    return Ok(true);
+                } else if is_filled_in(&value) {
                     unknown.get_or_insert(moved_by(from));
                 } else {
                     self.add(&value, dir.value, "", moved_by(from), before)?;

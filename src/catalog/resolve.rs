@@ -23,6 +23,9 @@ struct Chosen<'a> {
     cache_when: &'a [CacheWhen],
 }
 
+/// Why a product keeps nothing whose directory is named by another service's URL.
+const ELSEWHERE: &str = "its data is in the service that it is given";
+
 /// What the catalog lists an image as.
 #[derive(Clone, Copy)]
 pub(super) struct Listing<'a, 'v> {
@@ -73,7 +76,7 @@ fn resolve_within<'a>(
     let settings =
         Settings::open((chosen.config_files, chosen.data), &argv, container.configuration, working_dir);
     let said = Said { argv: &argv, settings: &settings };
-    let mut doubt = None;
+    let (mut doubt, mut unsure) = (None, false);
     if let Some(when) = chosen.stateful_when.filter(|when| !when.any.is_empty()) {
         match any_holds(&when.any, &said) {
             // Such a product most often keeps nothing, and a file that is not known makes none of it a database.
@@ -83,7 +86,8 @@ fn resolve_within<'a>(
                 return Ok(Statefulness::Cache { product, why, always: false, lossy });
             }
             Truth::Perhaps(by) => {
-                doubt = Some(CacheDoubt { by, why: &when.otherwise, keeps: Keeps::Nothing })
+                unsure = true;
+                doubt = Some(CacheDoubt { by, why: &when.otherwise, keeps: Keeps::Nothing });
             }
             Truth::Yes => {}
         }
@@ -114,6 +118,7 @@ fn resolve_within<'a>(
         working_dir,
         budget,
         all: Vec::with_capacity(chosen.data.len()),
+        elsewhere: false,
         nowhere: None,
     };
     let mut empty = None;
@@ -136,15 +141,20 @@ fn resolve_within<'a>(
         found.add_dir(dir)?;
         found.all.iter_mut().skip(before).for_each(|place| place.cache = perhaps);
     }
-    let Places { all: mut data, nowhere, .. } = found;
+    let Places { all: mut data, elsewhere, nowhere, .. } = found;
     if let Some(name) = nowhere.filter(|_| data.is_empty()) {
         return Ok(unplaced(entry, Unplaced::Value(name)));
+    }
+    if elsewhere && data.is_empty() {
+        return Ok(Statefulness::Cache { product, why: ELSEWHERE, always: true, lossy: false });
     }
     if let Some(why) = empty.filter(|_| data.is_empty()) {
         return Ok(Statefulness::Cache { product, why, always: false, lossy: false });
     }
     follow(&mut data, &entry.links, &argv);
     for place in &mut data {
+        // Such a product most often keeps nothing: by a value that is not known it does only where a volume is ready for it.
+        place.mounted_only |= unsure;
         if place.moved_by.is_none() {
             // A file that stands alone among the arguments is most often the product's configuration.
             let own = start == Start::Script && !container.command.is_empty();

@@ -5,9 +5,11 @@ use super::argv::Argv;
 use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
 use super::container::ContainerView;
 use super::entry::Entry;
-use super::program::{has_task, may_serve, only_tells};
+use super::fronts::{INTERPRETERS, Task, task_of};
+use super::passed::Passed;
+use super::program::{has_task, is_called_server, may_serve, only_tells};
 use super::shell::takes_script;
-use super::word::{FUNCTION, Word, is_shell, program};
+use super::word::{ARITHMETIC, ARRAY, FUNCTION, Word, is_shell, program};
 use std::collections::HashSet;
 
 /// What a container starts that is more than clients and tools.
@@ -61,6 +63,12 @@ impl<'e> Programs<'e> {
         tasks.filter(|(program, _)| *program == name).any(|(_, task)| has_task(operands, task))
     }
 
+    /// Whether the image's entry point is given a task of a client, where that is the program itself: `node status` alone is
+    /// `cockroach node status`.
+    fn is_bare_task(self, words: &[Word<'_>]) -> bool {
+        self.clients.iter().filter_map(|client| client.split_once(' ')).any(|(_, task)| has_task(words, task))
+    }
+
     /// Whether a program only reports on itself, or does what is known not to serve.
     fn keeps_nothing(self, head: &Word<'_>, operands: &[Word<'_>]) -> bool {
         let name = program(&head.text);
@@ -73,7 +81,7 @@ impl<'e> Programs<'e> {
         let name = program(word);
         let has = |operand: &str| operands.iter().take(8).any(|word| word.text == operand);
         name.contains("entrypoint")
-            || word.starts_with("/opt/bitnami/scripts/")
+            || (word.starts_with("/opt/bitnami/scripts/") && !self.is_client(name))
             || self.servers.iter().any(|server| match server.split_once(' ') {
                 Some((program, operand)) => program == name && has(operand),
                 None if server.starts_with('/') => server == word,
@@ -96,12 +104,10 @@ enum Does<'w> {
 
 /// The ends of files that an interpreter runs.
 const SCRIPTS: [&str; 6] = [".sh", ".bash", ".py", ".pl", ".rb", ".js"];
+/// What images call the program with which they begin.
+const LAUNCHERS: [&str; 3] = ["launch", "run", "start"];
 /// Where images have their programs.
 const BINARIES: [&str; 5] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/tools/"];
-/// Programs that run a file.
-const INTERPRETERS: [&str; 6] = ["python", "python3", "perl", "ruby", "node", "php"];
-/// The program that every application on Django has for its tasks.
-const DJANGO: &str = "manage.py";
 /// Variables whose value a shell runs when it starts, or before it waits.
 const RUN_BY_SHELLS: [&str; 3] = ["BASH_ENV", "ENV", "PROMPT_COMMAND"];
 
@@ -109,8 +115,12 @@ const RUN_BY_SHELLS: [&str; 3] = ["BASH_ENV", "ENV", "PROMPT_COMMAND"];
 pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs: Programs<'_>) -> Runs {
     let scripted = argv.words.iter().any(|word| word.scripted);
     let functions = functions(&argv.words);
+    let passed = Passed::of(&argv.words, &functions);
     let (mut most, mut client, mut tool, mut sourced) = (None, None, None, false);
-    for command in argv.words.split(|word| word.end) {
+    let own = argv.words.split(|word| word.end).enumerate();
+    // What runs what its function is given runs what the callers give.
+    let own = own.filter(|(number, _)| !passed.is_run_by(*number)).map(|(_, command)| command);
+    for command in own.chain(passed.given.iter().map(Vec::as_slice)) {
         if scripted && !command.iter().any(|word| word.scripted) {
             continue;
         }
@@ -168,6 +178,9 @@ fn does<'w>(
     loop {
         let (head, operands) = words.split_first()?;
         let name = program(&head.text);
+        if head.scripted && [ARRAY, ARITHMETIC].contains(&&*head.text) {
+            return None;
+        }
         // Without a command of its own, the image's entry point decides what a word means.
         let by_entry_point = !head.scripted && container.command.is_empty();
         if !head.known {
@@ -175,6 +188,13 @@ fn does<'w>(
             return Some(Does::Start(if argument { Start::Server } else { Start::Script }));
         }
         if is_shell(name) {
+            // A client that is a script of the image: `bash /opt/tools/securityadmin.sh`.
+            if let Some(file) =
+                operands.first().filter(|file| file.known && programs.is_client(program(&file.text)))
+                && !container.configuration.is_some_and(|brought| brought.brings(&file.text))
+            {
+                return Some(Does::Client(program(&file.text)));
+            }
             let waits = operands.iter().all(is_plain_option);
             return Some(Does::Start(if waits { Start::Shell } else { Start::Script }));
         }
@@ -185,7 +205,7 @@ fn does<'w>(
         if only_tells(head, operands) {
             return Some(Does::Tool(name));
         }
-        if programs.is_task(name, operands) {
+        if programs.is_task(name, operands) || (by_entry_point && programs.is_bare_task(words)) {
             return Some(Does::Client(name));
         }
         if programs.is_server(&head.text, operands) {
@@ -208,6 +228,11 @@ fn does<'w>(
         if name.ends_with("exporter") {
             return Some(Does::Tool(name));
         }
+        match task_of(head, operands) {
+            Some(Task::Of(name)) => return Some(Does::Tool(name)),
+            Some(Task::Serves) => return Some(Does::Start(Start::Unknown)),
+            None => {}
+        }
         if by_entry_point {
             let script = SCRIPTS.iter().any(|end| name.ends_with(end));
             return Some(Does::Start(if script { Start::Script } else { Start::Server }));
@@ -219,12 +244,6 @@ fn does<'w>(
         }
         if matches!(name, "." | "source") {
             return Some(Does::Source);
-        }
-        // What an application on Django does in the database that it is given, unless it serves.
-        let managed = if name == DJANGO { Some(operands) } else { managed_by(name, operands) };
-        if let Some(task) = managed {
-            let serves = task.first().is_some_and(|task| task.text == "runserver");
-            return Some(if serves { Does::Start(Start::Unknown) } else { Does::Tool(DJANGO) });
         }
         if TOOLS.binary_search(&name).is_ok() {
             return Some(Does::Tool(name));
@@ -271,7 +290,8 @@ fn switched_user_does<'w>(operands: &'w [Word<'_>], programs: Programs<'_>) -> D
 
 /// The command that a program runs: what stands behind its options, and behind a user's name or a time.
 fn behind_runner<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> &'w [Word<'a>] {
-    let mut own = usize::from(matches!(name, "chroot" | "gosu" | "s6-setuidgid" | "su-exec" | "timeout"));
+    let mut own =
+        usize::from(matches!(name, "bundle" | "chroot" | "gosu" | "s6-setuidgid" | "su-exec" | "timeout"));
     let mut value = false;
     for (at, word) in operands.iter().enumerate() {
         let text = &*word.text;
@@ -288,12 +308,6 @@ fn behind_runner<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> &'w [Word<'a>]
     &[]
 }
 
-/// The task of `python manage.py TASK`.
-fn managed_by<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> Option<&'w [Word<'a>]> {
-    let (script, task) = operands.split_first()?;
-    (INTERPRETERS.contains(&name) && program(&script.text) == DJANGO).then_some(task)
-}
-
 /// What a program starts of which nothing is known but its path.
 fn program_start(word: &str, operands: &[Word<'_>], programs: Programs<'_>) -> Start {
     let name = program(word);
@@ -304,6 +318,9 @@ fn program_start(word: &str, operands: &[Word<'_>], programs: Programs<'_>) -> S
         (_, true) if !script && may_serve(name, operands, programs.entry) => Start::Unknown,
         (_, true) if !script => Start::Unlisted,
         (true, _) => Start::Script,
+        (false, _) if LAUNCHERS.contains(&name) => Start::Unknown,
+        // It may well be the server that the catalog knows by another name.
+        (false, _) if is_called_server(name) => Start::Script,
         (false, _) => Start::Program,
     }
 }
@@ -441,5 +458,11 @@ mod tests {
         assert_eq!(start(&["pg_archivecleanup", "/x"], &[], &[]), Start::Program);
         assert_eq!(start(&["sh", "-c", "upload-it /x"], &[], &[]), Start::Program);
         assert_eq!(start(&[], &["upload-it"], &[]), Start::Server, "the entry point decides what that is");
+        assert_eq!(
+            start(&["/bin/some-server", "-D", "/x"], &[], &[]),
+            Start::Script,
+            "it may be the server by another name"
+        );
+        assert_eq!(start(&["java", "-jar", "/x.jar"], &[], &[]), Start::Script);
     }
 }

@@ -65,43 +65,68 @@ fn what_is_dispensable_is_known_by_name() {
         "AdGuard Home",
         "Alertmanager",
         "AppDaemon",
+        "Atlantis",
         "Authelia",
+        "Avalanche",
+        "Besu",
+        "Bitcoin Core",
+        "Cardano node",
         "Chronograf",
         "CloudBeaver",
+        "Coroot",
+        "CrowdSec",
         "Diun",
         "Double Take",
         "DynamoDB local",
+        "Erigon",
         "File Browser",
         "Frigate",
+        "Geth",
         "Grafana",
         "Grafana Pyroscope",
         "Grafana Tempo",
         "Harbor Redis",
         "Harbor registry",
+        "Hazelcast Management Center",
         "Jaeger",
         "Jupyter",
         "JupyterHub",
         "Keycloak",
+        "Lighthouse",
         "LocalStack",
+        "Lodestar",
         "Logstash",
+        "Mail relay",
         "Nessus",
         "NetBox",
         "Netdata",
+        "Nethermind",
+        "NeuVector controller",
+        "Nimbus",
         "ONLYOFFICE Docs",
         "Ollama",
         "Parca",
+        "Phoenix",
         "Pi-hole",
+        "Polkadot",
         "Prometheus",
         "Prometheus Pushgateway",
+        "Prysm",
         "Pulsar Manager",
         "Quickwit",
         "Redis Insight",
+        "Reth",
+        "Teku",
         "This desktop application of LinuxServer.io",
         "This image of a home-lab publisher",
+        "This small service of LinuxServer.io",
+        "VictoriaTraces",
         "Zammad",
         "acme-dns",
         "code-server",
+        "mautrix bridge",
         "pgAdmin",
+        "vcluster",
     ];
     assert_eq!(found, BTreeSet::from(expected), "no product whose only copy of its data is lost with it");
     classify(catalog, ("bitnami/grafana", &[], &[]), &[], |state| {
@@ -134,6 +159,7 @@ fn every_fixture_is_classified_as_written() {
         let env: Vec<_> = fixture.env.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect();
         let env_from: Vec<&str> = fixture.env_from.iter().map(String::as_str).collect();
         let container = ContainerView {
+            name: "",
             image: &fixture.image,
             command: &command,
             args: &args,
@@ -703,11 +729,14 @@ fn every_key_of_every_configuration_file_moves_the_data() {
             let more = match entry.product.as_str() {
                 "NATS" => "jetstream: true\n",
                 "Eclipse Mosquitto" => "persistence true\n",
+                "GoToSocial" => "db-type: sqlite\n",
+                "Synapse" => "database.name: sqlite3\n",
                 _ => "",
             };
             let [image, ..] = entry.images.as_slice() else { panic!("{entry:?}") };
             for (dir, key) in entry.data.iter().flat_map(|dir| dir.keys.iter().map(move |key| (dir, key))) {
-                let value = if dir.value == ValueForm::File { "/moved/here/file.db" } else { "/moved/here" };
+                let value =
+                    if dir.value == ValueForm::File { "sqlite:///moved/here/file.db" } else { "/moved/here" };
                 let content = format!("{more}{}", text_of(file.syntax, key, value));
                 let map = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"},
                     "data": {"file": content}});
@@ -728,10 +757,11 @@ fn every_key_of_every_configuration_file_moves_the_data() {
                         .collect(),
                 };
                 let server = match entry.product.as_str() {
-                    "Vault" => &["server"][..],
+                    "Vault" | "OpenBao" => &["server"][..],
                     "Consul" => &["agent", "-server"],
                     "GreptimeDB" => &["standalone"],
                     "Apache Pinot" => &["StartServer"],
+                    "Apache RocketMQ" => &["mqbroker"],
                     _ => &[],
                 };
                 let args = [server, &args].concat();
@@ -759,6 +789,82 @@ fn every_key_of_every_configuration_file_moves_the_data() {
         }
     }
     assert!(seen > 40, "{seen}");
+}
+
+/// What a configuration file says makes a product keep nothing, little, or its data elsewhere; and what it does not say does not.
+#[test]
+fn a_configuration_file_says_what_a_product_keeps() {
+    use crate::facts::{ConfigKind, FileSource};
+    let named = FileSource { object: Some((ConfigKind::ConfigMap, "c")), items: None };
+    let gotify = "/etc/gotify/config.yml";
+    let nacos = "/home/nacos/conf/application.properties";
+    let privatebin = "/srv/cfg/conf.php";
+    let pinot = ("apachepinot/pinot", &["StartController", "-configFileName", "/c/pinot.conf"][..]);
+    let ory = ("oryd/kratos", &["serve", "--config", "/c/kratos.yaml"][..]);
+    let graylog = "/usr/share/graylog/data/config/graylog.conf";
+    for ((image, args), path, content, expected) in [
+        (
+            ("gotify/server", &[][..]),
+            gotify,
+            "database:\n  dialect: postgres\n  connection: host=db\n",
+            "little",
+        ),
+        (("gotify/server", &[]), gotify, "database:\n  dialect: sqlite3\n  connection: /x/g.db\n", "/x"),
+        (("nacos/nacos-server", &[]), nacos, "spring.sql.init.platform=mysql\n", "nothing"),
+        (("nacos/nacos-server", &[]), nacos, "server.port=8848\n", "/home/nacos/data"),
+        (("privatebin/fs", &[]), privatebin, ";<?php\n[model]\nclass = Database\n", "nothing"),
+        (("privatebin/fs", &[]), privatebin, ";<?php\n[model]\nclass = Filesystem\n", "/srv/data"),
+        (pinot, "/c/pinot.conf", "controller.data.dir=s3://bucket/x\n", "nothing"),
+        (pinot, "/c/pinot.conf", "controller.data.dir=file:///x/y\n", "/x/y"),
+        (pinot, "/c/pinot.conf", "controller.data.dir=/x/y\n", "/x/y"),
+        (ory, "/c/kratos.yaml", "dsn: postgres://db/x\n", "nothing"),
+        (ory, "/c/kratos.yaml", "dsn: sqlite:///x/db.sqlite?_fk=true\n", "/x"),
+        (("graylog/graylog", &[]), graylog, "message_journal_enabled = false\n", "nothing"),
+        (
+            ("graylog/graylog", &[]),
+            graylog,
+            "message_journal_enabled = true\n",
+            "/usr/share/graylog/data/journal",
+        ),
+        (
+            ("smallstep/step-ca", &[]),
+            "/home/step/config/ca.json",
+            r#"{"db":{"dataSource":"postgresql://db/x"}}"#,
+            "nothing",
+        ),
+        (
+            ("smallstep/step-ca", &[]),
+            "/home/step/config/ca.json",
+            r#"{"db":{"dataSource":"/x/db"}}"#,
+            "/x/db",
+        ),
+        (
+            ("hivemq/hivemq-ce", &[]),
+            "/opt/hivemq/conf/config.xml",
+            "<hivemq><persistence><mode>in-memory</mode></persistence></hivemq>",
+            "nothing",
+        ),
+        (
+            ("passbolt/passbolt", &[]),
+            "/etc/passbolt/gpg/serverkey_private.asc",
+            "-----BEGIN PGP PRIVATE KEY BLOCK-----\n",
+            "nothing",
+        ),
+    ] {
+        let map = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"},
+            "data": {"file": content}});
+        let allowance = Allowance::default();
+        let configuration = mounted(&allowance, (path, &named), Some(&map));
+        let view =
+            ContainerView { image, args, configuration: Some(&configuration), ..ContainerView::default() };
+        let found = match Catalog::embedded().classify(&view) {
+            Statefulness::Cache { .. } => "nothing".to_owned(),
+            Statefulness::Stateful { copy: Some(_), .. } => "little".to_owned(),
+            Statefulness::Stateful { data, .. } => data.first().unwrap().path.to_string(),
+            other => panic!("{image} {content}: {other:?}"),
+        };
+        assert_eq!(found, expected, "{image} {content}");
+    }
 }
 
 #[test]

@@ -20,10 +20,10 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
-/// How long a client may take to complete a TLS handshake, to ask for something first, and to send a request's head.
+/// How long a client may take to complete a TLS handshake, and to ask for something first where many connections are open.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long an HTTP/1 connection may be idle, and how long one of HTTP/2 before it is asked whether it is still there. The
-/// kernel asks: HTTP/2's own pings would have the time taken for every frame.
+/// How long a connection may be idle before its client is asked whether it is still there. The kernel asks: HTTP/2's own
+/// pings would have the time taken for every frame.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// How often it is asked, [`PATIENCE`] apart, until it is given up.
 const ASKED: u32 = 3;
@@ -179,7 +179,8 @@ impl Server {
         // Once it is asked to end, when it ends by force.
         let mut last = None;
         loop {
-            let until = last.unwrap_or_else(|| entry.idle_until());
+            // Not to the end at once: how long it may be idle turns on the others.
+            let until = last.unwrap_or_else(|| entry.idle_until().min(Instant::now() + PATIENCE));
             tokio::select! {
                 biased;
                 // What goes wrong with the protocol is the client's to learn; it has had a connection.
@@ -218,7 +219,9 @@ impl Builders {
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(KEEP_ALIVE).max_buf_size(READ);
+    // Hyper counts the time between two requests as part of the next one's head, for which it has 30 seconds. How long
+    // both may take together is decided here.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(READ);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -307,6 +310,12 @@ impl Connections {
         }
     }
 
+    /// How long one may be open on which nothing was answered. An API server opens some that it asks nothing on at first, and
+    /// picks them later: one that is closed at that moment costs a review.
+    fn patience(&self) -> Duration {
+        if self.lock().entries.len() > self.most / 2 { self.idle.min(PATIENCE) } else { self.idle }
+    }
+
     fn close_all(&self) {
         for known in std::mem::take(&mut self.lock().entries).values() {
             known.closed.notify_one();
@@ -352,7 +361,7 @@ impl Entry {
     }
 
     fn idle_until(&self) -> Instant {
-        self.activity.idle_until(self.connections.idle)
+        self.activity.idle_until(self.connections.idle, || self.connections.patience())
     }
 }
 
@@ -396,10 +405,10 @@ impl Activity {
     }
 
     /// When it has been idle for too long, if nothing is asked until then; the time to look again where a request runs.
-    fn idle_until(&self, idle: Duration) -> Instant {
+    fn idle_until(&self, idle: Duration, patience: impl Fn() -> Duration) -> Instant {
         match *self.lock() {
             Requests { running: 1.., .. } => Instant::now() + idle,
-            Requests { answered: None, since, .. } => since + idle.min(PATIENCE),
+            Requests { answered: None, since, .. } => since + patience(),
             Requests { since, .. } => since + idle,
         }
     }
@@ -514,13 +523,55 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_is_idle_while_no_request_runs() {
-        let activity = Arc::new(Activity::new());
+        let connections = Connections::new(4, 4, IDLE);
+        let entry = connections.admit(peer(1));
         let began = Instant::now();
-        assert!(activity.idle_until(IDLE) <= began + PATIENCE, "nothing was asked yet");
-        let request = activity.request();
+        let request = entry.activity.request();
         request.answered();
-        assert!(activity.idle_until(IDLE) >= began + IDLE, "one runs");
+        assert!(entry.idle_until() >= began + IDLE, "one runs");
         drop(request);
-        assert!(activity.idle_until(IDLE) <= Instant::now() + IDLE);
+        assert!(entry.idle_until() <= Instant::now() + IDLE);
+    }
+
+    #[tokio::test]
+    async fn one_that_asks_nothing_is_closed_sooner_where_many_are_open() {
+        let connections = Connections::new(4, 4, IDLE);
+        let began = Instant::now();
+        let (first, _second) = (connections.admit(peer(1)), connections.admit(peer(1)));
+        assert!(first.idle_until() >= began + IDLE, "there is room");
+        let _third = connections.admit(peer(1));
+        assert!(first.idle_until() <= Instant::now() + PATIENCE);
+        first.activity.request().answered();
+        assert!(first.idle_until() >= began + IDLE, "an API server's, by its answer");
+    }
+
+    /// Hyper would close it after 30 seconds, and an API server keeps it for 90.
+    #[tokio::test]
+    async fn a_connection_of_http1_is_idle_for_longer_than_hyper_allows() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let connections = Connections::new(4, 4, IDLE);
+        let entry = connections.admit(peer(1));
+        let activity = entry.activity.clone();
+        let service = tower::service_fn(move |_| {
+            let request = activity.request();
+            request.answered();
+            std::future::ready(Ok::<_, Infallible>(Response::new(axum::body::Body::from("answered"))))
+        });
+        let (mut client, server) = tokio::io::duplex(READ);
+        let (_sender, ending) = Ending::new();
+        let builders = Builders::new();
+        let served = Server::converse(&builders.http1, server, service, &entry, ending);
+        let asks = async {
+            for waits in [0, 31] {
+                tokio::time::sleep(Duration::from_secs(waits)).await;
+                client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+                let mut answer = [0; 1024];
+                let read = client.read(&mut answer).await.unwrap();
+                assert!(String::from_utf8_lossy(&answer[..read]).contains("200 OK"), "after {waits} s");
+            }
+            drop(client);
+        };
+        let (served, ()) = tokio::join!(served, asks);
+        served.unwrap();
     }
 }

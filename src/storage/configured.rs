@@ -69,6 +69,7 @@ pub fn view<'w>(
     configuration: Option<&'w Configuration<'w>>,
 ) -> ContainerView<'w> {
     ContainerView {
+        name: container.name,
         image: container.image,
         command: &container.command,
         args: &container.args,

@@ -5,7 +5,9 @@ mod configured;
 mod cover;
 mod data_paths;
 mod database_files;
+mod ending;
 mod lasting;
+mod mounted_file;
 mod named_data;
 mod placement;
 mod product_paths;
@@ -17,7 +19,7 @@ pub use configured::{configuration, view};
 pub use cover::{Cover, Place, Storage, WritablePath, claim_fate, volume_fate};
 pub use data_paths::{Data, DataPath, Doubts, InMemory, Keeper, UnplacedData, Why, data_paths};
 pub use lasting::{filled_in_later, has_durable, has_lasting, lasting_mount, lasting_mounts};
-pub use named_data::{DATABASES, is_data_in_tmp, is_named_data};
+pub use named_data::{DATABASES, is_called_stateless, is_data_in_tmp, is_named_data};
 pub use placement::{
     MOST_CANDIDATES, TiedClaim, TiedClaims, could_be_of, names, reserved_volume, tied_claims,
 };

@@ -1,5 +1,6 @@
 //! What paths and the names of pod volumes say of what lies there.
 
+use super::mounted_file::is_file;
 use crate::catalog::ImageRef;
 use crate::facts::{Container, Mount};
 use crate::json::Node;
@@ -23,7 +24,7 @@ const DATA_NAMES: [&str; 10] = [
     "uploads",
 ];
 /// Words that say the opposite, in the last directory of a path or in the name of a pod volume.
-const SCRATCH_NAMES: [&str; 34] = [
+const SCRATCH_NAMES: [&str; 38] = [
     "cache",
     "caches",
     "cert",
@@ -40,8 +41,12 @@ const SCRATCH_NAMES: [&str; 34] = [
     "jars",
     "log",
     "logs",
+    "metrics",
     "model",
     "models",
+    "multiproc",
+    "nginx",
+    "observability",
     "plugins",
     "run",
     "runtime",
@@ -83,9 +88,9 @@ const NO_STATE: [&str; 17] = [
 ];
 
 /// Whether a mount says by its path or by the name of its pod volume that data lies there: `/data`, `/srv/db`,
-/// `/var/lib/app`, and what lies in `/data`; a pod volume `storage` or `app-data`.
+/// `/var/lib/app`, and what lies in `/data`; a pod volume `storage` or `app-data`. One file is no directory for data.
 pub fn is_named_data(mount: &Mount<'_>) -> bool {
-    is_called_data(mount.path.as_str(), mount.volume)
+    !is_file(mount) && is_called_data(mount.path.as_str(), mount.volume)
 }
 
 fn is_called_data(path: &str, volume: &str) -> bool {
@@ -112,7 +117,7 @@ fn is_called_data(path: &str, volume: &str) -> bool {
 /// the name is as good.
 pub fn is_data_in_tmp(mount: &Mount<'_>) -> bool {
     let is_tmp = mount.volume.split(['-', '_', '.']).any(|word| ["temp", "tmp", "tmpdir"].contains(&word));
-    is_tmp && is_called_data(mount.path.as_str(), "")
+    is_tmp && !is_file(mount) && is_called_data(mount.path.as_str(), "")
 }
 
 /// The last words of images' names that say that a database is inside.
@@ -157,6 +162,40 @@ pub(super) fn is_called_like_a_database(image: &str) -> bool {
     let words = || image.name().split(['-', '_', '.']);
     words().next_back().is_some_and(|last| DATABASES.contains(&last))
         && !words().any(|word| BESIDE_DATABASES.contains(&word))
+}
+
+/// Words in the names of containers and images that keep nothing by themselves.
+const STATELESS: [&str; 22] = [
+    "agent",
+    "api",
+    "balancer",
+    "consumer",
+    "controller",
+    "executor",
+    "exporter",
+    "frontend",
+    "gateway",
+    "ingress",
+    "invoker",
+    "manager",
+    "mcrouter",
+    "operator",
+    "producer",
+    "proxy",
+    "router",
+    "scheduler",
+    "sentinel",
+    "transport",
+    "webhook",
+    "worker",
+];
+
+/// Whether a container, or its image, is called like something that keeps nothing by itself: `manager`, `http-transport`.
+pub fn is_called_stateless(container: &Container<'_>) -> bool {
+    let image = ImageRef::parse(container.image);
+    let names = [Some(container.name), image.as_ref().map(ImageRef::name)];
+    let words = || names.into_iter().flatten().flat_map(|name| name.split(['-', '_', '.']));
+    words().any(|word| STATELESS.contains(&word)) && !words().any(|word| DATABASES.contains(&word))
 }
 
 /// The ports of the databases that the names above are about.

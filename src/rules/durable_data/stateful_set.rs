@@ -2,13 +2,12 @@
 
 use super::DurableData;
 use super::asked::Asked;
-use super::judge::is_on_empty_dir;
 use super::lost::lost_data;
 use super::text::{describe, field, lies};
-use crate::facts::Mount;
-use crate::model::{FieldPath, beginning};
+use crate::facts::{Mount, Section};
+use crate::model::{Durability, FieldPath, beginning};
 use crate::rule::{NewFinding, NewFindings};
-use crate::storage::{DataPath, Storage, is_data_in_tmp, is_named_data};
+use crate::storage::{DataPath, Storage, is_called_stateless, is_data_in_tmp, is_named_data};
 use crate::verdict::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,14 +48,18 @@ impl DurableData {
         }
         let named = mounts
             .iter()
-            .find(|data| is_on_empty_dir(data) && data.cover.mount.is_some_and(is_data_of_a_set));
+            .find(|data| data.empty_dir().is_some() && data.cover.mount.is_some_and(is_data_of_a_set));
         let writes = workload
             .pod
             .containers
             .iter()
             .any(|container| container.mounts.iter().any(|mount| !storage.mount_cover(mount).read_only));
-        // What cannot write anything loses nothing.
-        if !writes && workload.pod.containers.iter().all(|container| container.read_only_root) {
+        // What cannot write anything loses nothing. What mounts nothing to write to, and reads from a claim or is called like
+        // something that keeps nothing, says in no way that it has data.
+        let main = || workload.pod.containers.iter().filter(|container| container.section == Section::Main);
+        let cannot = || workload.pod.containers.iter().all(|container| container.read_only_root);
+        let reads = || main().flat_map(|it| &it.mounts).any(|mount| reads_what_lasts(&storage, mount));
+        if !writes && (cannot() || reads() || main().all(is_called_stateless)) {
             return;
         }
         let most = match named {
@@ -93,6 +96,12 @@ impl DurableData {
         let new_finding = NewFinding::new(field, message).help(help).at_most(most);
         findings.push(NewFinding { lost: lost.map(Box::new), ..new_finding });
     }
+}
+
+/// Whether a mount brings what lasts, and nothing can be written there.
+fn reads_what_lasts(storage: &Storage<'_, '_>, mount: &Mount<'_>) -> bool {
+    let cover = storage.mount_cover(mount);
+    cover.read_only && cover.fate.most >= Durability::Claim
 }
 
 /// Whether data of a StatefulSet lies at a mount, by its path or the pod volume's name.
