@@ -1,6 +1,7 @@
 use super::config::Settings;
 use super::given::Given;
 use super::ignored::Exclude;
+use super::input::Rendering;
 use super::input_args::{InputArgs, or};
 use super::output::{Beside, Further, Output, replace};
 use super::progress::{Progress, Step};
@@ -194,7 +195,7 @@ pub(super) fn run_with(mut args: Judged, changes: &Changes) -> Result<ExitCode> 
     if let Some(file) = settings.as_ref().filter(|_| !args.output.quiet) {
         complain(&format!("volgate: settings from {}\n", file.display()));
     }
-    match prepare(&args, &exclude, settings) {
+    match prepare(&args, &exclude, settings, changes) {
         Ok((given, extra, progress)) if args.needs_documents(&given, &extra, changes) => {
             judge(&args, given, &extra, changes, progress)
         }
@@ -204,7 +205,12 @@ pub(super) fn run_with(mut args: Judged, changes: &Changes) -> Result<ExitCode> 
 }
 
 /// Reads all that a run needs.
-fn prepare(args: &Judged, exclude: &Exclude, settings: Option<PathBuf>) -> Result<(Given, Extra, Progress)> {
+fn prepare(
+    args: &Judged,
+    exclude: &Exclude,
+    settings: Option<PathBuf>,
+    changes: &Changes,
+) -> Result<(Given, Extra, Progress)> {
     let progress = Progress::start(args.output.quiet);
     let paths = args.all_paths();
     if paths.is_empty() {
@@ -218,7 +224,8 @@ fn prepare(args: &Judged, exclude: &Exclude, settings: Option<PathBuf>) -> Resul
     }
     let since = args.since.as_deref().map(Since::read).transpose()?;
     let of = &args.input;
-    let mut given = Given::find(&paths, of.rendering(), Some(exclude), of.policies(), &of.state)?;
+    let rendering = Rendering { falls_back: !changes.are_asked(), ..of.rendering() };
+    let mut given = Given::find(&paths, rendering, Some(exclude), of.policies(), &of.state)?;
     let user = args.user.as_deref();
     given.set_requester(user.map(|user| Requester::impersonated(user, &args.groups)));
     let mut old = input::read(&args.old);

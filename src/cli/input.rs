@@ -36,6 +36,9 @@ pub(super) struct Found {
 pub(super) struct Rendering<'r> {
     pub(super) options: &'r render::Options,
     pub(super) namespace: &'r str,
+    /// Whether the files of a kustomization that cannot be built stand for it. Nothing is to be changed in them then: a patch may
+    /// hold what is missing.
+    pub(super) falls_back: bool,
 }
 
 /// Reads every path: a file as it is, `-` as stdin, and of a folder all files that end in .yaml, .yml or .json, in
@@ -79,7 +82,7 @@ pub(super) fn find_manifests(
                 Err(why) => found.faults.push(unreadable("stdin", &why)),
             }
         } else if let Some(source) = rendering.and_then(|_| render::Source::of(path, paths.len() == 1))
-            && let Some(Rendering { options, namespace }) = rendering
+            && let Some(Rendering { options, namespace, falls_back }) = rendering
         {
             match source.render(namespace, options, &[]) {
                 Ok(files) => {
@@ -93,9 +96,12 @@ pub(super) fn find_manifests(
                     rendered.extend(files);
                 }
                 Err(mut fault) => {
-                    let render::Source::Kustomization(folder) = source else {
-                        found.faults.push(fault);
-                        continue;
+                    let folder = match source {
+                        render::Source::Kustomization(folder) if falls_back => folder,
+                        _ => {
+                            found.faults.push(fault);
+                            continue;
+                        }
                     };
                     // What its files say by themselves is better than nothing.
                     let help =

@@ -64,7 +64,7 @@ impl InputArgs {
 
     /// How charts and kustomizations are rendered.
     pub(super) fn rendering(&self) -> Rendering<'_> {
-        Rendering { options: &self.rendering, namespace: self.namespace() }
+        Rendering { options: &self.rendering, namespace: self.namespace(), falls_back: true }
     }
 
     /// Takes from the settings what neither a flag nor a variable says.

@@ -67,7 +67,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 fn draw(args: &Args) -> Result<ExitCode> {
     let files: Vec<PathBuf> = args.state.files().cloned().collect();
     let state = input::read(&files);
-    let rendering = Rendering { options: &args.rendering, namespace: args.namespace.name() };
+    let rendering =
+        Rendering { options: &args.rendering, namespace: args.namespace.name(), falls_back: true };
     let found = input::read_manifests(&args.paths, Some(rendering), None);
     let made = if args.state.is_live() || (args.paths.is_empty() && files.is_empty()) {
         live(args, &state, &found)?

@@ -92,6 +92,13 @@ fn the_files_of_a_kustomization_that_does_not_build_are_judged_as_they_stand() {
         assert!(error["help"].as_str().unwrap().contains("as they stand"), "{error}");
         assert_eq!(json["notJudged"][0]["what"], "kustomization", "{json:#}");
     }
+    // A patch that was not applied may hold the volume: nothing is written.
+    for flag in ["--fix", "--diff"] {
+        let output = place.check(&[flag, "folder"]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("denied["), "{output:?}");
+        assert_eq!(place.read("folder/cache.yaml"), POD);
+    }
 }
 
 #[test]
