@@ -6,9 +6,10 @@ use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
 use super::container::ContainerView;
 use super::entry::Entry;
 use super::fronts::{INTERPRETERS, Task, task_of};
+use super::passed::Passed;
 use super::program::{has_task, is_called_server, may_serve, only_tells};
 use super::shell::takes_script;
-use super::word::{FUNCTION, Word, is_shell, program};
+use super::word::{ARITHMETIC, ARRAY, FUNCTION, Word, is_shell, program};
 use std::collections::HashSet;
 
 /// What a container starts that is more than clients and tools.
@@ -114,8 +115,12 @@ const RUN_BY_SHELLS: [&str; 3] = ["BASH_ENV", "ENV", "PROMPT_COMMAND"];
 pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs: Programs<'_>) -> Runs {
     let scripted = argv.words.iter().any(|word| word.scripted);
     let functions = functions(&argv.words);
+    let passed = Passed::of(&argv.words, &functions);
     let (mut most, mut client, mut tool, mut sourced) = (None, None, None, false);
-    for command in argv.words.split(|word| word.end) {
+    let own = argv.words.split(|word| word.end).enumerate();
+    // What runs what its function is given runs what the callers give.
+    let own = own.filter(|(number, _)| !passed.is_run_by(*number)).map(|(_, command)| command);
+    for command in own.chain(passed.given.iter().map(Vec::as_slice)) {
         if scripted && !command.iter().any(|word| word.scripted) {
             continue;
         }
@@ -173,6 +178,9 @@ fn does<'w>(
     loop {
         let (head, operands) = words.split_first()?;
         let name = program(&head.text);
+        if head.scripted && [ARRAY, ARITHMETIC].contains(&&*head.text) {
+            return None;
+        }
         // Without a command of its own, the image's entry point decides what a word means.
         let by_entry_point = !head.scripted && container.command.is_empty();
         if !head.known {

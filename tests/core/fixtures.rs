@@ -254,12 +254,12 @@ fn custom_resources_are_judged_by_the_table() {
                 .into_iter()
                 .filter(|what| seen.contains(&(name.clone(), *what)))
                 .collect();
-            // A Job that runs a database is a warning at most; these two say nothing that could be refused or told.
+            // A Job that runs a database is a warning at most; these say nothing that could be refused.
             let batch = entry.stores.is_empty()
                 && entry.pods.iter().all(|pods| pods.alike == volgate::facts::PodsAs::Job);
             let wanted: &[&str] = match kind.as_str() {
                 _ if batch => &["warn", "allow"],
-                "Jaeger" | "Stream" => &["warn", "allow"],
+                "Jaeger" | "Stream" | "Keycloak" => &["warn", "allow"],
                 "LokiStack" => &["deny", "allow"],
                 _ => &["deny", "warn", "allow"],
             };
