@@ -20,6 +20,7 @@ mod since;
 mod sizes;
 mod state;
 mod stream;
+mod streams;
 mod summary;
 mod template;
 mod update;

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use super::branches::in_branches;
 use super::budget::{Budget, Excess};
 use super::container::{ContainerView, Origin};
 use super::script::read_scripts;
@@ -25,7 +26,11 @@ pub(super) struct Argv<'c, 'a> {
     short_flags: Index,
     assignments: Index,
     unknown_words: OnceCell<bool>,
+    branches: OnceCell<Vec<u32>>,
 }
+
+/// How many assignments of one variable are looked at: more than scripts have that people write.
+const MOST_CHOICES: usize = 16;
 
 /// The words that have a certain part, in the order of these parts, so that no look-up reads all words.
 type Index = OnceCell<Vec<u32>>;
@@ -59,6 +64,7 @@ impl<'c, 'a> Argv<'c, 'a> {
             short_flags: Index::new(),
             assignments: Index::new(),
             unknown_words: OnceCell::new(),
+            branches: OnceCell::new(),
         };
         let mut more = Vec::new();
         for name in args_env {
@@ -85,18 +91,28 @@ impl<'c, 'a> Argv<'c, 'a> {
 
     /// A variable as the process sees it: set by the script, or else by the container.
     pub(super) fn env(&self, name: &str) -> Env<'_> {
-        match self.assignment(name) {
-            Some(word) if !word.known => Env::Unknown,
-            Some(word) => word.text.get(name.len() + 1..).map_or(Env::Unknown, Env::Value),
-            None => self.variables.get(name),
+        match self.assignments_of(name).as_slice() {
+            [] => self.variables.get(name),
+            [word] => value_of(word).map_or(Env::Unknown, Env::Value),
+            _ => Env::Unknown,
         }
+    }
+
+    /// The values of a variable of which the script chooses one; none where it does not, or one of them is not known.
+    pub(super) fn choices(&self, name: &str) -> Option<Vec<&str>> {
+        let assignments = self.assignments_of(name);
+        if assignments.len() < 2 {
+            return None;
+        }
+        assignments.into_iter().map(value_of).collect()
     }
 
     /// What a variable whose value is not known begins with, as far as that is known.
     pub(super) fn env_beginning(&self, name: &str) -> &str {
-        match self.assignment(name) {
-            Some(word) => known_beginning(word.text.get(name.len() + 1..).unwrap_or_default()),
-            None => self.variables.beginning(name),
+        match self.assignments_of(name).as_slice() {
+            [] => self.variables.beginning(name),
+            [word] => known_beginning(word.text.get(name.len() + 1..).unwrap_or_default()),
+            _ => "",
         }
     }
 
@@ -111,6 +127,24 @@ impl<'c, 'a> Argv<'c, 'a> {
     fn assignment(&self, name: &str) -> Option<&Word<'c>> {
         let index = self.having(&self.assignments, assigned, name).last()?;
         self.word(*index)
+    }
+
+    /// The assignments of which one counts, each value once: the last one, and before it those that a condition chooses among.
+    fn assignments_of(&self, name: &str) -> Vec<&Word<'c>> {
+        let branches =
+            || self.branches.get_or_init(|| in_branches(&self.words, |word| assigned(word).is_some()));
+        let all = self.having(&self.assignments, assigned, name);
+        let mut found: Vec<&Word<'c>> = Vec::new();
+        for at in all.iter().rev().take(MOST_CHOICES) {
+            let Some(word) = self.word(*at) else { continue };
+            if !found.iter().any(|other| (&other.text, other.known) == (&word.text, word.known)) {
+                found.push(word);
+            }
+            if all.len() == 1 || branches().binary_search(at).is_err() {
+                break;
+            }
+        }
+        found
     }
 
     /// The words that are that program, with its directory or without; or just that word.
@@ -164,9 +198,17 @@ impl<'c, 'a> Argv<'c, 'a> {
     }
 }
 
+/// The value that an assignment has, where it is known.
+fn value_of<'v>(word: &'v Word<'_>) -> Option<&'v str> {
+    let (name, value) = word.text.split_once('=').filter(|_| word.known)?;
+    // What `+=` adds to is not looked for.
+    (!name.ends_with('+')).then_some(value)
+}
+
 /// The variable that a word of a script sets.
 fn assigned<'v>(word: &'v Word<'_>) -> Option<&'v str> {
-    word.text.split_once('=').filter(|_| word.scripted && !word.inner).map(|(name, _)| name)
+    let (name, _) = word.text.split_once('=').filter(|_| word.scripted && !word.inner)?;
+    Some(name.strip_suffix('+').unwrap_or(name))
 }
 
 /// The name of a flag of more than one letter, without its dashes.
@@ -371,6 +413,7 @@ mod tests {
             short_flags: Index::new(),
             assignments: Index::new(),
             unknown_words: OnceCell::new(),
+            branches: OnceCell::new(),
         };
         let flags = |name: &str| argv.flags(name).map(|(at, _)| at).collect::<Vec<_>>();
         assert_eq!(flags("dir"), [3, 4]);

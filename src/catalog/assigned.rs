@@ -6,9 +6,9 @@ use std::collections::HashMap;
 /// Words behind which assignments stand that hold for the rest of the script.
 const DECLARE: [&str; 5] = ["declare", "export", "local", "readonly", "typeset"];
 /// Words that begin what may be passed over, or run more than once.
-const OPENING: [&str; 7] = ["case", "for", "if", "select", "until", "while", "{"];
+pub(super) const OPENING: [&str; 7] = ["case", "for", "if", "select", "until", "while", "{"];
 /// Words that end it.
-const CLOSING: [&str; 4] = ["done", "esac", "fi", "}"];
+pub(super) const CLOSING: [&str; 4] = ["done", "esac", "fi", "}"];
 
 /// The variables that a script sets, as it is read from its beginning.
 #[derive(Debug, Default)]
@@ -43,7 +43,15 @@ impl Assigned {
         }
         match text.split_once('=') {
             Some((name, value)) if is_assignment(text) => {
-                self.pending.push((name.to_owned(), known.then(|| value.to_owned())));
+                let value = known.then(|| value.to_owned());
+                self.pending.push(match name.strip_suffix('+') {
+                    None => (name.to_owned(), value),
+                    // `ARGS+=" --dir /x"`
+                    Some(name) => {
+                        let before = self.values.get(name).cloned().flatten();
+                        (name.to_owned(), before.zip(value).map(|(before, value)| before + &value))
+                    }
+                });
             }
             _ => {
                 self.runs = !DECLARE.contains(&text) && !WRAPPERS.contains(&text) && !OPENING.contains(&text)

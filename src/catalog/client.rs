@@ -61,6 +61,7 @@ pub(super) fn program_of<'w, 'a>(command: &'w [Word<'a>]) -> Option<&'w [Word<'a
 
 pub(super) fn is_assignment(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| {
+        let name = name.strip_suffix('+').unwrap_or(name);
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     })
 }

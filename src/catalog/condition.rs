@@ -75,7 +75,13 @@ fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
             values.take(Some(argv.container));
         }
     } else if let Some(name) = &condition.env {
+        let choices = argv.choices(name).unwrap_or_default();
+        let fitting = choices.iter().filter(|value| listed(value)).count();
         match argv.env(name) {
+            // Whichever the script chooses.
+            Env::Unknown if !choices.is_empty() && (fitting == 0 || fitting == choices.len()) => {
+                values.take(choices.first().copied());
+            }
             Env::Unset => {}
             // That it is set is all that is asked.
             Env::Unknown | Env::Sealed(_) if asks_nothing(condition) => values.take(None),

@@ -4,6 +4,7 @@
 //! does no I/O: one hash of the image's last path segment finds the entries that can match.
 mod argv;
 mod assigned;
+mod branches;
 mod budget;
 mod client;
 mod condition;
@@ -16,6 +17,7 @@ mod fronts;
 mod image;
 mod links;
 mod nested;
+mod passed;
 mod paths;
 mod places;
 mod program;

@@ -36,11 +36,15 @@ pub(super) fn may_serve(name: &str, operands: &[Word<'_>], entry: Option<&Entry>
     if TOOL_ENDS.iter().any(|end| lower.ends_with(end)) {
         return false;
     }
-    let is_word = |word: &str| SERVER_WORDS.contains(&word);
-    SERVE.contains(&&*lower)
-        || lower.split(['-', '_', '.']).any(is_word)
-        || task(operands).is_some_and(|task| is_word(&task.text))
+    is_called_server(name)
+        || task(operands).is_some_and(|task| SERVER_WORDS.contains(&&*task.text))
         || entry.is_named_like(name)
+}
+
+/// Whether a program's name says that it serves, whatever the product: `java`, `start`, `some-server`.
+pub(super) fn is_called_server(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    SERVE.contains(&&*lower) || lower.split(['-', '_', '.']).any(|word| SERVER_WORDS.contains(&word))
 }
 
 /// The first operand that is no flag and no flag's value.
@@ -115,6 +119,11 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_no_server_of_those_that_are_known_is_another_program() {
+        assert_eq!(start("consul:1.15", &["/bin/consul-template", "-once"]), Start::Program);
+    }
+
+    #[test]
     fn one_that_is_called_like_either_most_often_serves() {
         for (image, command) in [
             ("gotify/server", &["./gotify-app"][..]),
@@ -124,6 +133,7 @@ mod tests {
             ("vaultwarden/server", &["/start", "it"]),
             ("headscale/headscale", &["/ko-app/main", "--x", "y", "serve"]),
             ("linuxserver/sonarr", &["/init"]),
+            ("corp/consul", &["/bin/start", "-server"]),
         ] {
             assert_eq!(start(image, command), Start::Unknown, "{image} {command:?}");
         }

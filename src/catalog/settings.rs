@@ -64,7 +64,7 @@ impl<'c, 'a> Settings<'c, 'a> {
                 match path {
                     // The file that it copies is read in its place.
                     Some(path) if is_copied(argv, &named, path) => {}
-                    Some(path) if is_made_by_script(argv, path) => {
+                    Some(path) if !is_mounted(configuration, path) && is_made_by_script(argv, path) => {
                         settings.made = settings.made.or(Some(&file.name));
                         settings.hidden = true;
                     }
@@ -245,6 +245,11 @@ fn named<'w>(file: &'w ConfigFile, argv: &'w Argv<'_, '_>) -> Vec<Option<Cow<'w,
         }
     }
     named
+}
+
+/// Whether a ConfigMap or a Secret is mounted there, where no script can write.
+fn is_mounted(configuration: Option<&Configuration<'_>>, path: &str) -> bool {
+    path.starts_with('/') && configuration.is_some_and(|known| known.brings(path))
 }
 
 /// Whether a container's script writes a file, as far as it names the file once more: `cat >/tmp/redis.conf <<EOF`, `cp`, `tee`.

@@ -5,11 +5,14 @@ use super::budget::{Budget, Excess};
 use super::container::Origin;
 use super::shell::{HereDocument, behind_parenthesis, in_parentheses};
 use super::variables::Env;
-use super::word::{FUNCTION, Word, is_shell};
+use super::word::{ARITHMETIC, ARRAY, FUNCTION, Word, is_shell};
 use std::borrow::Cow;
 
 /// How deep commands whose output is taken, `$(…)`, are read in one another.
 const DEEPEST: usize = 3;
+
+/// The longest arithmetic that is passed over.
+const LONGEST_ARITHMETIC: usize = 200;
 
 /// Splits a script into words as a shell would, as far as that can be known without running it: quotes, backslashes,
 /// comments, `$NAME`, `${NAME}` and `${NAME:-default}` of known variables and of what the script itself sets, and the ends of
@@ -81,6 +84,23 @@ fn split_at<'e>(
                 words.add("&");
                 after
             }
+            '(' if !words.tests && words.begins_array() => {
+                words.begin_array(budget)?;
+                after
+            }
+            '(' if !words.tests
+                && !words.open
+                && after.starts_with('(')
+                && words.arithmetic(after).is_some() =>
+            {
+                words.add(ARITHMETIC);
+                words.end_word(budget)?;
+                after.split_once("))").map_or("", |(_, tail)| tail)
+            }
+            '\n' if words.array => {
+                words.end_word(budget)?;
+                after
+            }
             '(' if !words.tests
                 && after.trim_start_matches(' ').starts_with(')')
                 && words.name_function(budget)? =>
@@ -90,8 +110,7 @@ fn split_at<'e>(
             '<' if after.starts_with('<') => words.redirect(after),
             ';' | '&' | '|' | '\n' | '(' | ')' if !words.tests || words.text == "]]" => {
                 words.tests = false;
-                // A list in parentheses is set, and not what stands before it.
-                words.known &= c != '(' || !words.text.ends_with('=');
+                words.array = false;
                 words.end_command(budget)?;
                 words.assigned.ended_by(c);
                 if c == '\n' { words.end_line(after, budget)? } else { after }
@@ -134,6 +153,8 @@ pub(super) struct Words<'w, 'a> {
     documents_end: bool,
     /// The variables that the script sets.
     assigned: Assigned,
+    /// Whether it stands in a list that is set: `ARGS=(`.
+    array: bool,
     /// Whether the script is a command whose output is taken.
     inner: bool,
     /// The commands whose output is taken.
@@ -158,6 +179,7 @@ impl<'w, 'a> Words<'w, 'a> {
             documents: Vec::new(),
             documents_end: true,
             assigned: Assigned::default(),
+            array: false,
             inner: false,
             taken: Vec::new(),
         }
@@ -258,6 +280,30 @@ impl<'w, 'a> Words<'w, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the word before a parenthesis sets a list.
+    fn begins_array(&self) -> bool {
+        self.scripted && self.text.strip_suffix('=').is_some_and(|name| !name.is_empty())
+    }
+
+    /// Takes the words that follow for the items of a list: a command of its own, which runs nothing.
+    fn begin_array(&mut self, budget: &mut Budget) -> Result<(), Excess> {
+        // The list is set, and not what stands before it.
+        self.known = false;
+        self.end_command(budget)?;
+        self.array = true;
+        self.add(ARRAY);
+        self.end_word(budget)
+    }
+
+    /// What stands in `((…))` where that is arithmetic, and no list of commands within another.
+    fn arithmetic<'t>(&self, after: &'t str) -> Option<&'t str> {
+        let mut pairs = after.as_bytes().windows(2).take(LONGEST_ARITHMETIC);
+        let inner = after.get(..pairs.position(|pair| pair == b"))")?)?;
+        let last = self.all.get(self.from..).and_then(<[_]>::last);
+        let counts = last.is_some_and(|word| !word.end && word.text == "for");
+        (!inner.contains(['\n', '/']) && (counts || !inner.contains(';'))).then_some(inner)
     }
 
     /// Takes the word before `()` for the name of a function, which is defined behind it: a word with that end, and a command

@@ -6,9 +6,10 @@ use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
 use super::container::ContainerView;
 use super::entry::Entry;
 use super::fronts::{INTERPRETERS, Task, task_of};
-use super::program::{has_task, may_serve, only_tells};
+use super::passed::Passed;
+use super::program::{has_task, is_called_server, may_serve, only_tells};
 use super::shell::takes_script;
-use super::word::{FUNCTION, Word, is_shell, program};
+use super::word::{ARITHMETIC, ARRAY, FUNCTION, Word, is_shell, program};
 use std::collections::HashSet;
 
 /// What a container starts that is more than clients and tools.
@@ -103,6 +104,8 @@ enum Does<'w> {
 
 /// The ends of files that an interpreter runs.
 const SCRIPTS: [&str; 6] = [".sh", ".bash", ".py", ".pl", ".rb", ".js"];
+/// What images call the program with which they begin.
+const LAUNCHERS: [&str; 3] = ["launch", "run", "start"];
 /// Where images have their programs.
 const BINARIES: [&str; 5] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/tools/"];
 /// Variables whose value a shell runs when it starts, or before it waits.
@@ -112,8 +115,12 @@ const RUN_BY_SHELLS: [&str; 3] = ["BASH_ENV", "ENV", "PROMPT_COMMAND"];
 pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs: Programs<'_>) -> Runs {
     let scripted = argv.words.iter().any(|word| word.scripted);
     let functions = functions(&argv.words);
+    let passed = Passed::of(&argv.words, &functions);
     let (mut most, mut client, mut tool, mut sourced) = (None, None, None, false);
-    for command in argv.words.split(|word| word.end) {
+    let own = argv.words.split(|word| word.end).enumerate();
+    // What runs what its function is given runs what the callers give.
+    let own = own.filter(|(number, _)| !passed.is_run_by(*number)).map(|(_, command)| command);
+    for command in own.chain(passed.given.iter().map(Vec::as_slice)) {
         if scripted && !command.iter().any(|word| word.scripted) {
             continue;
         }
@@ -171,6 +178,9 @@ fn does<'w>(
     loop {
         let (head, operands) = words.split_first()?;
         let name = program(&head.text);
+        if head.scripted && [ARRAY, ARITHMETIC].contains(&&*head.text) {
+            return None;
+        }
         // Without a command of its own, the image's entry point decides what a word means.
         let by_entry_point = !head.scripted && container.command.is_empty();
         if !head.known {
@@ -308,6 +318,9 @@ fn program_start(word: &str, operands: &[Word<'_>], programs: Programs<'_>) -> S
         (_, true) if !script && may_serve(name, operands, programs.entry) => Start::Unknown,
         (_, true) if !script => Start::Unlisted,
         (true, _) => Start::Script,
+        (false, _) if LAUNCHERS.contains(&name) => Start::Unknown,
+        // It may well be the server that the catalog knows by another name.
+        (false, _) if is_called_server(name) => Start::Script,
         (false, _) => Start::Program,
     }
 }
@@ -445,5 +458,11 @@ mod tests {
         assert_eq!(start(&["pg_archivecleanup", "/x"], &[], &[]), Start::Program);
         assert_eq!(start(&["sh", "-c", "upload-it /x"], &[], &[]), Start::Program);
         assert_eq!(start(&[], &["upload-it"], &[]), Start::Server, "the entry point decides what that is");
+        assert_eq!(
+            start(&["/bin/some-server", "-D", "/x"], &[], &[]),
+            Start::Script,
+            "it may be the server by another name"
+        );
+        assert_eq!(start(&["java", "-jar", "/x.jar"], &[], &[]), Start::Script);
     }
 }

@@ -53,6 +53,18 @@ impl Catalog {
         Some((by, resolve(&listing, &image, container, &mut Budget::of(container))))
     }
 
+    /// Whether a container whose image is not known says that it keeps nothing of the product whose home that directory is, as a
+    /// node of Elasticsearch without data does by its variables.
+    pub fn keeps_nothing_at(&self, directory: &str, container: &ContainerView<'_>) -> bool {
+        let entry = self.homes.get(directory).and_then(|index| self.entries.get(*index));
+        // One that most often keeps nothing has shown by its mount that it does keep something.
+        let Some(entry) = entry.filter(|entry| entry.stateful_when.is_none()) else { return false };
+        let Some(image) = ImageRef::parse(container.image) else { return false };
+        let listing = Listing { entry, variants: &[], foreign: true };
+        let state = resolve(&listing, &image, container, &mut Budget::of(container));
+        matches!(state, Statefulness::Cache { always: false, lossy: false, .. })
+    }
+
     /// The product whose server a command starts.
     fn started<'c>(&'c self, command: &[Word<'_>]) -> Option<(&'c Entry, TellTale<'c>)> {
         let head = behind_runners(program_of(command)?).first()?;

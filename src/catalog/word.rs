@@ -6,6 +6,12 @@ use std::borrow::Cow;
 /// The end of a word that names a function of a script, where it is defined.
 pub(super) const FUNCTION: &str = "()";
 
+/// The first word of a command that is none: the items of a list that a script sets.
+pub(super) const ARRAY: &str = "(";
+
+/// A word that stands for arithmetic.
+pub(super) const ARITHMETIC: &str = "(())";
+
 /// One word of a command line.
 #[derive(Debug, Clone)]
 pub(super) struct Word<'a> {

@@ -50,6 +50,9 @@ pub fn manifests<'i>(inputs: &'i [Input]) -> Vec<Manifest<'i>> {
                 if has_variables {
                     manifest.fill_in_variables();
                 }
+                if !patch {
+                    manifest.put_in_stream_images();
+                }
                 found.push(manifest);
             };
             match document.value.get("request").filter(|_| is_review(&document.value)) {

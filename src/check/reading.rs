@@ -15,6 +15,7 @@ pub(crate) fn read_faults(inputs: &[Input], report: &mut Report<'_>) {
     for (index, input) in inputs.iter().enumerate() {
         read(index, input, &mut said, &mut tally);
     }
+    said.tell_of_templates();
     report.not_judged.extend(tally.entries());
     report.faults.extend(said.faults.into_iter().map(|(_, _, fault)| fault));
     report.notices.extend(said.notices.into_iter().map(|(_, _, notice)| notice));
@@ -73,13 +74,8 @@ pub(super) fn read(index: usize, input: &Input, said: &mut Said, tally: &mut Tal
         if let Some(template) = Template::of(&document.value)
             && template.objects.iter().any(has_reference)
         {
-            let message = "the objects of this Template are judged with the values that its parameters have here: `oc process` \
-                           with others may make others";
             let Range { start, end } = document.span(&FieldPath::root().key("kind")).point();
-            said.notice(
-                Sort::Reading,
-                Notice { spot: Some(Spot { input: index, start, end }), message: message.to_owned() },
-            );
+            said.templates.push(Spot { input: index, start, end });
         }
     }
 }

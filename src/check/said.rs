@@ -10,6 +10,7 @@ use crate::model::{FieldPath, shortened};
 use crate::source::placeholder;
 use crate::verdict::{Overlooked, Verdict};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// How many faults of one file are told, and how many notices: a file of a megabyte may hold hundreds of thousands.
@@ -38,6 +39,8 @@ pub(super) struct Said {
     /// How many documents or items of an input that was named are no objects.
     pub(super) strangers: BTreeMap<usize, usize>,
     pub(super) skipped: usize,
+    /// The Templates whose objects have values of their parameters.
+    pub(super) templates: Vec<Spot>,
 }
 
 impl Said {
@@ -62,6 +65,7 @@ impl Said {
         findings
             .chain(faults)
             .chain(self.notices.iter_mut().filter_map(|(_, _, notice)| notice.spot.as_mut()))
+            .chain(self.templates.iter_mut())
     }
 
     /// Adds what was said of other inputs.
@@ -78,6 +82,7 @@ impl Said {
             *self.strangers.entry(input).or_default() += count;
         }
         self.skipped += other.skipped;
+        self.templates.append(&mut other.templates);
     }
 
     /// The report, in the order of the places.
@@ -91,6 +96,7 @@ impl Said {
                 self.faults.push((Sort::Strangers, input, Fault { spot: None, message, help: None }));
             }
         }
+        self.tell_of_templates();
         self.faults.sort_by_key(|(sort, input, _)| (*sort, *input));
         self.notices.sort_by_key(|(sort, input, _)| (*sort, *input));
         let mut report = Report {
@@ -109,6 +115,20 @@ impl Said {
         tell_some(inputs, &mut report);
         report.sort_findings();
         report
+    }
+
+    /// Adds one notice for all Templates.
+    pub(super) fn tell_of_templates(&mut self) {
+        let count = self.templates.len();
+        let Some(first) = std::mem::take(&mut self.templates).into_iter().min() else { return };
+        let of = match count {
+            1 => "this Template".to_owned(),
+            more => format!("this Template and {} more", more - 1),
+        };
+        let message = format!(
+            "the objects of {of} are judged with the values that parameters have there: `oc process` with others may make others"
+        );
+        self.notice(Sort::Reading, Notice { spot: Some(first), message });
     }
 
     /// Puts the objects in the order of the inputs, whenever they were judged.
@@ -264,10 +284,13 @@ fn tell_unread(
             }
             let help = match sign {
                 Some(sign) => {
-                    let sign = shortened(sign, 100);
+                    let sign = shortened(&sign, 100);
                     format!(
                         "this is a template, in which {sign} stands for a value: put the values in first, and judge what comes out"
                     )
+                }
+                None if is_put_in(manifest, &fault.path) => {
+                    "a cluster would refuse it as well; `${{NAME}}` in a Template makes a number or a truth of the value".to_owned()
                 }
                 None => "a cluster would refuse it as well; correct the field".to_owned(),
             };
@@ -277,11 +300,25 @@ fn tell_unread(
     said.fault(Sort::Object, Fault { spot: Some(spot), message, help: Some(help) });
 }
 
-/// The placeholder of a template that a field holds, or the first item of its list.
-fn placeholder_at<'v>(object: &'v Value, field: &FieldPath) -> Option<&'v str> {
+/// Whether the value of a Template's parameter stands in a field.
+fn is_put_in(manifest: &Manifest<'_>, field: &FieldPath) -> bool {
+    let written = manifest.document.value.pointer(&manifest.at.join(field).to_json_pointer());
+    written.and_then(Value::as_str).is_some_and(|text| text.contains("${"))
+}
+
+/// The placeholder of a template that a field holds, or an item of its list. A `{name}` is read as a map with nothing but that key.
+fn placeholder_at<'v>(object: &'v Value, field: &FieldPath) -> Option<Cow<'v, str>> {
     let value = object.pointer(&field.to_json_pointer())?;
     let items = value.as_array().into_iter().flatten().chain([value]);
-    items.filter_map(Value::as_str).find_map(placeholder)
+    let mut signs = items.filter_map(|value| match value {
+        Value::String(text) => placeholder(text).map(Cow::Borrowed),
+        Value::Object(fields) => match fields.iter().next() {
+            Some((name, Value::Null)) if fields.len() == 1 => Some(format!("{{{name}}}").into()),
+            _ => None,
+        },
+        _ => None,
+    });
+    signs.next()
 }
 
 /// Leaves out the faults and notices that are too many of one file, and says how many.
@@ -312,4 +349,27 @@ fn excess<T>(all: &mut Vec<T>, input: impl Fn(&T) -> Option<usize>) -> Vec<(usiz
     });
     let excess = seen.into_iter().map(|(input, seen)| (input, seen.saturating_sub(MOST_TOLD)));
     excess.filter(|(_, more)| *more > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_field_that_cannot_be_read_may_hold_a_placeholder() {
+        let object = json!({"a": "<size>", "b": ["x", "@MODE@"], "c": {"your-domain": null}, "d": "10Gi", "e": {"x": 1}, "f": {"x": null, "y": null}});
+        let sign = |key: &'static str| placeholder_at(&object, &FieldPath::root().key(key));
+        for (key, wanted) in [
+            ("a", Some("<size>")),
+            ("b", Some("@MODE@")),
+            ("c", Some("{your-domain}")),
+            ("d", None),
+            ("e", None),
+            ("f", None),
+            ("g", None),
+        ] {
+            assert_eq!(sign(key).as_deref(), wanted, "{key}");
+        }
+    }
 }

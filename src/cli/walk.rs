@@ -1,7 +1,7 @@
 //! The manifests in a folder, and the charts and kustomizations among them.
 
 use super::ignored::{Exclude, Ignored};
-use crate::source;
+use crate::source::{self, SourceErrorKind};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
@@ -61,6 +61,9 @@ impl Walk {
                     let within = |file: &str| plain(&folder.join(file));
                     self.patches.extend(patches(&document.value).map(within));
                     self.resources.extend(resources(&document.value).map(within));
+                }
+                Err(error) if error.kind == SourceErrorKind::Template => {
+                    self.odd.push(format!("{} is a template: what it puts together is not known", name()));
                 }
                 Err(error) => self.unreadable.push((name(), error.message)),
             }

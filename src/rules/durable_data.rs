@@ -42,7 +42,8 @@ use std::sync::Arc;
 /// An image that is not in the catalog gets a warning
 ///
 /// - where a pod volume that ends with the pod is mounted where a product of the catalog keeps its data, or as data by its
-///   path or name (an emptyDir at `/var/lib/mysql` or `/data`);
+///   path or name (an emptyDir at `/var/lib/mysql` or `/data`), unless it is one file (`/data/.env`), or is only named so in a
+///   pod that ends by itself;
 /// - where a variable or an argument names a database file (`DATABASE_URL=sqlite:////data/app.db`) and no mount outlives the
 ///   pod;
 /// - where it plainly runs a known server (`redis-server`, `mysqld`; or port 3306 with `MYSQL_ROOT_PASSWORD`), and nothing
@@ -63,6 +64,9 @@ use std::sync::Arc;
 /// A container that somebody starts to debug is a warning at most: an ephemeral container (`kubectl debug`), and a
 /// container with `stdin` and `tty` whose command is a shell with nothing to run (`kubectl run -it --image=postgres --
 /// bash`).
+///
+/// What lies on a hostPath of a DaemonSet belongs to its node: of a product that many run without keeping its data, as of an
+/// agent that measures its node, nothing is said; of any other it is a warning, because the data end with the node.
 ///
 /// A mount beneath a data directory takes away what lies there. Where the catalog knows that as a part without which the
 /// rest is lost (`appendonlydir` of Redis, `pg_wal` of PostgreSQL, `member/wal` of etcd), it is judged like the directory

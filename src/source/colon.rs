@@ -1,6 +1,7 @@
 //! What kubectl reads and the parser does not. Colons before a comma or bracket, as in `[fd00::, ::1]`, are a part of the word
 //! to kubectl, the end of a key to YAML 1.2: the parser is given another character in their place. The `|` of a block scalar
-//! may stand on a line of its own in the column of its key: the parser finds it on the key's line.
+//! may stand on a line of its own in the column of its key: the parser finds it on the key's line. A comment may follow a bracket
+//! or a quote without a space: the parser does not see it.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -50,17 +51,36 @@ impl<'t> Colons<'t> {
         }
     }
 
-    /// Puts the header of a block scalar that the parser stopped at on the line of its key, if it stands on a line of its own
-    /// in the key's column: kubectl takes it there.
-    pub(super) fn join_header(&mut self, at: usize) -> bool {
-        let Some(between) = between_key_and_header(&self.text, at) else { return false };
+    /// Changes what the parser stopped at, if kubectl reads it; whether there was something to change.
+    pub(super) fn adapt(&mut self, at: usize) -> bool {
+        self.join_header(at) || self.leave_out_comment(at)
+    }
+
+    /// Leaves out a comment right behind a bracket, a comma or a quote: `[get]# only this`.
+    fn leave_out_comment(&mut self, at: usize) -> bool {
+        let Some((before, comment)) = self.text.split_at_checked(at) else { return false };
+        if !comment.starts_with('#') || !before.ends_with(['[', ']', '{', '}', ',', '"', '\'']) {
+            return false;
+        }
+        let end = at + comment.find(['\n', '\r']).unwrap_or(comment.len());
+        self.fill(at..end)
+    }
+
+    /// Puts spaces in the place of that part of the text.
+    fn fill(&mut self, part: Range<usize>) -> bool {
         let mut changed = self.text.as_bytes().to_vec();
-        if let Some(between) = changed.get_mut(between) {
-            between.fill(b' ');
+        if let Some(part) = changed.get_mut(part) {
+            part.fill(b' ');
         }
         let Ok(text) = String::from_utf8(changed) else { return false };
         self.text = Cow::Owned(text);
         true
+    }
+
+    /// Puts the header of a block scalar that the parser stopped at on the line of its key, if it stands on a line of its own
+    /// in the key's column: kubectl takes it there.
+    fn join_header(&mut self, at: usize) -> bool {
+        between_key_and_header(&self.text, at).is_some_and(|between| self.fill(between))
     }
 
     /// The text of a scalar as it is written.

@@ -1,8 +1,16 @@
 //! Texts that stand for a value which a tool puts in before a manifest is one: Helm, Jinja, `sed`, `envsubst`, `oc process`.
 
 /// Signs around what is any text on one line.
-const ENCLOSED: [(&str, &str); 7] =
-    [("{{", "}}"), ("{%", "%}"), ("<%", "%>"), ("[[", "]]"), ("${{", "}}"), ("${", "}"), ("$(", ")")];
+const ENCLOSED: [(&str, &str); 8] = [
+    ("{{", "}}"),
+    ("{%", "%}"),
+    ("<%", "%>"),
+    ("[[", "]]"),
+    ("${{", "}}"),
+    ("${", "}"),
+    ("$(", ")"),
+    ("#{", "}"),
+];
 
 /// Those that no YAML has outside of quotes.
 const FOREIGN: [&str; 3] = ["{{", "{%", "<%"];
@@ -21,6 +29,9 @@ pub(super) fn in_line(line: &str, at: usize) -> Option<&str> {
         // One that ends on a later line is shown as far as it goes.
         return beginning(rest, &ENCLOSED).or(Some(rest.trim_end()));
     }
+    if let Some(found) = before_more(line) {
+        return Some(found);
+    }
     // The parser may stop at the brace of a `${NAME}`.
     let starts = [Some(at), at.checked_sub(1)];
     starts.into_iter().flatten().find_map(|start| {
@@ -38,6 +49,15 @@ pub fn placeholder(value: &str) -> Option<&str> {
         let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         is_name.then_some(value)
     })
+}
+
+/// The `{name}` of a value in which more text stands: `image: {registry}/shop`. By itself it is a map.
+fn before_more(line: &str) -> Option<&str> {
+    let (_, value) = line.split_once(": {").or_else(|| line.split_once("- {"))?;
+    let (name, rest) = value.split_once('}')?;
+    let has_more = rest.starts_with(|c: char| !c.is_whitespace() && !",}]#".contains(c));
+    let start = line.len() - value.len() - 1;
+    (has_more && is_name(name, false)).then(|| line.get(start..start + name.len() + 2)).flatten()
 }
 
 fn beginning<'t>(text: &'t str, signs: &[(&str, &str)]) -> Option<&'t str> {
@@ -77,6 +97,7 @@ mod tests {
             ("$(params.size)", "$(params.size)"),
             ("$SIZE", "$SIZE"),
             ("[[ size ]]", "[[ size ]]"),
+            ("#{size}#", "#{size}"),
             ("<%= size %>", "<%= size %>"),
             ("<size>", "<size>"),
             ("<your storage class>", "<your storage class>"),
@@ -104,6 +125,10 @@ mod tests {
         assert_eq!(in_line("{% for x in y %}", 1), Some("{% for x in y %}"));
         assert_eq!(in_line("name: a-{{ x }}: b", 2), Some("{{ x }}"));
         assert_eq!(in_line("{{- if and", 0), Some("{{- if and"));
+        assert_eq!(in_line("- image: {account}/shop:1", 9), Some("{account}"));
+        assert_eq!(in_line("- {account}/shop:1", 2), Some("{account}"));
+        assert_eq!(in_line("a: {b}, c: d", 3), None);
+        assert_eq!(in_line("a: {b: c}x", 3), None);
         // Elsewhere in the line these signs are any text's.
         assert_eq!(in_line("  mail: \"me@here, you@there", 8), None);
         assert_eq!(in_line("  a: b: <c>", 6), None);

@@ -21,8 +21,9 @@ const SEPARATOR: &str = "---";
 const TEMPLATE_HELP: &str = "render it first with the tool that it is for (helm template, ansible, oc process, envsubst), and judge what \
                              comes out";
 
-/// How many headers of block scalars that stand below their key are taken in one document: each means reading it once more.
-const MOST_RETRIES: usize = 32;
+/// How many headers of block scalars that stand below their key, and comments without a space before them, are taken in one
+/// document: each means reading it once more.
+const MOST_RETRIES: usize = 64;
 
 /// Where `!!` tags live.
 const CORE: &str = "tag:yaml.org,2002:";
@@ -66,7 +67,7 @@ pub(super) fn parse_one(text: &str, range: Range<usize>) -> Result<Option<Docume
     loop {
         let reader = Reader { text, chunk, colons: &colons, base: range.start, end_of_last: range.start };
         match reader.read(range.clone()) {
-            Err(error) if retries > 0 && colons.join_header(error.offset.saturating_sub(range.start)) => {
+            Err(error) if retries > 0 && colons.adapt(error.offset.saturating_sub(range.start)) => {
                 retries -= 1;
             }
             read => return read,

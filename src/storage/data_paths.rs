@@ -3,15 +3,16 @@
 //! [`data_paths`] is the one answer. durable-data, reclaim-policy, shared-writer, `volgate explain` and the `facts` of CEL
 //! read its rows.
 
+use super::ending::{ends, prepares};
 use super::lasting::{filled_in_later, has_durable, has_lasting, lasting_mounts};
+use super::mounted_file::is_file;
 use super::named_data::{is_called_like_a_database, is_named_data, is_scratch, may_listen_as_a_database};
 use super::products::Product;
-use super::{Cover, Storage};
+use super::{Cover, Place, Storage, view};
 use crate::catalog::{
     CacheDoubt, Catalog, Named, Origin, PlaceDoubt, Start, Statefulness, TellTale, Unplaced,
 };
-use crate::facts::{Container, Mount, Section, Workload, WorkloadKind};
-use crate::json::Node;
+use crate::facts::{Container, Mount, Section, VolumeSource, Workload, WorkloadKind};
 use crate::model::{Durability, FsPath};
 use std::cell::LazyCell;
 use std::collections::HashSet;
@@ -63,18 +64,34 @@ impl<'w, 'a> DataPath<'w, 'a> {
         Self { container, path, cover, why, hidden_by, image_volume, doubts, shown_by, start, certain: true }
     }
 
-    /// Whether both are of one product and the same lies beneath both: one thing to tell.
+    /// Whether both are of one product, or data by their names, and the same lies beneath both, or emptyDirs do: one thing to
+    /// tell.
     pub fn is_alike(&self, other: &Self) -> bool {
         let mount = |data: &Self| data.cover.mount.map(|mount| mount.volume);
         let product = |data: &Self| match data.why {
             Why::Product { name, dispensable, copy, .. } => Some((name, dispensable, copy)),
+            Why::Named => Some(("", None, None)),
             _ => None,
         };
+        let both_on_empty_dirs = || self.empty_dir().is_some() && self.empty_dir() == other.empty_dir();
         product(self).is_some()
             && std::ptr::eq(self.container, other.container)
             && product(self) == product(other)
             && self.doubts == other.doubts
-            && (mount(self), self.hidden_by) == (mount(other), other.hidden_by)
+            && self.hidden_by == other.hidden_by
+            && (mount(self) == mount(other) || both_on_empty_dirs())
+    }
+
+    /// The medium of the emptyDir that it lies on; empty for the disk.
+    pub fn empty_dir(&self) -> Option<&'a str> {
+        match self.cover.place {
+            Place::Volume(volume) => match volume.source {
+                VolumeSource::EmptyDir { medium, .. } => Some(medium),
+                VolumeSource::Unset => Some(""),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// The product that keeps the data.
@@ -334,12 +351,17 @@ impl<'w, 'a> Data<'w, 'a> {
             }
             let homes =
                 container.mounts.iter().filter_map(|mount| match catalog.at_home(mount.path.as_str()) {
+                    Some(_) if catalog.keeps_nothing_at(mount.path.as_str(), &view(container, None)) => None,
                     Some(name) => Some((mount, Why::Resembles { name })),
                     None => is_named_data(mount).then_some((mount, Why::Named)),
                 });
             for (mount, why) in homes {
                 let cover = storage.mount_cover(mount);
                 if is_scratch(&mount.path, scratch) {
+                    continue;
+                }
+                // What is only called data serves a run that ends by itself, such as a test of a Helm chart.
+                if why == Why::Named && ends(of.workload) {
                     continue;
                 }
                 // Within a directory that lasts, what does not is scratch by intent.
@@ -420,7 +442,8 @@ impl<'w, 'a> Data<'w, 'a> {
                 && row.start < Some(Start::Server)
                 && row.product().is_some_and(|product| kept.contains(product))
         };
-        self.paths.retain(|row| !is_elsewhere(row) && !helps(row) && row.serves(workload) != Serves::No);
+        let is_lost = |row: &DataPath<'_, '_>| row.serves(workload) != Serves::No && !prepares(row, workload);
+        self.paths.retain(|row| !is_elsewhere(row) && !helps(row) && is_lost(row));
         let containers = &workload.pod.containers;
         let lasts = LazyCell::new(|| containers.iter().any(|container| has_durable(storage, container)));
         for row in self.paths.iter_mut().chain(&mut self.set_mounts) {
@@ -435,17 +458,8 @@ impl<'w, 'a> Data<'w, 'a> {
     }
 }
 
-/// Whether the workload's pods end by themselves.
-fn ends(workload: &Workload<'_>) -> bool {
-    let policy = || workload.pod.spec.get("restartPolicy").and_then(Node::as_str);
-    match workload.kind {
-        WorkloadKind::Job | WorkloadKind::CronJob => true,
-        WorkloadKind::Pod => policy().is_some_and(|policy| policy != "Always"),
-        _ => false,
-    }
-}
-
-/// The writable mounts of the containers that are not scratch: what a StatefulSet keeps when nothing else is known.
+/// The writable mounts of the containers that are not scratch: what a StatefulSet keeps when nothing else is known. A file by
+/// itself that ends with the pod is put there anew for each pod.
 fn writable_mounts<'w, 'a>(
     workload: &'w Workload<'a>,
     storage: Storage<'w, 'a>,
@@ -459,5 +473,6 @@ fn writable_mounts<'w, 'a>(
             DataPath::new(container, mount.path.clone(), storage.mount_cover(mount), Why::StatefulSet)
         })
         .filter(|data| !data.cover.read_only && !is_scratch(&data.path, scratch))
+        .filter(|data| data.cover.fate.most > Durability::Pod || !data.cover.mount.is_some_and(is_file))
         .collect()
 }

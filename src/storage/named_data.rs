@@ -1,5 +1,6 @@
 //! What paths and the names of pod volumes say of what lies there.
 
+use super::mounted_file::is_file;
 use crate::catalog::ImageRef;
 use crate::facts::{Container, Mount};
 use crate::json::Node;
@@ -87,9 +88,9 @@ const NO_STATE: [&str; 17] = [
 ];
 
 /// Whether a mount says by its path or by the name of its pod volume that data lies there: `/data`, `/srv/db`,
-/// `/var/lib/app`, and what lies in `/data`; a pod volume `storage` or `app-data`.
+/// `/var/lib/app`, and what lies in `/data`; a pod volume `storage` or `app-data`. One file is no directory for data.
 pub fn is_named_data(mount: &Mount<'_>) -> bool {
-    is_called_data(mount.path.as_str(), mount.volume)
+    !is_file(mount) && is_called_data(mount.path.as_str(), mount.volume)
 }
 
 fn is_called_data(path: &str, volume: &str) -> bool {
@@ -116,7 +117,7 @@ fn is_called_data(path: &str, volume: &str) -> bool {
 /// the name is as good.
 pub fn is_data_in_tmp(mount: &Mount<'_>) -> bool {
     let is_tmp = mount.volume.split(['-', '_', '.']).any(|word| ["temp", "tmp", "tmpdir"].contains(&word));
-    is_tmp && is_called_data(mount.path.as_str(), "")
+    is_tmp && !is_file(mount) && is_called_data(mount.path.as_str(), "")
 }
 
 /// The last words of images' names that say that a database is inside.

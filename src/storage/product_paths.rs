@@ -5,7 +5,7 @@ use super::lasting::has_lasting;
 use super::named_data::{is_named_data, is_named_scratch};
 use super::products::Product;
 use super::{Cover, Place, Storage};
-use crate::catalog::{DataPlace, Excess, PlaceDoubt, Statefulness, Unplaced};
+use crate::catalog::{DataPlace, Excess, ImageRef, PlaceDoubt, Statefulness, Unplaced};
 use crate::facts::{Container, Mount, Section};
 use crate::model::{Durability, Fate, FsPath, Reach, below};
 use std::cell::LazyCell;
@@ -91,7 +91,18 @@ impl<'w, 'a> Data<'w, 'a> {
             return;
         };
         let named = LazyCell::new(|| places.iter().map(|place| &*place.path).collect::<HashSet<_>>());
+        // A publisher of whose images the layout is not known shows it by what the container mounts.
+        let shown: Vec<&Mount<'a>> = own_directories(&storage, container, product, places);
+        for mount in &shown {
+            let why = Why::Product { name: product, moved_by: None, dispensable, copy };
+            let row = DataPath::new(container, mount.path.clone(), storage.mount_cover(mount), why);
+            let doubts = Doubts { place: None, cache };
+            self.paths.push(DataPath { doubts, start: Some(start), ..row });
+        }
         for place in places {
+            if !shown.is_empty() && place.doubt == Some(PlaceDoubt::Publisher) {
+                continue;
+            }
             let path = FsPath::new(&place.path).into_owned();
             // Not the paths that are scratch in any image: a database that is told to keep its data in /tmp still loses
             // them.
@@ -125,6 +136,37 @@ impl<'w, 'a> Data<'w, 'a> {
             self.paths.push(DataPath { hidden_by, image_volume: place.image_volume, doubts, start, ..row });
         }
     }
+}
+
+/// The mounts at which an image of a publisher whose layout is not known visibly keeps a product's data: `/var/lib/zookeeper/data`,
+/// where nothing is mounted at the directories of the official image.
+fn own_directories<'w, 'a>(
+    storage: &Storage<'w, 'a>,
+    container: &'w Container<'a>,
+    product: &str,
+    places: &[DataPlace<'w>],
+) -> Vec<&'w Mount<'a>> {
+    let mut foreign = places.iter().filter(|place| place.doubt == Some(PlaceDoubt::Publisher)).peekable();
+    let is_mounted =
+        |place: &DataPlace<'_>| storage.cover(container, &FsPath::new(&place.path)).mount.is_some();
+    if foreign.peek().is_none() || foreign.any(is_mounted) {
+        return Vec::new();
+    }
+    let image = ImageRef::parse(container.image);
+    let names = [Some(product), image.as_ref().map(ImageRef::name)];
+    let is_data =
+        |mount: &Mount<'_>| names.iter().flatten().any(|name| is_data_of(mount.path.as_str(), name));
+    let mounts = container.mounts.iter();
+    mounts.filter(|mount| is_data(mount) && !storage.mount_cover(mount).read_only).collect()
+}
+
+/// Whether a path is called like a product's data: the product's name as one part, and `data` or the like as the last; or that
+/// name in /var/lib.
+fn is_data_of(path: &str, name: &str) -> bool {
+    let Some((above, last)) = path.rsplit_once('/') else { return false };
+    let is_product = |part: &str| part.eq_ignore_ascii_case(name);
+    let is_data = |part: &str| ["data", "datalog", "db"].iter().any(|name| part.eq_ignore_ascii_case(name));
+    (is_data(last) && above.split('/').any(is_product)) || (above == "/var/lib" && is_product(last))
 }
 
 /// Whether the catalog says of a workload that it keeps nothing: of its first container, or of all of them. An exporter or a proxy

@@ -311,6 +311,8 @@ fn where_one_claim_cannot_serve_it_is_said_why() {
         + format!("- {}", DEPLOYMENT.replace('\n', "\n  ")).trim_end()
         + "\n";
     assert!(refused(&typed).contains("list of one kind"), "{}", refused(&typed));
+    let template = typed.replace("apps/v1\nkind: DeploymentList\nitems", "v1\nkind: Template\nobjects");
+    assert!(refused(&template).contains("stands in a Template"), "{}", refused(&template));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::notes::with_places;
 use super::text::{claim_help, directory, field, told};
 use super::{DurableData, Most};
 use crate::catalog::{Start, Unplaced};
-use crate::facts::{VolumeSource, Workload};
+use crate::facts::{Workload, WorkloadKind};
 use crate::model::Durability;
 use crate::rule::{Belongs, NewFinding};
 use crate::storage::{DataPath, InMemory, Place, Storage, UnplacedData, Why, is_named_data};
@@ -27,11 +27,16 @@ impl DurableData {
             return None;
         }
         let pod = asked.workload.pod.path();
+        let of_its_node = is_of_its_node(asked, data);
+        // What an agent keeps of its own node is of no use on another one, or without it.
+        if of_its_node && matches!(data.why, Why::Product { dispensable: Some(_), .. }) {
+            return None;
+        }
         let told = told(data, alike, storage);
         let field = field(&pod, data);
         let claim_help = claim_help(asked, &storage, alike, data, require);
         let mut new_finding = if fate.most < require {
-            let lost = fate.least.lost_when();
+            let lost = if of_its_node { "the node ends" } else { fate.least.lost_when() };
             let help = match fate.most {
                 Durability::Claim => "use a class or volume with reclaim policy Retain".to_owned(),
                 _ => claim_help,
@@ -63,6 +68,11 @@ impl DurableData {
                         of the policy, with `stateful: false`";
             new_finding = new_finding.help(help).at_most(Action::Warn);
         }
+        if of_its_node && matches!(data.why, Why::Product { .. }) {
+            let help = "if it keeps only what belongs to its own node, ignore this, or except it with a reason; data that must \
+                        outlive the node belong in a StatefulSet with `volumeClaimTemplates`";
+            new_finding = new_finding.help(help).at_most(Action::Warn);
+        }
         let is_file = matches!(data.why, Why::File { .. });
         if is_file {
             let help = "let it name a file in a directory that holds nothing else, and mount a PersistentVolumeClaim there; \
@@ -70,7 +80,7 @@ impl DurableData {
             new_finding = new_finding.help(help).at_most(Action::Warn);
         }
         if let Why::Product { name, dispensable: Some(why), .. } = data.why {
-            let most = self.dispensable(asked, storage, data)?;
+            let most = self.dispensable(asked, storage, alike)?;
             if most < Action::Deny && new_finding.at_most.is_none() {
                 let kept = new_finding.help.take().unwrap_or_default();
                 new_finding =
@@ -105,15 +115,16 @@ impl DurableData {
         &self,
         asked: &Asked<'_, '_, '_>,
         storage: Storage<'_, '_>,
-        data: &DataPath<'_, '_>,
+        alike: &[&DataPath<'_, '_>],
     ) -> Option<Action> {
         let most = self.0.dispensable.action()?;
         let raised = asked.workload.stateful_set
             && !asked.made
             && most == Action::Warn
             && self.0.stateful_set_data == Most::Deny
-            && is_on_empty_dir(data)
-            && data.cover.mount.is_some_and(is_named_data)
+            && alike
+                .iter()
+                .any(|data| data.empty_dir().is_some() && data.cover.mount.is_some_and(is_named_data))
             && !asked.lasts(&storage);
         Some(if raised { Action::Deny } else { most })
     }
@@ -162,6 +173,12 @@ impl DurableData {
     }
 }
 
+/// Whether the data lie on a hostPath of a DaemonSet, whose pods are never scheduled elsewhere.
+fn is_of_its_node(asked: &Asked<'_, '_, '_>, data: &DataPath<'_, '_>) -> bool {
+    data.cover.fate.most == Durability::Node
+        && asked.context.subjects.belongs_to(WorkloadKind::DaemonSet) == Belongs::Proven
+}
+
 /// The finding about a container that loses what is put into it. That it does is what its author wrote, so that it is never refused.
 pub(super) fn in_memory<'w, 'a>(asked: &Asked<'_, 'w, 'a>, lost: &InMemory<'w, 'a>) -> NewFinding {
     let field = lost.container.path(&asked.workload.pod.path()).key("image");
@@ -170,10 +187,4 @@ pub(super) fn in_memory<'w, 'a>(asked: &Asked<'_, 'w, 'a>, lost: &InMemory<'w, '
     let help = "to try it out, this does no harm: ignore it, or except it with a reason; otherwise give it storage of its own \
                 on a PersistentVolumeClaim";
     asked.looked_around(lost.container, NewFinding::new(field, message).help(help).at_most(Action::Warn))
-}
-
-/// Whether the data lie on an emptyDir, on disk or in memory.
-pub(super) fn is_on_empty_dir(data: &DataPath<'_, '_>) -> bool {
-    matches!(data.cover.place, Place::Volume(volume)
-        if matches!(volume.source, VolumeSource::EmptyDir { .. } | VolumeSource::Unset))
 }

@@ -5,6 +5,7 @@ use crate::catalog::PlaceDoubt;
 use crate::model::FieldPath;
 use crate::rule::NewFinding;
 use crate::storage::{DataPath, Storage, has_durable};
+use std::collections::BTreeSet;
 
 /// The finding with the fields that put the data where it lies, or may put it elsewhere.
 pub(super) fn with_places<'w, 'a>(
@@ -25,7 +26,9 @@ pub(super) fn with_places<'w, 'a>(
         new_finding =
             new_finding.related(field, "this may name another directory, and its value is not known");
     }
-    if let Some(mount) = data.cover.mount {
+    let mut volumes = BTreeSet::new();
+    let mounts = alike.iter().filter_map(|data| data.cover.mount);
+    for mount in mounts.filter(|mount| volumes.insert(mount.volume)).take(LISTED) {
         let note = format!("{} is mounted here", brief(&mount.path));
         new_finding = new_finding.related(data.container.mount_path(pod, mount), note);
     }

@@ -2,7 +2,6 @@
 
 use super::DurableData;
 use super::asked::Asked;
-use super::judge::is_on_empty_dir;
 use super::lost::lost_data;
 use super::text::{describe, field, lies};
 use crate::facts::{Mount, Section};
@@ -49,7 +48,7 @@ impl DurableData {
         }
         let named = mounts
             .iter()
-            .find(|data| is_on_empty_dir(data) && data.cover.mount.is_some_and(is_data_of_a_set));
+            .find(|data| data.empty_dir().is_some() && data.cover.mount.is_some_and(is_data_of_a_set));
         let writes = workload
             .pod
             .containers

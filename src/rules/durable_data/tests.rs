@@ -1423,7 +1423,7 @@ fn a_stateful_set_that_writes_nowhere_and_shows_no_data_gets_no_word() {
         ("app", "corp/http-transport:3"),
         ("app", "nginx:1.27"),
         ("app", "registry.k8s.io/e2e-test-images/agnhost:2.40"),
-        ("app", "timberio/vector:0.40"),
+        ("app", "grafana/promtail:2.9.8"),
     ] {
         assert_eq!(set(named(name, image)), "", "{name} {image}");
     }
@@ -1832,4 +1832,275 @@ fn a_file_that_a_start_script_copies_is_read() {
     assert_eq!(vault(copied, "consul"), "");
     let more = copied.replace("sed", "cat /x >/tmp/s.hcl; sed");
     assert!(vault(&more, "file").starts_with("Warn"), "what is written over it is not known");
+}
+
+#[test]
+fn a_claim_at_the_part_that_people_fill_makes_the_rest_a_warning() {
+    for (image, part, other) in [
+        ("graphiteapp/graphite-statsd", "/opt/graphite/storage/whisper", "/opt/graphite/storage/log"),
+        ("odoo:17", "/var/lib/odoo/filestore", "/var/lib/odoo/addons"),
+        ("jenkins/jenkins:lts", "/var/jenkins_home/jobs", "/var/jenkins_home/workspace"),
+        ("gitlab/gitlab-ce:17", "/var/opt/gitlab/git-data", "/var/opt/gitlab/backups"),
+        ("gitea/gitea:1", "/data/git", "/data/log"),
+        ("ghost:5", "/var/lib/ghost/content/images", "/var/lib/ghost/content/themes"),
+        ("questdb/questdb:8", "/var/lib/questdb/db", "/var/lib/questdb/log"),
+        ("apache/activemq-classic:6", "/opt/apache-activemq/data/kahadb", "/opt/apache-activemq/data/log"),
+        ("emqx/emqx:4", "/opt/emqx/data/mnesia", "/opt/emqx/data/certs"),
+        ("ghcr.io/immich-app/immich-server", "/data/library", "/data/thumbs"),
+    ] {
+        let on = |path: &str| actions(image, json!([{"name": "claim", "mountPath": path}]), &[]);
+        assert!(!on(part).contains("Deny") || image.contains("gitlab"), "{image} {part}: {}", on(part));
+        assert!(on(part).contains("Warn"), "{image} {part}: {}", on(part));
+        assert!(on(other).starts_with("Deny"), "{image} {other}: {}", on(other));
+    }
+}
+
+/// What is found of an image that is not known, with a part of an emptyDir at that path, or all of it.
+fn with_a_file(kind: &str, path: &str, sub_path: &str) -> String {
+    let mut mount = json!({"name": "data", "mountPath": path});
+    if !sub_path.is_empty() {
+        mount["subPath"] = json!(sub_path);
+    }
+    let container = json!({"name": "app", "image": "example/app", "volumeMounts": [mount]});
+    let spec = json!({"containers": [container], "volumes": [{"name": "data", "emptyDir": {}}]});
+    let object = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "app", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "serviceName": "app",
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": spec}}});
+    found(json!({"statefulSetData": "Deny"}), &[], &object).join("")
+}
+
+#[test]
+fn a_mount_of_one_file_is_no_directory_for_data() {
+    for (path, sub_path) in [
+        ("/data/.env", ".env"),
+        ("/data/config.json", "config.json"),
+        ("/srv/db/cluster.YAML", "x"),
+        ("/etc/ssh/sshd_config", "ssh/sshd_config"),
+        ("/usr/local/bin/tool", "tool"),
+        ("/bin/busybox", ""),
+    ] {
+        assert_eq!(with_a_file("Deployment", path, sub_path), "", "{path}");
+        let set = with_a_file("StatefulSet", path, sub_path);
+        assert!(set.starts_with("Warn") && !set.contains(path), "{path}: {set}");
+    }
+    for (path, sub_path) in [
+        ("/data/app.db", "app.db"),
+        ("/data/sqlite.db3", "sqlite.db3"),
+        ("/var/lib/app.d", ""),
+        ("/home/node/.ethereum", ""),
+        ("/home/node/.ethereum", ".ethereum"),
+        ("/etc/app/data", "data"),
+    ] {
+        let (warned, denied) =
+            (with_a_file("Deployment", path, sub_path), with_a_file("StatefulSet", path, sub_path));
+        assert!(warned.starts_with("Warn") && warned.contains(path), "{path}: {warned}");
+        assert!(denied.starts_with("Deny") && denied.contains(path), "{path}: {denied}");
+    }
+}
+
+/// What is found of a StatefulSet whose script comes from a ConfigMap, with its data on an emptyDir.
+fn started_by(image: &str, script: &str, files: &[(&str, &str)], data: &str) -> String {
+    let map = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "default"}, "data": data});
+    let files: serde_json::Map<String, Value> =
+        files.iter().map(|(name, text)| ((*name).to_owned(), json!(text))).collect();
+    let context = [map("scripts", json!({"start.sh": script})), map("files", Value::Object(files))];
+    let container = json!({"name": "db", "image": image, "command": ["/bin/bash", "-ec", "/start-scripts/start.sh"],
+        "ports": [{"containerPort": 1}], "volumeMounts": [{"name": "scripts", "mountPath": "/start-scripts"},
+            {"name": "files", "mountPath": "/mounted"}, {"name": "etc", "mountPath": "/opt/etc"},
+            {"name": "data", "mountPath": data}]});
+    let volumes = json!([{"name": "scripts", "configMap": {"name": "scripts"}}, {"name": "etc", "emptyDir": {}},
+        {"name": "files", "configMap": {"name": "files"}}, {"name": "data", "emptyDir": {}}]);
+    let template = json!({"metadata": {"labels": {"a": "b"}},
+                          "spec": {"containers": [container], "volumes": volumes}});
+    let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
+        "metadata": {"name": "db", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "serviceName": "db", "template": template}});
+    found(json!({}), &context, &object).concat()
+}
+
+#[test]
+fn a_mounted_file_that_a_script_looks_for_and_copies_is_read() {
+    let script = "#!/bin/bash\nif [[ -f /mounted/redis.conf ]];then\n  cp /mounted/redis.conf /opt/etc/redis.conf\nfi\n\
+                  ARGS=(\"--port\" \"${REDIS_PORT}\")\nARGS+=(\"--include\" \"/opt/etc/redis.conf\")\nexec redis-server \"${ARGS[@]}\"\n";
+    let redis = |text: &str| started_by("redis:8", script, &[("redis.conf", text)], "/data");
+    let told = redis("dir /data\nappendonly yes\nsave \"\"\n");
+    assert!(told.starts_with("Deny") && !told.contains("unless"), "{told}");
+    assert_eq!(redis("dir /data\nappendonly no\nsave \"\"\n"), "", "a cache");
+    let written = script.replace("cp /mounted/redis.conf", "cat /secret/redis.conf >");
+    let told = started_by("redis:8", &written, &[("redis.conf", "dir /data\n")], "/data");
+    assert!(
+        told.starts_with("Warn") && told.contains("unless"),
+        "what the script writes is not known: {told}"
+    );
+}
+
+#[test]
+fn a_variable_that_a_script_chooses_is_all_that_it_may_be() {
+    let script = |first: &str, other: &str| {
+        format!(
+            "#!/bin/bash\n. /lib.sh\nif [[ $HOSTNAME =~ (.*)-0$ ]]; then\n  info \"first\"\n  \
+             export MONGODB_REPLICA_SET_MODE={first}\nelse\n  export MONGODB_REPLICA_SET_MODE=\"{other}\"\nfi\n\
+             exec /opt/bitnami/scripts/mongodb/entrypoint.sh /opt/bitnami/scripts/mongodb/run.sh\n"
+        )
+    };
+    let mongo =
+        |first, other| started_by("bitnami/mongodb:8.0", &script(first, other), &[], "/bitnami/mongodb");
+    let told = mongo("primary", "secondary");
+    assert!(told.starts_with("Deny") && !told.contains("unless"), "{told}");
+    assert!(mongo("secondary", "secondary").starts_with("Warn"), "a copy, whichever");
+    assert_eq!(mongo("arbiter", "arbiter"), "", "one that only votes");
+    let told = mongo("primary", "arbiter");
+    assert!(told.starts_with("Warn") && told.contains("MONGODB_REPLICA_SET_MODE"), "{told}");
+}
+
+/// A workload of that kind with one container, whose mounts are these volumes by their paths.
+fn mounting(kind: &str, image: &str, mounts: &[(&str, &str, Value)]) -> Value {
+    let all: Vec<Value> =
+        mounts.iter().map(|(name, path, _)| json!({"name": name, "mountPath": path})).collect();
+    let volume = |(name, _, source): &(&str, &str, Value)| {
+        let mut volume = source.clone();
+        volume["name"] = json!(name);
+        volume
+    };
+    let volumes: Vec<Value> = mounts.iter().map(volume).collect();
+    let spec =
+        json!({"containers": [{"name": "c", "image": image, "volumeMounts": all}], "volumes": volumes});
+    json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "app", "namespace": "default"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "serviceName": "app",
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": spec}}})
+}
+
+fn claim() -> Value {
+    json!({"persistentVolumeClaim": {"claimName": "c"}})
+}
+
+#[test]
+fn directories_on_several_empty_dirs_are_one_finding_with_all_paths() {
+    let disk = || json!({"emptyDir": {}});
+    let zookeeper = |data: Value, log: Value| {
+        let mounts = [("data", "/data", data), ("log", "/datalog", log)];
+        found(json!({}), &[], &mounting("Deployment", "zookeeper:3.9", &mounts))
+    };
+    assert_eq!(
+        zookeeper(disk(), disk()),
+        [
+            "Deny spec.template.spec.volumes[0].emptyDir: Apache ZooKeeper keeps its data in /data and /datalog, which lie on \
+             the emptyDirs \"data\" and \"log\": lost when the pod ends"
+        ]
+    );
+    assert_eq!(zookeeper(disk(), json!({"emptyDir": {"medium": "Memory"}})).len(), 2, "lost at other times");
+    let told = zookeeper(claim(), disk()).concat();
+    assert!(told.contains("in /datalog, which lies on the emptyDir \"log\""), "{told}");
+    let mounts = [("a", "/srv/agent/data", disk()), ("b", "/srv/agent/user_data", disk())];
+    let told = found(json!({}), &[], &mounting("Deployment", "example/agent", &mounts));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("/srv/agent/data and /srv/agent/user_data, directories for data"), "{told:?}");
+}
+
+#[test]
+fn a_directory_within_another_is_not_told_beside_it() {
+    let mounts = [("all", "/persist", json!({"emptyDir": {}}))];
+    let verdict =
+        judge(json!([{"durableData": {}}]), &[], &mounting("Deployment", "gristlabs/grist", &mounts));
+    let [finding] = verdict.findings.as_slice() else { panic!("{:?}", verdict.findings) };
+    assert!(finding.message.contains("in /persist, which lies on"), "{}", finding.message);
+    let help = finding.help.as_deref().unwrap_or_default();
+    assert!(help.contains("a PersistentVolumeClaim at /persist:"), "{help}");
+}
+
+#[test]
+fn a_daemon_set_is_never_scheduled_elsewhere() {
+    let node = || json!({"hostPath": {"path": "/srv/data"}});
+    let at = |kind: &str, image: &str, path: &str, source: Value| {
+        found(json!({}), &[], &mounting(kind, image, &[("v", path, source)])).concat()
+    };
+    assert_eq!(at("DaemonSet", "netdata/netdata", "/var/lib/netdata", node()), "", "figures of its own node");
+    let told = at("DaemonSet", "redis:7", "/data", node());
+    assert!(told.starts_with("Warn") && told.ends_with("lost when the node ends"), "{told}");
+    let told = at("Deployment", "redis:7", "/data", node());
+    assert!(told.starts_with("Deny") && told.contains("scheduled elsewhere"), "{told}");
+    assert!(at("DaemonSet", "redis:7", "/data", json!({"emptyDir": {}})).starts_with("Deny"));
+}
+
+#[test]
+fn another_publishers_image_is_judged_by_the_mount_that_is_visibly_its_data() {
+    let at = |path: &str, source: Value| {
+        found(json!({}), &[], &mounting("Deployment", "example/zookeeper:5", &[("v", path, source)])).concat()
+    };
+    let told = at("/var/lib/zookeeper/data", json!({"emptyDir": {}}));
+    assert!(told.starts_with("Deny") && told.contains("in /var/lib/zookeeper/data, which lies on"), "{told}");
+    assert_eq!(at("/var/lib/zookeeper/data", claim()), "");
+    let told = at("/srv/things", claim());
+    assert!(told.starts_with("Warn") && told.contains("/srv/things, which lasts"), "{told}");
+    assert!(at("/srv/things", json!({"emptyDir": {}})).contains("writable layer"), "nothing is visible");
+}
+
+#[test]
+fn a_pod_that_ends_by_itself_keeps_no_data_by_a_name_alone() {
+    let told = |image: &str, path: &str, policy: &str| {
+        let container =
+            json!({"name": "c", "image": image, "volumeMounts": [{"name": "db", "mountPath": path}]});
+        let mut object = pod(
+            json!({"restartPolicy": policy, "containers": [container], "volumes": [{"name": "db", "emptyDir": {}}]}),
+        );
+        object["metadata"]["annotations"] = json!({"helm.sh/hook": "test-success"});
+        found(json!({}), &[], &object).concat()
+    };
+    assert_eq!(told("example/rally", "/var/lib/rally", "Never"), "");
+    assert!(told("example/rally", "/var/lib/rally", "Always").starts_with("Warn"));
+    assert!(told("redis:7", "/data", "Never").starts_with("Deny"), "a server in a test");
+}
+
+#[test]
+fn roles_in_a_variable_count_before_a_file_that_is_not_known() {
+    let search = |image: &str, env: Value| {
+        let mounts = json!([{"name": "files", "mountPath": "/usr/share/opensearch/config/opensearch.yml", "subPath": "x"},
+            {"name": "files", "mountPath": "/usr/share/elasticsearch/config/elasticsearch.yml", "subPath": "x"}]);
+        let container = json!({"name": "c", "image": image, "env": env, "volumeMounts": mounts});
+        let volumes = json!([{"name": "files", "configMap": {"name": "elsewhere"}}]);
+        found(json!({}), &[], &deployment(json!({"containers": [container], "volumes": volumes}))).concat()
+    };
+    for image in ["opensearchproject/opensearch:2", "elasticsearch:8"] {
+        let told = search(image, json!([{"name": "node.roles", "value": "master,ingest,data"}]));
+        assert!(told.starts_with("Deny") && !told.contains("unless"), "{image}: {told}");
+        assert_eq!(search(image, json!([{"name": "node.roles", "value": "ingest,ml"}])), "", "{image}");
+        assert!(search(image, json!([])).starts_with("Warn"), "{image}: the file may say it");
+    }
+}
+
+#[test]
+fn an_own_image_that_says_that_it_keeps_nothing_is_believed() {
+    let node = |env: Value| {
+        let mount = json!({"name": "v", "mountPath": "/usr/share/elasticsearch/data"});
+        let container = json!({"name": "c", "image": "example/search", "env": env, "volumeMounts": [mount]});
+        let volumes = json!([{"name": "v", "emptyDir": {}}]);
+        found(json!({}), &[], &deployment(json!({"containers": [container], "volumes": volumes}))).concat()
+    };
+    let no = |name: &str| json!({"name": name, "value": "false"});
+    assert_eq!(node(json!([no("NODE_DATA"), no("NODE_MASTER")])), "");
+    assert_eq!(node(json!([{"name": "node.roles", "value": "ingest,remote_cluster_client"}])), "");
+    assert!(node(json!([no("NODE_MASTER")])).starts_with("Warn"), "it has data");
+    assert!(node(json!([])).starts_with("Warn"));
+}
+
+#[test]
+fn an_init_container_of_a_job_makes_files_for_the_next_one() {
+    let generate = json!({"name": "g", "image": "matrixdotorg/synapse", "args": ["generate"],
+        "volumeMounts": [{"name": "v", "mountPath": "/data"}]});
+    let reads =
+        json!({"name": "r", "image": "example/kubectl", "volumeMounts": [{"name": "v", "mountPath": "/in"}]});
+    let spec = |init: &Value, main: &Value| {
+        json!({"restartPolicy": "Never", "initContainers": [init], "containers": [main],
+               "volumes": [{"name": "v", "emptyDir": {}}]})
+    };
+    let job = |spec: Value| {
+        let object = json!({"apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": "j", "namespace": "default"}, "spec": {"template": {"spec": spec}}});
+        found(json!({}), &[], &object).concat()
+    };
+    assert_eq!(job(spec(&generate, &reads)), "");
+    assert!(job(spec(&reads, &generate)).starts_with("Warn"), "the Job's own container");
+    let mut alone = reads.clone();
+    alone["volumeMounts"] = json!([]);
+    assert!(job(spec(&generate, &alone)).starts_with("Warn"), "nobody reads them");
 }

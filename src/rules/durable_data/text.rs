@@ -173,19 +173,24 @@ pub(super) fn claim_help<'w, 'a>(
         let help = "have it keep them in a directory that holds nothing else, and mount a PersistentVolumeClaim there";
         return help.to_owned();
     }
-    let at = mount_point(data);
     let workload = asked.workload;
     let list = match workload.kind {
         WorkloadKind::StatefulSet => "`volumeClaimTemplates`",
         WorkloadKind::Pod if workload.stateful_set => "the StatefulSet's `volumeClaimTemplates`",
         _ => "`volumes`",
     };
+    let outer = outermost(alike);
+    // A VOLUME of the image wants a mount of its own, wherever it lies.
+    let needs_one = |data: &&&DataPath<'_, '_>| {
+        data.image_volume.is_some() || outer.iter().any(|outer| outer.path == data.path)
+    };
     let mut points: Vec<Cow<'_, str>> = Vec::new();
-    for point in alike.iter().map(|data| mount_point(data)) {
+    for point in alike.iter().filter(needs_one).map(|data| mount_point(data)) {
         if !points.contains(&point) {
             points.push(point);
         }
     }
+    let at = points.first().cloned().unwrap_or_else(|| mount_point(data));
     let mut help = if points.len() > 1 && data.hidden_by.is_none() {
         let points = several(&points);
         format!("mount PersistentVolumeClaims at {points}: add them to {list} and mount them there")
@@ -237,19 +242,29 @@ fn setter<'w>(data: &DataPath<'w, '_>) -> Option<Named<'w>> {
     }
 }
 
+/// The data of which each lies in no other of them: what lies in another is lost with it.
+fn outermost<'d, 'w, 'a>(alike: &[&'d DataPath<'w, 'a>]) -> Vec<&'d DataPath<'w, 'a>> {
+    let mut rows: Vec<&DataPath<'w, 'a>> = Vec::new();
+    for data in alike {
+        let within = alike.iter().any(|outer| outer.path != data.path && outer.path.covers(&data.path));
+        if !within && !rows.iter().any(|row| row.path == data.path) {
+            rows.push(data);
+        }
+    }
+    rows
+}
+
 /// The paths, each once: those that something sets, with what sets them, and the others.
 fn paths_of(alike: &[&DataPath<'_, '_>]) -> String {
     let (mut set, mut others) = (Vec::new(), Vec::new());
-    for data in alike {
+    for data in outermost(alike) {
         // The root stands for what a Secret names and no mount covers.
         let path = match data.path.as_str() {
             "/" => Cow::Borrowed("a directory that no mount covers"),
             _ => brief(&data.path),
         };
         let rows = if setter(data).is_some() { &mut set } else { &mut others };
-        // What lies in another of them is lost with it.
-        let within = alike.iter().any(|outer| outer.path != data.path && outer.path.covers(&data.path));
-        if !within && !rows.contains(&path) {
+        if !rows.contains(&path) {
             rows.push(path);
         }
     }
@@ -285,6 +300,10 @@ pub(super) fn told<'w, 'a>(
             }
         }
         Why::Resembles { name } => format!("{path}, a directory in which {name} keeps its data, {lies}"),
+        Why::Named if alike.len() > 1 => {
+            let paths: Vec<_> = alike.iter().map(|data| brief(&data.path)).collect();
+            format!("{}, directories for data by their names, {lies}", several(&paths))
+        }
         Why::Named => format!("{path}, a directory for data by its name, {lies}"),
         Why::Called => format!("the image is called like a database, and its data {lies}"),
         Why::File { by, .. } => {
@@ -308,7 +327,9 @@ fn place<'w, 'a>(
     storage: Storage<'w, 'a>,
 ) -> String {
     let mut place = describe(data);
-    if alike.len() > 1 {
+    if let Some(several) = on_empty_dirs(alike) {
+        place = several;
+    } else if outermost(alike).len() > 1 {
         place = place.replacen("which is", "which are", 1).replacen("which lies", "which lie", 1);
     }
     let partial_of = || alike.iter().flat_map(|data| partial_mounts(data, storage));
@@ -320,4 +341,25 @@ fn place<'w, 'a>(
         place.push_str(&format!(" (only {partial} {are} covered)"));
     }
     place
+}
+
+/// Where data lie that several emptyDirs hold.
+fn on_empty_dirs(alike: &[&DataPath<'_, '_>]) -> Option<String> {
+    let medium = alike.first()?.empty_dir()?;
+    let mut names: Vec<Cow<'_, str>> = Vec::new();
+    for mount in alike.iter().filter_map(|data| data.cover.mount) {
+        let name = format!("{:?}", beginning(mount.volume, 64));
+        if !names.contains(&Cow::Borrowed(&*name)) {
+            names.push(Cow::Owned(name));
+        }
+    }
+    if names.len() < 2 {
+        return None;
+    }
+    let names = several(&names);
+    Some(match medium {
+        "" => format!("which lie on the emptyDirs {names}"),
+        "Memory" => format!("which lie on tmpfs (emptyDirs {names} with medium Memory)"),
+        other => format!("which lie on the emptyDirs {names} with medium {:?}", beginning(other, 64)),
+    })
 }

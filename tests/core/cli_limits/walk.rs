@@ -91,6 +91,17 @@ fn a_binary_file_is_a_fault_where_it_may_be_a_manifest() {
 }
 
 #[test]
+fn a_kustomization_that_is_a_template_is_a_notice() {
+    let folder = folder();
+    let file = folder.path().join("base/kustomization.yaml");
+    std::fs::create_dir(folder.path().join("base")).unwrap();
+    std::fs::write(&file, "resources:\n  - {{ item }}.yaml\n").unwrap();
+    told(folder.path(), "notices", "kustomization.yaml is a template", 1);
+    std::fs::write(&file, "resources: [\n").unwrap();
+    told(folder.path(), "errors", "kustomization.yaml", 2);
+}
+
+#[test]
 fn a_folder_that_nobody_may_read_is_a_fault() {
     use std::os::unix::fs::PermissionsExt;
     let folder = folder();
