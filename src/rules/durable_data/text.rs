@@ -347,7 +347,9 @@ fn place<'w, 'a>(
 fn on_empty_dirs(alike: &[&DataPath<'_, '_>]) -> Option<String> {
     let medium = alike.first()?.empty_dir()?;
     let mut names: Vec<Cow<'_, str>> = Vec::new();
-    for mount in alike.iter().filter_map(|data| data.cover.mount) {
+    // In the order of the paths.
+    let (set, others): (Vec<_>, Vec<_>) = alike.iter().partition(|data| setter(data).is_some());
+    for mount in set.into_iter().chain(others).filter_map(|data| data.cover.mount) {
         let name = format!("{:?}", beginning(mount.volume, 64));
         if !names.contains(&Cow::Borrowed(&*name)) {
             names.push(Cow::Owned(name));
