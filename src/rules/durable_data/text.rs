@@ -348,8 +348,9 @@ fn on_empty_dirs(alike: &[&DataPath<'_, '_>]) -> Option<String> {
     let medium = alike.first()?.empty_dir()?;
     let mut names: Vec<Cow<'_, str>> = Vec::new();
     // In the order of the paths.
-    let (set, others): (Vec<_>, Vec<_>) = alike.iter().partition(|data| setter(data).is_some());
-    for mount in set.into_iter().chain(others).filter_map(|data| data.cover.mount) {
+    let set = alike.iter().filter(|data| setter(data).is_some());
+    let others = alike.iter().filter(|data| setter(data).is_none());
+    for mount in set.chain(others).filter_map(|data| data.cover.mount) {
         let name = format!("{:?}", beginning(mount.volume, 64));
         if !names.contains(&Cow::Borrowed(&*name)) {
             names.push(Cow::Owned(name));
