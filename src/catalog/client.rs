@@ -1,6 +1,6 @@
 //! The programs that start-up scripts are made of, whatever the product.
 
-use super::word::Word;
+use super::word::{Word, program};
 
 /// Programs of no product. In order, as they are searched.
 pub(super) const TOOLS: &[&str] = &[
@@ -64,6 +64,37 @@ pub(super) fn is_assignment(word: &str) -> bool {
         let name = name.strip_suffix('+').unwrap_or(name);
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     })
+}
+
+/// A command without the programs that run another one.
+pub(super) fn behind_runners<'w, 'a>(mut words: &'w [Word<'a>]) -> &'w [Word<'a>] {
+    while let Some((head, operands)) = words.split_first()
+        && head.known
+        && RUNNERS.binary_search(&program(&head.text)).is_ok()
+    {
+        words = behind_runner(program(&head.text), operands);
+    }
+    words
+}
+
+/// The command that a program runs: what stands behind its options, and behind a user's name or a time.
+pub(super) fn behind_runner<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> &'w [Word<'a>] {
+    let mut own =
+        usize::from(matches!(name, "bundle" | "chroot" | "gosu" | "s6-setuidgid" | "su-exec" | "timeout"));
+    let mut value = false;
+    for (at, word) in operands.iter().enumerate() {
+        let text = &*word.text;
+        if text.starts_with('-') {
+            value = ["-u", "-g", "-n", "-k", "-s", "-I"].contains(&text);
+        } else if value || is_assignment(text) {
+            value = false;
+        } else if own > 0 {
+            own -= 1;
+        } else {
+            return operands.get(at..).unwrap_or_default();
+        }
+    }
+    &[]
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Functions of a script that run what they are given: `retry() { until "$@"; do sleep 1; done; }; retry psql -h db`.
 
-use super::client::{WRAPPERS, is_assignment, program_of};
-use super::start::behind_runners;
+use super::client::{WRAPPERS, behind_runners, is_assignment, program_of};
 use super::word::{FUNCTION, Word};
 use std::borrow::Cow;
 use std::collections::HashSet;

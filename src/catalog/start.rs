@@ -2,7 +2,7 @@
 //! can read, or a shell for a person. Data of the product needs a server.
 
 use super::argv::Argv;
-use super::client::{RUNNERS, TOOLS, WRAPPERS, is_assignment, program_of};
+use super::client::{RUNNERS, TOOLS, WRAPPERS, behind_runner, is_assignment, program_of};
 use super::container::ContainerView;
 use super::entry::Entry;
 use super::fronts::{INTERPRETERS, Task, task_of};
@@ -261,17 +261,6 @@ fn does<'w>(
     }
 }
 
-/// A command without the programs that run another one.
-pub(super) fn behind_runners<'w, 'a>(mut words: &'w [Word<'a>]) -> &'w [Word<'a>] {
-    while let Some((head, operands)) = words.split_first()
-        && head.known
-        && RUNNERS.binary_search(&program(&head.text)).is_ok()
-    {
-        words = behind_runner(program(&head.text), operands);
-    }
-    words
-}
-
 /// What `su USER -c "pg_ctl start"` does: the last word is a script of its own, of which each part may be a server.
 fn switched_user_does<'w>(operands: &'w [Word<'_>], programs: Programs<'_>) -> Does<'w> {
     let at = operands.iter().position(|word| takes_script(&word.text) || word.text == "--command");
@@ -286,26 +275,6 @@ fn switched_user_does<'w>(operands: &'w [Word<'_>], programs: Programs<'_>) -> D
         client = client.or(Some(program(head)).filter(|name| programs.is_client(name)));
     }
     client.map_or(Does::Start(Start::Script), Does::Client)
-}
-
-/// The command that a program runs: what stands behind its options, and behind a user's name or a time.
-fn behind_runner<'w, 'a>(name: &str, operands: &'w [Word<'a>]) -> &'w [Word<'a>] {
-    let mut own =
-        usize::from(matches!(name, "bundle" | "chroot" | "gosu" | "s6-setuidgid" | "su-exec" | "timeout"));
-    let mut value = false;
-    for (at, word) in operands.iter().enumerate() {
-        let text = &*word.text;
-        if text.starts_with('-') {
-            value = ["-u", "-g", "-n", "-k", "-s", "-I"].contains(&text);
-        } else if value || is_assignment(text) {
-            value = false;
-        } else if own > 0 {
-            own -= 1;
-        } else {
-            return operands.get(at..).unwrap_or_default();
-        }
-    }
-    &[]
 }
 
 /// What a program starts of which nothing is known but its path.

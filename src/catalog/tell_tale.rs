@@ -2,11 +2,10 @@
 
 use super::argv::Argv;
 use super::budget::Budget;
-use super::client::program_of;
+use super::client::{behind_runners, program_of};
 use super::container::{ContainerView, Origin};
 use super::image::ImageRef;
 use super::resolve::{Listing, resolve};
-use super::start::behind_runners;
 use super::statefulness::Statefulness;
 use super::word::{Word, program};
 use super::{Catalog, Entry};

@@ -3,7 +3,7 @@
 //! [`data_paths`] is the one answer. durable-data, reclaim-policy, shared-writer, `volgate explain` and the `facts` of CEL
 //! read its rows.
 
-use super::ending::{ends, prepares};
+use super::ending::ends;
 use super::lasting::{filled_in_later, has_durable, has_lasting, lasting_mounts};
 use super::mounted_file::is_file;
 use super::named_data::{is_called_like_a_database, is_named_data, is_scratch, may_listen_as_a_database};
@@ -456,6 +456,20 @@ impl<'w, 'a> Data<'w, 'a> {
         let unknown = !self.placed && !self.keeps_nothing;
         self.paths.iter().chain(self.set_mounts.iter().filter(move |_| unknown))
     }
+}
+
+/// Whether an init container of what ends by itself writes a product's files for a container behind it: a key or a
+/// configuration that is made once and kept elsewhere.
+fn prepares(data: &DataPath<'_, '_>, workload: &Workload<'_>) -> bool {
+    let is_read = |volume: &str| {
+        let mut mounts = workload.pod.mounts_of(volume);
+        mounts.any(|(container, _)| container.section == Section::Main)
+    };
+    matches!(data.why, Why::Product { .. })
+        && data.container.section == Section::Init
+        && data.empty_dir().is_some()
+        && ends(workload)
+        && data.cover.mount.is_some_and(|mount| is_read(mount.volume))
 }
 
 /// The writable mounts of the containers that are not scratch: what a StatefulSet keeps when nothing else is known. A file by

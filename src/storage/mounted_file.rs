@@ -61,8 +61,8 @@ const DOT_FILES: [&str; 13] = [
 /// Directories that hold programs.
 const PROGRAMS: [&str; 6] =
     ["/bin/", "/sbin/", "/usr/bin/", "/usr/local/bin/", "/usr/local/sbin/", "/usr/sbin/"];
-/// Directories whose files are configuration; what a volume brings there as one part of it is a file of them.
-const ETC: &str = "/etc/";
+/// Files in /etc that name who and what there is.
+const ACCOUNTS: [&str; 4] = ["group", "hosts", "passwd", "shadow"];
 
 /// Whether a mount is one file, or a program, by its path: `/data/.env`, `/app/cluster.json`, `/bin/busybox`. What happens to
 /// lie there is no data of the container, whatever the volume or the directory is called.
@@ -74,8 +74,12 @@ pub(super) fn is_file(mount: &Mount<'_>) -> bool {
     }
     // A whole pod volume is a directory, so that only a part of one can be a file without an end.
     let is_part = !mount.sub_path.is_empty() || !mount.sub_path_expr.is_empty();
-    if path.starts_with(ETC) && is_part && !name.contains('.') && mount.sub_path.ends_with(name) {
-        return name.contains("conf") || matches!(name, "group" | "hosts" | "passwd" | "shadow");
+    if is_part && mount.sub_path.ends_with(name) {
+        let account = path.strip_prefix("/etc/").is_some_and(|file| ACCOUNTS.contains(&file));
+        let word = name.rsplit_once(['-', '_']).map(|(_, word)| word);
+        if account || word.is_some_and(|word| ["conf", "config", "key"].contains(&word)) {
+            return true;
+        }
     }
     let end = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, end)| end);
     end.is_some_and(|end| ENDS.iter().any(|known| end.eq_ignore_ascii_case(known)))

@@ -1885,6 +1885,7 @@ fn a_mount_of_one_file_is_no_directory_for_data() {
         ("/data/config.json", "config.json"),
         ("/srv/db/cluster.YAML", "x"),
         ("/etc/ssh/sshd_config", "ssh/sshd_config"),
+        ("/srv/data/host-key", "ssh/host-key"),
         ("/usr/local/bin/tool", "tool"),
         ("/bin/busybox", ""),
     ] {

@@ -347,7 +347,10 @@ fn place<'w, 'a>(
 fn on_empty_dirs(alike: &[&DataPath<'_, '_>]) -> Option<String> {
     let medium = alike.first()?.empty_dir()?;
     let mut names: Vec<Cow<'_, str>> = Vec::new();
-    for mount in alike.iter().filter_map(|data| data.cover.mount) {
+    // In the order of the paths.
+    let set = alike.iter().filter(|data| setter(data).is_some());
+    let others = alike.iter().filter(|data| setter(data).is_none());
+    for mount in set.chain(others).filter_map(|data| data.cover.mount) {
         let name = format!("{:?}", beginning(mount.volume, 64));
         if !names.contains(&Cow::Borrowed(&*name)) {
             names.push(Cow::Owned(name));
