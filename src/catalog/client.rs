@@ -10,12 +10,13 @@ pub(super) const TOOLS: &[&str] = &[
     "envsubst", "esac", "exit", "export", "expr", "false", "find", "fold", "gcloud", "getent", "git", "gpg",
     "grep", "gsutil", "gunzip", "gzip", "head", "host", "hostname", "id", "install", "ip", "jq", "keytool",
     "kill", "killall", "kubectl", "let", "ln", "local", "ls", "mc", "md5sum", "mkdir", "mkfifo", "mktemp",
-    "mount", "mv", "nc", "nl", "nproc", "nslookup", "od", "openssl", "paste", "pgrep", "pigz", "ping", "pip",
-    "pip3", "pkill", "popd", "printenv", "printf", "ps", "pushd", "pwd", "rclone", "read", "readlink",
-    "realpath", "restic", "return", "rev", "rm", "rmdir", "rsync", "s3cmd", "scp", "sed", "seq", "set",
-    "shift", "sidekiq", "sleep", "sort", "split", "ssh", "stat", "sync", "sysctl", "tac", "tail", "tar",
-    "tee", "test", "touch", "tput", "tr", "trap", "true", "type", "ulimit", "umask", "umount", "uname",
-    "uniq", "unset", "unzip", "wait", "wc", "wget", "which", "whoami", "xz", "yes", "yq", "zip", "zstd",
+    "mount", "mv", "nc", "nl", "nproc", "nslookup", "od", "openssl", "paste", "pause", "pgrep", "pigz",
+    "ping", "pip", "pip3", "pkill", "popd", "printenv", "printf", "ps", "pushd", "pwd", "rclone", "read",
+    "readlink", "realpath", "restic", "return", "rev", "rm", "rmdir", "rsync", "s3cmd", "scp", "sed", "seq",
+    "set", "shift", "sidekiq", "sleep", "sort", "split", "ssh", "stat", "sync", "sysctl", "tac", "tail",
+    "tar", "tee", "test", "touch", "tput", "tr", "trap", "true", "type", "ulimit", "umask", "umount",
+    "uname", "uniq", "unset", "unzip", "wait", "wc", "wget", "which", "whoami", "xz", "yes", "yq", "zip",
+    "zstd",
 ];
 
 /// Programs that run another one, which stands behind their own arguments.

@@ -8,6 +8,7 @@ use super::lasting::{filled_in_later, has_durable, has_lasting, lasting_mounts};
 use super::mounted_file::is_file;
 use super::named_data::{is_called_like_a_database, is_named_data, is_scratch, may_listen_as_a_database};
 use super::products::Product;
+use super::refilled::cloned_volumes;
 use super::{Cover, Place, Storage, view};
 use crate::catalog::{
     CacheDoubt, Catalog, Named, Origin, PlaceDoubt, Start, Statefulness, TellTale, Unplaced,
@@ -344,6 +345,7 @@ impl<'w, 'a> Data<'w, 'a> {
         for data in self.paths.iter().filter(|data| !data.cover.read_only) {
             unwritable.remove(&std::ptr::from_ref(data.container));
         }
+        let cloned = cloned_volumes(of.workload);
         for (container, listed) in of.main_containers() {
             // A known product without a directory that it can write to keeps its data elsewhere.
             if listed && !unwritable.contains(&std::ptr::from_ref(container)) {
@@ -360,8 +362,9 @@ impl<'w, 'a> Data<'w, 'a> {
                 if is_scratch(&mount.path, scratch) {
                     continue;
                 }
-                // What is only called data serves a run that ends by itself, such as a test of a Helm chart.
-                if why == Why::Named && ends(of.workload) {
+                // What is only called data serves a run that ends by itself, such as a test of a Helm chart, or is fetched
+                // again.
+                if why == Why::Named && (ends(of.workload) || cloned.contains(mount.volume)) {
                     continue;
                 }
                 // Within a directory that lasts, what does not is scratch by intent.

@@ -12,6 +12,7 @@ mod named_data;
 mod placement;
 mod product_paths;
 mod products;
+mod refilled;
 mod store;
 
 pub use claim_site::{ClaimSite, ClaimSiteKind};
@@ -24,4 +25,5 @@ pub use placement::{
     MOST_CANDIDATES, TiedClaim, TiedClaims, could_be_of, names, reserved_volume, tied_claims,
 };
 pub use products::{Product, products};
+pub use refilled::cloned_volumes;
 pub use store::{store_fate, with_templates};

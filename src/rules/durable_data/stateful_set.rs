@@ -7,7 +7,7 @@ use super::text::{describe, field, lies};
 use crate::facts::{Mount, Section};
 use crate::model::{Durability, FieldPath, beginning};
 use crate::rule::{NewFinding, NewFindings};
-use crate::storage::{DataPath, Storage, is_called_stateless, is_data_in_tmp, is_named_data};
+use crate::storage::{DataPath, Storage, cloned_volumes, is_called_stateless, is_data_in_tmp, is_named_data};
 use crate::verdict::Action;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,9 +46,10 @@ impl DurableData {
             }));
             return;
         }
-        let named = mounts
-            .iter()
-            .find(|data| data.empty_dir().is_some() && data.cover.mount.is_some_and(is_data_of_a_set));
+        let cloned = cloned_volumes(workload);
+        let is_data = |mount: &Mount<'_>| is_data_of_a_set(mount) && !cloned.contains(mount.volume);
+        let named =
+            mounts.iter().find(|data| data.empty_dir().is_some() && data.cover.mount.is_some_and(is_data));
         let writes = workload
             .pod
             .containers

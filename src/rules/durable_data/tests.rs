@@ -1440,6 +1440,27 @@ fn a_stateful_set_that_writes_nowhere_and_shows_no_data_gets_no_word() {
 }
 
 #[test]
+fn what_is_cloned_from_git_is_no_data() {
+    let pod = |kind: &str, args: Value| {
+        let mount = |path: &str| json!([{"name": "dags-data", "mountPath": path}]);
+        let containers = json!([{"name": "app", "image": "corp/flows", "volumeMounts": mount("/opt/dags/data")},
+            {"name": "side", "image": "corp/side", "args": args, "volumeMounts": mount("/dags")}]);
+        let object = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"containers": containers,
+                "volumes": [{"name": "dags-data", "emptyDir": {}}]}}}});
+        found(json!({"statefulSetData": "Deny"}), &[], &object).concat()
+    };
+    for args in
+        [json!(["ssh://git@example.com/dags.git", "/dags"]), json!(["sh", "-c", "git clone $REPO /dags"])]
+    {
+        assert_eq!(pod("Deployment", args.clone()), "", "{args}");
+        assert!(pod("StatefulSet", args.clone()).starts_with("Warn"), "{args}");
+    }
+    assert!(pod("Deployment", json!(["https://example.com/metrics", "/dags"])).starts_with("Warn"));
+    assert!(pod("StatefulSet", json!(["/dags"])).starts_with("Deny"));
+}
+
+#[test]
 fn of_an_image_whose_layout_is_not_known_a_part_that_lasts_is_enough_for_a_warning() {
     let told = |image: &str, path: &str| {
         let mut object = redis(
