@@ -34,9 +34,25 @@ pub(super) fn paths<'v>(value: &'v str, form: ValueForm) -> Box<dyn Iterator<Ite
             let bare = || value.split(',').next().filter(|first| !first.contains('='));
             Box::new(named.or_else(bare).into_iter().filter(not_empty))
         }
-        ValueForm::Disks => Box::new(value.split_whitespace().map(url_path)),
+        ValueForm::Disks => Box::new(split_outside_placeholders(value).map(url_path)),
         ValueForm::File => Box::new(directory_of_file(value.trim()).into_iter()),
     }
+}
+
+/// The parts of a value between spaces, of which `${{ a.name }}` is none.
+fn split_outside_placeholders(value: &str) -> impl Iterator<Item = &str> {
+    let mut inner = false;
+    let mut before = '\0';
+    let parts = value.split(move |c: char| {
+        if before == '{' && c == '{' {
+            inner = true;
+        } else if before == '}' && c == '}' {
+            inner = false;
+        }
+        before = c;
+        c.is_whitespace() && !inner
+    });
+    parts.filter(|part| !part.is_empty())
 }
 
 /// Whether a value names a place in another service, as `s3://bucket/segments` and `hdfs://namenode/x` do.

@@ -30,6 +30,8 @@ pub(super) struct Places<'p, 'c, 'a> {
     pub(super) elsewhere: bool,
     /// What names a directory that has no default, with a value that is not known.
     pub(super) nowhere: Option<Named<'a>>,
+    /// What names a directory by a placeholder that something else fills in, as `${DATA}/x`.
+    pub(super) open: Option<MovedBy<'a>>,
 }
 
 impl<'a> Places<'_, '_, 'a> {
@@ -37,6 +39,7 @@ impl<'a> Places<'_, '_, 'a> {
     pub(super) fn add_dir(&mut self, dir: &'a DataDir) -> Result<(), Excess> {
         let argv = self.argv;
         let mut unknown = None;
+        self.open = None;
         for template in &dir.flags {
             let (flag, suffix) = named_in(template);
             let values: Vec<_> = flag_values(argv, flag).collect();
@@ -111,6 +114,7 @@ impl<'a> Places<'_, '_, 'a> {
                 }
             }
         }
+        let unknown = unknown.or(self.open);
         let doubt = match (unknown, perhaps) {
             (Some(moved_by), _) => Some(PlaceDoubt::Value(moved_by)),
             _ if self.is_guess(dir) => Some(PlaceDoubt::Configuration),
@@ -280,6 +284,10 @@ impl<'a> Places<'_, '_, 'a> {
         before: usize,
     ) -> Result<(), Excess> {
         for path in paths(value, form) {
+            if begins_with_placeholder(path) {
+                self.open = self.open.or(Some(moved_by));
+                continue;
+            }
             let numbered =
                 if form == ValueForm::Disks { numbered(path, self.budget)? } else { vec![path.to_owned()] };
             for path in numbered {
@@ -312,6 +320,11 @@ impl<'a> Places<'_, '_, 'a> {
         self.budget.bytes(base.len() + path.len())?;
         Ok((plain(base, path), certain))
     }
+}
+
+/// Whether something else says where a path begins, before the server reads it: no working directory is above that.
+fn begins_with_placeholder(path: &str) -> bool {
+    ["${", "$(", "{{"].iter().any(|opening| path.starts_with(opening))
 }
 
 /// The argument or the variable in `$(NAME)/data`, and what stands behind it.

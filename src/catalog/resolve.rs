@@ -120,6 +120,7 @@ fn resolve_within<'a>(
         all: Vec::with_capacity(chosen.data.len()),
         elsewhere: false,
         nowhere: None,
+        open: None,
     };
     let mut empty = None;
     for dir in chosen.data {

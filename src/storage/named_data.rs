@@ -24,7 +24,7 @@ const DATA_NAMES: [&str; 10] = [
     "uploads",
 ];
 /// Words that say the opposite, in the last directory of a path or in the name of a pod volume.
-const SCRATCH_NAMES: [&str; 38] = [
+const SCRATCH_NAMES: [&str; 37] = [
     "cache",
     "caches",
     "cert",
@@ -46,7 +46,6 @@ const SCRATCH_NAMES: [&str; 38] = [
     "models",
     "multiproc",
     "nginx",
-    "observability",
     "plugins",
     "run",
     "runtime",
