@@ -164,7 +164,7 @@ pub(super) fn is_called_like_a_database(image: &str) -> bool {
 }
 
 /// Words in the names of containers and images that keep nothing by themselves.
-const STATELESS: [&str; 22] = [
+const STATELESS: [&str; 25] = [
     "agent",
     "api",
     "balancer",
@@ -174,11 +174,14 @@ const STATELESS: [&str; 22] = [
     "exporter",
     "frontend",
     "gateway",
+    "httpd",
     "ingress",
     "invoker",
     "manager",
     "mcrouter",
+    "nginx",
     "operator",
+    "pause",
     "producer",
     "proxy",
     "router",
