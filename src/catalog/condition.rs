@@ -181,9 +181,17 @@ fn fits_by_start(condition: &Condition, start: &str) -> Option<bool> {
     (condition.without.is_empty() && condition.is.iter().any(surely)).then_some(true)
 }
 
+/// How the placeholders of tools begin.
+const PLACEHOLDERS: [&str; 3] = ["${", "$(", "{{"];
+
 /// Whether something else puts a value there before the server reads it: `${DATA_DIR}`, `{{ .Values.dir }}`.
 pub(super) fn is_filled_in(value: &str) -> bool {
-    value.contains("${") || value.contains("{{") || value.contains("$(")
+    PLACEHOLDERS.iter().any(|opening| value.contains(opening))
+}
+
+/// Whether something else says so how a path begins: no working directory is above that.
+pub(super) fn begins_filled_in(path: &str) -> bool {
+    PLACEHOLDERS.iter().any(|opening| path.starts_with(opening))
 }
 
 fn value_is(value: &str, pattern: &str) -> bool {

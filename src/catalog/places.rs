@@ -2,7 +2,7 @@
 
 use super::argv::Argv;
 use super::budget::{Budget, Excess};
-use super::condition::is_filled_in;
+use super::condition::{begins_filled_in, is_filled_in};
 use super::configuration::Configuration;
 use super::entry::{DataDir, ValueForm};
 use super::flags::{FlagValue, flag_values};
@@ -284,7 +284,7 @@ impl<'a> Places<'_, '_, 'a> {
         before: usize,
     ) -> Result<(), Excess> {
         for path in paths(value, form) {
-            if begins_with_placeholder(path) {
+            if begins_filled_in(path) {
                 self.open = self.open.or(Some(moved_by));
                 continue;
             }
@@ -320,11 +320,6 @@ impl<'a> Places<'_, '_, 'a> {
         self.budget.bytes(base.len() + path.len())?;
         Ok((plain(base, path), certain))
     }
-}
-
-/// Whether something else says where a path begins, before the server reads it: no working directory is above that.
-fn begins_with_placeholder(path: &str) -> bool {
-    ["${", "$(", "{{"].iter().any(|opening| path.starts_with(opening))
 }
 
 /// The argument or the variable in `$(NAME)/data`, and what stands behind it.

@@ -29,7 +29,12 @@ pub struct Input {
 impl Input {
     /// Reads the documents of a text.
     pub fn new(source: Source, named: bool) -> Self {
-        let documents = Some(Arc::new(parse(&source.text)));
+        let documents = parse(&source.text);
+        Self::of(source, named, documents)
+    }
+
+    fn of(source: Source, named: bool, documents: Vec<Result<Document, SourceError>>) -> Self {
+        let documents = Some(Arc::new(documents));
         Self {
             source,
             named,
@@ -47,18 +52,8 @@ impl Input {
         match std::str::from_utf8(bytes) {
             Ok(text) => Self::new(Source::new(name, text), named),
             Err(_) => {
-                let documents = Some(Arc::new(crate::source::parse_bytes(bytes)));
                 let source = Source::new(name, String::from_utf8_lossy(bytes));
-                Self {
-                    source,
-                    named,
-                    patch: false,
-                    built: false,
-                    rendered: None,
-                    folder: 0,
-                    part_of: None,
-                    documents,
-                }
+                Self::of(source, named, crate::source::parse_bytes(bytes))
             }
         }
     }

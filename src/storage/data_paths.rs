@@ -345,7 +345,7 @@ impl<'w, 'a> Data<'w, 'a> {
         for data in self.paths.iter().filter(|data| !data.cover.read_only) {
             unwritable.remove(&std::ptr::from_ref(data.container));
         }
-        let cloned = cloned_volumes(of.workload);
+        let cloned = LazyCell::new(|| cloned_volumes(of.workload));
         for (container, listed) in of.main_containers() {
             // A known product without a directory that it can write to keeps its data elsewhere.
             if listed && !unwritable.contains(&std::ptr::from_ref(container)) {
@@ -476,7 +476,7 @@ fn prepares(data: &DataPath<'_, '_>, workload: &Workload<'_>) -> bool {
 }
 
 /// The writable mounts of the containers that are not scratch: what a StatefulSet keeps when nothing else is known. A file by
-/// itself that ends with the pod is put there anew for each pod.
+/// itself that ends with the pod is put there again for each pod.
 fn writable_mounts<'w, 'a>(
     workload: &'w Workload<'a>,
     storage: Storage<'w, 'a>,
