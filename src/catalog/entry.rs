@@ -261,7 +261,8 @@ pub struct DataDir {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positional: Option<Positional>,
     /// Keys of the product's configuration files that name it, the strongest first; arguments and variables win over
-    /// them. A key in a section or a block has its name before it: `mysqld.datadir`, `storage.dbPath`.
+    /// them. A key in a section or a block has its name before it: `mysqld.datadir`, `storage.dbPath`; in YAML, `*` stands for
+    /// every name: `sinks.*.buffer.type`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(inner(length(min = 1)))]
     pub keys: Vec<String>,

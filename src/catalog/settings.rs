@@ -306,7 +306,7 @@ fn pairs_of(syntax: Syntax, text: &str) -> Vec<(Cow<'_, str>, &str)> {
 }
 
 /// Keys by which a file takes in others.
-const INCLUDES: [&str; 4] = ["include", "include_dir", "include_if_exists", "includedir"];
+const INCLUDES: [&str; 5] = ["@include", "include", "include_dir", "include_if_exists", "includedir"];
 
 impl Content<'_> {
     /// Whether the file takes in others, which are not followed.
@@ -342,7 +342,8 @@ fn is_key(name: &str, key: &str) -> bool {
     name.len() == key.len() && name.bytes().zip(key.bytes()).all(|(a, b)| same(a, b))
 }
 
-/// Adds the values of a key with dots in it: `a.b` is `b` below `a`, and also a key that is written with the dot.
+/// Adds the values of a key with dots in it: `a.b` is `b` below `a`, and also a key that is written with the dot; `a.*.b` is `b` in
+/// everything below `a`.
 fn collect<'v>(value: &'v Value, key: &str, values: &mut Vec<Cow<'v, str>>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| collect(item, key, values)),
@@ -350,8 +351,11 @@ fn collect<'v>(value: &'v Value, key: &str, values: &mut Vec<Cow<'v, str>>) {
             let ends = key.match_indices('.').map(|(at, _)| at).chain([key.len()]);
             for end in ends {
                 let (name, rest) = key.split_at_checked(end).unwrap_or((key, ""));
-                if let Some(field) = fields.get(name) {
-                    collect(field, rest.trim_start_matches('.'), values);
+                let rest = rest.trim_start_matches('.');
+                if name == "*" {
+                    fields.iter().for_each(|(_, field)| collect(field, rest, values));
+                } else if let Some(field) = fields.get(name) {
+                    collect(field, rest, values);
                 }
             }
         }
@@ -535,6 +539,9 @@ mod tests {
         assert_eq!(values(Syntax::Yaml, yaml, "path.data"), ["/es"]);
         assert_eq!(values(Syntax::Yaml, yaml, "list.at"), ["s3", "1"]);
         assert_eq!(values(Syntax::Yaml, yaml, "common"), [""], "it is there");
+        assert_eq!(values(Syntax::Yaml, yaml, "*.dbPath"), ["/db"]);
+        assert_eq!(values(Syntax::Yaml, yaml, "common.*.factor"), ["1"]);
+        assert_eq!(values(Syntax::Yaml, yaml, "common.*.*.factor"), [""; 0]);
         assert_eq!(values(Syntax::Yaml, yaml, "storage.dbPath.more"), [""; 0]);
         assert_eq!(values(Syntax::Yaml, "{\"data_dir\": \"/c\"}", "data_dir"), ["/c"]);
         assert_eq!(documents("{{ .Values.x }}: ["), None, "a template is not known");

@@ -80,6 +80,7 @@ fn what_is_dispensable_is_known_by_name() {
         "DynamoDB local",
         "Erigon",
         "File Browser",
+        "Fluentd",
         "Frigate",
         "Geth",
         "Grafana",
@@ -120,6 +121,7 @@ fn what_is_dispensable_is_known_by_name() {
         "This desktop application of LinuxServer.io",
         "This image of a home-lab publisher",
         "This small service of LinuxServer.io",
+        "Vector",
         "VictoriaTraces",
         "Zammad",
         "acme-dns",
@@ -731,6 +733,8 @@ fn every_key_of_every_configuration_file_moves_the_data() {
                 "Eclipse Mosquitto" => "persistence true\n",
                 "GoToSocial" => "db-type: sqlite\n",
                 "Synapse" => "database.name: sqlite3\n",
+                "Vector" => "sources: {in: {type: file}}\n",
+                "Fluentd" => "@type file\n",
                 _ => "",
             };
             let [image, ..] = entry.images.as_slice() else { panic!("{entry:?}") };

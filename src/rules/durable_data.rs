@@ -14,6 +14,7 @@ use crate::model::{Durability, FieldPath, LabelSelector};
 use crate::rule::{
     Belongs, Concern, Context, NewFindings, PolicyFault, Reads, Rule, RuleKind, selector_faults,
 };
+use crate::storage::{DataPath, has_lasting};
 use asked::Asked;
 use judge::in_memory;
 use schemars::JsonSchema;
@@ -209,8 +210,11 @@ impl Rule for DurableData {
             lasts: OnceCell::new(),
             started: Cell::new(None),
         };
-        let writable: Vec<_> = data.paths.iter().filter(|path| !path.cover.read_only).collect();
-        for alike in writable.chunk_by(|a, b| a.is_alike(b)) {
+        let prepared = |row: &DataPath<'_, '_>| data.paths.iter().any(|main| row.is_prepared_for(main));
+        let told = data.paths.iter().filter(|row| !row.cover.read_only && !prepared(row));
+        let told: Vec<_> = told.collect();
+        let moves = |row: &DataPath<'_, '_>| has_lasting(&storage, row.container, self.0.require);
+        for alike in told.chunk_by(|a, b| a.is_alike(b, moves(a))) {
             findings.extend(self.judge(&asked, storage, alike));
         }
         findings.extend(data.unplaced.iter().filter_map(|data| self.judge_unplaced(workload, data)));

@@ -8,7 +8,7 @@ use super::lasting::{filled_in_later, has_durable, has_lasting, lasting_mounts};
 use super::mounted_file::is_file;
 use super::named_data::{is_called_like_a_database, is_named_data, is_scratch, may_listen_as_a_database};
 use super::products::Product;
-use super::refilled::cloned_volumes;
+use super::refilled::refilled_volumes;
 use super::{Cover, Place, Storage, view};
 use crate::catalog::{
     CacheDoubt, Catalog, Named, Origin, PlaceDoubt, Start, Statefulness, TellTale, Unplaced,
@@ -63,24 +63,6 @@ impl<'w, 'a> DataPath<'w, 'a> {
         let doubts = Doubts::default();
         let (hidden_by, image_volume, shown_by, start) = (None, None, None, None);
         Self { container, path, cover, why, hidden_by, image_volume, doubts, shown_by, start, certain: true }
-    }
-
-    /// Whether both are of one product, or data by their names, and the same lies beneath both, or emptyDirs do: one thing to
-    /// tell.
-    pub fn is_alike(&self, other: &Self) -> bool {
-        let mount = |data: &Self| data.cover.mount.map(|mount| mount.volume);
-        let product = |data: &Self| match data.why {
-            Why::Product { name, dispensable, copy, .. } => Some((name, dispensable, copy)),
-            Why::Named => Some(("", None, None)),
-            _ => None,
-        };
-        let both_on_empty_dirs = || self.empty_dir().is_some() && self.empty_dir() == other.empty_dir();
-        product(self).is_some()
-            && std::ptr::eq(self.container, other.container)
-            && product(self) == product(other)
-            && self.doubts == other.doubts
-            && self.hidden_by == other.hidden_by
-            && (mount(self) == mount(other) || both_on_empty_dirs())
     }
 
     /// The medium of the emptyDir that it lies on; empty for the disk.
@@ -345,7 +327,7 @@ impl<'w, 'a> Data<'w, 'a> {
         for data in self.paths.iter().filter(|data| !data.cover.read_only) {
             unwritable.remove(&std::ptr::from_ref(data.container));
         }
-        let cloned = LazyCell::new(|| cloned_volumes(of.workload));
+        let refilled = LazyCell::new(|| refilled_volumes(of.workload));
         for (container, listed) in of.main_containers() {
             // A known product without a directory that it can write to keeps its data elsewhere.
             if listed && !unwritable.contains(&std::ptr::from_ref(container)) {
@@ -364,7 +346,7 @@ impl<'w, 'a> Data<'w, 'a> {
                 }
                 // What is only called data serves a run that ends by itself, such as a test of a Helm chart, or is fetched
                 // again.
-                if why == Why::Named && (ends(of.workload) || cloned.contains(mount.volume)) {
+                if why == Why::Named && (ends(of.workload) || refilled.contains(mount.volume)) {
                     continue;
                 }
                 // Within a directory that lasts, what does not is scratch by intent.

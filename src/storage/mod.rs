@@ -1,11 +1,13 @@
 //! What follows from several objects: which paths hold data, what keeps them, where the pod can run.
 
+mod alike;
 mod claim_site;
 mod configured;
 mod cover;
 mod data_paths;
 mod database_files;
 mod ending;
+mod fetched_program;
 mod lasting;
 mod mounted_file;
 mod named_data;
@@ -25,5 +27,5 @@ pub use placement::{
     MOST_CANDIDATES, TiedClaim, TiedClaims, could_be_of, names, reserved_volume, tied_claims,
 };
 pub use products::{Product, products};
-pub use refilled::cloned_volumes;
+pub use refilled::refilled_volumes;
 pub use store::{store_fate, with_templates};

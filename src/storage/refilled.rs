@@ -1,13 +1,16 @@
-//! Pod volumes that a container fills from Git at each start.
+//! Pod volumes that a container fills again at each start: from Git, or with nothing but a program that is run.
 
+use super::fetched_program::only_holds_programs;
 use crate::catalog::ImageRef;
 use crate::facts::{Container, Workload};
 use std::collections::HashSet;
 
-/// The pod volumes into which a container of the workload clones a repository: what lies there is fetched again.
-pub fn cloned_volumes<'w>(workload: &'w Workload<'_>) -> HashSet<&'w str> {
+/// The pod volumes into which a container of the workload clones a repository, or of which the others only run a program that an
+/// init container puts there: what lies there is fetched again.
+pub fn refilled_volumes<'w>(workload: &'w Workload<'_>) -> HashSet<&'w str> {
     let cloning = workload.pod.containers.iter().filter(|container| clones(container));
-    cloning.flat_map(|container| &container.mounts).map(|mount| mount.volume).collect()
+    let cloned = cloning.flat_map(|container| &container.mounts).map(|mount| mount.volume);
+    cloned.chain(only_holds_programs(workload)).collect()
 }
 
 /// Whether a container is there to clone a repository: by its image, its program, or a URL of Git among its arguments.

@@ -7,7 +7,9 @@ use super::text::{describe, field, lies};
 use crate::facts::{Mount, Section};
 use crate::model::{Durability, FieldPath, beginning};
 use crate::rule::{NewFinding, NewFindings};
-use crate::storage::{DataPath, Storage, cloned_volumes, is_called_stateless, is_data_in_tmp, is_named_data};
+use crate::storage::{
+    DataPath, Storage, is_called_stateless, is_data_in_tmp, is_named_data, refilled_volumes,
+};
 use crate::verdict::Action;
 use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,8 +49,8 @@ impl DurableData {
             }));
             return;
         }
-        let cloned = LazyCell::new(|| cloned_volumes(workload));
-        let is_data = |mount: &Mount<'_>| is_data_of_a_set(mount) && !cloned.contains(mount.volume);
+        let refilled = LazyCell::new(|| refilled_volumes(workload));
+        let is_data = |mount: &Mount<'_>| is_data_of_a_set(mount) && !refilled.contains(mount.volume);
         let named =
             mounts.iter().find(|data| data.empty_dir().is_some() && data.cover.mount.is_some_and(is_data));
         let writes = workload

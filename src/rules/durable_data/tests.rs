@@ -2138,3 +2138,101 @@ fn an_init_container_of_a_job_makes_files_for_the_next_one() {
     alone["volumeMounts"] = json!([]);
     assert!(job(spec(&generate, &alone)).starts_with("Warn"), "nobody reads them");
 }
+
+#[test]
+fn a_pipeline_of_logs_keeps_only_what_its_configuration_puts_on_disk() {
+    let set = |image: &str, dir: &str, file: &str, text: Option<&str>| {
+        let folder = if file == "fluent.conf" { "/etc/fluent" } else { "/etc/vector" };
+        let mounts = json!([{"name": "data", "mountPath": dir}, {"name": "config", "mountPath": folder}]);
+        let volumes =
+            json!([{"name": "data", "emptyDir": {}}, {"name": "config", "configMap": {"name": "config"}}]);
+        let container = json!({"name": "c", "image": image, "volumeMounts": mounts});
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"containers": [container], "volumes": volumes}}}});
+        let config = |text: &str| {
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config", "namespace": "default"},
+                   "data": {file: text}})
+        };
+        let context: Vec<Value> = text.map(config).into_iter().collect();
+        found(json!({"statefulSetData": "Deny"}), &context, &object).concat()
+    };
+    let vector = |text| set("timberio/vector:0.41.1", "/vector-data-dir", "vector.yaml", text);
+    let plain = "data_dir: /vector-data-dir\nsources: {in: {type: vector}}\nsinks: {a: {buffer: {type: memory}}, out: {type: http, buffer: {type: memory}}}\n";
+    assert_eq!(vector(Some(plain)), "");
+    let disk = plain.replacen("memory", "disk", 1);
+    assert!(vector(Some(&disk)).starts_with("Deny"), "{}", vector(Some(&disk)));
+    let file = plain.replace("vector}", "file}");
+    assert!(vector(Some(&file)).starts_with("Deny"), "how far it was read");
+    assert!(vector(None).starts_with("Warn"), "{}", vector(None));
+    let fluentd = |text| set("fluent/fluentd:v1.17", "/fluentd/data", "fluent.conf", text);
+    let plain = "<system>\n  root_dir /fluentd/data\n</system>\n<match **>\n  @type stdout\n</match>\n";
+    assert_eq!(fluentd(Some(plain)), "");
+    let buffered = plain.replace("</match>", "  <buffer>\n    @type file\n  </buffer>\n</match>");
+    assert!(fluentd(Some(&buffered)).starts_with("Deny"), "{}", fluentd(Some(&buffered)));
+    let more = format!("{plain}@include more/*.conf\n");
+    assert!(fluentd(Some(&more)).starts_with("Deny"), "what it takes in is not read");
+    assert!(fluentd(None).starts_with("Warn"), "{}", fluentd(None));
+}
+
+#[test]
+fn a_program_that_is_fetched_and_run_is_no_data() {
+    let set = |init: Option<&str>, command: Value, env: Value| {
+        let mount = json!([{"name": "data", "mountPath": "/data"}]);
+        let main =
+            json!({"name": "c", "image": "corp/jobs", "command": command, "env": env, "volumeMounts": mount});
+        let inits: Vec<Value> = init
+            .map(|script| json!({"name": "i", "image": "busybox", "command": ["sh", "-c"], "args": [script], "volumeMounts": mount}))
+            .into_iter()
+            .collect();
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"initContainers": inits, "containers": [main],
+                "volumes": [{"name": "data", "emptyDir": {}}]}}}});
+        found(json!({"statefulSetData": "Deny"}), &[], &object).concat()
+    };
+    let fetch = Some("wget -O /data/init.sh https://example.com/init.sh && chmod +x /data/init.sh");
+    for command in [
+        json!(["/data/init.sh", "/srv/app"]),
+        json!(["bash", "/data/init.sh"]),
+        json!(["/bin/sh", "-c", "cd /srv; . \"/data/init.sh\"; exec app"]),
+    ] {
+        assert!(set(fetch, command.clone(), json!([])).starts_with("Warn"), "{command}");
+    }
+    for command in [
+        json!(["/data/init.sh", "/srv/app", "--store", "/data"]),
+        json!(["/srv/app", "--data-dir=/data"]),
+        json!(["sh", "-c", "/data/init.sh > /data/out"]),
+        json!(["/srv/app"]),
+    ] {
+        assert!(set(fetch, command.clone(), json!([])).starts_with("Deny"), "{command}");
+    }
+    let run = json!(["/data/init.sh"]);
+    assert!(set(None, run.clone(), json!([])).starts_with("Deny"), "nobody fetches it");
+    assert!(set(Some("cp -r /seed/. /data/"), run.clone(), json!([])).starts_with("Deny"), "all of a folder");
+    let named = json!([{"name": "APP_HOME", "value": "/data/app"}]);
+    assert!(set(fetch, run, named).starts_with("Deny"), "a variable names it");
+}
+
+#[test]
+fn one_volume_of_a_product_is_told_once() {
+    let mount = json!([{"name": "data", "mountPath": "/bitnami/kafka"}]);
+    let kafka = |name: &str, env: Value| json!({"name": name, "image": "bitnami/kafka:4.0.0", "env": env, "volumeMounts": mount});
+    let spec = |inits: Value, main: Value| {
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"initContainers": inits, "containers": [main],
+                "volumes": [{"name": "data", "emptyDir": {}}]}}}});
+        found(json!({}), &[], &object)
+    };
+    let prepare = kafka("prepare", json!([{"name": "KAFKA_VOLUME_DIR", "value": "/bitnami/kafka"}]));
+    let told = spec(json!([prepare]), kafka("kafka", json!([])));
+    assert_eq!(told.len(), 1, "{told:?}");
+    let helper = json!({"name": "c", "image": "corp/helper", "volumeMounts": mount});
+    assert_eq!(spec(json!([prepare]), helper).len(), 1, "the init container's own");
+    let milvus = json!({"name": "m", "image": "milvusdb/milvus:v2.5.0", "args": ["milvus", "run", "standalone"],
+        "env": [{"name": "ETCD_USE_EMBED", "value": "true"}, {"name": "ETCD_DATA_DIR", "value": "/var/lib/milvus/etcd"}],
+        "volumeMounts": [{"name": "data", "mountPath": "/var/lib/milvus"}]});
+    let told = spec(json!([]), milvus);
+    assert_eq!(told.len(), 1, "{told:?}");
+}
