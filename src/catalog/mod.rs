@@ -16,6 +16,7 @@ mod flags;
 mod fronts;
 mod image;
 mod links;
+mod made_file;
 mod nested;
 mod passed;
 mod paths;
@@ -319,10 +320,24 @@ impl Catalog {
 /// Whether the image has another publisher than those whose layout the entry describes. A product's own images are most
 /// often published under its own name: `qdrant/qdrant`.
 fn is_foreign(entry: &Entry, image: &ImageRef<'_>) -> bool {
+    // In a public registry a product publishes itself under its own name, as `minio/minio`.
+    let by_itself = |publisher| publisher == image.name() && PUBLIC.contains(&image.registry);
     image.publisher().is_some_and(|publisher| {
-        publisher != image.name() && !entry.publishers.iter().any(|known| known == publisher)
+        !by_itself(publisher) && !entry.publishers.iter().any(|known| known == publisher)
     })
 }
+
+/// Registries in which nobody has another's name.
+const PUBLIC: [&str; 8] = [
+    "docker.io",
+    "gcr.io",
+    "ghcr.io",
+    "index.docker.io",
+    "lscr.io",
+    "public.ecr.aws",
+    "quay.io",
+    "registry.hub.docker.com",
+];
 
 /// Directories that could be anyone's, whatever products keep their data in them.
 const ANYONES: [&str; 4] = ["/app/config", "/app/data", "/code", "/var/www/html"];

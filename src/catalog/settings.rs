@@ -5,15 +5,17 @@ use super::configuration::{Configuration, File, Mounted};
 use super::container::Origin;
 use super::entry::{ConfigFile, DataDir, Syntax};
 use super::flags::{FlagValue, flag_values};
+use super::made_file::{filled_files, is_copied, is_made_by_script, is_mounted};
 use super::nested::{DEEPEST, within};
 use super::text::plain;
 use super::variables::Env;
-use super::word::{Word, is_flag};
+use super::word::is_flag;
 use super::xml;
 use crate::facts::{ConfigText, Sealed, documents};
 use crate::model::below;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 
 /// The configuration files of one container.
@@ -58,12 +60,19 @@ impl<'c, 'a> Settings<'c, 'a> {
         working_dir: Option<&str>,
     ) -> Self {
         let mut settings = Self::default();
+        let filled = LazyCell::new(|| filled_files(argv, configuration));
         for file in catalogued {
             let named = named(file, argv);
+            let mut read = BTreeSet::new();
             for path in &named {
                 match path {
                     // The file that it copies is read in its place.
                     Some(path) if is_copied(argv, &named, path) => {}
+                    Some(path) if read.contains(path) => {}
+                    Some(path) if let Some(Some(source)) = filled.get(&**path) => {
+                        settings.add_named(file, source, configuration);
+                        read.insert(path);
+                    }
                     Some(path) if !is_mounted(configuration, path) && is_made_by_script(argv, path) => {
                         settings.made = settings.made.or(Some(&file.name));
                         settings.hidden = true;
@@ -245,32 +254,6 @@ fn named<'w>(file: &'w ConfigFile, argv: &'w Argv<'_, '_>) -> Vec<Option<Cow<'w,
         }
     }
     named
-}
-
-/// Whether a ConfigMap or a Secret is mounted there, where no script can write.
-fn is_mounted(configuration: Option<&Configuration<'_>>, path: &str) -> bool {
-    path.starts_with('/') && configuration.is_some_and(|known| known.brings(path))
-}
-
-/// Whether a container's script writes a file, as far as it names the file once more: `cat >/tmp/redis.conf <<EOF`, `cp`, `tee`.
-fn is_made_by_script(argv: &Argv<'_, '_>, path: &str) -> bool {
-    let names = |text: &str| text.trim_start_matches(['>', '&', '1', '2']) == path;
-    path.len() > 1 && argv.words.iter().filter(|word| word.scripted && names(&word.text)).nth(1).is_some()
-}
-
-/// Whether a script only copies a file there that the container names as well, perhaps to fill in an address: `cp a.hcl b.hcl;
-/// sed -i … b.hcl; vault server -config=b.hcl`.
-fn is_copied(argv: &Argv<'_, '_>, named: &[Option<Cow<'_, str>>], path: &str) -> bool {
-    let is_source = |text: &str| text != path && named.iter().flatten().any(|name| name == text);
-    let is_copy = |words: &[Word<'_>]| match words {
-        [program, source, to] => {
-            to.scripted && program.text == "cp" && to.text == path && is_source(&source.text)
-        }
-        _ => false,
-    };
-    let written =
-        |word: &Word<'_>| word.text.strip_prefix('>').is_some_and(|to| to.trim_start_matches('>') == path);
-    argv.words.windows(3).any(is_copy) && !argv.words.iter().any(written)
 }
 
 /// Takes a text apart; none where it is not written as it should be.

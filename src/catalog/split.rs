@@ -5,7 +5,7 @@ use super::budget::{Budget, Excess};
 use super::container::Origin;
 use super::shell::{HereDocument, behind_parenthesis, in_parentheses};
 use super::variables::Env;
-use super::word::{ARITHMETIC, ARRAY, FUNCTION, Word, is_shell};
+use super::word::{ARITHMETIC, ARRAY, FUNCTION, TAKEN, Word, is_shell};
 use std::borrow::Cow;
 
 /// How deep commands whose output is taken, `$(…)`, are read in one another.
@@ -327,7 +327,7 @@ impl<'w, 'a> Words<'w, 'a> {
     ) -> Result<&'t str, Excess> {
         if after.starts_with('(') {
             self.known = false;
-            self.add("$()");
+            self.add(TAKEN);
             let tail = behind_parenthesis(after);
             // Two parentheses are arithmetic.
             if let Some(command) = in_parentheses(after, tail).filter(|command| !command.starts_with('(')) {

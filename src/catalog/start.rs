@@ -9,7 +9,8 @@ use super::fronts::{INTERPRETERS, Task, task_of};
 use super::passed::Passed;
 use super::program::{has_task, is_called_server, may_serve, only_tells};
 use super::shell::takes_script;
-use super::word::{ARITHMETIC, ARRAY, FUNCTION, Word, is_shell, program};
+use super::word::{ARITHMETIC, ARRAY, FUNCTION, TAKEN, Word, is_shell, program};
+use std::cell::LazyCell;
 use std::collections::HashSet;
 
 /// What a container starts that is more than clients and tools.
@@ -120,8 +121,12 @@ pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs:
     let own = argv.words.split(|word| word.end).enumerate();
     // What runs what its function is given runs what the callers give.
     let own = own.filter(|(number, _)| !passed.is_run_by(*number)).map(|(_, command)| command);
+    let only_ends = LazyCell::new(|| only_ends(&argv.words));
     for command in own.chain(passed.given.iter().map(Vec::as_slice)) {
         if scripted && !command.iter().any(|word| word.scripted) {
+            continue;
+        }
+        if matches!(command, [word] if word.scripted && word.text == TAKEN) && *only_ends {
             continue;
         }
         let inner = command.iter().any(|word| word.inner);
@@ -156,6 +161,14 @@ pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs:
         (None, None) if argv.words.is_empty() => Runs::Start(Start::Server),
         (None, None) => Runs::Start(Start::Script),
     }
+}
+
+/// Whether the commands whose output a script takes only say something and end it, as in `pg_isready || $(echo no; exit 1)`.
+fn only_ends(words: &[Word<'_>]) -> bool {
+    let inner = words.split(|word| word.end).filter(|command| command.iter().any(|word| word.inner));
+    let heads = inner.filter_map(|command| command.first()).map(|head| &*head.text);
+    let heads: HashSet<&str> = heads.collect();
+    heads.contains("exit") && heads.iter().all(|head| ["echo", "exit", "printf"].contains(head))
 }
 
 /// The names of the functions that a script defines. What stands in them is read where it stands, so that calling one does

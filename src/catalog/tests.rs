@@ -693,6 +693,8 @@ fn another_publishers_image_may_keep_its_data_elsewhere() {
         ("lscr.io/linuxserver/mariadb", false),
         ("example/redis", true),
         ("signoz/zookeeper:3.7.1", true),
+        ("registry.corp/solr/solr:9", true),
+        ("registry.corp/qdrant/qdrant:v1", false),
     ] {
         classify(Catalog::embedded(), (image, &[], &[]), &[], |state| {
             let doubts = places(state).into_iter().map(|place| place.doubt == Some(PlaceDoubt::Publisher));

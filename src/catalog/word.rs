@@ -12,6 +12,9 @@ pub(super) const ARRAY: &str = "(";
 /// A word that stands for arithmetic.
 pub(super) const ARITHMETIC: &str = "(())";
 
+/// What stands for the output of a command, `$(…)`.
+pub(super) const TAKEN: &str = "$()";
+
 /// One word of a command line.
 #[derive(Debug, Clone)]
 pub(super) struct Word<'a> {

@@ -2236,3 +2236,63 @@ fn one_volume_of_a_product_is_told_once() {
     let told = spec(json!([]), milvus);
     assert_eq!(told.len(), 1, "{told:?}");
 }
+
+#[test]
+fn configuration_that_a_script_fills_in_is_read() {
+    let set = |script: &str, data: &str| {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config", "namespace": "default"},
+            "data": {"a.template": format!("node.id=${{NODE_ID}}\nlog.dirs={data}\n"), "start.sh": script}});
+        let mounts = json!([{"name": "keep", "mountPath": "/keep"}, {"name": "config", "mountPath": "/in"}]);
+        let container = json!({"name": "c", "image": "apache/kafka:3.9.0", "command": ["/bin/bash", "/in/start.sh"],
+            "volumeMounts": mounts});
+        let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
+            "metadata": {"name": "s", "namespace": "default"},
+            "spec": {"template": {"spec": {"containers": [container],
+                "volumes": [{"name": "config", "configMap": {"name": "config"}},
+                    {"name": "keep", "persistentVolumeClaim": {"claimName": "c"}}]}}}});
+        found(json!({}), &[map], &object).concat()
+    };
+    let run = "exec /opt/kafka/bin/kafka-server-start.sh /tmp/server.properties";
+    for fill in [
+        "sed -e \"s|\\${NODE_ID}|$NODE_ID|g\" \\\n  -e 's|a|b|' \\\n  /in/a.template \\\n  > /tmp/server.properties",
+        "envsubst < /in/a.template >/tmp/server.properties",
+        "cp /in/a.template /tmp/server.properties\nsed -i s/a/b/ /tmp/server.properties",
+    ] {
+        let script = format!("{fill}\n{run}\n");
+        assert_eq!(set(&script, "/keep/data"), "", "{fill}");
+        let told = set(&script, "/else/data");
+        assert!(told.starts_with("Deny") && told.contains("/else/data"), "{fill}: {told}");
+        let more = format!("{fill}\necho log.dirs=/x >> /tmp/server.properties\n{run}\n");
+        assert!(set(&more, "/keep/data").starts_with("Warn"), "{fill}, and more");
+    }
+}
+
+#[test]
+fn a_client_that_ends_its_script_is_no_server() {
+    let job = |script: &str| {
+        let container =
+            json!({"name": "c", "image": "postgres:15", "command": ["/bin/sh", "-c"], "args": [script]});
+        let object = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": "default"},
+            "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}});
+        found(json!({}), &[], &object).concat()
+    };
+    assert_eq!(job("pg_isready -h db || $(echo \"no database\" && exit 1)\necho ready\n"), "");
+    for script in ["pg_isready -h db || $(cat /run/what)", "pg_isready -h db && $(echo postgres -D /x)"] {
+        assert!(job(script).starts_with("Warn"), "{script}");
+    }
+}
+
+#[test]
+fn clickhouse_keeper_alone_has_a_directory_of_its_own() {
+    let keeper = |path: &str| {
+        let mounts = json!([{"name": "data", "mountPath": path}]);
+        let container = json!({"name": "c", "image": "clickhouse/clickhouse-server:24.12",
+            "command": ["clickhouse-keeper", "--config-file=/etc/clickhouse-keeper/keeper.xml"], "volumeMounts": mounts});
+        let volumes = json!([{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}]);
+        found(json!({}), &[], &deployment(json!({"containers": [container], "volumes": volumes}))).concat()
+    };
+    for path in ["/var/lib/clickhouse-keeper", "/var/lib/clickhouse", "/var/lib/clickhouse/coordination"] {
+        assert_eq!(keeper(path), "", "{path}");
+    }
+    assert_ne!(keeper("/srv"), "");
+}
