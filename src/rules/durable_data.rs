@@ -214,7 +214,7 @@ impl Rule for DurableData {
         let told = data.paths.iter().filter(|row| !row.cover.read_only && !prepared(row));
         let told: Vec<_> = told.collect();
         let moves = |row: &DataPath<'_, '_>| has_lasting(&storage, row.container, self.0.require);
-        for alike in told.chunk_by(|a, b| a.is_alike(b, moves(a))) {
+        for alike in told.chunk_by(|a, b| a.is_alike(b, || moves(a))) {
             findings.extend(self.judge(&asked, storage, alike));
         }
         findings.extend(data.unplaced.iter().filter_map(|data| self.judge_unplaced(workload, data)));

@@ -6,15 +6,16 @@ use crate::facts::Section;
 impl<'w, 'a> DataPath<'w, 'a> {
     /// Whether both are of one product, or data by their names, and the same lies beneath both, or emptyDirs do: one thing to
     /// tell. `moves` says whether the container has a mount to which a configuration that is not known could move them.
-    pub fn is_alike(&self, other: &Self, moves: bool) -> bool {
+    pub fn is_alike(&self, other: &Self, moves: impl Fn() -> bool) -> bool {
         let both_on_empty_dirs = || self.empty_dir().is_some() && self.empty_dir() == other.empty_dir();
-        let one_doubt = self.doubts == other.doubts || (!moves && self.doubts.cache == other.doubts.cache);
+        let one_doubt =
+            || self.doubts == other.doubts || (self.doubts.cache == other.doubts.cache && !moves());
         self.owner().is_some()
             && std::ptr::eq(self.container, other.container)
             && self.owner() == other.owner()
-            && one_doubt
             && self.hidden_by == other.hidden_by
             && (self.volume() == other.volume() || both_on_empty_dirs())
+            && one_doubt()
     }
 
     /// Whether an init container of a product prepares what lies there for a main one, of which the same is told.
