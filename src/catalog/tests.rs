@@ -76,6 +76,7 @@ fn what_is_dispensable_is_known_by_name() {
         "CloudBeaver",
         "Coroot",
         "CrowdSec",
+        "DefectDojo",
         "Diun",
         "Double Take",
         "DynamoDB local",
@@ -770,6 +771,7 @@ fn every_key_of_every_configuration_file_moves_the_data() {
                     "GreptimeDB" => &["standalone"],
                     "Apache Pinot" => &["StartServer"],
                     "Apache RocketMQ" => &["mqbroker"],
+                    "OpenFGA" => &["run"],
                     _ => &[],
                 };
                 let args = [server, &args].concat();
@@ -799,8 +801,8 @@ fn every_key_of_every_configuration_file_moves_the_data() {
     assert!(seen > 40, "{seen}");
 }
 
-/// Dremio's configuration file in Bitnami's image.
-const DREMIO: &str = "/opt/bitnami/dremio/conf/dremio.conf";
+/// Dremio's configuration file.
+const DREMIO: &str = "/opt/dremio/conf/dremio.conf";
 
 /// What a configuration file says makes a product keep nothing, little, or its data elsewhere; and what it does not say does not.
 #[test]
@@ -853,7 +855,7 @@ fn a_configuration_file_says_what_a_product_keeps() {
             ("casbin/casdoor", &[]),
             "/conf/app.conf",
             "driverName = sqlite\ndataSourceName = file:casdoor.db?cache=shared\n",
-            "/casdoor.db",
+            "/",
         ),
         (
             ("casbin/casdoor", &[]),
@@ -876,14 +878,19 @@ fn a_configuration_file_says_what_a_product_keeps() {
         (("apache/fluss", &["tabletServer"]), "/opt/conf/server.yaml", "data.dir: /tables\n", "/tables"),
         (("guacsec/guac", &["guacgql"]), "/guac/guac.yaml", "gql-backend: keyvalue\n", "nothing"),
         (
-            ("bitnami/dremio", &[]),
+            ("dremio/dremio-oss", &[]),
             DREMIO,
             "services.coordinator.master.enabled: true\n",
-            "/bitnami/dremio/data",
+            "/opt/dremio/data",
         ),
-        (("bitnami/dremio", &[]), DREMIO, "paths: {local: \"/l\"}\nservices.executor.enabled: false\n", "/l"),
-        (("bitnami/dremio", &[]), DREMIO, "services.coordinator.master.enabled: false\n", "little"),
-        (("bitnami/dremio", &[]), DREMIO, "services: {coordinator: {enabled: false}}\n", "little"),
+        (
+            ("dremio/dremio-oss", &[]),
+            DREMIO,
+            "paths: {local: \"/l\"}\nservices.executor.enabled: false\n",
+            "/l",
+        ),
+        (("dremio/dremio-oss", &[]), DREMIO, "services.coordinator.master.enabled: false\n", "little"),
+        (("dremio/dremio-oss", &[]), DREMIO, "services: {coordinator: {enabled: false}}\n", "little"),
         (("redis:7", &["/c.conf"]), "/c.conf", "appendonly yes\nreplicaof primary 6379\n", "little"),
         (("redis:7", &["/c.conf"]), "/c.conf", "appendonly yes\ndir /d\n", "/d"),
         (("grafana/pyroscope", &[]), "/etc/pyroscope/config.yaml", "target: ingester\n", "/data"),
