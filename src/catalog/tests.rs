@@ -64,6 +64,7 @@ fn what_is_dispensable_is_known_by_name() {
     let expected = [
         "AdGuard Home",
         "Alertmanager",
+        "Apache Celeborn",
         "AppDaemon",
         "Atlantis",
         "Authelia",
