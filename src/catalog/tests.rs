@@ -64,6 +64,7 @@ fn what_is_dispensable_is_known_by_name() {
     let expected = [
         "AdGuard Home",
         "Alertmanager",
+        "Apache Celeborn",
         "AppDaemon",
         "Atlantis",
         "Authelia",
@@ -71,10 +72,12 @@ fn what_is_dispensable_is_known_by_name() {
         "Besu",
         "Bitcoin Core",
         "Cardano node",
+        "Cassandra Reaper",
         "Chronograf",
         "CloudBeaver",
         "Coroot",
         "CrowdSec",
+        "DefectDojo",
         "Diun",
         "Double Take",
         "DynamoDB local",
@@ -89,6 +92,9 @@ fn what_is_dispensable_is_known_by_name() {
         "Harbor Redis",
         "Harbor registry",
         "Hazelcast Management Center",
+        "HeyForm",
+        "Hyperledger Burrow",
+        "Hyperledger Composer",
         "Jaeger",
         "Jupyter",
         "JupyterHub",
@@ -97,6 +103,7 @@ fn what_is_dispensable_is_known_by_name() {
         "LocalStack",
         "Lodestar",
         "Logstash",
+        "Luigi",
         "Mail relay",
         "Nessus",
         "NetBox",
@@ -117,6 +124,7 @@ fn what_is_dispensable_is_known_by_name() {
         "Quickwit",
         "Redis Insight",
         "Reth",
+        "Sloop",
         "Teku",
         "This desktop application of LinuxServer.io",
         "This image of a home-lab publisher",
@@ -733,7 +741,9 @@ fn every_key_of_every_configuration_file_moves_the_data() {
             let more = match entry.product.as_str() {
                 "NATS" => "jetstream: true\n",
                 "Eclipse Mosquitto" => "persistence true\n",
+                "Casdoor" => "driverName = sqlite\n",
                 "GoToSocial" => "db-type: sqlite\n",
+                "OpenFGA" => "datastore.engine: sqlite\n",
                 "Synapse" => "database.name: sqlite3\n",
                 "Vector" => "sources: {in: {type: file}}\n",
                 "Fluentd" => "@type file\n",
@@ -768,6 +778,7 @@ fn every_key_of_every_configuration_file_moves_the_data() {
                     "GreptimeDB" => &["standalone"],
                     "Apache Pinot" => &["StartServer"],
                     "Apache RocketMQ" => &["mqbroker"],
+                    "OpenFGA" => &["run"],
                     _ => &[],
                 };
                 let args = [server, &args].concat();
@@ -796,6 +807,9 @@ fn every_key_of_every_configuration_file_moves_the_data() {
     }
     assert!(seen > 40, "{seen}");
 }
+
+/// Dremio's configuration file.
+const DREMIO: &str = "/opt/dremio/conf/dremio.conf";
 
 /// What a configuration file says makes a product keep nothing, little, or its data elsewhere; and what it does not say does not.
 #[test]
@@ -845,6 +859,50 @@ fn a_configuration_file_says_what_a_product_keeps() {
             "/x/db",
         ),
         (
+            ("casbin/casdoor", &[]),
+            "/conf/app.conf",
+            "driverName = sqlite\ndataSourceName = file:casdoor.db?cache=shared\n",
+            "/",
+        ),
+        (
+            ("casbin/casdoor", &[]),
+            "/conf/app.conf",
+            "driverName = mysql\ndataSourceName = root:x@tcp(db:3306)/\n",
+            "nothing",
+        ),
+        (
+            ("apache/amoro", &["ams"]),
+            "/usr/local/amoro/conf/config.yaml",
+            "ams: {database: {type: derby}}",
+            "/tmp/amoro/derby",
+        ),
+        (
+            ("apache/amoro", &["ams"]),
+            "/usr/local/amoro/conf/config.yaml",
+            "ams: {database: {type: mysql}}",
+            "nothing",
+        ),
+        (("apache/fluss", &["tabletServer"]), "/opt/conf/server.yaml", "data.dir: /tables\n", "/tables"),
+        (("guacsec/guac", &["guacgql"]), "/guac/guac.yaml", "gql-backend: keyvalue\n", "nothing"),
+        (
+            ("dremio/dremio-oss", &[]),
+            DREMIO,
+            "services.coordinator.master.enabled: true\n",
+            "/opt/dremio/data",
+        ),
+        (
+            ("dremio/dremio-oss", &[]),
+            DREMIO,
+            "paths: {local: \"/l\"}\nservices.executor.enabled: false\n",
+            "/l",
+        ),
+        (("dremio/dremio-oss", &[]), DREMIO, "services.coordinator.master.enabled: false\n", "little"),
+        (("dremio/dremio-oss", &[]), DREMIO, "services: {coordinator: {enabled: false}}\n", "little"),
+        (("redis:7", &["/c.conf"]), "/c.conf", "appendonly yes\nreplicaof primary 6379\n", "little"),
+        (("redis:7", &["/c.conf"]), "/c.conf", "appendonly yes\ndir /d\n", "/d"),
+        (("grafana/pyroscope", &[]), "/etc/pyroscope/config.yaml", "target: ingester\n", "/data"),
+        (("grafana/pyroscope", &[]), "/etc/pyroscope/config.yaml", "target: shuffler\n", "little"),
+        (
             ("hivemq/hivemq-ce", &[]),
             "/opt/hivemq/conf/config.xml",
             "<hivemq><persistence><mode>in-memory</mode></persistence></hivemq>",
@@ -871,6 +929,47 @@ fn a_configuration_file_says_what_a_product_keeps() {
         };
         assert_eq!(found, expected, "{image} {content}");
     }
+}
+
+/// What keeps everything in memory because nobody named a database is told apart from what has one elsewhere.
+#[test]
+fn what_is_in_memory_for_want_of_a_database_is_lost() {
+    let catalog = Catalog::embedded();
+    let is_lost = |image: &str, args: &[&str], env: &[(&str, Option<&str>)]| {
+        classify(catalog, (image, &[], args), env, |state| match state {
+            Statefulness::Cache { lossy, .. } => lossy,
+            other => panic!("{image} {args:?}: {other:?}"),
+        })
+    };
+    for (image, args, memory, elsewhere) in [
+        ("oryd/hydra:v2", &[][..], Some(("DSN", "memory")), ("DSN", "postgres://o@db/o")),
+        ("oryd/keto:v0.12", &["serve"], Some(("DSN", "memory")), ("DSN", "mysql://o@tcp(db)/o")),
+        (
+            "oryd/kratos:v1",
+            &["serve"],
+            Some(("DSN", "sqlite://:memory:?_fk=true")),
+            ("DSN", "cockroach://o@db/o"),
+        ),
+        ("authzed/spicedb", &["serve"], None, ("SPICEDB_DATASTORE_ENGINE", "postgres")),
+        (
+            "authzed/spicedb",
+            &["serve"],
+            Some(("SPICEDB_DATASTORE_ENGINE", "memory")),
+            ("SPICEDB_DATASTORE_ENGINE", "mysql"),
+        ),
+        ("openfga/openfga", &["run"], None, ("OPENFGA_DATASTORE_ENGINE", "mysql")),
+        ("jaegertracing/all-in-one:1.60", &[], None, ("SPAN_STORAGE_TYPE", "cassandra")),
+        ("thelastpickle/cassandra-reaper:3.6", &[], None, ("REAPER_STORAGE_TYPE", "cassandra")),
+    ] {
+        let memory: Vec<_> = memory.into_iter().map(|(name, value)| (name, Some(value))).collect();
+        assert!(is_lost(image, args, &memory), "{image} {memory:?}");
+        assert!(!is_lost(image, args, &[(elsewhere.0, Some(elsewhere.1))]), "{image} {elsewhere:?}");
+    }
+    assert!(is_lost("authzed/spicedb", &["serve", "--datastore-engine=memory"], &[]));
+    assert!(!is_lost("authzed/spicedb", &["serve", "--datastore-engine", "spanner"], &[]));
+    assert!(is_lost("guacsec/guac", &["guacgql"], &[]));
+    assert!(!is_lost("guacsec/guac", &["guacgql", "--gql-backend=ent"], &[]));
+    assert!(is_lost("jaegertracing/jaeger:2.5", &[], &[]));
 }
 
 #[test]
