@@ -111,9 +111,13 @@ impl<'c> Listed<'c, '_> {
     /// Whether a container of the image keeps data, and where. What that may cost follows from the container's size;
     /// beyond it the answer is [`Statefulness::Unplaced`].
     pub fn classify(&self, container: &ContainerView<'_>) -> Statefulness<'c> {
-        let foreign =
-            self.rebuilt || (self.found.pattern.is_name_alone() && is_foreign(self.entry, &self.image));
-        let listing = resolve::Listing { entry: self.entry, variants: &self.found.variants, foreign };
+        let bitnami = is_mirrored_from_bitnami(container, &self.image)
+            .then(|| variants_about(self.entry, &format!("bitnami/{}", self.image.name())))
+            .filter(|variants| !variants.is_empty());
+        let foreign = bitnami.is_none()
+            && (self.rebuilt || (self.found.pattern.is_name_alone() && is_foreign(self.entry, &self.image)));
+        let variants = bitnami.as_ref().unwrap_or(&self.found.variants);
+        let listing = resolve::Listing { entry: self.entry, variants, foreign };
         resolve::resolve(&listing, &self.image, container, &mut Budget::of(container))
     }
 }
@@ -327,6 +331,12 @@ fn is_foreign(entry: &Entry, image: &ImageRef<'_>) -> bool {
     })
 }
 
+/// Whether a container has the variable that every chart of Bitnami sets for its images, and the image is in a registry of somebody's
+/// own: a mirror of Bitnami's, whatever it is called there. In a public registry the name tells whose image it is.
+fn is_mirrored_from_bitnami(container: &ContainerView<'_>, image: &ImageRef<'_>) -> bool {
+    !PUBLIC.contains(&image.registry) && container.env.iter().any(|(name, _)| *name == "BITNAMI_DEBUG")
+}
+
 /// Registries in which nobody has another's name.
 const PUBLIC: [&str; 8] = [
     "docker.io",
@@ -340,7 +350,7 @@ const PUBLIC: [&str; 8] = [
 ];
 
 /// Directories that could be anyone's, whatever products keep their data in them.
-const ANYONES: [&str; 4] = ["/app/config", "/app/data", "/code", "/var/www/html"];
+const ANYONES: [&str; 5] = ["/app/config", "/app/data", "/code", "/home/user", "/var/www/html"];
 /// Where programs and their configuration lie beside data.
 const INSTALLED: [&str; 4] = ["/etc/", "/opt/", "/tmp/", "/usr/"];
 

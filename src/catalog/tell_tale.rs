@@ -61,7 +61,7 @@ impl Catalog {
         let Some(image) = ImageRef::parse(container.image) else { return false };
         let listing = Listing { entry, variants: &[], foreign: true };
         let state = resolve(&listing, &image, container, &mut Budget::of(container));
-        matches!(state, Statefulness::Cache { always: false, lossy: false, .. })
+        matches!(state, Statefulness::Cache { lossy: false, .. })
     }
 
     /// The product whose server a command starts.
