@@ -27,6 +27,7 @@ impl<'w, 'a> DataPath<'w, 'a> {
             && self.volume() == main.volume()
             && matches!(self.why, Why::Product { .. })
             && self.owner() == main.owner()
+            && self.doubts.cache == main.doubts.cache
     }
 
     fn volume(&self) -> Option<&'a str> {

@@ -53,6 +53,10 @@ impl DurableData {
         let is_data = |mount: &Mount<'_>| is_data_of_a_set(mount) && !refilled.contains(mount.volume);
         let named =
             mounts.iter().find(|data| data.empty_dir().is_some() && data.cover.mount.is_some_and(is_data));
+        // What is fetched again is told of only where there is nothing else.
+        let is_kept =
+            |data: &&DataPath<'_, '_>| !data.cover.mount.is_some_and(|it| refilled.contains(it.volume));
+        let named_or_first = named.or_else(|| mounts.iter().find(is_kept)).or(mounts.first());
         let writes = workload
             .pod
             .containers
@@ -72,8 +76,8 @@ impl DurableData {
             None if !writes => most.min(Action::Warn),
             _ => most,
         };
-        let lost = named.or(mounts.first()).map(|data| lost_data(asked, &pod, &[data]));
-        let (field, message) = match named.or(mounts.first()) {
+        let lost = named_or_first.map(|data| lost_data(asked, &pod, &[data]));
+        let (field, message) = match named_or_first {
             Some(data) => (
                 field(&pod, data),
                 format!(

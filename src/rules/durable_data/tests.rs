@@ -2228,6 +2228,12 @@ fn one_volume_of_a_product_is_told_once() {
     let prepare = kafka("prepare", json!([{"name": "KAFKA_VOLUME_DIR", "value": "/bitnami/kafka"}]));
     let told = spec(json!([prepare]), kafka("kafka", json!([])));
     assert_eq!(told.len(), 1, "{told:?}");
+    let doubted = json!([{"name": "data", "mountPath": "/data/db"}, {"name": "made", "mountPath": "/made"}]);
+    let mongo = |args: Value| json!({"name": "m", "image": "mongo:8", "args": args, "volumeMounts": doubted});
+    let object = deployment(json!({"initContainers": [mongo(json!(["--dbpath=/data/db"]))],
+        "containers": [mongo(json!(["--config=/made/mongod.conf"]))],
+        "volumes": [{"name": "data", "emptyDir": {}}, {"name": "made", "emptyDir": {}}]}));
+    assert!(found(json!({}), &[], &object).concat().contains("Deny"), "a doubt about the main one alone");
     let helper = json!({"name": "c", "image": "corp/helper", "volumeMounts": mount});
     assert_eq!(spec(json!([prepare]), helper).len(), 1, "the init container's own");
     let milvus = json!({"name": "m", "image": "milvusdb/milvus:v2.5.0", "args": ["milvus", "run", "standalone"],
