@@ -223,7 +223,7 @@ const SETTINGS: [&[&str]; 7] = [
         "basePath=/var/lib/rancher/k3s/storage,additionalBasePaths={/mnt/fast},agent.privileged=false,\
         webhook.failurePolicy=Ignore,webhook.timeoutSeconds=10,webhook.excludeNamespaces={monitoring,velero},\
         webhook.operators={kafka/strimzi-cluster-operator},podDisruptionBudget.maxUnavailable=1,crds.enabled=false,\
-        tolerations[0].operator=Exists,storageClass.default=true,image.digest=\
+        tolerations[0].operator=Exists,storageClass.default=true,storageClass.trackCapacity=false,image.digest=\
         sha256:0000000000000000000000000000000000000000000000000000000000000000",
     ],
     &[
@@ -325,6 +325,9 @@ fn what_is_asked_for_reaches_whom_it_is_about() {
         assert!(webhook.contains(&wanted), "{webhook:?}");
     }
     assert!(all.iter().all(|object| object["kind"] != "CustomResourceDefinition"));
+    let tracks =
+        |all: &[Value]| one(all, "CSIDriver", "local-path.volgate.dev")["spec"]["storageCapacity"].clone();
+    assert_eq!([tracks(&all), tracks(&objects(&template("x", SETTINGS[0])))], [false, true]);
 
     // With a certificate of somebody else's volgate reads no Secret.
     for (settings, secret, argument) in [
