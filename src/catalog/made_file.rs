@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Programs that write what they read, perhaps with values filled in.
-const FILLERS: [&str; 3] = ["cat", "envsubst", "sed"];
+const FILLERS: [&str; 4] = ["cat", "cp", "envsubst", "sed"];
 
 /// The files that a script writes, and for each the one mounted file from which it makes it, perhaps with values filled in:
 /// `sed -e … a.template > b.conf`, `envsubst < a.template > b.conf`, `cp a.template b.conf`. None where it writes the file in
@@ -21,8 +21,7 @@ pub(super) fn filled_files<'w>(
     for command in argv.words.split(|word| word.end) {
         let [head, rest @ ..] = command else { continue };
         let Some(to) = written(head, rest).filter(|to| !configuration.brings(to)) else { continue };
-        let fills =
-            head.scripted && ["cp"].iter().chain(&FILLERS).any(|filler| program(&head.text) == *filler);
+        let fills = head.scripted && FILLERS.contains(&program(&head.text));
         let mut sources = rest
             .iter()
             .map(|word| word.text.trim_start_matches('<'))
