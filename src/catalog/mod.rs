@@ -56,6 +56,7 @@ pub use statefulness::{
     CacheDoubt, DataPlace, Keeps, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure,
 };
 pub use tell_tale::TellTale;
+pub use word::program;
 pub use words::{ProductWord, ProductWords};
 
 const EMBEDDED: &str = include_str!("catalog.json");

@@ -42,6 +42,6 @@ pub(super) fn is_shell(word: &str) -> bool {
 }
 
 /// The name of a program without its directory.
-pub(super) fn program(word: &str) -> &str {
+pub fn program(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }

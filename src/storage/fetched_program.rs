@@ -1,6 +1,8 @@
 //! Pod volumes that hold nothing but a program: an init container puts it there, and the others only run it.
 
+use crate::catalog::program;
 use crate::facts::{Container, Mount, Section, Workload};
+use crate::model::below;
 use std::collections::BTreeSet;
 
 /// How many mounts of init containers are looked at, and the longest command line that is read, in bytes. Both are many times
@@ -36,7 +38,7 @@ fn programs_run<'w>(workload: &'w Workload<'_>, volume: &str) -> Option<BTreeSet
             let mut found = false;
             for word in words {
                 if let Some(file) = beneath(word, path) {
-                    if file.is_empty() || !RUNNERS.contains(&last_part(before)) {
+                    if file.is_empty() || !RUNNERS.contains(&program(before)) {
                         return None;
                     }
                     run.insert(file);
@@ -78,19 +80,8 @@ fn words<'w>(container: &'w Container<'_>) -> Option<Vec<&'w str>> {
 
 /// The rest of a word that names something beneath a directory, wherever the directory stands in the word.
 fn beneath<'t>(word: &'t str, directory: &str) -> Option<&'t str> {
-    let at = word.find(directory)?;
-    if at > 0 {
-        return Some("");
+    match word.find(directory)? {
+        0 => below(word, directory),
+        _ => Some(""),
     }
-    let rest = word.get(directory.len()..)?;
-    match rest.strip_prefix('/') {
-        Some(file) => Some(file),
-        None if rest.is_empty() => Some(""),
-        None => None,
-    }
-}
-
-/// A program without its directory; a path of one dot stays.
-fn last_part(word: &str) -> &str {
-    word.rsplit('/').next().unwrap_or(word)
 }
