@@ -94,9 +94,10 @@ pub struct Entry {
     /// any task that begins so. A container that runs none but these and plain tools holds no data.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clients: Vec<String>,
-    /// Programs and scripts in the image that start a server; `rpk redpanda` is the program `rpk` with that word behind it, and a
-    /// path is that file alone. When given, a command that is none of them, no entry point
-    /// and no script is another program of the image, which keeps no data of the product as far as is known.
+    /// Programs and scripts in the image that start a server; `rpk redpanda` is the program `rpk` with that word behind it, or the
+    /// entry point that is given that word, and a path is that file alone. When given, a command that is none of them, no entry point
+    /// and no script is another program of the image, which keeps no data of the product as far as is known. For built-in
+    /// entries a word that names another role is a warning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<String>,
     /// Signs of the product in an image that no entry names, such as one of your own. What is lost there is a warning
@@ -229,6 +230,25 @@ pub struct Variant {
     /// In place of the entry's `cacheWhen`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_when: Option<Vec<CacheWhen>>,
+}
+
+impl Entry {
+    /// All its conditions, and those of its variants.
+    pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        let variants = || self.variants.iter();
+        let dirs = self.data.iter().chain(variants().flat_map(|variant| variant.data.iter().flatten()));
+        let stateful =
+            self.stateful_when.iter().chain(variants().filter_map(|variant| variant.stateful_when.as_ref()));
+        let caches = (self.cache_when.iter().chain(&self.copy_when))
+            .chain(variants().flat_map(|variant| variant.cache_when.iter().flatten()));
+        (self.uncertain_when.iter())
+            .chain(
+                dirs.filter_map(|dir| dir.when.as_ref()).flat_map(|when| when.all.iter().chain(&when.unless)),
+            )
+            .chain(variants().flat_map(|variant| &variant.when))
+            .chain(stateful.flat_map(|when| &when.any))
+            .chain(caches.flat_map(|cache| &cache.all))
+    }
 }
 
 /// A directory that holds data, and what moves it.

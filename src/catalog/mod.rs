@@ -118,7 +118,8 @@ impl<'c> Listed<'c, '_> {
         let foreign = bitnami.is_none()
             && (self.rebuilt || (self.found.pattern.is_name_alone() && is_foreign(self.entry, &self.image)));
         let variants = bitnami.as_ref().unwrap_or(&self.found.variants);
-        let listing = resolve::Listing { entry: self.entry, variants, foreign };
+        let listing =
+            resolve::Listing { entry: self.entry, variants, foreign, extension: self.found.extension };
         resolve::resolve(&listing, &self.image, container, &mut Budget::of(container))
     }
 }
@@ -199,10 +200,12 @@ impl Catalog {
 
     /// What a container starts that is more than clients and tools of its image.
     pub fn start(&self, container: &ContainerView<'_>) -> Start {
-        let entry = self.entry(container.image);
+        let listed = self.listed(container.image);
+        let (entry, extension) =
+            listed.as_ref().map_or((None, false), |listed| (Some(listed.entry), listed.found.extension));
         let args_env = entry.map_or(&[][..], |entry| &entry.args_env);
         match argv::Argv::new(container, args_env, &mut Budget::of(container)) {
-            Ok(argv) => match start::runs(container, &argv, start::Programs::of(entry)) {
+            Ok(argv) => match start::runs(container, &argv, start::Programs::of(entry, extension)) {
                 start::Runs::Client(_) => Start::Program,
                 start::Runs::Start(start) => start,
             },

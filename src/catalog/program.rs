@@ -1,10 +1,12 @@
 //! What a program is for, by its name and its operands: a server, a tool, or a task that keeps nothing.
 
 use super::entry::Entry;
+use super::fronts::INTERPRETERS;
 use super::word::{Word, is_flag, program};
 
 /// Programs that serve what they are given, and those with which images begin.
-const SERVE: [&str; 14] = [
+const SERVE: [&str; 17] = [
+    "apache2",
     "apache2-foreground",
     "apachectl",
     "dotnet",
@@ -13,13 +15,17 @@ const SERVE: [&str; 14] = [
     "init",
     "java",
     "nginx",
+    "passenger",
     "php-fpm",
     "puma",
     "s6-svscan",
     "supervisord",
+    "unicorn",
     "uvicorn",
     "uwsgi",
 ];
+/// What images call the program with which they begin.
+pub(super) const LAUNCHERS: [&str; 3] = ["launch", "run", "start"];
 /// Words that tell a server, in the name of a program or as its task.
 const SERVER_WORDS: [&str; 6] = ["daemon", "foreground", "serve", "server", "start", "standalone"];
 /// Ends of the names of programs that serve nobody.
@@ -68,6 +74,12 @@ pub(super) fn has_task(operands: &[Word<'_>], wanted: &str) -> bool {
     })
 }
 
+/// Whether a word may name a task or a role: it is no flag, no file, no address and no assignment.
+pub(super) fn is_task(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_lowercase())
+        && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+}
+
 /// Flags with which any program reports on itself or checks its configuration, and does nothing else.
 const TELLING: [&str; 6] =
     ["--help", "--validate-config", "--verify-config", "--version", "-verify-config", "-version"];
@@ -80,6 +92,43 @@ pub(super) fn only_tells(head: &Word<'_>, operands: &[Word<'_>]) -> bool {
 }
 
 impl Entry {
+    /// Whether a task that the image's entry point is given is one of a server, or one of which the entry says something.
+    pub(super) fn knows_task(&self, task: &str, operands: &[Word<'_>]) -> bool {
+        let serves = |server: &String| match server.split_once(' ') {
+            // `influxd run` is the program that the entry point starts by itself, given `run`.
+            Some((_, word)) => word == task || operands.iter().take(8).any(|operand| operand.text == word),
+            None => program(server) == task,
+        };
+        let images = self.images.iter().map(|image| program(image));
+        if images.chain([self.product.as_str()]).any(|name| letters(name) == letters(task)) {
+            return true;
+        }
+        // A name that begins like the product's may as well be that of its tool.
+        if TOOL_ENDS.iter().any(|end| task.ends_with(end)) {
+            return self.names_word(task);
+        }
+        is_called_server(task)
+            || self::task(operands).is_some_and(|task| SERVER_WORDS.contains(&&*task.text))
+            || LAUNCHERS.contains(&task)
+            || INTERPRETERS.contains(&task)
+            || self.is_named_like(task)
+            || self.servers.iter().any(serves)
+            || self.names_word(task)
+    }
+
+    /// Whether a condition is about a word, or a data directory stands behind it: `server /data`.
+    fn names_word(&self, word: &str) -> bool {
+        let dirs =
+            self.data.iter().chain(self.variants.iter().flat_map(|variant| variant.data.iter().flatten()));
+        let mut behind = dirs.filter_map(|dir| dir.positional.as_ref());
+        let is_word = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(start) => word.starts_with(start),
+            None => pattern.strip_prefix('*').map_or(pattern == word, |end| word.ends_with(end)),
+        };
+        behind.any(|positional| positional.after == word)
+            || self.conditions().filter_map(|condition| condition.word.as_ref()).any(is_word)
+    }
+
     /// Whether something is called like the product or one of its images, as `gitea` and `influxd` are.
     pub(super) fn is_named_like(&self, name: &str) -> bool {
         let name = letters(name);
@@ -137,6 +186,46 @@ mod tests {
         ] {
             assert_eq!(start(image, command), Start::Unknown, "{image} {command:?}");
         }
+    }
+
+    #[test]
+    fn a_role_that_the_catalog_does_not_know_may_keep_nothing() {
+        let start = |image: &str, command: &[&str], args: &[&str]| {
+            let view = ContainerView { image, command, args, ..ContainerView::default() };
+            Catalog::embedded().start(&view)
+        };
+        for (image, command, args) in [
+            ("gitea/gitea:1.21", &[][..], &["some-role"][..]),
+            ("gitea/gitea:1.21", &["gitea"], &["some-role", "--config", "/x"]),
+            ("gitea/gitea:1.21", &["gitea", "some-role"], &[]),
+            ("jellyfin/jellyfin", &[], &["jellyfin-backup"]),
+            ("jellyfin/jellyfin", &["/jellyfin/jellyfin"], &["worker"]),
+            ("postgres:16", &["docker-entrypoint.sh"], &["upload-it"]),
+            ("ghost:5", &[], &["yarn", "run", "worker"]),
+        ] {
+            assert_eq!(start(image, command, args), Start::Task, "{image} {command:?} {args:?}");
+        }
+        for (image, command, args) in [
+            ("gitea/gitea:1.21", &[][..], &["web"][..]),
+            ("gitea/gitea:1.21", &["gitea"], &["web", "--config", "/x"]),
+            ("neo4j:5", &[], &["console"]),
+            ("tarantool/tarantool", &[], &["tarantool", "/opt/app.lua"]),
+            ("postgres:16", &["docker-entrypoint.sh"], &["postgres"]),
+            ("minio/minio", &[], &["server", "/data"]),
+            ("dgraph/dgraph", &[], &["dgraph", "alpha"]),
+            ("chrislusf/seaweedfs", &[], &["volume", "-dir=/data"]),
+            ("nextcloud:29", &[], &["apache2-foreground"]),
+            ("ghost:5", &[], &["node", "current/index.js"]),
+            ("ghost:5", &[], &["yarn", "start"]),
+            ("redis:7", &[], &["/etc/redis.conf"]),
+            ("registry:2", &[], &["/etc/docker/registry/config.yml"]),
+        ] {
+            assert!(start(image, command, args) >= Start::Unknown, "{image} {command:?} {args:?}");
+        }
+        let own = serde_json::json!({"product": "Own", "images": ["corp/own"], "data": [{"path": "/own"}]});
+        let catalog = Catalog::with(vec![serde_json::from_value(own).unwrap()], Vec::new());
+        let view = ContainerView { image: "corp/own", args: &["some-role"], ..ContainerView::default() };
+        assert_eq!(catalog.start(&view), Start::Server, "nobody names all roles of an image of one's own");
     }
 
     #[test]

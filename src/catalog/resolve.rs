@@ -34,6 +34,8 @@ pub(super) struct Listing<'a, 'v> {
     pub(super) variants: &'v [usize],
     /// Whether somebody publishes it of whose images the layout is not known.
     pub(super) foreign: bool,
+    /// Whether the entry is a policy's own.
+    pub(super) extension: bool,
 }
 
 /// Evaluates an entry for a container.
@@ -64,10 +66,10 @@ fn resolve_within<'a>(
     container: &ContainerView<'_>,
     budget: &mut Budget,
 ) -> Result<Statefulness<'a>, Excess> {
-    let &Listing { entry, variants, foreign } = listing;
+    let &Listing { entry, variants, foreign, extension } = listing;
     let product = entry.product.as_str();
     let argv = Argv::new(container, &entry.args_env, budget)?;
-    let start = match runs(container, &argv, Programs::of(Some(entry))) {
+    let start = match runs(container, &argv, Programs::of(Some(entry), extension)) {
         Runs::Client(program) => return Ok(Statefulness::Client { product, program }),
         Runs::Start(start) => start,
     };

@@ -7,7 +7,7 @@ use super::container::ContainerView;
 use super::entry::Entry;
 use super::fronts::{INTERPRETERS, Task, task_of};
 use super::passed::Passed;
-use super::program::{has_task, is_called_server, may_serve, only_tells};
+use super::program::{LAUNCHERS, has_task, is_called_server, is_task, may_serve, only_tells};
 use super::shell::takes_script;
 use super::word::{ARITHMETIC, ARRAY, FUNCTION, TAKEN, Word, is_shell, program};
 use std::cell::LazyCell;
@@ -22,6 +22,9 @@ pub enum Start {
     Shell,
     /// A script, or a program that a variable names: it may start anything.
     Script,
+    /// A word that the image's entry point is given and that the catalog does not know: another role of the product, or
+    /// another program.
+    Task,
     /// A program of an image of which no servers are known, and which is called unlike the product.
     Unlisted,
     /// A program of such an image that is called like the product or like a server: most often its server.
@@ -45,12 +48,18 @@ pub(super) struct Programs<'e> {
     entry: Option<&'e Entry>,
     clients: &'e [String],
     servers: &'e [String],
+    /// Whether all tasks of a server are known: nobody names them for an image of one's own.
+    names_tasks: bool,
 }
 
 impl<'e> Programs<'e> {
-    pub(super) fn of(entry: Option<&'e Entry>) -> Self {
-        let of_entry =
-            |entry: &'e Entry| Self { entry: Some(entry), clients: &entry.clients, servers: &entry.servers };
+    pub(super) fn of(entry: Option<&'e Entry>, extension: bool) -> Self {
+        let of_entry = |entry: &'e Entry| Self {
+            entry: Some(entry),
+            clients: &entry.clients,
+            servers: &entry.servers,
+            names_tasks: !extension,
+        };
         entry.map_or_else(Self::default, of_entry)
     }
 
@@ -74,6 +83,21 @@ impl<'e> Programs<'e> {
     fn keeps_nothing(self, head: &Word<'_>, operands: &[Word<'_>]) -> bool {
         let name = program(&head.text);
         self.is_client(name) || self.is_task(name, operands) || only_tells(head, operands)
+    }
+
+    /// What a server of the image starts as when it is given these words.
+    fn start_of(self, words: &[Word<'_>]) -> Start {
+        match (self.entry, words.split_first()) {
+            (Some(entry), Some((task, operands)))
+                if self.names_tasks
+                    && task.known
+                    && is_task(&task.text)
+                    && !entry.knows_task(&task.text, operands) =>
+            {
+                Start::Task
+            }
+            _ => Start::Server,
+        }
     }
 
     /// An image's entry point starts its server, and so do the scripts that Bitnami's images bring. A server with a space
@@ -105,8 +129,6 @@ enum Does<'w> {
 
 /// The ends of files that an interpreter runs.
 const SCRIPTS: [&str; 6] = [".sh", ".bash", ".py", ".pl", ".rb", ".js"];
-/// What images call the program with which they begin.
-const LAUNCHERS: [&str; 3] = ["launch", "run", "start"];
 /// Where images have their programs.
 const BINARIES: [&str; 5] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/tools/"];
 /// Variables whose value a shell runs when it starts, or before it waits.
@@ -135,7 +157,14 @@ pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs:
             Some(
                 Does::Tool(_)
                 | Does::Source
-                | Does::Start(Start::Program | Start::Shell | Start::Script | Start::Unlisted | Start::Unknown),
+                | Does::Start(
+                    Start::Program
+                    | Start::Shell
+                    | Start::Script
+                    | Start::Task
+                    | Start::Unlisted
+                    | Start::Unknown,
+                ),
             ) if inner => {}
             Some(Does::Tool(name)) => tool = tool.or(Some(name)),
             Some(Does::Client(name)) => client = Some(name),
@@ -228,7 +257,7 @@ fn does<'w>(
                     words = operands;
                     continue;
                 }
-                _ => return Some(Does::Start(Start::Server)),
+                _ => return Some(Does::Start(programs.start_of(operands))),
             }
         }
         if head.scripted && (head.text.ends_with(FUNCTION) || functions.contains(&*head.text)) {
@@ -248,7 +277,7 @@ fn does<'w>(
         }
         if by_entry_point {
             let script = SCRIPTS.iter().any(|end| name.ends_with(end));
-            return Some(Does::Start(if script { Start::Script } else { Start::Server }));
+            return Some(Does::Start(if script { Start::Script } else { programs.start_of(words) }));
         }
         if name == "function" && head.scripted {
             // What is defined stands behind its name.
@@ -297,7 +326,10 @@ fn program_start(word: &str, operands: &[Word<'_>], programs: Programs<'_>) -> S
     let mounted = word.starts_with('/') && !BINARIES.iter().any(|root| word.starts_with(root));
     let script = SCRIPTS.iter().any(|end| name.ends_with(end)) || INTERPRETERS.contains(&name);
     match (script || mounted, programs.servers.is_empty()) {
-        (_, true) if !script && may_serve(name, operands, programs.entry) => Start::Unknown,
+        (_, true) if !script && is_called_server(name) => Start::Unknown,
+        (_, true) if !script && may_serve(name, operands, programs.entry) => {
+            programs.start_of(operands).min(Start::Unknown)
+        }
         (_, true) if !script => Start::Unlisted,
         (true, _) => Start::Script,
         (false, _) if LAUNCHERS.contains(&name) => Start::Unknown,
@@ -439,7 +471,7 @@ mod tests {
     fn another_program_of_the_image_is_no_server() {
         assert_eq!(start(&["pg_archivecleanup", "/x"], &[], &[]), Start::Program);
         assert_eq!(start(&["sh", "-c", "upload-it /x"], &[], &[]), Start::Program);
-        assert_eq!(start(&[], &["upload-it"], &[]), Start::Server, "the entry point decides what that is");
+        assert_eq!(start(&[], &["upload-it"], &[]), Start::Task, "the entry point decides what that is");
         assert_eq!(
             start(&["/bin/some-server", "-D", "/x"], &[], &[]),
             Start::Script,

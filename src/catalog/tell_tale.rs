@@ -48,7 +48,7 @@ impl Catalog {
             argv.words.split(|word| word.end).find_map(|command| self.started(command))?
         };
         let image = ImageRef::parse(container.image)?;
-        let listing = Listing { entry, variants: &[], foreign: true };
+        let listing = Listing { entry, variants: &[], foreign: true, extension: false };
         Some((by, resolve(&listing, &image, container, &mut Budget::of(container))))
     }
 
@@ -59,7 +59,7 @@ impl Catalog {
         // One that most often keeps nothing has shown by its mount that it does keep something.
         let Some(entry) = entry.filter(|entry| entry.stateful_when.is_none()) else { return false };
         let Some(image) = ImageRef::parse(container.image) else { return false };
-        let listing = Listing { entry, variants: &[], foreign: true };
+        let listing = Listing { entry, variants: &[], foreign: true, extension: false };
         let state = resolve(&listing, &image, container, &mut Budget::of(container));
         matches!(state, Statefulness::Cache { lossy: false, .. })
     }

@@ -317,20 +317,11 @@ fn an_image_of_bitnami_is_known_wherever_it_lies() {
 #[test]
 fn conditions_name_one_subject_and_reasons_are_given() {
     for entry in Catalog::embedded().entries() {
-        let caches =
-            entry.cache_when.iter().chain(entry.variants.iter().flat_map(|v| v.cache_when.iter().flatten()));
         let when =
             entry.stateful_when.iter().chain(entry.variants.iter().filter_map(|v| v.stateful_when.as_ref()));
-        let dirs = entry.data.iter().chain(entry.variants.iter().flat_map(|v| v.data.iter().flatten()));
-        let conditions = (entry.uncertain_when.iter())
-            .chain(
-                dirs.filter_map(|dir| dir.when.as_ref()).flat_map(|when| when.all.iter().chain(&when.unless)),
-            )
-            .chain(entry.variants.iter().flat_map(|variant| &variant.when))
-            .chain(caches.flat_map(|cache| &cache.all))
-            .chain(when.clone().flat_map(|when| &when.any));
-        for condition in conditions {
-            let subjects = [&condition.flag, &condition.word, &condition.env].into_iter().flatten().count();
+        for condition in entry.conditions() {
+            let subjects = [&condition.flag, &condition.word, &condition.env, &condition.container];
+            let subjects = subjects.into_iter().flatten().count();
             let by_key = usize::from(condition.key.is_some());
             assert!(subjects == 1 || (subjects, by_key) == (0, 1), "{}: {condition:?}", entry.product);
             let read = |file: &ConfigFile| !file.name.is_empty();
@@ -428,7 +419,7 @@ fn extensions_win_and_take_images_out() {
 fn cost(container: &ContainerView<'_>) -> (Statefulness<'static>, (usize, usize, usize)) {
     let mut budget = Budget::of(container);
     let Listed { entry, found, image, .. } = Catalog::embedded().listed(container.image).unwrap();
-    let listing = resolve::Listing { entry, variants: &found.variants, foreign: false };
+    let listing = resolve::Listing { entry, variants: &found.variants, foreign: false, extension: false };
     let state = match resolve::resolve(&listing, &image, container, &mut budget) {
         Statefulness::Stateful { product, data, .. } => {
             let data = data.into_iter().map(|place| DataPlace {

@@ -59,7 +59,8 @@ use std::sync::Arc;
 ///
 /// A container that runs only clients and tools keeps nothing, whatever else its script calls. What runs another program of
 /// the image, or a script that volgate cannot read, is a warning at most, unless it has a mount at the data, or, for a script,
-/// a port or a probe, as servers have. So is an image of a publisher whose layout is not known, where it mounts a claim elsewhere,
+/// a port or a probe, as servers have. So is a role that the catalog does not know (`args: [some-role]`), unless it has a mount at
+/// the data, and an image of a publisher whose layout is not known, where it mounts a claim elsewhere,
 /// and a read replica.
 ///
 /// A container that somebody starts to debug is a warning at most: an ephemeral container (`kubectl debug`), and a

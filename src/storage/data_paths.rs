@@ -102,15 +102,18 @@ impl<'w, 'a> DataPath<'w, 'a> {
         if self.cover.mount.is_some() {
             return Serves::Yes;
         }
-        // A port may as well be that of another program, of which the catalog knows that it is none of the servers.
-        if start != Start::Program && (self.container.serves || workload.stateful_set) {
+        // A port may as well be that of another program or role, of which the catalog knows that it is none of the servers.
+        if !matches!(start, Start::Program | Start::Task) && (self.container.serves || workload.stateful_set)
+        {
             return Serves::Yes;
         }
         match start {
             Start::Server | Start::Shell => Serves::Yes,
             Start::Program if ends(workload) => Serves::No,
             Start::Unknown if !ends(workload) => Serves::Yes,
-            Start::Program | Start::Script | Start::Unlisted | Start::Unknown => Serves::Perhaps,
+            Start::Program | Start::Script | Start::Task | Start::Unlisted | Start::Unknown => {
+                Serves::Perhaps
+            }
         }
     }
 

@@ -95,8 +95,13 @@ impl DurableData {
         if matches!(data.why, Why::Product { .. }) && fate.most <= Durability::Pod {
             new_finding = self.of_a_job(asked, data, new_finding)?;
             if data.may_be_no_server(asked.workload) {
-                let help = "a container that only calls clients loses nothing: ignore this, or except it with a reason; if \
-                            its script starts the server, mount a PersistentVolumeClaim where the data lies";
+                let help = if data.start == Some(Start::Task) {
+                    "the catalog does not know this role of the product: if it keeps nothing, ignore this, or except it with \
+                     a reason; if it does, mount a PersistentVolumeClaim where the data lies"
+                } else {
+                    "a container that only calls clients loses nothing: ignore this, or except it with a reason; if \
+                     its script starts the server, mount a PersistentVolumeClaim where the data lies"
+                };
                 new_finding = new_finding.help(help).at_most(Action::Warn);
             }
         }

@@ -739,6 +739,14 @@ fn what_may_be_no_server_is_a_warning_at_most() {
     other["ports"] = json!([{"containerPort": 9187}]);
     assert!(pod_of(other.clone(), "Always").starts_with("Warn"), "its own port");
     assert_eq!(pod_of(other, "Never"), "", "that ends");
+    let mut role = json!({"name": "c", "image": "gitea/gitea:1.21", "args": ["some-role"]});
+    role["ports"] = json!([{"containerPort": 3000}]);
+    assert!(pod_of(role.clone(), "Always").starts_with("Warn"), "a role that the catalog does not know");
+    role["volumeMounts"] = json!([{"name": "v", "mountPath": "/data"}]);
+    assert!(pod_of(role.clone(), "Always").starts_with("Deny"), "somebody meant its data");
+    role["args"] = json!(["web"]);
+    role["volumeMounts"] = json!([]);
+    assert!(pod_of(role, "Always").starts_with("Deny"), "one that it knows");
     let server = json!({"name": "c", "image": "postgres:16", "command": ["postgres"]});
     assert!(pod_of(server, "Never").starts_with("Deny"), "a server all the same");
 }
