@@ -143,7 +143,7 @@ pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs:
     let own = argv.words.split(|word| word.end).enumerate();
     // What runs what its function is given runs what the callers give.
     let own = own.filter(|(number, _)| !passed.is_run_by(*number)).map(|(_, command)| command);
-    let only_ends = LazyCell::new(|| only_ends(&argv.words));
+    let only_ends = LazyCell::new(|| only_ends(container, &argv.words));
     for command in own.chain(passed.given.iter().map(Vec::as_slice)) {
         if scripted && !command.iter().any(|word| word.scripted) {
             continue;
@@ -193,10 +193,12 @@ pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs:
 }
 
 /// Whether the commands whose output a script takes only say something and end it, as in `pg_isready || $(echo no; exit 1)`.
-fn only_ends(words: &[Word<'_>]) -> bool {
+/// `$(NAME)` is no command where the container has that variable: Kubernetes puts its value there.
+fn only_ends(container: &ContainerView<'_>, words: &[Word<'_>]) -> bool {
     let inner = words.split(|word| word.end).filter(|command| command.iter().any(|word| word.inner));
     let heads = inner.filter_map(|command| command.first()).map(|head| &*head.text);
-    let heads: HashSet<&str> = heads.collect();
+    let is_variable = |head: &str| container.env.iter().any(|(name, _)| *name == head);
+    let heads: HashSet<&str> = heads.filter(|head| !is_variable(head)).collect();
     heads.contains("exit") && heads.iter().all(|head| ["echo", "exit", "printf"].contains(head))
 }
 

@@ -7,11 +7,24 @@ use crate::json::Node;
 use crate::model::FsPath;
 
 /// Paths that hold nothing worth keeping in any image.
-const SCRATCH: [&str; 9] =
-    ["/tmp", "/var/tmp", "/run", "/var/run", "/var/cache", "/var/log", "/dev", "/proc", "/var/lock"];
+const SCRATCH: [&str; 13] = [
+    "/dev",
+    "/etc/localtime",
+    "/etc/timezone",
+    "/lib/modules",
+    "/proc",
+    "/run",
+    "/sys",
+    "/tmp",
+    "/var/cache",
+    "/var/lock",
+    "/var/log",
+    "/var/run",
+    "/var/tmp",
+];
 
 /// Names of directories and of pod volumes that say that data lies there.
-const DATA_NAMES: [&str; 10] = [
+const DATA_NAMES: [&str; 12] = [
     "attachments",
     "backups",
     "data",
@@ -20,8 +33,10 @@ const DATA_NAMES: [&str; 10] = [
     "datastore",
     "db",
     "dbdata",
+    "saves",
     "storage",
     "uploads",
+    "worlds",
 ];
 /// Words that say the opposite, in the last directory of a path or in the name of a pod volume.
 const SCRATCH_NAMES: [&str; 37] = [

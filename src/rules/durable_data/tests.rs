@@ -1625,6 +1625,15 @@ fn a_product_that_shows_in_an_image_of_ones_own_is_a_warning() {
         "{told:?}"
     );
     assert!(told[0].starts_with("Warn"), "{told:?}");
+    for (command, told) in [
+        (&["minio", "server", "/x"][..], "MinIO keeps its data in /x"),
+        (&["nats-server", "-js", "-sd", "/x"], "NATS keeps its data in /x"),
+        (&["prometheus", "--storage.tsdb.path=/x"], "Prometheus keeps its data in /x"),
+    ] {
+        let found = told_of(own(json!({"command": command})), None).concat();
+        assert!(found.starts_with("Warn") && found.contains(told), "{found}");
+    }
+    assert_eq!(told_of(own(json!({"command": ["nats-server", "--port", "1"]})), None), [""; 0]);
     // What stays allowed: what lasts anywhere in it, a cache, a client, a Job.
     assert_eq!(told_of(server(), Some("/anywhere")), [""; 0]);
     let cache = json!({"command": ["redis-server", "--save", "", "--appendonly", "no"]});
@@ -1668,7 +1677,9 @@ fn what_people_upload_and_keep_is_data_by_its_name() {
             "volumes": [{"name": volume, "emptyDir": {}}]});
         found(json!({}), &[], &deployment(spec)).len()
     };
-    for (path, volume) in [("/app/uploads", "u"), ("/srv/x", "app-backups")] {
+    for (path, volume) in
+        [("/app/uploads", "u"), ("/srv/x", "app-backups"), ("/game/saves", "s"), ("/srv/x", "worlds")]
+    {
         assert_eq!(told(path, volume), 1, "{path} {volume}");
     }
     for (path, volume) in
@@ -2284,13 +2295,14 @@ fn configuration_that_a_script_fills_in_is_read() {
 #[test]
 fn a_client_that_ends_its_script_is_no_server() {
     let job = |script: &str| {
-        let container =
-            json!({"name": "c", "image": "postgres:15", "command": ["/bin/sh", "-c"], "args": [script]});
+        let container = json!({"name": "c", "image": "postgres:15", "command": ["/bin/sh", "-c"], "args": [script],
+                "env": [{"name": "USER_OF_DB", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]});
         let object = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j", "namespace": "default"},
             "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}});
         found(json!({}), &[], &object).concat()
     };
     assert_eq!(job("pg_isready -h db || $(echo \"no database\" && exit 1)\necho ready\n"), "");
+    assert_eq!(job("pg_isready -U $(USER_OF_DB) || $(echo \"no database\" && exit 1)\necho ready\n"), "");
     for script in ["pg_isready -h db || $(cat /run/what)", "pg_isready -h db && $(echo postgres -D /x)"] {
         assert!(job(script).starts_with("Warn"), "{script}");
     }
