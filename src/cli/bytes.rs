@@ -20,7 +20,11 @@ pub(super) fn file_bytes(path: &Path) -> Result<Vec<u8>, String> {
 
 /// A file or stdin that cannot be read.
 pub(super) fn unreadable(name: &str, why: &str) -> Fault {
-    Fault { spot: None, message: format!("failed to read {name}: {why}"), help: None }
+    let is_address = name.starts_with("https://") || name.starts_with("http://");
+    let help = is_address.then(|| {
+        format!("volgate reads files, folders and stdin, and downloads nothing: curl -fsSL {name} | volgate check -")
+    });
+    Fault { spot: None, message: format!("failed to read {name}: {why}"), help }
 }
 
 /// Why something is not read that has too many bytes.

@@ -196,6 +196,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, SourceError> {
     if matches!(bytes, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
         return fault(0, "this is UTF-16".to_owned(), "save the file as UTF-8");
     }
+    if let Some((how, way_out)) = compressed(bytes) {
+        return fault(0, format!("this is compressed ({how})"), way_out);
+    }
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(text),
         Err(error) => {
@@ -203,6 +206,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, SourceError> {
             let byte = bytes.get(offset).copied().unwrap_or_default();
             fault(offset, format!("byte {offset} (0x{byte:02x}) is not UTF-8"), "save the file as UTF-8")
         }
+    }
+}
+
+/// How a file is compressed, as its first bytes tell, and how to unpack it. None of them is UTF-8.
+fn compressed(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
+    match bytes {
+        [0x1F, 0x8B, ..] => Some(("gzip", "unpack it first: gunzip -c FILE | volgate check -")),
+        [0xFD, b'7', b'z', b'X', b'Z', ..] => Some(("xz", "unpack it first: xz -dc FILE | volgate check -")),
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(("zstd", "unpack it first: zstd -dc FILE | volgate check -")),
+        _ => None,
     }
 }
 
