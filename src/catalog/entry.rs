@@ -233,10 +233,15 @@ pub struct Variant {
 }
 
 impl Entry {
+    /// Its data directories, and those of its variants.
+    pub(super) fn dirs(&self) -> impl Iterator<Item = &DataDir> {
+        self.data.iter().chain(self.variants.iter().flat_map(|variant| variant.data.iter().flatten()))
+    }
+
     /// All its conditions, and those of its variants.
     pub(super) fn conditions(&self) -> impl Iterator<Item = &Condition> {
         let variants = || self.variants.iter();
-        let dirs = self.data.iter().chain(variants().flat_map(|variant| variant.data.iter().flatten()));
+        let dirs = self.dirs();
         let stateful =
             self.stateful_when.iter().chain(variants().filter_map(|variant| variant.stateful_when.as_ref()));
         let caches = (self.cache_when.iter().chain(&self.copy_when))

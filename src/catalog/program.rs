@@ -116,11 +116,15 @@ impl Entry {
             || self.names_word(task)
     }
 
+    /// Whether a condition or a data directory is about a variable.
+    pub(super) fn names_variable(&self, name: &str) -> bool {
+        self.dirs().any(|dir| dir.env.iter().any(|known| known == name))
+            || self.conditions().any(|condition| condition.env.as_deref() == Some(name))
+    }
+
     /// Whether a condition is about a word, or a data directory stands behind it: `server /data`.
     fn names_word(&self, word: &str) -> bool {
-        let dirs =
-            self.data.iter().chain(self.variants.iter().flat_map(|variant| variant.data.iter().flatten()));
-        let mut behind = dirs.filter_map(|dir| dir.positional.as_ref());
+        let mut behind = self.dirs().filter_map(|dir| dir.positional.as_ref());
         let is_word = |pattern: &String| match pattern.strip_suffix('*') {
             Some(start) => word.starts_with(start),
             None => pattern.strip_prefix('*').map_or(pattern == word, |end| word.ends_with(end)),
@@ -222,6 +226,14 @@ mod tests {
         ] {
             assert!(start(image, command, args) >= Start::Unknown, "{image} {command:?} {args:?}");
         }
+        let role = |name: &str, value: &str| {
+            let env = [(name, Some(value))];
+            let view = ContainerView { image: "jellyfin/jellyfin", env: &env, ..ContainerView::default() };
+            Catalog::embedded().start(&view)
+        };
+        assert_eq!(role("CONTAINER_ROLE", "worker"), Start::Task);
+        assert_eq!(role("CONTAINER_ROLE", "web"), Start::Server);
+        assert_eq!(role("QUEUE_NAME", "worker"), Start::Server);
         let own = serde_json::json!({"product": "Own", "images": ["corp/own"], "data": [{"path": "/own"}]});
         let catalog = Catalog::with(vec![serde_json::from_value(own).unwrap()], Vec::new());
         let view = ContainerView { image: "corp/own", args: &["some-role"], ..ContainerView::default() };

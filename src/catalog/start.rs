@@ -100,6 +100,20 @@ impl<'e> Programs<'e> {
         }
     }
 
+    /// Whether a variable gives the image's entry point a role that is not known to keep data: `MODE=worker`.
+    fn has_other_role(self, container: &ContainerView<'_>) -> bool {
+        let Some(entry) = self.entry.filter(|_| self.names_tasks && container.command.is_empty()) else {
+            return false;
+        };
+        let names_role =
+            |name: &str| name.rsplit('_').next().is_some_and(|last| ROLE_VARIABLES.contains(&last));
+        container.env.iter().any(|(name, value)| {
+            names_role(name)
+                && value.is_some_and(|value| OTHER_ROLES.contains(&value))
+                && !entry.names_variable(name)
+        })
+    }
+
     /// An image's entry point starts its server, and so do the scripts that Bitnami's images bring. A server with a space
     /// is a program that serves with that word among its first operands: `rpk redpanda`.
     fn is_server(self, word: &str, operands: &[Word<'_>]) -> bool {
@@ -127,6 +141,25 @@ enum Does<'w> {
     Start(Start),
 }
 
+/// The last words of variables that tell an image's entry point what it is: `CONTAINER_ROLE`.
+const ROLE_VARIABLES: [&str; 6] = ["COMPONENT", "MODE", "PROCESS", "ROLE", "SERVICE", "TYPE"];
+/// What they say of a container that most often keeps nothing.
+const OTHER_ROLES: [&str; 14] = [
+    "agent",
+    "beat",
+    "celery",
+    "consumer",
+    "cron",
+    "gateway",
+    "job",
+    "migrate",
+    "migration",
+    "proxy",
+    "queue",
+    "scheduler",
+    "webhook",
+    "worker",
+];
 /// The ends of files that an interpreter runs.
 const SCRIPTS: [&str; 6] = [".sh", ".bash", ".py", ".pl", ".rb", ".js"];
 /// Where images have their programs.
@@ -184,6 +217,7 @@ pub(super) fn runs(container: &ContainerView<'_>, argv: &Argv<'_, '_>, programs:
     }
     match (most, tool) {
         (Some(Start::Shell), _) if is_fed(container) => Runs::Start(Start::Script),
+        (None | Some(Start::Server), None) if programs.has_other_role(container) => Runs::Start(Start::Task),
         (Some(start), _) => Runs::Start(start),
         (None, Some(tool)) => Runs::Client(tool.to_owned()),
         // Nothing at all is the image's entry point.
