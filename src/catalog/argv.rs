@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use super::branches::in_branches;
 use super::budget::{Budget, Excess};
-use super::container::{ContainerView, Origin};
+use super::container::{ContainerView, Origin, ROLE_LABELS};
 use super::script::read_scripts;
 use super::shell::script_after;
 use super::split::{Words, split};
@@ -17,6 +17,8 @@ use super::word::{Word, is_flag, is_shell, program};
 pub(super) struct Argv<'c, 'a> {
     /// The container's name.
     pub(super) container: &'c str,
+    /// The pod's roles.
+    pub(super) roles: [Option<&'c str>; ROLE_LABELS.len()],
     pub(super) words: Vec<Word<'c>>,
     /// The first of the image's own variables for further arguments whose value is not known.
     pub(super) unknown_args: Option<(&'a str, Env<'static>)>,
@@ -56,6 +58,7 @@ impl<'c, 'a> Argv<'c, 'a> {
         }
         let mut argv = Self {
             container: container.name,
+            roles: container.roles,
             words,
             unknown_args: None,
             variables,
@@ -405,6 +408,7 @@ mod tests {
         .unwrap();
         let argv = Argv {
             container: "",
+            roles: Default::default(),
             words,
             unknown_args: None,
             variables,

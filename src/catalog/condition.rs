@@ -74,6 +74,11 @@ fn holds<'a>(condition: &'a Condition, said: &Said<'_, '_, 'a>) -> Truth<'a> {
         if value_is(argv.container, name) {
             values.take(Some(argv.container));
         }
+    } else if !condition.roles.is_empty() {
+        let is_meant = |role: &&&str| condition.roles.iter().any(|known| value_is(role, known));
+        if let Some(role) = argv.roles.iter().flatten().find(is_meant) {
+            values.take(Some(role));
+        }
     } else if let Some(name) = &condition.env {
         let choices = argv.choices(name).unwrap_or_default();
         let fitting = choices.iter().filter(|value| listed(value)).count();

@@ -2,11 +2,17 @@
 
 use super::configuration::Configuration;
 
+/// The labels of a pod that tell its role.
+pub const ROLE_LABELS: [&str; 4] =
+    ["app.kubernetes.io/component", "app.kubernetes.io/role", "component", "role"];
+
 /// What the catalog has to know of a container.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ContainerView<'a> {
     /// Its name, which anybody may give it.
     pub name: &'a str,
+    /// What the pod's labels say of its role, which anybody may give it.
+    pub roles: [Option<&'a str>; ROLE_LABELS.len()],
     /// The image reference.
     pub image: &'a str,
     /// `command`, which replaces the image's entry point.

@@ -457,6 +457,12 @@ pub struct Condition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub container: Option<String>,
+    /// The values it is about of the pod's labels that tell its role (`app.kubernetes.io/component`, `app.kubernetes.io/role`,
+    /// `component`, `role`); `replica*` is any with that beginning. As with `container`, it is for what leads to a
+    /// warning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(length(min = 1)))]
+    pub roles: Vec<String>,
     /// The key of the product's configuration files it is about, written as in a data directory's `keys`. Of a file whose
     /// content is not known the condition is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -43,7 +43,7 @@ use crate::facts::{CustomKind, Kinds};
 use budget::Budget;
 pub use budget::Excess;
 pub use configuration::{Allowance, Brought, Configuration, Mounted, Source};
-pub use container::{ContainerView, Origin};
+pub use container::{ContainerView, Origin, ROLE_LABELS};
 pub use database_file::{DATABASE_HINTS, DatabaseFile, FilePlace, database_files, is_database_file};
 pub use entry::{
     CacheWhen, CatalogFile, ClaimAdvice, Condition, ConfigFile, DataDir, DirWhen, Entry, KindsFile,

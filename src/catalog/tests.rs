@@ -170,6 +170,7 @@ fn every_fixture_is_classified_as_written() {
         let env_from: Vec<&str> = fixture.env_from.iter().map(String::as_str).collect();
         let container = ContainerView {
             name: "",
+            roles: Default::default(),
             image: &fixture.image,
             command: &command,
             args: &args,
@@ -321,7 +322,7 @@ fn conditions_name_one_subject_and_reasons_are_given() {
             entry.stateful_when.iter().chain(entry.variants.iter().filter_map(|v| v.stateful_when.as_ref()));
         for condition in entry.conditions() {
             let subjects = [&condition.flag, &condition.word, &condition.env, &condition.container];
-            let subjects = subjects.into_iter().flatten().count();
+            let subjects = subjects.into_iter().flatten().count() + usize::from(!condition.roles.is_empty());
             let by_key = usize::from(condition.key.is_some());
             assert!(subjects == 1 || (subjects, by_key) == (0, 1), "{}: {condition:?}", entry.product);
             let read = |file: &ConfigFile| !file.name.is_empty();

@@ -1,6 +1,6 @@
 //! What the ConfigMaps and Secrets that are known bring into the containers of a workload.
 
-use crate::catalog::{Allowance, Brought, Configuration, ContainerView, Mounted, Source};
+use crate::catalog::{Allowance, Brought, Configuration, ContainerView, Mounted, ROLE_LABELS, Source};
 use crate::facts::{Container, FileSource, KeyRef, Mount, PodVolume, Section, VolumeSource, Workload};
 use crate::lookup::Lookup;
 use crate::model::below;
@@ -65,11 +65,13 @@ fn is_rendered(workload: &Workload<'_>, mount: &Mount<'_>, volume: &PodVolume<'_
 
 /// A container as the catalog wants to see it.
 pub fn view<'w>(
+    workload: &'w Workload<'_>,
     container: &'w Container<'_>,
     configuration: Option<&'w Configuration<'w>>,
 ) -> ContainerView<'w> {
     ContainerView {
         name: container.name,
+        roles: ROLE_LABELS.map(|label| workload.pod.labels?.get(label)?.as_str()),
         image: container.image,
         command: &container.command,
         args: &container.args,

@@ -338,7 +338,12 @@ impl<'w, 'a> Data<'w, 'a> {
             }
             let homes =
                 container.mounts.iter().filter_map(|mount| match catalog.at_home(mount.path.as_str()) {
-                    Some(_) if catalog.keeps_nothing_at(mount.path.as_str(), &view(container, None)) => None,
+                    Some(_)
+                        if catalog
+                            .keeps_nothing_at(mount.path.as_str(), &view(of.workload, container, None)) =>
+                    {
+                        None
+                    }
                     Some(name) => Some((mount, Why::Resembles { name })),
                     None => is_named_data(mount).then_some((mount, Why::Named)),
                 });

@@ -21,7 +21,7 @@ impl<'w, 'a> Data<'w, 'a> {
             let brings = !container.value_from.is_empty() || !container.env_from_objects.is_empty();
             let brought = brings.then(|| of.storage.configuration(container, &allowance));
             let mut told = HashSet::new();
-            for file in database_files(&view(container, brought.as_ref())) {
+            for file in database_files(&view(of.workload, container, brought.as_ref())) {
                 self.paths.extend(
                     lost_file(of, container, &file, scratch).filter(|row| told.insert(row.path.clone())),
                 );

@@ -42,7 +42,7 @@ pub fn products<'w>(
                 Product { known: false, whole_pod: false, rebuilt: false, state, shown_by }
             }
             Some(listed) => {
-                let state = listed.classify(&view(container, Some(&brought())));
+                let state = listed.classify(&view(workload, container, Some(&brought())));
                 let (rebuilt, whole_pod) = (listed.is_rebuilt(), listed.is_of_the_whole_pod());
                 Product { known: !rebuilt, whole_pod, rebuilt, state, shown_by: None }
             }
@@ -59,10 +59,12 @@ fn shown<'w, 'c>(
     brought: impl FnOnce() -> Configuration<'c>,
 ) -> Option<(TellTale<'w>, Statefulness<'w>)> {
     // What ConfigMaps bring is looked up for the few that may show one.
-    if container.section != Section::Main || !catalog.may_show(&view(container, None), ports(container)) {
+    if container.section != Section::Main
+        || !catalog.may_show(&view(workload, container, None), ports(container))
+    {
         return None;
     }
-    let (by, state) = catalog.told(&view(container, Some(&brought())), ports(container))?;
+    let (by, state) = catalog.told(&view(workload, container, Some(&brought())), ports(container))?;
     // What a StatefulSet keeps is judged by its mounts, unless it shows that it keeps nothing.
     let counts = !workload.stateful_set || matches!(state, Statefulness::Cache { .. });
     counts.then_some((by, state))

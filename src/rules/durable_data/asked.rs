@@ -69,7 +69,7 @@ impl<'w, 'a> Asked<'_, 'w, 'a> {
             _ => {
                 let (namespace, lookup) = (self.context.facts.namespace(), self.context.lookup);
                 let brought = configuration(self.workload, container, namespace, lookup, &self.allowance);
-                let start = self.context.catalog.start(&view(container, Some(&brought)));
+                let start = self.context.catalog.start(&view(self.workload, container, Some(&brought)));
                 self.started.set(Some((container, start)));
                 start
             }

@@ -1657,6 +1657,35 @@ fn a_product_that_shows_in_an_image_of_ones_own_is_a_warning() {
 }
 
 #[test]
+fn a_label_tells_a_replica() {
+    let told = |image: &str, label: &str, role: &str| {
+        let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "n"}, "spec": {
+            "template": {"metadata": {"labels": {label: role}}, "spec": {"containers": [{"name": "c", "image": image}]}}}});
+        found(json!({}), &[], &set).concat()
+    };
+    for (image, label, role) in [
+        ("redis:7", "app.kubernetes.io/component", "replica"),
+        ("postgres:16", "role", "standby"),
+        ("mysql:8", "component", "slave"),
+        ("mongo:7", "app.kubernetes.io/component", "arbiter"),
+        ("mongo:7", "app.kubernetes.io/role", "mongos"),
+    ] {
+        let told = told(image, label, role);
+        assert!(told.starts_with("Warn"), "{image} {label}={role}: {told}");
+    }
+    // What stays refused: the server that they follow, any other label, a product without replicas.
+    for (image, label, role) in [
+        ("redis:7", "app.kubernetes.io/component", "master"),
+        ("postgres:16", "tier", "standby"),
+        ("mongo:7", "app.kubernetes.io/component", "replica"),
+        ("gitea/gitea:1.21", "role", "replica"),
+    ] {
+        let told = told(image, label, role);
+        assert!(told.starts_with("Deny"), "{image} {label}={role}: {told}");
+    }
+}
+
+#[test]
 fn the_paths_of_a_message_stand_once_and_with_what_sets_them() {
     let env = |dirs: &[(&str, &str)]| -> Vec<Value> {
         dirs.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
