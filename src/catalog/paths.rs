@@ -83,6 +83,7 @@ fn directory_of_file(text: &str) -> Option<&str> {
     }
     // Four slashes begin an absolute path as three do: no program keeps its database in the root of a host.
     let path = match rest.trim_start_matches('/') {
+        dotted if dotted.starts_with("./") || dotted.starts_with("../") => dotted,
         beyond if beyond.len() < rest.len() => rest.get(rest.len() - beyond.len() - 1..)?,
         relative => relative,
     };

@@ -71,6 +71,7 @@ fn what_is_dispensable_is_known_by_name() {
         "Avalanche",
         "Besu",
         "Bitcoin Core",
+        "CKAN",
         "Cardano node",
         "Cassandra Reaper",
         "Chronograf",
