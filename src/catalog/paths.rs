@@ -69,6 +69,9 @@ fn local(path: &str) -> &str {
 
 /// `/data` of `sqlite:///data/users.db?mode=rwc` and of `/data/users.db`; nothing of another database's URL.
 fn directory_of_file(text: &str) -> Option<&str> {
+    if let Some(text) = text.strip_prefix("jdbc:") {
+        return directory_of_jdbc(text);
+    }
     let text = text.split(['?', '#']).next().unwrap_or_default();
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (scheme, rest),
@@ -80,6 +83,7 @@ fn directory_of_file(text: &str) -> Option<&str> {
     }
     // Four slashes begin an absolute path as three do: no program keeps its database in the root of a host.
     let path = match rest.trim_start_matches('/') {
+        dotted if dotted.starts_with("./") || dotted.starts_with("../") => dotted,
         beyond if beyond.len() < rest.len() => rest.get(rest.len() - beyond.len() - 1..)?,
         relative => relative,
     };
@@ -87,6 +91,23 @@ fn directory_of_file(text: &str) -> Option<&str> {
         Some(("", _)) => Some("/"),
         Some((directory, _)) => Some(directory),
         None => Some("."),
+    }
+}
+
+/// `/data` of `h2:file:/data/app;MODE=MySQL` and of `sqlite:/data/app.db`. A database of Derby is a directory.
+fn directory_of_jdbc(text: &str) -> Option<&str> {
+    let text = text.split(';').next().unwrap_or_default();
+    match text.split_once(':')? {
+        ("h2" | "hsqldb", rest) => {
+            let file = rest.strip_prefix("file:").unwrap_or(rest);
+            file.starts_with(['/', '.']).then(|| directory_of_file(file)).flatten()
+        }
+        ("derby", rest) => {
+            let path = rest.strip_prefix("directory:").unwrap_or(rest);
+            (path.starts_with(['/', '.']) && !path.starts_with("//")).then_some(path)
+        }
+        ("sqlite", rest) => directory_of_file(rest),
+        _ => None,
     }
 }
 
