@@ -93,7 +93,7 @@ fn what_is_dispensable_is_known_by_name() {
         "Harbor registry",
         "Hazelcast Management Center",
         "HeyForm",
-            "Hive metastore",
+        "Hive metastore",
         "Hyperledger Burrow",
         "Hyperledger Composer",
         "Jaeger",
