@@ -67,12 +67,23 @@ fn local(path: &str) -> &str {
     path.strip_prefix("file://").filter(|rest| rest.starts_with('/')).unwrap_or(path)
 }
 
-/// `/data` of `sqlite:///data/users.db?mode=rwc` and of `/data/users.db`; nothing of another database's URL.
+/// `/data` of `sqlite:///data/users.db?mode=rwc`, of `jdbc:h2:/data/users;AUTO_SERVER=TRUE` and of `/data/users.db`; nothing of
+/// another database's URL.
 fn directory_of_file(text: &str) -> Option<&str> {
     if let Some(text) = text.strip_prefix("jdbc:") {
         return directory_of_jdbc(text);
     }
     let text = text.split(['?', '#']).next().unwrap_or_default();
+    let text = text.strip_prefix("jdbc:").unwrap_or(text);
+    // Of H2's paths, none is relative without saying so: what else stands there is in memory, or at a host.
+    let text = match text.strip_prefix("h2:") {
+        Some(rest) => {
+            let file = rest.strip_prefix("file:").unwrap_or(rest);
+            let file = file.split(';').next().unwrap_or_default();
+            Some(file).filter(|file| file.starts_with(['/', '.', '~']))?
+        }
+        None => text,
+    };
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (scheme, rest),
         None => text.split_once(':').unwrap_or(("", text)),
