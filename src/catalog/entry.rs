@@ -427,6 +427,9 @@ pub struct CacheWhen {
     /// most. `why` says which.
     #[serde(default, skip_serializing_if = "is_default")]
     pub partly: bool,
+    /// Whether so few run it so that a configuration file that is not known leaves no doubt.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rare: bool,
     /// Conditions that must all hold.
     #[schemars(length(min = 1))]
     pub all: Vec<Condition>,

@@ -100,6 +100,7 @@ fn resolve_within<'a>(
         let keeps = if *partly { Keeps::Little } else { Keeps::Nothing };
         match all_hold(&cache.all, &said) {
             Truth::No => {}
+            Truth::Perhaps(Unsure::File(_)) if cache.rare => {}
             Truth::Perhaps(by) => doubt = doubt.or(Some(CacheDoubt { by, why, keeps })),
             Truth::Yes if *partly => copy = copy.or(Some(why)),
             Truth::Yes => {

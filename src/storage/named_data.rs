@@ -39,7 +39,7 @@ const DATA_NAMES: [&str; 12] = [
     "worlds",
 ];
 /// Words that say the opposite, in the last directory of a path or in the name of a pod volume.
-const SCRATCH_NAMES: [&str; 37] = [
+const SCRATCH_NAMES: [&str; 38] = [
     "cache",
     "caches",
     "cert",
@@ -71,6 +71,7 @@ const SCRATCH_NAMES: [&str; 37] = [
     "socket",
     "sockets",
     "ssl",
+    "static",
     "temp",
     "tls",
     "tmp",
