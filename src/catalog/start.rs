@@ -312,6 +312,10 @@ fn does<'w>(
             None => {}
         }
         if by_entry_point {
+            // No image has tasks of these names, and entry points run them.
+            if matches!(name, "sleep" | "tail") {
+                return Some(Does::Tool(name));
+            }
             let script = SCRIPTS.iter().any(|end| name.ends_with(end));
             return Some(Does::Start(if script { Start::Script } else { programs.start_of(words) }));
         }
@@ -507,6 +511,7 @@ mod tests {
     fn another_program_of_the_image_is_no_server() {
         assert_eq!(start(&["pg_archivecleanup", "/x"], &[], &[]), Start::Program);
         assert_eq!(start(&["sh", "-c", "upload-it /x"], &[], &[]), Start::Program);
+        assert_eq!(start(&[], &["sleep", "infinity"], &[]), Start::Program, "whatever the entry point");
         assert_eq!(start(&[], &["upload-it"], &[]), Start::Task, "the entry point decides what that is");
         assert_eq!(
             start(&["/bin/some-server", "-D", "/x"], &[], &[]),
