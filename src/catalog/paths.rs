@@ -74,16 +74,6 @@ fn directory_of_file(text: &str) -> Option<&str> {
         return directory_of_jdbc(text);
     }
     let text = text.split(['?', '#']).next().unwrap_or_default();
-    let text = text.strip_prefix("jdbc:").unwrap_or(text);
-    // Of H2's paths, none is relative without saying so: what else stands there is in memory, or at a host.
-    let text = match text.strip_prefix("h2:") {
-        Some(rest) => {
-            let file = rest.strip_prefix("file:").unwrap_or(rest);
-            let file = file.split(';').next().unwrap_or_default();
-            Some(file).filter(|file| file.starts_with(['/', '.', '~']))?
-        }
-        None => text,
-    };
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) => (scheme, rest),
         None => text.split_once(':').unwrap_or(("", text)),
@@ -111,6 +101,7 @@ fn directory_of_jdbc(text: &str) -> Option<&str> {
     match text.split_once(':')? {
         ("h2" | "hsqldb", rest) => {
             let file = rest.strip_prefix("file:").unwrap_or(rest);
+            // None is relative without saying so: what else stands there is in memory, or at a host.
             file.starts_with(['/', '.']).then(|| directory_of_file(file)).flatten()
         }
         ("derby", rest) => {
