@@ -97,7 +97,7 @@ impl DurableData {
             if data.may_be_no_server(asked.workload) {
                 let help = if data.start == Some(Start::Task) {
                     "the catalog does not know this role of the product: if it keeps nothing, ignore this, or except it with \
-                     a reason; if it does, mount a PersistentVolumeClaim where the data lies"
+                     a reason; otherwise mount a PersistentVolumeClaim where the data lies"
                 } else {
                     "a container that only calls clients loses nothing: ignore this, or except it with a reason; if \
                      its script starts the server, mount a PersistentVolumeClaim where the data lies"
