@@ -57,11 +57,13 @@ impl DurableData {
         let is_kept =
             |data: &&DataPath<'_, '_>| !data.cover.mount.is_some_and(|it| refilled.contains(it.volume));
         let named_or_first = named.or_else(|| mounts.iter().find(is_kept)).or(mounts.first());
-        let writes = workload
-            .pod
-            .containers
-            .iter()
-            .any(|container| container.mounts.iter().any(|mount| !storage.mount_cover(mount).read_only));
+        // A socket or a file of the node, which is no data anywhere, is not for writing.
+        let is_written = |mount: &Mount<'_>| {
+            let cover = storage.mount_cover(mount);
+            !cover.read_only && cover.fate.most <= Durability::Pod
+        };
+        let all_mounts = || workload.pod.containers.iter().flat_map(|container| &container.mounts);
+        let writes = !mounts.is_empty() || all_mounts().any(is_written);
         // What cannot write anything loses nothing. What mounts nothing to write to, and reads from a claim or is called like
         // something that keeps nothing, says in no way that it has data.
         let main = || workload.pod.containers.iter().filter(|container| container.section == Section::Main);

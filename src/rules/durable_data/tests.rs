@@ -1422,6 +1422,7 @@ fn a_stateful_set_that_writes_nowhere_and_shows_no_data_gets_no_word() {
         let object = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "s", "namespace": "default"},
             "spec": {"template": {"spec": {"containers": [container], "volumes": [
                 {"name": "models", "persistentVolumeClaim": {"claimName": "models"}},
+                {"name": "zone", "hostPath": {"path": "/etc/localtime"}},
                 {"name": "data", "emptyDir": {}}]}}}});
         found(json!({"statefulSetData": "Deny"}), &[], &object).join("; ")
     };
@@ -1445,6 +1446,10 @@ fn a_stateful_set_that_writes_nowhere_and_shows_no_data_gets_no_word() {
             "volumeMounts": [{"name": volume, "mountPath": path, "readOnly": read_only}]})
     };
     assert_eq!(set(mounting("app", "corp/inference", "models", "/models", true)), "");
+    // A file of the node is as if nothing were mounted.
+    assert_eq!(set(mounting("manager", "corp/policies", "zone", "/etc/localtime", false)), "");
+    let told = set(mounting("app", "corp/ledger", "zone", "/etc/localtime", false));
+    assert!(told.starts_with("Warn") && told.contains("whatever it writes is lost"), "{told}");
     for image in ["corp/policies", "nginx", "registry.k8s.io/pause:3.10"] {
         assert!(set(mounting("manager", image, "data", "/data", false)).starts_with("Deny"), "{image}");
     }
