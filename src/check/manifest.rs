@@ -200,10 +200,18 @@ impl Manifest<'_> {
 
     /// The fault of a document that was named and is no object.
     pub(crate) fn no_object(&self) -> Fault {
+        // A template that takes a newline away too many puts the line behind a comment.
+        let (lacks, help) = match (text(&self.value, "kind"), text(&self.value, "apiVersion")) {
+            (Some(_), None) => ("apiVersion", "give it one, unless a comment before it has swallowed it"),
+            (None, Some(_)) => ("kind", "give it one, unless a comment before it has swallowed it"),
+            _ => {
+                ("apiVersion and kind", "give a manifest, or a folder, in which other files are passed over")
+            }
+        };
         Fault {
             spot: Some(self.spot(&FieldPath::root())),
-            message: "this is no Kubernetes object: it has no apiVersion and kind".to_owned(),
-            help: Some("give a manifest, or a folder, in which other files are passed over".to_owned()),
+            message: format!("this is no Kubernetes object: it has no {lacks}"),
+            help: Some(help.to_owned()),
         }
     }
 
