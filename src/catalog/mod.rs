@@ -51,6 +51,7 @@ pub use entry::{
 };
 pub use image::ImageRef;
 use image::{ANY_NAME, MIRRORED, Pattern, REBUILT, ending, stem};
+pub use program::is_task;
 pub use start::Start;
 pub use statefulness::{
     CacheDoubt, DataPlace, Keeps, MovedBy, Named, PlaceDoubt, Statefulness, Unplaced, Unsure,

@@ -75,7 +75,7 @@ pub(super) fn has_task(operands: &[Word<'_>], wanted: &str) -> bool {
 }
 
 /// Whether a word may name a task or a role: it is no flag, no file, no address and no assignment.
-pub(super) fn is_task(word: &str) -> bool {
+pub fn is_task(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_lowercase())
         && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }

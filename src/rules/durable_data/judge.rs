@@ -5,9 +5,9 @@ use super::lost::lost_data;
 use super::notes::with_places;
 use super::text::{claim_help, directory, field, told};
 use super::{DurableData, Most};
-use crate::catalog::{Start, Unplaced};
-use crate::facts::{Workload, WorkloadKind};
-use crate::model::Durability;
+use crate::catalog::{Start, Unplaced, is_task};
+use crate::facts::{Container, Workload, WorkloadKind};
+use crate::model::{Durability, beginning};
 use crate::rule::{Belongs, NewFinding};
 use crate::storage::{DataPath, InMemory, Place, Storage, UnplacedData, Why, is_named_data};
 use crate::verdict::Action;
@@ -96,11 +96,15 @@ impl DurableData {
             new_finding = self.of_a_job(asked, data, new_finding)?;
             if data.may_be_no_server(asked.workload) {
                 let help = if data.start == Some(Start::Task) {
-                    "the catalog does not know this role of the product: if it keeps nothing, ignore this, or except it with \
-                     a reason; otherwise mount a PersistentVolumeClaim where the data lies"
+                    format!(
+                        "the catalog does not know {}: if it keeps nothing, ignore this, or except it with a reason; otherwise \
+                         mount a PersistentVolumeClaim where the data lies",
+                        role(data.container)
+                    )
                 } else {
                     "a container that only calls clients loses nothing: ignore this, or except it with a reason; if \
                      its script starts the server, mount a PersistentVolumeClaim where the data lies"
+                        .to_owned()
                 };
                 new_finding = new_finding.help(help).at_most(Action::Warn);
             }
@@ -176,6 +180,13 @@ impl DurableData {
                     reason; if it runs a server, its data goes with each run";
         Some(new_finding.help(help).and_help(missing).at_most(most.min(Action::Warn)))
     }
+}
+
+/// The role in which a container starts its product, as far as a word of its own names it.
+fn role(container: &Container<'_>) -> String {
+    let mut words = container.command.iter().skip(1).chain(&container.args);
+    let named = words.find(|word| is_task(word)).map(|word| beginning(word, 64));
+    named.map_or_else(|| "this role of the product".to_owned(), |word| format!("the role `{word}`"))
 }
 
 /// Whether the data lie on a hostPath of a DaemonSet, whose pods are never scheduled elsewhere.

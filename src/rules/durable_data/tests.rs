@@ -742,6 +742,8 @@ fn what_may_be_no_server_is_a_warning_at_most() {
     let mut role = json!({"name": "c", "image": "gitea/gitea:1.21", "args": ["some-role"]});
     role["ports"] = json!([{"containerPort": 3000}]);
     assert!(pod_of(role.clone(), "Always").starts_with("Warn"), "a role that the catalog does not know");
+    let help = asked(json!({}), &[], None, &pod(json!({"containers": [role]}))).findings[0].help.clone();
+    assert!(help.as_ref().unwrap().contains("does not know the role `some-role`"), "{help:?}");
     role["volumeMounts"] = json!([{"name": "v", "mountPath": "/data"}]);
     assert!(pod_of(role.clone(), "Always").starts_with("Deny"), "somebody meant its data");
     role["args"] = json!(["web"]);
