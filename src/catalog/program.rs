@@ -99,21 +99,18 @@ impl Entry {
             Some((_, word)) => word == task || operands.iter().take(8).any(|operand| operand.text == word),
             None => program(server) == task,
         };
-        let images = self.images.iter().map(|image| program(image));
-        if images.chain([self.product.as_str()]).any(|name| letters(name) == letters(task)) {
+        if self.servers.iter().any(serves) || self.names_word(task) {
             return true;
         }
-        // A name that begins like the product's may as well be that of its tool.
-        if TOOL_ENDS.iter().any(|end| task.ends_with(end)) {
-            return self.names_word(task);
-        }
-        is_called_server(task)
-            || self::task(operands).is_some_and(|task| SERVER_WORDS.contains(&&*task.text))
-            || LAUNCHERS.contains(&task)
-            || INTERPRETERS.contains(&task)
-            || self.is_named_like(task)
-            || self.servers.iter().any(serves)
-            || self.names_word(task)
+        let called = letters(task);
+        // A name that only begins like the product's may as well be that of its tool.
+        self.names().any(|name| name == called)
+            || !TOOL_ENDS.iter().any(|end| task.ends_with(end))
+                && (is_called_server(task)
+                    || self::task(operands).is_some_and(|task| SERVER_WORDS.contains(&&*task.text))
+                    || LAUNCHERS.contains(&task)
+                    || INTERPRETERS.contains(&task)
+                    || self.is_named_like(task))
     }
 
     /// Whether a condition or a data directory is about a variable.
@@ -136,10 +133,14 @@ impl Entry {
     /// Whether something is called like the product or one of its images, as `gitea` and `influxd` are.
     pub(super) fn is_named_like(&self, name: &str) -> bool {
         let name = letters(name);
-        let images = self.images.iter().filter(|image| !image.contains('*'));
-        let names = images.map(|image| program(image)).chain([self.product.as_str()]).map(letters);
         let alike = |other: String| other.starts_with(&name) || name.starts_with(&other);
-        name.len() >= SHORTEST && names.filter(|other| other.len() >= SHORTEST).any(alike)
+        name.len() >= SHORTEST && self.names().filter(|other| other.len() >= SHORTEST).any(alike)
+    }
+
+    /// The letters of the names of the product and its images.
+    fn names(&self) -> impl Iterator<Item = String> {
+        let images = self.images.iter().filter(|image| !image.contains('*'));
+        images.map(|image| program(image)).chain([self.product.as_str()]).map(letters)
     }
 }
 
