@@ -167,6 +167,8 @@ mod tests {
             ("drupal:10", &["/usr/bin/backup-tool", "--all"]),
             ("pingcap/tikv:v7", &["/tikv-ctl", "x"]),
             ("jellyfin/jellyfin", &["upload", "server.tar"]),
+            ("jellyfin/jellyfin", &["/usr/bin/server-backup"]),
+            ("drupal:10", &["start-import", "--all"]),
         ] {
             assert_eq!(start(image, command), Start::Unlisted, "{image} {command:?}");
         }

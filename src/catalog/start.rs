@@ -366,9 +366,10 @@ fn program_start(word: &str, operands: &[Word<'_>], programs: Programs<'_>) -> S
     let mounted = word.starts_with('/') && !BINARIES.iter().any(|root| word.starts_with(root));
     let script = SCRIPTS.iter().any(|end| name.ends_with(end)) || INTERPRETERS.contains(&name);
     match (script || mounted, programs.servers.is_empty()) {
-        (_, true) if !script && is_called_server(name) => Start::Unknown,
         (_, true) if !script && may_serve(name, operands, programs.entry) => {
-            programs.start_of(operands).min(Start::Unknown)
+            // What is called a server serves, whatever stands behind it.
+            let start = if is_called_server(name) { Start::Server } else { programs.start_of(operands) };
+            start.min(Start::Unknown)
         }
         (_, true) if !script => Start::Unlisted,
         (true, _) => Start::Script,
