@@ -207,12 +207,17 @@ fn value_is(value: &str, pattern: &str) -> bool {
 }
 
 fn has_word(argv: &Argv<'_, '_>, pattern: &str) -> bool {
-    let texts = || argv.words.iter().map(|word| &*word.text);
+    // A name stands for a path as well, and an index has them.
+    if !pattern.contains(['*', '/']) {
+        return argv.is_among(pattern);
+    }
+    argv.words.iter().any(|word| fits_word(&word.text, pattern))
+}
+
+/// Whether a word is that one; `*.conf` is any with that end that is no flag, and `file:*` any with that beginning.
+pub(super) fn fits_word(text: &str, pattern: &str) -> bool {
     if let Some(end) = pattern.strip_prefix('*') {
-        return texts().any(|text| text.ends_with(end) && !is_flag(text));
+        return text.ends_with(end) && !is_flag(text);
     }
-    if let Some(start) = pattern.strip_suffix('*') {
-        return texts().any(|text| text.starts_with(start));
-    }
-    if pattern.contains('/') { texts().any(|text| text == pattern) } else { argv.is_among(pattern) }
+    pattern.strip_suffix('*').map_or(text == pattern, |start| text.starts_with(start))
 }

@@ -288,18 +288,14 @@ impl Catalog {
                 catalog.homes.entry(home.clone()).or_insert(index);
             }
         }
-        let moved = |entry: &'_ Entry| {
-            let moved = entry.variants.iter().flat_map(|variant| variant.data.iter().flatten());
-            moved.filter_map(|data| data.path.clone()).collect::<Vec<_>>()
-        };
         for (index, entry) in catalog.entries.iter().enumerate() {
-            for home in moved(entry).into_iter().filter(|path| telling(path, entry)) {
-                catalog.homes.entry(home).or_insert(index);
+            for home in entry.dirs().filter_map(|data| data.path.as_ref()).filter(|path| telling(path, entry))
+            {
+                catalog.homes.entry(home.clone()).or_insert(index);
             }
         }
         for (index, entry) in catalog.entries.iter().enumerate() {
-            let own = entry.data.iter().filter_map(|data| data.path.clone());
-            for home in own.chain(moved(entry)) {
+            for home in entry.dirs().filter_map(|data| data.path.as_ref()) {
                 let above = home.rsplit_once('/').map(|(above, _)| above);
                 if let Some(above) = above.filter(|path| tells_above(path, entry)) {
                     catalog.homes.entry(above.to_owned()).or_insert(index);

@@ -1,5 +1,6 @@
 //! What a program is for, by its name and its operands: a server, a tool, or a task that keeps nothing.
 
+use super::condition::fits_word;
 use super::entry::Entry;
 use super::fronts::INTERPRETERS;
 use super::word::{Word, is_flag, program};
@@ -122,12 +123,8 @@ impl Entry {
     /// Whether a condition is about a word, or a data directory stands behind it: `server /data`.
     fn names_word(&self, word: &str) -> bool {
         let mut behind = self.dirs().filter_map(|dir| dir.positional.as_ref());
-        let is_word = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(start) => word.starts_with(start),
-            None => pattern.strip_prefix('*').map_or(pattern == word, |end| word.ends_with(end)),
-        };
-        behind.any(|positional| positional.after == word)
-            || self.conditions().filter_map(|condition| condition.word.as_ref()).any(is_word)
+        let mut asked = self.conditions().filter_map(|condition| condition.word.as_ref());
+        behind.any(|positional| positional.after == word) || asked.any(|pattern| fits_word(word, pattern))
     }
 
     /// Whether something is called like the product or one of its images, as `gitea` and `influxd` are.

@@ -336,14 +336,11 @@ impl<'w, 'a> Data<'w, 'a> {
             if listed && !unwritable.contains(&std::ptr::from_ref(container)) {
                 continue;
             }
+            let says_nothing_is_kept =
+                |home: &str| catalog.keeps_nothing_at(home, &view(of.workload, container, None));
             let homes =
                 container.mounts.iter().filter_map(|mount| match catalog.at_home(mount.path.as_str()) {
-                    Some(_)
-                        if catalog
-                            .keeps_nothing_at(mount.path.as_str(), &view(of.workload, container, None)) =>
-                    {
-                        None
-                    }
+                    Some(_) if says_nothing_is_kept(mount.path.as_str()) => None,
                     Some(name) => Some((mount, Why::Resembles { name })),
                     None => is_named_data(mount).then_some((mount, Why::Named)),
                 });
