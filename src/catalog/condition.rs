@@ -6,7 +6,7 @@ use super::flags::{FlagValue, flag_values};
 use super::settings::Settings;
 use super::statefulness::Unsure;
 use super::variables::Env;
-use super::word::is_flag;
+use super::word::fits_word;
 
 /// What is known of a condition.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -212,12 +212,4 @@ fn has_word(argv: &Argv<'_, '_>, pattern: &str) -> bool {
         return argv.is_among(pattern);
     }
     argv.words.iter().any(|word| fits_word(&word.text, pattern))
-}
-
-/// Whether a word is that one; `*.conf` is any with that end that is no flag, and `file:*` any with that beginning.
-pub(super) fn fits_word(text: &str, pattern: &str) -> bool {
-    if let Some(end) = pattern.strip_prefix('*') {
-        return text.ends_with(end) && !is_flag(text);
-    }
-    pattern.strip_suffix('*').map_or(text == pattern, |start| text.starts_with(start))
 }

@@ -1,9 +1,8 @@
 //! What a program is for, by its name and its operands: a server, a tool, or a task that keeps nothing.
 
-use super::condition::fits_word;
 use super::entry::Entry;
 use super::fronts::INTERPRETERS;
-use super::word::{Word, is_flag, program};
+use super::word::{Word, fits_word, is_flag, program};
 
 /// Programs that serve what they are given, and those with which images begin.
 const SERVE: [&str; 17] = [

@@ -36,6 +36,14 @@ pub(super) fn is_flag(word: &str) -> bool {
     word.len() > 1 && word.starts_with('-')
 }
 
+/// Whether a word is that one; `*.conf` is any with that end that is no flag, and `file:*` any with that beginning.
+pub(super) fn fits_word(text: &str, pattern: &str) -> bool {
+    if let Some(end) = pattern.strip_prefix('*') {
+        return text.ends_with(end) && !is_flag(text);
+    }
+    pattern.strip_suffix('*').map_or(text == pattern, |start| text.starts_with(start))
+}
+
 /// Whether a word is the name of a shell.
 pub(super) fn is_shell(word: &str) -> bool {
     matches!(program(word), "sh" | "bash" | "ash" | "dash" | "zsh" | "ksh")
